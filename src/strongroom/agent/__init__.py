@@ -1,0 +1,1 @@
+"""The process beside PostgreSQL: leases operations, moves bytes, decides nothing."""

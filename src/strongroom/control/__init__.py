@@ -1,0 +1,1 @@
+"""Use cases, one file a noun: who asks, may they, decide, write rows, enqueue."""

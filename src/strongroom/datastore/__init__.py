@@ -1,0 +1,1 @@
+"""The recovery format: packs, sealing, manifests, deltas, receipts, reading and writing them."""

@@ -1,0 +1,1 @@
+"""Words and rules, pure: time, chance and bytes are arguments. Every room may read this one."""

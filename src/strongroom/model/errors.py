@@ -1,0 +1,233 @@
+"""The one tree of errors.
+
+    VaultError
+    ├── UserError          what the caller asked cannot be done; the caller can mend it
+    │   ├── Invalid              400  the request itself is wrong
+    │   ├── Unauthenticated      401  who asks is not known
+    │   ├── Forbidden            403  who asks may not
+    │   ├── NotFound             404  no such thing, or not for this caller
+    │   ├── Conflict             409  it stands in the way of something that exists
+    │   ├── Locked               409  a lock or hold forbids it until a date
+    │   └── Precondition         400  something else must be done first (a role, a setting)
+    ├── SourceError        the PostgreSQL server we read from
+    │   ├── SourceUnreachable    the network, or the server is down           (retried)
+    │   ├── SourceRefused        password, privilege, pg_hba.conf, a setting
+    │   ├── SourceUnsupported    a version or a feature we cannot back up
+    │   ├── SourceStopped        it went away in mid-read                     (retried)
+    │   └── WalGap               write-ahead log that we need is gone         (retried)
+    ├── StoreError         the storage endpoint
+    │   ├── StoreUnavailable     down, slow, refusing for now                 (retried)
+    │   ├── StoreDenied          credential refused, or expired
+    │   ├── StoreFull            no space                                     (retried)
+    │   ├── ObjectMissing        a named object is not there
+    │   ├── ObjectExists         create-only met an existing name
+    │   ├── Corrupt              what was read is not what was written
+    │   └── WrongKey             this key does not open it
+    ├── TargetError        where we restore to
+    │   ├── TargetNotEmpty       we never write into filled directories
+    │   ├── TargetFull           not enough space
+    │   ├── TargetRefused        it cannot be written, or names a place outside the target
+    │   └── ToolsMissing         no PostgreSQL binaries of that major version
+    ├── LeaseLost          the operation was given to somebody else
+    └── Cancelled          somebody asked for it
+
+Rules: a message is a fact in lower case; `hint` is one sentence that a tired operator can follow;
+anything that is not a VaultError is a bug, and only the doors (web/api/errors.py, agent/loop.py,
+app.py) catch it. Foreign errors are translated at the edge, with `from`.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, ClassVar
+
+
+class Retry(Enum):
+    """Whether the same call can succeed later without anybody doing anything."""
+
+    NEVER = "never"
+    LATER = "later"
+
+
+class VaultError(Exception):
+    """A failure that we understand: message, hint, facts, and whether to try again.
+
+    `code` is the class name unless the wire demands another (Azure's codes, for instance).
+    """
+
+    retry: ClassVar[Retry] = Retry.NEVER
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        code: str = "",
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.code = code or type(self).__name__
+        self.facts: dict[str, Any] = dict(facts or {})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The form that travels: agent to control plane, job row, API."""
+        return {
+            "kind": type(self).__name__,
+            "code": self.code,
+            "message": self.message,
+            "hint": self.hint,
+            "facts": self.facts,
+        }
+
+
+class UserError(VaultError):
+    """The caller can mend it."""
+
+
+class Invalid(UserError):
+    """The request itself is wrong: shape, unit, name."""
+
+
+class Unauthenticated(UserError):
+    """No token, or one that is not valid."""
+
+
+class Forbidden(UserError):
+    """The caller is known and may not."""
+
+
+class NotFound(UserError):
+    """No such thing, or not one that this caller may see."""
+
+
+class Conflict(UserError):
+    """Something that exists stands in the way."""
+
+
+class Locked(UserError):
+    """A lock or a hold forbids it, until a date that the facts name."""
+
+
+class Precondition(UserError):
+    """Something else must be done first: a role, a setting, a server that is ready."""
+
+
+class SourceError(VaultError):
+    """The PostgreSQL server that is being backed up."""
+
+
+class SourceUnreachable(SourceError):
+    """No connection."""
+
+    retry = Retry.LATER
+
+
+class SourceRefused(SourceError):
+    """The server answered no: password, privilege, pg_hba.conf, a setting."""
+
+
+class SourceUnsupported(SourceError):
+    """A version or feature that cannot be backed up."""
+
+
+class SourceStopped(SourceError):
+    """The server went away while it was being read."""
+
+    retry = Retry.LATER
+
+
+class WalGap(SourceError):
+    """Write-ahead log that the recovery point needs is gone."""
+
+    retry = Retry.LATER
+
+
+class StoreError(VaultError):
+    """The storage endpoint."""
+
+
+class StoreUnavailable(StoreError):
+    """Down, slow, or refusing for now."""
+
+    retry = Retry.LATER
+
+
+class StoreDenied(StoreError):
+    """The credential does not allow it, or has expired."""
+
+
+class StoreFull(StoreError):
+    """No space left."""
+
+    retry = Retry.LATER
+
+
+class ObjectMissing(StoreError):
+    """A named object is not there."""
+
+
+class ObjectExists(StoreError):
+    """A create-only put met an existing name."""
+
+
+class Corrupt(StoreError):
+    """What was read is not what was written. Never retried, always an alarm."""
+
+
+class WrongKey(StoreError):
+    """This key does not open it."""
+
+
+class TargetError(VaultError):
+    """Where a restore writes."""
+
+
+class TargetNotEmpty(TargetError):
+    """A restore never writes into a filled directory."""
+
+
+class TargetFull(TargetError):
+    """Not enough space."""
+
+
+class TargetRefused(TargetError):
+    """The target cannot be written, or a name leads outside of it."""
+
+
+class ToolsMissing(TargetError):
+    """No PostgreSQL binaries of the major version that is needed."""
+
+
+class LeaseLost(VaultError):
+    """The operation has been given to another agent, or has ended."""
+
+
+class Cancelled(VaultError):
+    """Somebody asked for it."""
+
+
+class Failed(VaultError):
+    """A failure told by another process whose kind this version does not know."""
+
+
+def every_error() -> dict[str, type[VaultError]]:
+    """All classes of the tree by name."""
+    found: dict[str, type[VaultError]] = {}
+    queue: list[type[VaultError]] = [VaultError]
+    while queue:
+        cls = queue.pop()
+        found[cls.__name__] = cls
+        queue.extend(cls.__subclasses__())
+    return found
+
+
+def from_dict(told: Mapping[str, Any]) -> VaultError:
+    """The reverse of `to_dict`; an unknown kind becomes `Failed` and keeps its words."""
+    cls = every_error().get(str(told.get("kind", "")), Failed)
+    return cls(
+        str(told.get("message", "no message")),
+        hint=str(told.get("hint", "")),
+        code=str(told.get("code", "")),
+        facts=told.get("facts") or {},
+    )

@@ -1,0 +1,213 @@
+"""The agent's protocol: what the control plane asks of an agent, and what the agent answers.
+
+Transport: HTTPS, the agent calls in; bodies are JSON (msgspec). Bytes fields travel as base64.
+
+    POST /agents/enrol                       EnrolRequest   -> EnrolReply
+    POST /agents/lease                       LeaseRequest   -> Lease, or 204 when there is no work
+    POST /agents/operations/{id}/heartbeat   Heartbeat      -> HeartbeatReply
+    POST /agents/operations/{id}/keys        KeysRequest    -> KeysReply     (restore only)
+    POST /agents/operations/{id}/complete    Completion     -> 204
+    POST /agents/operations/{id}/fail        Failure        -> 204
+
+Every call but enrol carries `Authorization: Bearer <agent token>`; every call about an operation
+carries the lease's epoch, and a call with an epoch that has ended is refused with `LeaseLost`
+(409). All are safe twice.
+"""
+
+from typing import Any
+
+import msgspec
+
+LEASE_SECONDS = 60
+HEARTBEAT_SECONDS = 5
+
+
+class Message(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
+    """Unknown fields are ignored, so that an older agent understands a newer control plane."""
+
+
+class ServerFacts(Message):
+    """What an agent knows of one PostgreSQL server it looks after. Never its conninfo."""
+
+    name: str
+    ready: bool
+    version_number: int = 0  # server_version_num, 150018
+    version_text: str = ""
+    system_identifier: str = ""
+    size_bytes: int = 0
+    databases: dict[str, int] = {}  # name -> bytes
+    data_directory: str = ""
+    in_recovery: bool = False
+    checksums: bool = False
+    tablespaces: dict[str, str] = {}  # oid -> location
+    extensions: dict[str, str] = {}  # name -> version
+    problems: list[dict[str, Any]] = []  # VaultError.to_dict() of each thing that is missing
+    endpoint: str = ""  # host:port, for people
+
+
+class EnrolRequest(Message):
+    """A one-time token buys an agent token."""
+
+    token: str
+    name: str
+    version: str
+
+
+class EnrolReply(Message):
+    """The agent keeps both in its own file, mode 0600."""
+
+    agent_id: str
+    agent_token: str
+
+
+class LeaseRequest(Message):
+    """Long poll: answered at once when there is work, else after `wait_seconds` with 204."""
+
+    servers: list[ServerFacts]
+    wait_seconds: float = 20.0
+
+
+class StorageAccess(Message):
+    """Where to write or read, and the SAS for it: an hour at most; heartbeats renew it."""
+
+    container_url: str  # http(s)://host:port/account/container, no query
+    sas: dict[str, str]  # scope -> SAS query string: "packs", "delta" (backup) or "read" (restore)
+    expires_at: str  # ISO 8601 UTC
+
+
+class BackupOrder(Message):
+    """Take a full physical backup into a generation of packs and one delta."""
+
+    server: str
+    job_id: str
+    recovery_point_id: str
+    instance_id: str
+    generation: str
+    delta_name: str  # d/<job>.<epoch>.delta
+    catalogue_key_id: bytes
+    catalogue_public_key: bytes  # 1184 + 32 bytes: ML-KEM-768, X25519
+    data_key_id: bytes
+    data_public_key: bytes
+    compression_level: int = 1
+
+
+class RestoreOrder(Message):
+    """Write a recovery point as a data directory, and start it when asked."""
+
+    job_id: str
+    recovery_point_id: str
+    instance_id: str
+    manifest_name: str  # p/<recovery point id>.manifest
+    target_directory: str
+    tablespaces: dict[str, str] = {}  # original location -> new location
+    start: bool = False
+    port: int = 0  # 0: the port in its own configuration
+    settings: dict[str, str] = {}  # appended to postgresql.auto.conf
+
+
+class CheckOrder(Message):
+    """Look at a server again, now, and report its facts and what is missing."""
+
+    server: str
+
+
+class Lease(Message):
+    """One operation, for `lease_seconds` from the last heartbeat. Exactly one order is set."""
+
+    operation_id: str
+    epoch: int
+    lease_seconds: float = LEASE_SECONDS
+    backup: BackupOrder | None = None
+    restore: RestoreOrder | None = None
+    check: CheckOrder | None = None
+    access: StorageAccess | None = None
+
+
+class Progress(Message):
+    """How far an operation is. Bytes are raw bytes, before compression."""
+
+    step: str  # "Connecting", "Reading", "Writing", "Verifying", "Starting"
+    done_bytes: int = 0
+    total_bytes: int = 0
+    stored_bytes: int = 0
+    files: int = 0
+    note: str = ""
+
+
+class Heartbeat(Message):
+    """Renews the lease."""
+
+    epoch: int
+    progress: Progress
+
+
+class HeartbeatReply(Message):
+    """`cancel` asks the agent to stop; `access` is set when the SAS was renewed."""
+
+    cancel: bool = False
+    access: StorageAccess | None = None
+
+
+class KeysRequest(Message):
+    """The session's public key (same form as in BackupOrder), made for this restore alone."""
+
+    epoch: int
+    session_public_key: bytes
+
+
+class KeysReply(Message):
+    """HPKE to the session key, info = b"strongroom-session-1" + operation id: msgpack of
+
+    {"manifest": 32 bytes, "packs": {pack id (16 bytes): content key (32 bytes)}}.
+    """
+
+    sealed: bytes
+
+
+class BackupResult(Message):
+    """The delta is in storage; these are facts to show without opening it."""
+
+    delta_size: int
+    delta_blake3: bytes
+    raw_bytes: int
+    stored_bytes: int
+    files: int
+    packs: int
+    start_lsn: str
+    stop_lsn: str
+    timeline: int
+    version_number: int
+    system_identifier: str
+    databases: dict[str, int] = {}
+    extensions: dict[str, str] = {}
+    warnings: list[dict[str, Any]] = []
+
+
+class RestoreResult(Message):
+    """The target is written, synced and checked against PostgreSQL's own backup_manifest."""
+
+    directory: str
+    files: int
+    written_bytes: int
+    fetched_bytes: int
+    started: bool = False
+    port: int = 0
+    next_steps: list[str] = []
+    warnings: list[dict[str, Any]] = []
+
+
+class Completion(Message):
+    """Exactly one of them is set."""
+
+    epoch: int
+    backup: BackupResult | None = None
+    restore: RestoreResult | None = None
+    check: ServerFacts | None = None
+
+
+class Failure(Message):
+    """`error` is VaultError.to_dict(); `retryable` follows its `retry`."""
+
+    epoch: int
+    error: dict[str, Any]
+    retryable: bool

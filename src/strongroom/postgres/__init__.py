@@ -1,0 +1,1 @@
+"""Reading and restoring PostgreSQL. It does not know where the bytes go."""

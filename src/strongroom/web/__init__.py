@@ -1,0 +1,1 @@
+"""Doors for callers: the ARM API, the agents API, the portal."""

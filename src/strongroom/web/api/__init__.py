@@ -1,0 +1,1 @@
+"""The ARM-shaped API: one file a resource."""

@@ -1,0 +1,1 @@
+"""Durable stories: backup, restore, and the sweeps that start them."""
