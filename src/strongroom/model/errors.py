@@ -28,6 +28,7 @@
     │   ├── TargetFull           not enough space
     │   ├── TargetRefused        it cannot be written, or names a place outside the target
     │   └── ToolsMissing         no PostgreSQL binaries of that major version
+    ├── ControlUnavailable the control plane cannot be reached for now        (retried)
     ├── LeaseLost          the operation was given to somebody else
     └── Cancelled          somebody asked for it
 
@@ -197,6 +198,12 @@ class TargetRefused(TargetError):
 
 class ToolsMissing(TargetError):
     """No PostgreSQL binaries of the major version that is needed."""
+
+
+class ControlUnavailable(VaultError):
+    """The control plane is down, slow, or refusing for now."""
+
+    retry = Retry.LATER
 
 
 class LeaseLost(VaultError):
