@@ -1,1 +1,1 @@
-"""The process beside PostgreSQL: leases operations, moves bytes, decides nothing."""
+"""The process beside PostgreSQL: it leases operations, moves bytes, and decides nothing."""

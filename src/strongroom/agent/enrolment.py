@@ -1,0 +1,57 @@
+"""A one-time token becomes an identity, once."""
+
+from pathlib import Path
+
+import structlog
+
+from strongroom import __version__
+from strongroom.agent.control_client import ControlClient
+from strongroom.agent.settings import Identity, Settings, control_address, load_identity
+from strongroom.agent.settings import save_identity as keep
+from strongroom.model.errors import Precondition
+from strongroom.model.operation import EnrolRequest
+from strongroom.model.seams import Chance, Clock
+
+_log = structlog.get_logger("strongroom.agent")
+
+
+def enrolled(settings: Settings, clock: Clock, chance: Chance) -> Identity:
+    """The identity in the data directory; made with the one-time token when there is none.
+
+    The token's file is removed as soon as the identity is safe on disk.
+    Raises Precondition without identity and token, Unauthenticated when the token is not valid.
+    """
+    identity = load_identity(settings)
+    if identity is None:
+        identity = _enrol(settings, clock, chance)
+        keep(settings, identity)
+        _log.info("enrolled", agent=identity.agent_id, control=identity.control_url)
+    if settings.enrol_token_file is not None:
+        settings.enrol_token_file.unlink(missing_ok=True)
+    return identity
+
+
+def _enrol(settings: Settings, clock: Clock, chance: Chance) -> Identity:
+    url = control_address(settings)
+    token = _one_time_token(settings.enrol_token_file)
+    request = EnrolRequest(token=token, name=settings.name, version=__version__)
+    with ControlClient(url, ca_file=settings.ca_file, clock=clock, chance=chance) as client:
+        reply = client.enrol(request)
+    return Identity(
+        agent_id=reply.agent_id,
+        agent_token=reply.agent_token,
+        control_url=url,
+        ca_file=str(settings.ca_file or ""),
+    )
+
+
+def _one_time_token(path: Path | None) -> str:
+    text = ""
+    if path is not None and path.is_file():
+        text = path.read_text(encoding="ascii").strip()
+    if not text:
+        raise Precondition(
+            "this agent is not enrolled and has no one-time token",
+            hint="Make one with `strongroom agent token` and give its file with --token-file.",
+        )
+    return text

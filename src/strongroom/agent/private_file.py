@@ -1,0 +1,70 @@
+"""Small files that hold secrets: mode 0600, replaced as a whole or not at all."""
+
+import os
+import stat
+from pathlib import Path
+
+from strongroom.model.errors import Invalid, Precondition
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Replace `path` by `data`: after a power loss either the old or the new bytes are there."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    beside.unlink(missing_ok=True)
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def read_private(path: Path) -> bytes | None:
+    """The bytes, or None when there is no such file.
+
+    Raises Precondition when anybody but the owner may read it.
+    """
+    try:
+        with path.open("rb") as file:
+            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
+                raise Precondition(
+                    f"{path} can be read by others",
+                    hint=f"Run `chmod 600 {path}`, and change the secrets in it.",
+                )
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except (IsADirectoryError, PermissionError) as error:
+        raise Precondition(
+            f"{path} cannot be read: {error.strerror}",
+            hint="Run the agent as the user that owns its data directory.",
+        ) from error
+
+
+def own_directory(path: Path) -> None:
+    """Make `path` with mode 0700, or take the others' permissions away from it."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            path.chmod(0o700)
+    except FileExistsError as error:
+        raise Invalid(f"{path} is not a directory", hint="Choose another --data.") from error
+    except PermissionError as error:
+        raise Precondition(
+            f"{path} cannot be made or is not ours: {error.strerror}",
+            hint="Choose a data directory that the agent's user owns.",
+        ) from error
+
+
+def sync_directory(path: Path) -> None:
+    """Make names in a directory survive a power loss."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,83 @@
+import stat
+from collections.abc import Iterator
+
+import pytest
+
+from agent_world import AGENT_TOKEN, ONE_TIME_TOKEN, AgentWorld, Fault, an_agent_world
+from seams import FakeClock, SeededChance
+from strongroom.agent.enrolment import enrolled
+from strongroom.agent.settings import Settings, load_identity
+from strongroom.model.errors import Precondition, Unauthenticated
+
+
+@pytest.fixture
+def world() -> Iterator[AgentWorld]:
+    with an_agent_world() as world:
+        yield world
+
+
+@pytest.fixture
+def settings(world, tmp_path) -> Settings:
+    token = tmp_path / "token"
+    token.write_text(ONE_TIME_TOKEN + "\n")
+    data = tmp_path / "data"
+    data.mkdir(0o700)
+    return Settings(data=data, control_url=world.url, enrol_token_file=token, name="db1")
+
+
+def enrol(settings: Settings):
+    return enrolled(settings, FakeClock(), SeededChance(1))
+
+
+def test_a_one_time_token_buys_an_identity(settings, world):
+    assert enrol(settings).agent_token == AGENT_TOKEN
+    assert world.enrolled[0].name == "db1"
+
+
+def test_the_identity_is_kept_for_the_owner_alone(settings):
+    enrol(settings)
+    assert stat.S_IMODE(settings.identity_file.stat().st_mode) == 0o600
+    assert load_identity(settings).agent_id == "agent-1"
+
+
+def test_the_one_time_token_is_removed_after_success(settings):
+    enrol(settings)
+    assert not settings.enrol_token_file.exists()
+
+
+def test_the_one_time_token_stays_after_a_failure(settings, world):
+    world.fault("enrol", *[Fault(status=403)] * 9)
+    with pytest.raises(Exception, match="403"):
+        enrol(settings)
+    assert settings.enrol_token_file.exists()
+
+
+def test_an_enrolled_agent_does_not_enrol_again(settings, world):
+    enrol(settings)
+    settings.enrol_token_file.write_text("left by a crash")
+    enrol(settings)
+    assert len(world.enrolled) == 1
+    assert not settings.enrol_token_file.exists()
+
+
+def test_a_wrong_token_is_refused(settings):
+    settings.enrol_token_file.write_text("wrong")
+    with pytest.raises(Unauthenticated):
+        enrol(settings)
+
+
+def test_without_identity_and_token_the_hint_says_what_to_do(settings):
+    settings.enrol_token_file.unlink()
+    with pytest.raises(Precondition) as caught:
+        enrol(settings)
+    assert "--token-file" in caught.value.hint
+
+
+def test_a_moved_control_plane_is_found_by_the_settings(settings):
+    enrol(settings)
+    moved = Settings(data=settings.data, control_url="https://new:1")
+    assert load_identity(moved).control_url == "https://new:1"
+
+
+def test_no_token_shows_in_a_repr(settings):
+    assert AGENT_TOKEN not in repr(enrol(settings))
