@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from strongroom.catalog.database import Database
 from strongroom.durable.engine import JobEngine
 from strongroom.model.installation import Installation
+from strongroom.model.operation import StorageAccess
 from strongroom.model.seams import Chance, Clock
 
 
@@ -13,9 +14,10 @@ from strongroom.model.seams import Chance, Clock
 class Control:
     """The control plane's means. A use case is a function `verb_noun(control, caller, ...)`.
 
-    `release_keys(operation id, session public key)` opens the content keys that a restore's plan
-    needs and seals them to the agent's session; it is handed in because deciding and opening are
-    two rooms (`workflows/keys.py` opens).
+    `release_keys(recovery point id, instance id, operation id, session public key)` opens the
+    content keys that a restore needs and seals them to the agent's session; `grant_access(kind,
+    instance id, order)` mints the SAS of one operation. Both are handed in because deciding and
+    opening are two rooms (`workflows/` opens).
     """
 
     database: Database
@@ -23,4 +25,5 @@ class Control:
     clock: Clock
     chance: Chance
     installation: Installation
-    release_keys: Callable[[str, bytes], bytes]
+    release_keys: Callable[[str, str, str, bytes], bytes]
+    grant_access: Callable[[str, str, dict[str, str]], StorageAccess]

@@ -1,0 +1,103 @@
+"""What agents are asked to do. Every lease has an epoch; a later one makes an earlier one void."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from whenever import Instant
+
+from strongroom.catalog.tables import agent_operations as table
+from strongroom.model.errors import LeaseLost
+
+OPEN = ("offered", "leased")
+
+
+def offer(connection: sa.Connection, operation: dict[str, Any]) -> None:
+    """Put an operation up for its agent; the same id twice is once."""
+    known = sa.select(table.c.id).where(table.c.id == operation["id"])
+    if connection.execute(known).scalar() is None:
+        connection.execute(
+            table.insert().values(**operation, status="offered", epoch=0, progress={})
+        )
+
+
+def _waiting(now: Instant) -> sa.ColumnElement[bool]:
+    lapsed = sa.and_(table.c.status == "leased", table.c.lease_until < now)
+    return sa.or_(table.c.status == "offered", lapsed)
+
+
+def is_waiting(connection: sa.Connection, agent_id: str, now: Instant) -> bool:
+    """Whether there is work for this agent."""
+    query = sa.select(table.c.id).where(table.c.agent_id == agent_id, _waiting(now)).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def lease(
+    connection: sa.Connection, agent_id: str, now: Instant, until: Instant
+) -> sa.RowMapping | None:
+    """Give the agent its oldest operation that is offered, or whose lease has run out."""
+    found = connection.execute(
+        sa.select(table.c.id, table.c.epoch)
+        .where(table.c.agent_id == agent_id, _waiting(now))
+        .order_by(table.c.created_at)
+        .limit(1)
+    ).first()
+    if found is None:
+        return None
+    taken = connection.execute(
+        table.update()
+        .where(table.c.id == found.id, table.c.epoch == found.epoch)
+        .values(status="leased", epoch=found.epoch + 1, lease_until=until)
+    )
+    return get(connection, found.id) if taken.rowcount == 1 else None
+
+
+def get(connection: sa.Connection, operation_id: str) -> sa.RowMapping | None:
+    """One operation, or None."""
+    query = sa.select(table).where(table.c.id == operation_id)
+    return connection.execute(query).mappings().first()
+
+
+def held(connection: sa.Connection, operation_id: str, agent_id: str, epoch: int) -> sa.RowMapping:
+    """The operation, if this agent's lease of this epoch still counts; else LeaseLost."""
+    row = get(connection, operation_id)
+    if row is None or row["agent_id"] != agent_id:
+        raise LeaseLost(f"operation {operation_id} is not yours")
+    if row["epoch"] != epoch or row["status"] not in OPEN:
+        raise LeaseLost(f"operation {operation_id} has gone on without this lease")
+    return row
+
+
+def renew(
+    connection: sa.Connection, operation_id: str, until: Instant, progress: dict[str, Any]
+) -> None:
+    """The agent is alive and this far."""
+    connection.execute(
+        table.update()
+        .where(table.c.id == operation_id)
+        .values(lease_until=until, progress=progress)
+    )
+
+
+def end(
+    connection: sa.Connection,
+    operation_id: str,
+    status: str,
+    *,
+    result: dict[str, Any] | None = None,
+    error: dict[str, Any] | None = None,
+) -> None:
+    """Completed, failed or cancelled; an ended operation stays as it ended."""
+    connection.execute(
+        table.update()
+        .where(table.c.id == operation_id, table.c.status.in_(OPEN))
+        .values(status=status, result=result, error=error)
+    )
+
+
+def offer_again(connection: sa.Connection, operation_id: str) -> None:
+    """A failure that may pass: the next lease gets a new epoch."""
+    connection.execute(
+        table.update()
+        .where(table.c.id == operation_id, table.c.status == "leased")
+        .values(status="offered", lease_until=None)
+    )

@@ -1,0 +1,55 @@
+"""Agents, the tokens that enrol them, and the servers they look after."""
+
+import sqlalchemy as sa
+from whenever import Instant
+
+from strongroom.catalog.tables import agents, enrol_tokens, servers
+
+
+def add_enrol_token(connection: sa.Connection, token_hash: str, expires_at: Instant) -> None:
+    """A one-time token; only its hash is kept."""
+    connection.execute(enrol_tokens.insert().values(token_hash=token_hash, expires_at=expires_at))
+
+
+def use_enrol_token(connection: sa.Connection, token_hash: str, at: Instant) -> bool:
+    """True once, for a token that has neither been used nor expired."""
+    used = connection.execute(
+        enrol_tokens.update()
+        .where(
+            enrol_tokens.c.token_hash == token_hash,
+            enrol_tokens.c.used_at.is_(None),
+            enrol_tokens.c.expires_at > at,
+        )
+        .values(used_at=at)
+    )
+    return used.rowcount == 1
+
+
+def add(connection: sa.Connection, agent: dict[str, object]) -> None:
+    """A newly enrolled agent: id, name, token_hash, version, enrolled_at, seen_at."""
+    connection.execute(agents.insert().values(**agent))
+
+
+def find_by_token(connection: sa.Connection, token_hash: str) -> sa.RowMapping | None:
+    """The agent that a token belongs to."""
+    query = sa.select(agents).where(agents.c.token_hash == token_hash)
+    return connection.execute(query).mappings().first()
+
+
+def list_all(connection: sa.Connection) -> list[sa.RowMapping]:
+    """Every agent, in the order of enrolment."""
+    query = sa.select(agents).order_by(agents.c.enrolled_at)
+    return list(connection.execute(query).mappings())
+
+
+def seen(
+    connection: sa.Connection, agent_id: str, at: Instant, facts: dict[str, dict[str, object]]
+) -> None:
+    """The agent called: `facts` are its servers by the agent's own name."""
+    connection.execute(agents.update().where(agents.c.id == agent_id).values(seen_at=at))
+    for name, told in facts.items():
+        connection.execute(
+            servers.update()
+            .where(servers.c.agent_id == agent_id, servers.c.agent_server == name)
+            .values(facts=told, seen_at=at)
+        )

@@ -1,0 +1,147 @@
+"""Jobs: rows in, `Job` out."""
+
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from whenever import Instant
+
+from strongroom.catalog.tables import instances, jobs, policies, resource_groups, servers, vaults
+from strongroom.model.errors import NotFound
+from strongroom.model.ids import InstanceId, JobId
+from strongroom.model.job import Job, JobKind, JobStatus, SubTask, check_transition, steps_of
+from strongroom.model.operation import Progress
+
+_server_groups = resource_groups.alias("server_groups")
+_SELECT = (
+    sa.select(
+        jobs,
+        instances.c.name.label("instance_name"),
+        vaults.c.name.label("vault_name"),
+        resource_groups.c.name.label("resource_group"),
+        policies.c.name.label("policy_name"),
+        servers.c.name.label("server_name"),
+        servers.c.location.label("location"),
+        _server_groups.c.name.label("server_resource_group"),
+    )
+    .join(instances, jobs.c.instance_id == instances.c.id)
+    .join(vaults, jobs.c.vault_id == vaults.c.id)
+    .join(resource_groups, vaults.c.resource_group_key == resource_groups.c.name_key)
+    .join(policies, instances.c.policy_id == policies.c.id)
+    .join(servers, instances.c.server_id == servers.c.id)
+    .join(_server_groups, servers.c.resource_group_key == _server_groups.c.name_key)
+)
+
+
+def _job(row: sa.RowMapping) -> Job:
+    fields = {name: row[name] for name in Job.__struct_fields__}
+    fields["kind"] = JobKind(row["kind"])
+    fields["status"] = JobStatus(row["status"])
+    fields["progress"] = msgspec.convert(row["progress"], Progress)
+    fields["sub_tasks"] = msgspec.convert(row["sub_tasks"], list[SubTask])
+    return Job(**fields)
+
+
+def add(
+    connection: sa.Connection,
+    job_id: JobId,
+    instance: sa.RowMapping,
+    kind: JobKind,
+    at: Instant,
+    **asked: Any,  # noqa: ANN401 - rule_name, tag, user_triggered, requested_by, order
+) -> None:
+    """A new job, in progress, with none of its steps begun."""
+    connection.execute(
+        jobs.insert().values(
+            id=job_id,
+            vault_id=instance["vault_id"],
+            instance_id=instance["id"],
+            kind=kind.value,
+            status=JobStatus.IN_PROGRESS.value,
+            started_at=at,
+            progress=msgspec.to_builtins(Progress(step="Waiting")),
+            sub_tasks=msgspec.to_builtins(steps_of(kind)),
+            warnings=[],
+            **asked,
+        )
+    )
+
+
+def get(connection: sa.Connection, job_id: str) -> Job:
+    """One job; NotFound when there is none."""
+    row = connection.execute(_SELECT.where(jobs.c.id == job_id)).mappings().first()
+    if row is None:
+        raise NotFound(f"there is no job {job_id}")
+    return _job(row)
+
+
+def list_of_vault(connection: sa.Connection, vault_id: str, limit: int = 1000) -> list[Job]:
+    """The newest jobs of a vault first."""
+    query = _SELECT.where(jobs.c.vault_id == vault_id).order_by(jobs.c.started_at.desc())
+    return [_job(row) for row in connection.execute(query.limit(limit)).mappings()]
+
+
+def running(connection: sa.Connection, instance_id: InstanceId, kind: JobKind) -> JobId | None:
+    """The job of this kind that is under way for an instance, if any."""
+    found = connection.execute(
+        sa.select(jobs.c.id).where(
+            jobs.c.instance_id == instance_id,
+            jobs.c.kind == kind.value,
+            jobs.c.status == JobStatus.IN_PROGRESS.value,
+        )
+    ).scalar()
+    return None if found is None else JobId(found)
+
+
+def set_progress(connection: sa.Connection, job_id: str, progress: Progress) -> None:
+    """What the agent last said. Late news of an ended job is dropped."""
+    connection.execute(
+        jobs.update()
+        .where(jobs.c.id == job_id, jobs.c.status == JobStatus.IN_PROGRESS.value)
+        .values(progress=msgspec.to_builtins(progress))
+    )
+
+
+def begin_step(connection: sa.Connection, job_id: str, name: str, at: Instant) -> None:
+    """Every step before `name` is completed, `name` is in progress. Safe twice."""
+    tasks = get(connection, job_id).sub_tasks
+    position = [task.name for task in tasks].index(name)
+    for task in tasks[:position]:
+        if task.status != "Completed":
+            task.status, task.ended_at = "Completed", at.format_iso()
+    if tasks[position].status == "NotStarted":
+        tasks[position].status, tasks[position].started_at = "InProgress", at.format_iso()
+    connection.execute(
+        jobs.update().where(jobs.c.id == job_id).values(sub_tasks=msgspec.to_builtins(tasks))
+    )
+
+
+def end(
+    connection: sa.Connection,
+    job_id: str,
+    status: JobStatus,
+    at: Instant,
+    **facts: Any,  # noqa: ANN401 - error, warnings, recovery_point_id
+) -> bool:
+    """Give a job its terminal status; False when it has the same one already (safe twice)."""
+    job = get(connection, job_id)
+    if job.status is status:
+        return False
+    check_transition(job.id, job.status, status)
+    good = status in {JobStatus.COMPLETED, JobStatus.COMPLETED_WITH_WARNINGS}
+    for task in job.sub_tasks:
+        if task.status == "InProgress" or (good and task.status == "NotStarted"):
+            task.status, task.ended_at = "Completed" if good else "Failed", at.format_iso()
+        elif task.status == "NotStarted":
+            task.status = "Skipped"
+    connection.execute(
+        jobs.update()
+        .where(jobs.c.id == job_id)
+        .values(
+            status=status.value,
+            ended_at=at,
+            sub_tasks=msgspec.to_builtins(job.sub_tasks),
+            **facts,
+        )
+    )
+    return True

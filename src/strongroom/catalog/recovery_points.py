@@ -1,0 +1,65 @@
+"""Recovery points: rows in, `RecoveryPoint` out."""
+
+import msgspec
+import sqlalchemy as sa
+from whenever import Instant
+
+from strongroom.catalog.tables import policies, recovery_points
+from strongroom.model.errors import NotFound
+from strongroom.model.ids import InstanceId
+from strongroom.model.recovery_point import RecoveryPoint
+
+_SELECT = sa.select(recovery_points, policies.c.name.label("policy_name")).join(
+    policies, recovery_points.c.policy_id == policies.c.id
+)
+
+
+def _point(row: sa.RowMapping) -> RecoveryPoint:
+    return RecoveryPoint(**{name: row[name] for name in RecoveryPoint.__struct_fields__})
+
+
+def add(connection: sa.Connection, point: RecoveryPoint) -> None:
+    """Record a committed point. Twice is once: the receipt in storage is the commit, not this."""
+    known = connection.execute(
+        sa.select(recovery_points.c.id).where(recovery_points.c.id == point.id)
+    ).scalar()
+    if known is None:
+        values = msgspec.structs.asdict(point)
+        del values["policy_name"]
+        connection.execute(recovery_points.insert().values(**values))
+
+
+def get(connection: sa.Connection, instance_id: InstanceId, point_id: str) -> RecoveryPoint:
+    """One point of an instance; NotFound when it has none of that id."""
+    row = connection.execute(
+        _SELECT.where(
+            recovery_points.c.instance_id == instance_id,
+            recovery_points.c.id == point_id.lower(),
+        )
+    ).mappings()
+    found = row.first()
+    if found is None:
+        raise NotFound(
+            f"there is no recovery point {point_id[:64]}",
+            hint="list the points of this server with: strongroom points NAME",
+        )
+    return _point(found)
+
+
+def list_of_instance(connection: sa.Connection, instance_id: InstanceId) -> list[RecoveryPoint]:
+    """Newest first."""
+    query = _SELECT.where(recovery_points.c.instance_id == instance_id)
+    rows = connection.execute(query.order_by(recovery_points.c.taken_at.desc())).mappings()
+    return [_point(row) for row in rows]
+
+
+def tags_of_instance(
+    connection: sa.Connection, instance_id: InstanceId
+) -> list[tuple[Instant, str]]:
+    """(taken at, tag) of every committed point, oldest first: what tagging looks back on."""
+    rows = connection.execute(
+        sa.select(recovery_points.c.taken_at, recovery_points.c.tag)
+        .where(recovery_points.c.instance_id == instance_id)
+        .order_by(recovery_points.c.taken_at)
+    )
+    return [(row.taken_at, row.tag) for row in rows]

@@ -1,0 +1,211 @@
+"""Agents call in: enrol, lease, heartbeat, keys, complete, fail. Nobody calls them."""
+
+import base64
+import hashlib
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from strongroom.catalog import agent_operations, audit, jobs
+from strongroom.catalog import agents as catalog
+from strongroom.control.control import Control
+from strongroom.model.errors import Forbidden, Invalid, LeaseLost, Unauthenticated
+from strongroom.model.ids import AgentId, uuid4
+from strongroom.model.operation import (
+    LEASE_SECONDS,
+    BackupOrder,
+    CheckOrder,
+    Completion,
+    EnrolReply,
+    EnrolRequest,
+    Failure,
+    Heartbeat,
+    HeartbeatReply,
+    KeysReply,
+    KeysRequest,
+    Lease,
+    LeaseRequest,
+    RestoreOrder,
+)
+
+MOST_LEASES = 5  # a failure that may pass is tried this often before it is the answer
+_LEASE_POLL_SECONDS = 0.25
+
+
+def hash_token(token: str) -> str:
+    """Tokens are 32 random bytes in base64: a plain digest is enough to keep."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def new_enrol_token(control: Control, hours: int = 24) -> str:
+    """A one-time token for one agent."""
+    token = base64.urlsafe_b64encode(control.chance.bytes(32)).decode().rstrip("=")
+    with control.database.writing() as connection:
+        until = control.clock.now().add(hours=hours)
+        catalog.add_enrol_token(connection, hash_token(token), until)
+    return token
+
+
+def enrol_agent(control: Control, request: EnrolRequest) -> EnrolReply:
+    """A one-time token buys an agent token."""
+    token = base64.urlsafe_b64encode(control.chance.bytes(32)).decode().rstrip("=")
+    agent_id = str(uuid4(control.chance))
+    now = control.clock.now()
+    with control.database.writing() as connection:
+        if not catalog.use_enrol_token(connection, hash_token(request.token), now):
+            raise Unauthenticated(
+                "this enrolment token is unknown, used or expired",
+                hint="make a new one on the control plane: strongroom server enrol-token",
+            )
+        agent = {
+            "id": agent_id,
+            "name": request.name[:63],
+            "token_hash": hash_token(token),
+            "version": request.version[:32],
+            "enrolled_at": now,
+            "seen_at": now,
+        }
+        catalog.add(connection, agent)
+        audit.append(connection, now, f"agent:{agent_id}", ("agent/enrol", agent_id))
+    return EnrolReply(agent_id=agent_id, agent_token=token)
+
+
+def authenticate_agent(control: Control, token: str) -> AgentId:
+    """Which agent a bearer token belongs to."""
+    with control.database.reading() as connection:
+        row = catalog.find_by_token(connection, hash_token(token))
+    if row is None:
+        raise Unauthenticated("unknown agent token", hint="enrol this agent again")
+    return AgentId(row["id"])
+
+
+def lease_operation(control: Control, agent: AgentId, request: LeaseRequest) -> Lease | None:
+    """The oldest operation that waits for this agent; waits for one up to `wait_seconds`."""
+    _note_servers(control, agent, request)
+    deadline = control.clock.monotonic() + min(max(request.wait_seconds, 0.0), 30.0)
+    while True:
+        lease = _take_lease(control, agent)
+        if lease is not None or control.clock.monotonic() >= deadline:
+            return lease
+        control.clock.sleep(_LEASE_POLL_SECONDS)
+
+
+def _note_servers(control: Control, agent: AgentId, request: LeaseRequest) -> None:
+    facts = {facts.name: msgspec.to_builtins(facts) for facts in request.servers}
+    with control.database.writing() as connection:
+        catalog.seen(connection, agent, control.clock.now(), facts)
+
+
+def _take_lease(control: Control, agent: AgentId) -> Lease | None:
+    now = control.clock.now()
+    with control.database.reading() as connection:
+        if not agent_operations.is_waiting(connection, agent, now):
+            return None
+    with control.database.writing() as connection:
+        until = now.add(seconds=LEASE_SECONDS)
+        row = agent_operations.lease(connection, agent, now, until)
+    return None if row is None else _lease_of(control, row)
+
+
+def _lease_of(control: Control, row: sa.RowMapping) -> Lease:
+    order = dict(row["order"])
+    lease = Lease(operation_id=row["id"], epoch=row["epoch"])
+    if row["kind"] == "backup":
+        order["deltaName"] = delta_name(row)
+        lease.backup = msgspec.convert(order, BackupOrder)
+    elif row["kind"] == "restore":
+        lease.restore = msgspec.convert(order, RestoreOrder)
+    else:
+        lease.check = msgspec.convert(order, CheckOrder)
+    if row["kind"] != "check":
+        lease.access = _access(control, row)
+    return lease
+
+
+def delta_name(row: sa.RowMapping) -> str:
+    """What a writer reports lies under the job and the epoch of its lease."""
+    return f"d/{row['job_id']}.{row['epoch']}.delta"
+
+
+def _access(control: Control, row: sa.RowMapping) -> Any:  # noqa: ANN401
+    order = row["order"]
+    paths = {"generation": order.get("generation", ""), "delta": delta_name(row)}
+    return control.grant_access(row["kind"], order["instanceId"], paths)
+
+
+def heartbeat(
+    control: Control, agent: AgentId, operation_id: str, beat: Heartbeat
+) -> HeartbeatReply:
+    """The lease lives on; the job shows how far it is; the SAS is renewed."""
+    now = control.clock.now()
+    with control.database.writing() as connection:
+        row = agent_operations.get(connection, operation_id)
+        if row is not None and row["status"] == "cancelled" and row["agent_id"] == agent:
+            return HeartbeatReply(cancel=True)
+        row = agent_operations.held(connection, operation_id, agent, beat.epoch)
+        progress = msgspec.to_builtins(beat.progress)
+        until = now.add(seconds=LEASE_SECONDS)
+        agent_operations.renew(connection, operation_id, until, progress)
+        if row["job_id"]:
+            jobs.set_progress(connection, row["job_id"], beat.progress)
+    return HeartbeatReply(access=_access(control, row) if row["kind"] != "check" else None)
+
+
+def release_keys(
+    control: Control, agent: AgentId, operation_id: str, request: KeysRequest
+) -> KeysReply:
+    """The content keys of one restore, sealed to its session; audited."""
+    with control.database.writing() as connection:
+        row = agent_operations.held(connection, operation_id, agent, request.epoch)
+        if row["kind"] != "restore":
+            raise Forbidden("only a restore is given keys")
+        audit.append(
+            connection,
+            control.clock.now(),
+            f"agent:{agent}",
+            ("keys/release", row["order"]["recoveryPointId"]),
+            {"operation": operation_id},
+        )
+    sealed = control.release_keys(
+        row["order"]["recoveryPointId"],
+        row["order"]["instanceId"],
+        operation_id,
+        request.session_public_key,
+    )
+    return KeysReply(sealed=sealed)
+
+
+def complete_operation(
+    control: Control, agent: AgentId, operation_id: str, done: Completion
+) -> None:
+    """The agent's share is done; whoever waits for it goes on. Safe twice."""
+    told = done.backup or done.restore or done.check
+    if told is None:
+        raise Invalid("a completion says what was completed")
+    result = {**msgspec.to_builtins(told), "epoch": done.epoch}
+    with control.database.writing() as connection:
+        row = agent_operations.get(connection, operation_id)
+        if row is None or row["agent_id"] != agent:
+            raise LeaseLost(f"operation {operation_id} is not yours")
+        if row["status"] == "completed" and row["epoch"] == done.epoch:
+            return
+        row = agent_operations.held(connection, operation_id, agent, done.epoch)
+        agent_operations.end(connection, operation_id, "completed", result=result)
+    _wake(control, row)
+
+
+def fail_operation(control: Control, agent: AgentId, operation_id: str, failure: Failure) -> None:
+    """The agent could not. A failure that may pass is offered again, a bounded number of times."""
+    with control.database.writing() as connection:
+        row = agent_operations.held(connection, operation_id, agent, failure.epoch)
+        if failure.retryable and row["epoch"] < MOST_LEASES:
+            agent_operations.offer_again(connection, operation_id)
+            return
+        agent_operations.end(connection, operation_id, "failed", error=failure.error)
+    _wake(control, row)
+
+
+def _wake(control: Control, row: sa.RowMapping) -> None:
+    if row["workflow_id"]:
+        control.jobs.notify(row["workflow_id"], f"operation:{row['id']}", {"ended": True})

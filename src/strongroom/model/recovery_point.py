@@ -1,0 +1,31 @@
+"""What the user sees and restores."""
+
+from typing import Any
+
+import msgspec
+from whenever import Instant
+
+from strongroom.model.ids import GenerationId, InstanceId, JobId, RecoveryPointId
+
+
+class RecoveryPoint(msgspec.Struct, kw_only=True):
+    """A committed recovery point. Times are service time; sizes are bytes."""
+
+    id: RecoveryPointId
+    instance_id: InstanceId
+    job_id: JobId
+    kind: str  # Full
+    taken_at: Instant
+    committed_at: Instant
+    expires_at: Instant
+    tag: str
+    policy_id: str
+    policy_version: int
+    policy_name: str
+    generation: GenerationId
+    manifest_size: int
+    manifest_blake3: bytes
+    raw_bytes: int
+    stored_bytes: int
+    facts: dict[str, Any]  # version_number, start_lsn, stop_lsn, timeline, databases, extensions
+    state: str  # Completed

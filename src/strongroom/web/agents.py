@@ -1,0 +1,98 @@
+"""The agents' API: they call in, with a token of their own kind that opens no ARM route."""
+
+from typing import Annotated, TypeVar
+
+import msgspec
+from fastapi import APIRouter, Depends, Header, Request, Response
+
+from strongroom.control import agents
+from strongroom.control.control import Control
+from strongroom.model.errors import Invalid, Unauthenticated
+from strongroom.model.ids import AgentId
+from strongroom.model.operation import (
+    Completion,
+    EnrolRequest,
+    Failure,
+    Heartbeat,
+    KeysRequest,
+    LeaseRequest,
+)
+
+router = APIRouter(prefix="/agents", include_in_schema=False)
+M = TypeVar("M", bound=msgspec.Struct)
+
+
+def _control(request: Request) -> Control:
+    control: Control = request.app.state.control
+    return control
+
+
+Means = Annotated[Control, Depends(_control)]
+
+
+def _agent(control: Means, authorization: Annotated[str, Header()] = "") -> AgentId:
+    kind, _, token = authorization.partition(" ")
+    if kind.lower() != "bearer" or not token:
+        raise Unauthenticated("an agent's call carries its bearer token")
+    return agents.authenticate_agent(control, token)
+
+
+Agent = Annotated[AgentId, Depends(_agent)]
+
+
+async def _body(request: Request) -> bytes:
+    return await request.body()
+
+
+Bytes = Annotated[bytes, Depends(_body)]
+
+
+def _read(raw: bytes, kind: type[M]) -> M:
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.MsgspecError as error:
+        raise Invalid(f"not a {kind.__name__}: {error}") from error
+
+
+def _answer(message: msgspec.Struct | None) -> Response:
+    if message is None:
+        return Response(status_code=204)
+    return Response(msgspec.json.encode(message), media_type="application/json")
+
+
+@router.post("/enrol")
+def enrol(control: Means, raw: Bytes) -> Response:
+    """A one-time token buys an agent token."""
+    return _answer(agents.enrol_agent(control, _read(raw, EnrolRequest)))
+
+
+@router.post("/lease")
+def lease(control: Means, agent: Agent, raw: Bytes) -> Response:
+    """Long poll for work."""
+    return _answer(agents.lease_operation(control, agent, _read(raw, LeaseRequest)))
+
+
+@router.post("/operations/{operation_id}/heartbeat")
+def heartbeat(operation_id: str, control: Means, agent: Agent, raw: Bytes) -> Response:
+    """Alive, and this far."""
+    return _answer(agents.heartbeat(control, agent, operation_id, _read(raw, Heartbeat)))
+
+
+@router.post("/operations/{operation_id}/keys")
+def keys(operation_id: str, control: Means, agent: Agent, raw: Bytes) -> Response:
+    """Content keys of one restore."""
+    return _answer(agents.release_keys(control, agent, operation_id, _read(raw, KeysRequest)))
+
+
+@router.post("/operations/{operation_id}/complete")
+def complete(operation_id: str, control: Means, agent: Agent, raw: Bytes) -> Response:
+    """Done."""
+    agents.complete_operation(control, agent, operation_id, _read(raw, Completion))
+    return _answer(None)
+
+
+@router.post("/operations/{operation_id}/fail")
+def fail(operation_id: str, control: Means, agent: Agent, raw: Bytes) -> Response:
+    """Could not."""
+    agents.fail_operation(control, agent, operation_id, _read(raw, Failure))
+    return _answer(None)
