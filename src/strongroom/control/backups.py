@@ -1,0 +1,143 @@
+"""Trigger a backup: on demand, or because its time has come."""
+
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from blake3 import blake3
+from whenever import Instant
+
+from strongroom.catalog import audit, jobs, protection
+from strongroom.catalog.protection import Protection
+from strongroom.control import long_running
+from strongroom.control.access import require
+from strongroom.control.control import Control
+from strongroom.model.access import Caller
+from strongroom.model.arm import VaultRef, instance_id_of, job_id_of
+from strongroom.model.errors import Conflict, Invalid, Precondition
+from strongroom.model.ids import JobId, OperationId, uuid4
+from strongroom.model.job import JobKind
+from strongroom.model.policy import BackupPolicy, parse_policy
+
+ACTION = "Microsoft.DataProtection/backupVaults/backupInstances/backup/action"
+ABLE = frozenset({"ProtectionConfigured", "UpdatingProtection"})
+
+
+def trigger_backup(
+    control: Control,
+    caller: Caller,
+    vault: VaultRef,
+    instance_name: str,
+    *,
+    rule_name: str,
+    tag_override: str | None,
+    request_key: str,
+) -> OperationId:
+    """Begin a backup on demand; the operation ends at once and names the job."""
+    with control.database.writing() as connection:
+        known = long_running.find_by_request(connection, request_key)
+        if known is not None:
+            return known
+        scope = instance_id_of(control.installation.subscription_id, vault, instance_name)
+        require(control, connection, caller, ACTION, scope)
+        found = protection.by_name(connection, vault.resource_group, vault.name, instance_name)
+        policy = parse_policy(found.policy)
+        rule = _rule_name(policy, rule_name)
+        job_id = JobId(str(uuid4(control.chance)))
+        asked = {
+            "rule_name": rule,
+            "tag": _tag(policy, tag_override),
+            "user_triggered": True,
+            "requested_by": caller.principal_id,
+        }
+        _enqueue(control, connection, found, job_id, asked)
+        result = {"jobId": job_id_of(control.installation.subscription_id, vault, job_id)}
+        return long_running.add_ended(
+            control, connection, caller, ("backup", scope), result, request_key
+        )
+
+
+def fire_backup(
+    control: Control, connection: sa.Connection, instance_id: str, rule_name: str, at: Instant
+) -> JobId | None:
+    """Begin the backup that a schedule asks for; None when one is under way already.
+
+    The id follows from instance, rule and fire time: any number of schedulers make one job.
+    """
+    found = protection.by_id(connection, instance_id)
+    if found.state not in ABLE or jobs.running(connection, found.instance_id, JobKind.BACKUP):
+        return None
+    job_id = scheduled_job_id(instance_id, rule_name, at)
+    asked = {
+        "rule_name": rule_name,
+        "tag": "",
+        "user_triggered": False,
+        "requested_by": "schedule",
+    }
+    _enqueue(control, connection, found, job_id, asked)
+    return job_id
+
+
+def scheduled_job_id(instance_id: str, rule_name: str, at: Instant) -> JobId:
+    """A UUIDv8 made of the digest of what makes a scheduled backup one and the same."""
+    digest = blake3(f"{instance_id}\n{rule_name}\n{at.timestamp()}".encode()).digest(16)
+    return JobId(str(UUID(bytes=digest, version=8)))
+
+
+def _rule_name(policy: BackupPolicy, asked: str) -> str:
+    for rule in policy.backup_rules:
+        if rule.name.lower() == asked.lower():
+            return rule.name
+    names = ", ".join(rule.name for rule in policy.backup_rules)
+    raise Invalid(
+        f"the policy has no backup rule {asked[:150]!r}",
+        hint=f"name one of its rules: {names}",
+        code="BMSUserErrorInvalidInput",
+    )
+
+
+def _tag(policy: BackupPolicy, override: str | None) -> str:
+    if not override:
+        return ""
+    for rule in policy.retention_rules:
+        if rule.name.lower() == override.lower():
+            return rule.name
+    names = ", ".join(rule.name for rule in policy.retention_rules)
+    raise Invalid(
+        f"the policy has no retention rule for the tag {override[:150]!r}",
+        hint=f"use one of: {names}",
+        code="BMSUserErrorInvalidInput",
+    )
+
+
+def _enqueue(
+    control: Control,
+    connection: sa.Connection,
+    found: Protection,
+    job_id: JobId,
+    asked: dict[str, Any],
+) -> None:
+    if found.state not in ABLE:
+        raise Precondition(
+            f"{found.instance_name} is {found.state}, not protected",
+            hint="finish configuring its protection, or resume it, then try again",
+        )
+    if jobs.running(connection, found.instance_id, JobKind.BACKUP):
+        raise Conflict(
+            f"a backup of {found.instance_name} is already running",
+            hint="wait until it ends: strongroom jobs",
+            code="UserErrorMaxConcurrentOperationLimitReached",
+        )
+    now = control.clock.now()
+    row = {"id": found.instance_id, "vault_id": found.vault_id}
+    jobs.add(connection, job_id, row, JobKind.BACKUP, now, order={}, **asked)
+    audit.append(
+        connection,
+        now,
+        asked["requested_by"],
+        ("backup/trigger", found.instance_name),
+        {"job": job_id, "rule": asked["rule_name"]},
+    )
+    control.jobs.enqueue(
+        connection, "backup", f"job:{job_id}", job_id, partition=found.instance_id
+    )

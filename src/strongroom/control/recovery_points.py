@@ -1,0 +1,33 @@
+"""Look at recovery points."""
+
+from strongroom.catalog import protection
+from strongroom.catalog import recovery_points as catalog
+from strongroom.control.access import require
+from strongroom.control.control import Control
+from strongroom.model.access import Caller
+from strongroom.model.arm import VaultRef, instance_id_of
+from strongroom.model.recovery_point import RecoveryPoint
+
+ACTION = "Microsoft.DataProtection/backupVaults/backupInstances/recoveryPoints/read"
+
+
+def list_recovery_points(
+    control: Control, caller: Caller, vault: VaultRef, instance_name: str
+) -> list[RecoveryPoint]:
+    """The points of an instance, newest first."""
+    with control.database.reading() as connection:
+        scope = instance_id_of(control.installation.subscription_id, vault, instance_name)
+        require(control, connection, caller, ACTION, scope)
+        found = protection.by_name(connection, vault.resource_group, vault.name, instance_name)
+        return catalog.list_of_instance(connection, found.instance_id)
+
+
+def get_recovery_point(
+    control: Control, caller: Caller, vault: VaultRef, instance_name: str, point_id: str
+) -> RecoveryPoint:
+    """One point of an instance."""
+    with control.database.reading() as connection:
+        scope = instance_id_of(control.installation.subscription_id, vault, instance_name)
+        require(control, connection, caller, ACTION, scope)
+        found = protection.by_name(connection, vault.resource_group, vault.name, instance_name)
+        return catalog.get(connection, found.instance_id, point_id)

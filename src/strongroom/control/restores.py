@@ -1,0 +1,98 @@
+"""Trigger a restore: what is asked is read at the door, the plan is made first."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from strongroom.catalog import audit, jobs, protection, recovery_points
+from strongroom.catalog.protection import Protection
+from strongroom.control import long_running
+from strongroom.control.access import require
+from strongroom.control.control import Control
+from strongroom.model.access import Caller
+from strongroom.model.arm import VaultRef, instance_id_of, job_id_of
+from strongroom.model.errors import Precondition
+from strongroom.model.ids import JobId, OperationId, uuid4
+from strongroom.model.job import JobKind
+from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.restore_request import RestoreRequest, read_request
+
+VALIDATE = "Microsoft.DataProtection/backupVaults/backupInstances/validateRestore/action"
+RESTORE = "Microsoft.DataProtection/backupVaults/backupInstances/restore/action"
+
+
+def validate_restore(
+    control: Control,
+    caller: Caller,
+    vault: VaultRef,
+    instance_name: str,
+    request: dict[str, Any],
+    request_key: str,
+) -> OperationId:
+    """Say whether this restore could begin now; the operation holds the answer."""
+    with control.database.writing() as connection:
+        known = long_running.find_by_request(connection, request_key)
+        if known is not None:
+            return known
+        scope = instance_id_of(control.installation.subscription_id, vault, instance_name)
+        require(control, connection, caller, VALIDATE, scope)
+        _examine(connection, vault, instance_name, request)
+        return long_running.add_ended(
+            control, connection, caller, ("validateRestore", scope), {"jobId": None}, request_key
+        )
+
+
+def trigger_restore(
+    control: Control,
+    caller: Caller,
+    vault: VaultRef,
+    instance_name: str,
+    request: dict[str, Any],
+    request_key: str,
+) -> OperationId:
+    """Begin a restore; the operation ends at once and names the job."""
+    with control.database.writing() as connection:
+        known = long_running.find_by_request(connection, request_key)
+        if known is not None:
+            return known
+        scope = instance_id_of(control.installation.subscription_id, vault, instance_name)
+        require(control, connection, caller, RESTORE, scope)
+        found, point, asked = _examine(connection, vault, instance_name, request)
+        job_id = JobId(str(uuid4(control.chance)))
+        now = control.clock.now()
+        jobs.add(
+            connection,
+            job_id,
+            {"id": found.instance_id, "vault_id": found.vault_id},
+            JobKind.RESTORE,
+            now,
+            rule_name="",
+            tag=point.tag,
+            user_triggered=True,
+            requested_by=caller.principal_id,
+            order=asked.to_order(point),
+            recovery_point_id=point.id,
+        )
+        what = {"job": job_id, "point": point.id, "directory": asked.target_directory}
+        audit.append(
+            connection, now, caller.principal_id, ("restore/trigger", instance_name), what
+        )
+        control.jobs.enqueue(connection, "restore", f"job:{job_id}", job_id)
+        result = {"jobId": job_id_of(control.installation.subscription_id, vault, job_id)}
+        return long_running.add_ended(
+            control, connection, caller, ("restore", scope), result, request_key
+        )
+
+
+def _examine(
+    connection: sa.Connection, vault: VaultRef, instance_name: str, request: dict[str, Any]
+) -> tuple[Protection, RecoveryPoint, RestoreRequest]:
+    found = protection.by_name(connection, vault.resource_group, vault.name, instance_name)
+    asked = read_request(request)
+    point = recovery_points.get(connection, found.instance_id, asked.recovery_point_id)
+    if point.state != "Completed":
+        raise Precondition(
+            f"recovery point {point.id} is {point.state}",
+            hint="choose another point: strongroom points NAME",
+        )
+    return found, point, asked

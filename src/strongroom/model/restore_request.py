@@ -1,0 +1,135 @@
+"""A restore as asked on the wire, read at the door."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import msgspec
+
+from strongroom.model.errors import Invalid
+from strongroom.model.recovery_point import RecoveryPoint
+
+_POINT = re.compile(r"[0-9a-fA-F]{32}")
+
+
+class RestoreRequest(msgspec.Struct, kw_only=True):
+    """Restore as a server: a data directory on the host of the agent that looks after it."""
+
+    recovery_point_id: str
+    target_directory: str
+    tablespaces: dict[str, str]  # original location -> new location
+    start: bool
+    port: int  # 0: as its configuration says
+
+    def to_order(self, point: RecoveryPoint) -> dict[str, Any]:
+        """What the job row keeps."""
+        told: dict[str, Any] = msgspec.to_builtins(self)
+        told["recovery_point_id"] = point.id
+        told["recovery_point_time"] = point.taken_at.format_iso()
+        return told
+
+
+def read_request(body: Mapping[str, Any]) -> RestoreRequest:
+    """ARM's `AzureBackupRecoveryPointBasedRestoreRequest` with a `RestoreTargetInfo`.
+
+    Our own wishes stand under `restoreTargetInfo.strongroom`, or, from clients that can only say
+    what Azure's models hold, as JSON in `restoreTargetInfo.datasourceInfo.resourceUri`
+    (`file:///directory?start=true&port=5433`). Source: azure-mgmt-dataprotection 2.2.0 models.
+    """
+    target = _mapping(body, "restoreTargetInfo")
+    kind = _get(target, "objectType")
+    if kind != "RestoreTargetInfo":
+        raise _invalid(
+            f"restore target {str(kind)[:60]!r} is not offered",
+            "ask for RestoreTargetInfo: a data directory on the database host",
+        )
+    wish = _get(target, "strongroom") or _from_uri(_mapping(target, "datasourceInfo"))
+    if not isinstance(wish, Mapping):
+        raise _invalid("restoreTargetInfo.strongroom is not an object", "see the API table")
+    directory = str(_get(wish, "targetDirectory") or "")
+    if not directory.startswith("/") or "\0" in directory or "/../" in f"{directory}/":
+        raise _invalid(
+            f"the target directory {directory[:200]!r} is not an absolute path",
+            "name a new or empty directory on the agent's host, such as /srv/restore",
+        )
+    return RestoreRequest(
+        recovery_point_id=_point_id(body),
+        target_directory=directory,
+        tablespaces=_locations(_get(wish, "tablespaces") or {}),
+        start=_boolean(_get(wish, "start") or False),
+        port=_port(_get(wish, "port") or 0),
+    )
+
+
+def _get(body: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401
+    for key, value in body.items():
+        if key.lower() == name.lower():
+            return value
+    return None
+
+
+def _mapping(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = _get(body, name)
+    if not isinstance(found, Mapping):
+        raise _invalid(f"{name} is missing", f"send {name} as an object")
+    return found
+
+
+def _invalid(message: str, hint: str) -> Invalid:
+    return Invalid(message, hint=hint, code="BMSUserErrorInvalidInput")
+
+
+def _point_id(body: Mapping[str, Any]) -> str:
+    found = str(_get(body, "recoveryPointId") or "")
+    if not _POINT.fullmatch(found):
+        raise _invalid(
+            f"recoveryPointId {found[:64]!r} is not 32 hexadecimal digits",
+            "list the recovery points and copy one id",
+        )
+    return found.lower()
+
+
+def _from_uri(source: Mapping[str, Any]) -> dict[str, Any]:
+    parts = urlsplit(str(_get(source, "resourceUri") or ""))
+    if parts.scheme != "file":
+        raise _invalid(
+            "the restore names no target directory",
+            "set datasourceInfo.resourceUri to file:///absolute/directory",
+        )
+    query = parse_qs(parts.query)
+    return {
+        "targetDirectory": unquote(parts.path),
+        "start": query.get("start", ["false"])[0] == "true",
+        "port": query.get("port", ["0"])[0],
+        "tablespaces": dict(
+            pair.split("=", 1) for pair in query.get("tablespace", []) if "=" in pair
+        ),
+    }
+
+
+def _locations(value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise _invalid("tablespaces is not an object", "map each old location to a new one")
+    for old, new in value.items():
+        if not str(old).startswith("/") or not str(new).startswith("/"):
+            raise _invalid(
+                f"tablespace mapping {str(old)[:80]!r} = {str(new)[:80]!r} is not absolute",
+                "write it as /old/location=/new/location",
+            )
+    return {str(old): str(new) for old, new in value.items()}
+
+
+def _boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _invalid("start is neither true nor false", "send true or false")
+    return value
+
+
+def _port(value: object) -> int:
+    text = str(value)
+    if not text.isdigit() or int(text) > 65535:
+        raise _invalid(
+            f"port {text[:20]!r} is not a port number", "use 1 to 65535, or leave it out"
+        )
+    return int(text)
