@@ -1,0 +1,132 @@
+"""The verbs on containers and on the account, and the private one that re-reads."""
+
+from typing import Any
+
+import msgspec
+import structlog
+
+from strongroom.model.errors import Invalid
+from strongroom.storage.answer import Answer
+from strongroom.storage.blob import Finding
+from strongroom.storage.body import Work
+from strongroom.storage.documents import blob_listing, container_listing, read_marker
+from strongroom.storage.facts import container_headers, read_metadata
+from strongroom.storage.grant import Grant
+from strongroom.storage.names import checked_blob
+from strongroom.storage.request import Request
+from strongroom.storage.store import BlobStore
+
+MAX_RESULTS = 5000
+MAX_DIGESTS_BYTES = 4 << 20
+MAX_DIGESTS = 1000
+_INCLUDES = frozenset(("", "metadata", "uncommittedblobs", "deleted", "snapshots", "tags"))
+_log = structlog.get_logger("strongroom.storage")
+
+
+class _Names(msgspec.Struct, forbid_unknown_fields=True):
+    names: list[str]
+
+
+class ContainerVerbs:
+    """Create, look, list, delete, re-read."""
+
+    def __init__(self, store: BlobStore, work: Work) -> None:
+        self._store = store
+        self._work = work
+
+    async def create_container(self, request: Request, grant: Grant) -> Answer:
+        """Create Container."""
+        grant.need_account_key()
+        if request.headers.get("x-ms-blob-public-access"):
+            raise Invalid("nothing here is public", code="UnsupportedHeader")
+        name = _container(request)
+        metadata = read_metadata(request)
+        container = await self._work.run(self._store.create_container, name, metadata)
+        _log.info("container_created", container=name, caller=grant.caller, request_id=request.id)
+        return Answer(201, container_headers(container))
+
+    async def get_container(self, request: Request, grant: Grant) -> Answer:
+        """Get Container Properties."""
+        grant.need_account_key()
+        container = await self._work.run(self._store.container, _container(request))
+        return Answer(200, container_headers(container))
+
+    async def delete_container(self, request: Request, grant: Grant) -> Answer:
+        """Delete Container: an empty one."""
+        grant.need_account_key()
+        name = _container(request)
+        await self._work.run(self._store.delete_container, name)
+        _log.info("container_deleted", container=name, caller=grant.caller, request_id=request.id)
+        return Answer(202)
+
+    async def list_containers(self, request: Request, grant: Grant) -> Answer:
+        """List Containers."""
+        grant.need_account_key()
+        prefix, after, limit, asked = _page(request)
+        found = await self._work.run(self._store.containers, prefix, after, limit + 1)
+        more = found[limit - 1].name if len(found) > limit else None
+        body = container_listing(found[:limit], asked, more)
+        return Answer(200, {"content-type": "application/xml"}, body)
+
+    async def list_blobs(self, request: Request, grant: Grant) -> Answer:
+        """List Blobs: prefix, delimiter, marker, maxresults, include=metadata."""
+        grant.need("l")
+        name = _container(request)
+        prefix, after, limit, asked = _page(request)
+        delimiter = request.query.get("delimiter", "")
+        includes = set(request.query.get("include", "").split(","))
+        if not includes <= _INCLUDES:
+            raise Invalid("an include is unknown", code="InvalidQueryParameterValue")
+        page = await self._work.run(self._store.page, name, prefix, delimiter, after, limit)
+        body = await self._work.run(
+            blob_listing,
+            name,
+            page,
+            asked | ({"Delimiter": delimiter} if delimiter else {}),
+            with_metadata="metadata" in includes,
+        )
+        return Answer(200, {"content-type": "application/xml"}, body)
+
+    async def digests(self, request: Request, grant: Grant) -> Answer:
+        """Re-read the named blobs and say what is there now. Ours, not Azure's."""
+        grant.need_account_key()
+        container = _container(request)
+        body = await self._work.collect(request, MAX_DIGESTS_BYTES)
+        try:
+            names = msgspec.json.decode(body, type=_Names).names
+        except msgspec.MsgspecError as error:
+            raise Invalid('the body must be {"names": [...]}') from error
+        if len(names) > MAX_DIGESTS:
+            raise Invalid(f"at most {MAX_DIGESTS} names can be asked for at once")
+        checked = [checked_blob(name) for name in names]
+        findings = await self._work.run(self._store.digests, container, checked)
+        reply = {"digests": [_told(finding) for finding in findings]}
+        return Answer(200, {"content-type": "application/json"}, msgspec.json.encode(reply))
+
+
+def _container(request: Request) -> str:
+    if request.container is None:
+        raise Invalid("the request names no container", code="InvalidUri")
+    return request.container
+
+
+def _page(request: Request) -> tuple[str, str, int, dict[str, str]]:
+    query = request.query
+    text = query.get("maxresults", "") or str(MAX_RESULTS)
+    if not (text.isascii() and text.isdigit() and len(text) < 10) or int(text) == 0:
+        raise Invalid("maxresults is not a number", code="OutOfRangeQueryParameterValue")
+    prefix = query.get("prefix", "")
+    asked = {"Prefix": prefix, "Marker": query.get("marker", ""), "MaxResults": text}
+    after = read_marker(query.get("marker", ""))
+    return prefix, after, min(int(text), MAX_RESULTS), asked
+
+
+def _told(finding: Finding) -> dict[str, Any]:
+    told: dict[str, Any] = {"name": finding.name}
+    if finding.state == "missing":
+        return told | {"missing": True}
+    if finding.state == "corrupt":
+        told["corrupt"] = True
+    if finding.blake3 is not None:
+        told |= {"size": finding.size, "blake3": finding.blake3.hex()}
+    return told

@@ -1,0 +1,33 @@
+"""Who asks, and what the credential lets them do."""
+
+from dataclasses import dataclass
+
+from strongroom.model.errors import Forbidden
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """`letters` None: the account key, which may do every verb there is.
+
+    `caller` is for the log: never a signature. `overrides`: answer headers that a SAS asks for.
+    """
+
+    caller: str
+    letters: frozenset[str] | None
+    overrides: tuple[tuple[str, str], ...] = ()
+
+    def need(self, letters: str) -> None:
+        """Any of these permissions, or Forbidden."""
+        if self.letters is not None and not self.letters.intersection(letters):
+            raise _mismatch()
+
+    def need_account_key(self) -> None:
+        """Only the account key may."""
+        if self.letters is not None:
+            raise _mismatch()
+
+
+def _mismatch() -> Forbidden:
+    return Forbidden(
+        "this credential does not permit this operation", code="AuthorizationPermissionMismatch"
+    )

@@ -1,0 +1,74 @@
+"""Service SAS at the door: signature, time, protocol, address, and what it is good for."""
+
+import ipaddress
+
+from whenever import Instant
+
+from strongroom.model.errors import Forbidden, Invalid
+from strongroom.model.sas import (
+    ServiceSas,
+    canonical_resource,
+    directory_of,
+    is_in_time,
+    is_signed_by,
+    parse_service_sas,
+    sign_service_sas,
+)
+from strongroom.storage.grant import Grant
+from strongroom.storage.request import Request
+from strongroom.storage.settings import Account
+
+service_sas = sign_service_sas  # minting is the same rule as checking: one page, model/sas.py
+__all__ = ["check_sas", "service_sas"]
+
+
+def check_sas(request: Request, account: Account, now: Instant) -> Grant:
+    """What the token grants on exactly this resource, or Forbidden."""
+    try:
+        sas = parse_service_sas(request.query)
+    except Invalid as error:
+        raise Forbidden(error.message, code="AuthenticationFailed") from error
+    resource = _resource(request, account, sas)
+    # Compared also when there is no resource that it could fit, so that both take the same time.
+    signed = is_signed_by(sas, account.key, resource or canonical_resource(account.name, ""))
+    if not signed or resource is None:
+        raise Forbidden("the signature does not fit the resource", code="AuthenticationFailed")
+    if not is_in_time(sas, now):
+        raise Forbidden(
+            "the signature is not valid in its time frame", code="AuthenticationFailed"
+        )
+    if sas.protocol == "https" and not request.secure:
+        raise Forbidden(
+            "the signature is good for https only", code="AuthorizationProtocolMismatch"
+        )
+    if sas.ip and not _is_from(request.client, sas.ip):
+        raise Forbidden(
+            "the signature is not good for this address", code="AuthorizationSourceIPMismatch"
+        )
+    letters = "".join(sorted(sas.permissions))
+    caller = f"sas sp={letters} {resource.removeprefix('/blob/' + account.name)}"
+    return Grant(caller, sas.permissions, tuple(sas.overrides.items()))
+
+
+def _resource(request: Request, account: Account, sas: ServiceSas) -> str | None:
+    """The resource that the token must have been signed for, to be good for this request."""
+    if request.container is None:
+        return None
+    if sas.resource == "c":
+        return canonical_resource(account.name, request.container)
+    path = request.name
+    if sas.resource == "d":
+        path = directory_of(request.name or "", sas.depth)
+    return canonical_resource(account.name, request.container, path) if path else None
+
+
+def _is_from(client: str, allowed: str) -> bool:
+    first, _, last = allowed.partition("-")
+    try:
+        address = ipaddress.ip_address(client)
+        low, high = ipaddress.ip_address(first), ipaddress.ip_address(last or first)
+    except ValueError:
+        return False
+    if not address.version == low.version == high.version:
+        return False
+    return int(low) <= int(address) <= int(high)

@@ -1,0 +1,180 @@
+"""The endpoint as a process: uvicorn around the door, one ready file, a clean end on SIGTERM."""
+
+import json
+import logging
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import structlog
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from strongroom.model.errors import Precondition
+from strongroom.model.seams import Chance, Clock
+from strongroom.storage.body import Work
+from strongroom.storage.endpoint import Endpoint
+from strongroom.storage.layout import write_whole
+from strongroom.storage.request import MAX_HEADER_BYTES, MAX_TARGET_BYTES
+from strongroom.storage.settings import Account, StoreSettings
+from strongroom.storage.store import BlobStore, open_store
+
+_log = structlog.get_logger("strongroom.storage")
+_MAX_HEAD_BYTES = 2 * (MAX_HEADER_BYTES + MAX_TARGET_BYTES)
+
+
+def create_app(
+    store: BlobStore,
+    account: Account,
+    clock: Clock,
+    chance: Chance,
+    *,
+    threads: int = 16,
+    idle_seconds: float = 60.0,
+) -> Endpoint:
+    """The ASGI application. Its lifespan's end closes the store."""
+    return Endpoint(store, account, clock, chance, Work(threads, idle_seconds))
+
+
+def run(settings: StoreSettings, clock: Clock, chance: Chance) -> None:
+    """Serve until SIGTERM or SIGINT. Requests under way get `stop_seconds` to end.
+
+    `ready.json` in the root is written when the endpoint listens and removed when it stops.
+    Raises Conflict when another process owns the root, Precondition when the port is taken.
+    """
+    account = Account(settings.account, settings.account_key)
+    _tell_in_structured_lines()
+    store = open_store(settings, clock, chance)
+    try:
+        listener = _listen(settings)
+    except BaseException:
+        store.close()
+        raise
+    app = create_app(
+        store,
+        account,
+        clock,
+        chance,
+        threads=settings.threads,
+        idle_seconds=settings.idle_seconds,
+    )
+    server = _Server(_config(settings, app), settings, listener.getsockname()[1])
+    try:
+        server.run(sockets=[listener])
+    finally:
+        settings.ready_file.unlink(missing_ok=True)
+        listener.close()
+        _log.info("store_stopped")
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's, which also says when it is ready and ends without killing itself."""
+
+    def __init__(self, config: uvicorn.Config, settings: StoreSettings, port: int) -> None:
+        super().__init__(config)
+        self._settings = settings
+        self._port = port
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say so."""
+        await super().startup(sockets)
+        settings = self._settings
+        scheme = "https" if settings.tls_cert else "http"
+        url = f"{scheme}://{settings.host}:{self._port}/{settings.account}"
+        facts = {"url": url, "host": settings.host, "port": self._port, "pid": os.getpid()}
+        write_whole(settings.ready_file, json.dumps(facts).encode())
+        _log.info("store_ready", url=url, root=str(settings.root))
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's, without raising the signal again at the end: we end with code 0."""
+        before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
+        for each in before:
+            signal.signal(each, self.handle_exit)
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal asks; a second one insists."""
+        del sig, frame
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+class _BoundedHeads(HttpToolsProtocol):
+    """A head that never ends is cut off: the parser itself would collect it for ever."""
+
+    _head_bytes = 0
+    _in_head = True
+
+    def data_received(self, data: bytes) -> None:
+        """Count what arrives before the headers are complete."""
+        super().data_received(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > _MAX_HEAD_BYTES and self.transport is not None:
+                self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._in_head, self._head_bytes = False, 0
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The next bytes are another head."""
+        self._in_head = True
+        super().on_message_complete()
+
+
+class _IntoStructlog(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        _log.log(record.levelno, "http_server", message=record.getMessage(), error=repr(error))
+
+
+def _tell_in_structured_lines() -> None:
+    logger = logging.getLogger("uvicorn")
+    logger.handlers = [_IntoStructlog()]
+    logger.setLevel(logging.WARNING)
+    logger.propagate = False
+
+
+def _config(settings: StoreSettings, app: Any) -> uvicorn.Config:  # noqa: ANN401 - ASGI
+    return uvicorn.Config(
+        app,
+        http=_BoundedHeads,
+        loop="uvloop",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=512,
+        limit_concurrency=1024,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=settings.stop_seconds,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
+    )
+
+
+def _listen(settings: StoreSettings) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+        listener.set_inheritable(False)
+    except OSError as error:
+        raise Precondition(
+            f"the store cannot listen on {settings.host}:{settings.port}: {error.strerror}",
+            hint="Choose another port, or 0 for a free one.",
+        ) from error
+    return listener

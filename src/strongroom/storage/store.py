@@ -1,0 +1,320 @@
+"""The blob store: whole blobs under names that are given once, on a local disk.
+
+Promises (tests/contract/test_storage_store.py tries each):
+- a blob is whole or absent, whatever dies when; what was answered survives a power loss;
+- a name is given once: of any number of writers one wins, the others get ObjectExists;
+- nothing is changed: there is no verb for it; a delete is recorded before it happens;
+- memory is bounded by the piece that is being handled, not by the blob.
+
+Plain sync functions for worker threads; any number of them at once.
+"""
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+
+from strongroom.model.errors import (
+    Conflict,
+    Corrupt,
+    Invalid,
+    ObjectExists,
+    ObjectMissing,
+    StoreUnavailable,
+)
+from strongroom.model.seams import Chance, Clock
+from strongroom.storage.blob import Blob, Container, Facts, Finding, Page
+from strongroom.storage.blocks import StagedBlocks
+from strongroom.storage.disk import Disk
+from strongroom.storage.incoming import Incoming, disk_errors, read_pieces
+from strongroom.storage.layout import Layout, RootLock
+from strongroom.storage.ledger import Ledger
+from strongroom.storage.placement import Placement
+from strongroom.storage.rereading import reread
+from strongroom.storage.settings import StoreSettings
+from strongroom.storage.space import Space
+
+_log = structlog.get_logger("strongroom.storage")
+_BEYOND = "\U0010ffff"
+
+
+class Upload:
+    """A body being received for a name. Ends with `commit`, `stage` or `abandon`."""
+
+    def __init__(self, container: str, name: str, incoming: Incoming, claim: ExitStack) -> None:
+        self.container = container
+        self.name = name
+        self.incoming = incoming
+        self.belongs_to_ledger = False  # its file must not be discarded any more
+        self._claim = claim
+
+    def write(self, pieces: Sequence[bytes]) -> None:
+        """Append bytes."""
+        self.incoming.write(pieces)
+
+    def check_md5(self, expected: bytes | None) -> None:
+        """Raise Invalid (Md5Mismatch) when something else is expected than was written."""
+        if expected is not None and self.incoming.md5 != expected:
+            raise Invalid("the body is not what its MD5 says", code="Md5Mismatch")
+
+    def abandon(self) -> None:
+        """Give up what has not been committed; harmless after `commit` and `stage`."""
+        self._claim.close()
+        if self.belongs_to_ledger:
+            self.incoming.close(durable=False)
+        else:
+            self.incoming.discard()
+
+
+class BlobStore:
+    """One root, one account, one process. `open_store` makes it, `close` lets the root go."""
+
+    def __init__(
+        self, settings: StoreSettings, clock: Clock, chance: Chance, disk: Disk, ledger: Ledger
+    ) -> None:
+        self._clock = clock
+        self._chance = chance
+        self._disk = disk
+        self._layout = Layout(settings.root, settings.account)
+        self._lock: RootLock | None = None
+        self._ledger = ledger
+        self._placement = Placement(self._layout, disk, ledger)
+        self.max_blob_bytes = settings.max_blob_bytes
+        self.space = Space(disk, settings.root, settings.reserve_bytes)
+        self.blocks = StagedBlocks(
+            disk,
+            clock,
+            max_blocks=settings.max_blocks,
+            max_bytes=settings.max_blob_bytes,
+            lifetime=settings.staged_seconds,
+        )
+        self._names = [threading.Lock() for _ in range(64)]
+
+    def start(self, lock: RootLock | None) -> None:
+        """Own the root and finish what the last process left."""
+        self._lock = lock
+        self._placement.recover()
+
+    def close(self) -> None:
+        """Let the root go. Uploads under way are swept at the next start."""
+        self._ledger.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    # --- containers ---
+
+    def create_container(self, name: str, metadata: dict[str, str]) -> Container:
+        """Raises ObjectExists."""
+        container = Container(name, self._clock.now(), metadata)
+        self._ledger.add_container(container)
+        return self._ledger.container(name)
+
+    def container(self, name: str) -> Container:
+        """Raises ObjectMissing."""
+        return self._ledger.container(name)
+
+    def containers(self, prefix: str, after: str, limit: int) -> list[Container]:
+        """In name order."""
+        return self._ledger.containers(prefix, after, limit)
+
+    def delete_container(self, name: str) -> None:
+        """An empty one; Conflict for one that holds blobs."""
+        self._ledger.remove_container(name)
+        self._placement.remove_container(name)
+
+    # --- putting ---
+
+    def begin(self, container: str, name: str, length: int, *, with_md5: bool = False) -> Upload:
+        """Start to receive `length` bytes. Raises ObjectExists, ObjectMissing or StoreFull."""
+        self._ledger.check_free(container, name)
+        with ExitStack() as claim:
+            claim.enter_context(self.space.claim(length))
+            path = self._layout.incoming / f"{self._chance.bytes(16).hex()}.part"
+            incoming = Incoming(self._disk, path, limit=length, with_md5=with_md5)
+            return Upload(container, name, incoming, claim.pop_all())
+
+    def commit(self, upload: Upload, facts: Facts) -> Blob:
+        """Make the bytes a blob. When this returns it is durable under its name."""
+        incoming = upload.incoming
+        incoming.close(durable=True)
+        blob = Blob(
+            container=upload.container,
+            name=upload.name,
+            size=incoming.size,
+            blake3=incoming.blake3,
+            md5=incoming.md5,
+            facts=facts,
+            created=self._clock.now(),
+            incoming=incoming.path.name,
+        )
+        with self._holding(blob.container, blob.name), disk_errors():
+            self._placement.check_path(blob.container, blob.name)
+            # If the ledger fails we cannot know whether the row is there: the file stays, and
+            # the next start decides. Only a plain refusal says that it is not.
+            upload.belongs_to_ledger = True
+            try:
+                self._ledger.record(blob)
+            except (ObjectExists, ObjectMissing, Conflict):
+                upload.belongs_to_ledger = False
+                raise
+            self._placement.place(blob)
+        self.blocks.forget((blob.container, blob.name))
+        return replace(blob, incoming=None)
+
+    def stage(self, upload: Upload, block_id: str) -> None:
+        """Keep the bytes as a block of a blob to come."""
+        upload.incoming.close(durable=False)
+        self.blocks.add((upload.container, upload.name), block_id, upload.incoming)
+        upload.belongs_to_ledger = True
+
+    def commit_blocks(
+        self, container: str, name: str, block_ids: list[str], facts: Facts, md5: bytes | None
+    ) -> Blob:
+        """Lay staged blocks end to end and commit them as one blob; `md5` is compared if given."""
+        self._ledger.check_free(container, name)
+        blocks = self.blocks.listed((container, name), block_ids)
+        total = sum(block.size for block in blocks)
+        upload = self.begin(container, name, total, with_md5=md5 is not None)
+        try:
+            with disk_errors():
+                for block in blocks:
+                    with block.path.open("rb") as file:
+                        for piece in read_pieces(file.fileno()):
+                            upload.write([piece])
+            upload.check_md5(md5)
+            return self.commit(upload, facts)
+        finally:
+            upload.abandon()
+
+    def check_free(self, container: str, name: str) -> None:
+        """Raise what a put of this name would raise now."""
+        self._ledger.check_free(container, name)
+
+    # --- reading ---
+
+    def blob(self, container: str, name: str) -> Blob:
+        """Raises ObjectMissing."""
+        return self._ledger.blob(container, name)
+
+    def open(self, blob: Blob) -> int:
+        """A descriptor to read its bytes. Raises Corrupt when they are not as many as written."""
+        handle = self._open(blob)
+        if handle is None:
+            blob = self._ledger.blob(blob.container, blob.name)  # perhaps it was just deleted
+            handle = self._open(blob)
+        if handle is None:
+            raise _corrupt(blob, "the blob's file is gone")
+        if os.fstat(handle).st_size != blob.size:
+            os.close(handle)
+            raise _corrupt(blob, "the blob's file has another length than was written")
+        return handle
+
+    def page(self, container: str, prefix: str, delimiter: str, after: str, limit: int) -> Page:
+        """One page of a listing in name order. With a delimiter, names beyond it are summed up."""
+        self._ledger.container(container)
+        blobs: list[Blob] = []
+        prefixes: list[str] = []
+        while len(blobs) + len(prefixes) < limit:
+            room = limit - len(blobs) - len(prefixes)
+            found = self._ledger.blobs(container, prefix, after, room)
+            if not found:
+                return Page(tuple(blobs), tuple(prefixes), None)
+            for blob in found:
+                after = blob.name
+                end = blob.name.find(delimiter, len(prefix)) if delimiter else -1
+                if end >= 0:
+                    prefixes.append(blob.name[: end + len(delimiter)])
+                    after = prefixes[-1] + _BEYOND
+                    break
+                blobs.append(blob)
+        more = bool(self._ledger.blobs(container, prefix, after, 1))
+        return Page(tuple(blobs), tuple(prefixes), after if more else None)
+
+    # --- deleting ---
+
+    def delete(self, container: str, name: str, caller: str) -> Blob:
+        """Recorded first, then gone. Raises ObjectMissing."""
+        self._ledger.container(container)
+        with self._holding(container, name):
+            blob = self._ledger.condemn(container, name, self._clock.now(), caller)
+            self._placement.remove(blob)
+        return blob
+
+    # --- looking again ---
+
+    def digests(self, container: str, names: Sequence[str]) -> list[Finding]:
+        """Re-read the bytes of each named blob, now, from the disk."""
+        self._ledger.container(container)
+        return [self._look_again(container, name) for name in names]
+
+    def scrub(self, limit: int) -> list[Finding]:
+        """Re-read the `limit` blobs that were not looked at for the longest, and note it."""
+        findings = []
+        for blob in self._ledger.least_recently_checked(limit):
+            finding = self._look_again(blob.container, blob.name)
+            findings.append(finding)
+            self._ledger.note_checked(finding, self._clock.now())
+        return findings
+
+    def _look_again(self, container: str, name: str) -> Finding:
+        try:
+            blob = self._ledger.blob(container, name)
+        except ObjectMissing:
+            return Finding(container=container, name=name, state="missing")
+        handle = self._open(blob)
+        if handle is None:
+            finding = Finding(container=container, name=name, state="corrupt")
+        else:
+            try:
+                with disk_errors():
+                    finding = reread(blob, handle)
+            finally:
+                os.close(handle)
+        if finding.state == "corrupt":
+            _log.error("blob_corrupt", container=container, name=name, size=finding.size)
+        return finding
+
+    def _open(self, blob: Blob) -> int | None:
+        places = [self._layout.blob(blob.container, blob.name)]
+        if blob.incoming is not None:
+            places.insert(0, self._layout.incoming / blob.incoming)
+        return next((handle for path in places if (handle := _open_file(path)) is not None), None)
+
+    @contextmanager
+    def _holding(self, container: str, name: str) -> Iterator[None]:
+        with self._names[hash((container, name)) % len(self._names)]:
+            yield
+
+
+def open_store(
+    settings: StoreSettings, clock: Clock, chance: Chance, disk: Disk | None = None
+) -> BlobStore:
+    """Make or reopen the store in `settings.root`. Raises Conflict when it is owned."""
+    layout = Layout(settings.root, settings.account)
+    layout.make()
+    lock = RootLock(layout)
+    try:
+        store = BlobStore(settings, clock, chance, disk or Disk(), Ledger(layout.ledger))
+        store.start(lock)
+    except BaseException:
+        lock.release()
+        raise
+    return store
+
+
+def _open_file(path: Path) -> int | None:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise StoreUnavailable(f"a blob's file cannot be read: {error.strerror}") from error
+
+
+def _corrupt(blob: Blob, what: str) -> Corrupt:
+    _log.error("blob_corrupt", container=blob.container, name=blob.name, error=what)
+    return Corrupt(what, code="BlobCorrupt", facts={"name": blob.name})
