@@ -13,8 +13,8 @@ from pathlib import Path
 import uvicorn
 from azure.storage.blob import BlobServiceClient, ContainerClient
 from obstore.store import AzureStore
-from seams import SystemChance, SystemClock
 
+from seams import SystemChance, SystemClock
 from strongroom.model.sas import Protocol, Resource
 from strongroom.storage.disk import Disk
 from strongroom.storage.sas import service_sas

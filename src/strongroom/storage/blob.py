@@ -17,7 +17,7 @@ class Container:
     @property
     def etag(self) -> str:
         """Stable: nothing about a container changes."""
-        return f'"0x{self.created.timestamp_nanos():X}"'
+        return f'"0x{self.created.timestamp(unit="nanosecond"):X}"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

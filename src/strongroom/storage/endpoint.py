@@ -18,6 +18,7 @@ from strongroom.model.ids import uuid4
 from strongroom.model.sas import carries_sas
 from strongroom.model.seams import Chance, Clock
 from strongroom.storage.answer import API_VERSION, Answer, Stretch, error_answer
+from strongroom.storage.batch import Batch
 from strongroom.storage.blob_verbs import BlobVerbs
 from strongroom.storage.body import PIECE_BYTES, ClientGone, Work
 from strongroom.storage.container_verbs import ContainerVerbs
@@ -47,6 +48,8 @@ class Endpoint:
         self._chance = chance
         self._work = work
         self._verbs = _verb_table(BlobVerbs(store, work), ContainerVerbs(store, work))
+        batch = Batch(self._answer_part, work)
+        self._verbs["POST", "container", "container", "batch"] = batch.submit
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """One request, or the server's life."""
@@ -62,23 +65,32 @@ class Endpoint:
 
     async def _serve(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         request_id = str(uuid4(self._chance))
+        try:
+            answer = await self._answer(scope, receive, request_id)
+        except ClientGone:
+            return
+        await self._send(scope, send, answer, request_id)
+
+    async def _answer_part(self, scope: Mapping[str, Any], batch: Request) -> Answer:
+        """One delete of a batch: as if it had come alone, but nothing else than a delete."""
+        return await self._answer(scope, batch.receive, batch.id)
+
+    async def _answer(self, scope: Mapping[str, Any], receive: Receive, request_id: str) -> Answer:
         grant: Grant | None = None
         try:
             request = read_request(
                 scope, receive, request_id=request_id, account=self._account.name
             )
             grant = self._authenticate(request)
-            answer = await self._verb(request)(request, grant)
-        except ClientGone:
-            return
+            return await self._verb(request)(request, grant)
         except VaultError as error:
             answer = error_answer(error, request_id, self._clock.now())
             self._tell(scope, error, answer, request_id, grant)
+            return answer
         except Exception:  # noqa: BLE001 - a bug: this door is where it becomes a 500
             _log.exception("bug", request_id=request_id, method=scope["method"])
             bug = VaultError("the store failed; its log knows more", code="InternalError")
-            answer = error_answer(bug, request_id, self._clock.now())
-        await self._send(scope, send, answer, request_id)
+            return error_answer(bug, request_id, self._clock.now())
 
     def _authenticate(self, request: Request) -> Grant:
         with_key = "authorization" in request.headers

@@ -313,11 +313,11 @@ def _no_container() -> ObjectMissing:
 
 
 def _micros(moment: Instant) -> int:
-    return moment.timestamp_nanos() // 1000
+    return moment.timestamp(unit="microsecond")
 
 
 def _instant(micros: int) -> Instant:
-    return Instant.from_timestamp_nanos(micros * 1000)
+    return Instant.from_timestamp(micros, unit="microsecond")
 
 
 def _container(row: Sequence[Any]) -> Container:
