@@ -1,0 +1,193 @@
+"""The control plane's own files: keys, certificates, who it is. Made once, mode 0600."""
+
+import base64
+import ipaddress
+import os
+from pathlib import Path
+
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from strongroom.model.ids import uuid4
+from strongroom.model.seams import Chance, Clock
+
+CA_YEARS = 10
+SERVER_YEARS = 5
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Create a file of mode 0600, whole or not at all; never over an existing one."""
+    temporary = path.with_name(f".{path.name}.new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(temporary, path)
+    finally:
+        temporary.unlink()
+    sync_directory(path.parent)
+
+
+def replace_private(path: Path, content: bytes) -> None:
+    """Like `write_private`, over what is there."""
+    temporary = path.with_name(f".{path.name}.next")
+    temporary.unlink(missing_ok=True)
+    write_private(temporary, content)
+    temporary.rename(path)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """A name is durable when its directory is."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Identity(msgspec.Struct, kw_only=True):
+    """Who this installation is; written once."""
+
+    tenant_id: str
+    subscription_id: str
+    client_id: str
+    client_secret: str
+    location: str = "local"
+    resource_group: str = "strongroom"
+    vault: str = "vault"
+
+
+class ServeFiles:
+    """A `serve` directory."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.directory = directory
+        self.catalogue = directory / "catalogue.sqlite"
+        self.ca = directory / "ca.pem"
+        self.server_certificate = directory / "server.pem"
+        self.server_key = directory / "server.key"
+        self.token_key = directory / "token-signing.pem"
+
+    def identity(self, chance: Chance) -> Identity:
+        """Made at the first start."""
+        path = self.directory / "identity.json"
+        if not path.exists():
+            made = Identity(
+                tenant_id=str(uuid4(chance)),
+                subscription_id=str(uuid4(chance)),
+                client_id=str(uuid4(chance)),
+                client_secret=base64.urlsafe_b64encode(chance.bytes(32)).decode().rstrip("="),
+            )
+            write_private(path, msgspec.json.encode(made))
+        return msgspec.json.decode(path.read_bytes(), type=Identity)
+
+    def key(self, name: str, size: int, chance: Chance) -> bytes:
+        """A secret of `size` bytes, made at the first start."""
+        path = self.directory / name
+        if not path.exists():
+            write_private(path, base64.b64encode(chance.bytes(size)) + b"\n")
+        return base64.b64decode(path.read_bytes())
+
+    def ensure_token_key(self) -> Path:
+        """The RSA key that signs access tokens."""
+        if not self.token_key.exists():
+            key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+            write_private(self.token_key, _pem(key))
+        return self.token_key
+
+    def ensure_certificates(self, names: list[str], clock: Clock) -> None:
+        """A private CA and one server certificate for these names."""
+        if not self.server_certificate.exists():
+            ca_key, ca = _make_ca(clock)
+            key, certificate = _make_server(ca_key, ca, names, clock)
+            for path, content in (
+                (self.ca, ca.public_bytes(serialization.Encoding.PEM)),
+                (self.directory / "ca.key", _pem(ca_key)),
+                (self.server_key, _pem(key)),
+                (self.server_certificate, certificate.public_bytes(serialization.Encoding.PEM)),
+            ):
+                replace_private(path, content)
+            self.ca.chmod(0o644)
+
+
+def _pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _make_ca(clock: Clock) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = clock.now()
+    usage = x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=True,
+        crl_sign=True,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(_name("strongroom private CA"))
+        .issuer_name(_name("strongroom private CA"))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now.subtract(hours=1).py_datetime())
+        .not_valid_after(now.add(hours=24 * 365 * CA_YEARS).py_datetime())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(usage, critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return key, certificate
+
+
+def _make_server(
+    ca_key: ec.EllipticCurvePrivateKey, ca: x509.Certificate, names: list[str], clock: Clock
+) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = clock.now()
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(_name(names[0]))
+        .issuer_name(ca.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now.subtract(hours=1).py_datetime())
+        .not_valid_after(now.add(hours=24 * 365 * SERVER_YEARS).py_datetime())
+        .add_extension(
+            x509.SubjectAlternativeName([_alternative(name) for name in names]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()),
+            critical=False,
+        )
+        .sign(ca_key, hashes.SHA256())
+    )
+    return key, certificate
+
+
+def _alternative(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)

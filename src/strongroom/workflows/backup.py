@@ -1,0 +1,73 @@
+"""A backup, told as it happens. The receipt is the commit; the row only repeats it."""
+
+from strongroom.catalog import jobs, protection
+from strongroom.catalog.protection import Protection
+from strongroom.control import access
+from strongroom.durable.engine import Story
+from strongroom.model.errors import Precondition, VaultError, from_dict
+from strongroom.model.job import Job
+from strongroom.model.operation import BackupOrder
+from strongroom.workflows import agent_work
+from strongroom.workflows.commit import commit_point, point_id_of, record_point
+from strongroom.workflows.means import Means
+
+
+def back_up(means: Means, story: Story, job_id: str) -> None:
+    """The durable story of one backup job."""
+    try:
+        story.step("check readiness", _check_ready, means, job_id)
+        story.step("offer to the agent", _offer, means, job_id)
+        told = agent_work.run_on_agent(means, story, job_id)
+        story.step("verify storage", agent_work.begin_step, means, job_id, "Verify storage")
+        committed = story.step("commit", commit_point, means, job_id, told)
+        story.step("record", record_point, means, job_id, committed)
+    except VaultError as error:
+        story.step("fail", agent_work.fail_job, means, job_id, error.to_dict())
+
+
+def _load(means: Means, job_id: str) -> tuple[Job, Protection]:
+    with means.control.database.reading() as connection:
+        job = jobs.get(connection, job_id)
+        return job, protection.by_id(connection, job.instance_id)
+
+
+def _check_ready(means: Means, job_id: str) -> None:
+    """The vault's identity still has its roles, and the server is there."""
+    agent_work.begin_step(means, job_id, "Check readiness")
+    _, found = _load(means, job_id)
+    with means.control.database.reading() as connection:
+        access.check_vault_identity(
+            means.control, connection, found.server_id, found.vault_principal_id
+        )
+    facts = found.server_facts
+    if facts.get("ready") or not facts:
+        return
+    problems = [from_dict(told) for told in facts.get("problems", [])]
+    if problems:
+        raise problems[0]
+    raise Precondition(
+        f"server {found.server_name} is not ready",
+        hint=f"see what is missing: strongroom server check {found.server_name}",
+        code="ServerNotReadyForLongTermBackup",
+    )
+
+
+def _offer(means: Means, job_id: str) -> None:
+    agent_work.begin_step(means, job_id, "Read and store data")
+    job, found = _load(means, job_id)
+    catalogue = means.keyring.public(job.instance_id, "catalogue")
+    data = means.keyring.public(job.instance_id, "data")
+    point = point_id_of(job.id)
+    order = BackupOrder(
+        server=found.agent_server,
+        job_id=job.id,
+        recovery_point_id=point,
+        instance_id=job.instance_id,
+        generation=point,
+        delta_name="",
+        catalogue_key_id=catalogue.key_id,
+        catalogue_public_key=catalogue.to_bytes(),
+        data_key_id=data.key_id,
+        data_public_key=data.to_bytes(),
+    )
+    agent_work.offer(means, agent_work.operation_of(job, found, "backup", order))

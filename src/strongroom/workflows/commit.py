@@ -1,0 +1,184 @@
+"""Commit a recovery point: verify the packs, create the manifest, read it back, sign the receipt.
+
+The order is the promise (docs/format.md): until the receipt exists nothing has happened, after it
+the point is whole. Every step may run again: what is there already is opened and compared.
+"""
+
+from typing import Any
+
+import msgspec
+from blake3 import blake3
+from whenever import Instant
+
+from strongroom.catalog import agent_operations, audit, jobs, protection, recovery_points
+from strongroom.control.agents import delta_name
+from strongroom.datastore.delta import lay_over, open_delta
+from strongroom.datastore.manifest import Manifest, PointFacts, open_manifest, seal_manifest
+from strongroom.datastore.receipt import Receipt, ReceiptPack
+from strongroom.model import retention
+from strongroom.model.errors import Corrupt, ObjectExists, ObjectMissing, StoreUnavailable
+from strongroom.model.ids import GenerationId, JobId, RecoveryPointId
+from strongroom.model.job import JobStatus
+from strongroom.model.operation import BackupResult
+from strongroom.model.policy import parse_policy
+from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.workflows.means import Means
+
+
+def point_id_of(job_id: JobId) -> RecoveryPointId:
+    """A job makes at most one point; its id follows from the job's."""
+    return RecoveryPointId(job_id.replace("-", ""))
+
+
+def commit_point(means: Means, job_id: str, told: dict[str, Any]) -> dict[str, Any]:
+    """From the agent's report to the receipt. Returns the receipt's content."""
+    with means.control.database.reading() as connection:
+        job = jobs.get(connection, job_id)
+    blobs = means.storage.container(job.instance_id)
+    point = point_id_of(job.id)
+    known = _receipt(means, job.instance_id, point)
+    if known is not None:
+        return _builtins(known)
+    result = msgspec.convert(told, BackupResult)
+    name = delta_name({"job_id": job_id, "epoch": told["epoch"]})  # type: ignore[arg-type]
+    sealed = blobs.read(name)
+    if blake3(sealed).digest() != result.delta_blake3:
+        raise Corrupt(f"{name} is not what the agent wrote")
+    pair = means.keyring.pair(job.instance_id, "catalogue")
+    facts = PointFacts(
+        recovery_point_id=point,
+        instance_id=job.instance_id,
+        job_id=job.id,
+        taken_at=job.started_at.format_iso(),
+        committed_at=means.control.clock.now().format_iso(),
+    )
+    manifest = lay_over(None, open_delta(sealed, pair), facts)
+    _verify_packs(means, job.instance_id, manifest)
+    stored = _create_manifest(means, job.instance_id, manifest)
+    receipt = _sign(means, job_id, manifest, stored)
+    return _builtins(receipt)
+
+
+def _builtins(receipt: Receipt) -> dict[str, Any]:
+    told: dict[str, Any] = msgspec.to_builtins(receipt)
+    return told
+
+
+def _receipt(means: Means, instance_id: str, point: RecoveryPointId) -> Receipt | None:
+    try:
+        raw = means.storage.container(instance_id).read(f"p/{point}.receipt")
+    except ObjectMissing:
+        return None
+    return means.keyring.signing.public.check(raw)
+
+
+def _verify_packs(means: Means, instance_id: str, manifest: Manifest) -> None:
+    """The endpoint re-reads every pack that the manifest names; success is a re-read."""
+    wanted = {pack.name: pack for pack in manifest.packs}
+    found = means.storage.digests(instance_id).digests(list(wanted))
+    for digest in found:
+        pack = wanted.pop(digest.name)
+        if digest.missing:
+            raise ObjectMissing(f"pack {digest.name} is not in storage")
+        if digest.corrupt or digest.size != pack.size or digest.blake3 != pack.blake3:
+            raise Corrupt(f"pack {digest.name} is not what the agent wrote")
+    if wanted:
+        raise StoreUnavailable(f"the storage endpoint said nothing about {len(wanted)} packs")
+
+
+def _create_manifest(means: Means, instance_id: str, manifest: Manifest) -> bytes:
+    """Create it, read it back, open it. One that is there already must say the same."""
+    blobs = means.storage.container(instance_id)
+    pair = means.keyring.pair(instance_id, "catalogue")
+    name = f"p/{manifest.facts.recovery_point_id}.manifest"
+    sealed = seal_manifest(manifest, pair.public, means.control.clock, means.control.chance)
+    try:
+        blobs.create(name, sealed)
+    except ObjectExists:
+        sealed = blobs.read(name)
+    stored = blobs.read(name)
+    if stored != sealed or not open_manifest(stored, pair).same_content(manifest):
+        raise Corrupt(f"{name} does not read back as it was written")
+    return stored
+
+
+def _sign(means: Means, job_id: str, manifest: Manifest, stored: bytes) -> Receipt:
+    control = means.control
+    with control.database.reading() as connection:
+        job = jobs.get(connection, job_id)
+        found = protection.by_id(connection, job.instance_id)
+        earlier = recovery_points.tags_of_instance(connection, job.instance_id)
+    policy = parse_policy(found.policy)
+    verdict = retention.tag_for(policy, job.rule_name, job.started_at, earlier, job.tag or None)
+    receipt = Receipt(
+        recovery_point_id=manifest.facts.recovery_point_id,
+        instance_id=job.instance_id,
+        vault=f"{found.resource_group}/{found.vault_name}",
+        taken_at=job.started_at.format_iso(),
+        committed_at=control.clock.now().format_iso(),
+        tag=verdict.tag,
+        expires_at=verdict.expires_at.format_iso(),
+        manifest_size=len(stored),
+        manifest_blake3=blake3(stored).digest(),
+        packs=[ReceiptPack(p.name, p.size, p.blake3) for p in manifest.packs],
+    )
+    name = f"p/{receipt.recovery_point_id}.receipt"
+    raw = means.keyring.signing.sign(receipt)
+    blobs = means.storage.container(job.instance_id)
+    try:
+        blobs.create(name, raw)
+    except ObjectExists:
+        raw = blobs.read(name)
+    return means.keyring.signing.public.check(blobs.read(name))
+
+
+def record_point(means: Means, job_id: str, committed: dict[str, Any]) -> None:
+    """Repeat in the catalogue what the receipt has made true."""
+    control = means.control
+    receipt = msgspec.convert(committed, Receipt)
+    with control.database.writing() as connection:
+        job = jobs.get(connection, job_id)
+        found = protection.by_id(connection, job.instance_id)
+        row = agent_operations.get(connection, job_id)
+        result = msgspec.convert(row["result"] if row else None, BackupResult)
+        point = RecoveryPoint(
+            id=RecoveryPointId(receipt.recovery_point_id),
+            instance_id=job.instance_id,
+            job_id=job.id,
+            kind="Full",
+            taken_at=job.started_at,
+            committed_at=Instant.parse_iso(receipt.committed_at),
+            expires_at=Instant.parse_iso(receipt.expires_at),
+            tag=receipt.tag,
+            policy_id=found.policy_id,
+            policy_version=found.policy_version,
+            policy_name=found.policy_name,
+            generation=GenerationId(receipt.recovery_point_id),
+            manifest_size=receipt.manifest_size,
+            manifest_blake3=receipt.manifest_blake3,
+            raw_bytes=result.raw_bytes,
+            stored_bytes=result.stored_bytes,
+            facts=_facts(result),
+            state="Completed",
+        )
+        recovery_points.add(connection, point)
+        status = JobStatus.COMPLETED_WITH_WARNINGS if result.warnings else JobStatus.COMPLETED
+        now = control.clock.now()
+        told = {"recovery_point_id": point.id, "warnings": result.warnings}
+        if jobs.end(connection, job_id, status, now, **told):
+            what = {"job": job_id, "tag": point.tag, "expires": receipt.expires_at}
+            audit.append(connection, now, "service", ("recoveryPoint/commit", point.id), what)
+
+
+def _facts(result: BackupResult) -> dict[str, Any]:
+    return {
+        "version_number": result.version_number,
+        "system_identifier": result.system_identifier,
+        "timeline": result.timeline,
+        "start_lsn": result.start_lsn,
+        "stop_lsn": result.stop_lsn,
+        "databases": result.databases,
+        "extensions": result.extensions,
+        "files": result.files,
+        "packs": result.packs,
+    }

@@ -1,0 +1,57 @@
+"""Make a backup instance ready: its container, its keys, its schedule."""
+
+from strongroom.catalog import protection
+from strongroom.control import long_running, scheduling
+from strongroom.datastore.manifest import FORMAT_LINE, FORMAT_NAME
+from strongroom.durable.engine import Story
+from strongroom.model.errors import ObjectExists, VaultError
+from strongroom.model.policy import parse_policy
+from strongroom.workflows.keyring import PURPOSES
+from strongroom.workflows.means import Means
+
+
+def configure_protection(means: Means, story: Story, instance_id: str, operation_id: str) -> None:
+    """The durable story behind PUT of a backup instance."""
+    try:
+        story.step("make the container", _make_container, means, instance_id)
+        story.step("make the keys", _make_keys, means, instance_id)
+        story.step("finish", _finish, means, instance_id, operation_id)
+    except VaultError as error:
+        story.step("fail", _fail, means, instance_id, operation_id, error.to_dict())
+
+
+def _make_container(means: Means, instance_id: str) -> None:
+    blobs = means.storage.container(instance_id)
+    blobs.create_container()
+    try:
+        blobs.create(FORMAT_NAME, FORMAT_LINE)
+    except ObjectExists:
+        return
+
+
+def _make_keys(means: Means, instance_id: str) -> None:
+    blobs = means.storage.container(instance_id)
+    for purpose in PURPOSES:
+        name, sealed = means.keyring.make_pair(
+            instance_id, purpose, means.control.clock, means.control.chance
+        )
+        try:
+            blobs.create(name, sealed)
+        except ObjectExists:
+            continue
+
+
+def _finish(means: Means, instance_id: str, operation_id: str) -> None:
+    control = means.control
+    with control.database.writing() as connection:
+        found = protection.by_id(connection, instance_id)
+        protection.set_state(connection, instance_id, "ProtectionConfigured")
+        scheduling.plan_instance(control, connection, instance_id, parse_policy(found.policy))
+        long_running.end_operation(connection, operation_id, control.clock.now(), result={})
+
+
+def _fail(means: Means, instance_id: str, operation_id: str, error: dict[str, object]) -> None:
+    control = means.control
+    with control.database.writing() as connection:
+        protection.set_state(connection, instance_id, "ConfiguringProtectionFailed", error)
+        long_running.end_operation(connection, operation_id, control.clock.now(), error=error)

@@ -1,0 +1,36 @@
+"""What a durable story needs, in one hand; `app.py` fills it."""
+
+from dataclasses import dataclass
+
+from blake3 import blake3
+
+from strongroom.control.control import Control
+from strongroom.datastore.manifest import Manifest, content_key_of, open_manifest
+from strongroom.model.errors import Corrupt
+from strongroom.workflows.keyring import Keyring
+from strongroom.workflows.vault_storage import VaultStorage
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """The control plane's decisions, the keys it guards, and its way to storage."""
+
+    control: Control
+    keyring: Keyring
+    storage: VaultStorage
+
+    def open_point(self, instance_id: str, point_id: str) -> tuple[bytes, Manifest]:
+        """The manifest of a committed point, with its content key.
+
+        The receipt is checked first: a manifest that it does not vouch for is Corrupt.
+        """
+        blobs = self.storage.container(instance_id)
+        receipt = self.keyring.signing.public.check(blobs.read(f"p/{point_id}.receipt"))
+        stored = blobs.read(f"p/{point_id}.manifest")
+        if blake3(stored).digest() != receipt.manifest_blake3:
+            raise Corrupt(
+                f"the manifest of {point_id} is not the one that was committed",
+                hint="restore another point, and look into the storage endpoint's audit log",
+            )
+        pair = self.keyring.pair(instance_id, "catalogue")
+        return content_key_of(stored, pair), open_manifest(stored, pair)

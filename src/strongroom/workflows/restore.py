@@ -1,0 +1,76 @@
+"""A restore, told as it happens. The agent writes; the control plane opens just the keys."""
+
+from typing import Any
+
+import msgspec
+
+from strongroom.catalog import audit, jobs, protection, recovery_points
+from strongroom.datastore.session import seal_session
+from strongroom.durable.engine import Story
+from strongroom.model.errors import VaultError
+from strongroom.model.job import JobStatus
+from strongroom.model.operation import RestoreOrder, RestoreResult
+from strongroom.workflows import agent_work
+from strongroom.workflows.means import Means
+
+
+def restore(means: Means, story: Story, job_id: str) -> None:
+    """The durable story of one restore job."""
+    try:
+        story.step("plan", _plan, means, job_id)
+        told = agent_work.run_on_agent(means, story, job_id)
+        story.step("record", _record, means, job_id, told)
+    except VaultError as error:
+        story.step("fail", agent_work.fail_job, means, job_id, error.to_dict())
+
+
+def _plan(means: Means, job_id: str) -> None:
+    """The point is still whole; then the agent is asked."""
+    agent_work.begin_step(means, job_id, "Plan")
+    with means.control.database.reading() as connection:
+        job = jobs.get(connection, job_id)
+        found = protection.by_id(connection, job.instance_id)
+        point = recovery_points.get(connection, job.instance_id, job.order["recovery_point_id"])
+    means.open_point(job.instance_id, point.id)
+    asked = job.order
+    order = RestoreOrder(
+        job_id=job.id,
+        recovery_point_id=point.id,
+        instance_id=job.instance_id,
+        manifest_name=f"p/{point.id}.manifest",
+        target_directory=asked["target_directory"],
+        tablespaces=asked["tablespaces"],
+        start=asked["start"],
+        port=asked["port"],
+    )
+    agent_work.begin_step(means, job_id, "Restore data")
+    agent_work.offer(means, agent_work.operation_of(job, found, "restore", order))
+
+
+def release_keys(
+    means: Means, point_id: str, instance_id: str, operation_id: str, session_key: bytes
+) -> bytes:
+    """The content keys of one point, sealed to one restore session."""
+    manifest_key, manifest = means.open_point(instance_id, point_id)
+    return seal_session(
+        means.storage.container(instance_id),
+        manifest,
+        manifest_key,
+        means.keyring.pair(instance_id, "data"),
+        session_key,
+        operation_id,
+    )
+
+
+def _record(means: Means, job_id: str, told: dict[str, Any]) -> None:
+    control = means.control
+    result = msgspec.convert(told, RestoreResult)
+    now = control.clock.now()
+    with control.database.writing() as connection:
+        job = jobs.get(connection, job_id)
+        status = JobStatus.COMPLETED_WITH_WARNINGS if result.warnings else JobStatus.COMPLETED
+        order = {**job.order, "result": told}
+        if jobs.end(connection, job_id, status, now, warnings=result.warnings, order=order):
+            what = {"job": job_id, "directory": result.directory}
+            point = job.order["recovery_point_id"]
+            audit.append(connection, now, "service", ("restore/complete", point), what)

@@ -1,0 +1,61 @@
+"""The control plane's way to storage: containers by instance, and the SAS it hands out."""
+
+from urllib.parse import urlsplit
+
+from strongroom.datastore.blobs import AzureBlobs, Digests
+from strongroom.model.operation import StorageAccess
+from strongroom.model.sas import SignedResource, sign_service_sas
+from strongroom.model.seams import Clock
+
+SAS_MINUTES = 60
+
+
+class VaultStorage:
+    """One account at one storage endpoint. The account key never leaves this process."""
+
+    def __init__(self, account_url: str, account_key: bytes, clock: Clock) -> None:
+        """`account_url` is http(s)://host:port/account."""
+        self._url = account_url.rstrip("/")
+        self._account = urlsplit(self._url).path.strip("/")
+        self._key = account_key
+        self._clock = clock
+
+    def container_url(self, instance_id: str) -> str:
+        """Where an instance's objects lie."""
+        return f"{self._url}/{instance_id}"
+
+    def container(self, instance_id: str) -> AzureBlobs:
+        """All verbs on an instance's container."""
+        return AzureBlobs(self.container_url(instance_id), account_key=self._key)
+
+    def digests(self, instance_id: str) -> Digests:
+        """The endpoint's own re-reading of an instance's objects."""
+        return Digests(self.container_url(instance_id), self._key, self._clock)
+
+    def grant(self, kind: str, instance_id: str, paths: dict[str, str]) -> StorageAccess:
+        """One operation's SAS: a backup creates its packs and its delta, a restore reads."""
+        expires = self._clock.now().add(minutes=SAS_MINUTES)
+
+        def sign(resource: SignedResource, path: str, permissions: str) -> str:
+            return sign_service_sas(
+                self._key,
+                account=self._account,
+                container=instance_id,
+                path=path,
+                resource=resource,
+                permissions=permissions,
+                expires=expires,
+            )
+
+        if kind == "backup":
+            sas = {
+                "packs": sign("d", f"g/{paths['generation']}", "c"),
+                "delta": sign("b", paths["delta"], "c"),
+            }
+        else:
+            sas = {"read": sign("c", "", "r")}
+        return StorageAccess(
+            container_url=self.container_url(instance_id),
+            sas=sas,
+            expires_at=expires.format_iso(),
+        )
