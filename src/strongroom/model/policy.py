@@ -109,7 +109,7 @@ class BackupPolicy:
 ABSOLUTE = ("AllBackup", "FirstOfDay", "FirstOfWeek", "FirstOfMonth", "FirstOfYear")
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 WEEKS = ("First", "Second", "Third", "Fourth", "Last")
-MONTHS = [
+MONTHS = (
     "January",
     "February",
     "March",
@@ -122,7 +122,7 @@ MONTHS = [
     "October",
     "November",
     "December",
-]
+)
 
 
 def parse_policy(text: str | bytes | Mapping[str, Any]) -> BackupPolicy:
@@ -205,7 +205,7 @@ class _Body:
     def kind(self) -> str:
         return self.text("objectType")
 
-    def chosen(self, name: str, allowed: tuple[str, ...] | list[str]) -> tuple[str, ...]:
+    def chosen(self, name: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
         by_key = {value.lower(): value for value in allowed}
         found = []
         for value in self.items(name):

@@ -1,9 +1,10 @@
 """Which tag a recovery point gets, why, and when it expires. Fixed at commit for ever.
 
-First of a period means the first *committed* point of that period, in the policy's time zone, that
-has this tag or one that goes before it: the year's first point is the month's and the week's too, an
-on-demand point of the default tag uses nothing up. A week begins on Sunday, as in Azure. Expiry is calendar arithmetic: P1M after 31 January is
-the last day of February. A point is never expired by a later one.
+First of a period means the first *committed* point of that period, in the policy's time zone,
+that has this tag or one that goes before it: the year's first point is the month's and the week's
+too, and an on-demand point of the default tag uses nothing up. A week begins on Sunday, as in
+Azure. Expiry is calendar arithmetic: P1M after 31 January is the last day of February. A point is
+never expired by a later one.
 """
 
 from collections.abc import Sequence

@@ -69,7 +69,9 @@ class Repeating:
             start = OffsetDateTime.parse_iso(found["start"])
         except ValueError as error:
             raise _invalid(text, str(error)) from error
-        period = {unit: count for unit, count in delta.items() if count and unit in _SECONDS}
+        period: dict[str, int] = {
+            unit: count for unit, count in delta.items() if count and unit in _SECONDS
+        }
         length = sum(count * _SECONDS[unit] for unit, count in period.items())
         if any(count < 0 for count in period.values()) or length < SHORTEST_SECONDS:
             raise _invalid(text, "the period is shorter than an hour")
