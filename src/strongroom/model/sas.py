@@ -33,7 +33,7 @@ SIGNED_VERSION = "2025-01-05"
 OLDEST_VERSION = "2020-12-06"
 LETTERS = "racwdxyltfmeopi"
 OVERRIDES = ("rscc", "rscd", "rsce", "rscl", "rsct")
-_KNOWN = frozenset(("sp", "st", "se", "sip", "spr", "sv", "sr", "sdd", "sig", *OVERRIDES))
+SAS_FIELDS = frozenset(("sp", "st", "se", "sip", "spr", "sv", "sr", "sdd", "sig", *OVERRIDES))
 # What belongs to other kinds of SAS, or to stored access policies: none of them is honoured here.
 _FOREIGN = frozenset(
     (
@@ -88,7 +88,7 @@ def parse_service_sas(query: Mapping[str, str]) -> ServiceSas:
     foreign = sorted(_FOREIGN.intersection(query))
     if foreign:
         raise Invalid(f"the signature field {foreign[0]} is not accepted here")
-    signed = {name: value for name, value in query.items() if name in _KNOWN}
+    signed = {name: value for name, value in query.items() if name in SAS_FIELDS}
     for name, value in signed.items():
         if len(value) > _MAX_VALUE or _CONTROL.search(value):
             raise Invalid(f"the signature field {name} is malformed")

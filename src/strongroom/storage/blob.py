@@ -60,6 +60,17 @@ class Blob:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What a listing should hold: names with a prefix, after `after`, from `start` on."""
+
+    prefix: str = ""
+    delimiter: str = ""
+    after: str = ""
+    start: str = ""
+    limit: int = 5000
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """A stretch of a listing in name order: blobs, and the common prefixes of a delimiter.
 

@@ -1,5 +1,6 @@
 """The verbs on containers and on the account, and the private one that re-reads."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -7,7 +8,7 @@ import structlog
 
 from strongroom.model.errors import Invalid
 from strongroom.storage.answer import Answer
-from strongroom.storage.blob import Finding
+from strongroom.storage.blob import Asked, Finding
 from strongroom.storage.body import Work
 from strongroom.storage.documents import blob_listing, container_listing, read_marker
 from strongroom.storage.facts import container_headers, read_metadata
@@ -62,27 +63,26 @@ class ContainerVerbs:
     async def list_containers(self, request: Request, grant: Grant) -> Answer:
         """List Containers."""
         grant.need_account_key()
-        prefix, after, limit, asked = _page(request)
-        found = await self._work.run(self._store.containers, prefix, after, limit + 1)
-        more = found[limit - 1].name if len(found) > limit else None
-        body = container_listing(found[:limit], asked, more)
+        asked = _asked(request)
+        wanted = replace(asked, limit=asked.limit + 1)
+        found = await self._work.run(self._store.containers, wanted)
+        shown, rest = found[: asked.limit], found[asked.limit :]
+        body = container_listing(shown, _echo(request), shown[-1].name if rest else None)
         return Answer(200, {"content-type": "application/xml"}, body)
 
     async def list_blobs(self, request: Request, grant: Grant) -> Answer:
         """List Blobs: prefix, delimiter, marker, maxresults, include=metadata."""
         grant.need("l")
         name = _container(request)
-        prefix, after, limit, asked = _page(request)
-        delimiter = request.query.get("delimiter", "")
         includes = set(request.query.get("include", "").split(","))
         if not includes <= _INCLUDES:
             raise Invalid("an include is unknown", code="InvalidQueryParameterValue")
-        page = await self._work.run(self._store.page, name, prefix, delimiter, after, limit)
+        page = await self._work.run(self._store.page, name, _asked(request))
         body = await self._work.run(
             blob_listing,
             name,
             page,
-            asked | ({"Delimiter": delimiter} if delimiter else {}),
+            _echo(request),
             with_metadata="metadata" in includes,
         )
         return Answer(200, {"content-type": "application/xml"}, body)
@@ -110,15 +110,23 @@ def _container(request: Request) -> str:
     return request.container
 
 
-def _page(request: Request) -> tuple[str, str, int, dict[str, str]]:
+def _asked(request: Request) -> Asked:
     query = request.query
     text = query.get("maxresults", "") or str(MAX_RESULTS)
     if not (text.isascii() and text.isdigit() and len(text) < 10) or int(text) == 0:
         raise Invalid("maxresults is not a number", code="OutOfRangeQueryParameterValue")
-    prefix = query.get("prefix", "")
-    asked = {"Prefix": prefix, "Marker": query.get("marker", ""), "MaxResults": text}
-    after = read_marker(query.get("marker", ""))
-    return prefix, after, min(int(text), MAX_RESULTS), asked
+    return Asked(
+        prefix=query.get("prefix", ""),
+        delimiter=query.get("delimiter", ""),
+        after=read_marker(query.get("marker", "")),
+        start=query.get("startfrom", ""),
+        limit=min(int(text), MAX_RESULTS),
+    )
+
+
+def _echo(request: Request) -> dict[str, str]:
+    names = ("Prefix", "Marker", "MaxResults", "Delimiter")
+    return {name: request.query[name.lower()] for name in names if name.lower() in request.query}
 
 
 def _told(finding: Finding) -> dict[str, Any]:

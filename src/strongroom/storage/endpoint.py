@@ -15,7 +15,7 @@ import structlog
 
 from strongroom.model.errors import Invalid, Unauthenticated, VaultError
 from strongroom.model.ids import uuid4
-from strongroom.model.sas import carries_sas
+from strongroom.model.sas import SAS_FIELDS, carries_sas
 from strongroom.model.seams import Chance, Clock
 from strongroom.storage.answer import API_VERSION, Answer, Stretch, error_answer
 from strongroom.storage.batch import Batch
@@ -31,6 +31,13 @@ from strongroom.storage.store import BlobStore
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Verb = Callable[[Request, Grant], Awaitable[Answer]]
+# What is not known is refused: a parameter that is quietly ignored answers another question.
+KNOWN_QUERY = frozenset(
+    (
+        *("restype", "comp", "timeout", "prefix", "delimiter", "marker", "maxresults"),
+        *("include", "startfrom", "blockid"),
+    )
+)
 Key = tuple[str, str, str, str]  # method, level, restype, comp
 
 _log = structlog.get_logger("strongroom.storage")
@@ -83,6 +90,8 @@ class Endpoint:
             )
             grant = self._authenticate(request)
             return await self._verb(request)(request, grant)
+        except ClientGone:
+            raise
         except VaultError as error:
             answer = error_answer(error, request_id, self._clock.now())
             self._tell(scope, error, answer, request_id, grant)
@@ -105,8 +114,11 @@ class Endpoint:
 
     def _verb(self, request: Request) -> Verb:
         query = request.query
-        if "snapshot" in query or "versionid" in query:
-            raise Invalid("blobs have no versions here", code="UnsupportedQueryParameter")
+        if unknown := sorted(set(query) - KNOWN_QUERY - SAS_FIELDS):
+            raise Invalid(
+                f"the query parameter {unknown[0][:40]} is not supported",
+                code="UnsupportedQueryParameter",
+            )
         kind = (request.level, query.get("restype", ""), query.get("comp", ""))
         verb = self._verbs.get((request.method, *kind))
         if verb is not None:

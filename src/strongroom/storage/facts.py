@@ -28,7 +28,7 @@ _OVERRIDES = {
 _REFUSED = (
     *("x-ms-copy-source", "x-ms-structured-body", "x-ms-content-crc64", "x-ms-if-tags"),
     *("x-ms-encryption-key", "x-ms-immutability-policy-until-date", "x-ms-legal-hold"),
-    *("x-ms-tags", "content-range", "transfer-encoding"),
+    *("x-ms-tags", "content-range"),
 )
 
 

@@ -28,7 +28,7 @@ from strongroom.model.errors import (
     StoreFull,
     StoreUnavailable,
 )
-from strongroom.storage.blob import Blob, Container, Facts, Finding
+from strongroom.storage.blob import Asked, Blob, Container, Facts, Finding
 from strongroom.storage.names import ancestors
 
 VERSION = 1
@@ -51,7 +51,7 @@ CREATE TABLE deletions (
 ) STRICT;
 """
 _COLUMNS = "container, name, size, blake3, md5, facts, created, incoming"
-_BEYOND = "\U0010ffff"  # sorts after every name: invisible characters are not allowed in names
+BEYOND = "\U0010ffff"  # sorts after every name: invisible characters are not allowed in names
 
 
 class Ledger:
@@ -95,12 +95,14 @@ class Ledger:
             raise _no_container()
         return _container(row)
 
-    def containers(self, prefix: str, after: str, limit: int) -> list[Container]:
-        """In name order, after a name."""
-        bound, start = _lower_bound(prefix, after)
+    def containers(self, asked: Asked) -> list[Container]:
+        """In name order."""
+        bound, start = _lower_bound(asked)
         query = f"SELECT * FROM containers WHERE name {bound} ? AND name < ? ORDER BY name LIMIT ?"  # noqa: S608
         with self._reading() as connection:
-            found = connection.execute(query, [start, prefix + _BEYOND, limit]).fetchall()
+            found = connection.execute(
+                query, [start, asked.prefix + BEYOND, asked.limit]
+            ).fetchall()
         return [_container(row) for row in found]
 
     def remove_container(self, name: str) -> None:
@@ -150,16 +152,16 @@ class Ledger:
             raise ObjectMissing("the blob does not exist", code="BlobNotFound")
         return _blob(row)
 
-    def blobs(self, container: str, prefix: str, after: str, limit: int) -> list[Blob]:
-        """Live ones in name order (code points), after a name."""
-        bound, start = _lower_bound(prefix, after)
+    def blobs(self, container: str, asked: Asked) -> list[Blob]:
+        """Live ones in name order (code points), whatever the delimiter."""
+        bound, start = _lower_bound(asked)
         query = (
             f"SELECT {_COLUMNS} FROM blobs WHERE container = ? AND name {bound} ? "  # noqa: S608
             "AND name < ? AND state = 'live' ORDER BY name LIMIT ?"
         )
         with self._reading() as connection:
             found = connection.execute(
-                query, [container, start, prefix + _BEYOND, limit]
+                query, [container, start, asked.prefix + BEYOND, asked.limit]
             ).fetchall()
         return [_blob(row) for row in found]
 
@@ -303,9 +305,10 @@ def _check_name_is_free(connection: sqlite3.Connection, container: str, name: st
         raise Conflict("a blob's name is a directory of another's", code="PathConflict")
 
 
-def _lower_bound(prefix: str, after: str) -> tuple[str, str]:
-    # One bound, so that SQLite seeks to it: of two it may take the one that reads everything.
-    return (">", after) if after >= prefix and after else (">=", prefix)
+def _lower_bound(asked: Asked) -> tuple[str, str]:
+    # One bound, so that SQLite seeks to it: of several it may take the one that reads everything.
+    start = max(asked.prefix, asked.start)
+    return (">", asked.after) if asked.after and asked.after >= start else (">=", start)
 
 
 def _no_container() -> ObjectMissing:

@@ -27,19 +27,18 @@ from strongroom.model.errors import (
     StoreUnavailable,
 )
 from strongroom.model.seams import Chance, Clock
-from strongroom.storage.blob import Blob, Container, Facts, Finding, Page
+from strongroom.storage.blob import Asked, Blob, Container, Facts, Finding, Page
 from strongroom.storage.blocks import StagedBlocks
 from strongroom.storage.disk import Disk
 from strongroom.storage.incoming import Incoming, disk_errors, read_pieces
 from strongroom.storage.layout import Layout, RootLock
-from strongroom.storage.ledger import Ledger
+from strongroom.storage.ledger import BEYOND, Ledger
 from strongroom.storage.placement import Placement
 from strongroom.storage.rereading import reread
 from strongroom.storage.settings import StoreSettings
 from strongroom.storage.space import Space
 
 _log = structlog.get_logger("strongroom.storage")
-_BEYOND = "\U0010ffff"
 
 
 class Upload:
@@ -117,9 +116,9 @@ class BlobStore:
         """Raises ObjectMissing."""
         return self._ledger.container(name)
 
-    def containers(self, prefix: str, after: str, limit: int) -> list[Container]:
+    def containers(self, asked: Asked) -> list[Container]:
         """In name order."""
-        return self._ledger.containers(prefix, after, limit)
+        return self._ledger.containers(asked)
 
     def delete_container(self, name: str) -> None:
         """An empty one; Conflict for one that holds blobs."""
@@ -213,14 +212,14 @@ class BlobStore:
             raise _corrupt(blob, "the blob's file has another length than was written")
         return handle
 
-    def page(self, container: str, prefix: str, delimiter: str, after: str, limit: int) -> Page:
+    def page(self, container: str, asked: Asked) -> Page:
         """One page of a listing in name order. With a delimiter, names beyond it are summed up."""
         self._ledger.container(container)
+        prefix, delimiter, after = asked.prefix, asked.delimiter, asked.after
         blobs: list[Blob] = []
         prefixes: list[str] = []
-        while len(blobs) + len(prefixes) < limit:
-            room = limit - len(blobs) - len(prefixes)
-            found = self._ledger.blobs(container, prefix, after, room)
+        while room := asked.limit - len(blobs) - len(prefixes):
+            found = self._ledger.blobs(container, replace(asked, after=after, limit=room))
             if not found:
                 return Page(tuple(blobs), tuple(prefixes), None)
             for blob in found:
@@ -228,10 +227,10 @@ class BlobStore:
                 end = blob.name.find(delimiter, len(prefix)) if delimiter else -1
                 if end >= 0:
                     prefixes.append(blob.name[: end + len(delimiter)])
-                    after = prefixes[-1] + _BEYOND
+                    after = prefixes[-1] + BEYOND
                     break
                 blobs.append(blob)
-        more = bool(self._ledger.blobs(container, prefix, after, 1))
+        more = bool(self._ledger.blobs(container, replace(asked, after=after, limit=1)))
         return Page(tuple(blobs), tuple(prefixes), after if more else None)
 
     # --- deleting ---
