@@ -1,0 +1,1 @@
+"""PostgreSQL bytes in, events out: no socket, no file, no clock."""
