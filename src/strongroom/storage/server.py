@@ -18,6 +18,7 @@ from strongroom.model.errors import Precondition
 from strongroom.model.seams import Chance, Clock
 from strongroom.storage.body import Work
 from strongroom.storage.endpoint import Endpoint
+from strongroom.storage.heap import keep_freed_memory
 from strongroom.storage.layout import write_whole
 from strongroom.storage.request import MAX_HEADER_BYTES, MAX_TARGET_BYTES
 from strongroom.storage.settings import Account, StoreSettings
@@ -48,6 +49,7 @@ def run(settings: StoreSettings, clock: Clock, chance: Chance) -> None:
     """
     account = Account(settings.account, settings.account_key)
     _tell_in_structured_lines()
+    keep_freed_memory()
     store = open_store(settings, clock, chance)
     try:
         listener = _listen(settings)
@@ -111,20 +113,21 @@ class _Server(uvicorn.Server):
 class _BoundedHeads(HttpToolsProtocol):
     """A head that never ends is cut off: the parser itself would collect it for ever."""
 
-    _head_bytes = 0
+    _head_bytes = 0  # of a head that is not complete yet
     _in_head = True
 
     def data_received(self, data: bytes) -> None:
-        """Count what arrives before the headers are complete."""
+        """Count what arrives while no head is completed by it."""
+        began_in_head, self._completed = self._in_head, False
         super().data_received(data)
-        if self._in_head:
+        if began_in_head and not self._completed:
             self._head_bytes += len(data)
             if self._head_bytes > _MAX_HEAD_BYTES and self.transport is not None:
                 self.transport.close()
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
-        self._in_head, self._head_bytes = False, 0
+        self._in_head, self._completed, self._head_bytes = False, True, 0
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
