@@ -27,12 +27,15 @@ def checked_container(name: str) -> str:
 
 def checked_blob(name: str) -> str:
     """A blob's name, or Invalid."""
-    if not 0 < len(name) <= MAX_NAME or len(name.encode()) > MAX_NAME_BYTES:
+    if (
+        not 0 < len(name) <= MAX_NAME
+        or len(name.encode("utf-8", "surrogatepass")) > MAX_NAME_BYTES
+    ):
         raise _refused("is empty or longer than 1024 characters or 2048 bytes")
     for segment in name.split("/"):
         if segment in ("", ".", ".."):
             raise _refused("has an empty, . or .. segment")
-        if len(segment.encode()) > MAX_SEGMENT_BYTES:
+        if len(segment.encode("utf-8", "surrogatepass")) > MAX_SEGMENT_BYTES:
             raise _refused("has a segment longer than 255 bytes")
     if "\\" in name or any(_is_invisible(letter) for letter in name):
         raise _refused("has a backslash or an invisible character")

@@ -1,6 +1,6 @@
 """The blob store: whole blobs under names that are given once, on a local disk.
 
-Promises (tests/contract/test_storage_store.py tries each):
+Promises (tests/integration/storage tries each):
 - a blob is whole or absent, whatever dies when; what was answered survives a power loss;
 - a name is given once: of any number of writers one wins, the others get ObjectExists;
 - nothing is changed: there is no verb for it; a delete is recorded before it happens;
