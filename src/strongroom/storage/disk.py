@@ -33,10 +33,6 @@ class Disk:
         """Give a file a second name; FileExistsError when the name is taken."""
         os.link(source, target, follow_symlinks=False)
 
-    def rename(self, source: Path, target: Path) -> None:
-        """Move a file over `target`."""
-        source.replace(target)
-
     def unlink(self, path: Path) -> None:
         """Take a name away."""
         path.unlink()

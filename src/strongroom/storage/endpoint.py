@@ -209,6 +209,7 @@ class Endpoint:
             if message["type"] == "lifespan.startup":
                 await send({"type": "lifespan.startup.complete"})
             else:
+                self._store.stop()
                 self._work.close()
                 self._store.close()
                 await send({"type": "lifespan.shutdown.complete"})

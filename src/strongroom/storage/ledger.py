@@ -25,6 +25,7 @@ from strongroom.model.errors import (
     Invalid,
     ObjectExists,
     ObjectMissing,
+    Precondition,
     StoreFull,
     StoreUnavailable,
 )
@@ -278,8 +279,15 @@ def _translated() -> Iterator[None]:
 
 def _connect(path: Path, *, synchronous: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
+    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     connection.execute(f"PRAGMA synchronous = {synchronous}")
+    found = connection.execute("PRAGMA synchronous").fetchone()[0]
+    if (mode, found) != ("wal", {"NORMAL": 1, "FULL": 2}[synchronous]):
+        connection.close()
+        raise Precondition(
+            f"the ledger's directory does not allow a write-ahead log (it said {mode})",
+            hint="Put the store on a local disk: network file systems cannot hold its ledger.",
+        )
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
 

@@ -160,7 +160,7 @@ def _config(settings: StoreSettings, app: Any) -> uvicorn.Config:  # noqa: ANN40
         access_log=False,
         server_header=False,
         backlog=512,
-        limit_concurrency=1024,
+        limit_concurrency=256,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=settings.stop_seconds,
         ssl_certfile=settings.tls_cert,

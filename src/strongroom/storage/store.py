@@ -91,12 +91,17 @@ class BlobStore:
             max_bytes=settings.max_blob_bytes,
             lifetime=settings.staged_seconds,
         )
+        self._stopping = threading.Event()
         self._names = [threading.Lock() for _ in range(64)]
 
     def start(self, lock: RootLock | None) -> None:
         """Own the root and finish what the last process left."""
         self._lock = lock
         self._placement.recover()
+
+    def stop(self) -> None:
+        """Begin no further re-reading: it is the one thing that takes long."""
+        self._stopping.set()
 
     def close(self) -> None:
         """Let the root go. Uploads under way are swept at the next start."""
@@ -260,6 +265,8 @@ class BlobStore:
         return findings
 
     def _look_again(self, container: str, name: str) -> Finding:
+        if self._stopping.is_set():
+            raise StoreUnavailable("the store is stopping")
         try:
             blob = self._ledger.blob(container, name)
         except ObjectMissing:

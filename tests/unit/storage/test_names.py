@@ -14,8 +14,7 @@ from strongroom.storage.names import ancestors, checked_blob, checked_container,
 def test_an_accepted_name_is_a_path_that_stays_beneath_its_container(name: str) -> None:
     try:
         checked_blob(name)
-    except Invalid as error:
-        assert error.code == "InvalidResourceName"
+    except Invalid:
         return
     path = PurePosixPath("/root/container") / name
     assert str(path) == f"/root/container/{name}"
@@ -60,7 +59,8 @@ def test_containers(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["ab", "x" * 64, "-ab", "ab-", "a--b", "Abc", "a.b", "$root", "a_b", "äbc", "abc\n", ".strongroom"]
+    "name", ["ab", "x" * 64, "-ab", "ab-", "a--b", "Abc", "a.b", "$root", "a_b", "äbc", "abc\n",
+     ".strongroom"],
 )  # fmt: skip
 def test_other_containers_are_refused(name: str) -> None:
     with pytest.raises(Invalid):
