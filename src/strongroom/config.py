@@ -149,8 +149,8 @@ def _make_ca(clock: Clock) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate
         .issuer_name(_name("strongroom private CA"))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now.subtract(hours=1).py_datetime())
-        .not_valid_after(now.add(hours=24 * 365 * CA_YEARS).py_datetime())
+        .not_valid_before(now.subtract(hours=1).to_stdlib())
+        .not_valid_after(now.add(hours=24 * 365 * CA_YEARS).to_stdlib())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(usage, critical=True)
@@ -170,8 +170,8 @@ def _make_server(
         .issuer_name(ca.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now.subtract(hours=1).py_datetime())
-        .not_valid_after(now.add(hours=24 * 365 * SERVER_YEARS).py_datetime())
+        .not_valid_before(now.subtract(hours=1).to_stdlib())
+        .not_valid_after(now.add(hours=24 * 365 * SERVER_YEARS).to_stdlib())
         .add_extension(
             x509.SubjectAlternativeName([_alternative(name) for name in names]), critical=False
         )

@@ -18,12 +18,12 @@ class Utc(sa.types.TypeDecorator[Instant]):
     def process_bind_param(self, value: Instant | None, dialect: sa.Dialect) -> int | None:
         """Instant -> microseconds."""
         del dialect
-        return None if value is None else value.timestamp_nanos() // 1000
+        return None if value is None else value.timestamp(unit="microsecond")
 
     def process_result_value(self, value: int | None, dialect: sa.Dialect) -> Instant | None:
         """Microseconds -> Instant."""
         del dialect
-        return None if value is None else Instant.from_timestamp_nanos(value * 1000)
+        return None if value is None else Instant.from_timestamp(value, unit="microsecond")
 
 
 class Database:

@@ -23,7 +23,7 @@ def uuid7(now: Instant, chance: Chance) -> UUID:
     Sorts by the *writer's* clock. Nothing that counts (order, retention, locks) reads the time
     out of it again.
     """
-    milliseconds = now.timestamp_millis() & ((1 << 48) - 1)
+    milliseconds = now.timestamp(unit="millisecond") & ((1 << 48) - 1)
     noise = int.from_bytes(chance.bytes(10), "big")
     high = noise >> 68 & 0xFFF
     low = noise & ((1 << 62) - 1)

@@ -12,7 +12,7 @@ from psycopg import pq
 
 from strongroom.model.errors import Corrupt, SourceUnsupported
 from strongroom.model.postgres import PAGE, Lsn, Timeline, lsn_from_text, major_of
-from strongroom.postgres.connect import failure
+from strongroom.postgres.connect import copy_data, failure
 from strongroom.postgres.wire.messages import (
     ArchiveData,
     BackupMessage,
@@ -63,7 +63,7 @@ class FileBegun:
 class FileData:
     """Bytes of the file that begun last."""
 
-    data: memoryview
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,13 +194,10 @@ def _tablespaces(rows: list[list[str]]) -> list[Tablespace]:
 def copy_out(pgconn: pq.abc.PGconn) -> Iterator[memoryview]:
     """Messages of one COPY OUT."""
     while True:
-        size, data = pgconn.get_copy_data(0)
-        if size > 0:
-            yield data
-        elif size == -1:
+        size, data = copy_data(pgconn, 0, "reading the base backup")
+        if size < 0:
             return
-        else:
-            raise failure(pgconn, "reading the base backup")
+        yield data
 
 
 def _new_messages(pgconn: pq.abc.PGconn) -> Iterator[BackupMessage]:
@@ -260,9 +257,10 @@ class _Checker:
             if item.kind == "file" and item.size == 0:
                 yield self._end()
             return
-        self._crc = google_crc32c.extend(self._crc, item)
-        self._left -= len(item)
-        yield FileData(item)
+        data = bytes(item)
+        self._crc = google_crc32c.extend(self._crc, data)
+        self._left -= len(data)
+        yield FileData(data)
         if self._left == 0:
             yield self._end()
 

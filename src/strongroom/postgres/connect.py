@@ -117,6 +117,14 @@ def check_version(number: int) -> None:
         )
 
 
+def copy_data(pgconn: pq.abc.PGconn, asynchronous: int, what: str) -> tuple[int, memoryview]:
+    """One message of a COPY: its size, 0 when none is there yet, -1 at the end."""
+    try:
+        return pgconn.get_copy_data(asynchronous)
+    except psycopg.Error as error:
+        raise failure(pgconn, what) from error
+
+
 def failure(pgconn: pq.abc.PGconn, what: str) -> SourceError:
     """The typed error for a connection that has failed in the middle of `what`."""
     words = _words(pgconn)

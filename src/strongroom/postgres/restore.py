@@ -123,7 +123,7 @@ class RestoreTarget:
         return found
 
     def finish(self, pg_manifest: bytes, settings: Mapping[str, str]) -> Finished:
-        """Compare with PostgreSQL's manifest, set links, modes and owner, sync, drop the marker."""
+        """Compare with PostgreSQL's manifest, set links and owner, sync, drop the marker."""
         self.close()
         self._compare(parse_pg_manifest(pg_manifest))
         for file in self._files:

@@ -11,13 +11,14 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import psycopg
 from psycopg import pq
 
 from strongroom.model.errors import SourceStopped, WalGap
 from strongroom.model.postgres import Lsn, Timeline, lsn_to_text
 from strongroom.model.seams import Clock
 from strongroom.postgres.basebackup import query_rows
-from strongroom.postgres.connect import failure
+from strongroom.postgres.connect import copy_data, failure
 from strongroom.postgres.wire.messages import WalData, parse_wal_message, status_update
 
 STALL_SECONDS = 300.0
@@ -117,7 +118,7 @@ class WalWindow:
         while self._stop is None or position < self._stop:
             if self._abandoned.is_set():
                 return
-            size, raw = self._pgconn.get_copy_data(1)
+            size, raw = copy_data(self._pgconn, 1, "streaming WAL")
             now = self._clock.monotonic()
             if size == 0:
                 self._wait_readable()
@@ -127,7 +128,10 @@ class WalWindow:
                         hint="see the server's log, and the network between agent and server",
                     )
             elif size < 0:
-                raise failure(self._pgconn, "streaming WAL")
+                raise SourceStopped(
+                    "the server ended the WAL stream before the backup's end",
+                    hint="the backup is tried again; see the server's log",
+                )
             else:
                 heard = now
                 message = parse_wal_message(raw)
@@ -144,7 +148,10 @@ class WalWindow:
 
     def _wait_readable(self) -> None:
         select.select([self._pgconn.socket], [], [], 0.2)
-        self._pgconn.consume_input()
+        try:
+            self._pgconn.consume_input()
+        except psycopg.Error as error:
+            raise failure(self._pgconn, "streaming WAL") from error
 
     def _tell(self, position: Lsn) -> None:
         microseconds = (self._clock.now().timestamp() - _EPOCH_2000) * 1_000_000

@@ -95,11 +95,11 @@ def parse_header(block: bytes) -> Member:
     size = _number(block[124:136])
     if size > MOST_FILE_BYTES or (kind != "file" and size):
         raise Corrupt(f"a tar member states an impossible size: {size}")
-    full = f"{prefix}/{name}" if prefix else name
+    full = (f"{prefix}/{name}" if prefix else name).removeprefix("./")
     if not full:
         raise Corrupt("a tar member without a name in the backup stream")
     return Member(
-        name=full.rstrip("/") if kind == "directory" else full,
+        name=full if kind == "file" else full.rstrip("/"),
         size=size,
         mode=_number(block[100:108]) & 0o7777,
         mtime=_number(block[136:148]),

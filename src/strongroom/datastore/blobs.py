@@ -1,0 +1,282 @@
+"""One container at a storage endpoint, as the recovery format needs it: names are given once.
+
+Promises of every implementation: `create` stores all of `data` under a new name or raises, and
+never changes an existing name (ObjectExists); what `create` has accepted, `read` gives back;
+`list` is complete. Errors are StoreError classes, without a SAS in any message.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol, TypedDict
+from urllib.parse import urlsplit
+
+import obstore
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
+from obstore.store import AzureStore
+
+from strongroom.model.errors import (
+    ObjectExists,
+    ObjectMissing,
+    StoreDenied,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+)
+
+Bytes = bytes | memoryview | bytearray
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)  # obstore asks again: None would mean "for ever"
+
+
+class Blobs(Protocol):
+    """One container."""
+
+    def create(self, name: str, data: Bytes) -> None:
+        """Store under a new name; ObjectExists when it is taken."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """The whole object; ObjectMissing when there is none."""
+        ...
+
+    def read_range(self, name: str, start: int, length: int) -> bytes:
+        """`length` bytes from `start`, fewer only where the object ends."""
+        ...
+
+    def size(self, name: str) -> int:
+        """Bytes of an object."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """(name, size) of every object below a prefix, in the order of names."""
+        ...
+
+
+class SasToken(TypedDict):
+    """What obstore takes as a credential that renews itself."""
+
+    sas_token: str
+    expires_at: datetime | None
+
+
+class AzureBlobs:
+    """A container at an Azure-Blob-compatible endpoint."""
+
+    def __init__(
+        self,
+        container_url: str,
+        *,
+        sas: Callable[[], str] | None = None,
+        account_key: str | None = None,
+        ca: Path | None = None,
+    ) -> None:
+        """`container_url` is http(s)://host:port/account/container; `account_key` is base64.
+
+        `sas` is asked again for every request, so a renewed one is used at once.
+        """
+        parts = urlsplit(container_url)
+        account, container = parts.path.strip("/").split("/")
+        options: dict[str, Any] = {
+            "account_name": account,
+            "endpoint": f"{parts.scheme}://{parts.netloc}/{account}",
+            "client_options": {
+                "allow_http": parts.scheme == "http",
+                "timeout": "120s",
+                "connect_timeout": "10s",
+            },
+            "retry_config": {
+                "max_retries": 6,
+                "retry_timeout": timedelta(seconds=60),
+                "backoff": {
+                    "init_backoff": timedelta(milliseconds=200),
+                    "max_backoff": timedelta(seconds=10),
+                    "base": 2,
+                },
+            },
+        }
+        if ca is not None:
+            options["client_options"]["root_certificate"] = ca.read_bytes()
+        if sas is not None:
+            ask = sas
+            options["credential_provider"] = lambda: SasToken(
+                sas_token=ask(), expires_at=_LONG_AGO
+            )
+        else:
+            options["account_key"] = account_key
+        self._store = AzureStore(container, **options)
+
+    def create(self, name: str, data: Bytes) -> None:
+        """Create-only, in one request."""
+        try:
+            obstore.put(self._store, name, data, mode="create", use_multipart=False)
+        except (BaseError, FileNotFoundError, FileExistsError) as error:
+            raise _translate(error, name) from error
+
+    def read(self, name: str) -> bytes:
+        """The whole object."""
+        try:
+            return bytes(obstore.get(self._store, name).bytes())
+        except (BaseError, FileNotFoundError) as error:
+            raise _translate(error, name) from error
+
+    def read_range(self, name: str, start: int, length: int) -> bytes:
+        """A part of the object."""
+        try:
+            return bytes(obstore.get_range(self._store, name, start=start, length=length))
+        except (BaseError, FileNotFoundError) as error:
+            raise _translate(error, name) from error
+
+    def size(self, name: str) -> int:
+        """Bytes of an object."""
+        try:
+            return int(obstore.head(self._store, name)["size"])
+        except (BaseError, FileNotFoundError) as error:
+            raise _translate(error, name) from error
+
+    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Pages are fetched as they are needed."""
+        try:
+            for page in obstore.list(self._store, prefix or None):
+                for entry in page:
+                    yield str(entry["path"]), int(entry["size"])
+        except (BaseError, FileNotFoundError) as error:
+            raise _translate(error, prefix) from error
+
+
+def _translate(error: Exception, name: str) -> StoreError:
+    if isinstance(error, AlreadyExistsError | FileExistsError):
+        return ObjectExists(f"{name} exists already")
+    if isinstance(error, NotFoundError | FileNotFoundError):
+        return ObjectMissing(f"{name} is not in storage")
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+        return StoreDenied(
+            f"the storage endpoint refuses access to {name}",
+            hint="the access may have expired; it is renewed with the next lease",
+        )
+    status = _status(error)
+    if status in {401, 403}:
+        return StoreDenied(f"the storage endpoint refuses access to {name}")
+    if status == 507:
+        return StoreFull(
+            "the storage endpoint is full",
+            hint="free space or add some; backups go on by themselves when there is room",
+        )
+    return StoreUnavailable(
+        f"the storage endpoint cannot be reached for {name}",
+        hint="see whether it runs: strongroom status",
+    )
+
+
+def _status(error: Exception) -> int | None:
+    """The HTTP status, which obstore tells only in words of its own fixed form."""
+    for status in (401, 403, 507):
+        if f"status: {status}" in str(error) or f"status {status}" in str(error):
+            return status
+    return None
+
+
+class MemoryBlobs:
+    """A container in memory, honest about every promise."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+
+    def create(self, name: str, data: Bytes) -> None:
+        """Create-only."""
+        with self._lock:
+            if name in self.objects:
+                raise ObjectExists(f"{name} exists already")
+            self.objects[name] = bytes(data)
+
+    def read(self, name: str) -> bytes:
+        """The whole object."""
+        try:
+            return self.objects[name]
+        except KeyError as error:
+            raise ObjectMissing(f"{name} is not in storage") from error
+
+    def read_range(self, name: str, start: int, length: int) -> bytes:
+        """A part of the object."""
+        return self.read(name)[start : start + length]
+
+    def size(self, name: str) -> int:
+        """Bytes of an object."""
+        return len(self.read(name))
+
+    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """In the order of names."""
+        for name in sorted(self.objects):
+            if name.startswith(prefix):
+                yield name, len(self.objects[name])
+
+
+class DirectoryBlobs:
+    """A container as plain files below a directory: what a rescue reads."""
+
+    def __init__(self, directory: Path) -> None:
+        self._root = directory
+
+    def _path(self, name: str) -> Path:
+        if name.startswith("/") or ".." in name.split("/") or "\0" in name:
+            raise ObjectMissing(f"{name!r} is no name of an object")
+        return self._root / name
+
+    def create(self, name: str, data: Bytes) -> None:
+        """Create-only: written beside, synced, linked."""
+        path = self._path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+        try:
+            with beside.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(beside, path)
+        except FileExistsError as error:
+            raise ObjectExists(f"{name} exists already") from error
+        except OSError as error:
+            raise StoreUnavailable(f"{name} cannot be written: {error.strerror}") from error
+        finally:
+            beside.unlink(missing_ok=True)
+
+    def read(self, name: str) -> bytes:
+        """The whole file."""
+        try:
+            return self._path(name).read_bytes()
+        except (FileNotFoundError, IsADirectoryError) as error:
+            raise ObjectMissing(f"{name} is not in storage") from error
+        except OSError as error:
+            raise StoreUnavailable(f"{name} cannot be read: {error.strerror}") from error
+
+    def read_range(self, name: str, start: int, length: int) -> bytes:
+        """A part of the file."""
+        try:
+            with self._path(name).open("rb") as file:
+                file.seek(start)
+                return file.read(length)
+        except (FileNotFoundError, IsADirectoryError) as error:
+            raise ObjectMissing(f"{name} is not in storage") from error
+
+    def size(self, name: str) -> int:
+        """Bytes of the file."""
+        try:
+            return self._path(name).stat().st_size
+        except FileNotFoundError as error:
+            raise ObjectMissing(f"{name} is not in storage") from error
+
+    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """In the order of names."""
+        found = (path for path in self._root.rglob("*") if path.is_file())
+        names = sorted((path.relative_to(self._root).as_posix(), path) for path in found)
+        for name, path in names:
+            if name.startswith(prefix):
+                yield name, path.stat().st_size

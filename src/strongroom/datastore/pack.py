@@ -1,0 +1,234 @@
+"""A pack: a write-once object that holds a raw stream in frames, byte for byte.
+
+    header    magic 8 · u8 suite · pack id 16 · key id 16 · u16 length · sealed content key
+    frames    AES-256-GCM(zstd(raw frame)), nonce u96 frame number,
+              AAD pack id || u96 frame number || u32 raw length
+    table     AES-256-GCM, nonce 2^95, AAD pack id || u32 frame count:
+              u32 frame size, then for each frame u32 stored length, u32 raw length
+    trailer   u32 table length · magic "SRPACKED"
+
+All integers are big endian. A frame that does not shrink is stored raw: its stored length is then
+its raw length + 16. Manifests and deltas are packs of their own kind, told apart by the magic.
+docs/format.md draws it; the only key is one made for this pack, sealed in the header.
+"""
+
+import struct
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import zstandard
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from strongroom.datastore.seal import SUITE, KeyPair, PublicKey, open_sealed, seal
+from strongroom.model.errors import Corrupt, Invalid, WrongKey
+from strongroom.model.ids import KeyId, PackId
+from strongroom.model.seams import Chance
+
+PACK = b"SRPACK01"
+MANIFEST = b"SRMANI01"
+DELTA = b"SRDELT01"
+END = b"SRPACKED"
+FRAME = 128 << 10
+TAG = 16
+MOST_RAW = 32 << 20  # bytes of raw stream in a pack of data
+MOST_FRAMES = 1 << 20
+_FIXED = struct.Struct(">8sB16s16sH")
+_TRAILER = struct.Struct(">I8s")
+TRAILER_SIZE = _TRAILER.size
+HEADER_SIZE = _FIXED.size + 1168
+_TABLE_NONCE = (1 << 95).to_bytes(12, "big")
+_thread = threading.local()
+
+
+def _compressor(level: int) -> zstandard.ZstdCompressor:
+    found: dict[int, zstandard.ZstdCompressor] = _thread.__dict__.setdefault("compressors", {})
+    if level not in found:
+        found[level] = zstandard.ZstdCompressor(level=level, write_checksum=False)
+    return found[level]
+
+
+def _frame_aad(pack_id: bytes, number: int, raw_length: int) -> bytes:
+    return pack_id + number.to_bytes(12, "big") + raw_length.to_bytes(4, "big")
+
+
+class PackKey:
+    """The content key of one pack: made fresh, sealed at once, forgotten with this object."""
+
+    def __init__(self, magic: bytes, pack_id: PackId, seal_to: PublicKey, chance: Chance) -> None:
+        secret = chance.bytes(32)
+        self.pack_id = pack_id
+        fixed = _FIXED.pack(magic, SUITE, pack_id.bytes, seal_to.key_id, HEADER_SIZE - _FIXED.size)
+        self.header = fixed + seal(seal_to, fixed, secret)
+        self._aead = AESGCM(secret)
+        self._id = pack_id.bytes
+
+    def frame(self, number: int, raw: bytes | memoryview, level: int) -> bytes:
+        """One frame, compressed if that helps, sealed."""
+        packed: bytes | memoryview = _compressor(level).compress(raw)
+        if len(packed) >= len(raw):
+            packed = raw
+        aad = _frame_aad(self._id, number, len(raw))
+        return self._aead.encrypt(number.to_bytes(12, "big"), packed, aad)
+
+    def ending(self, frame_size: int, lengths: Sequence[tuple[int, int]]) -> bytes:
+        """Table and trailer; `lengths` are (stored, raw) of each frame."""
+        body = struct.pack(">I", frame_size) + b"".join(
+            struct.pack(">II", stored, raw) for stored, raw in lengths
+        )
+        aad = self._id + len(lengths).to_bytes(4, "big")
+        table = self._aead.encrypt(_TABLE_NONCE, body, aad)
+        return table + _TRAILER.pack(len(table), END)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a pack says of itself without any key."""
+
+    magic: bytes
+    pack_id: PackId
+    key_id: KeyId
+    fixed: bytes
+    sealed_key: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes before the first frame."""
+        return len(self.fixed) + len(self.sealed_key)
+
+
+def read_header(raw: bytes, magic: bytes) -> Header:
+    """The header at the start of `raw`; an unknown version is refused by name."""
+    if len(raw) < HEADER_SIZE:
+        raise Corrupt("a pack is shorter than its header")
+    found, suite, pack_id, key_id, length = _FIXED.unpack_from(raw)
+    if found[:6] == magic[:6] and found != magic:
+        raise Invalid(
+            f"this is format version {found[6:].decode(errors='replace')}, we read version 01",
+            hint="use a newer strongroom to read it",
+        )
+    if found != magic:
+        raise Corrupt(f"not a {magic.decode()} object")
+    if suite != SUITE:
+        raise Invalid(f"unknown sealing suite {suite}", hint="use a newer strongroom to read it")
+    if length != HEADER_SIZE - _FIXED.size:
+        raise Corrupt("a pack's header states a wrong length")
+    fixed = bytes(raw[: _FIXED.size])
+    sealed = bytes(raw[_FIXED.size : HEADER_SIZE])
+    return Header(found, PackId(UUID(bytes=pack_id)), KeyId(key_id), fixed, sealed)
+
+
+def open_content_key(header: Header, pair: KeyPair) -> bytes:
+    """The pack's content key, with the private half of the key that its header names."""
+    if pair.public.key_id != header.key_id:
+        raise WrongKey(
+            f"the pack is sealed to key {header.key_id.hex()}",
+            hint="this is another key",
+        )
+    return open_sealed(pair, header.fixed, header.sealed_key)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Where each frame lies: offsets in the object, lengths stored and raw."""
+
+    frame_size: int
+    offsets: tuple[int, ...]  # one more than frames: the last is the end of the frames
+    raw_lengths: tuple[int, ...]
+
+    @property
+    def raw_size(self) -> int:
+        """Bytes of the raw stream."""
+        return sum(self.raw_lengths)
+
+
+class OpenPack:
+    """Reads the frames of one pack whose content key is known."""
+
+    def __init__(self, pack_id: PackId, content_key: bytes) -> None:
+        self._id = pack_id.bytes
+        self._aead = AESGCM(content_key)
+        self._decompressor = zstandard.ZstdDecompressor()
+
+    def table(self, ending: bytes | memoryview, object_size: int) -> Table:
+        """From the last bytes of the object (at least table and trailer)."""
+        if len(ending) < TRAILER_SIZE:
+            raise Corrupt("a pack is shorter than its trailer")
+        length, magic = _TRAILER.unpack(ending[-TRAILER_SIZE:])
+        count, rest = divmod(length - TAG - 4, 8)
+        if magic != END or rest or not 0 <= count <= MOST_FRAMES:
+            raise Corrupt("a pack's trailer is damaged")
+        if len(ending) < length + TRAILER_SIZE:
+            raise Corrupt("a pack's table is cut off")
+        sealed = bytes(ending[-TRAILER_SIZE - length : -TRAILER_SIZE])
+        body = self._decrypt(_TABLE_NONCE, sealed, self._id + count.to_bytes(4, "big"), "table")
+        numbers = struct.unpack(f">I{2 * count}I", body)
+        return _table(numbers, object_size - TRAILER_SIZE - length)
+
+    def frame(self, number: int, stored: bytes | memoryview, raw_length: int) -> bytes:
+        """One raw frame, checked."""
+        aad = _frame_aad(self._id, number, raw_length)
+        packed = self._decrypt(number.to_bytes(12, "big"), stored, aad, f"frame {number}")
+        if len(packed) == raw_length:
+            return packed
+        try:
+            raw = self._decompressor.decompress(
+                packed, max_output_size=raw_length, allow_extra_data=False
+            )
+        except zstandard.ZstdError as error:
+            raise Corrupt(f"frame {number} does not decompress") from error
+        if len(raw) != raw_length:
+            raise Corrupt(f"frame {number} has another length than it states")
+        return raw
+
+    def _decrypt(self, nonce: bytes, sealed: bytes | memoryview, aad: bytes, what: str) -> bytes:
+        try:
+            return self._aead.decrypt(nonce, sealed, aad)
+        except InvalidTag as error:
+            raise Corrupt(
+                f"{what} of pack {UUID(bytes=self._id)} is not what was written"
+            ) from error
+
+
+def _table(numbers: tuple[int, ...], frames_end: int) -> Table:
+    frame_size, stored, raw = numbers[0], numbers[1::2], numbers[2::2]
+    offsets = [HEADER_SIZE]
+    for length in stored:
+        offsets.append(offsets[-1] + length)
+    if offsets[-1] != frames_end:
+        raise Corrupt("a pack has another size than its table says")
+    if frame_size == 0 or frame_size > MOST_RAW or any(length > frame_size for length in raw):
+        raise Corrupt("a pack's table states an impossible frame")
+    if any(length != frame_size for length in raw[:-1]):
+        raise Corrupt("a frame in the middle of a pack is short")
+    return Table(frame_size, tuple(offsets), raw)
+
+
+def pack_bytes(
+    magic: bytes, raw: bytes, pack_id: PackId, seal_to: PublicKey, chance: Chance
+) -> bytes:
+    """A whole small object (a manifest, a delta) at once."""
+    key = PackKey(magic, pack_id, seal_to, chance)
+    parts, lengths = [key.header], []
+    view = memoryview(raw)
+    for number, start in enumerate(range(0, len(raw), FRAME)):
+        piece = view[start : start + FRAME]
+        frame = key.frame(number, piece, 3)
+        lengths.append((len(frame), len(piece)))
+        parts.append(frame)
+    parts.append(key.ending(FRAME, lengths))
+    return b"".join(parts)
+
+
+def unpack_bytes(magic: bytes, stored: bytes, content_key: bytes) -> bytes:
+    """The raw stream of a whole object, every byte checked."""
+    header = read_header(stored, magic)
+    pack = OpenPack(header.pack_id, content_key)
+    table = pack.table(stored, len(stored))
+    view = memoryview(stored)
+    return b"".join(
+        pack.frame(number, view[table.offsets[number] : table.offsets[number + 1]], length)
+        for number, length in enumerate(table.raw_lengths)
+    )

@@ -1,0 +1,294 @@
+"""Bytes of files in, packs in storage out: compressed, sealed and sent while they arrive.
+
+A `RawStream` fills one pack after the other; several streams share the workers. Raw bytes are
+gathered in a handful of buffers that go round: to a worker that turns them into frames, and back.
+That ring is what bounds the memory, whatever the size of the server.
+"""
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from blake3 import blake3
+
+from strongroom.datastore.blobs import Blobs
+from strongroom.datastore.manifest import (
+    Extent,
+    FileFacts,
+    PackFacts,
+    Written,
+    pack_extents,
+    pack_name,
+)
+from strongroom.datastore.pack import FRAME, PACK, PackKey
+from strongroom.datastore.seal import PublicKey
+from strongroom.model.errors import Cancelled, Corrupt, ObjectExists
+from strongroom.model.ids import PackId, uuid7
+from strongroom.model.postgres import PAGE
+from strongroom.model.seams import Chance, Clock
+
+BATCH = 2 << 20  # raw bytes that a worker turns into frames at once
+PACK_RAW = 16 << 20
+_BUFFERS = 8
+_PACKS_IN_FLIGHT = 2
+_ZEROS = bytes(PAGE)
+
+
+class _OpenPack:
+    """A pack that is being filled: frames in order, as promises of the workers."""
+
+    def __init__(self, index: int, key: PackKey, frame_size: int) -> None:
+        self.index = index
+        self.key = key
+        self.frame_size = frame_size
+        self.raw_size = 0
+        self.frames = 0
+        self.batches: list[Future[list[tuple[bytes, int]]]] = []
+
+
+class DatastoreWriter:
+    """Writes one generation of packs. Not to be used after `finish` or `abort`."""
+
+    def __init__(  # noqa: PLR0913 - a setting each, by name
+        self,
+        blobs: Blobs,
+        generation: str,
+        data_key: PublicKey,
+        clock: Clock,
+        chance: Chance,
+        *,
+        workers: int = 2,
+        level: int = 1,
+        pack_raw_size: int = PACK_RAW,
+        frame_size: int = FRAME,
+    ) -> None:
+        """`pack_raw_size` and `frame_size` are multiples of PostgreSQL's page (8192)."""
+        self._blobs = blobs
+        self._generation = generation
+        self._data_key = data_key
+        self._clock = clock
+        self._chance = chance
+        self._level = level
+        self.pack_raw_size = pack_raw_size
+        self.frame_size = frame_size
+        self.batch_size = max(frame_size, min(BATCH, pack_raw_size) // frame_size * frame_size)
+        self._workers = ThreadPoolExecutor(workers, thread_name_prefix="seal")
+        self._senders = ThreadPoolExecutor(_PACKS_IN_FLIGHT, thread_name_prefix="send")
+        self._free: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
+        for _ in range(_BUFFERS):
+            self._free.put(bytearray(self.batch_size))
+        self._in_flight = threading.BoundedSemaphore(_PACKS_IN_FLIGHT)
+        self._lock = threading.Lock()
+        self._files: list[FileFacts] = []
+        self._extents: list[Extent] = []
+        self._packs: dict[int, PackFacts] = {}
+        self._pack_count = 0
+        self._sent: list[Future[None]] = []
+        self._failure: BaseException | None = None
+        self.raw_bytes = 0
+        self.stored_bytes = 0
+
+    def stream(self) -> "RawStream":
+        """A new stream with packs of its own; one thread uses it."""
+        return RawStream(self)
+
+    def finish(self) -> Written:
+        """Wait for every pack; raises what any of them failed with. Streams are closed before."""
+        try:
+            for sent in self._sent:
+                sent.result()
+            self.check()
+        finally:
+            self._workers.shutdown(wait=True)
+            self._senders.shutdown(wait=True)
+        packs = [self._packs[index] for index in range(self._pack_count)]
+        return Written(files=self._files, extents=pack_extents(self._extents), packs=packs)
+
+    def abort(self) -> None:
+        """Stop; what was sent is garbage. Leaves no thread behind. Safe twice."""
+        self._fail(Cancelled("the writing was given up"))
+        self._workers.shutdown(wait=True, cancel_futures=True)
+        self._senders.shutdown(wait=True, cancel_futures=True)
+
+    def check(self) -> None:
+        """Raise what a worker or sender has failed with."""
+        if self._failure is not None:
+            raise self._failure
+
+    def _fail(self, error: BaseException) -> None:
+        with self._lock:
+            self._failure = self._failure or error
+
+    def add_file(self, facts: FileFacts) -> int:
+        """The next file; its index is what extents name."""
+        with self._lock:
+            self._files.append(facts)
+            return len(self._files) - 1
+
+    def add_extents(self, extents: list[Extent], raw_bytes: int) -> None:
+        """Where the bytes of a file went."""
+        with self._lock:
+            self._extents += extents
+            self.raw_bytes += raw_bytes
+
+    def open_pack(self) -> _OpenPack:
+        """A new pack, when there is room for one more in flight."""
+        self.check()
+        pack_id = PackId(uuid7(self._clock.now(), self._chance))
+        with self._lock:
+            index = self._pack_count
+            self._pack_count += 1
+        key = PackKey(PACK, pack_id, self._data_key, self._chance)
+        return _OpenPack(index, key, self.frame_size)
+
+    def take_buffer(self) -> bytearray:
+        """An empty buffer; waits for a worker to give one back."""
+        while True:
+            self.check()
+            with contextlib.suppress(queue.Empty):
+                return self._free.get(timeout=0.5)
+
+    def seal_batch(self, pack: _OpenPack, buffer: bytearray, length: int) -> None:
+        """Hand a buffer of raw bytes to the workers."""
+        first = pack.frames
+        pack.frames += -(-length // pack.frame_size)
+        pack.batches.append(self._workers.submit(self._frames_of, pack, first, buffer, length))
+
+    def _frames_of(
+        self, pack: _OpenPack, first: int, buffer: bytearray, length: int
+    ) -> list[tuple[bytes, int]]:
+        try:
+            self.check()
+            view = memoryview(buffer)
+            frames = []
+            for number, start in enumerate(range(0, length, pack.frame_size), first):
+                piece = view[start : min(start + pack.frame_size, length)]
+                frames.append((pack.key.frame(number, piece, self._level), len(piece)))
+            return frames
+        finally:
+            self._free.put(buffer)
+
+    def send(self, pack: _OpenPack) -> None:
+        """The pack is full: send it as soon as its frames are sealed."""
+        self._in_flight.acquire()
+        self._sent.append(self._senders.submit(self._guard, lambda: self._put(pack)))
+
+    def _guard(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except BaseException as error:
+            self._fail(error)
+            raise
+        finally:
+            self._in_flight.release()
+
+    def _put(self, pack: _OpenPack) -> None:
+        frames = [frame for batch in pack.batches for frame in batch.result()]
+        pack.batches.clear()
+        ending = pack.key.ending(pack.frame_size, [(len(data), raw) for data, raw in frames])
+        stored = b"".join([pack.key.header, *[data for data, _ in frames], ending])
+        del frames
+        self.check()
+        pack_id = pack.key.pack_id.bytes
+        # It exists under our own fresh id: an earlier try arrived and its answer was lost. The
+        # commit has the endpoint re-read size and digest, so nothing is believed here.
+        with contextlib.suppress(ObjectExists):
+            self._blobs.create(pack_name(self._generation, pack_id), stored)
+        facts = PackFacts(
+            id=pack_id,
+            generation=self._generation,
+            size=len(stored),
+            blake3=blake3(stored).digest(),
+        )
+        with self._lock:
+            self._packs[pack.index] = facts
+            self.stored_bytes += len(stored)
+
+
+class RawStream:
+    """Files laid end to end, each beginning at a multiple of 8 KiB, cut into packs."""
+
+    def __init__(self, writer: DatastoreWriter) -> None:
+        self._writer = writer
+        self._pack: _OpenPack | None = None
+        self._buffer: bytearray | None = None
+        self._used = 0  # bytes of the buffer
+        self._file = -1
+        self._facts: FileFacts | None = None
+        self._offset = 0
+        self._extents: list[Extent] = []
+
+    def begin_file(self, facts: FileFacts) -> None:
+        """The next file, directory or link."""
+        self._file = self._writer.add_file(facts)
+        self._facts = facts
+        self._offset = 0
+        self._extents = []
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Bytes of the file that begun last."""
+        view = memoryview(data)
+        while view:
+            view = view[self._take(view, extent=True) :]
+
+    def end_file(self) -> None:
+        """All its bytes have come: exactly as many as it said."""
+        facts = self._facts
+        if facts is None or self._offset != facts.size:
+            name = facts.path if facts else "a file"
+            raise Corrupt(f"{name} has {self._offset} bytes where the server said otherwise")
+        padding = -self._offset % PAGE
+        self._writer.add_extents(self._extents, self._offset)
+        while padding:
+            padding -= self._take(memoryview(_ZEROS)[:padding], extent=False)
+        self._facts = None
+
+    def _take(self, view: memoryview, *, extent: bool) -> int:
+        """Copy what fits into the current buffer; returns how much."""
+        if self._pack is None:
+            self._pack = self._writer.open_pack()
+        if self._buffer is None:
+            self._buffer = self._writer.take_buffer()
+            self._used = 0
+        pack = self._pack
+        room = min(
+            self._writer.batch_size - self._used, self._writer.pack_raw_size - pack.raw_size
+        )
+        count = min(room, len(view))
+        self._buffer[self._used : self._used + count] = view[:count]
+        if extent:
+            self._note(pack, count)
+        self._used += count
+        pack.raw_size += count
+        if self._used == self._writer.batch_size or pack.raw_size == self._writer.pack_raw_size:
+            self._flush()
+        if pack.raw_size == self._writer.pack_raw_size:
+            self._writer.send(pack)
+            self._pack = None
+        return count
+
+    def _note(self, pack: _OpenPack, count: int) -> None:
+        last = self._extents[-1] if self._extents else None
+        if last is not None and last.pack == pack.index:
+            self._extents[-1] = Extent(
+                last.file, last.offset, last.length + count, last.pack, last.raw
+            )
+        else:
+            self._extents.append(
+                Extent(self._file, self._offset, count, pack.index, pack.raw_size)
+            )
+        self._offset += count
+
+    def _flush(self) -> None:
+        if self._buffer is not None and self._pack is not None:
+            self._writer.seal_batch(self._pack, self._buffer, self._used)
+            self._buffer = None
+
+    def close(self) -> None:
+        """The last pack goes, however full."""
+        if self._pack is not None:
+            self._flush()
+            self._writer.send(self._pack)
+            self._pack = None
