@@ -32,6 +32,7 @@ class HeldLease:
         self._closers: list[Callable[[], None]] = []
         self._reason: VaultError | None = None
         self._offer_again = False
+        self._stopped_at = 0.0
 
     @property
     def reason(self) -> VaultError | None:
@@ -42,6 +43,10 @@ class HeldLease:
     def offer_again(self) -> bool:
         """Whether somebody else should be given the operation that was stopped."""
         return self._offer_again
+
+    def stopped_for(self) -> float:
+        """Seconds since the work was asked to stop."""
+        return self._clock.monotonic() - self._stopped_at
 
     @property
     def progress(self) -> Progress:
@@ -87,6 +92,7 @@ class HeldLease:
                 return
             self._reason = reason
             self._offer_again = offer_again
+            self._stopped_at = self._clock.monotonic()
             self._stopped.set()
             closers = list(self._closers)
         for close in closers:

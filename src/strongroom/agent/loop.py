@@ -4,26 +4,24 @@ Threads: one polls for work and one watches the servers; each operation has one 
 one that beats. There is a permit for each slot: who asks for work holds one.
 """
 
-import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import msgspec
 import structlog
 
 from strongroom.agent.backoff import pause_before
+from strongroom.agent.check import check
 from strongroom.agent.control_client import ControlClient, longer_of
-from strongroom.agent.enrolment import enrolled
 from strongroom.agent.held_lease import HeldLease
-from strongroom.agent.private_file import own_directory, write_private
+from strongroom.agent.private_file import write_private
 from strongroom.agent.servers import ServerBook
-from strongroom.agent.settings import Identity, Settings
+from strongroom.agent.settings import Settings
 from strongroom.agent.watch import Look, ServerWatch
 from strongroom.model.errors import (
     Cancelled,
@@ -44,25 +42,11 @@ Work = Callable[[HeldLease], Completion]
 
 @dataclass(frozen=True, slots=True)
 class Trades:
-    """What this agent can do with an order, and how it looks at a server."""
+    """What an agent does with orders, and how it looks at a server: real, or made up in tests."""
 
     look: Look
     take_backup: Work
     restore: Work
-    check: Work
-
-    def work_of(self, lease: Lease) -> Work:
-        """The one for this order; Invalid when it is of a kind that we do not know."""
-        if lease.backup is not None:
-            return self.take_backup
-        if lease.restore is not None:
-            return self.restore
-        if lease.check is not None:
-            return self.check
-        raise Invalid(
-            "the order is of a kind that this agent does not know",
-            hint="Update the agent to the control plane's version.",
-        )
 
 
 class Agent:
@@ -79,6 +63,7 @@ class Agent:
     ) -> None:
         self._settings = settings
         self._client = client
+        self._book = book
         self._watch = ServerWatch(
             book, trades.look, clock, self.spawn, facts_seconds=settings.facts_seconds
         )
@@ -90,6 +75,7 @@ class Agent:
         self._permits = threading.Semaphore(settings.slots)
         self._lock = threading.Lock()
         self._held: dict[HeldLease, threading.Thread] = {}
+        self._workers: dict[str, threading.Thread] = {}  # by operation
         self._fatal: BaseException | None = None
         self._leased_before = False
 
@@ -97,15 +83,19 @@ class Agent:
         """Lease no more, and let go of the current work within `stop_seconds`."""
         self._stopping.set()
 
-    def work(self) -> None:
-        """Until `stop`. Raises what made it impossible to go on, if anything did."""
+    def work(self) -> bool:
+        """Until `stop`; whether all work has let go by then.
+
+        Raises what made it impossible to go on, if anything did.
+        """
         self._start("poll", self._poll)
         self._start("watch", self._look_after_servers)
         self._stopping.wait()
         self._log.info("stopping")
-        self._let_go()
+        let_go = self._let_go()
         if self._fatal is not None:
             raise self._fatal
+        return let_go
 
     # -- leasing
 
@@ -179,22 +169,51 @@ class Agent:
             held.stop(_stopping(), offer_again=True)
 
     def _carry_out(self, held: HeldLease) -> None:
-        self._start(f"beat-{held.lease.operation_id}", held.beat)
+        """From lease to report. The work has a thread of its own: it may be stuck."""
+        name = held.lease.operation_id
         log = self._log.bind(**_names(held.lease))
+        log.info("operation begun")
+        outcome: Future[Completion] = Future()
+        with self._lock:
+            earlier = self._workers.get(name)
+            worker = self._thread(f"do-{name}", lambda: self._attempt(held, earlier, outcome))
+            self._workers[name] = worker
         try:
-            log.info("operation begun")
-            self._work_and_report(held, log)
+            self._start(f"beat-{name}", held.beat)
+            worker.start()
+            self._settle(held, outcome, log)
         finally:
             held.end()
             with self._lock:
                 del self._held[held]
+
+    def _attempt(
+        self, held: HeldLease, earlier: threading.Thread | None, outcome: Future[Completion]
+    ) -> None:
+        """Do it, once no earlier attempt of the same operation is still letting go."""
+        try:
+            while earlier is not None and earlier.is_alive():
+                held.pause(TICK_SECONDS)
+            held.check()
+            outcome.set_result(self._do(held))
+        except Exception as error:  # noqa: BLE001 - the door: `_settle` tells bugs from failures
+            outcome.set_exception(error)
+        finally:
+            with self._lock:
+                if self._workers.get(held.lease.operation_id) is threading.current_thread():
+                    del self._workers[held.lease.operation_id]
             self._permits.release()
 
-    def _work_and_report(self, held: HeldLease, log: structlog.stdlib.BoundLogger) -> None:
-        epoch = held.lease.epoch
+    def _settle(
+        self,
+        held: HeldLease,
+        outcome: Future[Completion],
+        log: structlog.stdlib.BoundLogger,
+    ) -> None:
+        operation_id, epoch = held.lease.operation_id, held.lease.epoch
         try:
-            completion = self._trades.work_of(held.lease)(held)
-            self._report(held, lambda: self._client.complete(held.lease.operation_id, completion))
+            completion = self._await(held, outcome)
+            self._report(held, lambda: self._client.complete(operation_id, completion))
             log.info("operation completed")
             return
         except VaultError as error:
@@ -207,9 +226,31 @@ class Agent:
         if kind == LeaseLost.__name__:
             return
         try:
-            self._report(held, lambda: self._client.fail(held.lease.operation_id, failure))
+            self._report(held, lambda: self._client.fail(operation_id, failure))
         except VaultError as error:
             log.warning("the failure could not be reported", why=error.message)
+
+    def _await(self, held: HeldLease, outcome: Future[Completion]) -> Completion:
+        """Work that does not let go in time is left to itself; its effects count no more."""
+        grace = self._settings.stop_seconds / 2
+        while not outcome.done():
+            if held.reason is not None and held.stopped_for() > grace:
+                raise held.reason
+            wait([outcome], timeout=TICK_SECONDS / 2)
+        return outcome.result()
+
+    def _do(self, held: HeldLease) -> Completion:
+        lease = held.lease
+        if lease.backup is not None:
+            return self._trades.take_backup(held)
+        if lease.restore is not None:
+            return self._trades.restore(held)
+        if lease.check is not None:
+            return check(held, self._book, self._watch)
+        raise Invalid(
+            "the order is of a kind that this agent does not know",
+            hint="Update the agent to the control plane's version.",
+        )
 
     def _report(self, held: HeldLease, send: Callable[[], None]) -> None:
         """Until it is taken, or refused for good, or nobody wants it any more."""
@@ -251,7 +292,7 @@ class Agent:
 
         return threading.Thread(target=guarded, name=name, daemon=True)
 
-    def _let_go(self) -> None:
+    def _let_go(self) -> bool:
         until = self._clock.monotonic() + self._settings.stop_seconds
         with self._lock:
             held = dict(self._held)
@@ -260,51 +301,8 @@ class Agent:
         for thread in held.values():
             thread.join(max(0.0, until - self._clock.monotonic()))
         self._settings.ready_file.unlink(missing_ok=True)
-
-
-def run(settings: Settings, trades: Trades, clock: Clock, chance: Chance) -> None:
-    """An agent from start to SIGTERM: enrol if need be, then lease and work.
-
-    Raises what makes it impossible to begin: Precondition, Invalid, Unauthenticated, Forbidden.
-    """
-    own_directory(settings.data)
-    settings.ready_file.unlink(missing_ok=True)
-    book = ServerBook(settings.servers_file)
-    book.servers()
-    identity = enrolled(settings, clock, chance)
-    with control_of(identity, clock, chance) as client:
-        agent = Agent(settings, client, book, trades, clock, chance)
-        with _stopped_by_signals(agent):
-            agent.work()
-
-
-def control_of(identity: Identity, clock: Clock, chance: Chance) -> ControlClient:
-    """The line to the control plane of an enrolled agent."""
-    return ControlClient(
-        identity.control_url,
-        ca_file=Path(identity.ca_file) if identity.ca_file else None,
-        clock=clock,
-        chance=chance,
-        token=identity.agent_token,
-    )
-
-
-@contextmanager
-def _stopped_by_signals(agent: Agent) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        agent.stop()
-
-    before = {kind: signal.signal(kind, stop) for kind in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
+        with self._lock:
+            return not self._workers
 
 
 def _failure(held: HeldLease, error: VaultError) -> Failure:

@@ -4,16 +4,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
-import structlog
-from strongroom.postgres.connect import Conninfo
 from structlog.testing import capture_logs
 
 from agent_world import AGENT_TOKEN, AgentWorld, Fault, an_agent_world
 from seams import SystemChance, SystemClock
 from strongroom.agent.held_lease import HeldLease
-from strongroom.agent.loop import Agent, Trades, control_of
+from strongroom.agent.loop import Agent, Trades
+from strongroom.agent.process import control_of
 from strongroom.agent.servers import ServerBook
 from strongroom.agent.settings import Identity, Settings
 from strongroom.model.errors import (
@@ -28,9 +28,11 @@ from strongroom.model.operation import (
     CheckOrder,
     Completion,
     Progress,
+    RestoreOrder,
     ServerFacts,
     StorageAccess,
 )
+from strongroom.postgres.connect import Conninfo
 
 SECRET = "hunter2secret"
 
@@ -38,8 +40,9 @@ SECRET = "hunter2secret"
 class Bench:
     """An agent in threads, beside its world; `work` is what every order runs."""
 
-    def __init__(self, world: AgentWorld, settings: Settings) -> None:
+    def __init__(self, world: AgentWorld, settings: Settings, logs: list[Any]) -> None:
         self.world = world
+        self.logs = logs
         self.settings = settings
         self.book = ServerBook(settings.servers_file)
         self.work: Callable[[HeldLease], Completion] = done
@@ -51,11 +54,13 @@ class Bench:
             look=self._look,
             take_backup=self._work,
             restore=self._work,
-            check=self._work,
         )
         self.agent = Agent(settings, self.client, self.book, trades, clock, chance)
         self.raised: list[VaultError] = []
         self.thread = threading.Thread(target=self._run)
+
+    def logged(self, event: str) -> list[Any]:
+        return [line for line in self.logs if line["event"] == event]
 
     def _work(self, held: HeldLease) -> Completion:
         return self.work(held)
@@ -95,15 +100,16 @@ def a_bench(world, tmp_path, **more) -> Iterator[Bench]:
     settings = Settings(
         data=tmp_path, poll_seconds=0.3, heartbeat_seconds=0.05, stop_seconds=2.0, **more
     )
-    bench = Bench(world, settings)
-    bench.thread.start()
-    try:
-        yield bench
-    finally:
-        bench.agent.stop()
-        bench.thread.join(10)
-        world.close()
-        bench.client.close()
+    with capture_logs() as logs:
+        bench = Bench(world, settings, logs)
+        bench.thread.start()
+        try:
+            yield bench
+        finally:
+            bench.agent.stop()
+            bench.thread.join(10)
+            world.close()
+            bench.client.close()
     assert not bench.thread.is_alive()
 
 
@@ -112,11 +118,17 @@ def until_stopped(held: HeldLease) -> Completion:
         held.pause(0.02)
 
 
-CHECK = CheckOrder(server="orders")
+ORDER = RestoreOrder(
+    job_id="job-1",
+    recovery_point_id="rp-1",
+    instance_id="i-1",
+    manifest_name="p/rp-1.manifest",
+    target_directory="/nowhere",
+)
 
 
 def test_work_that_is_offered_is_done_and_reported(bench, world):
-    operation = world.offer(CHECK)
+    operation = world.offer(ORDER)
     world.await_status(operation, "completed")
     assert operation.result.check == ready("orders")
 
@@ -136,7 +148,7 @@ def test_two_operations_run_side_by_side_and_a_third_waits(bench, world):
         return done(held)
 
     bench.work = work
-    operations = [world.offer(CHECK, lease_seconds=30) for _ in range(3)]
+    operations = [world.offer(ORDER, lease_seconds=30) for _ in range(3)]
     world.await_that(lambda: len(running) == 2)
     time.sleep(0.3)
     assert len(running) == 2
@@ -152,7 +164,7 @@ def test_heartbeats_carry_the_progress(bench, world):
         return done(held)
 
     bench.work = work
-    operation = world.offer(CHECK)
+    operation = world.offer(ORDER)
     world.await_status(operation, "completed")
     assert operation.heartbeats[-1] == Progress(step="Reading", done_bytes=5, total_bytes=10)
 
@@ -172,14 +184,14 @@ def test_a_heartbeat_renews_the_sas_while_the_work_runs(bench, world):
         return done(held)
 
     bench.work = work
-    operation = world.offer(CHECK, access=access("old"))
+    operation = world.offer(ORDER, access=access("old"))
     world.await_status(operation, "completed")
     assert seen == ["old"]
 
 
 def test_a_cancelled_operation_stops_promptly_and_says_so(bench, world):
     bench.work = until_stopped
-    operation = world.offer(CHECK)
+    operation = world.offer(ORDER)
     world.await_that(lambda: operation.heartbeats)
     operation.cancel = True
     world.await_status(operation, "failed", seconds=2)
@@ -195,7 +207,7 @@ def test_what_the_work_meets_while_it_is_stopped_is_not_the_reason(bench, world)
             raise SourceStopped("the connection was cut") from error
 
     bench.work = work
-    operation = world.offer(CHECK)
+    operation = world.offer(ORDER)
     operation.cancel = True
     world.await_status(operation, "failed")
     assert operation.failure.error["kind"] == "Cancelled"
@@ -209,7 +221,7 @@ def test_blocked_work_is_woken_when_it_is_cancelled(bench, world):
         held.check()
 
     bench.work = work
-    operation = world.offer(CHECK)
+    operation = world.offer(ORDER)
     operation.cancel = True
     world.await_status(operation, "failed", seconds=2)
     assert operation.failure.error["kind"] == "Cancelled"
@@ -225,7 +237,7 @@ def test_a_lost_lease_stops_the_work_and_is_not_reported(bench, world):
             stopped.set()
 
     bench.work = work
-    operation = world.offer(CHECK)
+    operation = world.offer(ORDER)
     world.await_that(lambda: operation.heartbeats)
     bench.work = done
     world.offer_again(operation)
@@ -245,7 +257,7 @@ def test_work_stops_when_no_heartbeat_is_answered_for_longer_than_the_lease(benc
             reasons.append(held.reason)
 
     bench.work = work
-    operation = world.offer(CHECK, lease_seconds=0.5)
+    operation = world.offer(ORDER, lease_seconds=0.5)
     world.await_that(lambda: operation.heartbeats)
     world.fault("heartbeat", *[Fault(status=503)] * 1000)
     world.await_that(lambda: reasons)
@@ -261,7 +273,7 @@ def test_a_few_failed_heartbeats_do_no_harm(bench, world):
 
     bench.work = work
     world.fault("heartbeat", Fault(status=503), Fault(lost=True), Fault(status=429))
-    operation = world.offer(CHECK, lease_seconds=10)
+    operation = world.offer(ORDER, lease_seconds=10)
     world.await_status(operation, "completed")
 
 
@@ -270,7 +282,7 @@ def test_a_typed_failure_is_reported_with_its_hint(bench, world):
         raise SourceRefused("no privilege", hint="GRANT it.")
 
     bench.work = work
-    operation = world.offer(CHECK)
+    operation = world.offer(ORDER)
     world.await_status(operation, "failed")
     assert operation.failure.error["hint"] == "GRANT it."
     assert not operation.failure.retryable
@@ -281,7 +293,7 @@ def test_a_failure_that_may_pass_is_reported_as_retryable(bench, world):
         raise SourceStopped("the server went away")
 
     bench.work = work
-    operation = world.offer(CHECK)
+    operation = world.offer(ORDER)
     world.await_status(operation, "failed")
     assert operation.failure.retryable
 
@@ -291,9 +303,8 @@ def test_a_bug_is_reported_without_what_it_had_in_hand_and_never_retried(bench, 
         raise ValueError(f"password={SECRET}")
 
     bench.work = work
-    operation = world.offer(CHECK)
-    with capture_logs():
-        world.await_status(operation, "failed")
+    operation = world.offer(ORDER)
+    world.await_status(operation, "failed")
     assert operation.failure.error["code"] == "Bug"
     assert operation.failure.error["kind"] == "ValueError"
     assert not operation.failure.retryable
@@ -305,15 +316,15 @@ def test_the_agent_works_on_after_a_bug(bench, world):
         raise ValueError
 
     bench.work = work
-    first = world.offer(CHECK)
+    first = world.offer(ORDER)
     world.await_status(first, "failed")
     bench.work = done
-    second = world.offer(CHECK)
+    second = world.offer(ORDER)
     world.await_status(second, "completed")
 
 
 def test_an_order_of_an_unknown_kind_fails_by_name(bench, world):
-    operation = world.offer(CHECK)
+    operation = world.offer(ORDER)
     operation.order = {}
     world.await_status(operation, "failed")
     assert operation.failure.error["kind"] == "Invalid"
@@ -324,7 +335,7 @@ def test_an_order_of_an_unknown_kind_fails_by_name(bench, world):
 )
 def test_a_report_is_repeated_until_it_is_taken(bench, world, fault):
     world.fault("complete", fault, fault, fault)
-    operation = world.offer(CHECK, lease_seconds=30)
+    operation = world.offer(ORDER, lease_seconds=30)
     world.await_status(operation, "completed")
     world.await_that(lambda: [verb for verb, _ in world.calls].count("complete") == 4)
 
@@ -332,13 +343,13 @@ def test_a_report_is_repeated_until_it_is_taken(bench, world, fault):
 def test_leasing_goes_on_after_an_outage_of_the_control_plane(bench, world):
     world.await_that(bench.settings.ready_file.exists)
     world.fault("lease", Fault(status=503), Fault(status=500), Fault(lost=True))
-    operation = world.offer(CHECK)
+    operation = world.offer(ORDER)
     world.await_that(lambda: operation.status in {"completed", "leased"})
 
 
 def test_sigterm_lets_the_work_go_and_offers_it_again(bench, world):
     bench.work = until_stopped
-    operation = world.offer(CHECK)
+    operation = world.offer(ORDER)
     world.await_that(lambda: operation.heartbeats)
     bench.agent.stop()
     world.await_status(operation, "failed", seconds=2)
@@ -351,7 +362,7 @@ def test_sigterm_lets_the_work_go_and_offers_it_again(bench, world):
 def test_work_that_does_not_let_go_does_not_hold_up_the_end(bench, world):
     never = threading.Event()
     bench.work = lambda held: never.wait(30)
-    operation = world.offer(CHECK)
+    operation = world.offer(ORDER)
     world.await_status(operation, "leased")
     began = time.monotonic()
     bench.agent.stop()
@@ -368,6 +379,34 @@ def test_a_token_that_is_not_known_ends_the_agent_at_its_start(world, tmp_path):
 
 
 # -- servers
+
+
+def test_a_server_is_looked_at_when_a_check_is_ordered(bench, world):
+    looks = []
+    bench.look = lambda conninfo, name: looks.append(name) or ready(name)
+    bench.book.add("orders", "host=/tmp user=postgres")
+    world.await_that(lambda: "orders" in world.servers)
+    operation = world.offer(CheckOrder(server="orders"))
+    world.await_status(operation, "completed")
+    assert operation.result.check == ready("orders")
+    assert len(looks) == 2
+
+
+def test_a_check_of_an_unreachable_server_completes_with_the_problem(bench, world):
+    def look(conninfo, name):
+        raise SourceUnreachable("nobody listens")
+
+    bench.look = look
+    bench.book.add("orders", "host=/tmp user=postgres")
+    operation = world.offer(CheckOrder(server="orders"))
+    world.await_status(operation, "completed")
+    assert not operation.result.check.ready
+
+
+def test_a_check_of_a_server_that_we_do_not_look_after_fails(bench, world):
+    operation = world.offer(CheckOrder(server="orders"))
+    world.await_status(operation, "failed")
+    assert operation.failure.error["kind"] == "NotFound"
 
 
 def test_facts_of_a_server_added_while_running_are_told_within_moments(bench, world):
@@ -398,7 +437,7 @@ def test_looking_at_a_slow_server_does_not_delay_the_work(bench, world):
     bench.look = look
     bench.book.add("orders", "host=/tmp user=postgres")
     time.sleep(0.7)
-    operation = world.offer(CHECK)
+    operation = world.offer(ORDER)
     world.await_status(operation, "completed", seconds=2)
     slow.set()
 
@@ -420,11 +459,8 @@ def test_servers_are_looked_at_no_more_often_than_they_must_be(bench, world):
 
 
 def test_the_logs_name_operation_and_epoch_and_no_token(bench, world):
-    with capture_logs() as logs:
-        structlog.get_logger().info("begin")
-        operation = world.offer(CHECK)
-        world.await_status(operation, "completed")
-        world.await_that(lambda: any(line["event"] == "operation completed" for line in logs))
-    line = next(line for line in logs if line["event"] == "operation completed")
-    assert (line["operation"], line["epoch"]) == (operation.id, 1)
-    assert AGENT_TOKEN not in str(logs)
+    operation = world.offer(ORDER)
+    world.await_that(lambda: bench.logged("operation completed"))
+    line = bench.logged("operation completed")[0]
+    assert (line["operation"], line["job"], line["epoch"]) == (operation.id, "job-1", 1)
+    assert AGENT_TOKEN not in str(bench.logs)

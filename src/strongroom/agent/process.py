@@ -1,0 +1,81 @@
+"""An agent as a process: its real parts, and the signals that end it."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from strongroom.agent.access import container_opener
+from strongroom.agent.control_client import ControlClient
+from strongroom.agent.enrolment import enrolled
+from strongroom.agent.loop import Agent, Trades
+from strongroom.agent.private_file import own_directory
+from strongroom.agent.restore import Grounds, restore
+from strongroom.agent.restore_journal import RestoreJournal
+from strongroom.agent.servers import ServerBook
+from strongroom.agent.settings import Identity, Settings
+from strongroom.agent.take_backup import take_backup
+from strongroom.model.seams import Chance, Clock
+from strongroom.postgres.check import look
+
+
+def run(settings: Settings, clock: Clock, chance: Chance) -> bool:
+    """An agent from start to SIGTERM: enrol if need be, then lease and work.
+
+    Returns whether all work has let go; if not, threads are stuck and only the process can end
+    them. Raises what makes it impossible to begin: Precondition, Invalid, Unauthenticated.
+    """
+    own_directory(settings.data)
+    settings.ready_file.unlink(missing_ok=True)
+    book = ServerBook(settings.servers_file)
+    book.servers()
+    identity = enrolled(settings, clock, chance)
+    with control_of(identity, clock, chance) as client:
+        trades = real_trades(settings, identity, book, clock, chance)
+        agent = Agent(settings, client, book, trades, clock, chance)
+        with _stopped_by_signals(agent):
+            return agent.work()
+
+
+def real_trades(
+    settings: Settings, identity: Identity, book: ServerBook, clock: Clock, chance: Chance
+) -> Trades:
+    """The work itself: PostgreSQL, storage and this machine's disks."""
+    open_container = container_opener(Path(identity.ca_file) if identity.ca_file else None)
+    grounds = Grounds(settings.restore_roots, RestoreJournal(settings.data / "restores"))
+    return Trades(
+        look=look,
+        take_backup=lambda held: take_backup(held, book, open_container, clock, chance),
+        restore=lambda held: restore(held, grounds, open_container, chance),
+    )
+
+
+def control_of(identity: Identity, clock: Clock, chance: Chance) -> ControlClient:
+    """The line to the control plane of an enrolled agent."""
+    return ControlClient(
+        identity.control_url,
+        ca_file=Path(identity.ca_file) if identity.ca_file else None,
+        clock=clock,
+        chance=chance,
+        token=identity.agent_token,
+    )
+
+
+@contextmanager
+def _stopped_by_signals(agent: Agent) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        agent.stop()
+
+    before = {kind: signal.signal(kind, stop) for kind in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)

@@ -1,0 +1,163 @@
+"""Restore a recovery point as a data directory, and start it when asked.
+
+The content keys come sealed to a key pair that is made for this restore and lives in memory alone.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from strongroom.agent.access import OpenContainer
+from strongroom.agent.held_lease import HeldLease
+from strongroom.agent.restore_journal import RestoreJournal
+from strongroom.agent.start_restored import next_steps, start_restored, tools_for
+from strongroom.datastore.blobs import Blobs
+from strongroom.datastore.manifest import FileFacts, Manifest, open_manifest_with
+from strongroom.datastore.reader import read_files
+from strongroom.datastore.seal import KeyPair
+from strongroom.datastore.session import SessionKeys, open_session
+from strongroom.model.errors import Corrupt, Invalid, TargetRefused
+from strongroom.model.operation import (
+    Completion,
+    KeysRequest,
+    Progress,
+    RestoreOrder,
+    RestoreResult,
+)
+from strongroom.model.postgres import major_of
+from strongroom.model.seams import Chance
+from strongroom.postgres.restore import RestoredFile, RestoreTarget
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """Where this agent lets a restore write: beneath `roots`, or anywhere when there are none."""
+
+    roots: tuple[Path, ...]
+    journal: RestoreJournal
+
+    def allow(self, place: str) -> Path:
+        """The real path of a target; TargetRefused when it lies outside, or is not absolute."""
+        path = Path(place)
+        if not path.is_absolute() or ".." in path.parts or "\0" in place:
+            raise TargetRefused(
+                f"{place[:200]!r} is not an absolute path",
+                hint="Name the directory from the root, without `..`.",
+            )
+        real = path.parent.resolve() / path.name
+        roots = [root.resolve() for root in self.roots]
+        if roots and not any(real.is_relative_to(root) for root in roots):
+            allowed = ", ".join(str(root) for root in roots)
+            raise TargetRefused(
+                f"{path} is outside the directories that this agent may restore into",
+                hint=f"Restore beneath {allowed}, or start the agent with --restore-root.",
+            )
+        return real
+
+
+def restore(
+    held: HeldLease, grounds: Grounds, open_container: OpenContainer, chance: Chance
+) -> Completion:
+    """The whole story. A second attempt starts over, or reports what the first one finished.
+
+    Raises TargetError, StoreError (Corrupt and WrongKey among them), LeaseLost, Cancelled.
+    """
+    order = _order_of(held)
+    directory = grounds.allow(order.target_directory)
+    result = grounds.journal.find(held.lease.operation_id)
+    if result is None:
+        blobs = open_container(held, "read")
+        keys = _ask_keys(held, chance)
+        manifest = _open_manifest(order, blobs, keys)
+        _check_before_writing(order, manifest, grounds)
+        result = _write(held, directory, manifest, blobs, keys)
+        grounds.journal.keep(held.lease.operation_id, result)
+    if order.start and not result.started:
+        held.tell(_step(held, "Starting"))
+        result = start_restored(directory, order.port, result)
+        grounds.journal.keep(held.lease.operation_id, result)
+    return Completion(epoch=held.lease.epoch, restore=result)
+
+
+def _order_of(held: HeldLease) -> RestoreOrder:
+    if held.lease.restore is None:
+        raise Invalid("not an order to restore")
+    return held.lease.restore
+
+
+def _ask_keys(held: HeldLease, chance: Chance) -> SessionKeys:
+    held.tell(Progress(step="Connecting"))
+    session = KeyPair.generate(chance)
+    request = KeysRequest(epoch=held.lease.epoch, session_public_key=session.public.to_bytes())
+    reply = held.client.keys(held.lease.operation_id, request, held.pause)
+    return open_session(session, held.lease.operation_id, reply.sealed)
+
+
+def _open_manifest(order: RestoreOrder, blobs: Blobs, keys: SessionKeys) -> Manifest:
+    manifest = open_manifest_with(blobs.read(order.manifest_name), keys.manifest)
+    if manifest.facts.recovery_point_id != order.recovery_point_id:
+        raise Corrupt(
+            f"{order.manifest_name} is the manifest of another recovery point",
+            hint="Verify the vault's storage: names have been swapped.",
+        )
+    return manifest
+
+
+def _check_before_writing(order: RestoreOrder, manifest: Manifest, grounds: Grounds) -> None:
+    """What would fail at the end fails now."""
+    for file in manifest.files:
+        if file.kind == "link":
+            grounds.allow(order.tablespaces.get(file.link, file.link))
+    if order.start:
+        tools_for(major_of(manifest.source.version_number))
+
+
+def _write(
+    held: HeldLease, directory: Path, manifest: Manifest, blobs: Blobs, keys: SessionKeys
+) -> RestoreResult:
+    order = _order_of(held)
+    total = sum(file.size for file in manifest.files)
+    progress = Progress(step="Writing", total_bytes=total)
+    held.tell(progress)
+    target = RestoreTarget(directory, order.tablespaces, order.job_id)
+
+    def write(index: int, offset: int, data: memoryview) -> None:
+        held.check()
+        target.write(index, offset, data)
+
+    def advance(raw: int, stored: int) -> None:
+        held.check()
+        progress.done_bytes += raw
+        progress.stored_bytes += stored
+
+    try:
+        target.prepare([_restored(file) for file in manifest.files], total)
+        fetched = read_files(manifest, blobs, keys.packs, write, on_progress=advance)
+        held.check()
+        held.tell(_step(held, "Verifying"))
+        finished = target.finish(manifest.pg_manifest, order.settings)
+    finally:
+        target.close()
+    major = major_of(manifest.source.version_number)
+    return RestoreResult(
+        directory=str(directory),
+        files=finished.files,
+        written_bytes=finished.written_bytes,
+        fetched_bytes=fetched,
+        next_steps=[*finished.next_steps, *next_steps(directory, major, order.port)],
+    )
+
+
+def _restored(file: FileFacts) -> RestoredFile:
+    kind = "other" if file.kind == "wal" else file.kind
+    return RestoredFile(file.path, file.size, file.mode, file.mtime, kind, file.link)
+
+
+def _step(held: HeldLease, name: str) -> Progress:
+    before = held.progress
+    return Progress(
+        step=name,
+        done_bytes=before.done_bytes,
+        total_bytes=before.total_bytes,
+        stored_bytes=before.stored_bytes,
+        files=before.files,
+    )

@@ -1,0 +1,41 @@
+"""What restores came to, so that an operation asked for twice is done once.
+
+A finished directory holds no marker of ours any more, and may hold a running server: a second
+attempt must report it, not write it again.
+"""
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from strongroom.agent.private_file import own_directory, read_private, write_private
+from strongroom.model.operation import RestoreResult
+
+_KEPT = 50
+
+
+class RestoreJournal:
+    """One small file a restore, named by the digest of its operation's id."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def find(self, operation_id: str) -> RestoreResult | None:
+        """What it came to, if it was finished and its directory is still a data directory."""
+        data = read_private(self._file(operation_id))
+        if data is None:
+            return None
+        result = msgspec.json.decode(data, type=RestoreResult)
+        return result if (Path(result.directory) / "PG_VERSION").is_file() else None
+
+    def keep(self, operation_id: str, result: RestoreResult) -> None:
+        """Remember it; the oldest of many are forgotten."""
+        own_directory(self._directory)
+        write_private(self._file(operation_id), msgspec.json.encode(result))
+        files = sorted(self._directory.glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
+        for file in files[:-_KEPT]:
+            file.unlink(missing_ok=True)
+
+    def _file(self, operation_id: str) -> Path:
+        return self._directory / f"{hashlib.sha256(operation_id.encode()).hexdigest()}.json"

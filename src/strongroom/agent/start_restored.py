@@ -1,0 +1,60 @@
+"""Start a restored server, or say exactly how it is started."""
+
+import os
+import shlex
+from pathlib import Path
+
+import msgspec
+
+from strongroom.model.errors import ToolsMissing
+from strongroom.model.operation import RestoreResult
+from strongroom.postgres import scratch
+from strongroom.postgres.tools import Tools, find_tools
+
+START_SECONDS = 600
+
+
+def tools_for(major: int) -> Tools:
+    """The programs that start it; ToolsMissing says how to get them."""
+    return find_tools(major)
+
+
+def start_restored(directory: Path, port: int, result: RestoreResult) -> RestoreResult:
+    """Start it and wait until it accepts connections. One that runs already is as good.
+
+    Raises TargetError with the end of the server's log when it does not start. Steps that had
+    been next stay told, but for the start itself.
+    """
+    tools = tools_for(major_in(directory))
+    if not scratch.is_running(tools, directory):
+        scratch.start(tools, directory, port=port, timeout=START_SECONDS)
+    steps = result.next_steps[:-1]
+    return msgspec.structs.replace(
+        result, started=True, port=listening_port(directory), next_steps=steps
+    )
+
+
+def next_steps(directory: Path, major: int, port: int) -> list[str]:
+    """The one command line that starts it, as the user that owns the directory."""
+    try:
+        program = str(find_tools(major).program("pg_ctl"))
+    except ToolsMissing:
+        program = f"/usr/lib/postgresql/{major}/bin/pg_ctl"
+    place = shlex.quote(str(directory))
+    log = shlex.quote(str(directory / "server.log"))
+    options = f" -o '-p {port}'" if port else ""
+    command = f"{program} -D {place} -w -l {log}{options} start"
+    owner = scratch.server_user(directory)
+    if os.geteuid() == 0:
+        command = f"runuser -u {owner.name} -- {command}"
+    return [command]
+
+
+def listening_port(directory: Path) -> int:
+    """Line 4 of postmaster.pid. Source: PostgreSQL's miscadmin.h, LOCK_FILE_LINE_PORT."""
+    return int((directory / "postmaster.pid").read_text().splitlines()[3])
+
+
+def major_in(directory: Path) -> int:
+    """PG_VERSION of a data directory."""
+    return int((directory / "PG_VERSION").read_text().strip())

@@ -1,0 +1,133 @@
+"""Take a full physical backup: PostgreSQL in, packs and one delta out.
+
+The packs are sealed to the data key and the delta to the catalogue key: this process can open
+neither once they are written. Nothing here is a recovery point; the control plane commits one.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from blake3 import blake3
+
+from strongroom.agent.access import OpenContainer
+from strongroom.agent.copy_server import Copied, copy_server
+from strongroom.agent.held_lease import HeldLease
+from strongroom.agent.servers import ServerBook
+from strongroom.datastore.blobs import Blobs
+from strongroom.datastore.delta import delta_of, seal_delta
+from strongroom.datastore.manifest import Written
+from strongroom.datastore.seal import PublicKey
+from strongroom.datastore.writer import DatastoreWriter
+from strongroom.model.errors import Invalid, ObjectExists, Precondition, from_dict
+from strongroom.model.operation import (
+    BackupOrder,
+    BackupResult,
+    Completion,
+    Progress,
+    ServerFacts,
+)
+from strongroom.model.postgres import Lsn, lsn_to_text
+from strongroom.model.seams import Chance, Clock
+from strongroom.postgres.check import look
+
+
+def take_backup(
+    held: HeldLease,
+    book: ServerBook,
+    open_container: OpenContainer,
+    clock: Clock,
+    chance: Chance,
+) -> Completion:
+    """The whole story. On any failure what was written is garbage, and no connection is left.
+
+    Raises SourceError, StoreError, NotFound, Invalid, LeaseLost, Cancelled.
+    """
+    order = _order_of(held)
+    conninfo = book.conninfo(order.server)
+    held.tell(Progress(step="Connecting"))
+    facts = _ready(look(conninfo, order.server))
+    with _writing(open_container(held, "packs"), order, clock, chance) as writer:
+        copied = copy_server(held, conninfo, writer, clock, chance)
+        held.tell(_all_read(writer, held.progress))
+        written = writer.finish()
+    held.check()
+    catalogue_key = _key(order.catalogue_public_key, order.catalogue_key_id)
+    delta = delta_of(written, copied.source, copied.pg_manifest)
+    sealed = seal_delta(delta, catalogue_key, clock, chance)
+    _put_delta(open_container(held, "delta"), order.delta_name, sealed)
+    result = _result(written, copied, facts, sealed)
+    return Completion(epoch=held.lease.epoch, backup=result)
+
+
+def _order_of(held: HeldLease) -> BackupOrder:
+    if held.lease.backup is None:
+        raise Invalid("not an order to take a backup")
+    return held.lease.backup
+
+
+def _ready(facts: ServerFacts) -> ServerFacts:
+    if facts.problems:
+        raise from_dict(facts.problems[0])
+    if not facts.ready:
+        raise Precondition(f"server {facts.name} is not ready to be backed up")
+    return facts
+
+
+@contextmanager
+def _writing(
+    blobs: Blobs, order: BackupOrder, clock: Clock, chance: Chance
+) -> Iterator[DatastoreWriter]:
+    """A writer that is given up when anything goes wrong."""
+    key = _key(order.data_public_key, order.data_key_id)
+    level = order.compression_level
+    writer = DatastoreWriter(blobs, order.generation, key, clock, chance, level=level)
+    try:
+        yield writer
+    except BaseException:
+        writer.abort()
+        raise
+
+
+def _key(raw: bytes, key_id: bytes) -> PublicKey:
+    key = PublicKey.from_bytes(raw)
+    if key.key_id != key_id:
+        raise Invalid("a public key in the order is not the one that its id names")
+    return key
+
+
+def _all_read(writer: DatastoreWriter, before: Progress) -> Progress:
+    return Progress(
+        step="Writing",
+        done_bytes=before.done_bytes,
+        total_bytes=before.done_bytes,
+        stored_bytes=writer.stored_bytes,
+        files=before.files,
+    )
+
+
+def _put_delta(blobs: Blobs, name: str, sealed: bytes) -> None:
+    try:
+        blobs.create(name, sealed)
+    except ObjectExists:
+        # The name holds our epoch, so it is ours: an answer that was lost. The control plane
+        # compares what lies there with the digest that we report.
+        return
+
+
+def _result(written: Written, copied: Copied, facts: ServerFacts, sealed: bytes) -> BackupResult:
+    source = copied.source
+    return BackupResult(
+        delta_size=len(sealed),
+        delta_blake3=blake3(sealed).digest(),
+        raw_bytes=sum(file.size for file in written.files),
+        stored_bytes=sum(pack.size for pack in written.packs) + len(sealed),
+        files=sum(file.kind not in {"directory", "link"} for file in written.files),
+        packs=len(written.packs),
+        start_lsn=lsn_to_text(Lsn(source.start_lsn)),
+        stop_lsn=lsn_to_text(Lsn(source.stop_lsn)),
+        timeline=source.timeline,
+        version_number=source.version_number,
+        system_identifier=str(source.system_identifier),
+        databases=facts.databases,
+        extensions=facts.extensions,
+    )
