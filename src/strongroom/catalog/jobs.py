@@ -6,6 +6,7 @@ import msgspec
 import sqlalchemy as sa
 from whenever import Instant
 
+from strongroom.catalog.protection import Protection
 from strongroom.catalog.tables import instances, jobs, policies, resource_groups, servers, vaults
 from strongroom.model.errors import NotFound
 from strongroom.model.ids import InstanceId, JobId
@@ -45,7 +46,7 @@ def _job(row: sa.RowMapping) -> Job:
 def add(
     connection: sa.Connection,
     job_id: JobId,
-    instance: sa.RowMapping,
+    found: Protection,
     kind: JobKind,
     at: Instant,
     **asked: Any,  # noqa: ANN401 - rule_name, tag, user_triggered, requested_by, order
@@ -54,8 +55,8 @@ def add(
     connection.execute(
         jobs.insert().values(
             id=job_id,
-            vault_id=instance["vault_id"],
-            instance_id=instance["id"],
+            vault_id=found.vault_id,
+            instance_id=found.instance_id,
             kind=kind.value,
             status=JobStatus.IN_PROGRESS.value,
             started_at=at,

@@ -23,7 +23,7 @@ ACTION = "Microsoft.DataProtection/backupVaults/backupInstances/backup/action"
 ABLE = frozenset({"ProtectionConfigured", "UpdatingProtection"})
 
 
-def trigger_backup(
+def trigger_backup(  # noqa: PLR0913 - a wish each, by name
     control: Control,
     caller: Caller,
     vault: VaultRef,
@@ -129,8 +129,7 @@ def _enqueue(
             code="UserErrorMaxConcurrentOperationLimitReached",
         )
     now = control.clock.now()
-    row = {"id": found.instance_id, "vault_id": found.vault_id}
-    jobs.add(connection, job_id, row, JobKind.BACKUP, now, order={}, **asked)
+    jobs.add(connection, job_id, found, JobKind.BACKUP, now, order={}, **asked)
     audit.append(
         connection,
         now,

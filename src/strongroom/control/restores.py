@@ -63,7 +63,7 @@ def trigger_restore(
         jobs.add(
             connection,
             job_id,
-            {"id": found.instance_id, "vault_id": found.vault_id},
+            found,
             JobKind.RESTORE,
             now,
             rule_name="",

@@ -106,4 +106,4 @@ def allows(role: RoleDefinition, action: str) -> bool:
 def scope_contains(scope: str, resource: str) -> bool:
     """Whether an assignment at `scope` counts for `resource`; `/sub/rg1` is not `/sub/rg10`."""
     outer, inner = scope.rstrip("/").lower(), resource.rstrip("/").lower()
-    return outer == "" or inner == outer or inner.startswith(outer + "/")
+    return outer in {"", inner} or inner.startswith(outer + "/")

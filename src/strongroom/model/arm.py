@@ -58,7 +58,7 @@ def server_id_of(subscription: str, group: str, server: str) -> str:
 
 
 def check_name(kind: str, name: str) -> str:
-    """A name from outside, checked at the door. kind: vault | policy | instance | server | group."""
+    """A name from outside, checked: kind is vault | policy | instance | server | group."""
     rules = {
         "vault": _VAULT,
         "policy": _POLICY,
