@@ -1,0 +1,116 @@
+"""The subscription, its resource groups, and what clients ask of a cloud before anything else."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+
+from strongroom.control import subscriptions
+from strongroom.web.api import wire
+from strongroom.web.api.door import ApiVersion, Base, Body, Here, Means, Who
+
+router = APIRouter()
+_GROUP = "/subscriptions/{subscription_id}/resourceGroups/{group}"
+
+
+@router.get("/metadata/endpoints")
+def endpoints(control: Means, base: Base) -> dict[str, Any]:
+    """Which cloud this is: for `az cloud register`."""
+    return {
+        "name": "strongroom",
+        "resourceManager": base,
+        "resourceManagerEndpoint": base,
+        "authentication": {
+            "loginEndpoint": base,
+            "audiences": [base],
+            "tenant": control.installation.tenant_id,
+            "identityProvider": "AAD",
+        },
+        "microsoftGraphResourceId": base,
+        "graph": base,
+        "portal": control.installation.portal_url,
+        "suffixes": {"storage": "local"},
+    }
+
+
+def _subscription(control: Means) -> dict[str, Any]:
+    found = control.installation
+    return {
+        "id": f"/subscriptions/{found.subscription_id}",
+        "subscriptionId": found.subscription_id,
+        "tenantId": found.tenant_id,
+        "displayName": "strongroom",
+        "state": "Enabled",
+    }
+
+
+@router.get("/subscriptions")
+def list_subscriptions(control: Means, caller: Who, version: ApiVersion) -> dict[str, Any]:
+    """The one there is."""
+    del caller, version
+    return {"value": [_subscription(control)]}
+
+
+@router.get("/subscriptions/{subscription_id}")
+def get_subscription(
+    here: Here, control: Means, caller: Who, version: ApiVersion
+) -> dict[str, Any]:
+    """The one there is."""
+    del here, caller, version
+    return _subscription(control)
+
+
+@router.get("/tenants")
+def list_tenants(control: Means, caller: Who, version: ApiVersion) -> dict[str, Any]:
+    """The one there is."""
+    del caller, version
+    tenant = control.installation.tenant_id
+    return {"value": [{"id": f"/tenants/{tenant}", "tenantId": tenant}]}
+
+
+@router.get("/subscriptions/{subscription_id}/providers/{namespace}")
+@router.post("/subscriptions/{subscription_id}/providers/{namespace}/register")
+def provider(namespace: str, here: Here, caller: Who, version: ApiVersion) -> dict[str, Any]:
+    """Every provider that we speak for is registered."""
+    del caller, version
+    return {
+        "id": f"/subscriptions/{here}/providers/{namespace}",
+        "namespace": namespace,
+        "registrationState": "Registered",
+        "resourceTypes": [],
+    }
+
+
+@router.put(_GROUP)
+def put_group(
+    group: str, here: Here, control: Means, caller: Who, body: Body, version: ApiVersion
+) -> JSONResponse:
+    """Create a resource group."""
+    del version
+    return JSONResponse(wire.group(here, subscriptions.put_group(control, caller, group, body)))
+
+
+@router.get(_GROUP)
+def get_group(
+    group: str, here: Here, control: Means, caller: Who, version: ApiVersion
+) -> dict[str, Any]:
+    """One resource group."""
+    del version
+    return wire.group(here, subscriptions.get_group(control, caller, group))
+
+
+@router.head(_GROUP)
+def has_group(
+    group: str, here: Here, control: Means, caller: Who, version: ApiVersion
+) -> Response:
+    """Whether it is there."""
+    del here, version
+    subscriptions.get_group(control, caller, group)
+    return Response(status_code=204)
+
+
+@router.get("/subscriptions/{subscription_id}/resourceGroups")
+def list_groups(here: Here, control: Means, caller: Who, version: ApiVersion) -> dict[str, Any]:
+    """All resource groups."""
+    del version
+    return {"value": [wire.group(here, g) for g in subscriptions.list_groups(control, caller)]}

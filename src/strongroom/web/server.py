@@ -1,0 +1,136 @@
+"""The control plane's doors in one process: https for everybody, http on loopback for this host."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware.base import RequestResponseEndpoint
+
+from strongroom.control.control import Control
+from strongroom.web import agents
+from strongroom.web.api import (
+    access,
+    errors,
+    instances,
+    jobs,
+    long_running,
+    servers,
+    subscriptions,
+    tokens,
+    vaults,
+)
+from strongroom.web.api.canonical import CanonicalPaths
+from strongroom.web.api.tokens import TokenAuthority
+from strongroom.web.portal import pages
+
+
+@dataclass(frozen=True, slots=True)
+class DoorSettings:
+    """Where to listen, and with which certificate."""
+
+    token_key: Path
+    certificate: Path
+    key: Path
+    host: str = "127.0.0.1"
+
+
+def create_app(control: Control, settings: DoorSettings) -> FastAPI:
+    """Every route over one set of use cases."""
+    app = FastAPI(title="strongroom", version="2026-06-01", docs_url=None, redoc_url=None)
+    app.state.control = control
+    app.state.run = run_in_threadpool
+    app.state.authority = TokenAuthority(
+        settings.token_key, control.installation.tenant_id, control.installation.public_url
+    )
+    errors.install(app)
+
+    @app.middleware("http")
+    async def _correlate(request: Request, call: RequestResponseEndpoint) -> Response:
+        request.state.correlation = str(UUID(bytes=control.chance.bytes(16), version=4))
+        answer = await call(request)
+        answer.headers["x-ms-request-id"] = request.state.correlation
+        answer.headers["x-ms-correlation-request-id"] = request.state.correlation
+        return answer
+
+    @app.get("/healthz", include_in_schema=False)
+    def _health() -> JSONResponse:
+        return JSONResponse({"status": "ok"})
+
+    for router in (
+        pages.router,
+        agents.router,
+        tokens.router,
+        long_running.router,
+        subscriptions.router,
+        vaults.router,
+        instances.router,
+        jobs.router,
+        servers.router,
+        access.router,
+    ):
+        app.include_router(router)
+    app.add_middleware(CanonicalPaths)
+    return app
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket; port 0 takes a free one."""
+    found = socket.socket()
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    found.bind((host, port))
+    return found
+
+
+def serve(
+    app: Any,  # noqa: ANN401 - any ASGI application
+    settings: DoorSettings,
+    sockets: tuple[socket.socket, socket.socket],
+    on_ready: Callable[[], None],
+) -> None:
+    """Answer on both sockets (https, http) until SIGTERM, then drain for at most ten seconds."""
+    common: dict[str, Any] = {
+        "log_config": None,
+        "access_log": False,
+        "timeout_graceful_shutdown": 10,
+        "lifespan": "off",
+        "server_header": False,
+    }
+    secure = uvicorn.Config(
+        app, ssl_certfile=settings.certificate, ssl_keyfile=settings.key, **common
+    )
+    plain = uvicorn.Config(app, **common)
+    asyncio.run(_serve([uvicorn.Server(secure), uvicorn.Server(plain)], sockets, on_ready))
+
+
+async def _serve(
+    doors: list[uvicorn.Server],
+    sockets: tuple[socket.socket, socket.socket],
+    on_ready: Callable[[], None],
+) -> None:
+    def stop() -> None:
+        for door in doors:
+            door.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    running = [
+        asyncio.create_task(door._serve([opened]))  # noqa: SLF001 - serve() takes the signals
+        for door, opened in zip(doors, sockets, strict=True)
+    ]
+    while not all(door.started for door in doors):
+        if any(task.done() for task in running):
+            break
+        await asyncio.sleep(0.02)
+    else:
+        on_ready()
+    await asyncio.gather(*running)
