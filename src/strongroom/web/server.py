@@ -1,4 +1,4 @@
-"""The control plane's doors in one process: https for everybody, http on loopback for this host."""
+"""The control plane's doors, one process: https for everybody, http on loopback for this host."""
 
 import asyncio
 import signal

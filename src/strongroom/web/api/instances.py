@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response
 
 from strongroom.control import backups, instances, recovery_points, restores
+from strongroom.model import arm
 from strongroom.model.errors import Invalid
 from strongroom.web.api import wire
 from strongroom.web.api.door import (
@@ -34,7 +35,7 @@ def _inner(body: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 @router.post(VAULT + "/validateForBackup")
-def validate(  # noqa: PLR0913 - the door's questions
+def validate(
     ref: Vault,
     control: Means,
     caller: Who,
@@ -50,7 +51,7 @@ def validate(  # noqa: PLR0913 - the door's questions
 
 
 @router.put(_INSTANCE)
-def put_instance(  # noqa: PLR0913 - the door's questions
+def put_instance(
     name: str,
     ref: Vault,
     here: Here,
@@ -88,7 +89,7 @@ def list_instances(
 
 
 @router.post(_INSTANCE + "/backup")
-def back_up(  # noqa: PLR0913 - the door's questions
+def back_up(
     name: str,
     ref: Vault,
     control: Means,
@@ -114,7 +115,7 @@ def back_up(  # noqa: PLR0913 - the door's questions
 
 
 @router.post(_INSTANCE + "/validateRestore")
-def validate_restore(  # noqa: PLR0913 - the door's questions
+def validate_restore(
     name: str,
     ref: Vault,
     control: Means,
@@ -131,7 +132,7 @@ def validate_restore(  # noqa: PLR0913 - the door's questions
 
 
 @router.post(_INSTANCE + "/restore")
-def restore(  # noqa: PLR0913 - the door's questions
+def restore(
     name: str,
     ref: Vault,
     control: Means,
@@ -147,7 +148,7 @@ def restore(  # noqa: PLR0913 - the door's questions
 
 
 @router.get(_INSTANCE + "/recoveryPoints")
-def list_points(  # noqa: PLR0913 - the door's questions
+def list_points(
     name: str,
     ref: Vault,
     here: Here,
@@ -165,7 +166,7 @@ def list_points(  # noqa: PLR0913 - the door's questions
         "value": [wire.recovery_point(here, ref, name, point) for point in page]
     }
     if start + 100 < len(found):
-        home = wire.arm.instance_id_of(here, ref, name)
+        home = arm.instance_id_of(here, ref, name)
         answer["nextLink"] = (
             f"{base}{home}/recoveryPoints?api-version={version}&$skipToken={start + 100}"
         )
@@ -173,7 +174,7 @@ def list_points(  # noqa: PLR0913 - the door's questions
 
 
 @router.get(_INSTANCE + "/recoveryPoints/{point}")
-def get_point(  # noqa: PLR0913 - the door's questions
+def get_point(
     name: str,
     point: str,
     ref: Vault,

@@ -13,6 +13,7 @@ from strongroom.web.api.door import ApiVersion, Base, Here, Means, Who
 router = APIRouter()
 _SUBSCRIPTION = "/subscriptions/{subscription_id}"
 _GROUP = _SUBSCRIPTION + "/resourceGroups/{group}/providers/Microsoft.DataProtection"
+_INSTANCE = _GROUP + "/backupVaults/{vault}/backupInstances/{name}"
 _LOCATION = _SUBSCRIPTION + "/providers/Microsoft.DataProtection/locations/{location}"
 RETRY_SECONDS = "1"
 

@@ -16,7 +16,7 @@ _SERVERS = _SUBSCRIPTION + (
 
 
 @router.put(_SERVERS + "/{name}")
-def put_server(  # noqa: PLR0913 - the door's questions
+def put_server(
     group: str,
     name: str,
     here: Here,

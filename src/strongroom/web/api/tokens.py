@@ -122,7 +122,8 @@ async def token(tenant: str, request: Request) -> JSONResponse:
     """Client credentials for an access token."""
     del tenant
     form = parse_qs((await request.body())[:65536].decode("utf-8", "replace"))
-    return await request.app.state.run(_token, request, form)
+    answer: JSONResponse = await request.app.state.run(_token, request, form)
+    return answer
 
 
 def _token(request: Request, form: dict[str, list[str]]) -> JSONResponse:

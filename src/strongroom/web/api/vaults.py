@@ -29,7 +29,7 @@ VAULT = _VAULTS + "/{vault}"
 
 
 @router.put(VAULT)
-def put_vault(  # noqa: PLR0913 - the door's questions
+def put_vault(
     ref: Vault,
     here: Here,
     control: Means,
@@ -90,7 +90,7 @@ def list_all_vaults(
 
 
 @router.put(VAULT + "/backupPolicies/{name}")
-def put_policy(  # noqa: PLR0913 - the door's questions
+def put_policy(
     name: str,
     ref: Vault,
     here: Here,

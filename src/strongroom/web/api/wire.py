@@ -14,7 +14,7 @@ from strongroom.model.operation import ServerFacts
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.web.api.errors import error_body, user_facing
 
-Row = Mapping[str, Any]
+Row = Mapping[Any, Any]
 SERVER_TYPE = "Microsoft.DBforPostgreSQL/flexibleServers"
 _READ_ONLY = {
     "currentprotectionstate",
