@@ -43,15 +43,15 @@ def take_backup(
     Raises SourceError, StoreError, NotFound, Invalid, LeaseLost, Cancelled.
     """
     order = _order_of(held)
+    catalogue_key = _key(order.catalogue_public_key, order.catalogue_key_id)
     conninfo = book.conninfo(order.server)
     held.tell(Progress(step="Connecting"))
     facts = _ready(look(conninfo, order.server))
     with _writing(open_container(held, "packs"), order, clock, chance) as writer:
-        copied = copy_server(held, conninfo, writer, clock, chance)
+        copied = copy_server(held, conninfo, writer, clock)
         held.tell(_all_read(writer, held.progress))
         written = writer.finish()
     held.check()
-    catalogue_key = _key(order.catalogue_public_key, order.catalogue_key_id)
     delta = delta_of(written, copied.source, copied.pg_manifest)
     sealed = seal_delta(delta, catalogue_key, clock, chance)
     _put_delta(open_container(held, "delta"), order.delta_name, sealed)
@@ -130,4 +130,5 @@ def _result(written: Written, copied: Copied, facts: ServerFacts, sealed: bytes)
         system_identifier=str(source.system_identifier),
         databases=facts.databases,
         extensions=facts.extensions,
+        warnings=[warning.to_dict() for warning in copied.warnings],
     )

@@ -4,15 +4,33 @@ Source: PostgreSQL manual, "Streaming Replication Protocol", BASE_BACKUP; server
 one COPY for each tablespace and one for the manifest, later ones a single COPY of typed messages.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 import google_crc32c
-from psycopg import pq
 
-from strongroom.model.errors import Corrupt, SourceUnsupported
-from strongroom.model.postgres import PAGE, Lsn, Timeline, lsn_from_text, major_of
-from strongroom.postgres.connect import copy_data, failure
+from strongroom.model.errors import Corrupt, Invalid, SourceUnsupported
+from strongroom.model.postgres import (
+    PAGE,
+    Lsn,
+    SystemIdentifier,
+    Timeline,
+    lsn_from_text,
+    major_of,
+)
+from strongroom.postgres.connect import Conninfo, replication
+from strongroom.postgres.events import (
+    Ended,
+    Event,
+    FileBegun,
+    FileData,
+    FileEnded,
+    FileKind,
+    ManifestData,
+    Started,
+    Tablespace,
+)
+from strongroom.postgres.replication import Replication
 from strongroom.postgres.wire.messages import (
     ArchiveData,
     BackupMessage,
@@ -23,99 +41,46 @@ from strongroom.postgres.wire.messages import (
 from strongroom.postgres.wire.pg_manifest import PgManifest, parse_pg_manifest
 from strongroom.postgres.wire.tar import Member, TarReader
 
+__all__ = ["Event", "System", "base_backup", "identify", "is_main_fork"]
 
-@dataclass(frozen=True, slots=True)
-class Tablespace:
-    """A tablespace of the source; sizes in bytes, as the server estimates them."""
-
-    oid: int
-    location: str
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """The backup has begun."""
-
-    start_lsn: Lsn
-    timeline: Timeline
-    tablespaces: tuple[Tablespace, ...]
-    estimated_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class FileBegun:
-    """A file, directory or link; `path` is relative to the data directory.
-
-    Files of a tablespace come as `pg_tblspc/<oid>/...`. `kind`: main (the main fork of a
-    relation) | other | directory | link.
-    """
-
-    path: str
-    size: int
-    mode: int
-    mtime: int
-    kind: str
-    link: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class FileData:
-    """Bytes of the file that begun last."""
-
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class FileEnded:
-    """All bytes of the file have come; never sent for a directory or link."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The backup is complete, and equal to what the server's own manifest says."""
-
-    stop_lsn: Lsn
-    timeline: Timeline
-    pg_manifest: bytes
-
-
-Event = Started | FileBegun | FileData | FileEnded | Ended
+CHECKPOINT_SECONDS = 3600.0  # an immediate checkpoint of a large, busy server takes its time
+SPREAD_SECONDS = 90000.0  # checkpoint_timeout is at most a day
+MOST_MANIFEST_BYTES = 1 << 30
+_READING = "reading the base backup"
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """IDENTIFY_SYSTEM and the settings that a copy depends on."""
+    """IDENTIFY_SYSTEM, and the settings that a copy depends on."""
 
-    identifier: int
+    identifier: SystemIdentifier
     timeline: Timeline
-    version_number: int
-    wal_segment_size: int
-    block_size: int
+    version_number: int  # server_version_num
+    wal_segment_size: int  # bytes
     checksums: bool
 
 
-def identify(pgconn: pq.abc.PGconn) -> System:
-    """Who is at the other end of a replication connection."""
-    row = query_rows(pgconn, "IDENTIFY_SYSTEM")[0]
-    block_size = int(_show(pgconn, "block_size"))
+def identify(server: Replication) -> System:
+    """Who is at the other end. Raises SourceUnsupported for an odd block size."""
+    row = server.rows("IDENTIFY_SYSTEM", "identifying itself")[0]
+    block_size = int(show(server, "block_size"))
     if block_size != PAGE:
         raise SourceUnsupported(
             f"the server's block size is {block_size}",
-            hint=f"only {PAGE}, PostgreSQL's default, can be backed up",
+            hint=f"Only {PAGE}, PostgreSQL's default, can be backed up.",
         )
     return System(
-        identifier=int(row[0]),
+        identifier=SystemIdentifier(int(row[0])),
         timeline=Timeline(int(row[1])),
-        version_number=pgconn.server_version,
-        wal_segment_size=_bytes(_show(pgconn, "wal_segment_size")),
-        block_size=block_size,
-        checksums=_show(pgconn, "data_checksums") == "on",
+        version_number=server.version_number,
+        wal_segment_size=_bytes(show(server, "wal_segment_size")),
+        checksums=show(server, "data_checksums") == "on",
     )
 
 
-def _show(pgconn: pq.abc.PGconn, setting: str) -> str:
-    return query_rows(pgconn, f"SHOW {setting}")[0][0]
+def show(server: Replication, setting: str) -> str:
+    """A setting, as text."""
+    return server.rows(f"SHOW {setting}", f"showing {setting}")[0][0].decode(errors="replace")
 
 
 def _bytes(text: str) -> int:
@@ -123,44 +88,47 @@ def _bytes(text: str) -> int:
     return int(text[:-2]) * units[text[-2:]]
 
 
-def query_rows(pgconn: pq.abc.PGconn, command: str) -> list[list[str]]:
-    result = pgconn.exec_(command.encode())
-    if result.status != pq.ExecStatus.TUPLES_OK:
-        raise failure(pgconn, f"running {command.split(maxsplit=1)[0]}")
-    return _values(result)
+def base_backup(
+    conninfo: Conninfo,
+    label: str,
+    *,
+    fast: bool = True,
+    watch: Callable[[], None] = lambda: None,
+) -> Generator[Event, None, None]:
+    """Read the whole server, without its write-ahead log.
 
+    `label` is for people (printable, at most 200 characters); `fast` asks for an immediate
+    checkpoint. `watch` is called about once a second while waiting; what it raises ends the
+    backup. Every file's size and CRC32C is compared with the server's own manifest before `Ended`.
 
-def _values(result: pq.abc.PGresult) -> list[list[str]]:
-    return [
-        [(result.get_value(row, column) or b"").decode() for column in range(result.nfields)]
-        for row in range(result.ntuples)
-    ]
-
-
-def base_backup(pgconn: pq.abc.PGconn, label: str, *, fast: bool = True) -> Iterator[Event]:
-    """Read the whole server. `label` is for people; `fast` asks for an immediate checkpoint.
-
-    Every file's CRC32C is compared with the server's manifest before `Ended` comes out.
+    Raises SourceUnreachable, SourceRefused, SourceUnsupported, SourceStopped, and Corrupt naming
+    the file that did not arrive as it was sent.
     """
-    new_protocol = major_of(pgconn.server_version) >= 15
-    pgconn.send_query(_command(label, fast=fast, new_protocol=new_protocol).encode())
-    start = _values(_expect(pgconn, pq.ExecStatus.TUPLES_OK))[0]
-    spaces = _tablespaces(_values(_expect(pgconn, pq.ExecStatus.TUPLES_OK)))
-    yield Started(
-        start_lsn=lsn_from_text(start[0]),
-        timeline=Timeline(int(start[1])),
-        tablespaces=tuple(space for space in spaces if space.oid),
-        estimated_bytes=sum(space.size for space in spaces),
-    )
-    checker = _Checker()
-    messages = _new_messages(pgconn) if new_protocol else _old_messages(pgconn, spaces)
-    yield from checker.watch(messages, {space.location: space.oid for space in spaces})
-    stop = _values(_expect(pgconn, pq.ExecStatus.TUPLES_OK))[0]
-    _expect(pgconn, pq.ExecStatus.COMMAND_OK)
-    while pgconn.get_result() is not None:
-        pass
-    checker.compare()
-    yield Ended(lsn_from_text(stop[0]), Timeline(int(stop[1])), bytes(checker.manifest))
+    if not label.isprintable() or not 1 <= len(label) <= 200:
+        raise Invalid("a backup's label is 1 to 200 printable characters")
+    with replication(conninfo, watch) as server:
+        system = identify(server)
+        new_protocol = major_of(server.version_number) >= 15
+        server.begin(_command(label, fast=fast, new_protocol=new_protocol))
+        patience = CHECKPOINT_SECONDS if fast else SPREAD_SECONDS
+        start = server.next_rows("waiting for the checkpoint", patience)[0]
+        spaces = [_tablespace(row) for row in server.next_rows("listing tablespaces")]
+        yield Started(
+            start_lsn=_lsn(start[0]),
+            timeline=Timeline(int(start[1])),
+            tablespaces=tuple(space for space in spaces if space.oid),
+            estimated_bytes=sum(space.size for space in spaces),
+            system_identifier=system.identifier,
+            version_number=system.version_number,
+            wal_segment_size=system.wal_segment_size,
+            checksums=system.checksums,
+        )
+        reader = _Reader({space.location: space.oid for space in spaces})
+        yield from reader.events(_new(server) if new_protocol else _old(server, spaces))
+        stop = server.next_rows("ending the base backup")[0]
+        server.settle("ending the base backup")
+        reader.compare()
+        yield Ended(_lsn(stop[0]), Timeline(int(stop[1])))
 
 
 def _command(label: str, *, fast: bool, new_protocol: bool) -> str:
@@ -178,121 +146,156 @@ def _command(label: str, *, fast: bool, new_protocol: bool) -> str:
     )
 
 
-def _expect(pgconn: pq.abc.PGconn, status: pq.ExecStatus) -> pq.abc.PGresult:
-    result = pgconn.get_result()
-    if result is None or result.status != status:
-        raise failure(pgconn, "taking the base backup")
-    return result
+def _lsn(text: bytes) -> Lsn:
+    return lsn_from_text(text.decode(errors="replace"))
 
 
-def _tablespaces(rows: list[list[str]]) -> list[Tablespace]:
-    return [
-        Tablespace(int(oid or 0), location, int(size or 0) * 1024) for oid, location, size in rows
-    ]
+def _tablespace(row: list[bytes]) -> Tablespace:
+    oid, location, kilobytes = row
+    place = location.decode("utf-8", "surrogateescape")
+    return Tablespace(int(oid or 0), place, int(kilobytes or 0) * 1024)
 
 
-def copy_out(pgconn: pq.abc.PGconn) -> Iterator[memoryview]:
-    """Messages of one COPY OUT."""
-    while True:
-        size, data = copy_data(pgconn, 0, "reading the base backup")
-        if size < 0:
-            return
-        yield data
-
-
-def _new_messages(pgconn: pq.abc.PGconn) -> Iterator[BackupMessage]:
-    _expect(pgconn, pq.ExecStatus.COPY_OUT)
-    for raw in copy_out(pgconn):
+def _new(server: Replication) -> Iterator[BackupMessage]:
+    """PostgreSQL 15 and later: one COPY of typed messages."""
+    server.begin_copy(_READING)
+    for raw in server.copied(_READING):
         yield parse_backup_message(raw)
 
 
-def _old_messages(pgconn: pq.abc.PGconn, spaces: list[Tablespace]) -> Iterator[BackupMessage]:
+def _old(server: Replication, spaces: list[Tablespace]) -> Iterator[BackupMessage]:
+    """PostgreSQL 14: one COPY for each tablespace, one for the manifest."""
     for space in spaces:
-        _expect(pgconn, pq.ExecStatus.COPY_OUT)
+        server.begin_copy(_READING)
         yield NewArchive(f"{space.oid or 'base'}.tar", space.location)
-        for raw in copy_out(pgconn):
-            yield ArchiveData(memoryview(raw))
-    _expect(pgconn, pq.ExecStatus.COPY_OUT)
+        for raw in server.copied(_READING):
+            yield ArchiveData(raw)
+    server.begin_copy(_READING)
     yield ManifestBegins()
-    for raw in copy_out(pgconn):
-        yield ArchiveData(memoryview(raw))
+    for raw in server.copied(_READING):
+        yield ArchiveData(raw)
 
 
-class _Checker:
-    """Turns messages into events and sums every file for the comparison at the end."""
+class _Reader:
+    """Turns messages into events, and sums every file for the comparison at the end."""
 
-    def __init__(self) -> None:
-        self.manifest = bytearray()
+    def __init__(self, oids: dict[str, int]) -> None:
+        self._oids = oids  # by location
+        self._manifest = bytearray()
         self._sums: dict[str, tuple[int, int]] = {}  # path -> (size, CRC32C)
         self._prefix = ""
         self._path = ""
-        self._left = 0
-        self._size = 0
-        self._crc = 0
+        self._size = self._left = self._crc = 0
 
-    def watch(self, messages: Iterator[BackupMessage], oids: dict[str, int]) -> Iterator[Event]:
+    def events(self, messages: Iterator[BackupMessage]) -> Iterator[Event]:
+        """All files, then the manifest."""
         tar: TarReader | None = None
         for message in messages:
             match message:
                 case ArchiveData(data) if tar is not None:
                     for item in tar.feed(data):
-                        yield from self._events(item)
+                        if isinstance(item, Member):
+                            yield from self._begin(item)
+                        else:
+                            yield from self._take(item)
                 case ArchiveData(data):
-                    self.manifest += data
-                case NewArchive(_, location):
-                    if tar is not None:
-                        tar.finish()
+                    yield self._take_manifest(data)
+                case NewArchive():
+                    _finish(tar)
                     tar = TarReader()
-                    self._prefix = f"pg_tblspc/{oids[location]}/" if location else ""
+                    self._prefix = self._prefix_of(message)
                 case ManifestBegins():
-                    if tar is not None:
-                        tar.finish()
+                    _finish(tar)
                     tar = None
                 case _:
                     continue
+        _finish(tar)
 
-    def _events(self, item: Member | memoryview) -> Iterator[Event]:
-        if isinstance(item, Member):
-            yield self._begin(item)
-            if item.kind == "file" and item.size == 0:
-                yield self._end()
-            return
-        data = bytes(item)
-        self._crc = google_crc32c.extend(self._crc, data)
-        self._left -= len(data)
-        yield FileData(data)
-        if self._left == 0:
+    def _prefix_of(self, archive: NewArchive) -> str:
+        if not archive.location:
+            return ""
+        if archive.location not in self._oids:
+            raise Corrupt(f"the server sends a tablespace it did not list: {archive.name[:80]!r}")
+        return f"pg_tblspc/{self._oids[archive.location]}/"
+
+    def _begin(self, member: Member) -> Iterator[Event]:
+        path = self._prefix + member.name.removeprefix("./")
+        _check_path(path, member.target)
+        if path in self._sums:
+            raise Corrupt(f"the server sends {path[:200]!r} twice")
+        self._path, self._size, self._left, self._crc = path, member.size, member.size, 0
+        kind: FileKind
+        if member.kind == "file":
+            kind = "main" if is_main_fork(path) else "other"
+        else:
+            kind = member.kind
+        yield FileBegun(path, member.size, member.mode, member.mtime, kind, member.target)
+        if member.kind == "file" and member.size == 0:
             yield self._end()
 
-    def _begin(self, member: Member) -> FileBegun:
-        self._path = self._prefix + member.name
-        self._left = self._size = member.size
-        self._crc = 0
-        kind = member.kind
-        if kind == "file":
-            kind = "main" if is_main_fork(self._path) else "other"
-        return FileBegun(self._path, member.size, member.mode, member.mtime, kind, member.target)
+    def _take(self, data: memoryview) -> Iterator[Event]:
+        # google_crc32c takes bytes alone; the copy costs a hundredth of what the server costs.
+        self._crc = google_crc32c.extend(self._crc, bytes(data))
+        self._left -= len(data)
+        yield FileData(data)
+        if not self._left:
+            yield self._end()
 
     def _end(self) -> FileEnded:
         self._sums[self._path] = (self._size, self._crc)
         return FileEnded()
 
+    def _take_manifest(self, data: memoryview) -> ManifestData:
+        if len(self._manifest) + len(data) > MOST_MANIFEST_BYTES:
+            raise SourceUnsupported("the server's backup_manifest is larger than 1 GiB")
+        self._manifest += data
+        return ManifestData(data)
+
     def compare(self) -> PgManifest:
-        """What came is what the server says it sent; Corrupt names the first file that is not."""
-        told = parse_pg_manifest(bytes(self.manifest))
+        """What came is what the server says it sent, no more, no less."""
+        told = parse_pg_manifest(bytes(self._manifest))
         for file in told.files.values():
             size, crc = self._sums.get(file.path, (-1, -1))
             if size != file.size or (file.crc32c is not None and crc != file.crc32c):
                 raise Corrupt(
                     f"{file.path} did not arrive as the server sent it",
-                    hint="the backup is tried again; if it happens twice, test the network",
+                    hint="Take the backup again; if it happens twice, test memory and network.",
+                    facts={"path": file.path},
                 )
+        for path in self._sums.keys() - told.files.keys():
+            raise Corrupt(
+                f"{path} arrived and the server's manifest does not name it",
+                hint="Take the backup again; if it happens twice, report it.",
+                facts={"path": path},
+            )
         return told
+
+
+def _finish(tar: TarReader | None) -> None:
+    if tar is not None:
+        tar.finish()
+
+
+def _check_path(path: str, target: str) -> None:
+    try:
+        path.encode()
+        target.encode()
+    except UnicodeEncodeError as error:
+        raise SourceUnsupported(
+            f"a name in the data directory is not UTF-8: {path[:200]!r}",
+            hint="Move this file out of the data directory, or rename it.",
+        ) from error
+    if any(part in {"", ".", ".."} for part in path.split("/")) or "\0" in path:
+        raise Corrupt(f"the server sends a file outside its data directory: {path[:200]!r}")
 
 
 def is_main_fork(path: str) -> bool:
     """Whether a path is a segment of a relation's main fork (base/5/1259, base/5/1259.1)."""
     directory, _, name = path.rpartition("/")
     inside = directory == "global" or directory.startswith(("base/", "pg_tblspc/"))
-    first, _, segment = name.partition(".")
-    return inside and first.isdigit() and (not segment or segment.isdigit())
+    first, dot, segment = name.partition(".")
+    return inside and _digits(first) and (not dot or _digits(segment))
+
+
+def _digits(text: str) -> bool:
+    return text.isascii() and text.isdigit()

@@ -9,38 +9,50 @@ from strongroom.model.operation import ServerFacts
 from strongroom.model.postgres import PAGE
 from strongroom.postgres.basebackup import identify
 from strongroom.postgres.connect import Conninfo, connect, replication
+from strongroom.postgres.refusals import no_role, wal_level_minimal
+
+MOST_DATABASES = 200  # whose extensions are listed
+_LONGEST_LINK = 99  # bytes; beyond it the server itself refuses to send the tablespace's link
 
 _FACTS = """
 select current_setting('server_version_num')::int, current_setting('server_version'),
        pg_is_in_recovery(), current_setting('data_checksums') = 'on',
-       current_setting('wal_level'), current_setting('max_wal_senders')::int,
-       current_setting('max_replication_slots')::int, current_setting('block_size')::int,
-       current_user,
+       (select setting from pg_settings where name = 'data_directory')
+"""
+_SETTINGS = """
+select current_setting('wal_level'), current_setting('max_wal_senders')::int,
+       current_setting('block_size')::int, current_setting('full_page_writes'), current_user,
        (select rolreplication or rolsuper from pg_roles where rolname = current_user),
        (select count(*) from pg_stat_replication)::int
 """
-_SIZES = "select datname, pg_database_size(oid) from pg_database where datallowconn order by 1"
+_SIZES = """
+select datname, pg_database_size(oid), datallowconn from pg_database
+where has_database_privilege(oid, 'CONNECT')
+   or pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')
+order by datname
+"""
 _SPACES = """
 select oid::text, pg_tablespace_location(oid) from pg_tablespace
-where pg_tablespace_location(oid) <> ''
+where pg_tablespace_location(oid) <> '' order by oid
 """
-_EXTENSIONS = "select extname, extversion from pg_extension order by 1"
-_DIRECTORY = """
-select setting from pg_settings where name = 'data_directory'
-"""
+_EXTENSIONS = "select extname, extversion from pg_extension order by extname"
 
 
 def look(conninfo: Conninfo, name: str) -> ServerFacts:
-    """All facts and all problems, not just the first. Never raises for what the server lacks."""
+    """All facts and all problems, not just the first. Never raises for what the server lacks.
+
+    `size_bytes` is the sum over the databases whose size this role may see; `extensions` are those
+    of all databases that let it in.
+    """
     facts = ServerFacts(name=name, ready=False, endpoint=conninfo.endpoint)
     problems: list[VaultError] = []
     try:
         with connect(conninfo) as connection:
             problems += _read(connection, facts)
+        _read_extensions(conninfo, facts)
     except VaultError as error:
         problems.append(error)
-    if facts.version_number:
-        problems += _replication_problems(conninfo, facts, problems)
+    problems += _replication_problems(conninfo, facts, problems)
     facts.problems = [error.to_dict() for error in problems]
     facts.ready = not problems
     return facts
@@ -48,64 +60,88 @@ def look(conninfo: Conninfo, name: str) -> ServerFacts:
 
 def _read(connection: psycopg.Connection[tuple[Any, ...]], facts: ServerFacts) -> list[VaultError]:
     row = connection.execute(_FACTS).fetchone()
-    if row is None:
+    settings = connection.execute(_SETTINGS).fetchone()
+    if row is None or settings is None:
         raise SourceUnsupported("the server tells nothing of itself")
     facts.version_number, facts.version_text = row[0], row[1]
     facts.in_recovery, facts.checksums = row[2], row[3]
-    for database, size in connection.execute(_SIZES).fetchall():
-        facts.databases[database] = int(size)
-    facts.size_bytes = sum(facts.databases.values())
+    facts.data_directory = row[4] or ""  # hidden without pg_read_all_settings
+    for database, size, open_to_all in connection.execute(_SIZES).fetchall():
+        facts.size_bytes += int(size)
+        if open_to_all:
+            facts.databases[database] = int(size)
     facts.tablespaces = dict(connection.execute(_SPACES).fetchall())
-    facts.extensions = dict(connection.execute(_EXTENSIONS).fetchall())
-    directory = connection.execute(_DIRECTORY).fetchone()
-    facts.data_directory = directory[0] if directory else ""
-    return list(_setting_problems(row))
+    return [*_setting_problems(settings, facts), *_tablespace_problems(facts)]
 
 
-def _setting_problems(row: tuple[Any, ...]) -> list[VaultError]:
-    level, senders, slots, block_size, user, replicates, busy = row[4:11]
+def _setting_problems(row: tuple[Any, ...], facts: ServerFacts) -> list[VaultError]:
+    level, senders, block_size, full_pages, user, replicates, busy = row
     found: list[VaultError] = []
     if level == "minimal":
+        found.append(wal_level_minimal())
+    elif senders - busy < 2:
         found.append(
             SourceRefused(
-                "wal_level is minimal",
-                hint="set wal_level = replica in postgresql.conf and restart the server",
-            )
-        )
-    if senders - busy < 2:
-        found.append(
-            SourceRefused(
-                f"{max(senders - busy, 0)} of {senders} WAL senders are free, two are needed",
-                hint=f"set max_wal_senders = {busy + 4} in postgresql.conf and restart the server",
-            )
-        )
-    if slots < 1:
-        found.append(
-            SourceRefused(
-                "max_replication_slots is 0",
-                hint="set max_replication_slots = 4 in postgresql.conf and restart the server",
+                f"{max(senders - busy, 0)} of {senders} WAL senders are free, a backup needs two",
+                hint=f"Set max_wal_senders = {busy + 4} in postgresql.conf and restart it.",
+                facts={"cause": "max_wal_senders"},
             )
         )
     if not replicates:
+        found.append(no_role(user))
+    if block_size != PAGE:
         found.append(
-            SourceRefused(
-                f"the role {user} may not replicate",
-                hint=f'run as a superuser: ALTER ROLE "{user}" REPLICATION;',
+            SourceUnsupported(
+                f"the server's block size is {block_size}",
+                hint=f"Only {PAGE}, PostgreSQL's default, can be backed up.",
             )
         )
-    if block_size != PAGE:
-        found.append(SourceUnsupported(f"the server's block size is {block_size}"))
+    if facts.in_recovery and full_pages != "on":
+        found.append(
+            SourceRefused(
+                "full_page_writes is off, so a standby cannot be backed up",
+                hint="Set full_page_writes = on at the primary and reload it (no restart).",
+            )
+        )
     return found
+
+
+def _tablespace_problems(facts: ServerFacts) -> list[VaultError]:
+    return [
+        SourceUnsupported(
+            f"tablespace {oid} lies at a path of more than {_LONGEST_LINK} bytes: {place}",
+            hint="Move it to a shorter path (stop, move the directory, set the link, start).",
+        )
+        for oid, place in facts.tablespaces.items()
+        if len(place.encode()) > _LONGEST_LINK
+    ]
+
+
+def _read_extensions(conninfo: Conninfo, facts: ServerFacts) -> None:
+    for database in list(facts.databases)[:MOST_DATABASES]:
+        try:
+            with connect(conninfo.changed(dbname=database)) as connection:
+                facts.extensions |= dict(connection.execute(_EXTENSIONS).fetchall())
+        except SourceRefused:
+            continue  # pg_hba.conf keeps us out of this one; the backup holds it all the same
 
 
 def _replication_problems(
     conninfo: Conninfo, facts: ServerFacts, known: list[VaultError]
 ) -> list[VaultError]:
+    """What a replication connection meets; not what an ordinary one has met already."""
+    if any(isinstance(error, SourceUnsupported) for error in known) and not facts.version_number:
+        return []
     try:
-        with replication(conninfo) as pgconn:
-            facts.system_identifier = str(identify(pgconn).identifier)
+        with replication(conninfo) as server:
+            facts.system_identifier = str(identify(server).identifier)
     except VaultError as error:
-        same = any("replicate" in e.message for e in known) and "replicate" in error.message
-        senders = any("WAL sender" in e.message for e in known) and "WAL sender" in error.message
-        return [] if same or senders else [error]
+        return [] if _is_known(error, known) else [error]
     return []
+
+
+def _is_known(error: VaultError, known: list[VaultError]) -> bool:
+    return any(
+        error.message == other.message or error.facts.get("cause", "") == other.facts.get("cause")
+        for other in known
+    )

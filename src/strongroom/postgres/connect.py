@@ -1,30 +1,23 @@
-"""Connections to PostgreSQL, and every way in which they are refused, with the remedy.
+"""Connections to PostgreSQL: the string is read at the door, failures come out typed.
 
-The only file that names libpq's failures. Source: PostgreSQL manual, "Connection Strings",
-"The pg_hba.conf File", appendix A "Error Codes".
+The only file that names psycopg's errors. Service files, passfiles and the PG* environment stay
+libpq's business and are honoured. Source: PostgreSQL manual, "Connection Strings".
 """
 
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from strongroom.model.errors import (
-    Invalid,
-    SourceError,
-    SourceRefused,
-    SourceStopped,
-    SourceUnreachable,
-    SourceUnsupported,
-    WalGap,
-)
-from strongroom.model.postgres import NEWEST_MAJOR, OLDEST_MAJOR, major_of
+from strongroom.model.errors import Invalid, SourceError
+from strongroom.postgres.refusals import Attempt, check_version, failed_command, refused_connection
+from strongroom.postgres.replication import Replication
 
+# A host that is gone is noticed: connecting within 15 s, an idle connection within 70 s, data that
+# nobody acknowledges within 60 s. A server that is there and silent is the stall limit's business.
 _DEADLINES = {
     "connect_timeout": "15",
     "keepalives_idle": "30",
@@ -32,200 +25,124 @@ _DEADLINES = {
     "keepalives_count": "4",
     "tcp_user_timeout": "60000",
     "application_name": "strongroom",
-    "client_encoding": "UTF8",
 }
+# The server must not take a writer that waits for storage for a dead one. Any role may set these.
+_PATIENT = "-c wal_sender_timeout=0 -c idle_session_timeout=0"
+_FORM = "Write it as postgresql://user@host:5432/database or as host=... user=... dbname=..."
+_OURS = {"replication", "options", "fallback_application_name", "client_encoding"}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Conninfo:
-    """A connection string, read at the door. Printing it hides the password."""
+    """A connection string, read at the door. Printing it hides the secrets."""
 
     _parameters: tuple[tuple[str, str], ...]
 
     @classmethod
     def parse(cls, text: str) -> "Conninfo":
-        """A URI or keyword/value string; service and passfiles stay libpq's business."""
+        """A URI or keyword/value string. Raises Invalid, never repeating what may be a secret."""
+        if not text.strip() or "\0" in text:
+            raise Invalid("the connection string is empty or no text", hint=_FORM)
         try:
             found = conninfo_to_dict(text.strip())
-        except psycopg.Error as error:
-            raise Invalid(
-                "the connection string cannot be read",
-                hint='write it as postgresql://user@host:5432/dbname or "host=... user=..."',
-            ) from error
-        if not text.strip():
-            raise Invalid(
-                "the connection string is empty",
-                hint="write it as postgresql://user@host:5432/dbname",
-            )
-        if "replication" in found:
-            raise Invalid("the connection string must not set replication", hint="leave it out")
+        except (psycopg.Error, UnicodeError):
+            # Not chained: libpq's words quote the part that it could not read.
+            raise Invalid("the connection string cannot be read", hint=_FORM) from None
+        ours = sorted(_OURS.intersection(found))
+        if ours:
+            raise Invalid(f"the connection string must not set {ours[0]}", hint="Leave it out.")
+        if not found:
+            raise Invalid("the connection string names nothing", hint=_FORM)
         return cls(tuple((name, str(value)) for name, value in sorted(found.items())))
 
     def get(self, name: str, default: str = "") -> str:
-        """One parameter as given."""
+        """One parameter as given; empty when libpq is to find it itself."""
         return dict(self._parameters).get(name, default)
 
-    def with_(self, **more: str) -> str:
-        """The whole string for libpq, deadlines included. Holds the password: never print it."""
-        return make_conninfo("", **{**_DEADLINES, **dict(self._parameters), **more})
+    def changed(self, **parameters: str) -> "Conninfo":
+        """The same with some parameters replaced; an empty value leaves one out."""
+        merged = {**dict(self._parameters), **parameters}
+        return Conninfo(tuple((k, v) for k, v in sorted(merged.items()) if v != ""))
 
     def text(self) -> str:
-        """The string as it is kept in the agent's own file. Holds the password."""
+        """The string as it is kept in the agent's own file. Holds the password: never print it."""
         return make_conninfo("", **dict(self._parameters))
 
     @property
     def endpoint(self) -> str:
         """host:port for people."""
-        return f"{self.get('host', 'local socket')}:{self.get('port', '5432')}"
+        place = self.get("host") or self.get("hostaddr")
+        if not place and self.get("service"):
+            return f"service {self.get('service')}"
+        return f"{place or 'the local socket'}:{self.get('port', '5432')}"
 
     def __repr__(self) -> str:
-        shown = {k: "***" if k == "password" else v for k, v in self._parameters}
+        hidden = {"password", "sslpassword", "passfile", "oauth_client_secret"}
+        shown = {k: "***" if k in hidden else v for k, v in self._parameters}
         return f"Conninfo({shown})"
 
 
 @contextmanager
 def connect(conninfo: Conninfo) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
-    """An ordinary connection in autocommit mode; failures come out typed."""
-    database = conninfo.get("dbname") or "postgres"
-    try:
-        with psycopg.connect(conninfo.with_(dbname=database), autocommit=True) as connection:
-            check_version(connection.info.server_version)
+    """An ordinary connection in autocommit mode, UTF-8.
+
+    Raises SourceUnreachable, SourceRefused, SourceUnsupported; SourceStopped when it breaks later.
+    """
+    with _opened(conninfo, client_encoding="UTF8") as connection:
+        try:
             yield connection
-    except psycopg.Error as error:
-        raise _translate(str(error), conninfo, sqlstate=error.sqlstate) from error
+        except psycopg.Error as error:
+            raise failed_command(error.sqlstate or "", str(error), "looking at it") from error
 
 
 @contextmanager
-def replication(conninfo: Conninfo) -> Iterator[pq.abc.PGconn]:
-    """A physical replication connection, raw."""
-    pgconn = pq.PGconn.connect(conninfo.with_(replication="true").encode())
+def replication(
+    conninfo: Conninfo, watch: Callable[[], None] = lambda: None
+) -> Iterator[Replication]:
+    """A physical replication connection.
+
+    `watch` is called about once a second while it waits; what it raises ends the waiting. Raises
+    as `connect` does.
+    """
+    with _opened(conninfo, replication="true", options=_PATIENT) as connection:
+        yield Replication(connection.pgconn, watch)
+
+
+def same_server(conninfo: Conninfo, reached: Replication) -> Conninfo:
+    """The string, tied to the very server that `reached` stands to.
+
+    A name with several hosts or addresses could lead the second connection to another server.
+    """
+    if conninfo.get("service"):
+        return conninfo  # what a service file says, libpq alone knows
+    return conninfo.changed(host=reached.host, hostaddr=reached.host_address, port=reached.port)
+
+
+@contextmanager
+def _opened(conninfo: Conninfo, **more: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    replicating = "replication" in more
+    given = {**_DEADLINES, **more}
+    if not conninfo.get("dbname") and not conninfo.get("service"):
+        given["dbname"] = "postgres"
+    given = {name: value for name, value in given.items() if not conninfo.get(name)}
     try:
-        if pgconn.status != pq.ConnStatus.OK:
-            raise _translate(_words(pgconn), conninfo, replicating=True)
-        check_version(pgconn.server_version)
-        yield pgconn
-    finally:
-        pgconn.finish()
-
-
-def check_version(number: int) -> None:
-    """Refuse by name what cannot be backed up. `number` is server_version_num."""
-    if not OLDEST_MAJOR <= major_of(number) <= NEWEST_MAJOR:
-        raise SourceUnsupported(
-            f"PostgreSQL {major_of(number)} is not supported",
-            hint=f"{OLDEST_MAJOR} to {NEWEST_MAJOR} are: upgrade the server, or strongroom",
-        )
-
-
-def copy_data(pgconn: pq.abc.PGconn, asynchronous: int, what: str) -> tuple[int, memoryview]:
-    """One message of a COPY: its size, 0 when none is there yet, -1 at the end."""
-    try:
-        return pgconn.get_copy_data(asynchronous)
+        text = make_conninfo(conninfo.text(), **given)
+        connection = psycopg.connect(text, autocommit=True)
     except psycopg.Error as error:
-        raise failure(pgconn, what) from error
+        raise _refused(error, conninfo, replicating=replicating) from error
+    with closing(connection):
+        check_version(connection.info.server_version)
+        yield connection
 
 
-def failure(pgconn: pq.abc.PGconn, what: str) -> SourceError:
-    """The typed error for a connection that has failed in the middle of `what`."""
-    words = _words(pgconn)
-    if "requested WAL segment" in words:
-        return WalGap(f"while {what}: {words}", hint="the next attempt takes a new slot")
-    if pgconn.status != pq.ConnStatus.OK or "server closed" in words or "terminat" in words:
-        return SourceStopped(
-            f"the server went away while {what}: {words}",
-            hint="the backup is tried again; see the server's log for why it stopped",
-        )
-    return _translate(words, None, replicating=True)
-
-
-def _words(pgconn: pq.abc.PGconn) -> str:
-    return " ".join(pgconn.get_error_message().split())
-
-
-_NO_HBA = re.compile(r'no pg_hba.conf entry for (replication connection from )?host "([^"]+)"')
-_USER = re.compile(r'user "([^"]+)"')
-
-
-def _translate(
-    words: str,
-    conninfo: Conninfo | None,
-    *,
-    replicating: bool = False,
-    sqlstate: str | None = None,
-) -> SourceError:
-    words = " ".join(words.split())
-    user = _USER.search(words)
-    who = user[1] if user else (conninfo.get("user") if conninfo else "") or "backup"
-    found = _NO_HBA.search(words)
-    if found:
-        database = "replication" if replicating or found[1] else "all"
-        return SourceRefused(
-            f"pg_hba.conf has no entry that lets {who} in ({database}) from {found[2]}",
-            hint=(
-                f"add this line to pg_hba.conf and reload: "
-                f"host {database} {who} {found[2]}/32 scram-sha-256"
-            ),
-        )
-    if "password authentication failed" in words or sqlstate in {"28P01", "28000"}:
-        return SourceRefused(
-            f"the server refuses the password of {who}",
-            hint="correct it in the connection string or the passfile",
-        )
-    if "no password supplied" in words:
-        return SourceRefused(
-            f"the server asks for a password of {who} and none was given",
-            hint="put it into ~/.pgpass of the agent's user, or into the connection string",
-        )
-    for rule in _RULES:
-        if rule[0] in words:
-            return rule[1](rule[2], hint=rule[3].format(user=who))
-    if sqlstate in {"57P01", "57P02", "57P03", "08006"}:
-        return SourceStopped(f"the server went away: {words}", hint="it is tried again")
-    kind = SourceUnreachable if "onnect" in words or "timeout" in words else SourceRefused
-    return kind(words or "the connection failed", hint="see the server's log")
-
-
-_RULES: tuple[tuple[str, type[SourceError], str, str], ...] = (
-    (
-        "must be superuser or replication role",
-        SourceRefused,
-        "the role may not replicate",
-        "run as a superuser: ALTER ROLE {user} REPLICATION;",
-    ),
-    (
-        "permission denied to start WAL sender",
-        SourceRefused,
-        "the role may not replicate",
-        "run as a superuser: ALTER ROLE {user} REPLICATION;",
-    ),
-    (
-        "exceeds max_wal_senders",
-        SourceRefused,
-        "no WAL sender is free (max_wal_senders)",
-        "a backup needs two: raise max_wal_senders in postgresql.conf and restart the server",
-    ),
-    (
-        "standby connections because max_wal_senders",
-        SourceRefused,
-        "no WAL sender is free (max_wal_senders)",
-        "a backup needs two: raise max_wal_senders in postgresql.conf and restart the server",
-    ),
-    (
-        "all replication slots are in use",
-        SourceRefused,
-        "no replication slot is free (max_replication_slots)",
-        "a backup needs one: raise max_replication_slots and restart the server",
-    ),
-    (
-        "WAL level not sufficient",
-        SourceRefused,
-        "wal_level is minimal",
-        "set wal_level = replica in postgresql.conf and restart the server",
-    ),
-    (
-        "replication slots can only be used if",
-        SourceRefused,
-        "wal_level or max_replication_slots forbids replication slots",
-        "set wal_level = replica and max_replication_slots >= 1, then restart the server",
-    ),
-)
+def _refused(error: psycopg.Error, conninfo: Conninfo, *, replicating: bool) -> SourceError:
+    tried = error.pgconn
+    attempt = Attempt(
+        user=(tried.user.decode() if tried and tried.user else conninfo.get("user")) or "?",
+        database=conninfo.get("dbname") or "postgres",
+        endpoint=conninfo.endpoint,
+        replicating=replicating,
+        certificate=bool(conninfo.get("sslcert")),
+        needs_password=bool(tried and tried.needs_password),
+    )
+    return refused_connection(str(error), attempt)

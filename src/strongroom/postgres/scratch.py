@@ -4,11 +4,18 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from strongroom.model.errors import TargetError
 from strongroom.postgres.tools import Tools
+
+_LOG = "strongroom-start.log"
+_SOCKET_PATH_BYTES = 90  # sun_path is 108, less `/.s.PGSQL.65535`
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,85 +26,161 @@ class RunAs:
     uid: int
     gid: int
 
-    def options(self) -> dict[str, object]:
-        """Arguments of subprocess.run that drop privileges, when there are any to drop."""
-        common: dict[str, object] = {"cwd": "/", "umask": 0o077}
-        if os.geteuid() != 0:
-            return common
-        return {**common, "user": self.uid, "group": self.gid, "extra_groups": []}
+
+class _Drop(TypedDict, total=False):
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that accepts connections."""
+
+    directory: Path
+    port: int
+    socket_directory: Path
+    pid: int
+
+    @property
+    def conninfo(self) -> str:
+        """How to reach it over its socket, as the superuser that `initialise` made."""
+        return f"host={self.socket_directory} port={self.port} user=postgres dbname=postgres"
 
 
 def server_user(directory: Path | None = None) -> RunAs:
-    """Who runs a server: the directory's owner, ourselves, or `postgres`; never root."""
-    uid = directory.stat().st_uid if directory is not None and directory.exists() else 0
+    """Who runs a server: ourselves; for root the directory's owner, `postgres` or `nobody`."""
     if os.geteuid() != 0:
-        uid = os.geteuid()
-    if uid == 0:
-        names = {entry.pw_name: entry for entry in pwd.getpwall()}
-        found = names.get("postgres") or names.get("nobody")
-        if found is None:
-            raise TargetError(
-                "there is no user to run PostgreSQL as",
-                hint="make one: useradd --system postgres",
-            )
-    else:
-        found = pwd.getpwuid(uid)
-    return RunAs(found.pw_name, found.pw_uid, found.pw_gid)
+        return _run_as(pwd.getpwuid(os.geteuid()))
+    uid = directory.stat().st_uid if directory is not None and directory.exists() else 0
+    names = {entry.pw_name: entry for entry in pwd.getpwall()}
+    owner = next((entry for entry in names.values() if entry.pw_uid == uid), None)
+    found = owner if uid else names.get("postgres") or names.get("nobody")
+    if found is None:
+        raise TargetError(
+            "there is no user to run PostgreSQL as",
+            hint="Make one: useradd --system postgres",
+        )
+    return _run_as(found)
+
+
+def _run_as(entry: pwd.struct_passwd) -> RunAs:
+    return RunAs(entry.pw_name, entry.pw_uid, entry.pw_gid)
+
+
+@contextmanager
+def scratch_directory(prefix: str = "strongroom-") -> Iterator[Path]:
+    """A short-lived directory under the system's temporary one, owned by the server's user."""
+    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as name:
+        path = Path(name)
+        if os.geteuid() == 0:
+            user = server_user()
+            shutil.chown(path, user.uid, user.gid)
+        yield path
 
 
 def initialise(tools: Tools, directory: Path, *options: str) -> None:
-    """initdb into a new directory, trusting local users."""
+    """initdb into a new directory: superuser postgres, local users trusted, UTF-8."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     user = server_user(directory)
     if os.geteuid() == 0:
         shutil.chown(directory, user.uid, user.gid)
     command = [str(tools.program("initdb")), "-D", str(directory), "-U", "postgres", "-A", "trust"]
-    _run([*command, "--no-instructions", *options], user, "initdb")
+    _must_run([*command, "-E", "UTF8", "--no-instructions", *options], user, "initdb")
 
 
 def start(
     tools: Tools,
     directory: Path,
     *,
-    port: int,
+    port: int = 0,
     socket_directory: Path | None = None,
     timeout: int = 300,
-) -> None:
-    """Start and wait until it accepts connections; the end of its log tells why it did not."""
+) -> Running:
+    """Start and wait until it accepts connections (recovery included).
+
+    Without port and `socket_directory` those of its own configuration hold. Raises TargetError
+    with the last lines of its log; a server that is not ready in time is stopped again.
+    """
     user = server_user(directory)
-    log = directory / "strongroom-start.log"
-    sockets = socket_directory or Path("/tmp")  # noqa: S108 - PostgreSQL's own default
-    options = f"-k {sockets}" + (f" -p {port}" if port else "")
+    options = [f"-p {port}"] if port else []
+    if socket_directory is not None:
+        if len(os.fsencode(socket_directory)) > _SOCKET_PATH_BYTES:
+            raise TargetError(f"{socket_directory} is too long a path for a socket")
+        options.append(f"-c unix_socket_directories='{socket_directory}'")
     command = [str(tools.program("pg_ctl")), "-D", str(directory), "-w", "-t", str(timeout)]
-    command += ["-s", "-l", str(log), "-o", options, "start"]
+    command += ["-s", "-l", str(directory / _LOG), "-o", " ".join(options), "start"]
     try:
-        _run(command, user, "starting PostgreSQL")
+        _must_run(command, user, "starting PostgreSQL")
     except TargetError as error:
-        words = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+        words = " | ".join(last_words(directory)) or error.message
+        if (directory / "postmaster.pid").exists():
+            stop(tools, directory, "immediate")
         raise TargetError(
-            f"PostgreSQL did not start in {directory}: {' | '.join(words[-3:])}",
-            hint=f"see {log}",
+            f"PostgreSQL did not start in {directory}: {words}", hint=f"See {directory / _LOG}."
         ) from error
+    return running(directory)
 
 
-def stop(tools: Tools, directory: Path, mode: str = "fast") -> None:
+def running(directory: Path) -> Running:
+    """The server whose postmaster.pid lies in a data directory; TargetError when there is none.
+
+    Source: PostgreSQL src/include/utils/pidfile.h.
+    """
+    try:
+        lines = (directory / "postmaster.pid").read_text().splitlines()
+        return Running(directory, int(lines[3]), Path(lines[4] or lines[5]), int(lines[0]))
+    except (OSError, ValueError, IndexError) as error:
+        raise TargetError(f"no server runs in {directory}") from error
+
+
+def is_running(tools: Tools, directory: Path) -> bool:
+    """Whether a server runs in a data directory: what `pg_ctl status` says."""
+    command = [str(tools.program("pg_ctl")), "-D", str(directory), "status"]
+    return _run(command, server_user(directory))[0] == 0
+
+
+def stop(tools: Tools, directory: Path, mode: str = "fast", *, timeout: int = 60) -> None:
     """Stop by the pid in its own directory and wait; mode: smart | fast | immediate."""
-    command = [str(tools.program("pg_ctl")), "-D", str(directory), "-w", "-s", "-m", mode, "stop"]
-    _run(command, server_user(directory), "stopping PostgreSQL")
+    command = [str(tools.program("pg_ctl")), "-D", str(directory), "-w", "-s"]
+    command += ["-t", str(timeout), "-m", mode, "stop"]
+    _must_run(command, server_user(directory), "stopping PostgreSQL")
 
 
-def _run(command: list[str], user: RunAs, what: str) -> None:
-    environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
-    done = subprocess.run(  # type: ignore[call-overload]
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        check=False,
-        **user.options(),
-    )
-    if done.returncode:
-        words = " ".join(done.stderr.split())[-600:]
-        raise TargetError(f"{what} failed: {words}", hint="see the server's log")
+def last_words(directory: Path, lines: int = 4) -> list[str]:
+    """The end of a server's start log."""
+    log = directory / _LOG
+    if not log.exists():
+        return []
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 4096))
+        return file.read().decode(errors="replace").strip().splitlines()[-lines:]
+
+
+def _must_run(command: list[str], user: RunAs, what: str) -> None:
+    code, said = _run(command, user)
+    if code:
+        raise TargetError(f"{what} failed: {said}", hint="See the server's log.")
+
+
+def _run(command: list[str], user: RunAs) -> tuple[int, str]:
+    """Run as the server's user -> exit code, and the end of what it said."""
+    drop: _Drop = {}
+    if os.geteuid() == 0:
+        drop = {"user": user.uid, "group": user.gid, "extra_groups": []}
+    # Not a pipe: the server would inherit it and keep it open after pg_ctl has ended.
+    with tempfile.TemporaryFile() as words:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=words,
+            stderr=words,
+            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"},
+            cwd="/",
+            umask=0o077,
+            start_new_session=True,
+            check=False,
+            **drop,
+        )
+        words.seek(0)
+        return done.returncode, " ".join(words.read().decode(errors="replace").split())[-600:]

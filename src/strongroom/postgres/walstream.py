@@ -1,68 +1,201 @@
 """The write-ahead log of a backup's window, streamed beside it on a second connection.
 
-A temporary physical slot holds the log back from the moment before the backup begins, so nothing
-that the recovery point needs can be recycled. Whole segments come out as files of pg_wal; the last
-one is filled up with zeros beyond what was received, as pg_receivewal does.
+A temporary physical slot, made before the backup begins, keeps the server from recycling what the
+recovery point needs; it goes with the connection, however that ends. Whole segments come out as
+files of pg_wal; the last is filled up with zeros beyond what was received, as pg_receivewal does.
 Source: PostgreSQL manual, "Streaming Replication Protocol", START_REPLICATION.
 """
 
-import select
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from types import TracebackType
 
-import psycopg
-from psycopg import pq
-
-from strongroom.model.errors import SourceStopped, WalGap
+from strongroom.model.errors import (
+    SourceError,
+    SourceRefused,
+    SourceStopped,
+    WalGap,
+)
 from strongroom.model.postgres import Lsn, Timeline, lsn_to_text
 from strongroom.model.seams import Clock
-from strongroom.postgres.basebackup import query_rows
-from strongroom.postgres.connect import copy_data, failure
+from strongroom.postgres.basebackup import System, identify, show
+from strongroom.postgres.connect import Conninfo, replication, same_server
+from strongroom.postgres.events import FileBegun, FileData, FileEnded, WalEvent
+from strongroom.postgres.replication import STALL_SECONDS, Replication
 from strongroom.postgres.wire.messages import WalData, parse_wal_message, status_update
 
-STALL_SECONDS = 300.0
 _STATUS_SECONDS = 10.0
-_EPOCH_2000 = 946684800
+_EPOCH_2000 = 946684800  # seconds from 1970 to 2000
+_MODE = 0o600
+_NO_SLOT = {"53400", "55000"}  # all in use; none allowed
+_STREAMING = "streaming write-ahead log"
+_ZEROS = memoryview(bytes(256 << 10))
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentBegun:
-    """A file of pg_wal begins: `name` is its 24 hexadecimal digits, `size` its full size."""
+class WalWindow:
+    """A slot and a stream. Enter it before the backup begins; run `events` in a thread of its own.
 
-    name: str
-    size: int
+        with WalWindow(conninfo, clock) as window:
+            ...   # base backup on another connection; Started -> thread over window.events(...)
+            window.stop_at(ended.stop_lsn)
 
-
-@dataclass(frozen=True, slots=True)
-class SegmentData:
-    """Bytes of the segment that begun last, in order, without holes."""
-
-    data: memoryview
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentEnded:
-    """The segment is complete."""
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryFile:
-    """A timeline history file that a timeline above 1 needs."""
-
-    name: str
-    content: bytes
-
-
-WalEvent = SegmentBegun | SegmentData | SegmentEnded | HistoryFile
-
-
-def reserve_wal(pgconn: pq.abc.PGconn, name: str) -> None:
-    """Make the temporary slot: from now on the server keeps its log for us.
-
-    It goes with the connection, however that ends.
+    `warning` is set when no slot was free: the window is then streamed without one, and a WalGap
+    comes out when the server recycles faster than we read.
     """
-    query_rows(pgconn, f'CREATE_REPLICATION_SLOT "{name}" TEMPORARY PHYSICAL RESERVE_WAL')
+
+    def __init__(
+        self, conninfo: Conninfo, clock: Clock, watch: Callable[[], None] = lambda: None
+    ) -> None:
+        self._conninfo = conninfo
+        self._clock = clock
+        self._watch = watch
+        self._stack = ExitStack()
+        self._slot = ""
+        self._may_report = True
+        self._stop: Lsn | None = None
+        self._abandoned = threading.Event()
+        self.warning: SourceError | None = None
+        self._server: Replication
+        self._system: System
+
+    def __enter__(self) -> "WalWindow":
+        """Connect and reserve. Raises as `connect.replication` does."""
+        try:
+            self._server = self._stack.enter_context(replication(self._conninfo, self._check))
+            self._system = identify(self._server)
+            self._may_report = not _would_be_synchronous(self._server)
+            self._reserve()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the connection; the slot goes with it."""
+        self._stack.close()
+
+    @property
+    def system(self) -> System:
+        """Who is at the other end."""
+        return self._system
+
+    def same_server(self) -> Conninfo:
+        """The connection string for the base backup, tied to the server the slot is on."""
+        return same_server(self._conninfo, self._server)
+
+    def stop_at(self, lsn: Lsn) -> None:
+        """The backup ended here: stream up to it and no further. From any thread."""
+        self._stop = lsn
+
+    def abandon(self) -> None:
+        """End now, whatever is missing; `events` returns or raises SourceStopped. Any thread."""
+        self._abandoned.set()
+        self._server.interrupt()
+
+    def events(self, start: Lsn, timeline: Timeline) -> Generator[WalEvent, None, None]:
+        """Segments from the one that holds `start` to the one that holds the stop.
+
+        Raises WalGap when log that is needed is gone, SourceStopped when the server goes away.
+        """
+        if timeline > 1:
+            yield from self._history(timeline)
+        size = self._system.wal_segment_size
+        position = Lsn(start - start % size)
+        slot = f'SLOT "{self._slot}" ' if self._slot else ""
+        try:
+            self._server.begin(
+                f"START_REPLICATION {slot}PHYSICAL {lsn_to_text(position)} TIMELINE {timeline}"
+            )
+            self._server.begin_copy(_STREAMING, both=True)
+            cutter = SegmentCutter(size, timeline, int(self._clock.now().timestamp()))
+            yield from cutter.cut(self._chunks(position), position)
+            self._server.end_copy(_STREAMING)
+        except SourceRefused as error:
+            # 55000 while streaming: the slot was invalidated (max_slot_wal_keep_size).
+            raise WalGap(error.message, hint="Raise max_slot_wal_keep_size.") from error
+
+    def _check(self) -> None:
+        if self._abandoned.is_set():
+            raise SourceStopped("the WAL stream was abandoned")
+        self._watch()
+
+    def _reserve(self) -> None:
+        name = f"strongroom_{self._server.backend_pid}"
+        try:
+            self._server.rows(
+                f'CREATE_REPLICATION_SLOT "{name}" TEMPORARY PHYSICAL RESERVE_WAL',
+                "making a temporary replication slot",
+            )
+        except SourceError as error:
+            if error.facts.get("sqlstate") not in _NO_SLOT:
+                raise
+            self.warning = SourceRefused(
+                "no replication slot is free: the log of this backup is not held for it",
+                hint="Raise max_replication_slots in postgresql.conf and restart the server.",
+                facts={"severity": "warning"},
+            )
+        else:
+            self._slot = name
+
+    def _history(self, timeline: Timeline) -> Iterator[WalEvent]:
+        rows = self._server.rows(f"TIMELINE_HISTORY {timeline}", "reading the timeline's history")
+        name, content = f"pg_wal/{timeline:08X}.history", rows[0][1]
+        now = int(self._clock.now().timestamp())
+        yield FileBegun(name, len(content), _MODE, now, "wal")
+        if content:
+            yield FileData(memoryview(content))
+        yield FileEnded()
+
+    def _chunks(self, position: Lsn) -> Iterator[memoryview]:
+        heard = told = self._clock.monotonic()
+        while self._stop is None or position < self._stop:
+            raw = self._server.next_copied(_STREAMING, 0.25)
+            now = self._clock.monotonic()
+            reply_now = False
+            if raw is not None:
+                heard = now
+                message = parse_wal_message(raw)
+                if isinstance(message, WalData):
+                    if message.start != position:
+                        raise WalGap(
+                            f"write-ahead log jumps from {lsn_to_text(position)} "
+                            f"to {lsn_to_text(message.start)}"
+                        )
+                    yield message.data
+                    position = Lsn(position + len(message.data))
+                else:
+                    reply_now = message.reply_now
+            elif now - heard > STALL_SECONDS:
+                raise SourceStopped(
+                    f"the WAL stream was silent for {STALL_SECONDS:.0f} seconds",
+                    hint="See the server's log, and the network between agent and server.",
+                )
+            if reply_now or now - told > _STATUS_SECONDS:
+                self._report(position)
+                told = now
+
+    def _report(self, position: Lsn) -> None:
+        """Say how far we are, and ask for an answer: silence after it means a dead server.
+
+        What the sink has taken counts as flushed: the slot then lets go of it, so that a long
+        backup does not fill the server's disk.
+        """
+        microseconds = int((self._clock.now().timestamp() - _EPOCH_2000) * 1_000_000)
+        flushed = position if self._may_report else Lsn(0)
+        update = status_update(position, flushed, microseconds, reply_now=True)
+        self._server.send_copied(update, _STREAMING)
+
+
+def _would_be_synchronous(server: Replication) -> bool:
+    """Whether a reported position could release a commit that waits for a real standby."""
+    names = show(server, "synchronous_standby_names")
+    return "*" in names or "strongroom" in names.lower()
 
 
 def segment_name(timeline: Timeline, lsn: Lsn, segment_size: int) -> str:
@@ -72,123 +205,35 @@ def segment_name(timeline: Timeline, lsn: Lsn, segment_size: int) -> str:
     return f"{timeline:08X}{number // per_id:08X}{number % per_id:08X}"
 
 
-class WalWindow:
-    """Streams from the start of the backup until `stop_at` has been told and reached."""
+class SegmentCutter:
+    """Cuts a run of WAL into segment files; `mtime` in seconds since 1970."""
 
-    def __init__(self, pgconn: pq.abc.PGconn, slot: str, segment_size: int, clock: Clock) -> None:
-        self._pgconn = pgconn
-        self._slot = slot
-        self._segment_size = segment_size
-        self._clock = clock
-        self._stop: Lsn | None = None
-        self._abandoned = threading.Event()
-
-    def stop_at(self, lsn: Lsn) -> None:
-        """The backup ended here: stream up to it and no further. From any thread."""
-        self._stop = lsn
-
-    def abandon(self) -> None:
-        """End soon, whatever is missing. From any thread."""
-        self._abandoned.set()
-
-    def events(self, start: Lsn, timeline: Timeline) -> Iterator[WalEvent]:
-        """Segments from the one that holds `start` to the one that holds the stop."""
-        if timeline > 1:
-            yield self._history(timeline)
-        position = Lsn(start - start % self._segment_size)
-        command = (
-            f'START_REPLICATION SLOT "{self._slot}" PHYSICAL {lsn_to_text(position)} '
-            f"TIMELINE {timeline}"
-        )
-        self._pgconn.send_query(command.encode())
-        result = self._pgconn.get_result()
-        if result is None or result.status != pq.ExecStatus.COPY_BOTH:
-            raise failure(self._pgconn, "starting the WAL stream")
-        yield from _Cutter(self._segment_size, timeline).cut(self._data(position), position)
-
-    def _history(self, timeline: Timeline) -> HistoryFile:
-        result = self._pgconn.exec_(f"TIMELINE_HISTORY {timeline}".encode())
-        if result.status != pq.ExecStatus.TUPLES_OK:
-            raise failure(self._pgconn, "reading the timeline history")
-        name, content = result.get_value(0, 0) or b"", result.get_value(0, 1) or b""
-        return HistoryFile(name.decode(), bytes(content))
-
-    def _data(self, position: Lsn) -> Iterator[memoryview]:
-        heard = told = self._clock.monotonic()
-        while self._stop is None or position < self._stop:
-            if self._abandoned.is_set():
-                return
-            size, raw = copy_data(self._pgconn, 1, "streaming WAL")
-            now = self._clock.monotonic()
-            if size == 0:
-                self._wait_readable()
-                if now - heard > STALL_SECONDS:
-                    raise SourceStopped(
-                        "the WAL stream has been silent for five minutes",
-                        hint="see the server's log, and the network between agent and server",
-                    )
-            elif size < 0:
-                raise SourceStopped(
-                    "the server ended the WAL stream before the backup's end",
-                    hint="the backup is tried again; see the server's log",
-                )
-            else:
-                heard = now
-                message = parse_wal_message(raw)
-                if isinstance(message, WalData):
-                    if message.start != position:
-                        raise WalGap(f"WAL jumps from {position} to {message.start}")
-                    position = Lsn(position + len(message.data))
-                    yield message.data
-                elif message.reply_now:
-                    told = 0.0
-            if now - told > _STATUS_SECONDS:
-                self._tell(position)
-                told = now
-
-    def _wait_readable(self) -> None:
-        select.select([self._pgconn.socket], [], [], 0.2)
-        try:
-            self._pgconn.consume_input()
-        except psycopg.Error as error:
-            raise failure(self._pgconn, "streaming WAL") from error
-
-    def _tell(self, position: Lsn) -> None:
-        microseconds = (self._clock.now().timestamp() - _EPOCH_2000) * 1_000_000
-        self._pgconn.put_copy_data(status_update(position, position, microseconds))
-        self._pgconn.flush()
-
-
-class _Cutter:
-    """Cuts a run of WAL into segment files."""
-
-    def __init__(self, segment_size: int, timeline: Timeline) -> None:
+    def __init__(self, segment_size: int, timeline: Timeline, mtime: int) -> None:
         self._size = segment_size
         self._timeline = timeline
+        self._mtime = mtime
 
     def cut(self, chunks: Iterator[memoryview], position: Lsn) -> Iterator[WalEvent]:
-        used = 0
+        """Files from the segment that begins at `position`; a run of no bytes is one of zeros."""
         yield self._begin(position)
+        used = 0
         for chunk in chunks:
-            for part in self._parts(chunk, used):
+            start = 0
+            while start < len(chunk):
                 if used == self._size:
-                    yield SegmentEnded()
+                    position, used = Lsn(position + used), 0
+                    yield FileEnded()
                     yield self._begin(position)
-                    used = 0
-                yield SegmentData(part)
+                part = chunk[start : start + self._size - used]
+                yield FileData(part)
                 used += len(part)
-                position = Lsn(position + len(part))
-        for part in self._parts(memoryview(bytes(self._size - used)), used):
-            yield SegmentData(part)
-        yield SegmentEnded()
+                start += len(part)
+        while used < self._size:
+            part = _ZEROS[: self._size - used]
+            yield FileData(part)
+            used += len(part)
+        yield FileEnded()
 
-    def _begin(self, position: Lsn) -> SegmentBegun:
-        return SegmentBegun(segment_name(self._timeline, position, self._size), self._size)
-
-    def _parts(self, chunk: memoryview, used: int) -> Iterator[memoryview]:
-        """Cut a chunk at segment ends; `used` bytes of the current segment are taken."""
-        start = 0
-        while start < len(chunk):
-            room = self._size - (used + start) % self._size
-            yield chunk[start : start + room]
-            start += room
+    def _begin(self, position: Lsn) -> FileBegun:
+        name = segment_name(self._timeline, position, self._size)
+        return FileBegun(f"pg_wal/{name}", self._size, _MODE, self._mtime, "wal")

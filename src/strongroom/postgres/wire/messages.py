@@ -49,8 +49,9 @@ def parse_backup_message(raw: bytes | memoryview) -> BackupMessage:
         parts = bytes(raw[1:]).split(b"\0")
         if len(parts) != 3 or parts[2]:
             raise Corrupt("a malformed archive message from the server")
-        return NewArchive(parts[0].decode(errors="replace"), parts[1].decode(errors="replace"))
-    if kind == b"m":
+        name, location = (part.decode("utf-8", "surrogateescape") for part in parts[:2])
+        return NewArchive(name, location)
+    if kind == b"m" and len(raw) == 1:
         return ManifestBegins()
     if kind == b"p" and len(raw) == 9:
         return ServerProgress(int.from_bytes(bytes(raw[1:9]), "big"))
@@ -85,6 +86,8 @@ def parse_wal_message(raw: bytes | memoryview) -> WalData | KeepAlive:
     raise Corrupt(f"an unknown message {bytes(raw[:1])!r} in the WAL stream")
 
 
-def status_update(received: Lsn, flushed: Lsn, microseconds: int) -> bytes:
-    """'r': how far we are; `microseconds` since 2000-01-01 UTC."""
-    return struct.pack(">cQQQQB", b"r", received, flushed, 0, microseconds, 0)
+def status_update(
+    received: Lsn, flushed: Lsn, microseconds: int, *, reply_now: bool = False
+) -> bytes:
+    """'r': how far we are; `microseconds` since 2000-01-01 UTC; a position of 0 says nothing."""
+    return struct.pack(">cQQQQB", b"r", received, flushed, 0, microseconds, reply_now)

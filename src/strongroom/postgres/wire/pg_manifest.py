@@ -5,22 +5,48 @@ identifier). The last line holds the SHA-256 of all before it.
 """
 
 import hashlib
-import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
+
+import msgspec
 
 from strongroom.model.errors import Corrupt
 
 _CHECKSUM = b'"Manifest-Checksum"'
+_HEX = "[0-9a-fA-F]*"
+
+
+class _File(msgspec.Struct, rename={"path": "Path", "encoded": "Encoded-Path"}):
+    size: Annotated[int, msgspec.Meta(ge=0)] = msgspec.field(name="Size")
+    path: str = ""
+    encoded: Annotated[str, msgspec.Meta(pattern=f"^{_HEX}$")] = ""
+    algorithm: str = msgspec.field(name="Checksum-Algorithm", default="NONE")
+    checksum: Annotated[str, msgspec.Meta(pattern=f"^{_HEX}$")] = msgspec.field(
+        name="Checksum", default=""
+    )
+
+
+class _Range(msgspec.Struct):
+    timeline: int = msgspec.field(name="Timeline")
+    start: str = msgspec.field(name="Start-LSN")
+    end: str = msgspec.field(name="End-LSN")
+
+
+class _Told(msgspec.Struct):
+    version: int = msgspec.field(name="PostgreSQL-Backup-Manifest-Version")
+    files: list[_File] = msgspec.field(name="Files")
+    checksum: str = msgspec.field(name="Manifest-Checksum")
+    ranges: list[_Range] = msgspec.field(name="WAL-Ranges", default_factory=list)
+    identifier: int | None = msgspec.field(name="System-Identifier", default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class PgFile:
     """One file as the server read it."""
 
-    path: str  # relative to the data directory
+    path: str  # relative to the data directory; bytes that are no UTF-8 as surrogates (PEP 383)
     size: int
-    crc32c: int | None  # None where the server was asked for no checksum
+    crc32c: int | None  # None where the server was asked for no checksum, or another one
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,34 +59,35 @@ class PgManifest:
 
 
 def parse_pg_manifest(raw: bytes) -> PgManifest:
-    """Check the manifest against its own checksum, then read it."""
+    """Check the manifest against its own checksum, then read it. Raises Corrupt."""
+    place = raw.rfind(_CHECKSUM)
     try:
-        told = json.loads(raw)
-        stated = str(told["Manifest-Checksum"])
-        place = raw.rindex(_CHECKSUM)
-        if hashlib.sha256(raw[:place]).hexdigest() != stated:
-            raise Corrupt("backup_manifest does not match its own checksum")
-        files = [_file(entry) for entry in told["Files"]]
-        ranges = [
-            (int(r["Timeline"]), str(r["Start-LSN"]), str(r["End-LSN"]))
-            for r in told.get("WAL-Ranges", [])
-        ]
-        identifier = told.get("System-Identifier")
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        told = msgspec.json.decode(raw, type=_Told)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Corrupt("backup_manifest cannot be read") from error
-    return PgManifest(
-        files={file.path: file for file in files},
-        system_identifier=None if identifier is None else int(identifier),
-        wal_ranges=ranges,
-    )
+    if hashlib.sha256(raw[:place]).hexdigest() != told.checksum:
+        raise Corrupt("backup_manifest does not match its own checksum")
+    if told.version not in {1, 2}:
+        raise Corrupt(f"backup_manifest is of version {told.version}, we read 1 and 2")
+    files = [_file(entry) for entry in told.files]
+    by_path = {file.path: file for file in files}
+    if len(by_path) != len(files):
+        raise Corrupt("backup_manifest names a file twice")
+    ranges = [(entry.timeline, entry.start, entry.end) for entry in told.ranges]
+    return PgManifest(by_path, told.identifier, ranges)
 
 
-def _file(entry: dict[str, Any]) -> PgFile:
-    if "Encoded-Path" in entry:
-        path = bytes.fromhex(entry["Encoded-Path"]).decode()
-    else:
-        path = str(entry["Path"])
-    crc = None
-    if entry.get("Checksum-Algorithm") == "CRC32C":
-        crc = int.from_bytes(bytes.fromhex(entry["Checksum"]), "little")
-    return PgFile(path=path, size=int(entry["Size"]), crc32c=crc)
+def _file(entry: _File) -> PgFile:
+    try:
+        path = entry.path or bytes.fromhex(entry.encoded).decode("utf-8", "surrogateescape")
+        crc = None
+        if entry.algorithm == "CRC32C":
+            # The server prints its own memory; every platform it runs on today is little endian.
+            crc = int.from_bytes(bytes.fromhex(entry.checksum), "little")
+            if len(entry.checksum) != 8:
+                raise Corrupt(f"backup_manifest holds no CRC32C for {path[:200]!r}")
+    except ValueError as error:
+        raise Corrupt("backup_manifest holds a broken number") from error
+    if not path:
+        raise Corrupt("backup_manifest holds a file without a name")
+    return PgFile(path=path, size=entry.size, crc32c=crc)

@@ -1,0 +1,104 @@
+"""A whole physical backup: the base backup on one connection, its write-ahead log on another."""
+
+from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing
+
+from strongroom.model.errors import SourceStopped, SourceUnsupported
+from strongroom.model.seams import Clock
+from strongroom.postgres.basebackup import base_backup
+from strongroom.postgres.connect import Conninfo
+from strongroom.postgres.events import Ended, Event, Started, WalEvent, Warned
+from strongroom.postgres.walstream import WalWindow
+
+_ABANDON_SECONDS = 30.0
+
+
+def physical_backup(
+    conninfo: Conninfo,
+    label: str,
+    wal: Callable[[WalEvent], None],
+    clock: Clock,
+    *,
+    fast: bool = True,
+    watch: Callable[[], None] = lambda: None,
+) -> Generator[Event, None, None]:
+    """Read the whole server and the log of the window, such that it can be recovered alone.
+
+    Events of the base backup come out of the iterator; those of the log go to `wal`, in a thread
+    of its own, from `Started` on (`pg_wal/...`, whole files). `Ended` comes when both are whole.
+    What `wal` raises is raised here. `watch` is called about once a second while waiting.
+
+    Close the iterator (contextlib.closing) to give up; a `wal` that is blocked must be released
+    first. Raises what `base_backup` and `WalWindow.events` raise.
+    """
+    with WalWindow(conninfo, clock) as window, ThreadPoolExecutor(1, "wal") as pool:
+        side = _Side(window, wal, pool)
+
+        def watch_both() -> None:
+            watch()
+            side.check()
+
+        try:
+            base = base_backup(window.same_server(), label, fast=fast, watch=watch_both)
+            with closing(base):
+                for event in base:
+                    side.check()
+                    if isinstance(event, Started):
+                        _check_same(window, event)
+                        side.start(event)
+                    if isinstance(event, Ended):
+                        side.finish(event, watch)
+                    yield event
+                    if isinstance(event, Started) and window.warning is not None:
+                        yield Warned(window.warning)
+        finally:
+            side.end()
+
+
+def _check_same(window: WalWindow, started: Started) -> None:
+    if started.system_identifier != window.system.identifier:
+        raise SourceUnsupported(
+            "two connections led to two different servers",
+            hint="Name one host in the connection string, not a balancer before several.",
+        )
+
+
+class _Side:
+    """The log's thread."""
+
+    def __init__(
+        self, window: WalWindow, wal: Callable[[WalEvent], None], pool: ThreadPoolExecutor
+    ) -> None:
+        self._window = window
+        self._wal = wal
+        self._pool = pool
+        self._future: Future[None] | None = None
+
+    def start(self, started: Started) -> None:
+        self._future = self._pool.submit(self._run, started)
+
+    def check(self) -> None:
+        """Raise what ended the thread, if something did."""
+        if self._future is not None and self._future.done():
+            self._future.result()
+
+    def finish(self, ended: Ended, watch: Callable[[], None]) -> None:
+        """Wait until the log reaches the stop of the backup."""
+        self._window.stop_at(ended.stop_lsn)
+        if self._future is None:
+            raise SourceStopped("the backup ended before it began")
+        while not wait([self._future], timeout=0.5).done:
+            watch()
+        self._future.result()
+
+    def end(self) -> None:
+        """Whatever happened: no thread is left on the connection."""
+        if self._future is not None and not self._future.done():
+            self._window.abandon()
+            wait([self._future], timeout=_ABANDON_SECONDS)
+
+    def _run(self, started: Started) -> None:
+        with closing(self._window.events(started.start_lsn, started.timeline)) as events:
+            for event in events:
+                self._wal(event)
