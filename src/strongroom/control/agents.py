@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -27,6 +26,7 @@ from strongroom.model.operation import (
     Lease,
     LeaseRequest,
     RestoreOrder,
+    StorageAccess,
 )
 
 MOST_LEASES = 5  # a failure that may pass is tried this often before it is the answer
@@ -112,7 +112,7 @@ def _lease_of(control: Control, row: sa.RowMapping) -> Lease:
     order = dict(row["order"])
     lease = Lease(operation_id=row["id"], epoch=row["epoch"])
     if row["kind"] == "backup":
-        order["deltaName"] = delta_name(row)
+        order["deltaName"] = delta_name(row["job_id"], row["epoch"])
         lease.backup = msgspec.convert(order, BackupOrder)
     elif row["kind"] == "restore":
         lease.restore = msgspec.convert(order, RestoreOrder)
@@ -123,14 +123,15 @@ def _lease_of(control: Control, row: sa.RowMapping) -> Lease:
     return lease
 
 
-def delta_name(row: sa.RowMapping) -> str:
+def delta_name(job_id: str, epoch: int) -> str:
     """What a writer reports lies under the job and the epoch of its lease."""
-    return f"d/{row['job_id']}.{row['epoch']}.delta"
+    return f"d/{job_id}.{epoch}.delta"
 
 
-def _access(control: Control, row: sa.RowMapping) -> Any:  # noqa: ANN401
+def _access(control: Control, row: sa.RowMapping) -> StorageAccess:
     order = row["order"]
-    paths = {"generation": order.get("generation", ""), "delta": delta_name(row)}
+    delta = delta_name(row["job_id"], row["epoch"])
+    paths = {"generation": order.get("generation", ""), "delta": delta}
     return control.grant_access(row["kind"], order["instanceId"], paths)
 
 

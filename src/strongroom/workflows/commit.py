@@ -40,7 +40,7 @@ def commit_point(means: Means, job_id: str, told: dict[str, Any]) -> dict[str, A
     if known is not None:
         return _builtins(known)
     result = msgspec.convert(told, BackupResult)
-    name = delta_name({"job_id": job_id, "epoch": told["epoch"]})  # type: ignore[arg-type]
+    name = delta_name(job_id, told["epoch"])
     sealed = blobs.read(name)
     if blake3(sealed).digest() != result.delta_blake3:
         raise Corrupt(f"{name} is not what the agent wrote")
@@ -52,7 +52,7 @@ def commit_point(means: Means, job_id: str, told: dict[str, Any]) -> dict[str, A
         taken_at=job.started_at.format_iso(),
         committed_at=means.control.clock.now().format_iso(),
     )
-    manifest = lay_over(None, open_delta(sealed, pair), facts)
+    manifest = lay_over(open_delta(sealed, pair), facts)
     _verify_packs(means, job.instance_id, manifest)
     stored = _create_manifest(means, job.instance_id, manifest)
     receipt = _sign(means, job_id, manifest, stored)
@@ -75,7 +75,7 @@ def _receipt(means: Means, instance_id: str, point: RecoveryPointId) -> Receipt 
 def _verify_packs(means: Means, instance_id: str, manifest: Manifest) -> None:
     """The endpoint re-reads every pack that the manifest names; success is a re-read."""
     wanted = {pack.name: pack for pack in manifest.packs}
-    found = means.storage.digests(instance_id).digests(list(wanted))
+    found = means.storage.account_view(instance_id).digests(list(wanted))
     for digest in found:
         pack = wanted.pop(digest.name)
         if digest.missing:
@@ -114,13 +114,14 @@ def _sign(means: Means, job_id: str, manifest: Manifest, stored: bytes) -> Recei
         recovery_point_id=manifest.facts.recovery_point_id,
         instance_id=job.instance_id,
         vault=f"{found.resource_group}/{found.vault_name}",
+        server=found.server_name,
         taken_at=job.started_at.format_iso(),
         committed_at=control.clock.now().format_iso(),
         tag=verdict.tag,
         expires_at=verdict.expires_at.format_iso(),
         manifest_size=len(stored),
         manifest_blake3=blake3(stored).digest(),
-        packs=[ReceiptPack(p.name, p.size, p.blake3) for p in manifest.packs],
+        packs=[ReceiptPack(name=p.name, size=p.size, blake3=p.blake3) for p in manifest.packs],
     )
     name = f"p/{receipt.recovery_point_id}.receipt"
     raw = means.keyring.signing.sign(receipt)

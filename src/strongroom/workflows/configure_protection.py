@@ -1,5 +1,7 @@
 """Make a backup instance ready: its container, its keys, its schedule."""
 
+import contextlib
+
 from strongroom.catalog import protection
 from strongroom.control import long_running, scheduling
 from strongroom.datastore.manifest import FORMAT_LINE, FORMAT_NAME
@@ -21,12 +23,9 @@ def configure_protection(means: Means, story: Story, instance_id: str, operation
 
 
 def _make_container(means: Means, instance_id: str) -> None:
-    blobs = means.storage.container(instance_id)
-    blobs.create_container()
-    try:
-        blobs.create(FORMAT_NAME, FORMAT_LINE)
-    except ObjectExists:
-        return
+    means.storage.account_view(instance_id).ensure()
+    with contextlib.suppress(ObjectExists):
+        means.storage.container(instance_id).create(FORMAT_NAME, FORMAT_LINE)
 
 
 def _make_keys(means: Means, instance_id: str) -> None:
@@ -35,10 +34,8 @@ def _make_keys(means: Means, instance_id: str) -> None:
         name, sealed = means.keyring.make_pair(
             instance_id, purpose, means.control.clock, means.control.chance
         )
-        try:
+        with contextlib.suppress(ObjectExists):
             blobs.create(name, sealed)
-        except ObjectExists:
-            continue
 
 
 def _finish(means: Means, instance_id: str, operation_id: str) -> None:

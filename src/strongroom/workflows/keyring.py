@@ -3,7 +3,6 @@
 from strongroom.catalog import instance_keys
 from strongroom.catalog.database import Database
 from strongroom.datastore.keys import (
-    RecoveryPublicKey,
     instance_key_name,
     open_under_kek,
     seal_instance_key,
@@ -24,7 +23,7 @@ class Keyring:
         self,
         database: Database,
         key_encryption_key: bytes,
-        recovery: RecoveryPublicKey,
+        recovery: PublicKey,
         signing: SigningKey,
     ) -> None:
         self._database = database

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from strongroom.catalog import audit, jobs, protection, recovery_points
-from strongroom.datastore.session import seal_session
+from strongroom.datastore.session import SessionKeys, content_keys, seal_session
 from strongroom.durable.engine import Story
 from strongroom.model.errors import VaultError
 from strongroom.model.job import JobStatus
@@ -52,14 +52,10 @@ def release_keys(
 ) -> bytes:
     """The content keys of one point, sealed to one restore session."""
     manifest_key, manifest = means.open_point(instance_id, point_id)
-    return seal_session(
-        means.storage.container(instance_id),
-        manifest,
-        manifest_key,
-        means.keyring.pair(instance_id, "data"),
-        session_key,
-        operation_id,
-    )
+    blobs = means.storage.container(instance_id)
+    packs = content_keys(blobs, manifest, means.keyring.pair(instance_id, "data"))
+    keys = SessionKeys(manifest=manifest_key, packs=packs)
+    return seal_session(keys, session_key, operation_id)
 
 
 def _record(means: Means, job_id: str, told: dict[str, Any]) -> None:

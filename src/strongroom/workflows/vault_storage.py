@@ -1,10 +1,12 @@
 """The control plane's way to storage: containers by instance, and the SAS it hands out."""
 
+import base64
 from urllib.parse import urlsplit
 
-from strongroom.datastore.blobs import AzureBlobs, Digests
+from strongroom.datastore.blobs import AzureBlobs
+from strongroom.datastore.container import Container
 from strongroom.model.operation import StorageAccess
-from strongroom.model.sas import SignedResource, sign_service_sas
+from strongroom.model.sas import Protocol, Resource, sign_service_sas
 from strongroom.model.seams import Clock
 
 SAS_MINUTES = 60
@@ -26,17 +28,19 @@ class VaultStorage:
 
     def container(self, instance_id: str) -> AzureBlobs:
         """All verbs on an instance's container."""
-        return AzureBlobs(self.container_url(instance_id), account_key=self._key)
+        key = base64.b64encode(self._key).decode()
+        return AzureBlobs(self.container_url(instance_id), account_key=key)
 
-    def digests(self, instance_id: str) -> Digests:
-        """The endpoint's own re-reading of an instance's objects."""
-        return Digests(self.container_url(instance_id), self._key, self._clock)
+    def account_view(self, instance_id: str) -> Container:
+        """What only the account key may: make the container, have its objects read again."""
+        return Container(self.container_url(instance_id), self._key, self._clock)
 
     def grant(self, kind: str, instance_id: str, paths: dict[str, str]) -> StorageAccess:
         """One operation's SAS: a backup creates its packs and its delta, a restore reads."""
+        protocol: Protocol = "https" if self._url.startswith("https") else "https,http"
         expires = self._clock.now().add(minutes=SAS_MINUTES)
 
-        def sign(resource: SignedResource, path: str, permissions: str) -> str:
+        def sign(resource: Resource, path: str, permissions: str) -> str:
             return sign_service_sas(
                 self._key,
                 account=self._account,
@@ -44,7 +48,9 @@ class VaultStorage:
                 path=path,
                 resource=resource,
                 permissions=permissions,
+                starts=None,
                 expires=expires,
+                protocol=protocol,
             )
 
         if kind == "backup":

@@ -1,0 +1,251 @@
+"""The commands of the three processes, and what the command line borrows from other rooms.
+
+strongroom store   the storage endpoint
+strongroom serve   the control plane
+strongroom agent   beside PostgreSQL
+everything else    the command line (cli/), a client of the API
+"""
+
+import base64
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from strongroom.app.seams import SystemChance, SystemClock
+
+
+def main() -> int:
+    """The `strongroom` command."""
+    from strongroom.cli import main as cli
+
+    app = _commands()
+    return cli.run(app, sys.argv[1:], _means())
+
+
+def _commands() -> Any:  # noqa: ANN401 - cyclopts' App
+    from cyclopts import App
+
+    from strongroom import __version__
+    from strongroom.cli import main as cli
+
+    app = App(name="strongroom", version=__version__, help="A backup vault for PostgreSQL.")
+    cli.build(app)
+    app.command(serve, name="serve")
+    app.command(store, name="store")
+    agent = App(name="agent", help="The process beside PostgreSQL.")
+    agent.command(agent_run, name="run")
+    agent.command(agent_add, name="add")
+    agent.command(agent_check, name="check")
+    app.command(agent)
+    return app
+
+
+def _means() -> Any:  # noqa: ANN401 - cli.means.Means
+    from strongroom.cli.means import Means
+
+    return Means(
+        clock=SystemClock(),
+        chance=SystemChance(),
+        install_tools=_install_tools,
+        list_points=_list_points,
+        rescue=_rescue,
+        upgrade_catalogue=_upgrade_catalogue,
+    )
+
+
+def _structured_logs() -> None:
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def store(data: Path, *, account_key: Path, port: int = 0, host: str = "127.0.0.1") -> int:
+    """Run the storage endpoint: an Azure-Blob-compatible server that only adds.
+
+    Example: strongroom store --data /srv/vault --account-key /etc/strongroom/account.key
+    """
+    from strongroom.storage.server import run
+    from strongroom.storage.settings import StoreSettings
+
+    _structured_logs()
+    settings = StoreSettings(
+        root=data,
+        account="strongroom",
+        account_key=base64.b64decode(account_key.read_bytes()),
+        host=host,
+        port=port,
+    )
+    run(settings, SystemClock(), SystemChance())
+    return 0
+
+
+def serve(  # noqa: PLR0913 - an option each
+    data: Path,
+    *,
+    store_url: str,
+    account_key: Path,
+    port: int = 0,
+    portal_port: int = 0,
+    connection: Path | None = None,
+    recovery_key: Path | None = None,
+    agent_enrol: Path | None = None,
+    catalogue: str = "",
+    executor: str = "serve-1",
+) -> int:
+    """Run the control plane: API, scheduler and durable workflows.
+
+    `store-url` is the storage endpoint's http(s)://host:port/account. `catalogue` is an SQLAlchemy
+    URL (default: SQLite in the data directory). At its first start it makes its keys, a private
+    CA, the recovery key and connection.json.
+    """
+    from strongroom.app.serve import ServeOptions, run_serve
+
+    _structured_logs()
+    options = ServeOptions(
+        data=data,
+        store_url=store_url,
+        account_key=base64.b64decode(account_key.read_bytes()),
+        port=port,
+        portal_port=portal_port,
+        connection=connection or data / "connection.json",
+        recovery_key=recovery_key or data / "recovery.key",
+        agent_enrol=agent_enrol,
+        catalogue=catalogue,
+        executor=executor,
+    )
+    run_serve(options, SystemClock(), SystemChance())
+    return 0
+
+
+def agent_run(
+    data: Path,
+    *,
+    control: str = "",
+    ca: Path | None = None,
+    enrol: Path | None = None,
+    name: str = "agent",
+    restore_root: list[Path] | None = None,
+) -> int:
+    """Run the agent: it calls in, nobody calls it.
+
+    Example: strongroom agent run --data /var/lib/strongroom-agent --control https://vault:8443
+    --ca ca.pem --enrol token
+    """
+    from strongroom.agent.commands import run_agent
+    from strongroom.agent.settings import Settings
+
+    _structured_logs()
+    settings = Settings(
+        data=data,
+        name=name,
+        control_url=control,
+        ca_file=ca,
+        enrol_token_file=enrol,
+        restore_roots=tuple(restore_root or ()),
+    )
+    run_agent(settings, SystemClock(), SystemChance())
+    return 0
+
+
+def agent_add(name: str, *, data: Path, replace: bool = False) -> int:
+    """Look after one more server; its connection string comes from standard input."""
+    from strongroom.agent.commands import add_server
+
+    add_server(data, name, sys.stdin, replace=replace)
+    return 0
+
+
+def agent_check(name: str = "", *, data: Path | None = None, conninfo_stdin: bool = False) -> int:
+    """Print what the agent sees of a server, as JSON: by NAME, or given on standard input."""
+    from strongroom.agent.commands import check_server, facts_as_json
+    from strongroom.postgres.check import look
+    from strongroom.postgres.connect import Conninfo
+
+    if conninfo_stdin:
+        facts = look(Conninfo.parse(sys.stdin.read(4097)), name or "server")
+    else:
+        facts = check_server(data or Path(), name)
+    print(facts_as_json(facts))  # noqa: T201 - its answer
+    return 0
+
+
+def _install_tools(major: int) -> Path:
+    from strongroom.postgres.tools import install
+
+    return install(major).directory
+
+
+def _containers(storage: Path) -> list[Path]:
+    """Containers below a store's directory: whoever has a FORMAT file."""
+    patterns = ("FORMAT", "*/FORMAT", "*/*/FORMAT")
+    return sorted(path.parent for pattern in patterns for path in storage.glob(pattern))
+
+
+def _recovery(path: Path) -> Any:  # noqa: ANN401 - datastore.keys.RecoveryKey
+    from strongroom.datastore.keys import RecoveryKey
+
+    return RecoveryKey.from_text(path.read_text())
+
+
+def _list_points(storage: Path, key: Path) -> list[dict[str, Any]]:
+    from strongroom.datastore.blobs import DirectoryBlobs
+    from strongroom.datastore.rescue import list_points
+
+    told: list[dict[str, Any]] = []
+    for container in _containers(storage):
+        for found in list_points(DirectoryBlobs(container), _recovery(key)):
+            receipt = found.receipt
+            told.append(
+                {
+                    "id": found.recovery_point_id,
+                    "server": receipt.server if receipt else "",
+                    "takenAt": receipt.taken_at if receipt else "",
+                    "sizeBytes": sum(p.size for p in receipt.packs) if receipt else 0,
+                    "problem": found.problem,
+                }
+            )
+    return told
+
+
+def _rescue(
+    storage: Path, key: Path, point: str, to: Path, on_progress: Callable[[int, int], None]
+) -> dict[str, Any]:
+    from strongroom.datastore.blobs import DirectoryBlobs
+    from strongroom.datastore.rescue import rescue
+    from strongroom.model.errors import NotFound
+
+    for container in _containers(storage):
+        if (container / "p" / f"{point}.manifest").exists():
+            blobs = DirectoryBlobs(container)
+            manifest = rescue(blobs, _recovery(key), point, to, on_progress)
+            major = manifest.source.version_number // 10000
+            return {
+                "directory": str(to),
+                "files": len(manifest.files),
+                "postgresql": major,
+                "next": f"give it to PostgreSQL's user and start it with version {major}",
+            }
+    raise NotFound(
+        f"there is no recovery point {point[:64]} below {storage}",
+        hint="leave out --point to list what is there",
+    )
+
+
+def _upgrade_catalogue(data: Path) -> list[str]:
+    from strongroom.catalog.database import Database
+    from strongroom.catalog.migrate import upgrade
+    from strongroom.config import ServeFiles
+
+    return upgrade(Database(f"sqlite:///{ServeFiles(data).catalogue}"))

@@ -1,0 +1,184 @@
+"""The control plane, wired: catalogue, durable engine, keys, storage, doors, sweeps."""
+
+import base64
+import os
+import socket
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+
+from strongroom.catalog.database import Database
+from strongroom.catalog.migrate import upgrade
+from strongroom.config import Identity, ServeFiles, replace_private, write_private
+from strongroom.control import agents, identity
+from strongroom.control.control import Control
+from strongroom.datastore.keys import RecoveryKey, write_recovery_key
+from strongroom.datastore.receipt import SigningKey
+from strongroom.datastore.seal import KeyPair, PublicKey
+from strongroom.durable.engine import JobEngine
+from strongroom.model.access import OWNER
+from strongroom.model.errors import Precondition
+from strongroom.model.installation import Installation
+from strongroom.model.seams import Chance, Clock
+from strongroom.web.server import DoorSettings, create_app, listen, serve
+from strongroom.workflows.backup import back_up
+from strongroom.workflows.configure_protection import configure_protection
+from strongroom.workflows.keyring import Keyring
+from strongroom.workflows.means import Means
+from strongroom.workflows.restore import release_keys, restore
+from strongroom.workflows.sweeps import Sweeps
+from strongroom.workflows.vault_storage import VaultStorage
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeOptions:
+    """How a control plane is started. `catalogue` empty: SQLite in `data`."""
+
+    data: Path
+    store_url: str
+    account_key: bytes = field(repr=False)
+    port: int
+    portal_port: int
+    connection: Path
+    recovery_key: Path
+    agent_enrol: Path | None
+    catalogue: str
+    executor: str
+
+
+def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
+    """From files to answering, until SIGTERM."""
+    files = ServeFiles(options.data)
+    ready = options.data / "ready.json"
+    ready.unlink(missing_ok=True)
+    who = files.identity(chance)
+    files.ensure_certificates(["localhost", "127.0.0.1", socket.gethostname()], clock)
+    sockets = listen("127.0.0.1", options.port), listen("127.0.0.1", options.portal_port)
+    installation = _installation(options, who, sockets)
+    database = Database(options.catalogue or f"sqlite:///{files.catalogue}")
+    upgrade(database)
+    engine = JobEngine(database.url, executor_id=options.executor)
+    storage = VaultStorage(options.store_url, options.account_key, clock)
+    keyring = _keyring(options, files, database, chance)
+    # The two callables below need the means, which need the control plane: tied at the end.
+    tied: list[Means] = []
+    control = Control(
+        database=database,
+        jobs=engine,
+        clock=clock,
+        chance=chance,
+        installation=installation,
+        release_keys=lambda *asked: release_keys(tied[0], *asked),
+        grant_access=storage.grant,
+    )
+    means = Means(control=control, keyring=keyring, storage=storage)
+    tied.append(means)
+    _register(engine, means)
+    engine.launch()
+    _first_start(control, who, options, files)
+    door = DoorSettings(files.ensure_token_key(), files.server_certificate, files.server_key)
+    sweeps = Sweeps(means, options.executor)
+
+    def on_ready() -> None:
+        sweeps.start()
+        told = {"port": _port(sockets[0]), "portalPort": _port(sockets[1]), "pid": os.getpid()}
+        replace_private(ready, msgspec.json.encode(told))
+        log.info("serve.ready", **told)
+
+    try:
+        serve(create_app(control, door), door, sockets, on_ready)
+    finally:
+        ready.unlink(missing_ok=True)
+        sweeps.stop()
+        engine.close()
+        database.close()
+
+
+def _register(engine: JobEngine, means: Means) -> None:
+    engine.register("configure-protection", partial(configure_protection, means))
+    engine.register("backup", partial(back_up, means))
+    engine.register("restore", partial(restore, means))
+
+
+def _port(opened: socket.socket) -> int:
+    return int(opened.getsockname()[1])
+
+
+def _installation(
+    options: ServeOptions, who: Identity, sockets: tuple[socket.socket, socket.socket]
+) -> Installation:
+    return Installation(
+        tenant_id=who.tenant_id,
+        subscription_id=who.subscription_id,
+        location=who.location,
+        resource_group=who.resource_group,
+        public_url=f"https://localhost:{_port(sockets[0])}",
+        portal_url=f"http://127.0.0.1:{_port(sockets[1])}",
+        blob_url=options.store_url,
+    )
+
+
+def _keyring(
+    options: ServeOptions, files: ServeFiles, database: Database, chance: Chance
+) -> Keyring:
+    """The keys of this control plane; the recovery key's secret half is written once and left."""
+    signing = SigningKey(files.key("receipt-signing.key", 32, chance))
+    kept = files.directory / "recovery.public"
+    if not kept.exists():
+        pair = KeyPair.generate(chance)
+        if not options.recovery_key.exists():
+            write_recovery_key(options.recovery_key, RecoveryKey(pair, signing.public))
+        recovery = RecoveryKey.from_text(options.recovery_key.read_text())
+        if recovery.verify.raw != signing.public.raw:
+            raise Precondition(
+                f"{options.recovery_key} belongs to another installation",
+                hint="move it away, or name another file with --recovery-key",
+            )
+        write_private(kept, recovery.pair.public.to_bytes())
+    public = PublicKey.from_bytes(kept.read_bytes())
+    return Keyring(database, files.key("kek.key", 32, chance), public, signing)
+
+
+def _first_start(
+    control: Control, who: Identity, options: ServeOptions, files: ServeFiles
+) -> None:
+    """The administrator, the enrolment of the local agent, and connection.json."""
+    subscription = f"/subscriptions/{who.subscription_id}"
+    identity.create_service_principal(
+        control, "administrator", who.client_id, who.client_secret, [(OWNER.id, subscription)]
+    )
+    enrol = options.agent_enrol
+    enrolled = files.directory / "agent-enrolled"
+    if enrol is not None and not enrolled.exists():
+        enrol.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        replace_private(enrol, agents.new_enrol_token(control).encode() + b"\n")
+        write_private(enrolled, b"")
+    replace_private(options.connection, msgspec.json.encode(_connection(control, who, options)))
+
+
+def _connection(control: Control, who: Identity, options: ServeOptions) -> dict[str, Any]:
+    found = control.installation
+    store = urlsplit(options.store_url)
+    return {
+        "portal": found.portal_url,
+        "arm": found.public_url,
+        "ca": str(options.data / "ca.pem"),
+        "tenant": found.tenant_id,
+        "subscription": found.subscription_id,
+        "resourceGroup": found.resource_group,
+        "location": found.location,
+        "clientId": who.client_id,
+        "clientSecret": who.client_secret,
+        "blob": f"{store.scheme}://{store.netloc}",
+        "blobAccount": store.path.strip("/"),
+        "blobKey": base64.b64encode(options.account_key).decode(),
+        "vault": who.vault,
+        "dataDirectory": str(options.data.parent),
+    }
