@@ -30,7 +30,7 @@ def start_restored(directory: Path, port: int, result: RestoreResult) -> Restore
         scratch.start(tools, directory, port=port, timeout=START_SECONDS)
     steps = result.next_steps[:-1]
     return msgspec.structs.replace(
-        result, started=True, port=listening_port(directory), next_steps=steps
+        result, started=True, port=scratch.running(directory).port, next_steps=steps
     )
 
 
@@ -48,11 +48,6 @@ def next_steps(directory: Path, major: int, port: int) -> list[str]:
     if os.geteuid() == 0:
         command = f"runuser -u {owner.name} -- {command}"
     return [command]
-
-
-def listening_port(directory: Path) -> int:
-    """Line 4 of postmaster.pid. Source: PostgreSQL's miscadmin.h, LOCK_FILE_LINE_PORT."""
-    return int((directory / "postmaster.pid").read_text().splitlines()[3])
 
 
 def major_in(directory: Path) -> int:

@@ -47,7 +47,8 @@ def take_backup(
     conninfo = book.conninfo(order.server)
     held.tell(Progress(step="Connecting"))
     facts = _ready(look(conninfo, order.server))
-    with _writing(open_container(held, "packs"), order, clock, chance) as writer:
+    blobs = open_container(held, "packs")
+    with _writing(blobs, order, clock, chance) as writer, held.when_stopped(writer.abort_soon):
         copied = copy_server(held, conninfo, writer, clock)
         held.tell(_all_read(writer, held.progress))
         written = writer.finish()

@@ -1,0 +1,234 @@
+"""Back up a real server into real storage, restore it, start it, and compare every row."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent_story import (
+    Server,
+    Story,
+    a_server,
+    a_story,
+    an_open_directory,
+    free_port,
+    own,
+    restored,
+)
+from seams import SystemChance
+from strongroom.datastore.seal import KeyPair
+from strongroom.datastore.session import SessionKeys, seal_session
+from strongroom.postgres import scratch
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture(scope="module")
+def root() -> Iterator[Path]:
+    with an_open_directory() as root:
+        yield root
+
+
+@pytest.fixture(scope="module")
+def source(root) -> Iterator[Server]:
+    space = root / "space"
+    space.mkdir()
+    own(space)
+    with a_server(root, "--data-checksums") as server:
+        server.run(
+            f"create tablespace fast location '{space}'",
+            "create database shop",
+            "create database other",
+        )
+        server.run(
+            "create table item (id int primary key, name text, note text)",
+            "insert into item select n, md5(n::text), repeat(md5((n * 7)::text), 8) "
+            "from generate_series(1, 60000) n",
+            "create table priced (id int, price numeric) tablespace fast",
+            "insert into priced select n, n * 1.5 from generate_series(1, 20000) n",
+            "create table empty (id int)",
+            "create unlogged table draft (id int)",
+            "create index on item (name)",
+            database="shop",
+        )
+        server.run("create table t as select 1 as one", database="other")
+        yield server
+
+
+@pytest.fixture(scope="module")
+def story(root, source) -> Iterator[Story]:
+    with a_story(root / "agent") as story:
+        story.book.add("orders", source.conninfo)
+        story.start()
+        story.world.await_that(lambda: "orders" in story.world.servers)
+        yield story
+
+
+@pytest.fixture(scope="module")
+def backup(story, source):
+    operation = story.back_up()
+    assert operation.failure is None, operation.failure
+    story.commit(operation)
+    return operation
+
+
+@pytest.fixture(scope="module")
+def clone(story, backup, source, root) -> Iterator[Server]:
+    target, port = root / "restored", free_port()
+    moved = root / "moved-space"
+    sockets = str(source.sockets)
+    order = story.restore_order(
+        target,
+        start=True,
+        port=port,
+        tablespaces={str(root / "space"): str(moved)},
+        settings={"unix_socket_directories": sockets},
+    )
+    operation = story.restore(order)
+    assert operation.failure is None, operation.failure
+    server = restored(source, target, port)
+    server.result = operation.result.restore
+    server.operation = operation
+    try:
+        yield server
+    finally:
+        scratch.stop(server.tools, target, "immediate")
+
+
+def test_the_delta_opens_with_the_catalogue_key_and_names_every_file(story, backup):
+    delta = story.delta_of(backup)
+    assert {"PG_VERSION", "backup_label", "global/pg_control"} <= {f.path for f in delta.files}
+
+
+def test_the_result_says_what_was_read_and_stored(story, backup, source):
+    result = backup.result.backup
+    assert result.raw_bytes > 30_000_000
+    assert 0 < result.stored_bytes < result.raw_bytes
+    assert result.packs == len(list(story.blobs.list("g/")))
+    assert result.version_number // 10000 == 15
+    assert set(result.databases) == {"shop", "other", "postgres", "template1"}
+    assert result.extensions == {"plpgsql": "1.0"}
+
+
+def test_the_log_of_the_backup_is_in_the_delta(story, backup):
+    segments = [f for f in story.delta_of(backup).files if f.kind == "wal"]
+    assert segments
+    assert all(f.path.startswith("pg_wal/") and f.size == 16 << 20 for f in segments)
+
+
+def test_progress_was_told_while_it_ran(backup):
+    assert {p.step for p in backup.heartbeats} & {"Reading", "Writing"}
+
+
+def test_the_restored_server_has_equal_rows(source, clone, backup):
+    for database in ("shop", "other"):
+        assert clone.digests(database) == source.digests(database)
+
+
+def test_the_tablespace_moved(clone, root):
+    link = next((clone.directory / "pg_tblspc").iterdir())
+    assert link.resolve() == root / "moved-space"
+
+
+def test_the_restore_says_where_it_listens(clone):
+    assert clone.result.started
+    assert clone.result.port == clone.port
+
+
+def test_the_restored_server_archives_nothing(clone):
+    with clone.connect() as connection:
+        assert connection.execute("show archive_mode").fetchone() == ("off",)
+
+
+def test_no_key_lies_on_this_machine_afterwards(story, clone, root):
+    keys = [story.data.to_bytes(), story.catalogue.to_bytes()]
+    for file in (root / "agent").rglob("*"):
+        if file.is_file():
+            assert not any(key[:32] in file.read_bytes() for key in keys)
+
+
+def test_a_second_attempt_reports_the_finished_restore_and_touches_nothing(story, clone):
+    operation = clone.operation
+    story.world.offer_again(operation)
+    story.world.await_status(operation, "completed")
+    assert operation.result.restore == clone.result
+    with clone.connect("shop") as connection:
+        assert connection.execute("select count(*) from item").fetchone() == (60000,)
+
+
+def test_a_restore_that_is_not_started_says_how_to_start_it(story, backup, root, source):
+    target = root / "not-started"
+    spaces = {str(root / "space"): str(root / "not-started-space")}
+    operation = story.restore(story.restore_order(target, tablespaces=spaces, port=5999))
+    assert operation.failure is None, operation.failure
+    step = operation.result.restore.next_steps[-1]
+    assert f"-D {target}" in step
+    assert "-p 5999" in step
+    assert not scratch.is_running(source.tools, target)
+
+
+def test_a_filled_directory_is_refused_and_left_as_it_was(story, backup, root):
+    target = root / "filled"
+    target.mkdir()
+    (target / "mine").write_text("precious")
+    operation = story.restore(story.restore_order(target))
+    assert operation.failure.error["kind"] == "TargetNotEmpty"
+    assert [entry.name for entry in target.iterdir()] == ["mine"]
+
+
+def test_a_half_done_restore_of_the_same_job_starts_over(story, backup, root):
+    target = root / "half"
+    spaces = {str(root / "space"): str(root / "half-space")}
+    honest = story.world.release_keys
+
+    def some_keys(operation_id, session_public_key):
+        keys = SessionKeys(manifest=story.manifest_key(1), packs={})
+        return seal_session(keys, session_public_key, operation_id)
+
+    order = story.restore_order(target, tablespaces=spaces)
+    story.world.release_keys = some_keys
+    first = story.restore(order)
+    story.world.release_keys = honest
+    assert first.failure.error["kind"] == "WrongKey"
+    assert any(target.iterdir())
+    second = story.restore(order)
+    assert second.failure is None, second.failure
+
+
+def test_keys_sealed_to_another_session_are_refused(story, backup, root):
+    def wrong_session(operation_id, session_public_key):
+        other = KeyPair.generate(SystemChance()).public.to_bytes()
+        keys = SessionKeys(manifest=b"0" * 32, packs={})
+        return seal_session(keys, other, operation_id)
+
+    honest = story.world.release_keys
+    story.world.release_keys = wrong_session
+    operation = story.restore(story.restore_order(root / "wrong-session"))
+    story.world.release_keys = honest
+    assert operation.failure.error["kind"] == "WrongKey"
+    assert not (root / "wrong-session").exists()
+
+
+def test_a_manifest_under_another_points_name_is_refused(story, backup, root):
+    story.blobs.create(f"p/{7:032x}.manifest", story.blobs.read(f"p/{1:032x}.manifest"))
+    operation = story.restore(story.restore_order(root / "swapped", number=7))
+    assert operation.failure.error["kind"] == "Corrupt"
+
+
+def test_every_session_key_is_asked_for_once(story, clone):
+    asked = [key for one in story.world.operations.values() for key in one.keys_asked]
+    assert len(asked) == len(set(asked)) >= 2
+
+
+def test_two_backups_one_after_the_other_both_work(story, backup, source):
+    assert story.back_up(2).failure is None
+
+
+def test_no_slot_and_no_connection_is_left_behind(source, backup):
+    with source.connect() as connection:
+        assert connection.execute("select count(*) from pg_replication_slots").fetchone() == (0,)
+        assert connection.execute("select count(*) from pg_stat_replication").fetchone() == (0,)
+
+
+def test_the_restored_data_directory_is_its_owners_alone(clone):
+    assert clone.directory.stat().st_mode & 0o077 == 0
