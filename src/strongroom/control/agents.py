@@ -88,7 +88,8 @@ def lease_operation(control: Control, agent: AgentId, request: LeaseRequest) -> 
         lease = _take_lease(control, agent)
         if lease is not None or control.clock.monotonic() >= deadline:
             return lease
-        control.clock.sleep(_LEASE_POLL_SECONDS)
+        if control.stopping.wait(_LEASE_POLL_SECONDS):
+            return None
 
 
 def _note_servers(control: Control, agent: AgentId, request: LeaseRequest) -> None:

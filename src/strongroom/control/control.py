@@ -1,7 +1,8 @@
 """What every use case needs, in one hand; `app.py` fills it."""
 
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from strongroom.catalog.database import Database
 from strongroom.durable.engine import JobEngine
@@ -27,3 +28,5 @@ class Control:
     installation: Installation
     release_keys: Callable[[str, str, str, bytes], bytes]
     grant_access: Callable[[str, str, dict[str, str]], StorageAccess]
+    # Set when this process ends: nobody is kept waiting then.
+    stopping: threading.Event = field(default_factory=threading.Event)

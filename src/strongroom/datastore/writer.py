@@ -112,6 +112,10 @@ class DatastoreWriter:
         self._workers.shutdown(wait=True, cancel_futures=True)
         self._senders.shutdown(wait=True, cancel_futures=True)
 
+    def abort_soon(self) -> None:
+        """Whoever writes next is told to stop; from any thread."""
+        self._fail(Cancelled("the writing was given up"))
+
     def check(self) -> None:
         """Raise what a worker or sender has failed with."""
         if self._failure is not None:

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,12 +92,13 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(
-    app: Any,  # noqa: ANN401 - any ASGI application
+    app: FastAPI,
     settings: DoorSettings,
     sockets: tuple[socket.socket, socket.socket],
     on_ready: Callable[[], None],
 ) -> None:
     """Answer on both sockets (https, http) until SIGTERM, then drain for at most ten seconds."""
+    stopping = app.state.control.stopping
     common: dict[str, Any] = {
         "log_config": None,
         "access_log": False,
@@ -108,15 +110,19 @@ def serve(
         app, ssl_certfile=settings.certificate, ssl_keyfile=settings.key, **common
     )
     plain = uvicorn.Config(app, **common)
-    asyncio.run(_serve([uvicorn.Server(secure), uvicorn.Server(plain)], sockets, on_ready))
+    asyncio.run(
+        _serve([uvicorn.Server(secure), uvicorn.Server(plain)], sockets, on_ready, stopping)
+    )
 
 
 async def _serve(
     doors: list[uvicorn.Server],
     sockets: tuple[socket.socket, socket.socket],
     on_ready: Callable[[], None],
+    stopping: threading.Event,
 ) -> None:
     def stop() -> None:
+        stopping.set()
         for door in doors:
             door.should_exit = True
 

@@ -19,7 +19,7 @@ from strongroom.model import retention
 from strongroom.model.errors import Corrupt, ObjectExists, ObjectMissing, StoreUnavailable
 from strongroom.model.ids import GenerationId, JobId, RecoveryPointId
 from strongroom.model.job import JobStatus
-from strongroom.model.operation import BackupResult
+from strongroom.model.operation import BackupResult, Progress
 from strongroom.model.policy import parse_policy
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.workflows.means import Means
@@ -163,12 +163,24 @@ def record_point(means: Means, job_id: str, committed: dict[str, Any]) -> None:
             state="Completed",
         )
         recovery_points.add(connection, point)
+        jobs.set_progress(connection, job_id, _whole(result))
         status = JobStatus.COMPLETED_WITH_WARNINGS if result.warnings else JobStatus.COMPLETED
         now = control.clock.now()
         told = {"recovery_point_id": point.id, "warnings": result.warnings}
         if jobs.end(connection, job_id, status, now, **told):
             what = {"job": job_id, "tag": point.tag, "expires": receipt.expires_at}
             audit.append(connection, now, "service", ("recoveryPoint/commit", point.id), what)
+
+
+def _whole(result: BackupResult) -> Progress:
+    """The last word on progress: a short backup ends before its first heartbeat."""
+    return Progress(
+        step="Completed",
+        done_bytes=result.raw_bytes,
+        total_bytes=result.raw_bytes,
+        stored_bytes=result.stored_bytes,
+        files=result.files,
+    )
 
 
 def _facts(result: BackupResult) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from strongroom.datastore.session import SessionKeys, content_keys, seal_session
 from strongroom.durable.engine import Story
 from strongroom.model.errors import VaultError
 from strongroom.model.job import JobStatus
-from strongroom.model.operation import RestoreOrder, RestoreResult
+from strongroom.model.operation import Progress, RestoreOrder, RestoreResult
 from strongroom.workflows import agent_work
 from strongroom.workflows.means import Means
 
@@ -66,7 +66,18 @@ def _record(means: Means, job_id: str, told: dict[str, Any]) -> None:
         job = jobs.get(connection, job_id)
         status = JobStatus.COMPLETED_WITH_WARNINGS if result.warnings else JobStatus.COMPLETED
         order = {**job.order, "result": told}
+        jobs.set_progress(connection, job_id, _whole(result))
         if jobs.end(connection, job_id, status, now, warnings=result.warnings, order=order):
             what = {"job": job_id, "directory": result.directory}
             point = job.order["recovery_point_id"]
             audit.append(connection, now, "service", ("restore/complete", point), what)
+
+
+def _whole(result: RestoreResult) -> Progress:
+    return Progress(
+        step="Completed",
+        done_bytes=result.written_bytes,
+        total_bytes=result.written_bytes,
+        stored_bytes=result.fetched_bytes,
+        files=result.files,
+    )
