@@ -1,54 +1,56 @@
 """A restored data directory: new or empty, nothing outside of it, whole before it counts.
 
-The target is prepared (checked, laid out, preallocated), written in any order from any thread,
-and finished: every file is read again and compared with PostgreSQL's own backup_manifest, links
-and modes are set, all is synced, and only then the marker goes. A directory that still holds the
-marker is half-done; the same job may begin again in it, nobody else.
+The target is prepared (checked, laid out at full size, empty), written in any order from any
+thread, and finished: every file is read again and compared with PostgreSQL's own backup_manifest,
+links, settings and owner are set, all is synced, and only then the marker goes. A directory that
+still holds the marker is half-done; the same job may begin again in it, nobody else.
 """
 
-import json
 import os
 import shutil
-import stat
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import google_crc32c
+import msgspec
 
 from strongroom.model.errors import Corrupt, TargetFull, TargetNotEmpty, TargetRefused
-from strongroom.postgres.scratch import server_user
-from strongroom.postgres.wire.pg_manifest import PgManifest, parse_pg_manifest
+from strongroom.model.postgres import PAGE
+from strongroom.postgres.beneath import OpenFiles, Root, parts_of, refused, write_at
+from strongroom.postgres.layout import (
+    HOLDS_BYTES,
+    MARKER,
+    UNWANTED,
+    Layout,
+    RestoredFile,
+    absolute,
+    lay_out,
+)
+from strongroom.postgres.restored_check import check_log, compare
+from strongroom.postgres.restored_settings import check_settings, settle_settings
+from strongroom.postgres.scratch import RunAs, find_user
+from strongroom.postgres.wire.pg_manifest import parse_pg_manifest
 
-MARKER = "strongroom-restore.json"
+__all__ = ["MARKER", "Finished", "RestoreTarget", "RestoredFile"]
+
 _CHUNK = 4 << 20
-_MOST_OPEN = 128
-_UNWANTED = {"postmaster.pid", "postmaster.opts", MARKER}
-
-# A restored server must not write into its source's archive, nor load what is not there.
-SAFE_SETTINGS = {"archive_mode": "off", "archive_command": "", "primary_conninfo": ""}
-
-
-@dataclass(frozen=True, slots=True)
-class RestoredFile:
-    """One entry of the tree: kind is main | other | directory | link."""
-
-    path: str
-    size: int
-    mode: int
-    mtime: int
-    kind: str
-    link: str = ""
+_ZERO_PAGE = bytes(PAGE)
 
 
 @dataclass(slots=True)
 class Finished:
-    """What stands there now."""
+    """What stands there now; `written_bytes` counts holes too."""
 
     files: int
     written_bytes: int
     next_steps: list[str] = field(default_factory=list)
+
+
+class _Marker(msgspec.Struct):
+    job: str
+    roots: list[str]
 
 
 class RestoreTarget:
@@ -56,261 +58,261 @@ class RestoreTarget:
 
     def __init__(self, directory: Path, tablespaces: Mapping[str, str], job_id: str) -> None:
         """`tablespaces`: original location -> new location, for those that move."""
-        if not directory.is_absolute():
-            raise TargetRefused(f"{directory} is not an absolute path")
-        self.directory = directory
+        self.directory = absolute(directory)
         self._moved = dict(tablespaces)
         self._job_id = job_id
-        self._files: Sequence[RestoredFile] = ()
-        self._roots: dict[str, Path] = {}  # pg_tblspc/<oid> -> where it lies
-        self._open: dict[int, int] = {}
+        self._layout = Layout(self.directory, (), (), {}, 0o600, 0o700)
+        self._roots: dict[str, Root] = {}  # by the layout's names
+        self._open = OpenFiles(self._open_file)
         self._lock = threading.Lock()
         self._written = 0
 
-    def prepare(self, files: Sequence[RestoredFile], needed_bytes: int) -> None:
-        """Check everything that can be checked before the first byte is written, then lay out."""
-        self._files = files
-        for file in files:
-            if file.kind == "link":
-                self._roots[_tablespace(file.path)] = self._location(file)
-        for root in (self.directory, *self._roots.values()):
-            self._check_empty(root)
-        _check_space(self.directory, needed_bytes)
+    # --- before the first byte
+
+    def prepare(self, files: Sequence[RestoredFile], needed_bytes: int = 0) -> None:
+        """Check everything that can be checked before anything is written, then lay out.
+
+        `needed_bytes` is a lower bound beside the sum of the sizes. Raises TargetNotEmpty naming
+        what is there, TargetFull with both numbers, TargetRefused.
+        """
+        self._layout = lay_out(self.directory, files, self._moved)
+        places = list(self._layout.places.values())
+        _check_apart(places)
+        ours = [place for place in places if self._check_place(place)]
+        for place in ours:
+            _clear(place)
+        self._check_space(needed_bytes)
         self._claim()
-        for file in sorted(files, key=lambda f: f.path):
-            place = self._place(file.path)
-            if file.kind == "directory":
-                place.mkdir(mode=0o700, parents=True, exist_ok=True)
-            elif file.kind in {"main", "other"} and file.path not in _UNWANTED:
-                place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                descriptor = os.open(
-                    place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600
+        for index in range(len(files)):
+            self._make(index)
+
+    def _check_place(self, place: Path) -> bool:
+        """Whether an earlier try of this job left something there; TargetNotEmpty for others'."""
+        if place.is_symlink():
+            raise TargetRefused(f"{place} is a link", hint="Name the directory itself.")
+        try:
+            names = sorted(entry.name for entry in place.iterdir())
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise refused(error, place) from error
+        if not names:
+            return False
+        marker = self._read_marker()
+        if marker is None or str(place) not in marker.roots:
+            raise self._not_empty(place, names)
+        if marker.job != self._job_id:
+            raise TargetNotEmpty(
+                f"{place} holds another restore that did not end",
+                hint=f"When none runs any more, remove it (rm -r {place}) and restore again.",
+            )
+        return True
+
+    def _not_empty(self, place: Path, names: list[str]) -> TargetNotEmpty:
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        hint = "Restore into a new directory, or empty this one first."
+        if place != self.directory:
+            hint = f"Map the tablespace elsewhere (--tablespace {place}=NEW), or empty this one."
+        shown = ", ".join(names[:3])
+        return TargetNotEmpty(f"{place} is not empty: it holds {shown}{more}", hint=hint)
+
+    def _read_marker(self) -> _Marker | None:
+        try:
+            raw = (self.directory / MARKER).read_bytes()
+            return msgspec.json.decode(raw, type=_Marker)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def _check_space(self, at_least: int) -> None:
+        """Every file system that we write to has room for what goes there."""
+        sizes = self._layout.sizes()
+        sizes[""] += max(0, at_least - sum(sizes.values()))
+        needed: dict[int, int] = {}
+        parents: dict[int, Path] = {}
+        for name, size in sizes.items():
+            parent = _existing(self._layout.places[name])
+            device = parent.stat().st_dev
+            needed[device] = needed.get(device, 0) + size
+            parents.setdefault(device, parent)
+        for device, size in needed.items():
+            found = os.statvfs(parents[device])
+            free = found.f_bavail * found.f_frsize
+            if free < size:
+                raise TargetFull(
+                    f"the restore needs {size:,} bytes and {parents[device]} has {free:,} free",
+                    hint="Free some, or restore to another file system.",
+                    facts={"neededBytes": size, "freeBytes": free},
                 )
-                os.ftruncate(descriptor, file.size)
-                os.close(descriptor)
+
+    def _claim(self) -> None:
+        """Make the directories, and put the marker down before anything else."""
+        mode = self._layout.directory_mode
+        for name, place in self._layout.places.items():
+            try:
+                place.mkdir(mode=mode, parents=True, exist_ok=True)
+                root = self._roots[name] = Root(place)
+                os.fchmod(root.descriptor, mode)
+            except OSError as error:
+                raise refused(error, place) from error
+            if name == "":
+                told = _Marker(self._job_id, [str(p) for p in self._layout.places.values()])
+                root.write((MARKER,), msgspec.json.encode(told), 0o600)
+
+    def _make(self, index: int) -> None:
+        file = self._layout.files[index]
+        root, parts = self._place(index)
+        if file.kind == "directory":
+            with root.directory(parts, make_mode=self._layout.directory_mode):
+                return
+        if file.kind == "link" or file.path in UNWANTED:
+            return
+        with root.directory(parts[:-1], make_mode=self._layout.directory_mode):
+            pass
+        mode = self._layout.file_mode
+        descriptor = root.open(parts, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        try:
+            os.fchmod(descriptor, mode)
+            os.ftruncate(descriptor, file.size)
+        except OSError as error:
+            raise refused(error, file.path) from error
+        finally:
+            os.close(descriptor)
+
+    def _place(self, index: int) -> tuple[Root, tuple[str, ...]]:
+        name, parts = self._layout.root_of(index)
+        return self._roots[name], parts
+
+    # --- bytes
 
     def write(self, index: int, offset: int, data: bytes | memoryview) -> None:
-        """Bytes of file number `index` at their place; all-zero bytes stay a hole. Any thread."""
-        file = self._files[index]
-        if offset < 0 or offset + len(data) > file.size:
-            raise TargetRefused(f"bytes beyond the end of {file.path}")
-        if file.path in _UNWANTED:
-            return
-        with self._lock:
-            self._written += len(data)
-            descriptor = self._descriptor(index, file)
+        """Bytes of file number `index` at their place, from any thread; zero pages stay holes."""
+        if not 0 <= index < len(self._layout.files):
+            raise TargetRefused(f"there is no file number {index}")
+        file, view = self._layout.files[index], memoryview(data).cast("B")
+        if offset < 0 or offset + len(view) > file.size or file.kind not in HOLDS_BYTES:
+            raise TargetRefused(f"bytes beyond the end of {file.path[:200]!r}")
+        if file.path not in UNWANTED:
             try:
-                if not _is_zero(data):
-                    self._write_all(descriptor, data, offset)
+                with self._open.borrowed(index) as descriptor:
+                    _write_sparsely(descriptor, view, offset)
             except OSError as error:
-                raise _refused(error, self._place(file.path)) from error
+                raise refused(error, file.path) from error
+        with self._lock:
+            self._written += len(view)
 
-    @staticmethod
-    def _write_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:
-        view = memoryview(data)
-        while view:
-            done = os.pwrite(descriptor, view, offset)
-            view, offset = view[done:], offset + done
+    def _open_file(self, index: int) -> int:
+        root, parts = self._place(index)
+        return root.open(parts, os.O_WRONLY)
 
-    def _descriptor(self, index: int, file: RestoredFile) -> int:
-        found = self._open.pop(index, None)
-        if found is None:
-            if len(self._open) >= _MOST_OPEN:
-                oldest = next(iter(self._open))
-                os.close(self._open.pop(oldest))
-            found = os.open(self._place(file.path), os.O_WRONLY | os.O_NOFOLLOW)
-        self._open[index] = found
-        return found
+    # --- after the last byte
 
     def finish(self, pg_manifest: bytes, settings: Mapping[str, str]) -> Finished:
-        """Compare with PostgreSQL's manifest, set links and owner, sync, drop the marker."""
+        """Compare with PostgreSQL's manifest, set links and owner, sync, drop the marker.
+
+        `settings` are appended to postgresql.auto.conf, after ours, so that they win. Raises
+        Corrupt naming the file that is not as it was backed up, TargetRefused, TargetFull.
+        """
+        check_settings(settings)
+        self._open.close()
+        told = parse_pg_manifest(pg_manifest)
+        compare(self._layout, told, self._sum)
+        check_log(self._layout, told)
+        main = self._roots[""]
+        for name, place in self._layout.tablespaces.items():
+            self._link(parts_of(name), place)
+        steps = settle_settings(main, self._major(), settings, self._layout.file_mode)
+        steps += self._give_away()
+        for root in self._roots.values():
+            root.sync()
+        os.unlink(MARKER, dir_fd=main.descriptor)
+        os.fsync(main.descriptor)
         self.close()
-        self._compare(parse_pg_manifest(pg_manifest))
-        for file in self._files:
-            if file.kind == "link":
-                self._link(file)
-        steps = self._settle(settings)
-        for root in (self.directory, *self._roots.values()):
-            _own_and_sync(root)
-        self._marker.unlink()
-        _sync_directory(self.directory)
-        count = sum(file.kind in {"main", "other"} for file in self._files)
+        count = sum(file.kind in HOLDS_BYTES for file in self._layout.files)
         return Finished(count, self._written, steps)
 
     def close(self) -> None:
-        """Close every file; safe twice."""
-        with self._lock:
-            while self._open:
-                os.close(self._open.popitem()[1])
+        """Close every file; safe twice. A target that is not finished keeps its marker."""
+        self._open.close()
+        for root in self._roots.values():
+            root.close()
 
-    @property
-    def _marker(self) -> Path:
-        return self.directory / MARKER
-
-    def _location(self, file: RestoredFile) -> Path:
-        new = Path(self._moved.get(file.link, file.link))
-        if not new.is_absolute() or ".." in new.parts:
-            raise TargetRefused(f"tablespace location {new} is not an absolute path")
-        return new
-
-    def _place(self, path: str) -> Path:
-        """Where a path of the backup lies; TargetRefused when it leads outside."""
-        parts = path.split("/")
-        if path.startswith("/") or "" in parts or "." in parts or ".." in parts or "\0" in path:
-            raise TargetRefused(f"the backup names a file outside the target: {path[:200]!r}")
-        root = self._roots.get("/".join(parts[:2])) if len(parts) > 2 else None
-        if root is not None:
-            return root.joinpath(*parts[2:])
-        return self.directory.joinpath(*parts)
-
-    def _check_empty(self, root: Path) -> None:
-        if root.is_symlink():
-            raise TargetRefused(f"{root} is a link", hint="name the directory itself")
-        if not root.exists() or not any(root.iterdir()):
-            return
-        if root == self.directory and self._marker.exists():
-            if json.loads(self._marker.read_bytes()).get("job") == self._job_id:
-                return
-            raise TargetNotEmpty(
-                f"{root} holds another restore that did not end",
-                hint=f"remove it (rm -r {root}) and restore again",
-            )
-        if root != self.directory and self._ours(root):
-            return
-        first = sorted(entry.name for entry in root.iterdir())[:3]
-        raise TargetNotEmpty(
-            f"{root} is not empty: it holds {', '.join(first)}",
-            hint="restore into a new directory, map the tablespace elsewhere "
-            "(--tablespace OLD=NEW), or empty it first",
-        )
-
-    def _ours(self, root: Path) -> bool:
-        """A tablespace that an earlier try of this job began."""
-        if not self._marker.exists():
-            return False
-        told = json.loads(self._marker.read_bytes())
-        return told.get("job") == self._job_id and str(root) in told.get("roots", [])
-
-    def _claim(self) -> None:
-        """Empty what an earlier try of ours left, and put the marker down first."""
-        roots = [self.directory, *self._roots.values()]
-        for root in roots:
-            try:
-                root.mkdir(mode=0o700, parents=True, exist_ok=True)
-                root.chmod(0o700)
-            except OSError as error:
-                raise _refused(error, root) from error
-        told = {"job": self._job_id, "roots": [str(root) for root in roots]}
-        if not self._marker.exists():
-            self._marker.write_text(json.dumps(told))
-        for root in roots:
-            for entry in root.iterdir():
-                if entry != self._marker:
-                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-        _sync_directory(self.directory)
-
-    def _link(self, file: RestoredFile) -> None:
-        place = self.directory / _tablespace(file.path)
-        place.parent.mkdir(mode=0o700, exist_ok=True)
-        place.symlink_to(self._roots[_tablespace(file.path)])
-
-    def _compare(self, told: PgManifest) -> None:
-        for file in told.files.values():
-            if file.path in _UNWANTED:
-                continue
-            place = self._place(file.path)
-            size, crc = _sum(place)
-            if size != file.size or (file.crc32c is not None and crc != file.crc32c):
-                raise Corrupt(
-                    f"{file.path} is not as PostgreSQL's own manifest says",
-                    hint="restore another recovery point, and verify this one",
-                )
-
-    def _settle(self, settings: Mapping[str, str]) -> list[str]:
-        steps = []
-        config = self.directory / "postgresql.conf"
-        if not config.exists():
-            config.write_text(
-                "# written by strongroom: the original lies outside the data directory\n"
-            )
-            steps.append(f"copy the server's own settings into {config}")
-        hba = self.directory / "pg_hba.conf"
-        if not hba.exists():
-            hba.write_text("local all all peer\n")
-            steps.append(f"copy the server's own rules of access into {hba}")
-        auto = self.directory / "postgresql.auto.conf"
-        lines = ["# appended by strongroom at restore"]
-        for name, value in {**SAFE_SETTINGS, **settings}.items():
-            lines.append(f"{name} = '{value.replace(chr(39), chr(39) * 2)}'")
-        with auto.open("a") as file:
-            file.write("\n" + "\n".join(lines) + "\n")
-        return steps
-
-
-def _tablespace(path: str) -> str:
-    parts = path.split("/")
-    if len(parts) != 2 or parts[0] != "pg_tblspc" or not parts[1].isdigit():
-        raise TargetRefused(f"the backup holds a link that is no tablespace: {path[:200]!r}")
-    return path
-
-
-def _refused(error: OSError, place: Path) -> TargetFull | TargetRefused:
-    if error.errno in {28, 122}:  # ENOSPC, EDQUOT
-        return TargetFull(f"no space left for {place}", hint="free some, then restore again")
-    return TargetRefused(f"cannot write {place}: {error.strerror}", hint="see who owns it")
-
-
-def _check_space(directory: Path, needed: int) -> None:
-    parent = directory
-    while not parent.exists():
-        parent = parent.parent
-    free = shutil.disk_usage(parent).free
-    if free < needed:
-        raise TargetFull(
-            f"the restore needs {needed:,} bytes and {parent} has {free:,} free",
-            hint="free some, or restore to another file system",
-        )
-
-
-def _is_zero(data: bytes | memoryview) -> bool:
-    return not any(data[:64]) and bytes(data).count(0) == len(data)
-
-
-def _sum(place: Path) -> tuple[int, int]:
-    size = crc = 0
-    try:
-        with place.open("rb", buffering=0) as file:
+    def _sum(self, index: int) -> tuple[int, int]:
+        root, parts = self._place(index)
+        size = crc = 0
+        descriptor = root.open(parts, os.O_RDONLY)
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
             while chunk := file.read(_CHUNK):
                 crc = google_crc32c.extend(crc, chunk)
                 size += len(chunk)
-    except FileNotFoundError:
-        return -1, 0
-    return size, crc
+        return size, crc
+
+    def _link(self, parts: tuple[str, ...], place: Path) -> None:
+        mode = self._layout.directory_mode
+        with self._roots[""].directory(parts[:-1], make_mode=mode) as parent:
+            os.symlink(place, parts[-1], dir_fd=parent)
+
+    def _major(self) -> int:
+        raw = self._roots[""].read(("PG_VERSION",), 64) or b""
+        text = raw.decode(errors="replace").strip()
+        if not text.isdigit():
+            raise Corrupt("the recovery point holds no PG_VERSION")
+        return int(text)
+
+    def _give_away(self) -> list[str]:
+        """For root: all of it to the parent's owner, or to postgres."""
+        if os.geteuid() != 0:
+            return []
+        user = _owner_for(self.directory)
+        if user is None:
+            return [f"Give it to the user that runs PostgreSQL: chown -R USER {self.directory}"]
+        for root in self._roots.values():
+            root.give_to(user.uid, user.gid)
+        return []
 
 
-def _own_and_sync(root: Path) -> None:
-    """Everything belongs to the server's user and is on disk."""
-    user = server_user(root.parent) if os.geteuid() == 0 else None
-    for directory, _, names in os.walk(root):
-        for name in names:
-            path = Path(directory, name)
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-            try:
-                if user is not None:
-                    os.fchown(descriptor, user.uid, user.gid)
-                os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        if user is not None:
-            os.chown(directory, user.uid, user.gid)
-        _sync_directory(Path(directory))
-    _sync_directory(root.parent)
+def _owner_for(directory: Path) -> RunAs | None:
+    owner = directory.parent.stat().st_uid
+    return find_user(uid=owner) if owner else find_user(name="postgres")
 
 
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+def _clear(place: Path) -> None:
+    """Empty what an earlier try of ours left; its marker stays."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        for entry in place.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry.name != MARKER:
+                entry.unlink()
+    except OSError as error:
+        raise refused(error, place) from error
+
+
+def _check_apart(places: list[Path]) -> None:
+    """No place lies in another one."""
+    real = [Path(os.path.realpath(place)) for place in places]
+    for index, place in enumerate(real):
+        for other in real[:index]:
+            if place.is_relative_to(other) or other.is_relative_to(place):
+                raise TargetRefused(
+                    f"{places[index]} and {other} lie in one another",
+                    hint="Give the data directory and each tablespace a place of its own.",
+                )
+
+
+def _existing(place: Path) -> Path:
+    while not place.exists():
+        place = place.parent
+    return place
+
+
+def _write_sparsely(descriptor: int, data: memoryview, offset: int) -> None:
+    """Write all but whole pages of zeros, in stretches as long as they come."""
+    start = 0
+    for position in range(0, len(data), PAGE):
+        page = data[position : position + PAGE]
+        if page[:8] == _ZERO_PAGE[: len(page[:8])] and bytes(page) == _ZERO_PAGE[: len(page)]:
+            if start < position:
+                write_at(descriptor, data[start:position], offset + start)
+            start = position + len(page)
+    if start < len(data):
+        write_at(descriptor, data[start:], offset + start)

@@ -48,24 +48,27 @@ class Running:
         return f"host={self.socket_directory} port={self.port} user=postgres dbname=postgres"
 
 
+def find_user(*, uid: int | None = None, name: str = "") -> RunAs | None:
+    """A user of this host by number or name; None when there is none."""
+    try:
+        entry = pwd.getpwnam(name) if uid is None else pwd.getpwuid(uid)
+    except KeyError:
+        return None
+    return RunAs(entry.pw_name, entry.pw_uid, entry.pw_gid)
+
+
 def server_user(directory: Path | None = None) -> RunAs:
     """Who runs a server: ourselves; for root the directory's owner, `postgres` or `nobody`."""
-    if os.geteuid() != 0:
-        return _run_as(pwd.getpwuid(os.geteuid()))
-    uid = directory.stat().st_uid if directory is not None and directory.exists() else 0
-    names = {entry.pw_name: entry for entry in pwd.getpwall()}
-    owner = next((entry for entry in names.values() if entry.pw_uid == uid), None)
-    found = owner if uid else names.get("postgres") or names.get("nobody")
+    uid = os.geteuid()
+    if uid == 0 and directory is not None and directory.exists():
+        uid = directory.stat().st_uid
+    found = find_user(uid=uid) if uid else find_user(name="postgres") or find_user(name="nobody")
     if found is None:
         raise TargetError(
             "there is no user to run PostgreSQL as",
             hint="Make one: useradd --system postgres",
         )
-    return _run_as(found)
-
-
-def _run_as(entry: pwd.struct_passwd) -> RunAs:
-    return RunAs(entry.pw_name, entry.pw_uid, entry.pw_gid)
+    return found
 
 
 @contextmanager
