@@ -132,21 +132,24 @@ class Story:
     """One agent, one instance, its container and its keys."""
 
     def __init__(self, world: AgentWorld, store: StoreWorld, settings: Settings) -> None:
+        self.prepare(world, store)
+        clock, chance = SystemClock(), SystemChance()
+        identity = Identity(agent_id="agent-1", agent_token=AGENT_TOKEN, control_url=world.url)
+        self.book = ServerBook(settings.servers_file)
+        self.client = control_of(identity, chance)
+        trades = real_trades(settings, identity, self.book, clock, chance)
+        self.agent = Agent(settings, self.client, self.book, trades, clock, chance)
+        self._thread = threading.Thread(target=self.agent.work)
+
+    def prepare(self, world: AgentWorld, store: StoreWorld) -> None:
+        """The control plane's side: keys, a container, and who opens what."""
         self.world = world
         self.store = store
-        self.settings = settings
         self.catalogue = KeyPair.generate(SystemChance())
         self.data = KeyPair.generate(SystemChance())
         store.azure().create_container(INSTANCE)
         self.blobs = AzureBlobs(f"{store.url}/{INSTANCE}", account_key=KEY_TEXT)
         world.release_keys = self.release_keys
-        clock, chance = SystemClock(), SystemChance()
-        identity = Identity(agent_id="agent-1", agent_token=AGENT_TOKEN, control_url=world.url)
-        self.book = ServerBook(settings.servers_file)
-        self.client = control_of(identity, clock, chance)
-        trades = real_trades(settings, identity, self.book, clock, chance)
-        self.agent = Agent(settings, self.client, self.book, trades, clock, chance)
-        self._thread = threading.Thread(target=self.agent.work)
 
     def start(self) -> None:
         self._thread.start()

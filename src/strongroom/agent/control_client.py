@@ -39,7 +39,7 @@ from strongroom.model.operation import (
     Lease,
     LeaseRequest,
 )
-from strongroom.model.seams import Chance, Clock
+from strongroom.model.seams import Chance
 
 CONNECT_SECONDS = 5.0
 CALL_SECONDS = 15.0  # no answer within it is no answer
@@ -58,14 +58,12 @@ class ControlClient:
         url: str,
         *,
         ca_file: Path | None,
-        clock: Clock,
         chance: Chance,
         token: str = "",
     ) -> None:
         headers = {"content-type": "application/json", "accept": "application/json"}
         if token:
             headers["authorization"] = f"Bearer {token}"
-        self._clock = clock
         self._chance = chance
         self._http = httpx.Client(
             base_url=checked_url(url),
@@ -93,10 +91,8 @@ class ControlClient:
         self._http.close()
 
     def enrol(self, request: EnrolRequest) -> EnrolReply:
-        """Buy an agent token with a one-time token. Tried again while the answer is unknown."""
-        return self._asked(
-            lambda: _decoded(self._post("/agents/enrol", request), EnrolReply), self._clock.sleep
-        )
+        """Buy an agent token with a one-time token. One try."""
+        return _decoded(self._post("/agents/enrol", request), EnrolReply)
 
     def lease(self, request: LeaseRequest) -> Lease | None:
         """One try: waits up to `request.wait_seconds` for work; None when there is none."""

@@ -1,15 +1,17 @@
 """A one-time token becomes an identity, once."""
 
+from itertools import count
 from pathlib import Path
 
 import structlog
 
 from strongroom import __version__
+from strongroom.agent.backoff import pause_before
 from strongroom.agent.control_client import ControlClient
 from strongroom.agent.settings import Identity, Settings, control_address, load_identity
 from strongroom.agent.settings import save_identity as keep
-from strongroom.model.errors import Precondition
-from strongroom.model.operation import EnrolRequest
+from strongroom.model.errors import Precondition, Retry, VaultError
+from strongroom.model.operation import EnrolReply, EnrolRequest
 from strongroom.model.seams import Chance, Clock
 
 _log = structlog.get_logger("strongroom.agent")
@@ -35,14 +37,30 @@ def _enrol(settings: Settings, clock: Clock, chance: Chance) -> Identity:
     url = control_address(settings)
     token = _one_time_token(settings.enrol_token_file)
     request = EnrolRequest(token=token, name=settings.name, version=__version__)
-    with ControlClient(url, ca_file=settings.ca_file, clock=clock, chance=chance) as client:
-        reply = client.enrol(request)
+    with ControlClient(url, ca_file=settings.ca_file, chance=chance) as client:
+        reply = _patiently(client, request, clock, chance)
     return Identity(
         agent_id=reply.agent_id,
         agent_token=reply.agent_token,
         control_url=url,
         ca_file=str(settings.ca_file or ""),
     )
+
+
+def _patiently(
+    client: ControlClient, request: EnrolRequest, clock: Clock, chance: Chance
+) -> EnrolReply:
+    """However long it takes until the control plane can be reached: both may start together."""
+    for attempt in count():
+        try:
+            return client.enrol(request)
+        except VaultError as error:
+            if error.retry is Retry.NEVER:
+                raise
+            pause = pause_before(attempt, chance)
+            _log.warning("not enrolled", why=error.message, pause=round(pause, 1))
+        clock.sleep(pause)
+    raise AssertionError("count() does not end")
 
 
 def _one_time_token(path: Path | None) -> str:
@@ -52,6 +70,6 @@ def _one_time_token(path: Path | None) -> str:
     if not text:
         raise Precondition(
             "this agent is not enrolled and has no one-time token",
-            hint="Make one with `strongroom agent token` and give its file with --token-file.",
+            hint="Make one on the control plane and give its file with --enrol FILE.",
         )
     return text

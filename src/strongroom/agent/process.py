@@ -32,7 +32,7 @@ def run(settings: Settings, clock: Clock, chance: Chance) -> bool:
     book = ServerBook(settings.servers_file)
     book.servers()
     identity = enrolled(settings, clock, chance)
-    with control_of(identity, clock, chance) as client:
+    with control_of(identity, chance) as client:
         trades = real_trades(settings, identity, book, clock, chance)
         agent = Agent(settings, client, book, trades, clock, chance)
         with _stopped_by_signals(agent):
@@ -52,12 +52,11 @@ def real_trades(
     )
 
 
-def control_of(identity: Identity, clock: Clock, chance: Chance) -> ControlClient:
+def control_of(identity: Identity, chance: Chance) -> ControlClient:
     """The line to the control plane of an enrolled agent."""
     return ControlClient(
         identity.control_url,
         ca_file=Path(identity.ca_file) if identity.ca_file else None,
-        clock=clock,
         chance=chance,
         token=identity.agent_token,
     )

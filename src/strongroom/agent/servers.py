@@ -79,7 +79,7 @@ class ServerBook:
             if name not in texts:
                 raise NotFound(
                     f"this agent looks after no server named {name!r}",
-                    hint="`strongroom agent list` shows the names.",
+                    hint="The names are those that were given to `strongroom agent add`.",
                 )
             del texts[name]
             self._write(texts)

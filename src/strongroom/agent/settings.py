@@ -113,7 +113,7 @@ def control_address(settings: Settings) -> str:
     if not settings.control_url:
         raise Precondition(
             "this agent is not enrolled and has no control plane's address",
-            hint="Start it with --control https://HOST:PORT, --ca FILE and --token-file FILE.",
+            hint="Start it with --control https://HOST:PORT, --ca FILE and --enrol FILE.",
         )
     return checked_url(settings.control_url)
 

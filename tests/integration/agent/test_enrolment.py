@@ -52,6 +52,11 @@ def test_the_one_time_token_stays_after_a_failure(settings, world):
     assert settings.enrol_token_file.exists()
 
 
+def test_enrolment_waits_for_a_control_plane_that_is_not_up_yet(settings, world):
+    world.fault("enrol", *[Fault(status=503)] * 20)
+    assert enrol(settings).agent_id == "agent-1"
+
+
 def test_an_enrolled_agent_does_not_enrol_again(settings, world):
     enrol(settings)
     settings.enrol_token_file.write_text("left by a crash")
@@ -70,7 +75,7 @@ def test_without_identity_and_token_the_hint_says_what_to_do(settings):
     settings.enrol_token_file.unlink()
     with pytest.raises(Precondition) as caught:
         enrol(settings)
-    assert "--token-file" in caught.value.hint
+    assert "--enrol" in caught.value.hint
 
 
 def test_a_moved_control_plane_is_found_by_the_settings(settings):

@@ -49,7 +49,7 @@ class Bench:
         self.look: Callable[..., ServerFacts] = lambda conninfo, name: ready(name)
         clock, chance = SystemClock(), SystemChance()
         identity = Identity(agent_id="agent-1", agent_token=AGENT_TOKEN, control_url=world.url)
-        self.client = control_of(identity, clock, chance)
+        self.client = control_of(identity, chance)
         trades = Trades(
             look=self._look,
             take_backup=self._work,

@@ -1,0 +1,43 @@
+import io
+import json
+
+import pytest
+
+from strongroom.agent.commands import (
+    add_server,
+    check_server,
+    facts_as_json,
+    list_servers,
+    remove_server,
+)
+from strongroom.model.errors import Invalid, NotFound
+
+
+def test_a_conninfo_comes_from_standard_input(tmp_path):
+    add_server(tmp_path, "orders", io.StringIO("host=/tmp user=postgres\n"))
+    assert list_servers(tmp_path) == ["orders"]
+
+
+@pytest.mark.parametrize("text", ["", "\n", "x" * 5000])
+def test_nothing_and_too_much_are_no_conninfo(tmp_path, text):
+    with pytest.raises(Invalid):
+        add_server(tmp_path, "orders", io.StringIO(text))
+
+
+def test_a_removed_server_is_gone(tmp_path):
+    add_server(tmp_path, "orders", io.StringIO("host=/tmp user=postgres"))
+    remove_server(tmp_path, "orders")
+    assert list_servers(tmp_path) == []
+
+
+def test_a_check_of_a_server_that_is_down_tells_its_problem_as_json(tmp_path):
+    add_server(tmp_path, "orders", io.StringIO("host=/nowhere user=postgres password=hunter2"))
+    told = json.loads(facts_as_json(check_server(tmp_path, "orders")))
+    assert told["ready"] is False
+    assert told["problems"][0]["kind"] == "SourceUnreachable"
+    assert "hunter2" not in str(told)
+
+
+def test_a_check_of_an_unknown_server_is_not_found(tmp_path):
+    with pytest.raises(NotFound):
+        check_server(tmp_path, "orders")
