@@ -1,0 +1,47 @@
+# strongroom: `make demo` shows it at work, `make test` proves it. Both do all set-up themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+STAMP := $(VENV)/installed
+
+.PHONY: help install demo demo-stop test check format bench clean
+
+help: ## what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(STAMP) ## set up the environment in .venv
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+	  echo "python3 -m venv does not work here: apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -m compileall -q src
+	@touch $(STAMP)
+
+demo: install ## protect, destroy and restore a real PostgreSQL, told as a story
+	$(BIN)/python demo/demo.py
+
+demo-stop: ## stop and remove what the demo left running
+	$(BIN)/python demo/demo.py --stop
+
+test: install ## every test, on real parts
+	$(BIN)/python tests/fetch_servers.py 14 15 18
+	$(BIN)/python -m pytest -n 2
+
+check: install ## lint, format, types, walls
+	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install ## put the code into its form
+	$(BIN)/ruff check --fix src tests
+	$(BIN)/ruff format src tests
+
+bench: install ## measure, and write bench/RESULTS.md
+	$(BIN)/python bench/backup.py
+
+clean: ## remove what was installed here
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
