@@ -123,7 +123,7 @@ def base_backup(
             wal_segment_size=system.wal_segment_size,
             checksums=system.checksums,
         )
-        reader = _Reader({space.location: space.oid for space in spaces})
+        reader = BackupReader({space.location: space.oid for space in spaces})
         yield from reader.events(_new(server) if new_protocol else _old(server, spaces))
         stop = server.next_rows("ending the base backup")[0]
         server.settle("ending the base backup")
@@ -176,7 +176,7 @@ def _old(server: Replication, spaces: list[Tablespace]) -> Iterator[BackupMessag
         yield ArchiveData(raw)
 
 
-class _Reader:
+class BackupReader:
     """Turns messages into events, and sums every file for the comparison at the end."""
 
     def __init__(self, oids: dict[str, int]) -> None:
