@@ -1,86 +1,28 @@
 """Azure's own SDK, unmodified, from an empty vault to a restored server."""
 
-import os
 import shutil
-import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
-import psycopg
 import pytest
 from azure.core.exceptions import HttpResponseError
-from azure.identity import ClientSecretCredential
-from azure.mgmt.authorization import AuthorizationManagementClient
-from azure.mgmt.authorization.models import RoleAssignmentCreateParameters
-from azure.mgmt.dataprotection import DataProtectionMgmtClient
 from azure.mgmt.dataprotection import models as m
-from azure.mgmt.resource.resources import ResourceManagementClient
 
+from journey.cloud import (
+    LTR,
+    READER,
+    Cloud,
+    default_template,
+    digest,
+    ended_job,
+    fill,
+    is_ready,
+    protected,
+    put_server,
+    restore_request,
+)
 from journey.world import House, Postgres, until
 
-SERVER = "Microsoft.DBforPostgreSQL/flexibleServers"
-LTR = "c088a766-074b-43ba-90d4-1fb21feae531"
-READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
-
 pytestmark = pytest.mark.journey
-
-
-class Cloud:
-    """The clients that a user of Azure has, pointed at this house."""
-
-    def __init__(self, house: House) -> None:
-        found = house.connection
-        self.found = found
-        self.group = "rg1"
-        self.vault = "vault1"
-        common = {"connection_verify": found["ca"]}
-        self.credential = ClientSecretCredential(
-            found["tenant"],
-            found["clientId"],
-            found["clientSecret"],
-            authority=found["arm"],
-            disable_instance_discovery=True,
-            **common,
-        )
-        options = {
-            "base_url": found["arm"],
-            "credential_scopes": [found["arm"] + "/.default"],
-            "polling_interval": 1,
-            **common,
-        }
-        subscription = found["subscription"]
-        self.backup = DataProtectionMgmtClient(self.credential, subscription, **options)
-        self.roles = AuthorizationManagementClient(self.credential, subscription, **options)
-        self.resources = ResourceManagementClient(self.credential, subscription, **options)
-
-    def scope(self, server: str = "") -> str:
-        home = f"/subscriptions/{self.found['subscription']}/resourceGroups/{self.group}"
-        return f"{home}/providers/{SERVER}/{server}" if server else home
-
-    def assign(self, scope: str, role: str, principal: str) -> None:
-        definition = f"/subscriptions/{self.found['subscription']}/providers"
-        definition += f"/Microsoft.Authorization/roleDefinitions/{role}"
-        self.roles.role_assignments.create(
-            scope,
-            str(uuid.uuid4()),
-            RoleAssignmentCreateParameters(
-                role_definition_id=definition,
-                principal_id=principal,
-                principal_type="ServicePrincipal",
-            ),
-        )
-
-    def job_of(self, operation: m.OperationJobExtendedInfo) -> m.AzureBackupJobResource:
-        job_id = operation.job_id.split("/")[-1]
-        return until(
-            "the job to end",
-            lambda: self._ended(self.backup.jobs.get(self.group, self.vault, job_id)),
-            120,
-        )
-
-    @staticmethod
-    def _ended(job: m.AzureBackupJobResource) -> m.AzureBackupJobResource | None:
-        return None if job.properties.status == "InProgress" else job
 
 
 @pytest.fixture(scope="module")
@@ -100,64 +42,6 @@ def house() -> Iterator[House]:
         found.close()
 
 
-def default_template() -> m.BaseBackupPolicyResource:
-    store = m.DataStoreInfoBase(data_store_type="VaultStore", object_type="DataStoreInfoBase")
-    schedule = m.BackupSchedule(
-        repeating_time_intervals=["R/2021-08-15T06:30:00+00:00/P1W"], time_zone="UTC"
-    )
-    tagging = m.TaggingCriteria(
-        is_default=True, tagging_priority=99, tag_info=m.RetentionTag(tag_name="Default")
-    )
-    trigger = m.ScheduleBasedTriggerContext(schedule=schedule, tagging_criteria=[tagging])
-    backup = m.AzureBackupRule(
-        name="BackupWeekly",
-        backup_parameters=m.AzureBackupParams(backup_type="Full"),
-        data_store=store,
-        trigger=trigger,
-    )
-    lifecycle = m.SourceLifeCycle(
-        delete_after=m.AbsoluteDeleteOption(duration="P3M"), source_data_store=store
-    )
-    keep = m.AzureRetentionRule(name="Default", is_default=True, lifecycles=[lifecycle])
-    policy = m.BackupPolicy(datasource_types=[SERVER], policy_rules=[backup, keep])
-    return m.BaseBackupPolicyResource(properties=policy)
-
-
-def protected(cloud: Cloud, server: str) -> m.BackupInstance:
-    server_id = cloud.scope(server)
-    vault_id = f"{cloud.scope()}/providers/Microsoft.DataProtection/backupVaults/{cloud.vault}"
-    return m.BackupInstance(
-        friendly_name=server,
-        object_type="BackupInstance",
-        data_source_info=m.Datasource(
-            object_type="Datasource",
-            datasource_type=SERVER,
-            resource_id=server_id,
-            resource_name=server,
-            resource_type=SERVER,
-            resource_location="local",
-            resource_uri="",
-        ),
-        policy_info=m.PolicyInfo(policy_id=f"{vault_id}/backupPolicies/pol"),
-    )
-
-
-def fill(postgres: Postgres) -> tuple[int, int]:
-    with psycopg.connect(postgres.conninfo, autocommit=True) as connection:
-        connection.execute(
-            "create table entries as select g as id, md5(g::text) as words "
-            "from generate_series(1, 300000) g"
-        )
-    return digest(postgres.conninfo)
-
-
-def digest(conninfo: str) -> tuple[int, int]:
-    with psycopg.connect(conninfo) as connection:
-        row = connection.execute("select count(*), sum(hashtext(words)) from entries").fetchone()
-    assert row is not None
-    return row[0], row[1]
-
-
 def test_the_unmodified_sdk_protects_backs_up_and_restores(
     house: House, postgres: Postgres
 ) -> None:
@@ -167,19 +51,7 @@ def test_the_unmodified_sdk_protects_backs_up_and_restores(
     cloud.resources.resource_groups.create_or_update(cloud.group, {"location": "local"})
     put_server(cloud, "pg1")
 
-    vault = cloud.backup.backup_vaults.begin_create_or_update(
-        cloud.group,
-        cloud.vault,
-        m.BackupVaultResource(
-            location="local",
-            identity=m.DppIdentityDetails(type="SystemAssigned"),
-            properties=m.BackupVault(
-                storage_settings=[
-                    m.StorageSetting(datastore_type="VaultStore", type="LocallyRedundant")
-                ]
-            ),
-        ),
-    ).result()
+    vault = cloud.make_vault()
     cloud.backup.backup_policies.create_or_update(
         cloud.group, cloud.vault, "pol", default_template()
     )
@@ -205,69 +77,26 @@ def test_the_unmodified_sdk_protects_backs_up_and_restores(
     ).result()
     assert made.properties.current_protection_state == "ProtectionConfigured"
 
-    operation = cloud.backup.backup_instances.begin_adhoc_backup(
-        cloud.group,
-        cloud.vault,
-        "pg1-inst",
-        m.TriggerBackupRequest(
-            backup_rule_options=m.AdHocBackupRuleOptions(
-                rule_name="BackupWeekly",
-                trigger_option=m.AdhocBackupTriggerOption(retention_tag_override="Default"),
-            )
-        ),
-    ).result()
-    job = cloud.job_of(operation)
+    job = ended_job(cloud, cloud.back_up("pg1-inst"))
     assert job.properties.status == "Completed", job.properties.error_details
     tasks = job.properties.extended_info.sub_tasks
     assert [task.task_status for task in tasks] == ["Completed"] * 4
     assert job.properties.extended_info.data_transferred_in_bytes > 20_000_000
 
-    points = list(cloud.backup.recovery_points.list(cloud.group, cloud.vault, "pg1-inst"))
+    points = cloud.points("pg1-inst")
     assert len(points) == 1
     assert points[0].properties.retention_tag_name == "Default"
 
     postgres.stop()
     shutil.rmtree(postgres.data)
-    restore(cloud, points[0].name, postgres.data)
-    postgres.start()
-    assert digest(postgres.conninfo) == expected
-
-
-def restore(cloud: Cloud, point: str, directory: Path) -> None:
-    source = m.Datasource(
-        datasource_type=SERVER,
-        resource_id=cloud.scope("pg1"),
-        resource_uri=f"file://{directory}",
-    )
-    request = m.AzureBackupRecoveryPointBasedRestoreRequest(
-        recovery_point_id=point,
-        source_data_store_type="VaultStore",
-        restore_target_info=m.RestoreTargetInfo(
-            recovery_option="FailIfExists", restore_location="local", datasource_info=source
-        ),
-    )
+    wish = restore_request(cloud, points[0].name, postgres.data)
     cloud.backup.backup_instances.begin_validate_for_restore(
         cloud.group,
         cloud.vault,
         "pg1-inst",
-        m.ValidateRestoreRequestObject(restore_request_object=request),
+        m.ValidateRestoreRequestObject(restore_request_object=wish),
     ).result()
-    job = cloud.job_of(
-        cloud.backup.backup_instances.begin_trigger_restore(
-            cloud.group, cloud.vault, "pg1-inst", request
-        ).result()
-    )
-    assert job.properties.status == "Completed", job.properties.error_details
-    assert os.listdir(directory)
-
-
-def put_server(cloud: Cloud, name: str) -> None:
-    body = {"location": "local", "properties": {"strongroom": {"agentServer": name}}}
-    cloud.resources.resources.begin_create_or_update_by_id(
-        cloud.scope(name), body, api_version="2026-10-01"
-    ).result()
-
-
-def is_ready(cloud: Cloud, name: str) -> bool:
-    found = cloud.resources.resources.get_by_id(cloud.scope(name), api_version="2026-10-01")
-    return found.properties["state"] == "Ready"
+    restored = ended_job(cloud, cloud.restore("pg1-inst", wish))
+    assert restored.properties.status == "Completed", restored.properties.error_details
+    postgres.start()
+    assert digest(postgres.conninfo) == expected

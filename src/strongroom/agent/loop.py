@@ -70,6 +70,7 @@ class Agent:
         self._trades = trades
         self._clock = clock
         self._chance = chance
+        self._session = chance.bytes(16).hex()
         self._log = structlog.get_logger("strongroom.agent")
         self._stopping = threading.Event()
         self._permits = threading.Semaphore(settings.slots)
@@ -120,7 +121,9 @@ class Agent:
         """Holds a permit already; it is given back here, or when the operation ends."""
         lease = None
         try:
-            request = LeaseRequest(servers=self._watch.facts(), wait_seconds=wait_seconds)
+            request = LeaseRequest(
+                servers=self._watch.facts(), wait_seconds=wait_seconds, session=self._session
+            )
             lease = self._client.lease(request)
             self._be_ready()
         finally:

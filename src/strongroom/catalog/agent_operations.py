@@ -31,8 +31,22 @@ def is_waiting(connection: sa.Connection, agent_id: str, now: Instant) -> bool:
     return connection.execute(query).first() is not None
 
 
+def void_other_sessions(connection: sa.Connection, agent_id: str, session: str) -> int:
+    """An agent that has started again holds nothing: what its last process held is free."""
+    freed = connection.execute(
+        table.update()
+        .where(
+            table.c.agent_id == agent_id,
+            table.c.status == "leased",
+            table.c.session != session,
+        )
+        .values(status="offered", lease_until=None)
+    )
+    return freed.rowcount
+
+
 def lease(
-    connection: sa.Connection, agent_id: str, now: Instant, until: Instant
+    connection: sa.Connection, agent_id: str, session: str, now: Instant, until: Instant
 ) -> sa.RowMapping | None:
     """Give the agent its oldest operation that is offered, or whose lease has run out."""
     found = connection.execute(
@@ -46,7 +60,7 @@ def lease(
     taken = connection.execute(
         table.update()
         .where(table.c.id == found.id, table.c.epoch == found.epoch)
-        .values(status="leased", epoch=found.epoch + 1, lease_until=until)
+        .values(status="leased", epoch=found.epoch + 1, lease_until=until, session=session)
     )
     return get(connection, found.id) if taken.rowcount == 1 else None
 

@@ -53,3 +53,11 @@ def seen(
             .where(servers.c.agent_id == agent_id, servers.c.agent_server == name)
             .values(facts=told, seen_at=at)
         )
+
+
+def find_by_name(connection: sa.Connection, name: str) -> sa.RowMapping | None:
+    """An agent by name or id; the one enrolled last when no name is given."""
+    query = sa.select(agents).order_by(agents.c.enrolled_at.desc())
+    if name:
+        query = query.where(sa.or_(agents.c.name == name, agents.c.id == name))
+    return connection.execute(query).mappings().first()

@@ -85,7 +85,7 @@ def lease_operation(control: Control, agent: AgentId, request: LeaseRequest) -> 
     _note_servers(control, agent, request)
     deadline = control.clock.monotonic() + min(max(request.wait_seconds, 0.0), 30.0)
     while True:
-        lease = _take_lease(control, agent)
+        lease = _take_lease(control, agent, request.session)
         if lease is not None or control.clock.monotonic() >= deadline:
             return lease
         if control.stopping.wait(_LEASE_POLL_SECONDS):
@@ -96,16 +96,18 @@ def _note_servers(control: Control, agent: AgentId, request: LeaseRequest) -> No
     facts = {facts.name: msgspec.to_builtins(facts) for facts in request.servers}
     with control.database.writing() as connection:
         catalog.seen(connection, agent, control.clock.now(), facts)
+        if request.session:
+            agent_operations.void_other_sessions(connection, agent, request.session)
 
 
-def _take_lease(control: Control, agent: AgentId) -> Lease | None:
+def _take_lease(control: Control, agent: AgentId, session: str) -> Lease | None:
     now = control.clock.now()
     with control.database.reading() as connection:
         if not agent_operations.is_waiting(connection, agent, now):
             return None
     with control.database.writing() as connection:
         until = now.add(seconds=LEASE_SECONDS)
-        row = agent_operations.lease(connection, agent, now, until)
+        row = agent_operations.lease(connection, agent, session, now, until)
     return None if row is None else _lease_of(control, row)
 
 

@@ -65,6 +65,7 @@ class LeaseRequest(Message):
 
     servers: list[ServerFacts]
     wait_seconds: float = 20.0
+    session: str = ""  # made anew by each start of the agent: what an earlier one held is void
 
 
 class StorageAccess(Message):

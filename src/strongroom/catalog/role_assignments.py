@@ -1,0 +1,39 @@
+"""Who holds which role at which scope."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from strongroom.catalog.tables import role_assignments as table
+
+
+def add(connection: sa.Connection, assignment: dict[str, Any]) -> None:
+    """A new assignment, as the columns of the table name it."""
+    connection.execute(table.insert().values(**assignment))
+
+
+def find(connection: sa.Connection, assignment_id: str) -> sa.RowMapping | None:
+    """One assignment by its GUID."""
+    query = sa.select(table).where(table.c.id == assignment_id)
+    return connection.execute(query).mappings().first()
+
+
+def list_all(connection: sa.Connection) -> list[sa.RowMapping]:
+    """All of them, the oldest first: there are few."""
+    return list(connection.execute(sa.select(table).order_by(table.c.created_at)).mappings())
+
+
+def list_of_principal(connection: sa.Connection, principal_id: str) -> list[sa.RowMapping]:
+    """Those of one principal."""
+    query = sa.select(table).where(table.c.principal_id == principal_id)
+    return list(connection.execute(query).mappings())
+
+
+def remove(connection: sa.Connection, assignment_id: str) -> None:
+    """Take a role away."""
+    connection.execute(table.delete().where(table.c.id == assignment_id))
+
+
+def remove_of_principal(connection: sa.Connection, principal_id: str) -> None:
+    """Whoever is gone holds nothing."""
+    connection.execute(table.delete().where(table.c.principal_id == principal_id))

@@ -1,0 +1,108 @@
+"""K1: kill -9 of agent, control plane or store at seeded moments of a backup and of a restore.
+
+After a restart the job completes or has failed loudly; no partial recovery point is ever visible;
+what was committed restores.
+"""
+
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from journey.cloud import Cloud, digest, ended_job, fill, protect, restore_request
+from journey.world import House, Postgres, until
+from strongroom.datastore.blobs import DirectoryBlobs
+from strongroom.datastore.keys import RecoveryKey
+from strongroom.datastore.rescue import list_points, open_point
+
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(900)]
+
+KILLS = 30
+SEED = 0x5EED2026
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    server = Postgres()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    found = House()
+    try:
+        found.start_all()
+        yield found
+    finally:
+        found.close()
+
+
+def points_in_storage(house: House) -> set[str]:
+    """Every committed point, opened with storage and recovery key alone; none is partial."""
+    recovery = RecoveryKey.from_text((house.directory / "recovery.key").read_text())
+    found = set()
+    for format_file in (house.directory / "store").glob("*/*/FORMAT"):
+        blobs = DirectoryBlobs(format_file.parent)
+        for point in list_points(blobs, recovery):
+            if point.receipt is None:
+                continue
+            manifest, _ = open_point(blobs, recovery, point.recovery_point_id)
+            for pack in manifest.packs:
+                assert blobs.size(pack.name) == pack.size
+            found.add(point.recovery_point_id)
+    return found
+
+
+def strike(house: House, rng: random.Random, seconds: float) -> str:
+    """Kill one process after a moment, and start it again."""
+    name = rng.choice(["agent", "serve", "store"])
+    pause = subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({seconds})"])
+    pause.wait()
+    house.kill(name)
+    house.start(name)
+    house.wait_ready(name)
+    return name
+
+
+def test_a_kill_at_any_moment_leaves_whole_points_and_loud_jobs(
+    house: House, postgres: Postgres
+) -> None:
+    rng = random.Random(SEED)
+    cloud = Cloud(house)
+    expected = fill(postgres)
+    protect(cloud, house, "pg1", postgres.conninfo)
+    jobs: dict[str, str] = {}
+    restored = postgres.home / "restored"
+    points: list[str] = []
+    for number in range(KILLS):
+        restoring = bool(points) and number % 3 == 2
+        if restoring:
+            operation = cloud.restore("pg1-inst", restore_request(cloud, points[-1], restored))
+        else:
+            operation = cloud.back_up("pg1-inst")
+        strike(house, rng, rng.uniform(0.0, 1.2))
+        job = ended_job(cloud, operation)
+        jobs[job.name] = job.properties.status
+        told = job.properties.error_details
+        assert job.properties.status == "Completed" or told, f"{number}: silent failure"
+        listed = [p.name for p in cloud.points("pg1-inst")]
+        assert set(listed) <= points_in_storage(house)
+        points = listed[::-1]
+        if restored.exists():
+            shutil.rmtree(restored)
+    assert {name: cloud.job(name).properties.status for name in jobs} == jobs
+    assert list(jobs.values()).count("Completed") >= KILLS * 3 // 4
+    postgres.stop()
+    shutil.rmtree(postgres.data)
+    final = ended_job(
+        cloud, cloud.restore("pg1-inst", restore_request(cloud, points[0], postgres.data))
+    )
+    assert final.properties.status == "Completed"
+    postgres.start()
+    assert digest(postgres.conninfo) == expected
+    until("no partial file", lambda: Path(postgres.data, "PG_VERSION").exists())
