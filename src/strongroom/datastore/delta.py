@@ -11,6 +11,7 @@ from strongroom.datastore.manifest import (
     Source,
     Written,
     check_extents,
+    check_packs,
     decode_checked,
 )
 from strongroom.datastore.pack import (
@@ -61,6 +62,7 @@ def open_delta(stored: bytes, pair: KeyPair) -> Delta:
     delta: Delta = decode_checked(unpack_bytes(DELTA, stored, content_key), Delta)
     if delta.version != VERSION:
         raise Corrupt(f"this delta is version {delta.version}, we read version {VERSION}")
+    check_packs(delta.packs)
     check_extents(delta.files, delta.extents, len(delta.packs))
     return delta
 

@@ -13,6 +13,7 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from strongroom.datastore.manifest import decode_checked
 from strongroom.datastore.receipt import VerifyKey
 from strongroom.datastore.seal import KeyPair, PublicKey, open_sealed, seal
 from strongroom.model.errors import Corrupt, Invalid, WrongKey
@@ -83,10 +84,7 @@ def seal_instance_key(recovery: PublicKey, pair: KeyPair, instance_id: str, purp
 def open_instance_key(recovery: KeyPair, key_id: bytes, sealed: bytes) -> InstanceKey:
     """The reverse; WrongKey when it was sealed to another recovery key."""
     raw = open_sealed(recovery, _INFO + key_id, sealed)
-    try:
-        found = msgspec.msgpack.decode(raw, type=InstanceKey)
-    except msgspec.MsgspecError as error:
-        raise Corrupt("an instance key cannot be read") from error
+    found: InstanceKey = decode_checked(raw, InstanceKey)
     if KeyPair.from_bytes(found.secret).public.key_id != key_id:
         raise Corrupt("an instance key lies under another key's name")
     return found

@@ -5,6 +5,7 @@ extents are columns of little-endian integers, sorted by (file, file offset).
 """
 
 import array
+import re
 import sys
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -28,6 +29,7 @@ FORMAT_NAME = "FORMAT"
 FORMAT_LINE = b"strongroom-format 1\n"
 VERSION = 1
 _COLUMNS = {"file": "I", "offset": "Q", "length": "Q", "pack": "I", "raw": "I"}
+_PLAIN = re.compile(r"[0-9A-Za-z-]{1,64}")
 Size = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
 
 
@@ -136,6 +138,7 @@ class Manifest(msgspec.Struct, kw_only=True):
         """Every extent lies in its file and names a pack; Corrupt otherwise."""
         if self.version != VERSION:
             raise Corrupt(f"this manifest is version {self.version}, we read version {VERSION}")
+        check_packs(self.packs)
         check_extents(self.files, self.extents, len(self.packs))
         return self
 
@@ -170,6 +173,15 @@ def _from_little(code: str, raw: bytes) -> "array.array[int]":
     if sys.byteorder == "big":
         values.byteswap()
     return values
+
+
+def check_packs(packs: list[PackFacts]) -> None:
+    """Ids and digests have their lengths, no pack comes twice, generations are plain names."""
+    for pack in packs:
+        if len(pack.id) != 16 or len(pack.blake3) != 32 or not _PLAIN.fullmatch(pack.generation):
+            raise Corrupt("a pack is named in no valid way")
+    if len({pack.id for pack in packs}) != len(packs):
+        raise Corrupt("a pack is named twice")
 
 
 def check_extents(files: list[FileFacts], columns: dict[str, bytes], packs: int) -> None:

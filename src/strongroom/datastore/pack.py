@@ -35,6 +35,7 @@ FRAME = 128 << 10
 TAG = 16
 MOST_RAW = 32 << 20  # bytes of raw stream in a pack of data
 MOST_FRAMES = 1 << 20
+MOST_WHOLE = 1 << 30  # bytes of raw stream in a manifest or a delta, which are read whole
 _FIXED = struct.Struct(">8sB16s16sH")
 _TRAILER = struct.Struct(">I8s")
 TRAILER_SIZE = _TRAILER.size
@@ -148,6 +149,8 @@ class OpenPack:
     """Reads the frames of one pack whose content key is known."""
 
     def __init__(self, pack_id: PackId, content_key: bytes) -> None:
+        if len(content_key) != 32:
+            raise WrongKey(f"a content key has 32 bytes, not {len(content_key)}")
         self._id = pack_id.bytes
         self._aead = AESGCM(content_key)
         self._decompressor = zstandard.ZstdDecompressor()
@@ -174,14 +177,12 @@ class OpenPack:
         if len(packed) == raw_length:
             return packed
         try:
-            raw = self._decompressor.decompress(
-                packed, max_output_size=raw_length, allow_extra_data=False
-            )
+            # Before a byte is made: a hostile writer may state any length.
+            if zstandard.frame_content_size(packed) != raw_length:
+                raise Corrupt(f"frame {number} has another length than it states")
+            return self._decompressor.decompress(packed, allow_extra_data=False)
         except zstandard.ZstdError as error:
             raise Corrupt(f"frame {number} does not decompress") from error
-        if len(raw) != raw_length:
-            raise Corrupt(f"frame {number} has another length than it states")
-        return raw
 
     def _decrypt(self, nonce: bytes, sealed: bytes | memoryview, aad: bytes, what: str) -> bytes:
         try:
@@ -227,6 +228,8 @@ def unpack_bytes(magic: bytes, stored: bytes, content_key: bytes) -> bytes:
     header = read_header(stored, magic)
     pack = OpenPack(header.pack_id, content_key)
     table = pack.table(stored, len(stored))
+    if table.raw_size > MOST_WHOLE:
+        raise Corrupt(f"a {magic.decode()} object of {table.raw_size} bytes is too large")
     view = memoryview(stored)
     return b"".join(
         pack.frame(number, view[table.offsets[number] : table.offsets[number + 1]], length)

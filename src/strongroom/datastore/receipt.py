@@ -53,16 +53,14 @@ class VerifyKey:
         """The receipt, if this key has signed it; Corrupt otherwise."""
         try:
             told = json.loads(stored)
-            body = canonical(told["body"])
-            if stored != canonical(told):
-                raise Corrupt("the receipt is not in its canonical form")
-            self._key.verify(base64.b64decode(told["signature"], validate=True), _CONTEXT + body)
-            receipt = msgspec.json.decode(body, type=Receipt)
+            body = told["body"]
+            signature = base64.b64decode(told["signature"], validate=True)
+            self._key.verify(signature, _CONTEXT + canonical(body))
         except (ValueError, KeyError, TypeError, RecursionError, InvalidSignature) as error:
             raise Corrupt("the receipt is not signed by this vault") from error
-        if receipt.version != 1:
-            raise Corrupt(f"this receipt is version {receipt.version}, we read version 1")
-        return receipt
+        if stored != _envelope(body, signature, self.raw):
+            raise Corrupt("the receipt is not in its canonical form")
+        return _receipt(body)
 
 
 class SigningKey:
@@ -75,12 +73,27 @@ class SigningKey:
     def sign(self, receipt: Receipt) -> bytes:
         """The object `p/<recovery point id>.receipt`."""
         body = canonical(msgspec.to_builtins(receipt))
-        told = {
-            "body": json.loads(body),
-            "key": base64.b64encode(self.public.raw).decode(),
-            "signature": base64.b64encode(self._key.sign(_CONTEXT + body)).decode(),
-        }
-        return canonical(told)
+        return _envelope(json.loads(body), self._key.sign(_CONTEXT + body), self.public.raw)
+
+
+def _envelope(body: Any, signature: bytes, key: bytes) -> bytes:  # noqa: ANN401 - any JSON
+    """The object, the one form that a body, its signature and its key have."""
+    told = {
+        "body": body,
+        "key": base64.b64encode(key).decode(),
+        "signature": base64.b64encode(signature).decode(),
+    }
+    return canonical(told)
+
+
+def _receipt(body: Any) -> Receipt:  # noqa: ANN401 - signed, and still looked at
+    version = body.get("version") if isinstance(body, dict) else None
+    if version != 1:
+        raise Corrupt(f"this receipt is version {version}, we read version 1")
+    try:
+        return msgspec.json.decode(canonical(body), type=Receipt)
+    except msgspec.MsgspecError as error:
+        raise Corrupt(f"not a receipt: {error}") from error
 
 
 def canonical(value: Any) -> bytes:  # noqa: ANN401 - any JSON
