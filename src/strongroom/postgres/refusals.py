@@ -231,7 +231,7 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[[str, Attempt], SourceError]], ...
     (("password authentication failed",), _wrong_password),
     (("authentication failed",), _wrong_user),
     (("does not exist", "not permitted to log in"), _missing),
-    (("could not translate host name", "could not parse network address"), _no_host),
+    (("failed to resolve host", "could not translate host name"), _no_host),
     (("Connection refused", "No such file or directory"), _nobody_listens),
     (("timeout", "timed out", "No route to host", "unreachable"), _no_answer),
     (("starting up", "shutting down", "recovery mode", "not accepting", "not yet"), _not_ready),

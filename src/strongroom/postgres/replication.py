@@ -144,7 +144,10 @@ class Replication:
     def _expect(self, status: pq.ExecStatus, what: str, limit: float) -> pq.abc.PGresult:
         result = self._result(what, limit)
         if result is None or result.status != status:
-            raise self._failed(result, what)
+            error = self._failed(result, what)
+            while self._result(what, limit) is not None:
+                pass  # the connection can be used again after a command that was refused
+            raise error
         return result
 
     def _result(self, what: str, limit: float) -> pq.abc.PGresult | None:
