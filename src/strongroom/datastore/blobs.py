@@ -5,7 +5,9 @@ never changes an existing name (ObjectExists); what `create` has accepted, `read
 `list` is complete. Errors are StoreError classes, without a SAS in any message.
 """
 
+import errno
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -226,57 +228,88 @@ class DirectoryBlobs:
         self._root = directory
 
     def _path(self, name: str) -> Path:
-        if name.startswith("/") or ".." in name.split("/") or "\0" in name:
+        segments = name.split("/")
+        if any(part in {"", ".", ".."} for part in segments) or "\0" in name:
             raise ObjectMissing(f"{name!r} is no name of an object")
-        return self._root / name
+        if any(0xD800 <= ord(letter) < 0xE000 for letter in name):
+            raise ObjectMissing(f"{name!r} is no name of an object")
+        return self._root.joinpath(*segments)
 
     def create(self, name: str, data: Bytes) -> None:
         """Create-only: written beside, synced, linked."""
         path = self._path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+        beside = path.with_name(f".{os.getpid()}.{threading.get_ident()}.new")
         try:
-            with beside.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(beside, path)
-        except FileExistsError as error:
-            raise ObjectExists(f"{name} exists already") from error
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with beside.open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.link(beside, path)
+                _sync(path.parent)
+            finally:
+                beside.unlink(missing_ok=True)
         except OSError as error:
-            raise StoreUnavailable(f"{name} cannot be written: {error.strerror}") from error
-        finally:
-            beside.unlink(missing_ok=True)
+            raise _of_files(error, name, path) from error
 
     def read(self, name: str) -> bytes:
         """The whole file."""
+        path = self._path(name)
         try:
-            return self._path(name).read_bytes()
-        except (FileNotFoundError, IsADirectoryError) as error:
-            raise ObjectMissing(f"{name} is not in storage") from error
+            return path.read_bytes()
         except OSError as error:
-            raise StoreUnavailable(f"{name} cannot be read: {error.strerror}") from error
+            raise _of_files(error, name) from error
 
     def read_range(self, name: str, start: int, length: int) -> bytes:
         """A part of the file."""
+        path = self._path(name)
         try:
-            with self._path(name).open("rb") as file:
+            with path.open("rb") as file:
                 file.seek(start)
                 return file.read(length)
-        except (FileNotFoundError, IsADirectoryError) as error:
-            raise ObjectMissing(f"{name} is not in storage") from error
+        except OSError as error:
+            raise _of_files(error, name) from error
 
     def size(self, name: str) -> int:
         """Bytes of the file."""
+        path = self._path(name)
         try:
-            return self._path(name).stat().st_size
-        except FileNotFoundError as error:
-            raise ObjectMissing(f"{name} is not in storage") from error
+            found = path.stat()
+        except OSError as error:
+            raise _of_files(error, name) from error
+        if not stat.S_ISREG(found.st_mode):
+            raise ObjectMissing(f"{name} is not in storage")
+        return found.st_size
 
     def list(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """In the order of names."""
-        found = (path for path in self._root.rglob("*") if path.is_file())
-        names = sorted((path.relative_to(self._root).as_posix(), path) for path in found)
-        for name, path in names:
-            if name.startswith(prefix):
-                yield name, path.stat().st_size
+        """In the order of names; what a writer is still writing is no object yet."""
+        try:
+            found = [
+                (path.relative_to(self._root).as_posix(), path.stat().st_size)
+                for path in self._root.rglob("*")
+                if path.is_file() and not path.name.startswith(".")
+            ]
+        except OSError as error:
+            raise _of_files(error, prefix) from error
+        yield from (entry for entry in sorted(found) if entry[0].startswith(prefix))
+
+
+def _sync(directory: Path) -> None:
+    """A new name is safe when its directory is."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _of_files(error: OSError, name: str, creating: Path | None = None) -> StoreError:
+    if creating is not None and isinstance(error, FileExistsError) and creating.exists():
+        return ObjectExists(f"{name} exists already")
+    gone = FileNotFoundError | IsADirectoryError | NotADirectoryError
+    if creating is None and (isinstance(error, gone) or error.errno == errno.ENAMETOOLONG):
+        return ObjectMissing(f"{name} is not in storage")
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return StoreFull(f"there is no room for {name}", hint="free space or add some")
+    return StoreUnavailable(f"{name} cannot be read or written: {error.strerror}")

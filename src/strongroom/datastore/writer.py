@@ -176,7 +176,8 @@ class DatastoreWriter:
 
     def send(self, pack: _OpenPack) -> None:
         """The pack is full: send it as soon as its frames are sealed."""
-        self._in_flight.acquire()
+        while not self._in_flight.acquire(timeout=0.5):
+            self.check()
         self._sent.append(self._senders.submit(self._guard, lambda: self._put(pack)))
 
     def _guard(self, act: Callable[[], None]) -> None:
