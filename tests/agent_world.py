@@ -66,6 +66,13 @@ class Operation:
     result: Completion | None = None
     failure: Failure | None = None
     keys_asked: list[bytes] = field(default_factory=list)
+    heard: float = 0.0
+
+    def waits(self) -> bool:
+        """Offered, or leased by somebody who has been silent for longer than the lease."""
+        silent = time.monotonic() - self.heard
+        lapsed = self.status == "leased" and silent > self.lease_seconds
+        return self.status == "offered" or lapsed
 
 
 class AgentWorld:
@@ -201,12 +208,15 @@ class AgentWorld:
             for facts in request.servers:
                 self.servers[facts.name] = facts
             self.changed.notify_all()
-            self.changed.wait_for(lambda: self.closing or self._next(), request.wait_seconds)
+            until = time.monotonic() + request.wait_seconds
+            while time.monotonic() < until and not (self.closing or self._next()):
+                self.changed.wait(0.2)
             operation = self._next()
             if operation is None or self.closing:
                 return None
             operation.status = "leased"
             operation.epoch += 1
+            operation.heard = time.monotonic()
             return Lease(
                 operation_id=operation.id,
                 epoch=operation.epoch,
@@ -216,7 +226,7 @@ class AgentWorld:
             )
 
     def _next(self) -> Operation | None:
-        return next((one for one in self.operations.values() if one.status == "offered"), None)
+        return next((one for one in self.operations.values() if one.waits()), None)
 
     def _heartbeat(self, operation: Operation, body: bytes) -> HeartbeatReply:
         heartbeat = msgspec.json.decode(body, type=Heartbeat)
@@ -249,6 +259,7 @@ class AgentWorld:
     def _leased(self, operation: Operation, epoch: int) -> None:
         if operation.status != "leased" or operation.epoch != epoch:
             raise LeaseLost("the lease has ended")
+        operation.heard = time.monotonic()
 
 
 @contextlib.contextmanager

@@ -43,7 +43,7 @@ def _enrol(settings: Settings, clock: Clock, chance: Chance) -> Identity:
         agent_id=reply.agent_id,
         agent_token=reply.agent_token,
         control_url=url,
-        ca_file=str(settings.ca_file or ""),
+        ca_file=str(settings.ca_file.resolve()) if settings.ca_file else "",
     )
 
 

@@ -288,7 +288,8 @@ class Agent:
             try:
                 call()
             except Exception as error:  # noqa: BLE001 - the door: no thread may die unseen
-                self._log.exception("bug", thread=name)
+                if not isinstance(error, VaultError):
+                    self._log.exception("bug", thread=name)
                 if fatal:
                     self._fatal = error
                     self._stopping.set()

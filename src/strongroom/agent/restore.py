@@ -148,8 +148,7 @@ def _write(
 
 
 def _restored(file: FileFacts) -> RestoredFile:
-    kind = "other" if file.kind == "wal" else file.kind
-    return RestoredFile(file.path, file.size, file.mode, file.mtime, kind, file.link)
+    return RestoredFile(file.path, file.size, file.mode, file.mtime, file.kind, file.link)
 
 
 def _step(held: HeldLease, name: str) -> Progress:
