@@ -1,0 +1,79 @@
+"""The command line's commands, and the one door through which its failures leave."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from strongroom.cli import console
+from strongroom.cli.exits import FAILED, INTERRUPTED, OK, USAGE, exit_code
+from strongroom.cli.means import MEANS, Means
+from strongroom.model.errors import VaultError
+
+# Commands are imported when they are called: `strongroom --help` stays quick.
+COMMANDS = {
+    "up": "up:up",
+    "down": "up:down",
+}
+GROUPS: dict[str, tuple[str, dict[str, str]]] = {}
+
+
+def build(app: App) -> App:
+    """Register every command of this room; `app.py` adds the processes' own."""
+    for name, where in COMMANDS.items():
+        app.command(f"strongroom.cli.{where}", name=name)
+    for group, (words, commands) in GROUPS.items():
+        inner = App(name=group, help=words)
+        for name, where in commands.items():
+            inner.command(f"strongroom.cli.{where}", name=name)
+        app.command(inner)
+    return app
+
+
+def run(app: App, arguments: Sequence[str], means: Means) -> int:
+    """Parse, run, and say what went wrong: the exit code."""
+    try:
+        command, bound, ignored = app.parse_args(
+            list(arguments), exit_on_error=False, print_error=False
+        )
+        if MEANS in ignored:
+            bound.arguments[MEANS] = means
+    except CycloptsError as error:
+        console.note(f"error: {str(error).strip()}")
+        console.note(f"hint: `{_help_of(app, arguments)}` shows how it is used.")
+        return USAGE
+    try:
+        found = command(*bound.args, **bound.kwargs)
+    except VaultError as error:
+        console.tell_error(error)
+        return exit_code(type(error))
+    except KeyboardInterrupt:
+        console.note("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except Exception as error:  # noqa: BLE001 - a door: everything else is a bug, told as one
+        _tell_bug(error)
+        return FAILED
+    return found if isinstance(found, int) and not isinstance(found, bool) else OK
+
+
+def _help_of(app: App, arguments: Sequence[str]) -> str:
+    words = []
+    for word in arguments:
+        if word.startswith("-") or word not in app:
+            break
+        words.append(word)
+        app = app[word]
+    return " ".join(("strongroom", *words, "--help"))
+
+
+def _tell_bug(error: Exception) -> None:
+    console.note(f"error: this is a bug in strongroom: {type(error).__name__}: {error}")
+    if os.environ.get("STRONGROOM_DEBUG"):
+        traceback.print_exception(error)
+    else:
+        console.note("hint: Run it again with STRONGROOM_DEBUG=1 and report what it prints.")

@@ -1,0 +1,54 @@
+"""What commands are given from outside: time, chance, and the work of other rooms."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from strongroom.model.seams import Chance, Clock
+
+MEANS = "means"  # the parameter that `main.run` fills
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """`app.py` makes it; the callables reach rooms that this one may not import.
+
+    install_tools(major) -> directory of the programs
+    list_points(storage, recovery key file) -> one dict a point: id, takenAt, sizeBytes, problem
+    rescue(storage, key file, point, to, on_progress(raw bytes, fetched bytes)) -> facts to show
+    upgrade_catalogue(data directory) -> one line for each thing done
+    """
+
+    clock: Clock
+    chance: Chance
+    install_tools: Callable[[int], Path]
+    list_points: Callable[[Path, Path], list[dict[str, Any]]]
+    rescue: Callable[[Path, Path, str, Path, Callable[[int, int], None]], dict[str, Any]]
+    upgrade_catalogue: Callable[[Path], list[str]]
+
+
+Given = Annotated[Means, Parameter(parse=False)]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Common:
+    """Options of every command."""
+
+    data: Annotated[
+        Path | None,
+        Parameter(
+            env_var="STRONGROOM_DATA",
+            help="Directory of this installation. Default: /var/lib/strongroom for root, "
+            "else ~/.local/share/strongroom.",
+        ),
+    ] = None
+    output: Annotated[
+        Literal["table", "json"], Parameter(help="How to print the result: table or json.")
+    ] = "table"
+
+
+COMMON = Common()

@@ -1,0 +1,170 @@
+"""`up` itself: three children in their order, ports that stay, a graceful end."""
+
+import base64
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+from strongroom.cli.child import Process, Ready
+from strongroom.cli.means import Means
+from strongroom.cli.running import DEFAULT_PORT, PORTS, Place, write_private
+from strongroom.model.errors import Precondition
+
+ACCOUNT = "strongroom"
+TICK = 0.1
+END_SECONDS = 20.0
+
+
+class Supervisor:
+    """Starts store, serve and agent, keeps them alive, ends them in the reverse order."""
+
+    def __init__(self, place: Place, means: Means, note: Callable[[str], None]) -> None:
+        self._place = place
+        self._clock = means.clock
+        self._note = note
+        self._stop = False
+        self._state = place.read()
+        self._processes = [
+            self._process("store", self._store),
+            self._process("serve", self._serve),
+            self._process("agent", self._agent),
+        ]
+
+    def run(self, asked: int | None, on_ready: Callable[[], None]) -> None:
+        """Until SIGTERM or SIGINT. `asked`: the first of three ports; 0 takes free ones.
+
+        Raises Failed when a child cannot be kept alive; then the others are ended too.
+        """
+        for sign in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(sign, self._ask_to_stop)
+        self._choose_ports(asked)
+        try:
+            for process in self._processes:
+                process.start()
+                self._remember()
+                self._wait_until_ready(process)
+            if not self._stop:
+                self._remember(ready=True)
+                on_ready()
+            while not self._stop:
+                self._tend(self._processes)
+                self._clock.sleep(TICK)
+        finally:
+            self._end_all()
+
+    def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self._stop = True
+
+    def _process(self, name: str, arguments: Callable[[], Sequence[str]]) -> Process:
+        directory = self._place.data / name
+        return Process(name, directory, self._place.logs / f"{name}.log", arguments, self._clock)
+
+    def _tend(self, processes: Sequence[Process]) -> None:
+        for process in processes:
+            if process.tend():
+                self._note(f"{process.name} had ended and was started again")
+                self._remember(ready=self._state.ready)
+
+    def _wait_until_ready(self, process: Process) -> None:
+        upto = self._processes[: self._processes.index(process) + 1]
+        while not self._stop:
+            ready = process.ready()
+            if ready is not None:
+                self._learn_ports(process.name, ready)
+                return
+            self._tend(upto)
+            self._clock.sleep(TICK / 2)
+
+    def _learn_ports(self, name: str, ready: Ready) -> None:
+        if name == "store":
+            self._state.ports["store"] = ready.port
+        elif name == "serve":
+            self._state.ports["https"] = ready.port
+            self._state.ports["portal"] = ready.portal_port
+        self._remember()
+
+    def _remember(self, *, ready: bool = False) -> None:
+        self._state.ready = ready
+        found = {process.name: process.identity() for process in self._processes}
+        self._state.children = {name: child for name, child in found.items() if child}
+        self._place.write(self._state)
+
+    def _end_all(self) -> None:
+        for process in reversed(self._processes):
+            process.ask_to_end()
+            if not process.end(END_SECONDS):
+                self._note(f"{process.name} did not end in {END_SECONDS:.0f} s and was killed")
+        self._remember()
+
+    def _choose_ports(self, asked: int | None) -> None:
+        for offset, name in enumerate(PORTS):
+            wanted = self._state.ports.get(name, DEFAULT_PORT + offset)
+            if asked is not None:
+                wanted = asked + offset if asked else 0
+            self._state.ports[name] = self._free(name, wanted)
+
+    def _free(self, name: str, wanted: int) -> int:
+        if wanted and _is_free(wanted):
+            return wanted
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            found = int(probe.getsockname()[1])
+        if wanted:
+            self._note(f"port {wanted} ({name}) is taken: using {found}")
+        return found
+
+    def _store(self) -> list[str]:
+        place = self._place
+        command = ["store", "--data", str(place.data / "store")]
+        command += ["--account-key", str(place.account_key)]
+        return [*command, "--port", str(self._state.ports["store"])]
+
+    def _serve(self) -> list[str]:
+        place, ports = self._place, self._state.ports
+        command = ["serve", "--data", str(place.data / "serve")]
+        command += ["--store-url", f"http://127.0.0.1:{ports['store']}/{ACCOUNT}"]
+        command += ["--account-key", str(place.account_key)]
+        command += ["--port", str(ports["https"]), "--portal-port", str(ports["portal"])]
+        command += ["--connection", str(place.connection)]
+        command += ["--recovery-key", str(place.recovery_key)]
+        return [*command, "--agent-enrol", str(place.enrol_token)]
+
+    def _agent(self) -> list[str]:
+        place = self._place
+        command = ["agent", "run", "--data", str(place.data / "agent")]
+        command += ["--control", f"https://127.0.0.1:{self._state.ports['https']}"]
+        command += ["--ca", str(place.data / "serve" / "ca.pem")]
+        return [*command, "--enrol", str(place.enrol_token)]
+
+
+def prepare(place: Place, means: Means) -> None:
+    """The directory and the storage account's key, made at the first start.
+
+    Raises Precondition when the directory cannot be made or belongs to somebody else.
+    """
+    try:
+        for directory in (place.data, place.data / "store", place.logs):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if place.data.stat().st_mode & 0o077:
+            place.data.chmod(0o700)
+        if not place.account_key.exists():
+            key = base64.b64encode(means.chance.bytes(64)) + b"\n"
+            write_private(place.account_key, key)
+    except OSError as error:
+        raise Precondition(
+            f"{place.data} cannot be used: {os.strerror(error.errno or 0).lower()}",
+            hint="Name another directory with --data, or make it writable for this user.",
+        ) from error
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
