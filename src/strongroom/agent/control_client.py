@@ -25,6 +25,7 @@ from strongroom.model.errors import (
     Retry,
     Unauthenticated,
     VaultError,
+    every_error,
     from_dict,
 )
 from strongroom.model.operation import (
@@ -199,6 +200,8 @@ def _told(answer: httpx.Response) -> VaultError:
     """The control plane's own words when there are any, else what the status says."""
     told = _error_body(answer)
     status = answer.status_code
+    if told.get("kind") in every_error():
+        return from_dict(told)
     if status == httpx.codes.TOO_MANY_REQUESTS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
         return ControlUnavailable(
             f"the control plane answered {status}",
@@ -206,7 +209,7 @@ def _told(answer: httpx.Response) -> VaultError:
             facts={"told": told, "retry_after_seconds": _retry_after(answer)},
         )
     if told:
-        return from_dict({"kind": told.get("code", ""), **told})
+        return from_dict(told)
     classes: dict[int, type[VaultError]] = {
         400: Invalid, 401: Unauthenticated, 403: Forbidden, 404: NotFound
     }  # fmt: skip
@@ -214,14 +217,20 @@ def _told(answer: httpx.Response) -> VaultError:
 
 
 def _error_body(answer: httpx.Response) -> dict[str, Any]:
-    """`VaultError.to_dict()`, bare or under "error"; empty when it is something else."""
+    """`VaultError.to_dict()`: bare, or beside ARM's own form of it; empty when neither is there.
+
+    ARM's form alone tells the code, which is the kind unless Azure demands another.
+    """
     try:
         body = msgspec.json.decode(answer.content)
     except msgspec.MsgspecError:
         return {}
-    if isinstance(body, dict) and isinstance(body.get("error"), dict):
-        body = body["error"]
-    return body if isinstance(body, dict) and ("kind" in body or "code" in body) else {}
+    if not isinstance(body, dict):
+        return {}
+    for told in (body.get("strongroom"), body.get("error"), body):
+        if isinstance(told, dict) and ("kind" in told or "code" in told):
+            return {"kind": told.get("code"), **told}
+    return {}
 
 
 def _retry_after(answer: httpx.Response) -> float:

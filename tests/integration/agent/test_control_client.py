@@ -2,6 +2,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from agent_world import AGENT_TOKEN, AgentWorld, Fault, an_agent_world
@@ -10,6 +11,7 @@ from seams import SeededChance
 from strongroom.agent.control_client import ControlClient
 from strongroom.model.errors import (
     ControlUnavailable,
+    Corrupt,
     Forbidden,
     Invalid,
     LeaseLost,
@@ -67,6 +69,24 @@ def test_a_lost_lease_is_understood_within_an_arm_envelope(client, world):
     body = b'{"error": {"code": "LeaseLost", "message": "the lease has ended"}}'
     world.fault("heartbeat", Fault(status=409, body=body))
     with pytest.raises(LeaseLost, match="the lease has ended"):
+        client.heartbeat("op-1", HEARTBEAT)
+
+
+def test_what_stands_beside_the_arm_envelope_is_told_whole(client, world):
+    told = Corrupt("pack 7 is cut off", hint="Verify the vault.", code="Odd").to_dict()
+    body = msgspec.json.encode({"error": {"code": "Odd"}, "strongroom": told})
+    world.fault("keys", Fault(status=500, body=body))
+    pauses = []
+    with pytest.raises(Corrupt) as caught:
+        client.keys("op-1", KeysRequest(epoch=1, session_public_key=b"key"), pauses.append)
+    assert caught.value.to_dict() == told
+    assert pauses == []
+
+
+def test_a_bug_of_the_control_plane_is_taken_for_an_outage(client, world):
+    body = b'{"error": {"code": "InternalServerError"}, "strongroom": {"kind": "Bug"}}'
+    world.fault("heartbeat", Fault(status=500, body=body))
+    with pytest.raises(ControlUnavailable):
         client.heartbeat("op-1", HEARTBEAT)
 
 
