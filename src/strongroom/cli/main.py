@@ -16,8 +16,24 @@ from strongroom.model.errors import VaultError
 COMMANDS = {
     "up": "up:up",
     "down": "up:down",
+    "status": "status:status",
+    "doctor": "status:doctor",
+    "protect": "protect:protect",
+    "backup": "backups:backup",
+    "points": "backups:points",
+    "jobs": "backups:jobs",
+    "plan": "restore:plan",
+    "restore": "restore:restore",
+    "rescue": "restore:rescue",
 }
-GROUPS: dict[str, tuple[str, dict[str, str]]] = {}
+GROUPS: dict[str, tuple[str, dict[str, str]]] = {
+    "server": (
+        "PostgreSQL servers: add, list, check.",
+        {"add": "servers:add", "list": "servers:list_", "check": "servers:check"},
+    ),
+    "pgtools": ("PostgreSQL's own programs.", {"install": "tools:install"}),
+    "db": ("The catalogue.", {"upgrade": "tools:upgrade"}),
+}
 
 
 def build(app: App) -> App:

@@ -1,0 +1,70 @@
+"""Watch a job until it ends."""
+
+from typing import Any
+
+from strongroom.cli import console
+from strongroom.cli.rest import error_of
+from strongroom.cli.vault import Vault
+from strongroom.model.errors import Cancelled, ControlUnavailable, Failed
+from strongroom.model.job import JobStatus
+
+POLL_SECONDS = 0.5
+AWAY_SECONDS = 120.0
+GOOD = (JobStatus.COMPLETED.value, JobStatus.COMPLETED_WITH_WARNINGS.value)
+
+
+def follow(vault: Vault, job: str, title: str) -> dict[str, Any]:
+    """Show how far a job is until it has ended well: the job's last state.
+
+    Outlasts a restart of the control plane. Raises the job's own error, or Cancelled.
+    """
+    with console.meter(title) as meter:
+        seen = vault.clock.monotonic()
+        while True:
+            try:
+                found = vault.rest.get(vault.job(job))
+                seen = vault.clock.monotonic()
+            except ControlUnavailable:
+                if vault.clock.monotonic() - seen > AWAY_SECONDS:
+                    raise
+                meter.show("waiting for the control plane", 0, 0)
+                continue
+            status = str(found["properties"]["status"])
+            if status != JobStatus.IN_PROGRESS.value:
+                break
+            _show(meter, found["properties"])
+            vault.clock.sleep(POLL_SECONDS)
+    if status in GOOD:
+        return found
+    raise _failure(found)
+
+
+def warnings_of(job: dict[str, Any]) -> list[str]:
+    """What a job that ended well wants to be known."""
+    told = (job["properties"].get("extendedInfo") or {}).get("warningDetails") or []
+    return [str(each["warning"]["message"]) for each in told]
+
+
+def _show(meter: console.Meter, properties: dict[str, Any]) -> None:
+    for task in properties["extendedInfo"]["subTasks"]:
+        if task["taskStatus"] != "InProgress":
+            continue
+        details = task.get("additionalDetails") or {}
+        meter.show(
+            str(details.get("Step") or task["taskName"]),
+            int(details.get("DataTransferredInBytes", 0)),
+            int(details.get("TotalBytes", 0)),
+            int(details.get("StoredBytes", 0)),
+        )
+
+
+def _failure(job: dict[str, Any]) -> Failed | Cancelled | Exception:
+    properties = job["properties"]
+    if properties["status"] == JobStatus.CANCELLED.value:
+        return Cancelled(f"job {job['name']} was cancelled")
+    details = properties.get("errorDetails") or []
+    if not details:
+        return Failed(f"job {job['name']} failed and did not say why")
+    told = details[0]
+    info = {"additionalInfo": [{"type": "UserFacingError", "info": told}]}
+    return error_of({"code": told["code"], "message": told["message"], **info}, 200)

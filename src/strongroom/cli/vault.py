@@ -1,0 +1,171 @@
+"""The one vault that the command line works with, in ARM's terms."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from strongroom.cli import connection, rest
+from strongroom.cli.connection import Connection
+from strongroom.cli.means import Common, Means
+from strongroom.cli.rest import Rest
+from strongroom.model import access, arm
+from strongroom.model.arm import VaultRef
+from strongroom.model.errors import Conflict, NotFound
+from strongroom.model.ids import uuid4
+from strongroom.model.policy_templates import ten_years_policy
+
+TEN_YEARS = "ten-years"
+SERVER_TYPE = "Microsoft.DBforPostgreSQL/flexibleServers"
+
+
+class Vault:
+    """Paths and calls; every name is an ARM name. Bodies are ARM JSON."""
+
+    def __init__(self, found: Connection, client: Rest, means: Means) -> None:
+        self.connection = found
+        self.rest = client
+        self.clock = means.clock
+        self._chance = means.chance
+        self._ref = VaultRef(resource_group=found.resource_group, name=found.vault)
+
+    @property
+    def group(self) -> str:
+        """The resource group's id."""
+        return arm.group_id_of(self.connection.subscription, self.connection.resource_group)
+
+    @property
+    def home(self) -> str:
+        """The vault's id."""
+        return arm.vault_id_of(self.connection.subscription, self._ref)
+
+    def server(self, name: str) -> str:
+        """A server's id."""
+        place = self.connection
+        return arm.server_id_of(place.subscription, place.resource_group, name)
+
+    def instance(self, name: str) -> str:
+        """The id of the backup instance that protects the server of this name."""
+        return arm.instance_id_of(self.connection.subscription, self._ref, name)
+
+    def policy(self, name: str) -> str:
+        """A policy's id."""
+        return arm.policy_id_of(self.connection.subscription, self._ref, name)
+
+    def job(self, name: str) -> str:
+        """A job's id; takes an id as well."""
+        return arm.job_id_of(self.connection.subscription, self._ref, name.rpartition("/")[2])
+
+    def servers(self) -> list[dict[str, Any]]:
+        """Every server; none when there is no resource group yet."""
+        return self._all(f"{self.group}/providers/{SERVER_TYPE}")
+
+    def instances(self) -> list[dict[str, Any]]:
+        """Every backup instance; none when there is no vault yet."""
+        return self._all(f"{self.home}/backupInstances")
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """Newest first."""
+        return self._all(f"{self.home}/backupJobs")
+
+    def policies(self) -> list[dict[str, Any]]:
+        """Every policy."""
+        return self._all(f"{self.home}/backupPolicies")
+
+    def points(self, name: str) -> list[dict[str, Any]]:
+        """The recovery points of a protected server, newest first. Raises NotFound."""
+        self.need_instance(name)
+        return self.rest.list(f"{self.instance(name)}/recoveryPoints")
+
+    def need_instance(self, name: str) -> dict[str, Any]:
+        """A backup instance; NotFound that names those there are."""
+        found = self.rest.find(self.instance(name))
+        if found is None:
+            names = ", ".join(sorted(each["name"] for each in self.instances()))
+            raise NotFound(
+                f"no protected server is named {name!r}",
+                hint=f"There is: {names}." if names else "Protect one: strongroom protect CONNINFO",
+            )
+        return found
+
+    def ensure(self, policy: str) -> None:
+        """Resource group, vault and policy are there; `ten-years` is made when it is missing."""
+        location = self.connection.location
+        self.rest.put(self.group, {"location": location})
+        if self.rest.find(self.home) is None:
+            settings = [{"datastoreType": "VaultStore", "type": "LocallyRedundant"}]
+            body = {"location": location, "identity": {"type": "SystemAssigned"}}
+            self.rest.put(self.home, {**body, "properties": {"storageSettings": settings}})
+        if self.rest.find(self.policy(policy)) is not None:
+            return
+        if policy != TEN_YEARS:
+            names = ", ".join(sorted({TEN_YEARS, *(p["name"] for p in self.policies())}))
+            raise NotFound(f"there is no policy named {policy!r}", hint=f"There is: {names}.")
+        self.rest.put(self.policy(policy), {"properties": ten_years_policy()})
+
+    def ensure_group(self) -> None:
+        """The resource group alone: what registering a server needs."""
+        self.rest.put(self.group, {"location": self.connection.location})
+
+    def grant_roles(self, server: str) -> None:
+        """The vault's identity may read the group and back up the server. Safe twice."""
+        principal = self.rest.get(self.home)["identity"]["principalId"]
+        for scope, role in (
+            (self.group, access.READER),
+            (self.server(server), access.LONG_TERM_RETENTION),
+        ):
+            path = f"{scope}/providers/Microsoft.Authorization/roleAssignments"
+            definition = f"/subscriptions/{self.connection.subscription}/providers"
+            definition += f"/Microsoft.Authorization/roleDefinitions/{role.id}"
+            asked = {"roleDefinitionId": definition, "principalId": principal}
+            asked["principalType"] = "ServicePrincipal"
+            try:
+                self.rest.put(f"{path}/{uuid4(self._chance)}", {"properties": asked})
+            except Conflict:
+                continue  # it has the role already
+
+    def source(self, server: str) -> dict[str, Any]:
+        """ARM's Datasource of a server."""
+        path = self.server(server)
+        return {
+            "objectType": "Datasource",
+            "datasourceType": SERVER_TYPE,
+            "resourceID": path,
+            "resourceName": server,
+            "resourceType": SERVER_TYPE,
+            "resourceLocation": self.connection.location,
+            "resourceUri": "",
+        }
+
+    def protection(self, server: str, policy: str) -> dict[str, Any]:
+        """ARM's BackupInstance for a server under a policy."""
+        return {
+            "objectType": "BackupInstance",
+            "friendlyName": server,
+            "dataSourceInfo": self.source(server),
+            "dataSourceSetInfo": None,
+            "datasourceAuthCredentials": None,
+            "policyInfo": {"policyId": self.policy(policy), "policyParameters": None},
+            "identityDetails": {"useSystemAssignedIdentity": True},
+        }
+
+    def backup_rule(self, instance: dict[str, Any]) -> str:
+        """The name of the first backup rule of the policy that protects an instance."""
+        policy = self.rest.get(instance["properties"]["policyInfo"]["policyId"])
+        for rule in policy["properties"]["policyRules"]:
+            if rule["objectType"] == "AzureBackupRule":
+                return str(rule["name"])
+        raise NotFound(f"policy {policy['name']} has no backup rule")
+
+    def _all(self, path: str) -> list[dict[str, Any]]:
+        try:
+            return self.rest.list(path)
+        except NotFound:
+            return []
+
+
+@contextmanager
+def opened(common: Common, means: Means) -> Iterator[Vault]:
+    """The vault of the installation that the options name."""
+    found = connection.load(common)
+    with rest.opened(found, means.clock, means.chance) as client:
+        yield Vault(found, client, means)
