@@ -80,7 +80,7 @@ class Copy:
                 for index, content in enumerate(self.contents)
                 for offset in range(0, len(content), 1 << 20)
             ]
-            random.Random(7).shuffle(pieces)  # noqa: S311 - an order, not a secret
+            random.Random(7).shuffle(pieces)
             with ThreadPoolExecutor(2) as pool:
                 list(pool.map(lambda piece: target.write(*piece), pieces))
             return target.finish(self.pg_manifest, settings or {})

@@ -139,19 +139,18 @@ class Server:
 
     def kill(self) -> None:
         """As if its host had lost power: no server process is left to say goodbye."""
-        os.kill(self.pid, signal.SIGKILL)
-        for child in _children(self.pid):
+        for process in [self.pid, *_children(self.pid)]:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
+                os.kill(process, signal.SIGKILL)
+        (self.data_directory / "postmaster.pid").unlink()
 
 
 def _children(pid: int) -> list[int]:
-    """Processes that hold the server's data directory as their own (postgres children)."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             fields = stat.read_text().rpartition(") ")[2].split()
-            if int(fields[2]) == pid or int(fields[1]) == pid:
+            if int(fields[1]) == pid:
                 found.append(int(stat.parent.name))
     return found
 
@@ -165,10 +164,8 @@ def start_server(
     with open_directory() as home:
         server = Server(tools, home / "data", home, free_port())
         scratch.initialise(tools, server.data_directory, *options)
-        server.configure(
-            **{**_QUICK, "unix_socket_directories": home, "listen_addresses": "127.0.0.1"},
-            **settings,
-        )
+        ours = {**_QUICK, "unix_socket_directories": home, "listen_addresses": "127.0.0.1"}
+        server.configure(**{**ours, **settings})
         server.start()
         try:
             yield server

@@ -104,8 +104,11 @@ def replication(
     `watch` is called about once a second while it waits; what it raises ends the waiting. Raises
     as `connect` does.
     """
-    with _opened(conninfo, replication="true", options=_PATIENT) as connection:
-        yield Replication(connection.pgconn, watch)
+    with (
+        _opened(conninfo, replication="true", options=_PATIENT) as connection,
+        closing(Replication(connection.pgconn, watch)) as server,
+    ):
+        yield server
 
 
 def same_server(conninfo: Conninfo, reached: Replication) -> Conninfo:

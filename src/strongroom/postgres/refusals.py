@@ -247,7 +247,7 @@ def failed_command(sqlstate: str, words: str, what: str) -> SourceError:
     """
     words = _shorten(" ".join(words.split())) or "the connection closed"
     facts = {"sqlstate": sqlstate}
-    if not sqlstate or sqlstate.startswith(("08", "57P")):
+    if _is_gone(sqlstate):
         return SourceStopped(
             f"the server went away while {what}: {words}",
             hint="It is tried again; the server's log says why it stopped.",
@@ -274,6 +274,15 @@ def failed_command(sqlstate: str, words: str, what: str) -> SourceError:
     return SourceRefused(
         f"the server refuses {what}: {words}", hint="See the server's log.", facts=facts
     )
+
+
+def connection_is_gone(error: SourceError) -> bool:
+    """Whether a failed command took its connection with it."""
+    return _is_gone(str(error.facts.get("sqlstate", "")))
+
+
+def _is_gone(sqlstate: str) -> bool:
+    return not sqlstate or sqlstate.startswith(("08", "57P"))
 
 
 def _shorten(words: str) -> str:

@@ -8,13 +8,15 @@ Source: PostgreSQL manual, "Streaming Replication Protocol"; libpq, "COPY" and "
 import os
 import select
 import socket
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import psycopg
 from psycopg import pq
 
 from strongroom.model.errors import SourceError, SourceStopped
-from strongroom.postgres.refusals import failed_command
+from strongroom.postgres.refusals import connection_is_gone, failed_command
 
 STALL_SECONDS = 300.0
 _FIRST_SLICE = 50  # milliseconds
@@ -29,6 +31,10 @@ class Replication:
         self._watch = watch
         self._poll = select.poll()
         self._poll.register(pgconn.socket, select.POLLIN)
+        # A descriptor of our own: libpq may close its socket at any time, and the number goes on
+        # to mean something else.
+        self._twin: socket.socket | None = socket.socket(fileno=os.dup(pgconn.socket))
+        self._lock = threading.Lock()
         self.version_number = pgconn.server_version
         self.backend_pid = pgconn.backend_pid
 
@@ -138,17 +144,29 @@ class Replication:
 
     def interrupt(self) -> None:
         """Break the connection so that whoever waits on it stops. From any thread."""
-        with socket.socket(fileno=os.dup(self._pgconn.socket)) as twin:
-            twin.shutdown(socket.SHUT_RDWR)
+        with self._lock, suppress(OSError):  # not connected any more: as good as broken
+            if self._twin is not None:
+                self._twin.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """No `interrupt` reaches this connection from now on."""
+        with self._lock:
+            if self._twin is not None:
+                self._twin.close()
+                self._twin = None
 
     def _expect(self, status: pq.ExecStatus, what: str, limit: float) -> pq.abc.PGresult:
         result = self._result(what, limit)
         if result is None or result.status != status:
             error = self._failed(result, what)
-            while self._result(what, limit) is not None:
-                pass  # the connection can be used again after a command that was refused
+            if not connection_is_gone(error):
+                self._drain(what)  # it can be used again after a command that was refused
             raise error
         return result
+
+    def _drain(self, what: str) -> None:
+        while self._result(what, STALL_SECONDS) is not None:
+            continue
 
     def _result(self, what: str, limit: float) -> pq.abc.PGresult | None:
         silent = 0.0
