@@ -115,3 +115,11 @@ def offer_again(connection: sa.Connection, operation_id: str) -> None:
         .where(table.c.id == operation_id, table.c.status == "leased")
         .values(status="offered", lease_until=None)
     )
+
+
+def is_held(connection: sa.Connection, agent_id: str, now: Instant) -> bool:
+    """Whether the agent is at work: it holds a lease that has not run out."""
+    query = sa.select(table.c.id).where(
+        table.c.agent_id == agent_id, table.c.status == "leased", table.c.lease_until > now
+    )
+    return connection.execute(query.limit(1)).first() is not None

@@ -32,3 +32,12 @@ def end(connection: sa.Connection, operation_id: str, **values: Any) -> None:  #
         .where(operations.c.id == operation_id, operations.c.status == "Inprogress")
         .values(**values)
     )
+
+
+def find_running(connection: sa.Connection, resource_id: str) -> str | None:
+    """The operation that is under way for a resource."""
+    query = sa.select(operations.c.id).where(
+        operations.c.resource_id == resource_id, operations.c.status == "Inprogress"
+    )
+    found = connection.execute(query.order_by(operations.c.started_at.desc())).scalar()
+    return None if found is None else str(found)

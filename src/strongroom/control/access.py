@@ -2,21 +2,26 @@
 
 import sqlalchemy as sa
 
-from strongroom.catalog import principals, resources
+from strongroom.catalog import role_assignments, servers
 from strongroom.control.control import Control
 from strongroom.model import access, arm
 from strongroom.model.access import Caller, RoleDefinition
 from strongroom.model.errors import Forbidden, NotFound, Precondition
 
+_SERVER = "Microsoft.DBforPostgreSQL/flexibleServers"
+
 
 def may(connection: sa.Connection, principal_id: str, action: str, scope: str) -> bool:
     """Whether any of the principal's roles allows the action at the scope."""
-    return any(
-        access.scope_contains(row["scope"], scope)
-        and access.allows(access.BUILT_IN[row["role_id"]], action)
-        for row in principals.assignments_of(connection, principal_id)
-        if row["role_id"] in access.BUILT_IN
-    )
+    return any(access.allows(role, action) for role in _roles(connection, principal_id, scope))
+
+
+def _roles(connection: sa.Connection, principal_id: str, scope: str) -> list[RoleDefinition]:
+    return [
+        access.BUILT_IN[row["role_id"]]
+        for row in role_assignments.list_of_principal(connection, principal_id)
+        if row["role_id"] in access.BUILT_IN and access.scope_contains(row["scope"], scope)
+    ]
 
 
 def require(
@@ -24,9 +29,10 @@ def require(
 ) -> None:
     """Forbidden when the caller may not; NotFound when they may not even look."""
     del control
-    if may(connection, caller.principal_id, action, scope):
+    roles = _roles(connection, caller.principal_id, scope)
+    if any(access.allows(role, action) for role in roles):
         return
-    if not may(connection, caller.principal_id, f"{action.rpartition('/')[0]}/read", scope):
+    if not any(access.allows(role, access.look_action_of(action)) for role in roles):
         raise NotFound(f"{scope} is not there, or not for you to see", code="ResourceNotFound")
     raise Forbidden(
         f"{caller.principal_id} may not do {action} at {scope}",
@@ -35,19 +41,23 @@ def require(
     )
 
 
+def may_see_subscription(connection: sa.Connection, caller: Caller) -> bool:
+    """Whoever holds a role anywhere in the subscription sees that it is there."""
+    return bool(role_assignments.list_of_principal(connection, caller.principal_id))
+
+
 def missing_vault_roles(
     control: Control, connection: sa.Connection, server_id: str, principal_id: str
 ) -> list[tuple[RoleDefinition, str]]:
     """(role, scope) that a vault's identity still needs before it may back up a server."""
-    server = resources.server_by_id(connection, server_id)
+    server = servers.by_id(connection, server_id)
     if server is None:
         raise NotFound("the server is not registered any more")
     subscription = control.installation.subscription_id
     server_scope = arm.server_id_of(subscription, server["resource_group"], server["name"])
     group_scope = arm.group_id_of(subscription, server["resource_group"])
-    provider = "Microsoft.DBforPostgreSQL/flexibleServers"
     needed = (
-        (access.LONG_TERM_RETENTION, f"{provider}/startLtrBackup/action", server_scope),
+        (access.LONG_TERM_RETENTION, f"{_SERVER}/startLtrBackup/action", server_scope),
         (access.READER, "Microsoft.Resources/subscriptions/resourceGroups/read", group_scope),
     )
     return [
@@ -74,5 +84,8 @@ def check_vault_identity(
         f"the vault's identity {principal_id} lacks {names}",
         hint=commands[0],
         code="UserErrorMissingRequiredPermissions",
-        facts={"actions": commands},
+        facts={
+            "actions": commands,
+            "missing": [{"roleId": role.id, "scope": scope} for role, scope in missing],
+        },
     )

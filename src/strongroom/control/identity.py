@@ -6,13 +6,14 @@ import hmac
 
 import sqlalchemy as sa
 
-from strongroom.catalog import principals
+from strongroom.catalog import principals, role_assignments
 from strongroom.control.control import Control
 from strongroom.model.errors import Unauthenticated
 from strongroom.model.ids import uuid4
 from strongroom.model.seams import Chance
 
 _N, _R, _P = 1 << 14, 8, 1  # scrypt: 16 MiB, some 40 ms
+_NOBODY = f"scrypt${base64.b64encode(bytes(16)).decode()}${base64.b64encode(bytes(64)).decode()}"
 
 
 def hash_secret(secret: str, chance: Chance) -> str:
@@ -61,7 +62,7 @@ def create_service_principal(
                 "created_at": now,
                 "created_by": "installation",
             }
-            principals.assign(connection, assignment)
+            role_assignments.add(connection, assignment)
     return principal_id
 
 
@@ -78,11 +79,19 @@ def create_vault_identity(control: Control, connection: sa.Connection, vault: st
     return principal_id
 
 
+def remove_vault_identity(connection: sa.Connection, principal_id: str) -> None:
+    """The vault is gone: so are its identity and the roles it held."""
+    role_assignments.remove_of_principal(connection, principal_id)
+    principals.remove(connection, principal_id)
+
+
 def check_secret(control: Control, app_id: str, secret: str) -> str:
     """The object id of the principal whose secret this is; Unauthenticated otherwise."""
     with control.database.reading() as connection:
         row = principals.find_by_app(connection, app_id)
-    if row is None or not row["secret_hash"] or not _fits(secret, row["secret_hash"]):
+    kept = row["secret_hash"] if row is not None else None
+    # An unknown client costs as much time as a wrong secret: nobody learns which ids exist.
+    if not _fits(secret, kept or _NOBODY) or row is None or kept is None:
         raise Unauthenticated(
             "AADSTS7000215: Invalid client secret provided.",
             hint="use the clientId and clientSecret of connection.json",

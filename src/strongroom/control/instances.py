@@ -1,66 +1,68 @@
 """Backup instances: a server protected by a policy in a vault."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
 
-from strongroom.catalog import audit, protection, resources
-from strongroom.catalog.tables import instances as table
+from strongroom.catalog import audit, operations
+from strongroom.catalog import instances as catalog
 from strongroom.control import long_running, scheduling
 from strongroom.control.access import check_vault_identity, require
 from strongroom.control.control import Control
 from strongroom.control.policies import need_policy
+from strongroom.control.servers import READ as READ_SERVER
 from strongroom.control.servers import check_ready, need_server
 from strongroom.control.vaults import need_vault
 from strongroom.model import arm
 from strongroom.model.access import Caller
-from strongroom.model.arm import VaultRef
-from strongroom.model.errors import Conflict, Invalid, NotFound, VaultError
+from strongroom.model.arm import PolicyRef, ServerRef, VaultRef
+from strongroom.model.errors import Conflict, NotFound, Precondition, UserError, VaultError
 from strongroom.model.ids import OperationId
 from strongroom.model.policy import parse_policy
 
 READ = "Microsoft.DataProtection/backupVaults/backupInstances/read"
 WRITE = "Microsoft.DataProtection/backupVaults/backupInstances/write"
 VALIDATE = "Microsoft.DataProtection/backupVaults/validateForBackup/action"
+_CONFIGURING, _FAILED = "ConfiguringProtection", "ConfiguringProtectionFailed"
+T = TypeVar("T")
 
 
 class Asked(msgspec.Struct, kw_only=True, frozen=True):
-    """What a request for protection names."""
+    """What a request for protection names; `properties` as they came."""
 
-    group: str
-    server: str
-    policy: str
+    server: ServerRef
+    policy: PolicyRef
     properties: dict[str, Any]
+    tags: dict[str, str]
 
 
-def read_instance(body: Mapping[str, Any]) -> Asked:
+class Found(msgspec.Struct, kw_only=True, frozen=True):
+    """What stands behind the names, all of it fit for protection."""
+
+    vault: sa.RowMapping
+    policy: sa.RowMapping
+    server: sa.RowMapping
+
+
+def read_instance(
+    control: Control, vault: VaultRef, properties: Mapping[str, Any], tags: dict[str, str] | None
+) -> Asked:
     """ARM's BackupInstance, read at the door; keys in any case, `resourceID` or `resourceId`."""
-    source = _mapping(body, "dataSourceInfo")
-    policy = _mapping(body, "policyInfo")
-    group, server = arm.read_server_id(str(_get(source, "resourceID") or ""))
+    subscription = control.installation.subscription_id
+    source = arm.pick_object(properties, "dataSourceInfo")
+    policy_info = arm.pick_object(properties, "policyInfo")
+    policy = arm.read_policy_id(arm.pick_text(policy_info, "policyId"), subscription)
+    home = arm.vault_id_of(subscription, vault).lower()
+    if arm.vault_id_of(subscription, policy.vault).lower() != home:
+        raise arm.invalid("the policy belongs to another vault", "name a policy of this vault")
     return Asked(
-        group=group,
-        server=server,
-        policy=arm.read_policy_id(str(_get(policy, "policyId") or "")),
-        properties=dict(body),
+        server=arm.read_server_id(arm.pick_text(source, "resourceID"), subscription),
+        policy=policy,
+        properties=dict(properties),
+        tags=tags or {},
     )
-
-
-def _get(body: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - any JSON
-    return next((v for k, v in body.items() if k.lower() == name.lower()), None)
-
-
-def _mapping(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = _get(body, name)
-    if not isinstance(found, Mapping):
-        raise Invalid(
-            f"{name} is missing",
-            hint=f"send properties.{name} as an object",
-            code="BMSUserErrorInvalidInput",
-        )
-    return found
 
 
 def validate_instance(
@@ -73,12 +75,13 @@ def validate_instance(
             return known
         scope = arm.vault_id_of(control.installation.subscription_id, vault)
         require(control, connection, caller, VALIDATE, scope)
+        need_vault(connection, vault)
         operation = long_running.begin_operation(
             control, connection, caller, ("validateForBackup", scope), request_key
         )
         now = control.clock.now()
         try:
-            _examine(control, connection, vault, asked, "")
+            _examine(control, connection, caller, vault, asked)
         except VaultError as error:
             long_running.end_operation(connection, operation, now, error=error.to_dict())
         else:
@@ -87,21 +90,73 @@ def validate_instance(
 
 
 def _examine(
-    control: Control, connection: sa.Connection, vault: VaultRef, asked: Asked, name: str
-) -> tuple[sa.RowMapping, sa.RowMapping, sa.RowMapping]:
+    control: Control,
+    connection: sa.Connection,
+    caller: Caller,
+    vault: VaultRef,
+    asked: Asked,
+    name: str = "",
+) -> Found:
+    """Everything that protection needs. Raises one error that names all that is missing."""
+    missing: list[UserError] = []
     owner = need_vault(connection, vault)
-    policy = need_policy(connection, owner["id"], asked.policy)
-    server = need_server(connection, asked.group, asked.server)
-    taken = resources.instance_of_server(connection, server["id"])
-    if taken is not None and taken["name_key"] != name.lower():
-        raise Conflict(
-            f"server {server['name']} is protected already, by instance {taken['name']}",
-            hint="use that instance, or change its policy",
-            code="UserErrorDppDatasourceAlreadyProtected",
+    policy = _try(missing, lambda: need_policy(connection, owner["id"], asked.policy.name))
+    server = _try(missing, lambda: _see_server(control, connection, caller, asked.server))
+    if server is not None:
+        known = server
+        _try(missing, lambda: _check_free(connection, known, owner["id"], name))
+        _try(
+            missing,
+            lambda: check_vault_identity(control, connection, known["id"], owner["principal_id"]),
         )
-    check_vault_identity(control, connection, server["id"], owner["principal_id"])
-    check_ready(server)
-    return owner, policy, server
+        _try(missing, lambda: check_ready(control, connection, known))
+    if missing or policy is None or server is None:
+        raise _all_of(missing)
+    return Found(vault=owner, policy=policy, server=server)
+
+
+def _try(missing: list[UserError], look: Callable[[], T]) -> T | None:
+    try:
+        return look()
+    except UserError as error:
+        missing.append(error)
+        return None
+
+
+def _all_of(missing: list[UserError]) -> UserError:
+    """One failure as it is; several as one that carries the words and remedies of all."""
+    if len(missing) == 1:
+        return missing[0]
+    actions = [a for e in missing for a in e.facts.get("actions") or [e.hint] if a]
+    details = [{"code": e.code, "message": e.message, "target": None} for e in missing]
+    return Precondition(
+        "; ".join(error.message for error in missing),
+        hint=actions[0] if actions else "",
+        code=missing[0].code,
+        facts={"actions": actions, "details": details},
+    )
+
+
+def _see_server(
+    control: Control, connection: sa.Connection, caller: Caller, ref: ServerRef
+) -> sa.RowMapping:
+    scope = arm.server_id_of(control.installation.subscription_id, ref.resource_group, ref.name)
+    require(control, connection, caller, READ_SERVER, scope)
+    return need_server(connection, ref.resource_group, ref.name)
+
+
+def _check_free(
+    connection: sa.Connection, server: sa.RowMapping, vault_id: str, name: str
+) -> None:
+    taken = catalog.of_server(connection, server["id"])
+    if taken is None or (taken["vault_id"] == vault_id and taken["name_key"] == name.lower()):
+        return
+    raise Conflict(
+        f"server {server['name']} is protected already, by instance {taken['name']} "
+        f"of vault {taken['vault_name']}",
+        hint="use that instance, or change its policy",
+        code="UserErrorDppDatasourceAlreadyProtected",
+    )
 
 
 def put_instance(
@@ -112,42 +167,88 @@ def put_instance(
     with control.database.writing() as connection:
         scope = arm.instance_id_of(control.installation.subscription_id, vault, name)
         require(control, connection, caller, WRITE, scope)
-        owner, policy, server = _examine(control, connection, vault, asked, name)
-        found = resources.instance(connection, owner["id"], name)
-        known = long_running.find_by_request(connection, request_key)
-        if known is not None and found is not None:
-            return found, known, False
+        owner = need_vault(connection, vault)
+        before = catalog.find(connection, owner["id"], name)
+        known = _known_operation(connection, before, scope, request_key)
+        if before is not None and known is not None:
+            return before, known, False
+        found = _examine(control, connection, caller, vault, asked, name)
+        if before is not None and before["server_id"] != found.server["id"]:
+            raise Conflict(
+                f"backup instance {before['name']} protects server {before['server_name']}",
+                hint="protect another server by another instance",
+                code="BMSUserErrorInvalidInput",
+            )
         operation = long_running.begin_operation(
             control, connection, caller, ("backupInstance", scope), request_key
         )
+        told = {"policy": found.policy["name"], "server": found.server["name"]}
         now = control.clock.now()
-        audit.append(connection, now, caller.principal_id, ("instance/write", scope))
-        if found is None:
-            instance_id = control.chance.bytes(16).hex()
-            row = {
-                "id": instance_id,
-                "vault_id": owner["id"],
-                "name": name,
-                "name_key": name.lower(),
-                "server_id": server["id"],
-                "policy_id": policy["id"],
-                "properties": asked.properties,
-                "tags": {},
-                "state": "ConfiguringProtection",
-                "created_at": now,
-            }
-            resources.add(connection, table, row)
-            _configure(control, connection, instance_id, operation)
-        elif found["state"] == "ConfiguringProtectionFailed":
-            protection.set_state(connection, found["id"], "ConfiguringProtection")
-            _configure(control, connection, found["id"], operation)
+        audit.append(connection, now, caller.principal_id, ("instance/write", scope), told)
+        if before is None:
+            _create(control, connection, name, asked, found, operation)
         else:
-            values = {"policy_id": policy["id"], "properties": asked.properties}
-            resources.change(connection, table, found["id"], values)
-            rules = parse_policy(policy["properties"])
-            scheduling.plan_instance(control, connection, found["id"], rules)
-            long_running.end_operation(connection, operation, now, result={})
-        return need_instance(connection, owner["id"], name), operation, found is None
+            _change(control, connection, before, asked, found, operation)
+        return need_instance(connection, owner["id"], name), operation, before is None
+
+
+def _known_operation(
+    connection: sa.Connection, before: sa.RowMapping | None, scope: str, request_key: str
+) -> OperationId | None:
+    """The operation that does this already: the request sent again, or protection under way."""
+    known = long_running.find_by_request(connection, request_key)
+    if known is None and before is not None and before["state"] == _CONFIGURING:
+        running = operations.find_running(connection, scope)
+        return None if running is None else OperationId(running)
+    return known
+
+
+def _create(
+    control: Control,
+    connection: sa.Connection,
+    name: str,
+    asked: Asked,
+    found: Found,
+    operation: OperationId,
+) -> None:
+    instance_id = control.chance.bytes(16).hex()
+    row = {
+        "id": instance_id,
+        "vault_id": found.vault["id"],
+        "name": name,
+        "name_key": name.lower(),
+        "server_id": found.server["id"],
+        "policy_id": found.policy["id"],
+        "properties": asked.properties,
+        "tags": asked.tags,
+        "state": _CONFIGURING,
+        "created_at": control.clock.now(),
+    }
+    catalog.add(connection, row)
+    _configure(control, connection, instance_id, operation)
+
+
+def _change(
+    control: Control,
+    connection: sa.Connection,
+    before: sa.RowMapping,
+    asked: Asked,
+    found: Found,
+    operation: OperationId,
+) -> None:
+    values = {
+        "policy_id": found.policy["id"],
+        "properties": asked.properties,
+        "tags": asked.tags,
+    }
+    catalog.change(connection, before["id"], **values)
+    if before["state"] == _FAILED:
+        catalog.change(connection, before["id"], state=_CONFIGURING, error=None)
+        _configure(control, connection, before["id"], operation)
+        return
+    rules = parse_policy(found.policy["properties"])
+    scheduling.plan_instance(control, connection, before["id"], rules)
+    long_running.end_operation(connection, operation, control.clock.now(), result={})
 
 
 def _configure(
@@ -171,12 +272,12 @@ def list_instances(control: Control, caller: Caller, vault: VaultRef) -> list[sa
     with control.database.reading() as connection:
         scope = arm.vault_id_of(control.installation.subscription_id, vault)
         require(control, connection, caller, READ, scope)
-        return resources.instances_of(connection, need_vault(connection, vault)["id"])
+        return catalog.list_of_vault(connection, need_vault(connection, vault)["id"])
 
 
 def need_instance(connection: sa.Connection, vault_id: str, name: str) -> sa.RowMapping:
     """The instance, or NotFound."""
-    found = resources.instance(connection, vault_id, name)
+    found = catalog.find(connection, vault_id, name)
     if found is None:
         raise NotFound(
             f"there is no backup instance {name[:150]!r} in this vault", code="ResourceNotFound"

@@ -5,33 +5,38 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog import audit, resources
-from strongroom.catalog.tables import policies as table
+from strongroom.catalog import audit
+from strongroom.catalog import policies as catalog
+from strongroom.control import scheduling
 from strongroom.control.access import require
 from strongroom.control.control import Control
 from strongroom.control.vaults import need_vault
 from strongroom.model import arm
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
-from strongroom.model.errors import NotFound
+from strongroom.model.errors import Conflict, NotFound
 from strongroom.model.policy import parse_policy
 
 READ = "Microsoft.DataProtection/backupVaults/backupPolicies/read"
 WRITE = "Microsoft.DataProtection/backupVaults/backupPolicies/write"
+DELETE = "Microsoft.DataProtection/backupVaults/backupPolicies/delete"
 
 
 def put_policy(
     control: Control, caller: Caller, vault: VaultRef, name: str, properties: dict[str, Any]
 ) -> sa.RowMapping:
-    """Create or change a policy. Points that exist keep what they were promised."""
+    """Create or change a policy. Points that exist keep what they were promised.
+
+    A change re-plans the schedules of every instance that the policy protects.
+    """
     arm.check_name("policy", name)
-    parse_policy(properties)
-    text = json.dumps(properties)
+    asked = parse_policy(properties)
+    text = json.dumps(_completed(properties))
     with control.database.writing() as connection:
         scope = arm.policy_id_of(control.installation.subscription_id, vault, name)
         require(control, connection, caller, WRITE, scope)
         owner = need_vault(connection, vault)
-        found = resources.policy(connection, owner["id"], name)
+        found = catalog.find(connection, owner["id"], name)
         now = control.clock.now()
         if found is None:
             row = {
@@ -43,12 +48,26 @@ def put_policy(
                 "version": 1,
                 "created_at": now,
             }
-            resources.add(connection, table, row)
+            catalog.add(connection, row)
         elif found["properties"] != text:
-            values = {"properties": text, "version": found["version"] + 1}
-            resources.change(connection, table, found["id"], values)
+            version = found["version"] + 1
+            catalog.change(connection, found["id"], properties=text, version=version)
+            for user in catalog.users(connection, found["id"]):
+                scheduling.plan_instance(control, connection, user["id"], asked)
         audit.append(connection, now, caller.principal_id, ("policy/write", scope), properties)
         return need_policy(connection, owner["id"], name)
+
+
+def _completed(properties: dict[str, Any]) -> dict[str, Any]:
+    """What Azure adds to a policy, and no more: its discriminator, and the id of each tag."""
+    told = {"objectType": "BackupPolicy", **properties}
+    for rule in arm.pick(told, "policyRules") or []:
+        trigger = arm.pick_object(rule, "trigger")
+        for criterion in arm.pick(trigger, "taggingCriteria") or []:
+            info = arm.pick(criterion, "tagInfo")
+            if isinstance(info, dict) and not arm.pick(info, "id"):
+                info["id"] = f"{arm.pick_text(info, 'tagName')}_"
+    return told
 
 
 def get_policy(control: Control, caller: Caller, vault: VaultRef, name: str) -> sa.RowMapping:
@@ -64,12 +83,34 @@ def list_policies(control: Control, caller: Caller, vault: VaultRef) -> list[sa.
     with control.database.reading() as connection:
         scope = arm.vault_id_of(control.installation.subscription_id, vault)
         require(control, connection, caller, READ, scope)
-        return resources.policies_of(connection, need_vault(connection, vault)["id"])
+        return catalog.list_of_vault(connection, need_vault(connection, vault)["id"])
+
+
+def delete_policy(control: Control, caller: Caller, vault: VaultRef, name: str) -> bool:
+    """A policy that protects nothing goes. False when there was none."""
+    with control.database.writing() as connection:
+        scope = arm.policy_id_of(control.installation.subscription_id, vault, name)
+        require(control, connection, caller, DELETE, scope)
+        found = catalog.find(connection, need_vault(connection, vault)["id"], name)
+        if found is None:
+            return False
+        users = [row["name"] for row in catalog.users(connection, found["id"])]
+        if users:
+            raise Conflict(
+                f"policy {found['name']} protects {len(users)} backup instances: "
+                + ", ".join(users[:10]),
+                hint="give them another policy first",
+                code="UserErrorDppPolicyObjectInUse",
+            )
+        catalog.remove(connection, found["id"])
+        now = control.clock.now()
+        audit.append(connection, now, caller.principal_id, ("policy/delete", scope))
+        return True
 
 
 def need_policy(connection: sa.Connection, vault_id: str, name: str) -> sa.RowMapping:
     """The policy, or NotFound."""
-    found = resources.policy(connection, vault_id, name)
+    found = catalog.find(connection, vault_id, name)
     if found is None:
         raise NotFound(
             f"there is no backup policy {name[:150]!r} in this vault",

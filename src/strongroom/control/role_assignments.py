@@ -5,88 +5,153 @@ from typing import Any
 import sqlalchemy as sa
 
 from strongroom.catalog import audit, principals
+from strongroom.catalog import role_assignments as catalog
 from strongroom.control.access import require
 from strongroom.control.control import Control
-from strongroom.model import access
-from strongroom.model.access import Caller
+from strongroom.model import access, arm
+from strongroom.model.access import Caller, RoleDefinition
 from strongroom.model.errors import Conflict, Invalid, NotFound
 
 READ = "Microsoft.Authorization/roleAssignments/read"
 WRITE = "Microsoft.Authorization/roleAssignments/write"
 DELETE = "Microsoft.Authorization/roleAssignments/delete"
+READ_ROLES = "Microsoft.Authorization/roleDefinitions/read"
 
 
 def put_assignment(
     control: Control, caller: Caller, scope: str, name: str, properties: dict[str, Any]
-) -> dict[str, Any]:
-    """Give a principal a role at a scope."""
-    role_id = str(properties.get("roleDefinitionId") or "").rstrip("/").rpartition("/")[2].lower()
-    principal_id = str(properties.get("principalId") or "")
-    if role_id not in access.BUILT_IN or not principal_id:
-        raise Invalid(
-            f"roleDefinitionId {role_id[:64]!r} is no role, or principalId is missing",
-            hint="list the roles: GET .../roleDefinitions",
-            code="RoleDefinitionDoesNotExist",
-        )
+) -> tuple[sa.RowMapping, bool]:
+    """Give a principal a role at a scope. Returns the assignment, and whether it is new."""
+    scope = arm.read_scope(scope, control.installation.subscription_id)
+    guid = arm.read_guid(name, "role assignment")
+    role_id = arm.pick_text(properties, "roleDefinitionId").rstrip("/").rpartition("/")[2].lower()
+    principal_id = arm.pick_text(properties, "principalId").lower()
     with control.database.writing() as connection:
         require(control, connection, caller, WRITE, scope)
-        for row in principals.assignments_of(connection, principal_id):
-            if row["role_id"] == role_id and row["scope_key"] == scope.lower():
-                if row["id"] == name.lower():
-                    return dict(row)
-                raise Conflict("The role assignment already exists.", code="RoleAssignmentExists")
+        role = _need_role(role_id)
+        if principals.find(connection, principal_id) is None:
+            raise Invalid(
+                f"Principal {principal_id[:64]} does not exist in this directory.",
+                hint="use identity.principalId of the vault, or a service principal's object id",
+                code="PrincipalNotFound",
+            )
+        known = _known(connection, guid, (scope.lower(), role_id, principal_id))
+        if known is not None:
+            return known, False
         now = control.clock.now()
         assignment = {
-            "id": name.lower(),
+            "id": guid,
             "scope": scope,
             "scope_key": scope.lower(),
             "role_id": role_id,
             "principal_id": principal_id,
-            "principal_type": str(properties.get("principalType") or "ServicePrincipal"),
+            "principal_type": arm.pick_text(properties, "principalType") or "ServicePrincipal",
+            "description": arm.pick_text(properties, "description") or None,
             "created_at": now,
             "created_by": caller.principal_id,
         }
-        principals.assign(connection, assignment)
-        told = {"role": access.BUILT_IN[role_id].name, "principal": principal_id}
+        catalog.add(connection, assignment)
+        told = {"role": role.name, "principal": principal_id}
         audit.append(connection, now, caller.principal_id, ("role/assign", scope), told)
-    return assignment
+        found = catalog.find(connection, guid)
+        assert found is not None  # noqa: S101 - written a line above
+        return found, True
+
+
+def _known(
+    connection: sa.Connection, guid: str, wish: tuple[str, str, str]
+) -> sa.RowMapping | None:
+    """The same assignment under the same name; Conflict when name or content is taken."""
+    scope_key, role_id, principal_id = wish
+    named = catalog.find(connection, guid)
+    if named is not None:
+        if (named["scope_key"], named["role_id"], named["principal_id"]) == wish:
+            return named
+        raise Conflict(
+            "a role assignment of this name exists with another role, scope or principal",
+            hint="use a new GUID",
+            code="RoleAssignmentUpdateNotPermitted",
+        )
+    for row in catalog.list_of_principal(connection, principal_id):
+        if row["role_id"] == role_id and row["scope_key"] == scope_key:
+            raise Conflict("The role assignment already exists.", code="RoleAssignmentExists")
+    return None
+
+
+def _need_role(role_id: str) -> RoleDefinition:
+    role = access.BUILT_IN.get(role_id)
+    if role is None:
+        raise NotFound(
+            f"there is no role definition {role_id[:64]!r}",
+            hint="list the roles: GET .../roleDefinitions",
+            code="RoleDefinitionDoesNotExist",
+        )
+    return role
 
 
 def list_assignments(
-    control: Control, caller: Caller, scope: str, principal_id: str | None
+    control: Control, caller: Caller, scope: str, principal_id: str | None, *, below: bool = True
 ) -> list[sa.RowMapping]:
-    """Assignments at, above or below a scope; of one principal when asked."""
+    """Assignments at and above a scope, and below it when asked; of one principal when named."""
+    scope = arm.read_scope(scope, control.installation.subscription_id)
     with control.database.reading() as connection:
         require(control, connection, caller, READ, scope)
         return [
             row
-            for row in principals.assignments(connection)
-            if (principal_id is None or row["principal_id"] == principal_id)
+            for row in catalog.list_all(connection)
+            if principal_id in {None, row["principal_id"]}
             and (
                 access.scope_contains(row["scope"], scope)
-                or access.scope_contains(scope, row["scope"])
+                or (below and access.scope_contains(scope, row["scope"]))
             )
         ]
 
 
 def get_assignment(control: Control, caller: Caller, scope: str, name: str) -> sa.RowMapping:
-    """One assignment by its GUID."""
-    for row in list_assignments(control, caller, scope, None):
-        if row["id"] == name.lower():
-            return row
-    raise NotFound(f"there is no role assignment {name[:64]}", code="RoleAssignmentNotFound")
+    """One assignment by the scope at which it was made, and its GUID."""
+    scope = arm.read_scope(scope, control.installation.subscription_id)
+    with control.database.reading() as connection:
+        require(control, connection, caller, READ, scope)
+        row = catalog.find(connection, name.lower())
+    if row is None or row["scope_key"] != scope.lower():
+        raise NotFound(
+            f"there is no role assignment {name[:64]} at {scope}", code="RoleAssignmentNotFound"
+        )
+    return row
 
 
 def delete_assignment(
     control: Control, caller: Caller, scope: str, name: str
 ) -> sa.RowMapping | None:
     """Take a role away; None when it was not there."""
+    scope = arm.read_scope(scope, control.installation.subscription_id)
     with control.database.writing() as connection:
         require(control, connection, caller, DELETE, scope)
-        for row in principals.assignments(connection):
-            if row["id"] == name.lower():
-                principals.remove_assignment(connection, row["id"])
-                now = control.clock.now()
-                audit.append(connection, now, caller.principal_id, ("role/remove", scope))
-                return row
-    return None
+        row = catalog.find(connection, name.lower())
+        # The permission counts for this scope alone, so the assignment must be one of this scope.
+        if row is None or row["scope_key"] != scope.lower():
+            return None
+        catalog.remove(connection, row["id"])
+        now = control.clock.now()
+        told = {"role": row["role_id"], "principal": row["principal_id"]}
+        audit.append(connection, now, caller.principal_id, ("role/remove", scope), told)
+        return row
+
+
+def list_roles(
+    control: Control, caller: Caller, scope: str, name: str | None
+) -> list[RoleDefinition]:
+    """The built-in roles; the one of that name when it is given."""
+    scope = arm.read_scope(scope, control.installation.subscription_id)
+    with control.database.reading() as connection:
+        require(control, connection, caller, READ_ROLES, scope)
+    wanted = name.lower() if name is not None else None
+    return [r for r in access.BUILT_IN.values() if wanted in {None, r.name.lower()}]
+
+
+def get_role(control: Control, caller: Caller, scope: str, role_id: str) -> RoleDefinition:
+    """One role by its GUID."""
+    scope = arm.read_scope(scope, control.installation.subscription_id)
+    with control.database.reading() as connection:
+        require(control, connection, caller, READ_ROLES, scope)
+    return _need_role(role_id.lower())

@@ -5,59 +5,98 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from strongroom.catalog import audit, resources
-from strongroom.catalog.tables import servers as table
-from strongroom.control.access import require
+from strongroom.catalog import agent_operations, agents, audit
+from strongroom.catalog import servers as catalog
+from strongroom.control.access import may, require
 from strongroom.control.control import Control
 from strongroom.control.subscriptions import need_group
 from strongroom.model import arm
 from strongroom.model.access import Caller
-from strongroom.model.errors import NotFound, Precondition, from_dict
+from strongroom.model.errors import Conflict, NotFound, Precondition, from_dict
 from strongroom.model.operation import ServerFacts
 
 READ = "Microsoft.DBforPostgreSQL/flexibleServers/read"
 WRITE = "Microsoft.DBforPostgreSQL/flexibleServers/write"
 CHECK = "Microsoft.DBforPostgreSQL/flexibleServers/ltrPreBackup/action"
+LATELY_SECONDS = 300.0  # an agent calls every half minute, unless it is busy with its leases
+_NOT_READY = "ServerNotReadyForLongTermBackup"
 
 
 def put_server(
     control: Control, caller: Caller, group: str, name: str, body: dict[str, Any]
-) -> sa.RowMapping:
-    """Register a server that an agent looks after.
+) -> tuple[sa.RowMapping, bool]:
+    """Register a server that an agent looks after, or change who does. Returns whether it is new.
 
     `properties.strongroom` names the agent (`agent`, by name or id; may be left out when there is
     one) and the agent's own name for the server (`agentServer`, else the resource's name).
     """
     arm.check_name("server", name)
-    wish = (body.get("properties") or {}).get("strongroom") or {}
+    wish = arm.pick_object(arm.pick_object(body, "properties"), "strongroom")
+    tags = arm.read_tags(body)
+    location = arm.read_location(body, control.installation.location)
     with control.database.writing() as connection:
         scope = arm.server_id_of(control.installation.subscription_id, group, name)
         require(control, connection, caller, WRITE, scope)
         need_group(connection, group)
-        agent = resources.agent_by_name(connection, str(wish.get("agent") or ""))
-        if agent is None:
-            raise Precondition(
-                "no agent is enrolled by that name",
-                hint="start an agent on the database host: strongroom agent run",
-            )
-        local = str(wish.get("agentServer") or name)
-        if resources.server(connection, group, name) is None:
-            now = control.clock.now()
+        found = catalog.find(connection, group, name)
+        now = control.clock.now()
+        if found is not None:
+            _change(connection, found, wish, tags)
+        else:
+            agent_id = _need_agent(connection, arm.pick_text(wish, "agent"))
+            local = arm.pick_text(wish, "agentServer") or name
+            _check_free(connection, agent_id, local, name)
             row = {
                 "id": control.chance.bytes(16).hex(),
                 "resource_group_key": group.lower(),
                 "name": name,
                 "name_key": name.lower(),
-                "location": str(body.get("location") or control.installation.location),
-                "agent_id": agent["id"],
+                "location": location,
+                "agent_id": agent_id,
                 "agent_server": local,
                 "facts": {},
-                "tags": body.get("tags") or {},
+                "tags": tags or {},
                 "created_at": now,
             }
-            resources.add(connection, table, row)
-            audit.append(connection, now, caller.principal_id, ("server/create", scope))
-        return need_server(connection, group, name)
+            catalog.add(connection, row)
+        what = "server/create" if found is None else "server/change"
+        audit.append(connection, now, caller.principal_id, (what, scope), {"wish": dict(wish)})
+        return need_server(connection, group, name), found is None
+
+
+def _change(
+    connection: sa.Connection,
+    found: sa.RowMapping,
+    wish: Any,  # noqa: ANN401 - a JSON object
+    tags: dict[str, str] | None,
+) -> None:
+    agent, local = arm.pick_text(wish, "agent"), arm.pick_text(wish, "agentServer")
+    agent_id = _need_agent(connection, agent) if agent else found["agent_id"]
+    local = local or found["agent_server"]
+    values: dict[str, Any] = {"tags": found["tags"] if tags is None else tags}
+    if (agent_id, local) != (found["agent_id"], found["agent_server"]):
+        _check_free(connection, agent_id, local, found["name"])
+        values |= {"agent_id": agent_id, "agent_server": local, "facts": {}, "seen_at": None}
+    catalog.change(connection, found["id"], **values)
+
+
+def _need_agent(connection: sa.Connection, name: str) -> str:
+    agent = agents.find_by_name(connection, name)
+    if agent is None:
+        raise Precondition(
+            f"no agent {name[:63]!r} is enrolled" if name else "no agent is enrolled",
+            hint="start an agent on the database host: strongroom agent run",
+        )
+    return str(agent["id"])
+
+
+def _check_free(connection: sa.Connection, agent_id: str, local: str, name: str) -> None:
+    other = catalog.of_agent(connection, agent_id, local)
+    if other is not None and other["name_key"] != name.lower():
+        raise Conflict(
+            f"the agent's server {local[:63]!r} is registered already, as {other['name']}",
+            hint=f"use {other['name']}, or another agentServer",
+        )
 
 
 def get_server(control: Control, caller: Caller, group: str, name: str) -> sa.RowMapping:
@@ -69,16 +108,22 @@ def get_server(control: Control, caller: Caller, group: str, name: str) -> sa.Ro
 
 
 def list_servers(control: Control, caller: Caller, group: str | None) -> list[sa.RowMapping]:
-    """The servers of a resource group, or of the subscription."""
+    """The servers of a resource group, or of the subscription, that the caller may see."""
+    subscription = control.installation.subscription_id
     with control.database.reading() as connection:
-        subscription = control.installation.subscription_id
-        scope = (
-            arm.subscription_id_of(subscription)
-            if group is None
-            else arm.group_id_of(subscription, group)
-        )
-        require(control, connection, caller, READ, scope)
-        return resources.servers_of(connection, group)
+        if group is not None:
+            require(control, connection, caller, READ, arm.group_id_of(subscription, group))
+            need_group(connection, group)
+        return [
+            row
+            for row in catalog.list_of_group(connection, group)
+            if may(
+                connection,
+                caller.principal_id,
+                READ,
+                arm.server_id_of(subscription, row["resource_group"], row["name"]),
+            )
+        ]
 
 
 def check_prerequisites(control: Control, caller: Caller, group: str, name: str) -> int:
@@ -86,18 +131,20 @@ def check_prerequisites(control: Control, caller: Caller, group: str, name: str)
     with control.database.reading() as connection:
         scope = arm.server_id_of(control.installation.subscription_id, group, name)
         require(control, connection, caller, CHECK, scope)
-        check_ready(need_server(connection, group, name))
+        check_ready(control, connection, need_server(connection, group, name))
     return 1
 
 
-def check_ready(server: sa.RowMapping) -> None:
+def check_ready(control: Control, connection: sa.Connection, server: sa.RowMapping) -> None:
     """Precondition that names everything the agent has found missing."""
     facts = facts_of(server)
-    if facts is None:
+    if facts is None or not _is_heard(control, connection, server):
+        heard = server["seen_at"]
+        since = "yet" if heard is None else f"since {heard.round('second').format_iso()}"
         raise Precondition(
-            f"the agent has not reported on server {server['name']} yet",
+            f"the agent has not reported on server {server['name']} {since}",
             hint="wait a moment; if it stays so, see that the agent runs: strongroom status",
-            code="ServerNotReadyForLongTermBackup",
+            code=_NOT_READY,
         )
     if facts.ready:
         return
@@ -106,9 +153,16 @@ def check_ready(server: sa.RowMapping) -> None:
     raise Precondition(
         f"server {server['name']} is not ready: " + "; ".join(p.message for p in problems),
         hint=hints[0] if hints else f"see: strongroom server check {server['name']}",
-        code="ServerNotReadyForLongTermBackup",
+        code=_NOT_READY,
         facts={"actions": hints},
     )
+
+
+def _is_heard(control: Control, connection: sa.Connection, server: sa.RowMapping) -> bool:
+    now, heard = control.clock.now(), server["seen_at"]
+    if heard is not None and (now - heard).total("seconds") <= LATELY_SECONDS:
+        return True
+    return agent_operations.is_held(connection, server["agent_id"], now)
 
 
 def facts_of(server: sa.RowMapping) -> ServerFacts | None:
@@ -119,7 +173,7 @@ def facts_of(server: sa.RowMapping) -> ServerFacts | None:
 
 def need_server(connection: sa.Connection, group: str, name: str) -> sa.RowMapping:
     """The server, or NotFound."""
-    found = resources.server(connection, group, name)
+    found = catalog.find(connection, group, name)
     if found is None:
         raise NotFound(
             f"there is no PostgreSQL server {name[:63]!r} in resource group {group[:90]!r}",

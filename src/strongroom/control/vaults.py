@@ -4,20 +4,23 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog import audit, resources
-from strongroom.catalog.tables import vaults as table
+from strongroom.catalog import audit, instances, policies
+from strongroom.catalog import vaults as catalog
 from strongroom.control import identity, long_running
-from strongroom.control.access import require
+from strongroom.control.access import may, require
 from strongroom.control.control import Control
 from strongroom.control.subscriptions import need_group
 from strongroom.model import arm
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
-from strongroom.model.errors import NotFound
+from strongroom.model.errors import Conflict, Invalid, NotFound
 from strongroom.model.ids import OperationId
+from strongroom.model.vault import VaultWish, merge, read_vault
 
 READ = "Microsoft.DataProtection/backupVaults/read"
 WRITE = "Microsoft.DataProtection/backupVaults/write"
+DELETE = "Microsoft.DataProtection/backupVaults/delete"
+CHECK_NAME = "Microsoft.DataProtection/locations/checkNameAvailability/action"
 
 
 def put_vault(
@@ -25,19 +28,24 @@ def put_vault(
 ) -> tuple[sa.RowMapping, OperationId, bool]:
     """Create or change a vault. Returns it, the operation, and whether it is new."""
     arm.check_name("vault", ref.name)
+    wish = read_vault(body)
+    location = arm.read_location(body, control.installation.location)
     with control.database.writing() as connection:
         scope = arm.vault_id_of(control.installation.subscription_id, ref)
         require(control, connection, caller, WRITE, scope)
         need_group(connection, ref.resource_group)
-        found = resources.vault(connection, ref.resource_group, ref.name)
-        now = control.clock.now()
+        found = catalog.find(connection, ref.resource_group, ref.name)
         if found is None:
-            _create(control, connection, ref, body)
-            what = "vault/create"
+            _create(control, connection, ref, location, wish)
+        elif arm.read_location(body, found["location"]) != found["location"]:
+            raise Conflict(
+                f"The resource '{ref.name}' already exists in location '{found['location']}'.",
+                code="InvalidResourceLocation",
+            )
         else:
-            _change(connection, found, body)
-            what = "vault/change"
-        audit.append(connection, now, caller.principal_id, (what, scope), {"body": body})
+            _change(connection, found, wish)
+        what = "vault/create" if found is None else "vault/change"
+        _record(control, connection, caller, what, scope, wish)
         operation = long_running.find_by_request(connection, request_key)
         if operation is None:
             operation = long_running.add_ended(
@@ -46,32 +54,58 @@ def put_vault(
         return need_vault(connection, ref), operation, found is None
 
 
+def patch_vault(
+    control: Control, caller: Caller, ref: VaultRef, body: dict[str, Any]
+) -> sa.RowMapping:
+    """Change tags and settings of a vault that is there."""
+    wish = read_vault(body)
+    with control.database.writing() as connection:
+        scope = arm.vault_id_of(control.installation.subscription_id, ref)
+        require(control, connection, caller, WRITE, scope)
+        _change(connection, need_vault(connection, ref), wish)
+        _record(control, connection, caller, "vault/change", scope, wish)
+        return need_vault(connection, ref)
+
+
 def _create(
-    control: Control, connection: sa.Connection, ref: VaultRef, body: dict[str, Any]
+    control: Control, connection: sa.Connection, ref: VaultRef, location: str, wish: VaultWish
 ) -> None:
     row = {
         "id": control.chance.bytes(16).hex(),
         "resource_group_key": ref.resource_group.lower(),
         "name": ref.name,
         "name_key": ref.name.lower(),
-        "location": str(body.get("location") or control.installation.location),
+        "location": location,
         "principal_id": identity.create_vault_identity(control, connection, ref.name),
-        "properties": body.get("properties") or {},
-        "tags": body.get("tags") or {},
+        "properties": wish.settings,
+        "tags": wish.tags or {},
         "state": "Succeeded",
         "version": 1,
         "created_at": control.clock.now(),
     }
-    resources.add(connection, table, row)
+    catalog.add(connection, row)
 
 
-def _change(connection: sa.Connection, found: sa.RowMapping, body: dict[str, Any]) -> None:
-    values: dict[str, Any] = {"version": found["version"] + 1}
-    if body.get("tags") is not None:
-        values["tags"] = body["tags"]
-    if body.get("properties"):
-        values["properties"] = {**found["properties"], **body["properties"]}
-    resources.change(connection, table, found["id"], values)
+def _change(connection: sa.Connection, found: sa.RowMapping, wish: VaultWish) -> None:
+    catalog.change(
+        connection,
+        found["id"],
+        properties=merge(found["properties"], wish.settings),
+        tags=found["tags"] if wish.tags is None else wish.tags,
+        version=found["version"] + 1,
+    )
+
+
+def _record(
+    control: Control,
+    connection: sa.Connection,
+    caller: Caller,
+    what: str,
+    scope: str,
+    wish: VaultWish,
+) -> None:
+    told = {"settings": wish.settings, "tags": wish.tags}
+    audit.append(connection, control.clock.now(), caller.principal_id, (what, scope), told)
 
 
 def get_vault(control: Control, caller: Caller, ref: VaultRef) -> sa.RowMapping:
@@ -83,21 +117,81 @@ def get_vault(control: Control, caller: Caller, ref: VaultRef) -> sa.RowMapping:
 
 
 def list_vaults(control: Control, caller: Caller, group: str | None) -> list[sa.RowMapping]:
-    """The vaults of a resource group, or of the subscription."""
+    """The vaults of a resource group, or of the subscription, that the caller may see."""
+    subscription = control.installation.subscription_id
     with control.database.reading() as connection:
-        subscription = control.installation.subscription_id
-        scope = (
-            arm.subscription_id_of(subscription)
-            if group is None
-            else arm.group_id_of(subscription, group)
+        if group is not None:
+            require(control, connection, caller, READ, arm.group_id_of(subscription, group))
+            need_group(connection, group)
+        return [
+            row
+            for row in catalog.list_of_group(connection, group)
+            if may(connection, caller.principal_id, READ, _scope_of(subscription, row))
+        ]
+
+
+def _scope_of(subscription: str, row: sa.RowMapping) -> str:
+    ref = VaultRef(resource_group=row["resource_group"], name=row["name"])
+    return arm.vault_id_of(subscription, ref)
+
+
+def delete_vault(control: Control, caller: Caller, ref: VaultRef) -> bool:
+    """An empty vault goes, with its identity. False when there was none."""
+    subscription = control.installation.subscription_id
+    with control.database.writing() as connection:
+        scope = arm.vault_id_of(subscription, ref)
+        require(control, connection, caller, DELETE, scope)
+        found = catalog.find(connection, ref.resource_group, ref.name)
+        if found is None:
+            return False
+        _check_empty(connection, subscription, ref, found["id"])
+        catalog.remove(connection, found["id"])
+        identity.remove_vault_identity(connection, found["principal_id"])
+        now = control.clock.now()
+        audit.append(connection, now, caller.principal_id, ("vault/delete", scope))
+        return True
+
+
+def _check_empty(
+    connection: sa.Connection, subscription: str, ref: VaultRef, vault_id: str
+) -> None:
+    blockers = [
+        arm.instance_id_of(subscription, ref, row["name"])
+        for row in instances.list_of_vault(connection, vault_id)
+    ] + [
+        arm.policy_id_of(subscription, ref, row["name"])
+        for row in policies.list_of_vault(connection, vault_id)
+    ]
+    if blockers:
+        raise Conflict(
+            "Cannot delete the Backup vault as there are existing backup instances or backup "
+            "policies in the vault",
+            hint="delete what the details name first",
+            code="UserErrorBackupVaultNotEmpty",
+            facts={"details": [{"code": "InUse", "message": b, "target": b} for b in blockers]},
         )
-        require(control, connection, caller, READ, scope)
-        return resources.vaults_of(connection, group)
+
+
+def check_vault_name(
+    control: Control, caller: Caller, group: str, body: dict[str, Any]
+) -> tuple[bool, str, str]:
+    """(available, reason, message) for the name of a new vault."""
+    name = arm.pick_text(body, "name")
+    with control.database.reading() as connection:
+        scope = arm.group_id_of(control.installation.subscription_id, group)
+        require(control, connection, caller, CHECK_NAME, scope)
+        try:
+            arm.check_name("vault", name)
+        except Invalid as error:
+            return False, "Invalid", f"{error.message}; {error.hint}"
+        if catalog.find(connection, group, name) is not None:
+            return False, "AlreadyExists", f"There is a vault {name} in this resource group."
+        return True, "", ""
 
 
 def need_vault(connection: sa.Connection, ref: VaultRef) -> sa.RowMapping:
     """The vault, or NotFound."""
-    found = resources.vault(connection, ref.resource_group, ref.name)
+    found = catalog.find(connection, ref.resource_group, ref.name)
     if found is None:
         raise NotFound(
             f"The Resource 'Microsoft.DataProtection/backupVaults/{ref.name[:50]}' under resource "

@@ -103,6 +103,12 @@ def allows(role: RoleDefinition, action: str) -> bool:
     return has and not any(_pattern(p).fullmatch(action) for p in role.not_actions)
 
 
+def look_action_of(action: str) -> str:
+    """The action that lets somebody see what `action` is done to: 403 to them, 404 to others."""
+    kind, _, verb = action.rpartition("/")
+    return f"{kind.rpartition('/')[0]}/read" if verb == "action" else f"{kind}/read"
+
+
 def scope_contains(scope: str, resource: str) -> bool:
     """Whether an assignment at `scope` counts for `resource`; `/sub/rg1` is not `/sub/rg10`."""
     outer, inner = scope.rstrip("/").lower(), resource.rstrip("/").lower()

@@ -1,6 +1,8 @@
 """ARM names and ids, always in canonical case."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -67,10 +69,9 @@ def check_name(kind: str, name: str) -> str:
         "group": _GROUP,
     }
     if not rules[kind].fullmatch(name):
-        raise Invalid(
+        raise invalid(
             f"{name[:60]!r} is no name for a {kind}",
-            hint=f"use names of the form {rules[kind].pattern}",
-            code="BMSUserErrorInvalidInput",
+            f"use names of the form {rules[kind].pattern}",
         )
     return name
 
@@ -80,28 +81,125 @@ _SERVER_ID = re.compile(
     r"/providers/Microsoft\.DBforPostgreSQL/flexibleServers/(?P<server>[^/]+)",
     re.IGNORECASE,
 )
-_POLICY_ID = re.compile(r".*/backupVaults/(?P<vault>[^/]+)/backupPolicies/(?P<policy>[^/]+)", re.I)
+_POLICY_ID = re.compile(
+    r"/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<group>[^/]+)"
+    r"/providers/Microsoft\.DataProtection/backupVaults/(?P<vault>[^/]+)"
+    r"/backupPolicies/(?P<policy>[^/]+)",
+    re.IGNORECASE,
+)
+_SCOPE = re.compile(r"(/subscriptions/[^/]+(/[^/]+)*)?/?", re.IGNORECASE)
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_MOST_TAGS = 50
 
 
-def read_server_id(text: str) -> tuple[str, str]:
-    """(resource group, server) of a server's id; Invalid when it is none."""
+class ServerRef(msgspec.Struct, kw_only=True, frozen=True):
+    """A PostgreSQL server by its names."""
+
+    resource_group: str
+    name: str
+
+
+class PolicyRef(msgspec.Struct, kw_only=True, frozen=True):
+    """A policy by its names."""
+
+    vault: VaultRef
+    name: str
+
+
+def pick(body: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - any JSON
+    """A member of a JSON object, whatever the case of its key; None when it is absent."""
+    if name in body:
+        return body[name]
+    return next((value for key, value in body.items() if key.lower() == name.lower()), None)
+
+
+def pick_object(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A member that is an object; an empty one when it is absent or null."""
+    found = pick(body, name)
+    if found is None:
+        return {}
+    if not isinstance(found, Mapping):
+        raise invalid(f"{name} is not an object", f"send {name} as a JSON object")
+    return found
+
+
+def pick_text(body: Mapping[str, Any], name: str) -> str:
+    """A member that is a string; an empty one when it is absent or null."""
+    found = pick(body, name)
+    if found is None:
+        return ""
+    if not isinstance(found, str):
+        raise invalid(f"{name} is not a string", f"send {name} as a JSON string")
+    return found
+
+
+def read_tags(body: Mapping[str, Any]) -> dict[str, str] | None:
+    """`tags` of a resource; None when the body says nothing of them."""
+    found = pick(body, "tags")
+    if found is None:
+        return None
+    if (
+        not isinstance(found, Mapping)
+        or len(found) > _MOST_TAGS
+        or not all(
+            isinstance(v, str) and len(k) <= 512 and len(v) <= 256 for k, v in found.items()
+        )
+    ):
+        raise invalid("tags is not an object of short strings", "send at most 50 of them")
+    return dict(found)
+
+
+def read_location(body: Mapping[str, Any], default: str) -> str:
+    """`location` as Azure normalises it: lower case, no blanks."""
+    found = pick_text(body, "location").replace(" ", "").lower() or default
+    if not re.fullmatch(r"[-a-z0-9]{1,60}", found):
+        raise invalid(f"{found[:60]!r} is no location", f"use {default!r}")
+    return found
+
+
+def read_server_id(text: str, subscription: str) -> ServerRef:
+    """A server's id; Invalid when it is none, or one of another subscription."""
     found = _SERVER_ID.fullmatch(text.strip())
-    if found is None:
-        raise Invalid(
-            f"{text[:120]!r} is not the id of a PostgreSQL server",
-            hint="register the server first: strongroom server add NAME CONNINFO",
-            code="BMSUserErrorInvalidInput",
+    if found is None or found["subscription"].lower() != subscription.lower():
+        raise invalid(
+            f"{text[:160]!r} is not the id of a PostgreSQL server of this subscription",
+            "register the server first: strongroom server add NAME CONNINFO",
         )
-    return found["group"], found["server"]
+    return ServerRef(resource_group=found["group"], name=found["server"])
 
 
-def read_policy_id(text: str) -> str:
-    """The policy's name in its id; Invalid when it is none."""
+def read_policy_id(text: str, subscription: str) -> PolicyRef:
+    """A policy's id; Invalid when it is none, or one of another subscription."""
     found = _POLICY_ID.fullmatch(text.strip())
-    if found is None:
-        raise Invalid(
-            f"{text[:120]!r} is not the id of a backup policy",
-            hint="send policyInfo.policyId as .../backupVaults/V/backupPolicies/P",
-            code="BMSUserErrorInvalidInput",
+    if found is None or found["subscription"].lower() != subscription.lower():
+        raise invalid(
+            f"{text[:160]!r} is not the id of a backup policy of this subscription",
+            "send policyInfo.policyId as .../backupVaults/V/backupPolicies/P",
         )
-    return found["policy"]
+    vault = VaultRef(resource_group=found["group"], name=found["vault"])
+    return PolicyRef(vault=vault, name=found["policy"])
+
+
+def read_scope(text: str, subscription: str) -> str:
+    """A scope without its last slash, `/` for the root; Invalid when it is not one of ours."""
+    ours = subscription_id_of(subscription).lower()
+    scope = text.rstrip("/") or "/"
+    if not _SCOPE.fullmatch(scope) or not f"{scope}/".lower().startswith((ours + "/", "//")):
+        raise invalid(
+            f"{text[:160]!r} is not a scope of this subscription",
+            f"use {ours}, or the id of a resource group or a resource",
+        )
+    return scope
+
+
+def read_guid(text: str, what: str) -> str:
+    """A GUID in lower case."""
+    found = text.strip().lower()
+    if not _GUID.fullmatch(found):
+        raise invalid(f"{text[:60]!r} is not the GUID of a {what}", "use 8-4-4-4-12 hex digits")
+    return found
+
+
+def invalid(message: str, hint: str) -> Invalid:
+    """Azure's code for a request that is wrong in itself."""
+    return Invalid(message, hint=hint, code="BMSUserErrorInvalidInput")

@@ -8,19 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import uvicorn
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
-from starlette.middleware.base import RequestResponseEndpoint
 
 from strongroom.control.control import Control
 from strongroom.web import agents
 from strongroom.web.api import (
     access,
     errors,
+    health,
     instances,
     jobs,
     long_running,
@@ -29,7 +27,8 @@ from strongroom.web.api import (
     tokens,
     vaults,
 )
-from strongroom.web.api.canonical import CanonicalPaths
+from strongroom.web.api.canonical import ArmManners
+from strongroom.web.api.door import check_path
 from strongroom.web.api.tokens import TokenAuthority
 from strongroom.web.portal import pages
 
@@ -46,27 +45,20 @@ class DoorSettings:
 
 def create_app(control: Control, settings: DoorSettings) -> FastAPI:
     """Every route over one set of use cases."""
-    app = FastAPI(title="strongroom", version="2026-06-01", docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="strongroom",
+        version="2026-06-01",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        dependencies=[Depends(check_path)],
+    )
     app.state.control = control
     app.state.run = run_in_threadpool
-    app.state.authority = TokenAuthority(
-        settings.token_key, control.installation.tenant_id, control.installation.public_url
-    )
-    errors.install(app)
-
-    @app.middleware("http")
-    async def _correlate(request: Request, call: RequestResponseEndpoint) -> Response:
-        request.state.correlation = str(UUID(bytes=control.chance.bytes(16), version=4))
-        answer = await call(request)
-        answer.headers["x-ms-request-id"] = request.state.correlation
-        answer.headers["x-ms-correlation-request-id"] = request.state.correlation
-        return answer
-
-    @app.get("/healthz", include_in_schema=False)
-    def _health() -> JSONResponse:
-        return JSONResponse({"status": "ok"})
-
+    app.state.authority = TokenAuthority(settings.token_key, control.installation)
+    errors.install(app, app.state.authority.challenge)
     for router in (
+        health.router,
         pages.router,
         agents.router,
         tokens.router,
@@ -79,7 +71,7 @@ def create_app(control: Control, settings: DoorSettings) -> FastAPI:
         access.router,
     ):
         app.include_router(router)
-    app.add_middleware(CanonicalPaths)
+    app.add_middleware(ArmManners, chance=control.chance)
     return app
 
 

@@ -1,4 +1,4 @@
-"""Roles: Microsoft.Authorization at every scope."""
+"""Roles: Microsoft.Authorization at every scope, the root among them."""
 
 import re
 from typing import Annotated, Any
@@ -7,84 +7,92 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
 from strongroom.control import role_assignments
-from strongroom.model.access import BUILT_IN
-from strongroom.model.errors import NotFound
-from strongroom.web.api import wire
-from strongroom.web.api.door import ApiVersion, Body, Means, Who, properties_of
+from strongroom.web.api import wire_access
+from strongroom.web.api.door import ApiVersion, Body, Means, Who, does, member
 
 router = APIRouter()
-_ROLES = "/{scope:path}/providers/Microsoft.Authorization"
-_PRINCIPAL = re.compile(r"(?:principalId eq|assignedTo\()\s*'([^']{1,64})'")
-_ROLE_NAME = re.compile(r"roleName eq '([^']{1,128})'")
+_ROOT = "/providers/Microsoft.Authorization"
+_ROLES = "/{scope:path}" + _ROOT
+_PRINCIPAL = re.compile(r"(?:principalId\s+eq\s*|assignedTo\()\s*'([^']{1,64})'", re.IGNORECASE)
+_ROLE_NAME = re.compile(r"roleName\s+eq\s+'([^']{1,128})'", re.IGNORECASE)
 Filter = Annotated[str, Query(alias="$filter", max_length=512)]
 
 
-@router.put(_ROLES + "/roleAssignments/{name}")
+@router.put(_ROOT + "/roleAssignments/{name}", openapi_extra=does(role_assignments.WRITE))
+@router.put(_ROLES + "/roleAssignments/{name}", openapi_extra=does(role_assignments.WRITE))
 def put_assignment(
-    scope: str, name: str, control: Means, caller: Who, body: Body, version: ApiVersion
+    name: str, control: Means, caller: Who, body: Body, version: ApiVersion, scope: str = ""
 ) -> JSONResponse:
     """Give a role."""
     del version
-    row = role_assignments.put_assignment(control, caller, f"/{scope}", name, properties_of(body))
-    return JSONResponse(
-        wire.role_assignment(control.installation.subscription_id, row), status_code=201
-    )
+    asked = member(body, "properties")
+    row, is_new = role_assignments.put_assignment(control, caller, f"/{scope}", name, asked)
+    answer = wire_access.role_assignment(control.installation.subscription_id, row)
+    return JSONResponse(answer, 201 if is_new else 200)
 
 
-@router.get(_ROLES + "/roleAssignments")
+@router.get(_ROOT + "/roleAssignments", openapi_extra=does(role_assignments.READ))
+@router.get(_ROLES + "/roleAssignments", openapi_extra=does(role_assignments.READ))
 def list_assignments(
-    scope: str, control: Means, caller: Who, version: ApiVersion, wanted: Filter = ""
+    control: Means, caller: Who, version: ApiVersion, wanted: Filter = "", scope: str = ""
 ) -> dict[str, Any]:
-    """Assignments that count at a scope, and below it."""
+    """Assignments that count at a scope; those below it too, unless the filter says atScope()."""
     del version
     found = _PRINCIPAL.search(wanted)
-    principal = found[1] if found else None
-    rows = role_assignments.list_assignments(control, caller, f"/{scope}", principal)
+    rows = role_assignments.list_assignments(
+        control,
+        caller,
+        f"/{scope}",
+        found[1].lower() if found else None,
+        below="atscope()" not in wanted.lower(),
+    )
     subscription = control.installation.subscription_id
-    return {"value": [wire.role_assignment(subscription, row) for row in rows]}
+    return {"value": [wire_access.role_assignment(subscription, row) for row in rows]}
 
 
-@router.get(_ROLES + "/roleAssignments/{name}")
+@router.get(_ROOT + "/roleAssignments/{name}", openapi_extra=does(role_assignments.READ))
+@router.get(_ROLES + "/roleAssignments/{name}", openapi_extra=does(role_assignments.READ))
 def get_assignment(
-    scope: str, name: str, control: Means, caller: Who, version: ApiVersion
+    name: str, control: Means, caller: Who, version: ApiVersion, scope: str = ""
 ) -> dict[str, Any]:
     """One assignment."""
     del version
     row = role_assignments.get_assignment(control, caller, f"/{scope}", name)
-    return wire.role_assignment(control.installation.subscription_id, row)
+    return wire_access.role_assignment(control.installation.subscription_id, row)
 
 
-@router.delete(_ROLES + "/roleAssignments/{name}")
+@router.delete(_ROOT + "/roleAssignments/{name}", openapi_extra=does(role_assignments.DELETE))
+@router.delete(_ROLES + "/roleAssignments/{name}", openapi_extra=does(role_assignments.DELETE))
 def delete_assignment(
-    scope: str, name: str, control: Means, caller: Who, version: ApiVersion
+    name: str, control: Means, caller: Who, version: ApiVersion, scope: str = ""
 ) -> Response:
     """Take a role away."""
     del version
     row = role_assignments.delete_assignment(control, caller, f"/{scope}", name)
     if row is None:
         return Response(status_code=204)
-    return JSONResponse(wire.role_assignment(control.installation.subscription_id, row))
+    return JSONResponse(wire_access.role_assignment(control.installation.subscription_id, row))
 
 
-@router.get(_ROLES + "/roleDefinitions")
+@router.get(_ROOT + "/roleDefinitions", openapi_extra=does(role_assignments.READ_ROLES))
+@router.get(_ROLES + "/roleDefinitions", openapi_extra=does(role_assignments.READ_ROLES))
 def list_definitions(
-    scope: str, control: Means, caller: Who, version: ApiVersion, wanted: Filter = ""
+    control: Means, caller: Who, version: ApiVersion, wanted: Filter = "", scope: str = ""
 ) -> dict[str, Any]:
     """The built-in roles."""
-    del scope, caller, version
+    del version
     named = _ROLE_NAME.search(wanted)
-    roles = [r for r in BUILT_IN.values() if named is None or r.name == named[1]]
+    roles = role_assignments.list_roles(control, caller, f"/{scope}", named[1] if named else None)
     subscription = control.installation.subscription_id
-    return {"value": [wire.role_definition(subscription, role) for role in roles]}
+    return {"value": [wire_access.role_definition(subscription, role) for role in roles]}
 
 
-@router.get(_ROLES + "/roleDefinitions/{name}")
+@router.get(_ROOT + "/roleDefinitions/{name}", openapi_extra=does(role_assignments.READ_ROLES))
+@router.get(_ROLES + "/roleDefinitions/{name}", openapi_extra=does(role_assignments.READ_ROLES))
 def get_definition(
-    scope: str, name: str, control: Means, caller: Who, version: ApiVersion
+    name: str, control: Means, caller: Who, version: ApiVersion, scope: str = ""
 ) -> dict[str, Any]:
     """One role."""
-    del scope, caller, version
-    role = BUILT_IN.get(name.lower())
-    if role is None:
-        raise NotFound(f"there is no role {name[:64]}", code="RoleDefinitionDoesNotExist")
-    return wire.role_definition(control.installation.subscription_id, role)
+    del version
+    role = role_assignments.get_role(control, caller, f"/{scope}", name)
+    return wire_access.role_definition(control.installation.subscription_id, role)

@@ -1,7 +1,21 @@
-"""Paths in canonical case: clients write resourcegroups, BackupVaults and worse."""
+"""ARM's manners at the threshold, before any route: paths in canonical case, ids, a body's limit.
 
+Clients write resourcegroups, BackupVaults and worse; what comes out is always canonical.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+from uuid import UUID
 
+from starlette.exceptions import HTTPException
+
+from strongroom.model.seams import Chance
+
+MOST_BODY = 1 << 20
+_MOST_AGENT_BODY = 16 << 20
+_GUID = re.compile(rb"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_ARM = ("/subscriptions", "/providers", "/tenants", "/metadata")
 SEGMENTS = {
     segment.lower(): segment
     for segment in (
@@ -9,6 +23,10 @@ SEGMENTS = {
         "resourceGroups",
         "providers",
         "locations",
+        "tenants",
+        "metadata",
+        "endpoints",
+        "register",
         "Microsoft.DataProtection",
         "Microsoft.DBforPostgreSQL",
         "Microsoft.Authorization",
@@ -19,6 +37,7 @@ SEGMENTS = {
         "recoveryPoints",
         "operationStatus",
         "operationResults",
+        "checkNameAvailability",
         "validateForBackup",
         "validateRestore",
         "flexibleServers",
@@ -28,17 +47,71 @@ SEGMENTS = {
     )
 }
 
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
-class CanonicalPaths:
-    """ASGI middleware: known segments get their own case, doubled slashes go."""
 
-    def __init__(self, app: Any) -> None:  # noqa: ANN401 - any ASGI application
+class ArmManners:
+    """ASGI middleware. `request.state.correlation` is the id of each request."""
+
+    def __init__(self, app: Any, chance: Chance) -> None:  # noqa: ANN401 - any ASGI application
         self._app = app
+        self._chance = chance
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
-        if scope["type"] == "http" and scope["path"].lower().startswith(
-            ("/subscriptions", "/providers")
-        ):
-            parts = [part for part in scope["path"].split("/") if part]
-            scope = {**scope, "path": "/" + "/".join(SEGMENTS.get(p.lower(), p) for p in parts)}
-        await self._app(scope, receive, send)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        # In place: whoever stands outside of us (the door for bugs) must see it too.
+        request_id = str(UUID(bytes=self._chance.bytes(16), version=4))
+        correlation = _correlation(scope) or request_id
+        scope.setdefault("state", {})["correlation"] = correlation
+        scope["path"] = canonical(scope["path"])
+        own = [
+            (b"x-ms-request-id", request_id.encode()),
+            (b"x-ms-correlation-request-id", correlation.encode()),
+            (b"x-content-type-options", b"nosniff"),
+        ]
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), *own]
+            await send(message)
+
+        await self._app(scope, _limited(scope, receive), answer)
+
+
+def canonical(path: str) -> str:
+    """Known segments in their own case; doubled and last slashes go."""
+    if not path.lower().startswith(_ARM):
+        return path
+    parts = [part for part in path.split("/") if part]
+    return "/" + "/".join(SEGMENTS.get(part.lower(), part) for part in parts)
+
+
+def _correlation(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-ms-correlation-request-id" and _GUID.fullmatch(value):
+            return str(value.decode("ascii")).lower()
+    return ""
+
+
+def _limited(scope: Scope, receive: Receive) -> Receive:
+    most = _MOST_AGENT_BODY if scope["path"].startswith("/agents/") else MOST_BODY
+    told = next((v for n, v in scope["headers"] if n == b"content-length"), b"0")
+    read = 0
+
+    async def limited() -> Message:
+        nonlocal read
+        if int(told) > most:
+            raise HTTPException(413)
+        message = await receive()
+        read += len(message.get("body", b""))
+        if read > most:
+            raise HTTPException(413)
+        return message
+
+    return limited

@@ -1,18 +1,28 @@
 """What every route asks at the door: who calls, which version, what the body says."""
 
-import json
+import math
+from collections.abc import Iterable
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import Depends, Header, Query, Request
 
 from strongroom.control.control import Control
+from strongroom.model import arm
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import Invalid, NotFound, Unauthenticated
+from strongroom.web.api import addresses
 from strongroom.web.api.tokens import TokenAuthority
 
-MOST_BODY = 1 << 20
 _MOST_DEPTH = 60
+ACTION = "x-strongroom-action"
+ANYBODY = "(any signed-in caller)"
+
+
+def does(action: str) -> dict[str, dict[str, str]]:
+    """What a route declares: the action that its use case checks. Goes into the OpenAPI too."""
+    return {ACTION: {"action": action}}
 
 
 def _control(request: Request) -> Control:
@@ -27,7 +37,10 @@ def _authority(request: Request) -> TokenAuthority:
 
 Means = Annotated[Control, Depends(_control)]
 Authority = Annotated[TokenAuthority, Depends(_authority)]
-ApiVersion = Annotated[str, Query(alias="api-version", min_length=1, max_length=40)]
+# Any version will do, but one must be named. Letters that a URL and a header can hold.
+ApiVersion = Annotated[
+    str, Query(alias="api-version", min_length=1, max_length=40, pattern=r"^[-.A-Za-z0-9]+$")
+]
 
 
 def _caller(
@@ -46,60 +59,60 @@ def _caller(
 Who = Annotated[Caller, Depends(_caller)]
 
 
-async def _body(request: Request) -> dict[str, Any]:
-    raw = bytearray()
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > MOST_BODY:
-            raise Invalid(
-                f"the body is larger than {MOST_BODY} bytes", code="RequestContentTooLarge"
-            )
+async def _body(request: Request, caller: Who) -> dict[str, Any]:
+    del caller  # nobody makes us read a body before they have said who they are
+    raw = await request.body()
     if not raw:
         return {}
     try:
-        found = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise Invalid(
-            "the body is not JSON",
-            hint="send a JSON object in UTF-8",
-            code="InvalidRequestContent",
-        ) from error
-    if not isinstance(found, dict) or _depth(found) > _MOST_DEPTH:
-        raise Invalid(
-            "the body is no JSON object, or nested too deeply",
-            hint="send a JSON object",
-            code="InvalidRequestContent",
-        )
+        found = msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise _unreadable("the body is not JSON in UTF-8") from error
+    if not isinstance(found, dict):
+        raise _unreadable("the body is not a JSON object")
+    _check_values(found)
     return found
 
 
-def _depth(value: object) -> int:
-    level, depth = [value], 0
-    while level and depth <= _MOST_DEPTH:
-        depth += 1
-        level = [
-            child
-            for item in level
-            for child in (
-                item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
-            )
-        ]
-    return depth
+def _unreadable(message: str) -> Invalid:
+    return Invalid(message, hint="send a JSON object", code="InvalidRequestContent")
+
+
+def _check_values(found: dict[str, Any]) -> None:
+    """Not too deep; nothing that a database or a JSON answer could not hold."""
+    level: list[Any] = [found]
+    for _ in range(_MOST_DEPTH):
+        if any(isinstance(item, float) and not math.isfinite(item) for item in level):
+            raise _unreadable("a number in the body is not finite")
+        if any(isinstance(item, str) and "\0" in item for item in level):
+            raise _unreadable("a string in the body holds a NUL character")
+        level = [child for item in level for child in _children(item)]
+        if not level:
+            return
+    raise _unreadable("the body is nested too deeply")
+
+
+def _children(item: object) -> Iterable[Any]:
+    if isinstance(item, dict):
+        return [*item.keys(), *item.values()]
+    return item if isinstance(item, list) else ()
 
 
 Body = Annotated[dict[str, Any], Depends(_body)]
 
 
-def _request_key(request: Request) -> str:
-    """The same POST sent again by a retrying client is one and the same."""
+def _request_key(request: Request, caller: Who) -> str:
+    """The same request of the same caller, sent again by a retrying client, is one."""
     sent = request.headers.get("x-ms-client-request-id", "")
-    return f"{sent[:64]} {request.method} {request.url.path.lower()}"[:512] if sent else ""
+    key = f"{caller.principal_id} {sent[:64]} {request.method} {request.url.path.lower()}"
+    return key[:600] if sent else ""
 
 
 RequestKey = Annotated[str, Depends(_request_key)]
 
 
-def _here(subscription_id: str, control: Means) -> str:
+def _here(subscription_id: str, control: Means, caller: Who) -> str:
+    del caller
     if subscription_id.lower() != control.installation.subscription_id.lower():
         raise NotFound(
             f"The subscription '{subscription_id[:64]}' could not be found.",
@@ -121,22 +134,30 @@ Vault = Annotated[VaultRef, Depends(_vault)]
 
 
 def _base(request: Request, control: Means) -> str:
-    """Absolute addresses: as the client sees us when it says so, else as configured."""
-    known = {control.installation.public_url, control.installation.portal_url}
-    seen = f"{request.url.scheme}://{request.headers.get('host', '')}"
+    """Absolute addresses: as the client dialled us when that is ours, else as configured."""
+    seen = f"{request.url.scheme}://{request.headers.get('host', '')}".lower()
+    known = addresses.ours(control.installation)
     return seen if seen in known else control.installation.public_url
 
 
 Base = Annotated[str, Depends(_base)]
 
 
-def properties_of(body: dict[str, Any]) -> dict[str, Any]:
-    """`properties` of a resource, whatever the case of the key."""
-    for key, value in body.items():
-        if key.lower() == "properties" and isinstance(value, dict):
-            return value
-    raise Invalid(
-        "the body has no properties",
-        hint='send {"properties": {...}}',
-        code="InvalidRequestContent",
-    )
+def member(body: dict[str, Any], name: str) -> dict[str, Any]:
+    """An object that the body must hold, whatever the case of its key."""
+    found = arm.pick(body, name)
+    if not isinstance(found, dict):
+        raise Invalid(
+            f"the body has no {name}",
+            hint=f'send {{"{name}": {{...}}}}',
+            code="InvalidRequestContent",
+        )
+    return found
+
+
+def check_path(request: Request) -> None:
+    """No path of ours holds control characters: they would end in logs and in the catalogue."""
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in request.url.path):
+        raise Invalid(
+            "the path holds control characters", hint="take them out", code="InvalidRequestUri"
+        )

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from strongroom.model import errors
-from strongroom.model.errors import VaultError
+from strongroom.model.errors import Retry, UserError, VaultError, every_error
 
 log = structlog.get_logger()
 
@@ -30,8 +30,10 @@ STATUS: dict[type[VaultError], int] = {
     errors.StoreUnavailable: 503,
     errors.StoreFull: 507,
     errors.StoreError: 500,
+    errors.ControlUnavailable: 503,
     errors.VaultError: 500,
 }
+_TABLE = "docs/azure-compatibility.md lists what is offered"
 
 
 def status_of(error: VaultError | type[VaultError]) -> int:
@@ -42,72 +44,75 @@ def status_of(error: VaultError | type[VaultError]) -> int:
 
 def user_facing(told: dict[str, Any]) -> dict[str, Any]:
     """`VaultError.to_dict()` as Azure's UserFacingError."""
-    actions = told.get("facts", {}).get("actions") or [told["hint"]] if told.get("hint") else []
+    kind = every_error().get(told["kind"], VaultError)
+    actions = (told.get("facts") or {}).get("actions") or [told["hint"]]
     return {
         "code": told["code"],
         "message": told["message"],
-        "recommendedAction": actions,
+        "recommendedAction": [action for action in actions if action],
         "details": None,
-        "innerError": {"code": told["kind"], "additionalInfo": {}, "embeddedInnerError": None},
-        "isRetryable": False,
-        "isUserError": True,
+        "innerError": {
+            "code": told["code"],
+            "additionalInfo": {"DetailedNonLocalisedMessage": told["message"]},
+            "embeddedInnerError": None,
+        },
+        "isRetryable": kind.retry is Retry.LATER,
+        "isUserError": issubclass(kind, UserError),
         "properties": {},
         "target": "",
     }
 
 
 def error_body(told: dict[str, Any]) -> dict[str, Any]:
-    """ARM's error object. `kind`, `hint` and `facts` are ours: our own command line reads them."""
-    info = [{"type": "UserFacingError", "info": user_facing(told)}]
+    """ARM's error object."""
     return {
         "code": told["code"],
         "message": told["message"],
         "target": None,
-        "details": None,
-        "additionalInfo": info,
+        "details": (told.get("facts") or {}).get("details"),
+        "additionalInfo": [{"type": "UserFacingError", "info": user_facing(told)}],
     }
 
 
-def _answer(status: int, told: dict[str, Any]) -> JSONResponse:
-    headers = {"x-ms-error-code": told["code"]}
-    if status == 401:
-        headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
-    return JSONResponse({"error": error_body(told), "strongroom": told}, status, headers)
+def _answer(
+    status: int, told: dict[str, Any], headers: dict[str, str] | None = None
+) -> JSONResponse:
+    """`strongroom` beside `error` is the failure in our own words: our command line reads it."""
+    more = {"x-ms-error-code": told["code"], **(headers or {})}
+    return JSONResponse({"error": error_body(told), "strongroom": told}, status, more)
 
 
-def install(app: FastAPI) -> None:
-    """Every failure of every route leaves by here."""
+def install(app: FastAPI, challenge: str) -> None:
+    """Every failure of every route leaves by here. `challenge` is what a 401 asks for."""
 
     @app.exception_handler(VaultError)
     def _ours(request: Request, error: VaultError) -> JSONResponse:
-        del request
-        return _answer(status_of(error), error.to_dict())
+        status = status_of(error)
+        if status >= 500:
+            log.error("api.failed", correlation=request.state.correlation, exc_info=error)
+        headers = {"WWW-Authenticate": challenge} if status == 401 else {}
+        return _answer(status, error.to_dict(), headers)
 
     @app.exception_handler(RequestValidationError)
     def _shape(request: Request, error: RequestValidationError) -> JSONResponse:
         del request
-        if any(part.get("loc") == ("query", "api-version") for part in error.errors()):
+        if any(tuple(part.get("loc", ())) == ("query", "api-version") for part in error.errors()):
             told = errors.Invalid(
                 "The api-version query parameter (?api-version=) is required for all requests.",
                 hint="add ?api-version=2026-06-01",
                 code="MissingApiVersionParameter",
-            ).to_dict()
+            )
         else:
             told = errors.Invalid(
                 "the request has not the form that this operation takes",
-                hint="see the API table in the documentation",
+                hint=_TABLE,
                 code="InvalidRequestContent",
-            ).to_dict()
-        return _answer(400, told)
+            )
+        return _answer(400, told.to_dict())
 
     @app.exception_handler(HTTPException)
     def _route(request: Request, error: HTTPException) -> JSONResponse:
-        told = errors.NotFound(
-            f"{request.method} is no operation of this service at this path",
-            hint="see the API table in the documentation for what is offered",
-            code="InvalidResourceType" if error.status_code == 404 else "MethodNotAllowed",
-        ).to_dict()
-        return _answer(error.status_code, told)
+        return _answer(error.status_code, _refusal(request, error).to_dict(), _allow(error))
 
     @app.exception_handler(Exception)
     def _bug(request: Request, error: Exception) -> JSONResponse:
@@ -120,4 +125,31 @@ def install(app: FastAPI) -> None:
             "hint": "look for this id in the log of `serve` and report it",
             "facts": {},
         }
-        return _answer(500, told)
+        # This door stands outside of the middleware that gives other answers their ids.
+        return _answer(500, told, {"x-ms-correlation-request-id": correlation})
+
+
+def _allow(error: HTTPException) -> dict[str, str]:
+    return {k: v for k, v in (error.headers or {}).items() if k.lower() == "allow"}
+
+
+def _refusal(request: Request, error: HTTPException) -> VaultError:
+    if error.status_code == 413:
+        return errors.Invalid(
+            "the body is too large", hint="send at most 1 MiB", code="RequestContentTooLarge"
+        )
+    if error.status_code == 405:
+        return errors.Invalid(
+            f"{request.method} is not offered for this resource",
+            hint=_TABLE,
+            code="MethodNotAllowed",
+        )
+    if error.status_code == 404:
+        return errors.NotFound(
+            f"{request.method} is no operation of this service at this path",
+            hint=_TABLE,
+            code="InvalidResourceType",
+        )
+    return errors.Invalid(
+        "the request cannot be read", hint="send it as HTTP says", code="InvalidRequestContent"
+    )

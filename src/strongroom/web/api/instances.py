@@ -1,14 +1,17 @@
 """Backup instances: validate, protect, back up, look at points, restore."""
 
+import re
+from datetime import datetime
 from typing import Annotated, Any
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response
+from whenever import Instant
 
 from strongroom.control import backups, instances, recovery_points, restores
 from strongroom.model import arm
-from strongroom.model.errors import Invalid
-from strongroom.web.api import wire
+from strongroom.web.api import wire, wire_jobs
 from strongroom.web.api.door import (
     ApiVersion,
     Base,
@@ -18,23 +21,18 @@ from strongroom.web.api.door import (
     RequestKey,
     Vault,
     Who,
-    properties_of,
+    does,
+    member,
 )
 from strongroom.web.api.long_running import accepted, addresses
 from strongroom.web.api.vaults import VAULT
 
 router = APIRouter()
 _INSTANCE = VAULT + "/backupInstances/{name}"
+_PAGE = 100
 
 
-def _inner(body: dict[str, Any], name: str) -> dict[str, Any]:
-    for key, value in body.items():
-        if key.lower() == name.lower() and isinstance(value, dict):
-            return value
-    raise Invalid(f"the body has no {name}", hint=f"send {name}", code="InvalidRequestContent")
-
-
-@router.post(VAULT + "/validateForBackup")
+@router.post(VAULT + "/validateForBackup", openapi_extra=does(instances.VALIDATE))
 def validate(
     ref: Vault,
     control: Means,
@@ -45,12 +43,12 @@ def validate(
     key: RequestKey,
 ) -> Response:
     """Could this server be protected now?"""
-    asked = instances.read_instance(_inner(body, "backupInstance"))
+    asked = instances.read_instance(control, ref, member(body, "backupInstance"), None)
     operation = instances.validate_instance(control, caller, ref, asked, key)
     return accepted(control, base, operation, version)
 
 
-@router.put(_INSTANCE)
+@router.put(_INSTANCE, openapi_extra=does(instances.WRITE))
 def put_instance(
     name: str,
     ref: Vault,
@@ -63,13 +61,13 @@ def put_instance(
     key: RequestKey,
 ) -> JSONResponse:
     """Protect a server."""
-    asked = instances.read_instance(properties_of(body))
+    asked = instances.read_instance(control, ref, member(body, "properties"), arm.read_tags(body))
     row, operation, is_new = instances.put_instance(control, caller, ref, name, asked, key)
     headers = addresses(control, base, operation, version)
     return JSONResponse(wire.instance(here, ref, row), 201 if is_new else 200, headers)
 
 
-@router.get(_INSTANCE)
+@router.get(_INSTANCE, openapi_extra=does(instances.READ))
 def get_instance(
     name: str, ref: Vault, here: Here, control: Means, caller: Who, version: ApiVersion
 ) -> dict[str, Any]:
@@ -78,7 +76,7 @@ def get_instance(
     return wire.instance(here, ref, instances.get_instance(control, caller, ref, name))
 
 
-@router.get(VAULT + "/backupInstances")
+@router.get(VAULT + "/backupInstances", openapi_extra=does(instances.READ))
 def list_instances(
     ref: Vault, here: Here, control: Means, caller: Who, version: ApiVersion
 ) -> dict[str, Any]:
@@ -88,7 +86,7 @@ def list_instances(
     return {"value": [wire.instance(here, ref, row) for row in found]}
 
 
-@router.post(_INSTANCE + "/backup")
+@router.post(_INSTANCE + "/backup", openapi_extra=does(backups.ACTION))
 def back_up(
     name: str,
     ref: Vault,
@@ -100,21 +98,21 @@ def back_up(
     key: RequestKey,
 ) -> Response:
     """A backup on demand."""
-    options = _inner(body, "backupRuleOptions")
-    trigger = options.get("triggerOption") or {}
+    options = member(body, "backupRuleOptions")
+    trigger = arm.pick_object(options, "triggerOption")
     operation = backups.trigger_backup(
         control,
         caller,
         ref,
         name,
-        rule_name=str(options.get("ruleName") or ""),
-        tag_override=trigger.get("retentionTagOverride"),
+        rule_name=arm.pick_text(options, "ruleName"),
+        tag_override=arm.pick_text(trigger, "retentionTagOverride") or None,
         request_key=key,
     )
     return accepted(control, base, operation, version)
 
 
-@router.post(_INSTANCE + "/validateRestore")
+@router.post(_INSTANCE + "/validateRestore", openapi_extra=does(restores.VALIDATE))
 def validate_restore(
     name: str,
     ref: Vault,
@@ -126,12 +124,12 @@ def validate_restore(
     key: RequestKey,
 ) -> Response:
     """Could this restore begin now?"""
-    asked = _inner(body, "restoreRequestObject")
+    asked = member(body, "restoreRequestObject")
     operation = restores.validate_restore(control, caller, ref, name, asked, key)
     return accepted(control, base, operation, version)
 
 
-@router.post(_INSTANCE + "/restore")
+@router.post(_INSTANCE + "/restore", openapi_extra=does(restores.RESTORE))
 def restore(
     name: str,
     ref: Vault,
@@ -147,7 +145,7 @@ def restore(
     return accepted(control, base, operation, version)
 
 
-@router.get(_INSTANCE + "/recoveryPoints")
+@router.get(_INSTANCE + "/recoveryPoints", openapi_extra=does(recovery_points.ACTION))
 def list_points(
     name: str,
     ref: Vault,
@@ -156,24 +154,45 @@ def list_points(
     caller: Who,
     base: Base,
     version: ApiVersion,
-    skip: Annotated[str, Query(alias="$skipToken", max_length=64)] = "",
+    skip: Annotated[str, Query(alias="$skipToken", max_length=10)] = "",
+    wanted: Annotated[str, Query(alias="$filter", max_length=512)] = "",
 ) -> dict[str, Any]:
-    """Newest first, a hundred a page."""
-    found = recovery_points.list_recovery_points(control, caller, ref, name)
-    start = int(skip) if skip.isdigit() else 0
-    page = found[start : start + 100]
+    """Newest first, a hundred a page; `$filter` may name startDate and endDate."""
+    listed = recovery_points.list_recovery_points(control, caller, ref, name)
+    first, last = (_date(wanted, which) for which in ("startDate", "endDate"))
+    found = [
+        point
+        for point in listed
+        if (first is None or first <= point.taken_at) and (last is None or point.taken_at <= last)
+    ]
+    start = int(skip) if skip.isascii() and skip.isdigit() else 0
+    page = found[start : start + _PAGE]
     answer: dict[str, Any] = {
-        "value": [wire.recovery_point(here, ref, name, point) for point in page]
+        "value": [wire_jobs.recovery_point(here, ref, name, point) for point in page]
     }
-    if start + 100 < len(found):
-        home = arm.instance_id_of(here, ref, name)
-        answer["nextLink"] = (
-            f"{base}{home}/recoveryPoints?api-version={version}&$skipToken={start + 100}"
-        )
+    if start + _PAGE < len(found):
+        asked = {"api-version": version, "$skipToken": start + _PAGE}
+        if wanted:
+            asked["$filter"] = wanted
+        home = quote(arm.instance_id_of(here, ref, name))
+        answer["nextLink"] = f"{base}{home}/recoveryPoints?{urlencode(asked)}"
     return answer
 
 
-@router.get(_INSTANCE + "/recoveryPoints/{point}")
+def _date(wanted: str, which: str) -> Instant | None:
+    """One end of `startDate eq '2026-01-31T00:00:00Z' and endDate eq '...'`."""
+    found = re.search(rf"{which}\s+eq\s+'([^']{{1,40}})'", wanted, re.IGNORECASE)
+    if found is None:
+        return None
+    try:
+        return Instant(datetime.fromisoformat(found[1]))
+    except ValueError as error:
+        raise arm.invalid(
+            f"{which} {found[1]!r} is not an instant", "write it as 2026-01-31T00:00:00Z"
+        ) from error
+
+
+@router.get(_INSTANCE + "/recoveryPoints/{point}", openapi_extra=does(recovery_points.ACTION))
 def get_point(
     name: str,
     point: str,
@@ -186,4 +205,4 @@ def get_point(
     """One recovery point."""
     del version
     found = recovery_points.get_recovery_point(control, caller, ref, name, point)
-    return wire.recovery_point(here, ref, name, found)
+    return wire_jobs.recovery_point(here, ref, name, found)

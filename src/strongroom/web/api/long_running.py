@@ -7,15 +7,15 @@ from fastapi.responses import JSONResponse, Response
 
 from strongroom.control.control import Control
 from strongroom.control.long_running import get_operation
-from strongroom.web.api import wire
-from strongroom.web.api.door import ApiVersion, Base, Here, Means, Who
+from strongroom.web.api import wire_jobs
+from strongroom.web.api.door import ApiVersion, Base, Here, Means, Who, does
 
 router = APIRouter()
 _SUBSCRIPTION = "/subscriptions/{subscription_id}"
 _GROUP = _SUBSCRIPTION + "/resourceGroups/{group}/providers/Microsoft.DataProtection"
-_INSTANCE = _GROUP + "/backupVaults/{vault}/backupInstances/{name}"
 _LOCATION = _SUBSCRIPTION + "/providers/Microsoft.DataProtection/locations/{location}"
 RETRY_SECONDS = "1"
+OWN = "(whoever began the operation)"
 
 
 def addresses(control: Control, base: str, operation_id: str, version: str) -> dict[str, str]:
@@ -34,9 +34,11 @@ def accepted(control: Control, base: str, operation_id: str, version: str) -> Re
     return Response(status_code=202, headers=addresses(control, base, operation_id, version))
 
 
-@router.get(_LOCATION + "/operationStatus/{operation_id}")
-@router.get(_GROUP + "/operationStatus/{operation_id}")
-@router.get(_GROUP + "/backupVaults/{vault}/operationStatus/{operation_id}")
+@router.get(_LOCATION + "/operationStatus/{operation_id}", openapi_extra=does(OWN))
+@router.get(_GROUP + "/operationStatus/{operation_id}", openapi_extra=does(OWN))
+@router.get(
+    _GROUP + "/backupVaults/{vault}/operationStatus/{operation_id}", openapi_extra=does(OWN)
+)
 def status(
     operation_id: str, control: Means, caller: Who, here: Here, version: ApiVersion
 ) -> JSONResponse:
@@ -46,14 +48,17 @@ def status(
     address = f"{home}/{control.installation.location}/operationStatus/{row['id']}"
     del version
     headers = {"Retry-After": RETRY_SECONDS} if row["status"] == "Inprogress" else {}
-    return JSONResponse(wire.operation(row, address), headers=headers)
+    return JSONResponse(wire_jobs.operation(row, address), headers=headers)
 
 
-@router.get(_LOCATION + "/operationResults/{operation_id}")
-@router.get(_GROUP + "/operationResults/{operation_id}")
-@router.get(_GROUP + "/backupVaults/{vault}/operationResults/{operation_id}")
+@router.get(_LOCATION + "/operationResults/{operation_id}", openapi_extra=does(OWN))
+@router.get(_GROUP + "/operationResults/{operation_id}", openapi_extra=does(OWN))
 @router.get(
-    _GROUP + "/backupVaults/{vault}/backupInstances/{name}/operationResults/{operation_id}"
+    _GROUP + "/backupVaults/{vault}/operationResults/{operation_id}", openapi_extra=does(OWN)
+)
+@router.get(
+    _GROUP + "/backupVaults/{vault}/backupInstances/{name}/operationResults/{operation_id}",
+    openapi_extra=does(OWN),
 )
 def results(
     operation_id: str, control: Means, caller: Who, here: Here, base: Base, version: ApiVersion
@@ -63,5 +68,5 @@ def results(
     row = get_operation(control, caller, operation_id)
     if row["status"] == "Inprogress":
         return accepted(control, base, row["id"], version)
-    answer: dict[str, Any] = wire.job_info(row)
+    answer: dict[str, Any] = wire_jobs.job_info(row)
     return JSONResponse(answer)

@@ -3,10 +3,11 @@
 from typing import Any
 
 from fastapi import APIRouter
+from fastapi.responses import JSONResponse
 
 from strongroom.control import servers
 from strongroom.web.api import wire
-from strongroom.web.api.door import ApiVersion, Body, Here, Means, Who
+from strongroom.web.api.door import ApiVersion, Body, Here, Means, Who, does
 
 router = APIRouter()
 _SUBSCRIPTION = "/subscriptions/{subscription_id}"
@@ -15,7 +16,7 @@ _SERVERS = _SUBSCRIPTION + (
 )
 
 
-@router.put(_SERVERS + "/{name}")
+@router.put(_SERVERS + "/{name}", openapi_extra=does(servers.WRITE))
 def put_server(
     group: str,
     name: str,
@@ -24,14 +25,15 @@ def put_server(
     caller: Who,
     body: Body,
     version: ApiVersion,
-) -> dict[str, Any]:
+) -> JSONResponse:
     """Register a server that an agent looks after."""
     del version
-    row = servers.put_server(control, caller, group, name, body)
-    return wire.server(here, row, servers.facts_of(row))
+    row, is_new = servers.put_server(control, caller, group, name, body)
+    answer = wire.server(here, row, servers.facts_of(row))
+    return JSONResponse(answer, 201 if is_new else 200)
 
 
-@router.get(_SERVERS + "/{name}")
+@router.get(_SERVERS + "/{name}", openapi_extra=does(servers.READ))
 def get_server(
     group: str, name: str, here: Here, control: Means, caller: Who, version: ApiVersion
 ) -> dict[str, Any]:
@@ -41,7 +43,7 @@ def get_server(
     return wire.server(here, row, servers.facts_of(row))
 
 
-@router.get(_SERVERS)
+@router.get(_SERVERS, openapi_extra=does(servers.READ))
 def list_servers(
     group: str, here: Here, control: Means, caller: Who, version: ApiVersion
 ) -> dict[str, Any]:
@@ -51,7 +53,20 @@ def list_servers(
     return {"value": [wire.server(here, row, servers.facts_of(row)) for row in found]}
 
 
-@router.post(_SERVERS + "/{name}/ltrPreBackup")
+@router.get(
+    _SUBSCRIPTION + "/providers/Microsoft.DBforPostgreSQL/flexibleServers",
+    openapi_extra=does(servers.READ),
+)
+def list_all_servers(
+    here: Here, control: Means, caller: Who, version: ApiVersion
+) -> dict[str, Any]:
+    """The servers of the subscription."""
+    del version
+    found = servers.list_servers(control, caller, None)
+    return {"value": [wire.server(here, row, servers.facts_of(row)) for row in found]}
+
+
+@router.post(_SERVERS + "/{name}/ltrPreBackup", openapi_extra=does(servers.CHECK))
 def check_prerequisites(
     group: str, name: str, here: Here, control: Means, caller: Who, version: ApiVersion
 ) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 
 from strongroom.control import subscriptions
 from strongroom.web.api import wire
-from strongroom.web.api.door import ApiVersion, Base, Body, Here, Means, Who
+from strongroom.web.api.door import ANYBODY, ApiVersion, Base, Body, Here, Means, Who, does
 
 router = APIRouter()
 _GROUP = "/subscriptions/{subscription_id}/resourceGroups/{group}"
@@ -44,23 +44,27 @@ def _subscription(control: Means) -> dict[str, Any]:
     }
 
 
-@router.get("/subscriptions")
+@router.get("/subscriptions", openapi_extra=does(ANYBODY))
 def list_subscriptions(control: Means, caller: Who, version: ApiVersion) -> dict[str, Any]:
-    """The one there is."""
-    del caller, version
-    return {"value": [_subscription(control)]}
+    """The one there is, to whoever holds a role in it."""
+    del version
+    sees = subscriptions.sees_subscription(control, caller)
+    return {"value": [_subscription(control)] if sees else []}
 
 
-@router.get("/subscriptions/{subscription_id}")
+@router.get(
+    "/subscriptions/{subscription_id}", openapi_extra=does(subscriptions.READ_SUBSCRIPTION)
+)
 def get_subscription(
     here: Here, control: Means, caller: Who, version: ApiVersion
 ) -> dict[str, Any]:
     """The one there is."""
-    del here, caller, version
+    del here, version
+    subscriptions.get_subscription(control, caller)
     return _subscription(control)
 
 
-@router.get("/tenants")
+@router.get("/tenants", openapi_extra=does(ANYBODY))
 def list_tenants(control: Means, caller: Who, version: ApiVersion) -> dict[str, Any]:
     """The one there is."""
     del caller, version
@@ -68,8 +72,11 @@ def list_tenants(control: Means, caller: Who, version: ApiVersion) -> dict[str, 
     return {"value": [{"id": f"/tenants/{tenant}", "tenantId": tenant}]}
 
 
-@router.get("/subscriptions/{subscription_id}/providers/{namespace}")
-@router.post("/subscriptions/{subscription_id}/providers/{namespace}/register")
+@router.get("/subscriptions/{subscription_id}/providers/{namespace}", openapi_extra=does(ANYBODY))
+@router.post(
+    "/subscriptions/{subscription_id}/providers/{namespace}/register",
+    openapi_extra=does(ANYBODY),
+)
 def provider(namespace: str, here: Here, caller: Who, version: ApiVersion) -> dict[str, Any]:
     """Every provider that we speak for is registered."""
     del caller, version
@@ -81,16 +88,17 @@ def provider(namespace: str, here: Here, caller: Who, version: ApiVersion) -> di
     }
 
 
-@router.put(_GROUP)
+@router.put(_GROUP, openapi_extra=does(subscriptions.WRITE))
 def put_group(
     group: str, here: Here, control: Means, caller: Who, body: Body, version: ApiVersion
 ) -> JSONResponse:
     """Create a resource group."""
     del version
-    return JSONResponse(wire.group(here, subscriptions.put_group(control, caller, group, body)))
+    row, is_new = subscriptions.put_group(control, caller, group, body)
+    return JSONResponse(wire.group(here, row), 201 if is_new else 200)
 
 
-@router.get(_GROUP)
+@router.get(_GROUP, openapi_extra=does(subscriptions.READ))
 def get_group(
     group: str, here: Here, control: Means, caller: Who, version: ApiVersion
 ) -> dict[str, Any]:
@@ -99,7 +107,7 @@ def get_group(
     return wire.group(here, subscriptions.get_group(control, caller, group))
 
 
-@router.head(_GROUP)
+@router.head(_GROUP, openapi_extra=does(subscriptions.READ))
 def has_group(
     group: str, here: Here, control: Means, caller: Who, version: ApiVersion
 ) -> Response:
@@ -109,7 +117,9 @@ def has_group(
     return Response(status_code=204)
 
 
-@router.get("/subscriptions/{subscription_id}/resourceGroups")
+@router.get(
+    "/subscriptions/{subscription_id}/resourceGroups", openapi_extra=does(subscriptions.READ)
+)
 def list_groups(here: Here, control: Means, caller: Who, version: ApiVersion) -> dict[str, Any]:
     """All resource groups."""
     del version

@@ -4,6 +4,8 @@ Source: OpenID Connect Discovery 1.0; OAuth 2.0 (RFC 6749, 4.4); Microsoft ident
 "client credentials flow".
 """
 
+import threading
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -19,20 +21,66 @@ from strongroom.control import identity
 from strongroom.control.control import Control
 from strongroom.model.access import Caller
 from strongroom.model.errors import Unauthenticated
+from strongroom.model.installation import Installation
+from strongroom.web.api import addresses
 
 LIFETIME_SECONDS = 3600
 _LEEWAY = 60
+_FREE_TRIES = 5
+_LONGEST_WAIT = 60.0
+_MOST_REMEMBERED = 4096
+
+
+class SignInGuard:
+    """Slows whoever guesses a secret. Times are monotonic seconds.
+
+    After five failures in a row from one address for one client id each further try has to wait,
+    twice as long each time, a minute at most.
+    """
+
+    def __init__(self) -> None:
+        self._failures: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def wait(self, who: tuple[str, str], now: float) -> float:
+        """Seconds until `who` = (address, client id) may try again."""
+        with self._lock:
+            _, until = self._failures.get(who, (0, 0.0))
+            return max(0.0, until - now)
+
+    def failed(self, who: tuple[str, str], now: float) -> None:
+        """One more failure."""
+        with self._lock:
+            count = self._failures.pop(who, (0, 0.0))[0] + 1
+            extra = min(count - _FREE_TRIES, 10)
+            pause = min(2.0**extra, _LONGEST_WAIT) if extra >= 0 else 0.0
+            self._failures[who] = (count, now + pause)
+            if len(self._failures) > _MOST_REMEMBERED:
+                self._failures.popitem(last=False)
+
+    def succeeded(self, who: tuple[str, str]) -> None:
+        """All is forgotten."""
+        with self._lock:
+            self._failures.pop(who, None)
 
 
 class TokenAuthority:
     """Issues and checks access tokens, RS256."""
 
-    def __init__(self, key_file: Path, tenant_id: str, public_url: str) -> None:
+    def __init__(self, key_file: Path, installation: Installation) -> None:
         self._key = RSAKey.import_key(key_file.read_bytes())
         self._key.ensure_kid()
-        self.tenant_id = tenant_id
-        self.public_url = public_url
-        self.issuer = f"{public_url}/{tenant_id}/v2.0"
+        self.tenant_id = installation.tenant_id
+        self.public_url = installation.public_url
+        self.issuer = f"{self.public_url}/{self.tenant_id}/v2.0"
+        self._audiences = addresses.audiences(installation)
+        self.guard = SignInGuard()
+
+    @property
+    def challenge(self) -> str:
+        """What `WWW-Authenticate` says to whoever has no good token."""
+        place = f"{self.public_url}/{self.tenant_id}"
+        return f'Bearer authorization_uri="{place}", error="invalid_token"'
 
     def issue(self, principal_id: str, app_id: str, audience: str, now: Instant) -> str:
         """A token for a principal, for an hour."""
@@ -58,6 +106,7 @@ class TokenAuthority:
             seconds = now.timestamp()
             good = (
                 claims["iss"] == self.issuer
+                and str(claims["aud"]).rstrip("/") in self._audiences
                 and claims["tid"] == self.tenant_id
                 and seconds < int(claims["exp"]) + _LEEWAY
                 and seconds > int(claims["nbf"]) - _LEEWAY
@@ -116,12 +165,18 @@ def keys(tenant: str, request: Request) -> dict[str, Any]:
     return found
 
 
+@router.get("/{tenant}/discovery/keys")
+def old_keys(tenant: str, request: Request) -> dict[str, Any]:
+    """Public keys, under the address of the first version."""
+    return keys(tenant, request)
+
+
 @router.post("/{tenant}/oauth2/v2.0/token")
 @router.post("/{tenant}/oauth2/token")
 async def token(tenant: str, request: Request) -> JSONResponse:
     """Client credentials for an access token."""
     del tenant
-    form = parse_qs((await request.body())[:65536].decode("utf-8", "replace"))
+    form = parse_qs((await request.body()).decode("utf-8", "replace"))
     answer: JSONResponse = await request.app.state.run(_token, request, form)
     return answer
 
@@ -135,13 +190,20 @@ def _token(request: Request, form: dict[str, list[str]]) -> JSONResponse:
 
     if field("grant_type") != "client_credentials":
         return _oauth_error("unsupported_grant_type", "AADSTS70003: use client_credentials.", 400)
+    who = (request.client.host if request.client else "", field("client_id")[:64])
+    pause = authority.guard.wait(who, control.clock.monotonic())
+    if pause:
+        return _slow_down(pause)
     try:
         principal = identity.check_secret(control, field("client_id"), field("client_secret"))
     except Unauthenticated as error:
+        authority.guard.failed(who, control.clock.monotonic())
         return _oauth_error("invalid_client", error.message, 401)
-    audience = field("resource") or field("scope").split(" ")[0].removesuffix("/.default")
+    authority.guard.succeeded(who)
+    scope = field("scope").split(" ")[0].removesuffix("/.default")
+    audience = field("resource") or scope or authority.public_url
     now = control.clock.now()
-    issued = authority.issue(principal, field("client_id"), audience or "strongroom", now)
+    issued = authority.issue(principal, field("client_id"), audience, now)
     return JSONResponse(
         {
             "token_type": "Bearer",
@@ -153,5 +215,13 @@ def _token(request: Request, form: dict[str, list[str]]) -> JSONResponse:
     )
 
 
+def _slow_down(pause: float) -> JSONResponse:
+    words = "AADSTS50196: too many failed sign-ins in a row; wait before the next one."
+    answer = _oauth_error("temporarily_unavailable", words, 429)
+    answer.headers["Retry-After"] = str(int(pause) + 1)
+    return answer
+
+
 def _oauth_error(code: str, words: str, status: int) -> JSONResponse:
-    return JSONResponse({"error": code, "error_description": words}, status)
+    told = {"error": code, "error_description": words}
+    return JSONResponse(told, status, headers={"Cache-Control": "no-store"})

@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 
 from strongroom.control import policies, vaults
 from strongroom.web.api import wire
@@ -16,7 +16,8 @@ from strongroom.web.api.door import (
     RequestKey,
     Vault,
     Who,
-    properties_of,
+    does,
+    member,
 )
 from strongroom.web.api.long_running import addresses
 
@@ -26,9 +27,12 @@ _VAULTS = _SUBSCRIPTION + (
     "/resourceGroups/{group}/providers/Microsoft.DataProtection/backupVaults"
 )
 VAULT = _VAULTS + "/{vault}"
+_LOCATION = _SUBSCRIPTION + (
+    "/resourceGroups/{group}/providers/Microsoft.DataProtection/locations/{location}"
+)
 
 
-@router.put(VAULT)
+@router.put(VAULT, openapi_extra=does(vaults.WRITE))
 def put_vault(
     ref: Vault,
     here: Here,
@@ -46,18 +50,17 @@ def put_vault(
     return JSONResponse(answer, 201 if is_new else 200, headers)
 
 
-@router.patch(VAULT)
+@router.patch(VAULT, openapi_extra=does(vaults.WRITE))
 def patch_vault(
     ref: Vault, here: Here, control: Means, caller: Who, body: Body, version: ApiVersion
 ) -> dict[str, Any]:
     """Change tags or properties."""
     del version
-    vaults.get_vault(control, caller, ref)
-    row, _, _ = vaults.put_vault(control, caller, ref, body, "")
+    row = vaults.patch_vault(control, caller, ref, body)
     return wire.vault(here, control.installation.tenant_id, row)
 
 
-@router.get(VAULT)
+@router.get(VAULT, openapi_extra=does(vaults.READ))
 def get_vault(
     ref: Vault, here: Here, control: Means, caller: Who, version: ApiVersion
 ) -> dict[str, Any]:
@@ -67,7 +70,24 @@ def get_vault(
     return wire.vault(here, control.installation.tenant_id, row)
 
 
-@router.get(_VAULTS)
+@router.delete(VAULT, openapi_extra=does(vaults.DELETE))
+def delete_vault(ref: Vault, control: Means, caller: Who, version: ApiVersion) -> Response:
+    """An empty vault goes at once."""
+    del version
+    return Response(status_code=200 if vaults.delete_vault(control, caller, ref) else 204)
+
+
+@router.post(_LOCATION + "/checkNameAvailability", openapi_extra=does(vaults.CHECK_NAME))
+def check_name(
+    group: str, here: Here, control: Means, caller: Who, body: Body, version: ApiVersion
+) -> dict[str, Any]:
+    """Could a new vault have this name?"""
+    del here, version
+    available, reason, message = vaults.check_vault_name(control, caller, group, body)
+    return {"nameAvailable": available, "reason": reason, "message": message}
+
+
+@router.get(_VAULTS, openapi_extra=does(vaults.READ))
 def list_vaults(
     group: str, here: Here, control: Means, caller: Who, version: ApiVersion
 ) -> dict[str, Any]:
@@ -78,7 +98,10 @@ def list_vaults(
     return {"value": [wire.vault(here, tenant, row) for row in found]}
 
 
-@router.get(_SUBSCRIPTION + "/providers/Microsoft.DataProtection/backupVaults")
+@router.get(
+    _SUBSCRIPTION + "/providers/Microsoft.DataProtection/backupVaults",
+    openapi_extra=does(vaults.READ),
+)
 def list_all_vaults(
     here: Here, control: Means, caller: Who, version: ApiVersion
 ) -> dict[str, Any]:
@@ -89,7 +112,7 @@ def list_all_vaults(
     return {"value": [wire.vault(here, tenant, row) for row in found]}
 
 
-@router.put(VAULT + "/backupPolicies/{name}")
+@router.put(VAULT + "/backupPolicies/{name}", openapi_extra=does(policies.WRITE))
 def put_policy(
     name: str,
     ref: Vault,
@@ -101,11 +124,11 @@ def put_policy(
 ) -> dict[str, Any]:
     """Create or change a policy."""
     del version
-    row = policies.put_policy(control, caller, ref, name, properties_of(body))
+    row = policies.put_policy(control, caller, ref, name, member(body, "properties"))
     return wire.policy(here, ref, row)
 
 
-@router.get(VAULT + "/backupPolicies/{name}")
+@router.get(VAULT + "/backupPolicies/{name}", openapi_extra=does(policies.READ))
 def get_policy(
     name: str, ref: Vault, here: Here, control: Means, caller: Who, version: ApiVersion
 ) -> dict[str, Any]:
@@ -114,7 +137,7 @@ def get_policy(
     return wire.policy(here, ref, policies.get_policy(control, caller, ref, name))
 
 
-@router.get(VAULT + "/backupPolicies")
+@router.get(VAULT + "/backupPolicies", openapi_extra=does(policies.READ))
 def list_policies(
     ref: Vault, here: Here, control: Means, caller: Who, version: ApiVersion
 ) -> dict[str, Any]:
@@ -122,3 +145,13 @@ def list_policies(
     del version
     found = policies.list_policies(control, caller, ref)
     return {"value": [wire.policy(here, ref, row) for row in found]}
+
+
+@router.delete(VAULT + "/backupPolicies/{name}", openapi_extra=does(policies.DELETE))
+def delete_policy(
+    name: str, ref: Vault, control: Means, caller: Who, version: ApiVersion
+) -> Response:
+    """A policy that protects nothing goes."""
+    del version
+    gone = policies.delete_policy(control, caller, ref, name)
+    return Response(status_code=200 if gone else 204)

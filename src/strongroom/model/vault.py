@@ -1,0 +1,157 @@
+"""A backup vault as asked on the wire, read at the door: what we cannot keep is not promised.
+
+Source: azure-mgmt-dataprotection 2.2.0, BackupVaultResource, BackupVault.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from strongroom.model import arm
+from strongroom.model.errors import Invalid, Locked
+
+STORAGE_TYPES = ("LocallyRedundant", "ZoneRedundant", "GeoRedundant")
+SOFT_DELETE = ("Off", "On", "AlwaysOn")
+IMMUTABILITY = ("Disabled", "Unlocked", "Locked")
+ALERTS = ("Enabled", "Disabled")
+_DATA_STORES = ("VaultStore", "OperationalStore", "ArchiveStore")
+_SHORTEST_SOFT_DELETE, _LONGEST_SOFT_DELETE = 14, 180
+
+
+class VaultWish(msgspec.Struct, kw_only=True, frozen=True):
+    """What a PUT or PATCH asks; `settings` in Azure's own form, canonical keys."""
+
+    tags: dict[str, str] | None
+    settings: dict[str, Any]
+
+
+def read_vault(body: Mapping[str, Any]) -> VaultWish:
+    """ARM's BackupVaultResource. Raises Invalid for what is wrong, or not offered."""
+    kind = arm.pick_text(arm.pick_object(body, "identity"), "type")
+    if kind.lower() not in {"", "none", "systemassigned", "systemassigned,userassigned"}:
+        raise arm.invalid(f"identity type {kind[:60]!r} is not offered", "use SystemAssigned")
+    asked = arm.pick_object(body, "properties")
+    settings: dict[str, Any] = {}
+    stores = arm.pick(asked, "storageSettings")
+    if stores is not None:
+        settings["storageSettings"] = _stores(stores)
+    security = _security(arm.pick_object(asked, "securitySettings"))
+    if security:
+        settings["securitySettings"] = security
+    monitoring = arm.pick_object(asked, "monitoringSettings")
+    alerts = arm.pick_object(monitoring, "azureMonitorAlertSettings")
+    for_jobs = _choice(alerts, "alertsForAllJobFailures", ALERTS)
+    if for_jobs:
+        settings["monitoringSettings"] = {
+            "azureMonitorAlertSettings": {"alertsForAllJobFailures": for_jobs}
+        }
+    features = _features(arm.pick_object(asked, "featureSettings"))
+    if features:
+        settings["featureSettings"] = features
+    if arm.pick(asked, "resourceGuardOperationRequests"):
+        raise arm.invalid("resource guards are not offered", "leave them out of the request")
+    return VaultWish(tags=arm.read_tags(body), settings=settings)
+
+
+def merge(before: Mapping[str, Any], wish: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings after a change. Raises Locked where Azure's rule is that there is no way back."""
+    after = _laid_over(before, wish)
+    for path, last in (
+        (("securitySettings", "immutabilitySettings", "state"), "Locked"),
+        (("securitySettings", "softDeleteSettings", "state"), "AlwaysOn"),
+    ):
+        if _at(before, path) == last and _at(after, path) != last:
+            raise Locked(
+                f"{path[1]} is {last}, which cannot be taken back",
+                hint="leave it as it is",
+                code="BMSUserErrorInvalidInput",
+            )
+    return after
+
+
+def _laid_over(before: Mapping[str, Any], wish: Mapping[str, Any]) -> dict[str, Any]:
+    after = dict(before)
+    for key, value in wish.items():
+        known = after.get(key)
+        if isinstance(value, Mapping) and isinstance(known, Mapping):
+            after[key] = _laid_over(known, value)
+        else:
+            after[key] = value
+    return after
+
+
+def _at(settings: Mapping[str, Any], path: tuple[str, ...]) -> object:
+    found: Any = settings
+    for name in path:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found
+
+
+def _stores(value: object) -> list[dict[str, str]]:
+    if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+        raise arm.invalid("storageSettings is not a list of objects", "send one VaultStore")
+    return [
+        {
+            "datastoreType": _choice(item, "datastoreType", _DATA_STORES) or _DATA_STORES[0],
+            "type": _choice(item, "type", STORAGE_TYPES) or STORAGE_TYPES[0],
+        }
+        for item in value
+    ]
+
+
+def _security(asked: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    encryption = arm.pick_object(asked, "encryptionSettings")
+    if arm.pick_text(encryption, "state").lower() == "enabled":
+        raise arm.invalid(
+            "customer-managed keys are not offered",
+            "leave encryptionSettings out: every recovery point is sealed to the instance's key",
+        )
+    deleting = arm.pick_object(asked, "softDeleteSettings")
+    state = _choice(deleting, "state", SOFT_DELETE)
+    if state:
+        days = arm.pick(deleting, "retentionDurationInDays")
+        found["softDeleteSettings"] = {"state": state, "retentionDurationInDays": _days(days)}
+    locked = _choice(arm.pick_object(asked, "immutabilitySettings"), "state", IMMUTABILITY)
+    if locked:
+        found["immutabilitySettings"] = {"state": locked}
+    return found
+
+
+def _days(value: object) -> float:
+    if value is None:
+        return float(_SHORTEST_SOFT_DELETE)
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not _SHORTEST_SOFT_DELETE <= value <= _LONGEST_SOFT_DELETE
+    ):
+        raise arm.invalid(
+            "retentionDurationInDays is not a number of days that is offered",
+            f"use {_SHORTEST_SOFT_DELETE} to {_LONGEST_SOFT_DELETE}",
+        )
+    return float(value)
+
+
+def _features(asked: Mapping[str, Any]) -> dict[str, Any]:
+    region = arm.pick_object(asked, "crossRegionRestoreSettings")
+    if arm.pick_text(region, "state").lower() == "enabled":
+        raise arm.invalid("cross-region restore is not offered", "leave it out, or Disabled")
+    across = arm.pick_object(asked, "crossSubscriptionRestoreSettings")
+    state = _choice(across, "state", ("Enabled", "Disabled", "PermanentlyDisabled"))
+    return {"crossSubscriptionRestoreSettings": {"state": state}} if state else {}
+
+
+def _choice(body: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> str:
+    found = arm.pick_text(body, name)
+    if not found:
+        return ""
+    by_key = {value.lower(): value for value in allowed}
+    if found.lower() not in by_key:
+        raise Invalid(
+            f"{name} {found[:60]!r} is unknown",
+            hint=f"use one of {', '.join(allowed)}",
+            code="BMSUserErrorInvalidInput",
+        )
+    return by_key[found.lower()]

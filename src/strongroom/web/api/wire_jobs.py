@@ -1,0 +1,176 @@
+"""Jobs, recovery points and operations as ARM's JSON."""
+
+import json
+from typing import Any
+
+from whenever import Instant
+
+from strongroom.model import arm
+from strongroom.model.arm import VaultRef
+from strongroom.model.job import Job, JobKind, JobStatus
+from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.web.api.errors import error_body, user_facing
+from strongroom.web.api.wire import SERVER_TYPE, Row, instant
+
+
+def _progress(job: Job) -> str:
+    progress = job.progress
+    if job.status is not JobStatus.IN_PROGRESS:
+        return (
+            "100" if job.status in {JobStatus.COMPLETED, JobStatus.COMPLETED_WITH_WARNINGS} else ""
+        )
+    if not progress.total_bytes:
+        return "0"
+    return str(min(99, progress.done_bytes * 100 // progress.total_bytes))
+
+
+def _sub_tasks(job: Job) -> list[dict[str, Any]]:
+    tasks: list[dict[str, Any]] = []
+    for number, task in enumerate(job.sub_tasks, 1):
+        moving = task.status == "InProgress"
+        done = task.status == "Completed"
+        details = {"startTime": task.started_at, "endTime": task.ended_at}
+        if moving or (done and job.progress.done_bytes):
+            details["DataTransferredInBytes"] = str(job.progress.done_bytes)
+            details["StoredBytes"] = str(job.progress.stored_bytes)
+            details["TotalBytes"] = str(job.progress.total_bytes)
+            details["Step"] = job.progress.step
+        tasks.append(
+            {
+                "taskId": number,
+                "taskName": task.name,
+                "taskStatus": task.status,
+                "taskProgress": _progress(job) if moving else "100" if done else "0",
+                "additionalDetails": details,
+            }
+        )
+    return tasks
+
+
+def job(subscription: str, ref: VaultRef, found: Job, now: Instant) -> dict[str, Any]:
+    """A job, with true progress where Azure has null."""
+    seconds = ((found.ended_at or now) - found.started_at).total("seconds")
+    order = found.order
+    point = {
+        "recoveryPointID": found.recovery_point_id,
+        "recoveryPointTime": order.get("recovery_point_time"),
+    }
+    is_restore = found.kind is JobKind.RESTORE
+    policy_id = arm.policy_id_of(subscription, ref, found.policy_name)
+    server_id = arm.server_id_of(subscription, found.server_resource_group, found.server_name)
+    details = {"RetentionTag": found.tag or "default"}
+    if order.get("target_directory"):
+        details["Target Directory"] = order["target_directory"]
+    for number, step in enumerate((order.get("result") or {}).get("nextSteps", []), 1):
+        details[f"Next Step {number}"] = step
+    return {
+        "id": arm.job_id_of(subscription, ref, found.id),
+        "name": found.id,
+        "type": "Microsoft.DataProtection/backupVaults/backupJobs",
+        "properties": {
+            "activityID": found.id,
+            "subscriptionId": subscription,
+            "backupInstanceId": arm.instance_id_of(subscription, ref, found.instance_name),
+            "policyId": policy_id,
+            "dataSourceId": server_id,
+            "vaultName": found.vault_name,
+            "backupInstanceFriendlyName": found.server_name,
+            "policyName": found.policy_name,
+            "sourceResourceGroup": found.server_resource_group,
+            "dataSourceSetName": None,
+            "dataSourceName": found.server_name,
+            "sourceDataStoreName": None,
+            "sourceDataStoreType": "VaultStore" if is_restore else None,
+            "destinationDataStoreName": None,
+            "progressEnabled": True,
+            "etag": f'W/"{found.status}-{found.progress.done_bytes}"',
+            "sourceSubscriptionID": subscription,
+            "dataSourceLocation": found.location,
+            "startTime": instant(found.started_at),
+            "endTime": instant(found.ended_at),
+            "dataSourceType": SERVER_TYPE,
+            "operationCategory": found.kind.value,
+            "operation": found.kind.value,
+            "status": found.status.value,
+            "restoreType": "RecoveryPointBased" if is_restore else None,
+            "isUserTriggered": found.user_triggered,
+            "rehydrationPriority": None,
+            "supportedActions": [""],
+            "duration": f"PT{seconds:.3f}S",
+            "progressUrl": None,
+            "isCrossRegionRestore": None,
+            "errorDetails": [user_facing(found.error)] if found.error else None,
+            "extendedInfo": {
+                "backupInstanceState": None,
+                "dataTransferredInBytes": float(found.progress.done_bytes),
+                "targetRecoverPoint": None if is_restore else point,
+                "sourceRecoverPoint": point if is_restore else None,
+                "recoveryDestination": order.get("target_directory"),
+                "subTasks": _sub_tasks(found),
+                "additionalDetails": details,
+                "warningDetails": [
+                    {"resourceName": found.server_name, "warning": user_facing(w)}
+                    for w in found.warnings
+                ],
+            },
+        },
+    }
+
+
+def recovery_point(
+    subscription: str, ref: VaultRef, instance_name: str, point: RecoveryPoint
+) -> dict[str, Any]:
+    """A recovery point; what PostgreSQL people want to know lies in metaData, as JSON."""
+    told = {**point.facts, "rawBytes": point.raw_bytes, "storedBytes": point.stored_bytes}
+    store = {
+        "id": point.id,
+        "type": "VaultStore",
+        "creationTime": instant(point.committed_at),
+        "expiryTime": instant(point.expires_at),
+        "metaData": json.dumps(told),
+        "visible": True,
+        "state": "COMMITTED",
+        "rehydrationExpiryTime": None,
+        "rehydrationStatus": None,
+    }
+    return {
+        "id": f"{arm.instance_id_of(subscription, ref, instance_name)}/recoveryPoints/{point.id}",
+        "name": point.id,
+        "type": "Microsoft.DataProtection/backupVaults/backupInstances/recoveryPoints",
+        "properties": {
+            "objectType": "AzureBackupDiscreteRecoveryPoint",
+            "recoveryPointId": point.id,
+            "recoveryPointTime": instant(point.taken_at),
+            "recoveryPointType": point.kind,
+            "friendlyName": point.id,
+            "recoveryPointDataStoresDetails": [store],
+            "retentionTagName": point.tag,
+            "retentionTagVersion": str(point.policy_version),
+            "policyName": point.policy_name,
+            "policyVersion": str(point.policy_version),
+            "expiryTime": instant(point.expires_at),
+            "recoveryPointState": point.state,
+        },
+    }
+
+
+def operation(row: Row, address: str) -> dict[str, Any]:
+    """An operation's status document."""
+    told: dict[str, Any] = {
+        "id": address,
+        "name": row["id"],
+        "status": row["status"],
+        "startTime": instant(row["started_at"]),
+        "endTime": instant(row["ended_at"]) or "0001-01-01T00:00:00Z",
+    }
+    if row["error"]:
+        told["error"] = error_body(row["error"])
+    elif row["result"]:
+        told["properties"] = job_info(row)
+    return told
+
+
+def job_info(row: Row) -> dict[str, Any]:
+    """The result of a POST that makes a job."""
+    result = row["result"] or {}
+    return {"objectType": "OperationJobExtendedInfo", "jobId": result.get("jobId")}
