@@ -1,181 +1,191 @@
-"""Protect a server in one command: register, grant, validate, protect, first backup."""
+"""One command from a connection string to a recovery point."""
 
-import json
-import re
+from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
-from uuid import UUID
 
 from cyclopts import Parameter
 
-from strongroom.cli import connection, console, servers
-from strongroom.cli.client import Client
-from strongroom.cli.follow import follow
-from strongroom.cli.means import COMMON, Common, Given, Means
-from strongroom.model.access import LONG_TERM_RETENTION, READER, RoleDefinition
-from strongroom.model.errors import Conflict, NotFound
-from strongroom.model.policy import DATASOURCE_TYPE
-from strongroom.model.policy_templates import ten_years_policy
+from strongroom.cli import connection, conninfo, console, following, points
+from strongroom.cli import vault as vaults
+from strongroom.cli.means import COMMON, Common, Given
+from strongroom.cli.vault import TEN_YEARS, Vault
+from strongroom.model import arm
+from strongroom.model.errors import Conflict, Failed, Precondition, from_dict
+from strongroom.model.job import JobStatus
 
-DEFAULT_POLICY = "ten-years"
-_HOST = re.compile(r"(?:^|\s)host\s*=\s*'?([^'\s]+)")
+REPORT_SECONDS = 60.0
+
+Source = Annotated[
+    str,
+    Parameter(
+        name="CONNINFO",
+        allow_leading_hyphen=True,
+        help="postgresql://user@host:port/database or key=value pairs; - reads it from "
+        "standard input.",
+    ),
+]
+Named = Annotated[str, Parameter(help="Name of the server in the vault. Default: from its host.")]
+Replaced = Annotated[
+    bool, Parameter(negative="", help="Take this connection string for a known name.")
+]
 
 
-def protect(
-    conninfo: str,
+def protect(  # noqa: PLR0913 - an option each
+    source: Source,
+    /,
     *,
-    name: Annotated[str, Parameter(help="Name of the server; default: its host's name.")] = "",
-    policy: Annotated[str, Parameter(help="Backup policy.")] = DEFAULT_POLICY,
+    name: Named = "",
+    policy: Annotated[str, Parameter(help="The policy; ten-years is made when missing.")] = (
+        TEN_YEARS
+    ),
     wait: Annotated[bool, Parameter(help="Follow the first backup to its end.")] = True,
+    replace: Replaced = False,
     common: Common = COMMON,
     means: Given,
 ) -> None:
-    """Protect a PostgreSQL server: everything from the preflight to its first backup.
+    """Protect a PostgreSQL server: check it, register it, and take the first backup.
 
-    CONNINFO is a URI or "host=... user=..."; `-` reads it from standard input. Changes nothing
-    when something is missing: it says what, and how to add it. Safe to run again.
+    Everything that the server lacks is named with its remedy, and then nothing is changed. Policy
+    `ten-years`: a backup every night, kept 14 days; the first of each week 8 weeks, of each month
+    13 months, of each year 10 years. Safe to run twice.
+
+    The connection string stays with the agent on this machine (mode 0600). An argument is visible
+    to other users of the machine while the command runs: keep the password in a passfile
+    (~/.pgpass, or passfile=FILE in the string), or pipe the string in.
 
     ```
-    strongroom protect postgresql://backup@db1/postgres
-    strongroom protect "host=/var/run/postgresql user=postgres" --name shop
+    strongroom protect postgresql://backup@db1.example.com/postgres
+    strongroom protect 'host=/run/postgresql user=postgres' --name orders
+    strongroom protect - --name orders < conninfo.txt
     ```
     """
-    found = connection.load(common)
-    text = servers.read_conninfo(conninfo)
-    name = name or name_of(text)
-    console.note("preflight: looking at the server ...")
-    facts = servers.preflight(text)
-    servers.tell_problems(facts.get("problems", []))
-    size = console.size(facts.get("sizeBytes", 0))
-    console.note(f"preflight: PostgreSQL {facts.get('versionText', '')}, {size}, ready")
-    with Client(found, means.clock, means.chance) as client:
-        servers.register(client, found.data_directory, name, text, means)
-        ensure_vault(client, policy, means)
-        _grant(client, name, means)
-        body = instance_body(client, name, policy)
-        client.post(f"{client.vault}/validateForBackup", {"backupInstance": body})
-        client.put(f"{client.vault}/backupInstances/{name}", {"properties": body})
-        console.note(f"protected: {name} under policy {policy}")
-        job = client.post(
-            f"{client.vault}/backupInstances/{name}/backup", backup_body(client, policy)
-        )
-        if not wait:
-            number = job["jobId"].rpartition("/")[2]
-            console.say(f"the first backup runs: strongroom jobs --follow {number}")
-            return
-        _finish(client, name, job["jobId"], common, means)
-
-
-def _finish(client: Client, name: str, job: str, common: Common, means: Means) -> None:
-    ended = follow(client, job, f"first backup of {name}", means.clock)
-    point = ended["extendedInfo"]["targetRecoverPoint"]["recoveryPointID"]
-    if common.output == "json":
-        console.as_json({"server": name, "recoveryPoint": point})
-        return
-    console.say(f"{name} is protected, and its first recovery point is {point}")
-    console.say(f"portal: {client.found.portal}")
-    console.say(f"next: strongroom points {name}")
-    console.say(f"      strongroom restore {name} --to-dir /new/directory")
-
-
-def name_of(conninfo: str) -> str:
-    """A server's name from its host: letters, digits and hyphens."""
-    if "://" in conninfo:
-        host = urlsplit(conninfo).hostname or ""
-    else:
-        match = _HOST.search(conninfo)
-        host = match[1] if match else ""
-    if not host or host.startswith("/"):
-        host = "local-postgres"
-    found = re.sub(r"[^a-zA-Z0-9]+", "-", host).strip("-")[:63]
-    return found if len(found) >= 3 else f"pg-{found}"
-
-
-def ensure_vault(client: Client, policy: str, means: Means) -> None:
-    """The vault and the policy are there; the built-in one is made."""
-    del means
-    storage = [{"datastoreType": "VaultStore", "type": "LocallyRedundant"}]
-    try:
-        client.get(client.vault)
-    except NotFound:
-        client.put(
-            client.vault,
-            {
-                "location": client.found.location,
-                "identity": {"type": "SystemAssigned"},
-                "properties": {"storageSettings": storage},
-            },
-        )
-    path = f"{client.vault}/backupPolicies/{policy}"
-    try:
-        client.get(path)
-    except NotFound:
-        if policy != DEFAULT_POLICY:
-            raise
-        client.put(path, {"properties": ten_years_policy()})
-
-
-def _grant(client: Client, name: str, means: Means) -> None:
-    """The vault's identity gets its two roles; having them already is as good."""
-    principal = client.get(client.vault)["identity"]["principalId"]
-    for role, scope in ((LONG_TERM_RETENTION, client.server(name)), (READER, client.group)):
-        _assign(client, role, scope, principal, means)
-
-
-def _assign(
-    client: Client, role: RoleDefinition, scope: str, principal: str, means: Means
-) -> None:
-    guid = str(UUID(bytes=means.chance.bytes(16), version=4))
-    home = f"/subscriptions/{client.found.subscription}/providers/Microsoft.Authorization"
-    body = {
-        "properties": {
-            "roleDefinitionId": f"{home}/roleDefinitions/{role.id}",
-            "principalId": principal,
-            "principalType": "ServicePrincipal",
+    text = conninfo.read(source)
+    server = arm.check_name("server", name or conninfo.name_for(text))
+    data = connection.data_directory(common)
+    facts = examine(text, data, server)
+    with vaults.opened(common, means) as vault:
+        vault.ensure(policy)
+        register(vault, text, data, server, replace=replace)
+        _configure(vault, server, policy)
+        found = vault.points(server)
+        job = None
+        if not found:
+            job = start_backup(vault, server)
+        if job and wait:
+            following.follow(vault, job, f"first backup of {server}")
+            found = vault.points(server)
+        newest = points.brief(found[0]) if found else None
+        told = {
+            "server": server,
+            "policy": policy,
+            "version": facts.get("versionText", ""),
+            "sizeBytes": facts.get("sizeBytes", 0),
+            "job": job.rpartition("/")[2] if job else None,
+            "recoveryPoint": newest,
+            "portal": vault.connection.portal,
         }
-    }
-    try:
-        client.put(f"{scope}/providers/Microsoft.Authorization/roleAssignments/{guid}", body)
-    except Conflict as error:
-        if error.code != "RoleAssignmentExists":
-            raise
+    if common.output == "json":
+        console.as_json(told)
+    else:
+        _tell(told)
 
 
-def instance_body(client: Client, name: str, policy: str) -> dict[str, Any]:
-    """ARM's BackupInstance."""
-    server = client.server(name)
-    return {
-        "objectType": "BackupInstance",
-        "friendlyName": name,
-        "dataSourceInfo": {
-            "objectType": "Datasource",
-            "datasourceType": DATASOURCE_TYPE,
-            "resourceID": server,
-            "resourceName": name,
-            "resourceType": DATASOURCE_TYPE,
-            "resourceLocation": client.found.location,
-            "resourceUri": server,
-        },
-        "policyInfo": {"policyId": f"{client.vault}/backupPolicies/{policy}"},
-    }
-
-
-def backup_body(client: Client, policy: str) -> dict[str, Any]:
-    """A backup by the policy's first rule."""
-    found = client.get(f"{client.vault}/backupPolicies/{policy}")["properties"]
-    rules = [r for r in found["policyRules"] if r["objectType"] == "AzureBackupRule"]
-    return {"backupRuleOptions": {"ruleName": rules[0]["name"], "triggerOption": {}}}
-
-
-def policy_of(client: Client, name: str) -> str:
-    """The policy that protects a server."""
-    found = client.get(f"{client.vault}/backupInstances/{name}")["properties"]
-    return str(found["policyInfo"]["policyId"].rpartition("/")[2])
-
-
-def facts_of(point: dict[str, Any]) -> dict[str, Any]:
-    """What a recovery point says of itself."""
-    told: dict[str, Any] = json.loads(
-        point["properties"]["recoveryPointDataStoresDetails"][0]["metaData"] or "{}"
+def examine(text: str, data: Path, server: str) -> dict[str, Any]:
+    """The server's facts. Prints each problem with its remedy; Precondition when there is any."""
+    facts = conninfo.facts_of(text, data, server)
+    problems = [from_dict(told) for told in facts.get("problems", [])]
+    for problem in problems:
+        console.note(f"missing: {problem.message}")
+        if problem.hint:
+            console.note(f"    fix: {problem.hint}")
+    if problems:
+        count = "one thing" if len(problems) == 1 else f"{len(problems)} things"
+        raise Precondition(
+            f"{count} must be added before {server} can be protected; nothing was changed",
+            hint="Do what each `fix` says, then run the same command again.",
+        )
+    console.note(
+        f"checked {server}: PostgreSQL {facts.get('versionText', '?')}, "
+        f"{len(facts.get('databases', {}))} databases, {console.size(facts.get('sizeBytes', 0))}"
     )
-    return told
+    return facts
+
+
+def register(vault: Vault, text: str, data: Path, server: str, *, replace: bool) -> dict[str, Any]:
+    """The agent looks after it, the control plane knows it: the server resource with facts."""
+    conninfo.give_to_agent(text, data, server, replace=replace)
+    body = {
+        "location": vault.connection.location,
+        "properties": {"strongroom": {"agentServer": server}},
+    }
+    found = vault.rest.put(vault.server(server), body)
+    deadline = vault.clock.monotonic() + REPORT_SECONDS
+    while found["properties"]["state"] != "Ready":
+        if vault.clock.monotonic() > deadline:
+            raise Failed(
+                f"the agent has not reported {server} ready in {REPORT_SECONDS:.0f} seconds",
+                hint=f"`strongroom status` shows whether it runs, `strongroom server check "
+                f"{server}` what it sees.",
+            )
+        vault.clock.sleep(0.2)
+        found = vault.rest.get(vault.server(server))
+    console.note(f"registered {server} with the agent on this machine")
+    return found
+
+
+def start_backup(vault: Vault, server: str) -> str:
+    """Begin a backup on demand, or find the one that runs already: the job's id."""
+    instance = vault.need_instance(server)
+    options = {"ruleName": vault.backup_rule(instance)}
+    try:
+        told = vault.rest.post(f"{vault.instance(server)}/backup", {"backupRuleOptions": options})
+    except Conflict:
+        running = running_backup(vault, server)
+        if running is None:
+            raise
+        return running
+    return str(told["jobId"])
+
+
+def running_backup(vault: Vault, server: str) -> str | None:
+    """The id of the backup of a server that is under way."""
+    for job in vault.jobs():
+        told = job["properties"]
+        running = told["status"] == JobStatus.IN_PROGRESS.value
+        if running and told["operation"] == "Backup" and told["dataSourceName"] == server:
+            return str(job["id"])
+    return None
+
+
+def _configure(vault: Vault, server: str, policy: str) -> None:
+    vault.grant_roles(server)
+    body = vault.protection(server, policy)
+    present = vault.rest.find(vault.instance(server))
+    if present is not None:
+        same = present["properties"]["policyInfo"]["policyId"].lower()
+        good = present["properties"]["currentProtectionState"] == "ProtectionConfigured"
+        if good and same == vault.policy(policy).lower():
+            console.note(f"{server} is protected by policy {policy} already")
+            return
+    vault.rest.post(f"{vault.home}/validateForBackup", {"backupInstance": body})
+    found = vault.rest.put(vault.instance(server), {"properties": body})
+    state = found["properties"]["currentProtectionState"]
+    if state != "ProtectionConfigured":
+        raise Failed(f"{server} is {state}", hint="`strongroom doctor` says more.")
+    console.note(f"protected {server} in vault {vault.connection.vault} by policy {policy}")
+
+
+def _tell(told: dict[str, Any]) -> None:
+    server, newest = told["server"], told["recoveryPoint"]
+    shown = {"policy": told["policy"]}
+    if newest:
+        stored = console.size(newest["storedBytes"])
+        shown["recovery point"] = f"{newest['id']} of {newest['takenAt']} UTC"
+        shown["size"] = f"{console.size(newest['rawBytes'])}, stored as {stored}"
+        shown["kept until"] = f"{newest['expiresAt']} ({newest['tag']})"
+    elif told["job"]:
+        shown["first backup"] = f"running: strongroom jobs --follow {told['job']}"
+    console.say(f"{server} is protected")
+    console.facts({**shown, "portal": told["portal"]})
+    console.say(f"next: strongroom points {server}")
+    console.say(f"      strongroom restore {server} --to-dir /an/empty/directory --start")

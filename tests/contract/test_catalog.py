@@ -1,0 +1,143 @@
+"""The catalogue on both of its databases: the same promises."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from whenever import Instant
+
+from journey.world import Postgres
+from strongroom.catalog import agent_operations, audit
+from strongroom.catalog.database import Database
+from strongroom.catalog.migrate import upgrade
+from strongroom.catalog.tables import agents, executors
+from strongroom.catalog.tables import audit as audit_table
+from strongroom.model.errors import LeaseLost
+
+NOW = Instant.parse_iso("2026-01-01T00:00:00.123456Z")
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    server = Postgres()
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    if request.param == "sqlite":
+        found = Database(f"sqlite:///{tmp_path}/catalogue.sqlite")
+    else:
+        server: Postgres = request.getfixturevalue("postgres")
+        found = Database(
+            f"postgresql+psycopg://postgres@/postgres?host={server.home}&port={server.port}"
+        )
+        with found.writing() as connection:
+            connection.exec_driver_sql("drop schema public cascade")
+            connection.exec_driver_sql("create schema public")
+    upgrade(found)
+    yield found
+    found.close()
+
+
+def test_an_instant_comes_back_to_the_microsecond(database: Database) -> None:
+    with database.writing() as connection:
+        connection.execute(executors.insert().values(id="a", seen_at=NOW))
+    with database.reading() as connection:
+        assert connection.execute(sa.select(executors.c.seen_at)).scalar() == NOW
+
+
+def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
+    def fail() -> None:
+        with database.writing() as connection:
+            connection.execute(executors.insert().values(id="a", seen_at=NOW))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    with database.reading() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(executors)).scalar() == 0
+
+
+def test_sqlite_survives_power_loss_by_its_settings(database: Database) -> None:
+    if not database.is_sqlite:
+        with database.reading() as connection:
+            assert connection.exec_driver_sql("show synchronous_commit").scalar() == "on"
+        return
+    with database.reading() as connection:
+        assert connection.exec_driver_sql("pragma synchronous").scalar() == 2
+        assert connection.exec_driver_sql("pragma journal_mode").scalar() == "wal"
+
+
+def test_eight_writers_at_once_all_get_their_turn(database: Database) -> None:
+    failures: list[BaseException] = []
+
+    def write(number: int) -> None:
+        try:
+            for turn in range(10):
+                with database.writing() as connection:
+                    row = executors.insert().values(id=f"{number}-{turn}", seen_at=NOW)
+                    connection.execute(row)
+        except sa.exc.SQLAlchemyError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    with database.reading() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(executors)).scalar() == 80
+
+
+def test_an_edited_audit_record_is_found(database: Database) -> None:
+    with database.writing() as connection:
+        for number in range(5):
+            audit.append(connection, NOW, "me", ("do", f"thing {number}"), {"n": number})
+    with database.reading() as connection:
+        assert audit.first_break(connection) is None
+    with database.writing() as connection:
+        connection.execute(
+            audit_table.update().where(audit_table.c.sequence == 3).values(actor="you")
+        )
+    with database.reading() as connection:
+        assert audit.first_break(connection) == 3
+
+
+def an_operation(database: Database) -> None:
+    with database.writing() as connection:
+        agent = {"id": "agent-1", "name": "a", "token_hash": "h", "version": "1"}
+        connection.execute(agents.insert().values(**agent, enrolled_at=NOW, seen_at=NOW))
+        operation = {"id": "op", "agent_id": "agent-1", "kind": "check", "order": {}}
+        agent_operations.offer(connection, {**operation, "created_at": NOW})
+        agent_operations.offer(connection, {**operation, "created_at": NOW})
+
+
+def test_a_later_lease_makes_an_earlier_one_void(database: Database) -> None:
+    an_operation(database)
+    later = NOW.add(seconds=120)
+    with database.writing() as connection:
+        first = agent_operations.lease(connection, "agent-1", "s1", NOW, NOW.add(seconds=60))
+        assert first is not None
+        assert first["epoch"] == 1
+        assert agent_operations.lease(connection, "agent-1", "s1", NOW, later) is None
+        second = agent_operations.lease(connection, "agent-1", "s2", later, later.add(seconds=60))
+        assert second is not None
+        assert second["epoch"] == 2
+        with pytest.raises(LeaseLost):
+            agent_operations.held(connection, "op", "agent-1", 1)
+        assert agent_operations.held(connection, "op", "agent-1", 2)["id"] == "op"
+
+
+def test_an_agent_that_starts_again_is_given_its_work_at_once(database: Database) -> None:
+    an_operation(database)
+    with database.writing() as connection:
+        agent_operations.lease(connection, "agent-1", "s1", NOW, NOW.add(seconds=60))
+        assert agent_operations.void_other_sessions(connection, "agent-1", "s2") == 1
+        again = agent_operations.lease(connection, "agent-1", "s2", NOW, NOW.add(seconds=60))
+        assert again is not None
+        assert again["epoch"] == 2

@@ -1,0 +1,56 @@
+"""Which tag a point gets, why, and when it ends."""
+
+from whenever import Instant
+
+from strongroom.model.policy import Duration, parse_policy
+from strongroom.model.policy_templates import ten_years_policy
+from strongroom.model.retention import Verdict, expiry, tag_for
+
+POLICY = parse_policy(ten_years_policy())
+
+
+def nightly(start: str, nights: int) -> list[tuple[Instant, Verdict]]:
+    taken: list[tuple[Instant, Verdict]] = []
+    for night in range(nights):
+        moment = Instant.parse_iso(start).add(hours=24 * night)
+        earlier = [(time, verdict.tag) for time, verdict in taken]
+        taken.append((moment, tag_for(POLICY, "BackupDaily", moment, earlier)))
+    return taken
+
+
+def test_the_first_point_of_a_year_is_the_months_and_the_weeks_too() -> None:
+    taken = nightly("2026-01-01T02:00:00Z", 40)
+    by_day = {time.format_iso()[:10]: verdict.tag for time, verdict in taken}
+    assert by_day["2026-01-01"] == "Yearly"
+    assert by_day["2026-01-02"] == "Default"
+    assert by_day["2026-01-04"] == "Weekly"  # a Sunday
+    assert by_day["2026-02-01"] == "Monthly"
+    assert by_day["2026-02-02"] == "Default"
+
+
+def test_an_on_demand_point_of_the_default_tag_uses_nothing_up() -> None:
+    noon = Instant.parse_iso("2026-02-01T00:30:00Z")
+    earlier = [(noon, "Default"), (Instant.parse_iso("2026-01-01T02:00:00Z"), "Yearly")]
+    verdict = tag_for(POLICY, "BackupDaily", Instant.parse_iso("2026-02-01T02:00:00Z"), earlier)
+    assert verdict.tag == "Monthly"
+
+
+def test_a_tag_that_was_asked_for_wins_and_says_so() -> None:
+    moment = Instant.parse_iso("2026-05-05T10:00:00Z")
+    verdict = tag_for(POLICY, "BackupDaily", moment, [], "yearly")
+    assert verdict.tag == "Yearly"
+    assert "asked for" in verdict.reason
+
+
+def test_expiry_is_calendar_arithmetic() -> None:
+    leap_day = Instant.parse_iso("2028-02-29T02:00:00Z").to_tz("UTC")
+    assert expiry(leap_day, Duration(years=1)).format_iso() == "2029-02-28T02:00:00Z"
+    assert expiry(leap_day, Duration(years=10)).format_iso() == "2038-02-28T02:00:00Z"
+    end = Instant.parse_iso("2026-01-31T02:00:00Z").to_tz("UTC")
+    assert expiry(end, Duration(months=1)).format_iso() == "2026-02-28T02:00:00Z"
+
+
+def test_an_added_point_never_shortens_another_ones_life() -> None:
+    alone = nightly("2026-01-01T02:00:00Z", 1)[0][1]
+    among = nightly("2026-01-01T02:00:00Z", 30)[0][1]
+    assert among == alone
