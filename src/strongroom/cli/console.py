@@ -53,12 +53,10 @@ def facts(pairs: Mapping[str, str], indent: str = "  ") -> None:
 
 def size(count: int) -> str:
     """Bytes for people: 1536 -> 1.5 KiB."""
-    value = float(count)
-    for unit in _UNITS:
-        if value < 1024 or unit == _UNITS[-1]:
-            return f"{int(value)} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
-        value /= 1024
-    raise AssertionError(count)
+    value, unit = float(count), 0
+    while value >= 1024 and unit < len(_UNITS) - 1:
+        value, unit = value / 1024, unit + 1
+    return f"{value:.1f} {_UNITS[unit]}" if unit else f"{count} {_UNITS[0]}"
 
 
 def confirmed(question: str) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 from strongroom.cli import console
 from strongroom.cli.rest import error_of
 from strongroom.cli.vault import Vault
-from strongroom.model.errors import Cancelled, ControlUnavailable, Failed
+from strongroom.model.errors import Cancelled, ControlUnavailable, Failed, VaultError
 from strongroom.model.job import JobStatus
 
 POLL_SECONDS = 0.5
@@ -58,7 +58,7 @@ def _show(meter: console.Meter, properties: dict[str, Any]) -> None:
         )
 
 
-def _failure(job: dict[str, Any]) -> Failed | Cancelled | Exception:
+def _failure(job: dict[str, Any]) -> VaultError:
     properties = job["properties"]
     if properties["status"] == JobStatus.CANCELLED.value:
         return Cancelled(f"job {job['name']} was cancelled")

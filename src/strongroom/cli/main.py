@@ -17,22 +17,30 @@ COMMANDS = {
     "up": "up:up",
     "down": "up:down",
     "status": "status:status",
-    "doctor": "status:doctor",
     "protect": "protect:protect",
-    "backup": "backups:backup",
-    "points": "backups:points",
-    "jobs": "backups:jobs",
+    "backup": "backup:backup",
+    "points": "points:points",
+    "jobs": "backup:jobs",
     "plan": "restore:plan",
     "restore": "restore:restore",
-    "rescue": "restore:rescue",
+    "doctor": "doctor:doctor",
+    "rescue": "offline:rescue",
 }
 GROUPS: dict[str, tuple[str, dict[str, str]]] = {
     "server": (
-        "PostgreSQL servers: add, list, check.",
-        {"add": "servers:add", "list": "servers:list_", "check": "servers:check"},
+        "PostgreSQL servers that the agent looks after.",
+        {"add": "server:add", "list": "server:list_servers", "check": "server:check"},
     ),
-    "pgtools": ("PostgreSQL's own programs.", {"install": "tools:install"}),
-    "db": ("The catalogue.", {"upgrade": "tools:upgrade"}),
+    "policy": (
+        "When backups are taken and how long they are kept.",
+        {
+            "list": "policy:list_policies",
+            "show": "policy:show",
+            "preview": "policy:preview",
+        },
+    ),
+    "pgtools": ("PostgreSQL's own programs.", {"install": "offline:install_tools"}),
+    "db": ("The catalogue.", {"upgrade": "offline:upgrade"}),
 }
 
 

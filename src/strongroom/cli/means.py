@@ -18,7 +18,8 @@ class Means:
 
     install_tools(major) -> directory of the programs
     list_points(storage, recovery key file) -> one dict a point: id, takenAt, sizeBytes, problem
-    rescue(storage, key file, point, to, on_progress(raw bytes, fetched bytes)) -> facts to show
+    rescue(storage, key file, point, to, on_progress) -> facts to show; on_progress(raw, fetched)
+    is told how many bytes came since the last call
     upgrade_catalogue(data directory) -> one line for each thing done
     """
 

@@ -210,8 +210,9 @@ def _error(answer: httpx.Response) -> VaultError:
 
 
 def _unreachable(connection: Connection, error: httpx.TransportError) -> ControlUnavailable:
+    words = str(error) or type(error).__name__
     return ControlUnavailable(
-        f"the control plane at {connection.arm} cannot be reached: {error or type(error).__name__}",
+        f"the control plane at {connection.arm} cannot be reached: {words}",
         hint="Is it running? `strongroom status` shows it, `strongroom up` starts it.",
     )
 

@@ -1,193 +1,239 @@
-"""Plan a restore, restore, rescue."""
+"""Say what a restore would do; do it."""
 
+import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from strongroom.cli import connection, console
-from strongroom.cli.client import Client
-from strongroom.cli.follow import follow
+from strongroom.cli import console, following
+from strongroom.cli import vault as vaults
 from strongroom.cli.means import COMMON, Common, Given
-from strongroom.cli.protect import facts_of
-from strongroom.model.errors import Cancelled, Invalid, NotFound
+from strongroom.cli.points import choose
+from strongroom.cli.vault import Vault
+from strongroom.model.errors import Cancelled, Invalid
+
+PointId = Annotated[
+    str, Parameter(help="The recovery point, or the beginning of its id. Default: the newest.")
+]
+Directory = Annotated[
+    Path, Parameter(help="A new or empty directory on the host of the server's agent.")
+]
+Tablespaces = Annotated[
+    list[str] | None,
+    Parameter(negative="", help="OLD=NEW: where a tablespace goes; once for each."),
+]
 
 
 def plan(
     name: str,
+    /,
     *,
-    point: Annotated[str, Parameter(help="Recovery point; default: the newest.")] = "",
+    point: PointId = "",
+    to_dir: Annotated[Path | None, Directory.__metadata__[0]] = None,
+    tablespace: Tablespaces = None,
     common: Common = COMMON,
     means: Given,
 ) -> None:
     """Say what a restore would do, and change nothing.
 
     ```
-    strongroom plan shop
+    strongroom plan orders
+    strongroom plan orders --to-dir /srv/restore
     ```
+
+    Parameters
+    ----------
+    name
+        The protected server.
     """
-    with Client(connection.load(common), means.clock, means.chance) as client:
-        chosen = choose(client, name, point)
-    if common.output == "json":
-        console.as_json(chosen)
-    else:
-        _tell_plan(name, chosen, "a new directory")
+    with vaults.opened(common, means) as vault:
+        made = _plan(vault, name, point, to_dir, _mapping(tablespace))
+    _show(made, common)
 
 
 def restore(  # noqa: PLR0913 - an option each
     name: str,
+    /,
     *,
-    to_dir: Annotated[Path, Parameter(help="A new or empty directory on the agent's host.")],
-    point: Annotated[str, Parameter(help="Recovery point; default: the newest.")] = "",
-    tablespace: Annotated[
-        list[str] | None, Parameter(help="OLD=NEW: where a tablespace goes. May be repeated.")
-    ] = None,
-    start: Annotated[bool, Parameter(negative="", help="Start the restored server.")] = False,
-    port: Annotated[int, Parameter(help="The restored server's port.")] = 0,
+    to_dir: Directory,
+    point: PointId = "",
+    tablespace: Tablespaces = None,
+    start: Annotated[
+        bool, Parameter(negative="", help="Start PostgreSQL there when it is written.")
+    ] = False,
+    port: Annotated[int, Parameter(help="Port for --start; 0: as its configuration says.")] = 0,
     yes: Annotated[bool, Parameter(negative="", help="Do not ask.")] = False,
-    wait: Annotated[bool, Parameter(help="Follow it to its end.")] = True,
+    wait: Annotated[bool, Parameter(help="Follow the restore to its end.")] = True,
     common: Common = COMMON,
     means: Given,
 ) -> None:
-    """Restore a recovery point as a data directory, and start it when asked.
+    """Restore a recovery point as a PostgreSQL data directory.
+
+    Nothing is ever overwritten: the directory must be new or empty, and so must the new place of
+    every tablespace. The plan is shown first.
 
     ```
-    strongroom restore shop --to-dir /srv/restored
-    strongroom restore shop --to-dir /srv/restored --start --port 5433
+    strongroom restore orders --to-dir /srv/restore
+    strongroom restore orders --to-dir /srv/restore --start --port 5433
+    strongroom restore orders --point 3f2a --to-dir /srv/restore --tablespace /srv/fast=/srv/new
     ```
+
+    Parameters
+    ----------
+    name
+        The protected server.
     """
-    with Client(connection.load(common), means.clock, means.chance) as client:
-        chosen = choose(client, name, point)
-        _tell_plan(name, chosen, str(to_dir))
-        if console.is_watched() and not yes and not console.confirmed("Restore?"):
-            raise Cancelled("nothing was restored", hint="add --yes to restore without a question")
-        wish = {
-            "targetDirectory": str(to_dir.absolute()),
-            "tablespaces": _mapping(tablespace or []),
-            "start": start,
-            "port": port,
-        }
-        body = _body(client, name, chosen["name"], wish)
-        instance = f"{client.vault}/backupInstances/{name}"
-        client.post(f"{instance}/validateRestore", {"restoreRequestObject": body})
-        job = client.post(f"{instance}/restore", body)["jobId"]
+    with vaults.opened(common, means) as vault:
+        mapping = _mapping(tablespace)
+        made = _plan(vault, name, point, to_dir, mapping)
+        request = _request(vault, name, made, mapping, start=start, port=port)
+        instance = vault.instance(name)
+        vault.rest.post(f"{instance}/validateRestore", {"restoreRequestObject": request})
+        if common.output == "table":
+            _show(made, common)
+        if not yes and console.is_watched() and not console.confirmed("Restore this?"):
+            raise Cancelled("nothing was restored", hint="Answer y, or give --yes.")
+        job = str(vault.rest.post(f"{instance}/restore", request)["jobId"]).rpartition("/")[2]
         if not wait:
-            console.say(f"it runs: strongroom jobs --follow {job.rpartition('/')[2]}")
+            text = f"restore started: strongroom jobs --follow {job}"
+            _tell(common, {"job": job, "plan": made}, text)
             return
-        ended = follow(client, job, f"restore of {name}", means.clock)
-    details = ended["extendedInfo"]["additionalDetails"]
-    steps = [value for key, value in details.items() if key.startswith("Next Step")]
-    if common.output == "json":
-        console.as_json({"directory": str(to_dir), "point": chosen["name"], "next": steps})
-        return
-    console.say(f"{name} is restored in {to_dir}")
-    for step in steps:
-        console.say(f"next: {step}")
+        done = following.follow(vault, job, f"restore of {name}")
+    _finished(common, made, job, done)
 
 
-def choose(client: Client, name: str, point: str) -> dict[str, Any]:
-    """The point by its id or the beginning of it, else the newest."""
-    found = client.values(f"{client.vault}/backupInstances/{name}/recoveryPoints")
-    chosen: list[dict[str, Any]] = [p for p in found if p["name"].startswith(point.lower())]
-    if not chosen or (point and len(chosen) > 1):
-        raise NotFound(
-            f"{name} has {len(chosen)} recovery points that begin with {point[:32]!r}"
-            if point
-            else f"{name} has no recovery points",
-            hint=f"list them: strongroom points {name}",
-        )
-    return chosen[0]
-
-
-def _tell_plan(name: str, point: dict[str, Any], target: str) -> None:
-    told, facts = point["properties"], facts_of(point)
-    pairs = {
-        "point": point["name"],
-        "taken": told["recoveryPointTime"][:19].replace("T", " ") + " UTC",
-        "PostgreSQL": str(facts.get("version_number", 0) // 10000),
-        "to fetch": console.size(facts.get("storedBytes", 0)),
-        "to write": console.size(facts.get("rawBytes", 0)),
-        "target": target,
+def _plan(
+    vault: Vault, name: str, point: str, to_dir: Path | None, mapping: dict[str, str]
+) -> dict[str, Any]:
+    chosen = choose(vault, name, point)
+    facts = chosen["facts"]
+    server = vault.rest.find(vault.server(name))
+    spaces = (server or {}).get("properties", {}).get("strongroom", {}).get("tablespaces") or {}
+    directory = "" if to_dir is None else str(to_dir.absolute())
+    warnings = [
+        f"tablespace {location} goes back to its own place, which must be empty: "
+        f"--tablespace {location}=NEW moves it"
+        for location in sorted(spaces.values())
+        if location not in mapping
+    ]
+    if to_dir is not None:
+        warnings += _warnings_here(to_dir, int(chosen["rawBytes"]))
+    return {
+        "server": name,
+        "point": chosen["id"],
+        "takenAt": chosen["takenAt"],
+        "version": chosen["version"],
+        "databases": facts.get("databases") or {},
+        "writeBytes": chosen["rawBytes"],
+        "readBytes": chosen["storedBytes"],
+        "directory": directory,
+        "tablespaces": mapping,
+        "warnings": warnings,
     }
-    console.note(f"plan: restore {name}")
-    for key, value in pairs.items():
-        console.note(f"  {key.ljust(10)}  {value}")
 
 
-def _mapping(pairs: list[str]) -> dict[str, str]:
-    found = {}
-    for pair in pairs:
-        old, sign, new = pair.partition("=")
-        if not sign or not old or not new:
-            raise Invalid(
-                f"{pair!r} is not OLD=NEW",
-                hint="write --tablespace /old/location=/new/location",
-            )
-        found[old] = new
+def _warnings_here(directory: Path, count: int) -> list[str]:
+    """What this machine shows of the target; the agent decides, and may be on another one."""
+    found = []
+    if directory.is_dir() and any(directory.iterdir()):
+        found.append(f"{directory} is not empty on this machine: the restore will refuse it")
+    place = directory
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if free < count:
+        found.append(f"{place} has {console.size(free)} free on this machine: not enough")
     return found
 
 
-def _body(client: Client, name: str, point: str, wish: dict[str, Any]) -> dict[str, Any]:
-    server = client.server(name)
-    source = {
-        "objectType": "Datasource",
-        "datasourceType": "Microsoft.DBforPostgreSQL/flexibleServers",
-        "resourceID": server,
-        "resourceName": name,
-    }
+def _request(
+    vault: Vault,
+    name: str,
+    made: dict[str, Any],
+    mapping: dict[str, str],
+    *,
+    start: bool,
+    port: int,
+) -> dict[str, Any]:
+    """ARM's restore request; our own wishes stand under `strongroom`."""
+    source = vault.source(name)
     return {
         "objectType": "AzureBackupRecoveryPointBasedRestoreRequest",
         "sourceDataStoreType": "VaultStore",
-        "sourceResourceId": server,
-        "recoveryPointId": point,
+        "sourceResourceId": source["resourceID"],
+        "recoveryPointId": made["point"],
         "restoreTargetInfo": {
             "objectType": "RestoreTargetInfo",
             "recoveryOption": "FailIfExists",
-            "restoreLocation": client.found.location,
-            "datasourceInfo": source,
-            "strongroom": wish,
+            "restoreLocation": vault.connection.location,
+            "datasourceInfo": {
+                **source,
+                "resourceProperties": {"objectType": "DefaultResourceProperties"},
+            },
+            "strongroom": {
+                "targetDirectory": made["directory"],
+                "tablespaces": mapping,
+                "start": start,
+                "port": port,
+            },
         },
+        "identityDetails": {"useSystemAssignedIdentity": True},
     }
 
 
-def rescue(
-    *,
-    storage: Annotated[Path, Parameter(help="Directory of a storage endpoint, or of a copy.")],
-    key: Annotated[Path, Parameter(help="The recovery key.")],
-    point: Annotated[str, Parameter(help="Recovery point; without it they are listed.")] = "",
-    to: Annotated[Path | None, Parameter(help="A new or empty directory.")] = None,
-    common: Common = COMMON,
-    means: Given,
-) -> None:
-    """Restore with storage and the recovery key alone: no service, no catalogue, no network.
+def _mapping(words: list[str] | None) -> dict[str, str]:
+    mapping: dict[str, str] = {}
+    for word in words or []:
+        old, equals, new = word.partition("=")
+        if not equals or not old.startswith("/") or not new.startswith("/"):
+            raise Invalid(
+                f"{word[:120]!r} does not say where a tablespace goes",
+                hint="Write --tablespace /old/place=/new/place.",
+            )
+        mapping[old] = new
+    return mapping
 
-    ```
-    strongroom rescue --storage /srv/copy --key recovery.key
-    strongroom rescue --storage /srv/copy --key recovery.key --point 0b8f... --to /srv/restored
-    ```
-    """
-    if not point or to is None:
-        found = means.list_points(storage, key)
-        if common.output == "json":
-            console.as_json(found)
-            return
-        rows = [
-            (p["id"], p["server"], p["takenAt"][:19], console.size(p["sizeBytes"]), p["problem"])
-            for p in found
-        ]
-        columns = ("point", "server", "taken", "stored", "problem")
-        console.table(columns, rows, f"no recovery points below {storage}")
+
+def _show(made: dict[str, Any], common: Common) -> None:
+    if common.output == "json":
+        console.as_json(made)
         return
-    with console.meter("rescue") as meter:
-        done = [0, 0]
+    databases = ", ".join(sorted(made["databases"])) or "all"
+    shown = {
+        "point": f"{made['point']} of {made['takenAt']} UTC",
+        "databases": databases,
+        "version": f"PostgreSQL {made['version']}",
+        "reads": f"{console.size(made['readBytes'])} from the vault",
+        "writes": console.size(made["writeBytes"]),
+    }
+    if made["directory"]:
+        shown["into"] = made["directory"]
+    for old, new in made["tablespaces"].items():
+        shown[f"tablespace {old}"] = new
+    console.say(f"restore of {made['server']}")
+    console.facts(shown)
+    for warning in made["warnings"]:
+        console.say(f"  warning: {warning}")
 
-        def on_progress(raw: int, fetched: int) -> None:
-            done[0] += raw
-            done[1] += fetched
-            meter.show("Restoring", done[0], 0, done[1])
 
-        told = means.rescue(storage, key, point, to, on_progress)
+def _finished(common: Common, made: dict[str, Any], job: str, done: dict[str, Any]) -> None:
+    details = done["properties"]["extendedInfo"]["additionalDetails"]
+    steps = [text for key, text in sorted(details.items()) if key.startswith("Next Step")]
+    warnings = following.warnings_of(done)
+    if common.output == "json":
+        told = {"job": job, "plan": made, "nextSteps": steps, "warnings": warnings}
+        console.as_json(told)
+        return
+    for warning in warnings:
+        console.note(f"warning: {warning}")
+    console.say(f"restored {made['server']} into {made['directory']}")
+    for number, step in enumerate(steps):
+        console.say(f"{'next:' if number == 0 else '     '} {step}")
+
+
+def _tell(common: Common, told: dict[str, Any], text: str) -> None:
     if common.output == "json":
         console.as_json(told)
     else:
-        console.facts({name: str(value) for name, value in told.items()}, indent="")
+        console.say(text)

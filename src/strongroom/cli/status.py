@@ -1,118 +1,133 @@
-"""What runs, what is protected, what comes next; and what is wrong, with the next step."""
+"""What runs, what is protected, what comes next."""
 
+import shutil
 from typing import Any
 
-import httpx
-
 from strongroom.cli import connection, console
-from strongroom.cli.client import Client
-from strongroom.cli.means import COMMON, Common, Given, Means
-from strongroom.cli.running import Place
-from strongroom.model.errors import Failed, NotFound
+from strongroom.cli import vault as vaults
+from strongroom.cli.means import COMMON, Common, Given
+from strongroom.cli.points import brief
+from strongroom.cli.policy import next_backup
+from strongroom.cli.running import Place, lives
+from strongroom.cli.vault import Vault
+from strongroom.model.errors import Precondition
+from strongroom.model.job import JobStatus
+from strongroom.model.policy import parse_policy
 
 
 def status(*, common: Common = COMMON, means: Given) -> None:
-    """Show what runs, what is protected and what runs now.
+    """Show processes, servers with their last good point and next backup, jobs and space.
+
+    The exit code is 1 when strongroom does not run.
 
     ```
     strongroom status
+    strongroom status --output json
     ```
     """
-    found = connection.load(common)
-    holder = Place(connection.data_directory(common)).holder()
-    with Client(found, means.clock, means.chance) as client:
-        told = _collect(client)
+    place = Place(connection.data_directory(common))
+    told = _processes(place)
+    if told["running"]:
+        with vaults.opened(common, means) as vault:
+            told |= _protection(vault)
+    told["storage"] = _storage(place)
     if common.output == "json":
-        console.as_json({"process": holder, **told})
-        return
-    console.facts(
-        {
-            "strongroom": f"running (process {holder})" if holder else "not started by `up` here",
-            "portal": found.portal,
-            "storage": told["storage"],
-        },
-        indent="",
-    )
-    console.say()
-    columns = ("server", "state", "protection", "points", "newest point")
-    console.table(
-        columns, told["servers"], "nothing is protected yet: strongroom protect CONNINFO"
-    )
-    for job in told["running"]:
-        console.say(f"running: {job}")
-
-
-def _collect(client: Client) -> dict[str, Any]:
-    try:
-        instances = client.values(f"{client.vault}/backupInstances")
-        jobs = client.values(f"{client.vault}/backupJobs")
-    except NotFound:
-        instances, jobs = [], []
-    rows = []
-    for instance in instances:
-        points = client.values(f"{client.vault}/backupInstances/{instance['name']}/recoveryPoints")
-        server = client.get(instance["properties"]["dataSourceInfo"]["resourceID"])
-        newest = points[0]["properties"]["recoveryPointTime"][:19] if points else "none yet"
-        state = instance["properties"]["currentProtectionState"]
-        row = (server["name"], server["properties"]["state"], state, str(len(points)))
-        rows.append((*row, newest.replace("T", " ")))
-    running = [
-        f"{j['properties']['operation']} of {j['properties']['dataSourceName']} ({j['name']})"
-        for j in jobs
-        if j["properties"]["status"] == "InProgress"
-    ]
-    return {"servers": rows, "running": running, "storage": _storage(client)}
-
-
-def _storage(client: Client) -> str:
-    try:
-        told = httpx.get(f"{client.found.blob}/healthz", timeout=5.0).json()
-    except (httpx.HTTPError, ValueError) as error:
-        return f"cannot be reached ({type(error).__name__}): strongroom up"
-    return f"{told['status']}, {console.size(told['freeBytes'])} free"
-
-
-def doctor(*, common: Common = COMMON, means: Given) -> None:
-    """Say what is wrong with this installation, and the next step.
-
-    ```
-    strongroom doctor
-    ```
-    """
-    findings = list(_findings(common, means))
-    if common.output == "json":
-        console.as_json([{"what": what, "next": step} for what, step in findings])
-        return
-    for what, step in findings:
-        console.say(f"wrong: {what}")
-        console.say(f" next: {step}")
-    if findings:
-        raise Failed(f"{len(findings)} things want attention")
-    console.say("nothing is wrong")
-
-
-def _findings(common: Common, means: Means) -> list[tuple[str, str]]:
-    found = connection.load(common)
-    place = connection.data_directory(common)
-    findings = []
-    if (place / "recovery.key").exists():
-        findings.append(
-            (
-                "the recovery key lies on the machine that it should outlive",
-                f"copy {place}/recovery.key somewhere safe, then remove it here",
-            )
+        console.as_json(told)
+    else:
+        _show(told, place)
+    if not told["running"]:
+        raise Precondition(
+            f"strongroom does not run in {place.data}", hint="Start it: strongroom up --detach"
         )
-    with Client(found, means.clock, means.chance) as client:
-        told = _collect(client)
-    if "cannot be reached" in told["storage"] or told["storage"].startswith("full"):
-        findings.append((f"storage {told['storage']}", "free space, or start it: strongroom up"))
-    for server, state, protection, points, _ in told["servers"]:
-        if state != "Ready":
-            findings.append((f"server {server} is {state}", f"strongroom server check {server}"))
-        if protection != "ProtectionConfigured":
-            findings.append(
-                (f"{server} is {protection}", f"strongroom protect ... --name {server}")
-            )
-        if points == "0":
-            findings.append((f"{server} has no recovery point", f"strongroom backup {server}"))
-    return findings
+
+
+def _processes(place: Place) -> dict[str, Any]:
+    holder = place.holder()
+    state = place.read()
+    return {
+        "running": holder is not None and state.ready,
+        "supervisor": holder,
+        "processes": {name: child.pid for name, child in state.children.items() if lives(child)},
+        "ports": state.ports,
+    }
+
+
+def _protection(vault: Vault) -> dict[str, Any]:
+    policies = {each["id"].lower(): each["properties"] for each in vault.policies()}
+    jobs = vault.jobs()
+    servers = []
+    now = vault.clock.now()
+    for instance in vault.instances():
+        told = instance["properties"]
+        points = [brief(each) for each in vault.points(instance["name"])]
+        policy_id = told["policyInfo"]["policyId"]
+        body = policies.get(policy_id.lower())
+        coming = next_backup(parse_policy(body), now) if body else None
+        servers.append(
+            {
+                "name": instance["name"],
+                "state": told["currentProtectionState"],
+                "policy": policy_id.rpartition("/")[2],
+                "points": len(points),
+                "lastGoodPoint": points[0]["takenAt"] if points else None,
+                "nextBackup": coming.to_stdlib().strftime("%Y-%m-%d %H:%M") if coming else None,
+            }
+        )
+    return {
+        "portal": vault.connection.portal,
+        "arm": vault.connection.arm,
+        "servers": servers,
+        "unprotected": sorted(
+            {each["name"] for each in vault.servers()} - {each["name"] for each in servers}
+        ),
+        "runningJobs": [
+            {
+                "id": job["name"],
+                "operation": job["properties"]["operation"],
+                "server": job["properties"]["dataSourceName"],
+            }
+            for job in jobs
+            if job["properties"]["status"] == JobStatus.IN_PROGRESS.value
+        ],
+    }
+
+
+def _storage(place: Place) -> dict[str, Any] | None:
+    directory = place.data / "store"
+    if not directory.exists():
+        return None
+    usage = shutil.disk_usage(directory)
+    return {"directory": str(directory), "freeBytes": usage.free, "totalBytes": usage.total}
+
+
+def _show(told: dict[str, Any], place: Place) -> None:
+    found = told["processes"]
+    words = ", ".join(f"{name} ({pid})" for name, pid in found.items()) or "none"
+    shown = {"processes": words, "data": str(place.data)}
+    if told["running"]:
+        shown |= {"portal": told["portal"], "API": told["arm"]}
+    storage = told["storage"]
+    if storage:
+        free, total = console.size(storage["freeBytes"]), console.size(storage["totalBytes"])
+        shown["storage"] = f"{free} free of {total} in {storage['directory']}"
+    console.facts(shown, indent="")
+    if not told["running"]:
+        return
+    console.say()
+    rows = [
+        (
+            server["name"],
+            server["state"],
+            server["policy"],
+            str(server["points"]),
+            server["lastGoodPoint"] or "none yet",
+            server["nextBackup"] or "none",
+        )
+        for server in told["servers"]
+    ]
+    columns = ("server", "state", "policy", "points", "last good (UTC)", "next backup (UTC)")
+    console.table(columns, rows, "nothing is protected yet: strongroom protect CONNINFO")
+    for name in told["unprotected"]:
+        console.say(f"{name} is registered but not protected")
+    for job in told["runningJobs"]:
+        console.say(f"running: {job['operation']} of {job['server']}, job {job['id']}")

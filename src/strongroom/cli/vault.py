@@ -83,7 +83,9 @@ class Vault:
             names = ", ".join(sorted(each["name"] for each in self.instances()))
             raise NotFound(
                 f"no protected server is named {name!r}",
-                hint=f"There is: {names}." if names else "Protect one: strongroom protect CONNINFO",
+                hint=f"There is: {names}."
+                if names
+                else "Protect one: strongroom protect CONNINFO",
             )
         return found
 

@@ -1,0 +1,122 @@
+"""Take a backup on demand; look at jobs."""
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from strongroom.cli import console, following
+from strongroom.cli import vault as vaults
+from strongroom.cli.means import COMMON, Common, Given
+from strongroom.cli.points import brief, short_time
+from strongroom.cli.protect import start_backup
+from strongroom.model.errors import NotFound
+
+
+def backup(
+    name: str,
+    /,
+    *,
+    wait: Annotated[bool, Parameter(help="Follow the backup to its end.")] = True,
+    common: Common = COMMON,
+    means: Given,
+) -> None:
+    """Take a backup of a protected server now.
+
+    A backup that runs already is followed instead of starting a second one.
+
+    ```
+    strongroom backup orders
+    strongroom backup orders --no-wait
+    ```
+
+    Parameters
+    ----------
+    name
+        The protected server.
+    """
+    with vaults.opened(common, means) as vault:
+        job = start_backup(vault, name).rpartition("/")[2]
+        if not wait:
+            _tell(common, {"job": job}, f"backup started: strongroom jobs --follow {job}")
+            return
+        done = following.follow(vault, job, f"backup of {name}")
+        told = done["properties"]["extendedInfo"]["targetRecoverPoint"] or {}
+        wanted = str(told.get("recoveryPointID") or "")
+        found = [brief(each) for each in vault.points(name)]
+    point = next((each for each in found if each["id"] == wanted), None)
+    if point is None:
+        raise NotFound(f"the recovery point {wanted} of job {job} is not listed")
+    text = f"recovery point {point['id']}: {console.size(point['rawBytes'])}, "
+    text += f"stored as {console.size(point['storedBytes'])}, "
+    text += f"kept until {point['expiresAt'][:10]} ({point['tag']})"
+    for warning in following.warnings_of(done):
+        console.note(f"warning: {warning}")
+    _tell(common, {"job": job, "recoveryPoint": point}, text)
+
+
+def jobs(
+    *,
+    follow: Annotated[str, Parameter(help="Follow this job to its end.")] = "",
+    common: Common = COMMON,
+    means: Given,
+) -> None:
+    """List the jobs of the vault, newest first, or follow one.
+
+    ```
+    strongroom jobs
+    strongroom jobs --follow 0f3d1c52-7c4e-4d59-9a3b-2d6e54a8f001
+    ```
+    """
+    with vaults.opened(common, means) as vault:
+        if follow:
+            done = following.follow(vault, follow, f"job {follow[:8]}")
+            _tell(common, _brief(done), f"job {follow} is {done['properties']['status']}")
+            return
+        found = [_brief(job) for job in vault.jobs()]
+    if common.output == "json":
+        console.as_json(found)
+        return
+    rows = [
+        (
+            job["id"],
+            job["operation"],
+            job["server"],
+            job["status"],
+            job["startedAt"],
+            f"{job['seconds']:.0f} s",
+            job["error"] or job["step"],
+        )
+        for job in found
+    ]
+    columns = ("job", "operation", "server", "status", "started (UTC)", "took", "")
+    console.table(columns, rows, "no job has run yet")
+
+
+def _brief(job: dict[str, Any]) -> dict[str, Any]:
+    told = job["properties"]
+    errors = told.get("errorDetails") or []
+    return {
+        "id": job["name"],
+        "operation": told["operation"],
+        "server": told["dataSourceName"],
+        "status": told["status"],
+        "startedAt": short_time(told["startTime"]),
+        "endedAt": short_time(told["endTime"]),
+        "seconds": float(str(told["duration"]).removeprefix("PT").removesuffix("S")),
+        "step": _step(told),
+        "error": str(errors[0]["message"]) if errors else "",
+    }
+
+
+def _step(told: dict[str, Any]) -> str:
+    for task in told["extendedInfo"]["subTasks"]:
+        if task["taskStatus"] == "InProgress":
+            return f"{task['taskName']} {task['taskProgress']} %"
+    return ""
+
+
+def _tell(common: Common, told: dict[str, Any], text: str) -> None:
+    if common.output == "json":
+        console.as_json(told)
+    else:
+        console.say(text)

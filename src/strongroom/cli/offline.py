@@ -1,0 +1,114 @@
+"""Commands that need no running service: rescue, programs of PostgreSQL, the catalogue."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from strongroom.cli import connection, console
+from strongroom.cli.means import COMMON, Common, Given
+from strongroom.cli.running import Place
+from strongroom.model.errors import Invalid, Precondition
+
+
+def rescue(
+    *,
+    storage: Annotated[
+        Path, Parameter(help="The storage's directory, or one container in it, or a copy.")
+    ],
+    key: Annotated[Path, Parameter(help="The recovery key: DIR/recovery.key, or your copy.")],
+    point: Annotated[str, Parameter(help="The point to restore; without it, list them.")] = "",
+    to: Annotated[Path | None, Parameter(help="A new or empty directory.")] = None,
+    common: Common = COMMON,
+    means: Given,
+) -> None:
+    """Restore with storage and the recovery key alone: no service, no catalogue, no network.
+
+    ```
+    strongroom rescue --storage /mnt/copy --key recovery.key
+    strongroom rescue --storage /mnt/copy --key recovery.key --point ID --to /srv/restore
+    ```
+    """
+    for path in (storage, key):
+        if not path.exists():
+            raise Precondition(f"{path} is not there", hint="Name what is mounted here.")
+    if not point:
+        _list(means.list_points(storage, key), common)
+        return
+    if to is None:
+        raise Invalid("--point needs --to", hint="Name a new or empty directory.")
+    with console.meter("rescue") as meter:
+        written, stored = 0, 0
+
+        def on_progress(raw: int, fetched: int) -> None:
+            nonlocal written, stored
+            written, stored = written + raw, stored + fetched
+            meter.show("writing", written, 0, stored)
+
+        found = means.rescue(storage, key, point, to, on_progress)
+    if common.output == "json":
+        console.as_json(found)
+        return
+    console.say(f"rescued {point} into {to}")
+    console.facts({name: str(value) for name, value in found.items()})
+
+
+def _list(found: list[dict[str, Any]], common: Common) -> None:
+    if common.output == "json":
+        console.as_json(found)
+        return
+    rows = [
+        (
+            point["id"],
+            str(point.get("server", "")),
+            str(point.get("takenAt", "")),
+            console.size(int(point.get("sizeBytes", 0))),
+            str(point.get("problem") or "good"),
+        )
+        for point in found
+    ]
+    columns = ("point", "server", "taken (UTC)", "stored", "receipt")
+    console.table(columns, rows, "there is no recovery point")
+
+
+def install_tools(major: int, /, *, common: Common = COMMON, means: Given) -> None:
+    """Fetch PostgreSQL's own programs of a major version, to start what is restored.
+
+    A host that has the distribution's packages needs nothing.
+
+    ```
+    strongroom pgtools install 18
+    ```
+
+    Parameters
+    ----------
+    major
+        14 to 18.
+    """
+    console.note(f"fetching the programs of PostgreSQL {major} ...")
+    directory = means.install_tools(major)
+    if common.output == "json":
+        console.as_json({"major": major, "directory": str(directory)})
+    else:
+        console.say(f"PostgreSQL {major} is in {directory}")
+
+
+def upgrade(*, common: Common = COMMON, means: Given) -> None:
+    """Bring the catalogue to this version's form. `strongroom up` does it by itself.
+
+    ```
+    strongroom db upgrade
+    ```
+    """
+    place = Place(connection.data_directory(common))
+    holder = place.holder()
+    if holder is not None:
+        raise Precondition(
+            f"strongroom runs here (process {holder})", hint="Stop it first: strongroom down"
+        )
+    done = means.upgrade_catalogue(place.data / "serve")
+    if common.output == "json":
+        console.as_json(done)
+        return
+    for line in done or ["the catalogue is up to date"]:
+        console.say(line)

@@ -1,0 +1,90 @@
+"""Recovery points: list them."""
+
+import json
+from typing import Any
+
+from strongroom.cli import console, rest
+from strongroom.cli import vault as vaults
+from strongroom.cli.means import COMMON, Common, Given
+from strongroom.model.errors import NotFound
+
+
+def points(name: str, /, *, common: Common = COMMON, means: Given) -> None:
+    """List the recovery points of a protected server, newest first.
+
+    ```
+    strongroom points orders
+    strongroom points orders --output json
+    ```
+
+    Parameters
+    ----------
+    name
+        The protected server.
+    """
+    with vaults.opened(common, means) as vault:
+        found = [brief(point) for point in vault.points(name)]
+    if common.output == "json":
+        console.as_json(found)
+        return
+    rows = [
+        (
+            point["id"],
+            point["takenAt"],
+            point["expiresAt"][:10],
+            point["tag"],
+            console.size(point["rawBytes"]),
+            console.size(point["storedBytes"]),
+            point["version"],
+        )
+        for point in found
+    ]
+    columns = ("point", "taken (UTC)", "kept until", "tag", "size", "stored", "version")
+    console.table(columns, rows, f"{name} has no recovery point yet: strongroom backup {name}")
+
+
+def brief(point: dict[str, Any]) -> dict[str, Any]:
+    """ARM's recovery point as one flat object. Times are `YYYY-MM-DD HH:MM:SS` UTC."""
+    told = point["properties"]
+    details = told["recoveryPointDataStoresDetails"]
+    facts = json.loads((details[0].get("metaData") if details else None) or "{}")
+    number = int(facts.get("version_number") or facts.get("versionNumber") or 0)
+    return {
+        "id": point["name"],
+        "takenAt": short_time(told["recoveryPointTime"]),
+        "expiresAt": short_time(told["expiryTime"]),
+        "tag": told["retentionTagName"],
+        "policy": told["policyName"],
+        "state": told["recoveryPointState"],
+        "rawBytes": int(facts.get("rawBytes", 0)),
+        "storedBytes": int(facts.get("storedBytes", 0)),
+        "version": f"{number // 10000}.{number % 10000}" if number else "",
+        "facts": facts,
+    }
+
+
+def short_time(text: str | None) -> str:
+    """ARM's time for people: seconds, UTC."""
+    found = rest.moment(text)
+    return found.to_stdlib().strftime("%Y-%m-%d %H:%M:%S") if found else ""
+
+
+def choose(vault: vaults.Vault, name: str, point: str) -> dict[str, Any]:
+    """The named point (any unambiguous beginning of its id), or the newest."""
+    found = [brief(each) for each in vault.points(name)]
+    if not found:
+        raise NotFound(
+            f"{name} has no recovery point", hint=f"Take a backup: strongroom backup {name}"
+        )
+    fitting = [each for each in found if each["id"].startswith(point.lower())]
+    if not fitting:
+        raise NotFound(
+            f"{name} has no recovery point {point[:64]!r}",
+            hint=f"`strongroom points {name}` lists them.",
+        )
+    if point and len(fitting) > 1:
+        raise NotFound(
+            f"{len(fitting)} recovery points of {name} begin with {point!r}",
+            hint="Write more digits of the id.",
+        )
+    return fitting[0]
