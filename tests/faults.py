@@ -1,0 +1,84 @@
+"""Storage that fails when it is told to, and counts what it is asked for."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from strongroom.datastore.blobs import Blobs, Bytes
+from strongroom.model.errors import StoreUnavailable
+
+How = Literal["before", "after", "partial"]
+
+
+class FaultyBlobs:
+    """Call i (from 0, in the order they arrive) fails as `plan[i]` says; all others go through.
+
+    before   nothing is done, the call fails
+    after    all is done, and the answer is lost
+    partial  create: half of the bytes lie under the name, and the call fails;
+             read, read_range: half of the bytes come, and nobody says so;
+             list: half of the names come, and the call fails;
+             size: as `before`
+    """
+
+    def __init__(self, inner: Blobs, plan: Mapping[int, How] | None = None) -> None:
+        self.inner = inner
+        self.plan = dict(plan or {})
+        self.calls: list[tuple[str, str]] = []
+        self.failed = 0
+        self._lock = threading.Lock()
+
+    def _arrive(self, verb: str, name: str) -> How | None:
+        with self._lock:
+            how = self.plan.get(len(self.calls))
+            self.calls.append((verb, name))
+            self.failed += how is not None
+        return how
+
+    def create(self, name: str, data: Bytes) -> None:
+        how = self._arrive("create", name)
+        if how == "before":
+            raise _lost("create", name)
+        self.inner.create(name, data[: len(data) // 2] if how == "partial" else data)
+        if how is not None:
+            raise _lost("create", name)
+
+    def read(self, name: str) -> bytes:
+        how = self._arrive("read", name)
+        if how == "before":
+            raise _lost("read", name)
+        return _answer(how, self.inner.read(name), name)
+
+    def read_range(self, name: str, start: int, length: int) -> bytes:
+        how = self._arrive("read_range", name)
+        if how == "before":
+            raise _lost("read_range", name)
+        return _answer(how, self.inner.read_range(name, start, length), name)
+
+    def size(self, name: str) -> int:
+        how = self._arrive("size", name)
+        if how in {"before", "partial"}:
+            raise _lost("size", name)
+        found = self.inner.size(name)
+        if how == "after":
+            raise _lost("size", name)
+        return found
+
+    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
+        how = self._arrive("list", prefix)
+        if how == "before":
+            raise _lost("list", prefix)
+        found = list(self.inner.list(prefix))
+        yield from found[: len(found) // 2] if how == "partial" else found
+        if how is not None:
+            raise _lost("list", prefix)
+
+
+def _answer(how: How | None, found: bytes, name: str) -> bytes:
+    if how == "after":
+        raise _lost("read", name)
+    return found[: len(found) // 2] if how == "partial" else found
+
+
+def _lost(verb: str, name: str) -> StoreUnavailable:
+    return StoreUnavailable(f"{verb} of {name} failed as planned")
