@@ -63,8 +63,9 @@ class Root:
     @contextmanager
     def directory(self, parts: tuple[str, ...], make_mode: int | None = None) -> Iterator[int]:
         """A descriptor of a directory beneath; `make_mode`: its steps are made when missing."""
-        current = os.dup(self._descriptor)
+        current = -1
         try:
+            current = os.dup(self._descriptor)
             for part in parts:
                 if make_mode is not None:
                     _make_directory(part, current, make_mode)
@@ -75,7 +76,8 @@ class Root:
         except OSError as error:
             raise refused(error, self.path.joinpath(*parts)) from error
         finally:
-            os.close(current)
+            if current >= 0:
+                os.close(current)
 
     def open(self, parts: tuple[str, ...], flags: int, mode: int = 0o600) -> int:
         """A descriptor of a regular file beneath, which the caller closes."""

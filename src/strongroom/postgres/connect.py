@@ -146,6 +146,7 @@ def _refused(error: psycopg.Error, conninfo: Conninfo, *, replicating: bool) -> 
         endpoint=conninfo.endpoint,
         replicating=replicating,
         certificate=bool(conninfo.get("sslcert")),
+        has_password=bool(conninfo.get("password") or conninfo.get("passfile")),
         needs_password=bool(tried and tried.needs_password),
     )
     return refused_connection(str(error), attempt)

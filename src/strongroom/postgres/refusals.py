@@ -34,6 +34,7 @@ class Attempt:
     endpoint: str
     replicating: bool
     certificate: bool = False  # the client shows a certificate instead of a password
+    has_password: bool = False  # one was given
     needs_password: bool = False  # the server asked for one and none was given
 
 
@@ -88,7 +89,7 @@ def hba_line(attempt: Attempt, address: str, *, encrypted: bool = False) -> str:
     database = "replication" if attempt.replicating else _hba_name(attempt.database)
     user = _hba_name(attempt.user)
     if address == "[local]":
-        return f"local {database} {user} {'peer' if attempt.needs_password else 'scram-sha-256'}"
+        return f"local {database} {user} {'scram-sha-256' if attempt.has_password else 'peer'}"
     kind = "hostssl" if encrypted or attempt.certificate else "host"
     method = "cert" if attempt.certificate else "scram-sha-256"
     return f"{kind} {database} {user} {_network(address)} {method}"
