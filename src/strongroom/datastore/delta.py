@@ -1,17 +1,25 @@
-"""What a writer reports: sealed like a manifest, never a recovery point by itself."""
+"""What a writer reports: sealed like a manifest, never a recovery point by itself.
+
+A full backup's delta is all there is. An incremental one leans on a parent: files that it does not
+name stay as they were, files in `gone` go, and of a file in `kept` it brings only what changed.
+Laying it over the parent gives a manifest that needs the parent no more.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from strongroom.datastore.extents import Extent, Extents, columns_of
 from strongroom.datastore.manifest import (
     VERSION,
     FileFacts,
     Manifest,
     PackFacts,
     PointFacts,
+    Size,
     Source,
     Written,
-    check_extents,
-    check_packs,
+    check_map,
     decode_checked,
 )
 from strongroom.datastore.pack import (
@@ -27,8 +35,13 @@ from strongroom.model.ids import PackId, uuid7
 from strongroom.model.seams import Chance, Clock
 
 
-class Delta(msgspec.Struct, kw_only=True):
-    """Files with the extents that were written for them."""
+class Delta(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Files with the extents that were written for them.
+
+    kept: index of a file -> bytes at its beginning that stay the parent's where no extent of this
+    delta lies; what neither covers reads as zeros. A file that is not in `kept` is whole.
+    gone: paths of the parent that are no more.
+    """
 
     version: int
     source: Source
@@ -36,9 +49,13 @@ class Delta(msgspec.Struct, kw_only=True):
     extents: dict[str, bytes]
     packs: list[PackFacts]
     pg_manifest: bytes
+    kept: dict[int, Size] = {}
+    gone: list[str] = []
 
 
-def delta_of(written: Written, source: Source, pg_manifest: bytes) -> Delta:
+def delta_of(
+    written: Written, source: Source, pg_manifest: bytes, gone: Sequence[str] = ()
+) -> Delta:
     """What a writer wrote, with what the server says of it."""
     return Delta(
         version=VERSION,
@@ -47,6 +64,8 @@ def delta_of(written: Written, source: Source, pg_manifest: bytes) -> Delta:
         extents=written.extents,
         packs=written.packs,
         pg_manifest=pg_manifest,
+        kept=written.kept,
+        gone=list(gone),
     )
 
 
@@ -62,26 +81,148 @@ def open_delta(stored: bytes, pair: KeyPair) -> Delta:
     delta: Delta = decode_checked(unpack_bytes(DELTA, stored, content_key), Delta)
     if delta.version != VERSION:
         raise Corrupt(f"this delta is version {delta.version}, we read version {VERSION}")
-    check_packs(delta.packs)
-    check_extents(delta.files, delta.extents, len(delta.packs))
+    check_map(delta.files, delta.extents, delta.packs)
+    if any(not 0 <= index < len(delta.files) for index in delta.kept):
+        raise Corrupt("a delta keeps a part of a file that it does not name")
     return delta
 
 
-def lay_over(delta: Delta, facts: PointFacts) -> Manifest:
-    """The manifest of a full backup: the delta is all there is, and all of it must be there."""
-    covered = dict.fromkeys(range(len(delta.files)), 0)
-    manifest = Manifest(
+def lay_over(delta: Delta, facts: PointFacts, parent: Manifest | None = None) -> Manifest:
+    """The synthetic-full manifest: the parent's files with the delta's over them.
+
+    Without a parent the delta is a full backup: all of every file must be there. Raises Corrupt
+    when they do not fit together; whether a parent may serve (system identifier apart, which is
+    compared here) is the caller's decision.
+    """
+    rows = check_map(delta.files, delta.extents, delta.packs)
+    _check_whole(delta, rows)
+    if parent is None:
+        if delta.kept or delta.gone:
+            raise Corrupt("an incremental delta was given no parent")
+        return _manifest(delta, facts, delta.files, delta.extents, delta.packs)
+    if parent.source.system_identifier != delta.source.system_identifier:
+        raise Corrupt("the delta is of another server than its parent")
+    files, extents = _laid_over(parent, delta, rows)
+    packs = _Packs(parent.packs, delta.packs)
+    placed = [packs.place(extent, from_delta=new) for extent, new in extents]
+    return _manifest(delta, facts, files, columns_of(placed), packs.used)
+
+
+def _manifest(
+    delta: Delta,
+    facts: PointFacts,
+    files: list[FileFacts],
+    extents: dict[str, bytes],
+    packs: list[PackFacts],
+) -> Manifest:
+    generations = {pack.generation for pack in delta.packs}
+    if len(generations) > 1 or (facts.generation and generations - {facts.generation}):
+        raise Corrupt("a delta names packs of more than its own generation")
+    generation = facts.generation or next(iter(generations), "")
+    return Manifest(
         version=VERSION,
-        facts=facts,
+        facts=msgspec.structs.replace(facts, generation=generation),
         source=delta.source,
-        files=delta.files,
-        extents=delta.extents,
-        packs=delta.packs,
+        files=files,
+        extents=extents,
+        packs=packs,
         pg_manifest=delta.pg_manifest,
     ).check()
-    for extent in manifest.all_extents():
+
+
+def _check_whole(delta: Delta, rows: Extents) -> None:
+    """Every byte of a file that leans on no parent has been written."""
+    covered = [0] * len(delta.files)
+    for extent in rows:
         covered[extent.file] += extent.length
-    for index, file in enumerate(manifest.files):
-        if covered[index] != file.size:
+    for index, file in enumerate(delta.files):
+        if index not in delta.kept and covered[index] != file.size:
             raise Corrupt(f"{file.path} was not written whole")
-    return manifest
+
+
+def _laid_over(
+    parent: Manifest, delta: Delta, rows: Extents
+) -> tuple[list[FileFacts], list[tuple[Extent, bool]]]:
+    """Files in the parent's order, new ones last; extents with whether they are the delta's.
+
+    Extents name their file by its new index and their pack by the index in its own list.
+    """
+    newer = {file.path: index for index, file in enumerate(delta.files)}
+    gone = set(delta.gone)
+    if not gone.isdisjoint(newer):
+        raise Corrupt("a delta names a file that it says is gone")
+    ours, theirs = _by_file(rows), _by_file(parent.all_extents())
+    files: list[FileFacts] = []
+    extents: list[tuple[Extent, bool]] = []
+    for index, file in enumerate(parent.files):
+        if file.path in gone:
+            continue
+        over = newer.pop(file.path, None)
+        older = theirs.get(index, [])
+        extents += _of_file(len(files), delta, over, ours.get(over, []), older)
+        files.append(file if over is None else delta.files[over])
+    for index in newer.values():
+        if index in delta.kept:
+            raise Corrupt(f"the parent has no {delta.files[index].path} to keep a part of")
+        extents += _of_file(len(files), delta, index, ours.get(index, []), [])
+        files.append(delta.files[index])
+    return files, extents
+
+
+def _of_file(
+    index: int, delta: Delta, over: int | None, ours: list[Extent], theirs: list[Extent]
+) -> Iterator[tuple[Extent, bool]]:
+    """The extents of one file under its new index."""
+    limit = None if over is None else min(delta.kept.get(over, 0), delta.files[over].size)
+    for extent in theirs if limit is None else _left_over(theirs, ours, limit):
+        yield msgspec.structs.replace(extent, file=index), False
+    for extent in ours:
+        yield msgspec.structs.replace(extent, file=index), True
+
+
+def _left_over(theirs: list[Extent], ours: list[Extent], limit: int) -> Iterator[Extent]:
+    """What stays of the parent's extents below `limit`, around ours. Both are sorted."""
+    first = 0
+    for extent in theirs:
+        start, end = extent.offset, min(extent.end, limit)
+        while first < len(ours) and ours[first].end <= start:
+            first += 1
+        for cover in ours[first:]:
+            if cover.offset >= end:
+                break
+            if cover.offset > start:
+                yield _part(extent, start, cover.offset)
+            start = max(start, cover.end)
+        if start < end:
+            yield _part(extent, start, end)
+
+
+def _part(extent: Extent, start: int, end: int) -> Extent:
+    raw = extent.raw + start - extent.offset
+    return Extent(extent.file, start, end - start, extent.pack, raw)
+
+
+def _by_file(extents: Extents) -> Mapping[int | None, list[Extent]]:
+    found: dict[int | None, list[Extent]] = {}
+    for extent in extents:
+        found.setdefault(extent.file, []).append(extent)
+    return found
+
+
+class _Packs:
+    """The packs that the new manifest leans on, in the order of their first use."""
+
+    def __init__(self, older: list[PackFacts], newer: list[PackFacts]) -> None:
+        self.used: list[PackFacts] = []
+        self._lists = (older, newer)
+        self._places: dict[bytes, int] = {}
+
+    def place(self, extent: Extent, *, from_delta: bool) -> Extent:
+        """The extent with its pack's index in `used`."""
+        pack = self._lists[from_delta][extent.pack]
+        found = self._places.setdefault(pack.id, len(self.used))
+        if found == len(self.used):
+            self.used.append(pack)
+        elif self.used[found] != pack:
+            raise Corrupt(f"the delta and its parent disagree about pack {pack.pack_id}")
+        return msgspec.structs.replace(extent, pack=found)

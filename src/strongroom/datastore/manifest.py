@@ -1,20 +1,19 @@
 """The complete map of one recovery point: every file, its facts, where its bytes lie.
 
-Synthetic-full: it never names another manifest. The raw stream is msgpack (docs/format.md);
-extents are columns of little-endian integers, sorted by (file, file offset).
+Synthetic-full: it never names another manifest. The raw stream is msgpack (docs/format.md), the
+extents in it are columns of integers. A stretch of a file that no extent covers reads as zeros.
 """
 
-import array
 import re
-import sys
-from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
 
+from strongroom.datastore.extents import Extents
 from strongroom.datastore.pack import (
     MANIFEST,
+    MOST_RAW,
     open_content_key,
     pack_bytes,
     read_header,
@@ -28,13 +27,16 @@ from strongroom.model.seams import Chance, Clock
 FORMAT_NAME = "FORMAT"
 FORMAT_LINE = b"strongroom-format 1\n"
 VERSION = 1
-_COLUMNS = {"file": "I", "offset": "Q", "length": "Q", "pack": "I", "raw": "I"}
 _PLAIN = re.compile(r"[0-9A-Za-z-]{1,64}")
+Kind = Literal["main", "other", "wal", "directory", "link"]
 Size = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
 
 
-class PointFacts(msgspec.Struct, kw_only=True, frozen=True):
-    """What makes a point this one. Times are service time, ISO 8601 UTC."""
+class PointFacts(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What makes a point this one. Times are service time, ISO 8601 UTC.
+
+    generation: the one that its newest packs belong to; `lay_over` fills it in.
+    """
 
     recovery_point_id: str
     instance_id: str
@@ -42,9 +44,10 @@ class PointFacts(msgspec.Struct, kw_only=True, frozen=True):
     taken_at: str
     committed_at: str
     kind: str = "physical"
+    generation: str = ""
 
 
-class Source(msgspec.Struct, kw_only=True, frozen=True):
+class Source(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """The server that was read."""
 
     version_number: int
@@ -57,28 +60,18 @@ class Source(msgspec.Struct, kw_only=True, frozen=True):
     wal_segment_size: int
 
 
-class FileFacts(msgspec.Struct, kw_only=True, frozen=True):
+class FileFacts(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """One entry of the tree. kind: main | other | wal | directory | link."""
 
     path: str
     size: Size
     mode: int
     mtime: int
-    kind: str
+    kind: Kind
     link: str = ""
 
 
-class Extent(msgspec.Struct, frozen=True, array_like=True):
-    """`length` bytes of `file` at `offset` are the raw stream of `pack` at `raw`."""
-
-    file: int
-    offset: int
-    length: int
-    pack: int
-    raw: int
-
-
-class PackFacts(msgspec.Struct, kw_only=True, frozen=True):
+class PackFacts(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """A pack that the point leans on. size and BLAKE3 are of the stored bytes."""
 
     id: bytes
@@ -103,14 +96,18 @@ def pack_name(generation: str, pack_id: bytes) -> str:
 
 
 class Written(msgspec.Struct, kw_only=True):
-    """What a writer wrote: files in order, and where their bytes lie."""
+    """What a writer wrote: files in order, and where their bytes lie.
+
+    kept: for files that were written in part, the bytes that stay a parent's (delta.py).
+    """
 
     files: list[FileFacts]
     extents: dict[str, bytes]
     packs: list[PackFacts]
+    kept: dict[int, int] = {}
 
 
-class Manifest(msgspec.Struct, kw_only=True):
+class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The map, checked."""
 
     version: int
@@ -121,9 +118,9 @@ class Manifest(msgspec.Struct, kw_only=True):
     packs: list[PackFacts]
     pg_manifest: bytes
 
-    def all_extents(self) -> Iterator[Extent]:
+    def all_extents(self) -> Extents:
         """Sorted by (file, offset)."""
-        return unpack_extents(self.extents)
+        return Extents.of_columns(self.extents)
 
     def same_content(self, other: "Manifest") -> bool:
         """Whether both describe the same bytes; the time of the commit may differ."""
@@ -138,41 +135,8 @@ class Manifest(msgspec.Struct, kw_only=True):
         """Every extent lies in its file and names a pack; Corrupt otherwise."""
         if self.version != VERSION:
             raise Corrupt(f"this manifest is version {self.version}, we read version {VERSION}")
-        check_packs(self.packs)
-        check_extents(self.files, self.extents, len(self.packs))
+        check_map(self.files, self.extents, self.packs)
         return self
-
-
-def pack_extents(extents: list[Extent]) -> dict[str, bytes]:
-    """Rows -> columns, sorted."""
-    ordered = sorted(extents, key=lambda e: (e.file, e.offset))
-    return {
-        name: _little(array.array(code, [getattr(e, name) for e in ordered]))
-        for name, code in _COLUMNS.items()
-    }
-
-
-def unpack_extents(columns: dict[str, bytes]) -> Iterator[Extent]:
-    """Columns -> rows; Corrupt when they do not fit together."""
-    try:
-        arrays = [_from_little(code, columns[name]) for name, code in _COLUMNS.items()]
-        yield from (Extent(*row) for row in zip(*arrays, strict=True))
-    except (KeyError, ValueError) as error:
-        raise Corrupt("the columns of extents do not fit together") from error
-
-
-def _little(values: "array.array[int]") -> bytes:
-    if sys.byteorder == "big":
-        values.byteswap()
-    return values.tobytes()
-
-
-def _from_little(code: str, raw: bytes) -> "array.array[int]":
-    values = array.array(code)
-    values.frombytes(raw)
-    if sys.byteorder == "big":
-        values.byteswap()
-    return values
 
 
 def check_packs(packs: list[PackFacts]) -> None:
@@ -184,16 +148,27 @@ def check_packs(packs: list[PackFacts]) -> None:
         raise Corrupt("a pack is named twice")
 
 
-def check_extents(files: list[FileFacts], columns: dict[str, bytes], packs: int) -> None:
-    """Extents are sorted, do not overlap, and stay inside their file."""
-    last_file, last_end = -1, 0
-    for extent in unpack_extents(columns):
-        if extent.file != last_file:
-            last_file, last_end = extent.file, 0
-        fits = extent.file < len(files) and extent.pack < packs and extent.offset >= last_end
-        if not fits or extent.offset + extent.length > files[extent.file].size:
-            raise Corrupt("an extent lies outside its file, or over another one")
-        last_end = extent.offset + extent.length
+def check_files(files: list[FileFacts]) -> None:
+    """Paths lie below the data directory, none comes twice, only what holds bytes has a size."""
+    if len({file.path for file in files}) != len(files):
+        raise Corrupt("a file is named twice")
+    for file in files:
+        parts = file.path.split("/")
+        if "\0" in file.path or not {"", ".", ".."}.isdisjoint(parts):
+            raise Corrupt(f"a file lies outside the data directory: {file.path[:200]!r}")
+        if file.size and file.kind in {"directory", "link"}:
+            raise Corrupt(f"{file.path[:200]!r} is a {file.kind} and has a size")
+
+
+def check_map(
+    files: list[FileFacts], extents: dict[str, bytes], packs: list[PackFacts]
+) -> Extents:
+    """Files, packs and extents fit together; Corrupt otherwise."""
+    check_files(files)
+    check_packs(packs)
+    rows = Extents.of_columns(extents)
+    rows.check([file.size for file in files], len(packs), MOST_RAW)
+    return rows
 
 
 def decode_checked(raw: bytes, kind: type[Any]) -> Any:  # noqa: ANN401 - the kind given

@@ -14,8 +14,9 @@ docs/format.md draws it; the only key is one made for this pack, sealed in the h
 
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from uuid import UUID
 
 import zstandard
@@ -35,13 +36,17 @@ FRAME = 128 << 10
 TAG = 16
 MOST_RAW = 32 << 20  # bytes of raw stream in a pack of data
 MOST_FRAMES = 1 << 20
-MOST_WHOLE = 1 << 30  # bytes of raw stream in a manifest or a delta, which are read whole
+MOST_WHOLE = 256 << 20  # bytes of raw stream in a manifest or a delta, which are read whole
+MOST_FRAME = 1 << 20  # bytes of raw stream in a frame
 _FIXED = struct.Struct(">8sB16s16sH")
 _TRAILER = struct.Struct(">I8s")
 TRAILER_SIZE = _TRAILER.size
 HEADER_SIZE = _FIXED.size + 1168
+_LIKELY_ENDING = 4 + 8 * 300 + TAG + TRAILER_SIZE  # of a pack with up to 300 frames
 _TABLE_NONCE = (1 << 95).to_bytes(12, "big")
 _thread = threading.local()
+Bytes = bytes | memoryview
+Fetch = Callable[[int, int], Bytes]
 
 
 def _compressor(level: int) -> zstandard.ZstdCompressor:
@@ -125,8 +130,8 @@ def open_content_key(header: Header, pair: KeyPair) -> bytes:
     """The pack's content key, with the private half of the key that its header names."""
     if pair.public.key_id != header.key_id:
         raise WrongKey(
-            f"the pack is sealed to key {header.key_id.hex()}",
-            hint="this is another key",
+            f"pack {header.pack_id} is sealed to key {header.key_id.hex()}",
+            hint=f"the key given is {pair.public.key_id.hex()}; take the instance's own",
         )
     return open_sealed(pair, header.fixed, header.sealed_key)
 
@@ -151,6 +156,7 @@ class OpenPack:
     def __init__(self, pack_id: PackId, content_key: bytes) -> None:
         if len(content_key) != 32:
             raise WrongKey(f"a content key has 32 bytes, not {len(content_key)}")
+        self._pack_id = pack_id
         self._id = pack_id.bytes
         self._aead = AESGCM(content_key)
         self._decompressor = zstandard.ZstdDecompressor()
@@ -158,17 +164,28 @@ class OpenPack:
     def table(self, ending: bytes | memoryview, object_size: int) -> Table:
         """From the last bytes of the object (at least table and trailer)."""
         if len(ending) < TRAILER_SIZE:
-            raise Corrupt("a pack is shorter than its trailer")
+            raise Corrupt(f"pack {self._pack_id} is shorter than its trailer")
         length, magic = _TRAILER.unpack(ending[-TRAILER_SIZE:])
         count, rest = divmod(length - TAG - 4, 8)
         if magic != END or rest or not 0 <= count <= MOST_FRAMES:
-            raise Corrupt("a pack's trailer is damaged")
+            raise Corrupt(f"the trailer of pack {self._pack_id} is damaged")
         if len(ending) < length + TRAILER_SIZE:
-            raise Corrupt("a pack's table is cut off")
+            raise Corrupt(f"the table of pack {self._pack_id} is cut off")
         sealed = bytes(ending[-TRAILER_SIZE - length : -TRAILER_SIZE])
         body = self._decrypt(_TABLE_NONCE, sealed, self._id + count.to_bytes(4, "big"), "table")
         numbers = struct.unpack(f">I{2 * count}I", body)
-        return _table(numbers, object_size - TRAILER_SIZE - length)
+        return self._checked(numbers, object_size - TRAILER_SIZE - length)
+
+    def _checked(self, numbers: tuple[int, ...], frames_end: int) -> Table:
+        frame_size, stored, raw = numbers[0], numbers[1::2], numbers[2::2]
+        offsets = tuple(accumulate(stored, initial=HEADER_SIZE))
+        if offsets[-1] != frames_end:
+            raise Corrupt(f"pack {self._pack_id} has another size than its table says")
+        if not 0 < frame_size <= MOST_FRAME or any(not 0 < n <= frame_size for n in raw):
+            raise Corrupt(f"the table of pack {self._pack_id} states an impossible frame")
+        if any(length != frame_size for length in raw[:-1]):
+            raise Corrupt(f"a frame in the middle of pack {self._pack_id} is short")
+        return Table(frame_size, offsets, raw)
 
     def frame(self, number: int, stored: bytes | memoryview, raw_length: int) -> bytes:
         """One raw frame, checked."""
@@ -179,32 +196,68 @@ class OpenPack:
         try:
             # Before a byte is made: a hostile writer may state any length.
             if zstandard.frame_content_size(packed) != raw_length:
-                raise Corrupt(f"frame {number} has another length than it states")
+                raise Corrupt(f"frame {number} of pack {self._pack_id} states a wrong length")
             return self._decompressor.decompress(packed, allow_extra_data=False)
         except zstandard.ZstdError as error:
-            raise Corrupt(f"frame {number} does not decompress") from error
+            raise Corrupt(f"frame {number} of pack {self._pack_id} does not decompress") from error
 
     def _decrypt(self, nonce: bytes, sealed: bytes | memoryview, aad: bytes, what: str) -> bytes:
         try:
             return self._aead.decrypt(nonce, sealed, aad)
         except InvalidTag as error:
-            raise Corrupt(
-                f"{what} of pack {UUID(bytes=self._id)} is not what was written"
-            ) from error
+            raise Corrupt(f"{what} of pack {self._pack_id} is not what was written") from error
 
 
-def _table(numbers: tuple[int, ...], frames_end: int) -> Table:
-    frame_size, stored, raw = numbers[0], numbers[1::2], numbers[2::2]
-    offsets = [HEADER_SIZE]
-    for length in stored:
-        offsets.append(offsets[-1] + length)
-    if offsets[-1] != frames_end:
-        raise Corrupt("a pack has another size than its table says")
-    if frame_size == 0 or frame_size > MOST_RAW or any(length > frame_size for length in raw):
-        raise Corrupt("a pack's table states an impossible frame")
-    if any(length != frame_size for length in raw[:-1]):
-        raise Corrupt("a frame in the middle of a pack is short")
-    return Table(frame_size, tuple(offsets), raw)
+class PackReader:
+    """One pack of data in storage, opened from ranges: frames by number, each of them checked.
+
+    `fetch(start, length)` gives bytes of the stored object, fewer only where it ends. Raises
+    Corrupt, Invalid (another version) and WrongKey; what `fetch` raises goes through.
+    """
+
+    def __init__(self, fetch: Fetch, size: int, pack_id: PackId, content_key: bytes) -> None:
+        """`size`: of the stored object, as the manifest states it."""
+        self._fetch = fetch
+        self._size = size
+        self._pack_id = pack_id
+        header = read_header(bytes(self._range(0, min(HEADER_SIZE, size))), PACK)
+        if header.pack_id != pack_id:
+            raise Corrupt(f"under the name of pack {pack_id} lies pack {header.pack_id}")
+        self._opened = OpenPack(pack_id, content_key)
+        self.table = self._opened.table(self._ending(), size)
+        if self.table.raw_size > MOST_RAW:
+            raise Corrupt(f"pack {pack_id} states {self.table.raw_size} bytes of raw stream")
+
+    def place(self, first: int, last: int) -> tuple[int, int]:
+        """(start, length) in the object of the frames `first` to `last`, both included."""
+        offsets = self.table.offsets
+        return offsets[first], offsets[last + 1] - offsets[first]
+
+    def frames(self, first: int, last: int) -> Iterator[bytes]:
+        """The raw frames `first` to `last`, both included, fetched in one request."""
+        offsets = self.table.offsets
+        base = offsets[first]
+        stored = memoryview(self._range(*self.place(first, last)))
+        for number in range(first, last + 1):
+            frame = stored[offsets[number] - base : offsets[number + 1] - base]
+            yield self._opened.frame(number, frame, self.table.raw_lengths[number])
+
+    def _ending(self) -> Bytes:
+        """Table and trailer; a second request only for a table of many frames."""
+        guess = min(self._size, _LIKELY_ENDING)
+        ending = self._range(self._size - guess, guess)
+        length = int.from_bytes(ending[-TRAILER_SIZE : 4 - TRAILER_SIZE], "big") + TRAILER_SIZE
+        if length <= guess:
+            return ending
+        if length > self._size:
+            raise Corrupt(f"the trailer of pack {self._pack_id} is damaged")
+        return self._range(self._size - length, length)
+
+    def _range(self, start: int, length: int) -> Bytes:
+        found = self._fetch(start, length)
+        if len(found) != length:
+            raise Corrupt(f"pack {self._pack_id} is cut off")
+        return found
 
 
 def pack_bytes(

@@ -1,20 +1,30 @@
 """Read files out of packs, pack by pack: each is fetched once, each byte is checked.
 
-Pack-major: extents are sorted by (pack, raw offset); of a pack just the frames that are needed are
-fetched, in one run where they lie close. Several packs are read side by side.
+Pack-major: of each pack just the frames that are needed are fetched, in one request where they lie
+close, and the whole object (its BLAKE3 compared) where most of it is needed. Frames are opened a
+few megabytes at a time, so memory is bounded by one stored pack and one stretch for each worker.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from itertools import groupby
+from array import array
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from functools import partial
+
+from blake3 import blake3
 
 from strongroom.datastore.blobs import Blobs
-from strongroom.datastore.manifest import Extent, Manifest, PackFacts
-from strongroom.datastore.pack import HEADER_SIZE, PACK, TRAILER_SIZE, OpenPack, Table, read_header
+from strongroom.datastore.extents import Extents
+from strongroom.datastore.manifest import Manifest, PackFacts
+from strongroom.datastore.pack import PackReader
+from strongroom.datastore.wanted import Wanted
 from strongroom.model.errors import Corrupt, WrongKey
+from strongroom.model.postgres import PAGE
 
 Write = Callable[[int, int, memoryview], None]
+Hole = Callable[[int, int, int], None]
 _GAP = 1 << 20  # stored bytes that are cheaper fetched than asked around
+_MOST_OF_IT = 8 << 20  # raw bytes wanted of a pack, from which on all of it is fetched
+_ZEROS = memoryview(bytes(PAGE))
 
 
 def read_files(  # noqa: PLR0913 - what, from where, with which keys, to where
@@ -23,24 +33,28 @@ def read_files(  # noqa: PLR0913 - what, from where, with which keys, to where
     content_keys: Mapping[bytes, bytes],
     write: Write,
     *,
+    hole: Hole | None = None,
     select: Collection[int] | None = None,
     workers: int = 2,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Give every byte of the files (by index; all when None) to `write(file, offset, data)`.
 
-    `content_keys`: pack id (16 bytes) -> key. `on_progress(raw bytes, fetched bytes)` after each
-    pack. Returns the bytes fetched. Corrupt and ObjectMissing name the pack.
+    `write` is called from several threads, once for each byte that an extent covers, in no order;
+    `data` is good during the call only. With `hole(file, offset, length)` whole pages of zeros go
+    there instead. `content_keys`: pack id (16 bytes) -> key. `on_progress(raw bytes, fetched
+    bytes)` after each pack, in the caller's thread. Returns the bytes fetched. Corrupt,
+    ObjectMissing and WrongKey name the pack; what `write` raises goes through. No thread is left.
     """
-    wanted = [e for e in manifest.all_extents() if select is None or e.file in select]
-    wanted.sort(key=lambda e: (e.pack, e.raw))
-    groups = [(index, list(group)) for index, group in groupby(wanted, key=lambda e: e.pack)]
+    extents = manifest.all_extents()
+    rows = _rows_by_pack(extents, None if select is None else frozenset(select))
+    put = write if hole is None else partial(_write_around_zeros, write, hole)
     fetched = 0
     with ThreadPoolExecutor(workers, thread_name_prefix="read") as pool:
-        tasks = {
-            pool.submit(_read_pack, manifest.packs[index], blobs, content_keys, write, extents)
-            for index, extents in groups
-        }
+        tasks: set[Future[tuple[int, int]]] = set()
+        for index, chosen in sorted(rows.items()):
+            read = partial(_read_pack, blobs, content_keys, put, manifest.packs[index])
+            tasks.add(pool.submit(read, extents, chosen))
         try:
             while tasks:
                 done, tasks = wait(tasks, return_when=FIRST_EXCEPTION, timeout=0.2)
@@ -54,77 +68,119 @@ def read_files(  # noqa: PLR0913 - what, from where, with which keys, to where
     return fetched
 
 
+def _rows_by_pack(extents: Extents, select: frozenset[int] | None) -> dict[int, "array[int]"]:
+    """Numbers of the extents wanted, by pack: a few bytes each, whatever their count."""
+    found: dict[int, array[int]] = {}
+    for row, extent in enumerate(extents):
+        if select is None or extent.file in select:
+            found.setdefault(extent.pack, array("I")).append(row)
+    return found
+
+
 def _read_pack(
-    facts: PackFacts,
     blobs: Blobs,
     content_keys: Mapping[bytes, bytes],
     write: Write,
-    extents: Sequence[Extent],
+    facts: PackFacts,
+    extents: Extents,
+    rows: "array[int]",
 ) -> tuple[int, int]:
     key = content_keys.get(facts.id)
     if key is None:
-        raise WrongKey(f"no key was given for pack {facts.pack_id}")
-    opened = OpenPack(facts.pack_id, key)
-    table, fetched = _table(facts, blobs, opened)
-    raw_bytes = 0
-    for first, last, group in _runs(table, extents):
-        start, end = table.offsets[first], table.offsets[last + 1]
-        stored = memoryview(blobs.read_range(facts.name, start, end - start))
-        fetched += len(stored)
-        if len(stored) != end - start:
-            raise Corrupt(f"pack {facts.pack_id} is cut off")
-        raw = b"".join(
-            opened.frame(
-                number,
-                stored[table.offsets[number] - start : table.offsets[number + 1] - start],
-                table.raw_lengths[number],
-            )
-            for number in range(first, last + 1)
+        raise WrongKey(
+            f"no key was given for pack {facts.pack_id}",
+            hint="ask for the keys of this recovery point again",
         )
-        base = first * table.frame_size
-        view = memoryview(raw)
-        for extent in group:
-            piece = view[extent.raw - base : extent.raw - base + extent.length]
-            if len(piece) != extent.length:
-                raise Corrupt(f"an extent reaches beyond pack {facts.pack_id}")
-            write(extent.file, extent.offset, piece)
-            raw_bytes += extent.length
-    return raw_bytes, fetched
+    wanted = Wanted(extents[row] for row in rows)
+    stored = StoredPack(blobs, facts)
+    whole = facts.size <= _GAP or wanted.raw_bytes >= _MOST_OF_IT
+    if whole:
+        stored.load_whole()
+    pack = PackReader(stored.fetch, facts.size, facts.pack_id, key)
+    if wanted.end > pack.table.raw_size:
+        raise Corrupt(f"an extent reaches beyond pack {facts.pack_id}")
+    for run in _runs(pack, wanted):
+        if not whole:
+            stored.load(*pack.place(run[0][0], run[-1][1]))
+        for first, last in run:
+            _write_stretch(pack, first, last, wanted, write)
+    return wanted.raw_bytes, stored.fetched
 
 
-def _table(facts: PackFacts, blobs: Blobs, opened: OpenPack) -> tuple[Table, int]:
-    header = read_header(blobs.read_range(facts.name, 0, HEADER_SIZE), PACK)
-    if header.pack_id != facts.pack_id:
-        raise Corrupt(f"under the name of pack {facts.pack_id} lies another pack")
-    guess = min(facts.size, 4 + 8 * 300 + 16 + TRAILER_SIZE)
-    ending = blobs.read_range(facts.name, facts.size - guess, guess)
-    if len(ending) != guess:
-        raise Corrupt(f"pack {facts.pack_id} is cut off")
-    length = int.from_bytes(ending[-TRAILER_SIZE : -TRAILER_SIZE + 4], "big") + TRAILER_SIZE
-    if length > guess:
-        if length > facts.size:
-            raise Corrupt(f"the trailer of pack {facts.pack_id} is damaged")
-        ending = blobs.read_range(facts.name, facts.size - length, length)
-    return opened.table(ending, facts.size), HEADER_SIZE + len(ending)
+class StoredPack:
+    """The bytes of one pack: those that were loaded at once, others by a request each."""
+
+    def __init__(self, blobs: Blobs, facts: PackFacts) -> None:
+        self._blobs = blobs
+        self._facts = facts
+        self._loaded = memoryview(b"")
+        self._start = 0
+        self.fetched = 0
+
+    def load(self, start: int, length: int) -> None:
+        """Keep one stretch; the one before is let go."""
+        self._loaded = memoryview(b"")
+        self._loaded, self._start = memoryview(self._request(start, length)), start
+
+    def load_whole(self) -> None:
+        """Keep all of it, compared with the size and the BLAKE3 that the manifest states."""
+        facts = self._facts
+        self.load(0, facts.size + 1)
+        if len(self._loaded) != facts.size:
+            how = "cut off" if len(self._loaded) < facts.size else "longer than it was"
+            raise Corrupt(f"pack {facts.pack_id} is {how}")
+        if blake3(self._loaded).digest() != facts.blake3:
+            raise Corrupt(f"pack {facts.pack_id} is not what was written")
+
+    def fetch(self, start: int, length: int) -> bytes | memoryview:
+        """`length` bytes from `start`, fewer only where the object ends."""
+        offset = start - self._start
+        if offset >= 0 and offset + length <= len(self._loaded):
+            return self._loaded[offset : offset + length]
+        return self._request(start, length)
+
+    def _request(self, start: int, length: int) -> bytes:
+        found = self._blobs.read_range(self._facts.name, start, length)
+        self.fetched += len(found)
+        return found
 
 
-def _runs(table: Table, extents: Sequence[Extent]) -> Iterator[tuple[int, int, list[Extent]]]:
-    """Runs of frames to fetch at once: (first frame, last frame, the extents inside)."""
-    size = table.frame_size
-    run: list[Extent] = []
-    first = last = -1
-    for extent in extents:
-        if extent.length == 0:
-            continue
-        begin, end = extent.raw // size, (extent.raw + extent.length - 1) // size
-        if end >= len(table.raw_lengths):
-            raise Corrupt("an extent reaches beyond its pack")
-        if run and table.offsets[begin] - table.offsets[last + 1] > _GAP:
-            yield first, last, run
+def _runs(pack: PackReader, wanted: Wanted) -> Iterator[list[tuple[int, int]]]:
+    """Stretches of frames, those together that are cheaper fetched in one request."""
+    run: list[tuple[int, int]] = []
+    offsets = pack.table.offsets
+    for first, last in wanted.stretches(pack.table.frame_size):
+        if run and offsets[first] - offsets[run[-1][1] + 1] > _GAP:
+            yield run
             run = []
-        if not run:
-            first, last = begin, end
-        run.append(extent)
-        last = max(last, end)
+        run.append((first, last))
     if run:
-        yield first, last, run
+        yield run
+
+
+def _write_stretch(pack: PackReader, first: int, last: int, wanted: Wanted, write: Write) -> None:
+    raw = memoryview(b"".join(pack.frames(first, last)))
+    base = first * pack.table.frame_size
+    for file, offset, start, end in wanted.pieces(base, base + len(raw)):
+        write(file, offset, raw[start - base : end - base])
+
+
+def _write_around_zeros(
+    write: Write, hole: Hole, file: int, offset: int, data: memoryview
+) -> None:
+    """Whole pages of zeros to `hole`, what lies between them to `write`, as long as they come."""
+    start, zero = 0, _is_zero(data[:PAGE])
+    for position in range(PAGE, len(data) + PAGE, PAGE):
+        next_zero = _is_zero(data[position : position + PAGE])
+        if position < len(data) and next_zero == zero:
+            continue
+        stop = min(position, len(data))
+        if zero:
+            hole(file, offset + start, stop - start)
+        else:
+            write(file, offset + start, data[start:stop])
+        start, zero = stop, next_zero
+
+
+def _is_zero(page: memoryview) -> bool:
+    return page == _ZEROS[: len(page)]

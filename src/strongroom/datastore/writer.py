@@ -9,22 +9,22 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 
 from blake3 import blake3
 
 from strongroom.datastore.blobs import Blobs
-from strongroom.datastore.manifest import (
-    Extent,
-    FileFacts,
-    PackFacts,
-    Written,
-    pack_extents,
-    pack_name,
-)
+from strongroom.datastore.extents import Extent, columns_of
+from strongroom.datastore.manifest import FileFacts, PackFacts, Written, pack_name
 from strongroom.datastore.pack import FRAME, PACK, PackKey
 from strongroom.datastore.seal import PublicKey
-from strongroom.model.errors import Cancelled, Corrupt, ObjectExists
+from strongroom.model.errors import (
+    Cancelled,
+    Corrupt,
+    Invalid,
+    ObjectExists,
+    SourceUnsupported,
+)
 from strongroom.model.ids import PackId, uuid7
 from strongroom.model.postgres import PAGE
 from strongroom.model.seams import Chance, Clock
@@ -33,6 +33,7 @@ BATCH = 2 << 20  # raw bytes that a worker turns into frames at once
 PACK_RAW = 16 << 20
 _BUFFERS = 8
 _PACKS_IN_FLIGHT = 2
+_PATIENCE = 0.2  # seconds between looks for a failure while something is waited for
 _ZEROS = bytes(PAGE)
 
 
@@ -82,6 +83,7 @@ class DatastoreWriter:
         self._in_flight = threading.BoundedSemaphore(_PACKS_IN_FLIGHT)
         self._lock = threading.Lock()
         self._files: list[FileFacts] = []
+        self._kept: dict[int, int] = {}
         self._extents: list[Extent] = []
         self._packs: dict[int, PackFacts] = {}
         self._pack_count = 0
@@ -97,14 +99,22 @@ class DatastoreWriter:
     def finish(self) -> Written:
         """Wait for every pack; raises what any of them failed with. Streams are closed before."""
         try:
-            for sent in self._sent:
-                sent.result()
+            waiting = set(self._sent)
+            while waiting:
+                self.check()
+                _, waiting = wait(waiting, timeout=_PATIENCE, return_when=FIRST_EXCEPTION)
             self.check()
         finally:
-            self._workers.shutdown(wait=True)
-            self._senders.shutdown(wait=True)
-        packs = [self._packs[index] for index in range(self._pack_count)]
-        return Written(files=self._files, extents=pack_extents(self._extents), packs=packs)
+            self._workers.shutdown(wait=True, cancel_futures=True)
+            self._senders.shutdown(wait=True, cancel_futures=True)
+        if len(self._packs) != self._pack_count:
+            raise Invalid("a stream of this writer was not closed")
+        return Written(
+            files=self._files,
+            extents=columns_of(self._extents),
+            packs=[self._packs[index] for index in range(self._pack_count)],
+            kept=self._kept,
+        )
 
     def abort(self) -> None:
         """Stop; what was sent is garbage. Leaves no thread behind. Safe twice."""
@@ -125,11 +135,14 @@ class DatastoreWriter:
         with self._lock:
             self._failure = self._failure or error
 
-    def add_file(self, facts: FileFacts) -> int:
+    def add_file(self, facts: FileFacts, kept: int | None) -> int:
         """The next file; its index is what extents name."""
         with self._lock:
+            index = len(self._files)
             self._files.append(facts)
-            return len(self._files) - 1
+            if kept is not None:
+                self._kept[index] = kept
+            return index
 
     def add_extents(self, extents: list[Extent], raw_bytes: int) -> None:
         """Where the bytes of a file went."""
@@ -152,7 +165,7 @@ class DatastoreWriter:
         while True:
             self.check()
             with contextlib.suppress(queue.Empty):
-                return self._free.get(timeout=0.5)
+                return self._free.get(timeout=_PATIENCE)
 
     def seal_batch(self, pack: _OpenPack, buffer: bytearray, length: int) -> None:
         """Hand a buffer of raw bytes to the workers."""
@@ -171,12 +184,15 @@ class DatastoreWriter:
                 piece = view[start : min(start + pack.frame_size, length)]
                 frames.append((pack.key.frame(number, piece, self._level), len(piece)))
             return frames
+        except BaseException as error:
+            self._fail(error)
+            raise
         finally:
             self._free.put(buffer)
 
     def send(self, pack: _OpenPack) -> None:
         """The pack is full: send it as soon as its frames are sealed."""
-        while not self._in_flight.acquire(timeout=0.5):
+        while not self._in_flight.acquire(timeout=_PATIENCE):
             self.check()
         self._sent.append(self._senders.submit(self._guard, lambda: self._put(pack)))
 
@@ -222,18 +238,32 @@ class RawStream:
         self._used = 0  # bytes of the buffer
         self._file = -1
         self._facts: FileFacts | None = None
+        self._whole = True
         self._offset = 0
+        self._written = 0  # bytes of this file
         self._extents: list[Extent] = []
 
-    def begin_file(self, facts: FileFacts) -> None:
-        """The next file, directory or link."""
-        self._file = self._writer.add_file(facts)
+    def begin_file(self, facts: FileFacts, *, kept: int | None = None) -> None:
+        """The next file, directory or link.
+
+        `kept`: the file is written in part, and so many bytes at its beginning stay the parent's
+        where nothing is written (delta.py); None: all of it comes.
+        """
+        _check_text(facts)
+        self._file = self._writer.add_file(facts, kept)
         self._facts = facts
-        self._offset = 0
+        self._whole = kept is None
+        self._offset = self._written = 0
         self._extents = []
 
+    def seek(self, offset: int) -> None:
+        """The bytes that come now belong there; forward only, in a file that comes in part."""
+        if self._whole or offset < self._offset:
+            raise Invalid(f"byte {offset} of a file is no place to go on at")
+        self._offset = offset
+
     def write(self, data: bytes | memoryview) -> None:
-        """Bytes of the file that begun last."""
+        """Bytes of the file that begun last, in messages of any size."""
         view = memoryview(data)
         while view:
             view = view[self._take(view, extent=True) :]
@@ -241,11 +271,14 @@ class RawStream:
     def end_file(self) -> None:
         """All its bytes have come: exactly as many as it said."""
         facts = self._facts
-        if facts is None or self._offset != facts.size:
+        fits = facts is not None and (
+            self._offset == facts.size if self._whole else self._offset <= facts.size
+        )
+        if not fits:
             name = facts.path if facts else "a file"
             raise Corrupt(f"{name} has {self._offset} bytes where the server said otherwise")
-        padding = -self._offset % PAGE
-        self._writer.add_extents(self._extents, self._offset)
+        padding = -self._written % PAGE
+        self._writer.add_extents(self._extents, self._written)
         while padding:
             padding -= self._take(memoryview(_ZEROS)[:padding], extent=False)
         self._facts = None
@@ -276,7 +309,7 @@ class RawStream:
 
     def _note(self, pack: _OpenPack, count: int) -> None:
         last = self._extents[-1] if self._extents else None
-        if last is not None and last.pack == pack.index:
+        if last is not None and last.pack == pack.index and last.end == self._offset:
             self._extents[-1] = Extent(
                 last.file, last.offset, last.length + count, last.pack, last.raw
             )
@@ -285,6 +318,7 @@ class RawStream:
                 Extent(self._file, self._offset, count, pack.index, pack.raw_size)
             )
         self._offset += count
+        self._written += count
 
     def _flush(self) -> None:
         if self._buffer is not None and self._pack is not None:
@@ -297,3 +331,14 @@ class RawStream:
             self._flush()
             self._writer.send(self._pack)
             self._pack = None
+
+
+def _check_text(facts: FileFacts) -> None:
+    """Names travel as UTF-8; one that is none is refused here, by name, not in the manifest."""
+    try:
+        f"{facts.path}\0{facts.link}".encode()
+    except UnicodeEncodeError as error:
+        raise SourceUnsupported(
+            f"a file's name is not UTF-8: {facts.path!r}",
+            hint="PostgreSQL made no such file: rename it, or move it out of the data directory",
+        ) from error
