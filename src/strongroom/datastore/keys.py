@@ -100,7 +100,7 @@ def open_under_kek(kek: bytes, sealed: bytes, bound_to: bytes) -> bytes:
     """The reverse."""
     try:
         return AESGCM(kek).decrypt(sealed[:12], sealed[12:], bound_to)
-    except InvalidTag as error:
+    except (InvalidTag, ValueError) as error:
         raise WrongKey(
             "the key-encryption key does not open a key of the catalogue",
             hint="put back the kek.key that belongs to this catalogue",
