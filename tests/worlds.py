@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from blake3 import blake3
-from seams import FakeClock, SeededChance
 
+from seams import FakeClock, SeededChance
 from strongroom.datastore.blobs import Blobs, MemoryBlobs
 from strongroom.datastore.delta import delta_of, lay_over, open_delta, seal_delta
 from strongroom.datastore.keys import RecoveryKey, instance_key_name, seal_instance_key
@@ -25,8 +25,11 @@ from strongroom.datastore.manifest import (
     open_manifest,
     seal_manifest,
 )
+from strongroom.datastore.reader import read_files
 from strongroom.datastore.receipt import Receipt, ReceiptPack, SigningKey
+from strongroom.datastore.rescue import open_point
 from strongroom.datastore.seal import KeyPair
+from strongroom.datastore.session import content_keys
 from strongroom.datastore.writer import DatastoreWriter
 
 FRAME_SIZE = 8192
@@ -82,7 +85,9 @@ class Keys:
 class World:
     """One instance: its keys, its container, and the steps that make a recovery point."""
 
-    def __init__(self, seed: int = 0, blobs: Blobs | None = None, keys: Keys | None = None) -> None:
+    def __init__(
+        self, seed: int = 0, blobs: Blobs | None = None, keys: Keys | None = None
+    ) -> None:
         self.seed = seed
         self.blobs = MemoryBlobs() if blobs is None else blobs
         self.keys = keys or Keys.of(seed)
@@ -115,7 +120,9 @@ class World:
         writer = self.writer(generation)
         try:
             stream = writer.stream()
-            for path in sorted({p.as_posix() for name in tree for p in Path(name).parents} - {"."}):
+            for path in sorted(
+                {p.as_posix() for name in tree for p in Path(name).parents} - {"."}
+            ):
                 stream.begin_file(_facts(path, 0, "directory"))
                 stream.end_file()
             for path, content in tree.items():
@@ -205,4 +212,20 @@ def tree_of(directory: Path) -> dict[str, bytes]:
         path.relative_to(directory).as_posix(): path.read_bytes()
         for path in sorted(directory.rglob("*"))
         if path.is_file()
+    }
+
+
+def restore(blobs: Blobs, recovery: RecoveryKey, point: str) -> dict[str, bytes]:
+    """What a rescue restores, into memory: path -> content of every file."""
+    manifest, pair = open_point(blobs, recovery, point)
+    files = [bytearray(file.size) for file in manifest.files]
+
+    def write(index: int, offset: int, data: memoryview) -> None:
+        files[index][offset : offset + len(data)] = data
+
+    read_files(manifest, blobs, content_keys(blobs, manifest, pair), write)
+    return {
+        facts.path: bytes(content)
+        for facts, content in zip(manifest.files, files, strict=True)
+        if facts.kind not in {"directory", "link"}
     }

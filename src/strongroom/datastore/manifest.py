@@ -175,7 +175,7 @@ def decode_checked(raw: bytes, kind: type[Any]) -> Any:  # noqa: ANN401 - the ki
     """msgpack -> kind, with every failure typed."""
     try:
         return msgspec.msgpack.decode(raw, type=kind)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Corrupt(f"not a {kind.__name__}: {error}") from error
 
 

@@ -169,6 +169,7 @@ class DatastoreWriter:
 
     def seal_batch(self, pack: _OpenPack, buffer: bytearray, length: int) -> None:
         """Hand a buffer of raw bytes to the workers."""
+        self.check()
         first = pack.frames
         pack.frames += -(-length // pack.frame_size)
         pack.batches.append(self._workers.submit(self._frames_of, pack, first, buffer, length))
