@@ -1,0 +1,213 @@
+"""The command line as a person uses it: up, protect, back up, restore, rescue, down."""
+
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from integration.servers import Server, run_restored, start_server
+from strongroom.cli.running import start_time
+
+pytestmark = [pytest.mark.postgres, pytest.mark.journey]
+
+
+class Person:
+    """Somebody at a shell, with a data directory."""
+
+    def __init__(self, home: Path) -> None:
+        self.data = home / "data"
+        self.home = home
+
+    def run(self, *words: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+        environment = {**os.environ, "STRONGROOM_DATA": str(self.data)}
+        command = [sys.executable, "-m", "strongroom", *words]
+        return subprocess.run(
+            command, input=stdin, text=True, capture_output=True, env=environment, check=False
+        )
+
+    def json(self, *words: str) -> object:
+        done = self.run(*words, "--output", "json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def ok(self, *words: str, stdin: str = "") -> str:
+        done = self.run(*words, stdin=stdin)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def child(self, name: str) -> int:
+        return int(json.loads((self.data / "up.json").read_text())["children"][name]["pid"])
+
+
+@pytest.fixture(scope="module")
+def person() -> Iterator[Person]:
+    home = Path(tempfile.mkdtemp(prefix="sr-cli-", dir="/tmp"))
+    home.chmod(0o755)
+    found = Person(home)
+    try:
+        found.ok("up", "--detach", "--port", "0")
+        yield found
+    finally:
+        found.run("down")
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with start_server(15) as found:
+        found.sql("create table t as select g, md5(g::text) from generate_series(1, 5000) g")
+        yield found
+
+
+@pytest.fixture(scope="module")
+def protected(person: Person, server: Server) -> str:
+    told = person.ok("protect", "-", "--name", "orders", stdin=server.conninfo)
+    assert "orders is protected" in told
+    assert "recovery point" in told
+    return "orders"
+
+
+def test_up_leaves_private_files_that_say_how_to_reach_it(person):
+    for name in ("connection.json", "recovery.key", "up.json", "store/account.key"):
+        assert stat.S_IMODE((person.data / name).stat().st_mode) == 0o600, name
+    found = json.loads((person.data / "connection.json").read_text())
+    assert found["arm"].startswith("https://")
+    assert found["portal"].startswith("http://127.0.0.1:")
+
+
+def test_a_second_up_says_that_it_is_running(person):
+    done = person.run("up")
+    assert done.returncode == 1
+    assert "already running" in done.stderr
+    assert person.run("up", "--detach").returncode == 0
+
+
+def test_a_server_that_lacks_something_is_refused_with_the_remedy_and_nothing_changes(
+    person, server
+):
+    server.sql("create role plain login")
+    text = server.conninfo.replace("user=postgres", "user=plain")
+    done = person.run("protect", "-", "--name", "lacking", stdin=text)
+    assert done.returncode == 1
+    assert "missing: " in done.stderr
+    assert "alter role plain replication" in done.stderr.lower()
+    assert "lacking" not in person.ok("server", "list")
+
+
+def test_protecting_twice_is_as_good_as_once(person, server, protected):
+    before = person.json("points", protected)
+    person.ok("protect", "-", "--name", protected, stdin=server.conninfo)
+    assert person.json("points", protected) == before
+
+
+def test_status_knows_the_last_good_point_and_the_next_backup(person, protected):
+    found = person.json("status")
+    assert found["running"]
+    assert set(found["processes"]) == {"store", "serve", "agent"}
+    [told] = [each for each in found["servers"] if each["name"] == protected]
+    assert told["policy"] == "ten-years"
+    assert told["lastGoodPoint"]
+    assert told["nextBackup"].endswith("02:00")
+
+
+def test_nothing_is_wrong_with_it(person, protected):
+    assert person.ok("doctor") == "nothing is wrong\n"
+
+
+@pytest.mark.parametrize("name", ["agent", "serve", "store"])
+def test_a_process_that_is_killed_is_started_again_and_backups_go_on(person, protected, name):
+    before = person.child(name)
+    os.kill(before, signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while person.child(name) == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert "recovery point" in person.ok("backup", protected)
+
+
+def test_what_is_backed_up_is_restored(person, server, protected):
+    point = person.json("points", protected)[0]["id"]
+    target = person.home / "restored"
+    told = person.ok("restore", protected, "--point", point[:8], "--to-dir", str(target))
+    assert "next: " in told
+    with run_restored(server, target) as restored:
+        assert restored.digests() == server.digests()
+
+
+def test_a_filled_directory_is_never_restored_into(person, protected):
+    target = person.home / "filled"
+    target.mkdir()
+    (target / "precious").write_text("keep me")
+    done = person.run("restore", protected, "--to-dir", str(target))
+    assert done.returncode == 1
+    assert "not empty" in done.stderr
+    assert [entry.name for entry in target.iterdir()] == ["precious"]
+
+
+def test_what_is_not_there_is_exit_code_three(person, protected):
+    assert person.run("points", "nobody").returncode == 3
+    done = person.run("plan", protected, "--point", "ffffffffffff")
+    assert done.returncode == 3
+    assert "hint: " in done.stderr
+
+
+def test_a_client_with_a_wrong_secret_is_denied(person, protected):
+    del protected
+    other = Person(person.home / "other")
+    other.data.mkdir(parents=True)
+    found = json.loads((person.data / "connection.json").read_text())
+    found["clientSecret"] = "wrong"
+    (other.data / "connection.json").write_text(json.dumps(found))
+    assert other.run("jobs").returncode == 4
+
+
+def test_no_secret_is_in_an_argument_list_or_a_log(person, server, protected):
+    del protected
+    password = "correct-horse-battery"
+    server.sql(f"create role keen login superuser password '{password}'")
+    text = server.conninfo.replace("user=postgres", f"user=keen password={password}")
+    person.ok("server", "add", "keen", "-", stdin=text)
+    key = json.loads((person.data / "connection.json").read_text())["clientSecret"]
+    for log in (person.data / "logs").iterdir():
+        words = log.read_text()
+        assert password not in words
+        assert key not in words
+    for name in ("store", "serve", "agent"):
+        line = Path(f"/proc/{person.child(name)}/cmdline").read_bytes()
+        assert password.encode() not in line
+
+
+def test_storage_and_the_recovery_key_are_enough(person, server, protected):
+    """Last but one: it stops everything, and starts it again."""
+    point = person.json("points", protected)[0]["id"]
+    person.ok("down")
+    assert person.run("status").returncode == 1
+    given = ("--storage", str(person.data / "store"), "--key", str(person.data / "recovery.key"))
+    assert point in person.ok("rescue", *given)
+    target = person.home / "rescued"
+    person.ok("rescue", *given, "--point", point, "--to", str(target))
+    if os.geteuid() == 0:
+        subprocess.run(["chown", "-R", "postgres:", str(target)], check=True)
+    with run_restored(server, target) as restored:
+        assert restored.digests() == server.digests()
+    ports = json.loads((person.data / "up.json").read_text())["ports"]
+    person.ok("up", "--detach")
+    assert json.loads((person.data / "up.json").read_text())["ports"] == ports
+    assert person.json("points", protected)[0]["id"] == point
+
+
+def test_orphans_of_a_killed_up_are_ended_by_down(person):
+    pids = [person.child(name) for name in ("store", "serve", "agent")]
+    os.kill(int((person.data / "up.pid").read_text()), signal.SIGKILL)
+    time.sleep(0.2)
+    assert "stopped what was left" in person.ok("down")
+    assert [start_time(pid) for pid in pids] == ["", "", ""]

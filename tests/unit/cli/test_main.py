@@ -1,0 +1,75 @@
+import pytest
+from cyclopts import App
+
+from seams import FakeClock, SeededChance
+from strongroom.cli import main
+from strongroom.cli.exits import DENIED, FAILED, OK, USAGE
+from strongroom.cli.means import Means
+from strongroom.model.errors import Forbidden
+
+
+def unreachable(*words: object) -> object:
+    raise AssertionError(words)
+
+
+@pytest.fixture
+def means():
+    return Means(
+        clock=FakeClock(),
+        chance=SeededChance(),
+        install_tools=unreachable,
+        list_points=unreachable,
+        rescue=unreachable,
+        upgrade_catalogue=unreachable,
+    )
+
+
+@pytest.fixture
+def app():
+    return main.build(App(name="strongroom"))
+
+
+def every_command() -> list[list[str]]:
+    grouped = [[group, name] for group, (_, names) in main.GROUPS.items() for name in names]
+    return [[name] for name in main.COMMANDS] + grouped
+
+
+@pytest.mark.parametrize("words", every_command(), ids=" ".join)
+def test_the_help_of_every_command_shows_an_example(app, means, words, capsys):
+    assert main.run(app, [*words, "--help"], means) == OK
+    assert f"strongroom {' '.join(words)}" in capsys.readouterr().out.partition("Usage")[2][20:]
+
+
+@pytest.mark.parametrize("words", [["up", "--nope"], ["frobnicate"], ["points"], ["jobs", "x"]])
+def test_a_wrong_command_line_is_exit_code_two_with_a_hint(app, means, words, capsys):
+    assert main.run(app, words, means) == USAGE
+    told = capsys.readouterr().err
+    assert told.startswith("error: ")
+    assert "hint: `strongroom" in told
+
+
+def test_the_hint_names_the_command_that_was_meant(app, means, capsys):
+    main.run(app, ["server", "add", "--nope"], means)
+    assert "`strongroom server add --help`" in capsys.readouterr().err
+
+
+def test_an_error_that_we_know_is_told_with_its_exit_code(means, capsys):
+    app = App(name="strongroom")
+
+    @app.command
+    def deny():
+        raise Forbidden("you may not", hint="Ask for the role.")
+
+    assert main.run(app, ["deny"], means) == DENIED
+    assert capsys.readouterr().err == "error: you may not\nhint: Ask for the role.\n"
+
+
+def test_a_bug_is_told_as_a_bug(means, capsys):
+    app = App(name="strongroom")
+
+    @app.command
+    def stumble():
+        raise KeyError("x")
+
+    assert main.run(app, ["stumble"], means) == FAILED
+    assert "this is a bug in strongroom: KeyError" in capsys.readouterr().err
