@@ -10,8 +10,13 @@ from contextlib import contextmanager
 import pytest
 
 from integration.copies import back_up
-from integration.servers import Server, free_port, start_server
-from strongroom.model.errors import SourceRefused, SourceUnreachable, SourceUnsupported
+from integration.servers import Server, free_port, open_directory, own, start_server
+from strongroom.model.errors import (
+    SourceError,
+    SourceRefused,
+    SourceUnreachable,
+    SourceUnsupported,
+)
 from strongroom.model.operation import ServerFacts
 from strongroom.postgres.check import look
 from strongroom.postgres.connect import Conninfo, connect, replication
@@ -204,6 +209,21 @@ def test_without_a_free_slot_the_backup_is_taken_with_a_warning():
             (warning,) = copy.warnings
             assert "max_replication_slots" in warning.hint
             assert any(path.startswith("pg_wal/0000") for path in copy.paths)
+
+
+def test_a_tablespace_at_a_path_that_the_server_cannot_send_is_named(server):
+    with open_directory() as place:
+        long = place / ("x" * 100)
+        long.mkdir()
+        server.sql(f"create tablespace long location '{own(long)}'")
+        try:
+            (problem,) = look(server.parsed(), "orders").problems
+            assert problem["kind"] == "SourceUnsupported"
+            assert str(long) in problem["message"]
+            with pytest.raises(SourceError, match="too long"):
+                back_up(server.parsed())
+        finally:
+            server.sql("drop tablespace long")
 
 
 def test_nothing_listens():

@@ -19,6 +19,7 @@ from strongroom.model.errors import (
     TargetNotEmpty,
     TargetRefused,
 )
+from strongroom.postgres import beneath
 from strongroom.postgres.beneath import MOST_OPEN, refused
 from strongroom.postgres.restore import MARKER, RestoredFile, RestoreTarget
 
@@ -411,6 +412,12 @@ def test_a_write_that_the_system_refuses_is_typed(place):
 )
 def test_the_systems_no_is_typed_by_its_number(number, kind):
     assert type(refused(OSError(number, os.strerror(number)), "x")) is kind
+
+
+def test_where_the_system_has_no_one_barrier_each_file_is_synced(place, monkeypatch):
+    monkeypatch.setattr(beneath, "_sync_file_system", lambda descriptor: False)
+    restore(place / "data")
+    assert (place / "data/PG_VERSION").read_bytes() == b"15\n"
 
 
 def test_closing_twice_is_safe(place):

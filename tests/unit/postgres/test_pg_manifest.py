@@ -98,3 +98,10 @@ def test_without_a_sum_only_the_size_is_known():
     del told["Files"][0]["Checksum-Algorithm"]
     file = parse_pg_manifest(seal_manifest(told)).files["x"]
     assert (file.size, file.crc32c) == (3, None)
+
+
+def test_a_file_without_a_name_is_corrupt():
+    told = json.loads(pg_manifest_of({"x": b""}))
+    del told["Manifest-Checksum"], told["Files"][0]["Path"]
+    with pytest.raises(Corrupt, match="without a name"):
+        parse_pg_manifest(seal_manifest(told))

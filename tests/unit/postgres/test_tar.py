@@ -181,3 +181,67 @@ def test_pax_headers_are_read_or_corrupt(raw):
 
 def test_long_names_stay_within_their_bound():
     assert MOST_NAME_BYTES >= 4096
+
+
+def test_a_long_target_of_a_link_is_read_whole():
+    target = "/" + "/".join(["directory"] * 30)
+    for form in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        info = tarfile.TarInfo("pg_tblspc/16384")
+        info.type, info.linkname = b"2", target
+        ((member, _),) = read([info.tobuf(form)])
+        assert member.target == target
+
+
+def test_a_size_in_a_pax_header_counts():
+    info = tarfile.TarInfo("x")
+    info.pax_headers = {"size": "3"}
+    header = info.create_pax_header({**info.get_info(), "size": 3}, "utf-8")
+    ((member, content),) = read([header + b"abc" + bytes(BLOCK - 3)])
+    assert (member.size, content) == (3, b"abc")
+
+
+def _pax(records: bytes) -> bytes:
+    header = bytearray(tarfile.TarInfo("pax").tobuf(tarfile.USTAR_FORMAT))
+    header[124:136] = f"{len(records):011o}\0".encode()
+    header[156:157] = b"x"
+    return _summed(header) + records + bytes(-len(records) % BLOCK)
+
+
+@pytest.mark.parametrize("size", ["-1", "x", "1e3", "²", "9" * 30])
+def test_a_size_that_is_none_is_corrupt(size):
+    body = f" size={size}\n".encode()
+    records = str(len(body) + len(str(len(body) + 2))).encode() + body
+    with pytest.raises(Corrupt):
+        read([_pax(records) + tarfile.TarInfo("x").tobuf(tarfile.USTAR_FORMAT)])
+
+
+def test_a_stream_that_ends_after_a_long_name_is_corrupt():
+    for raw in (_pax(b"10 path=x\n"), _pax(b"")):
+        with pytest.raises(Corrupt):
+            read([raw])
+
+
+@pytest.mark.parametrize("place", [100, 124, 136])
+def test_numbers_are_octal_or_absent(place):
+    header = bytearray(tarfile.TarInfo("x").tobuf(tarfile.USTAR_FORMAT))
+    header[place : place + 7] = b"0000009"
+    with pytest.raises(Corrupt, match="no octal number"):
+        read([_summed(header)])
+    header[place : place + 7] = b"\0" * 7
+    ((member, _),) = read([_summed(header)])
+    assert member.name == "x"
+
+
+def test_a_member_without_a_name_is_corrupt():
+    header = bytearray(tarfile.TarInfo("x").tobuf(tarfile.USTAR_FORMAT))
+    header[0] = 0
+    with pytest.raises(Corrupt, match="without a name"):
+        read([_summed(header)])
+
+
+def test_a_directory_with_bytes_is_corrupt():
+    header = bytearray(tarfile.TarInfo("x").tobuf(tarfile.USTAR_FORMAT))
+    header[156:157] = b"5"
+    header[124:136] = b"00000000010\0"
+    with pytest.raises(Corrupt, match="impossible size"):
+        read([_summed(header)])

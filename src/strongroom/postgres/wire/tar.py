@@ -79,11 +79,9 @@ class TarReader:
 
     def finish(self) -> None:
         """The stream is over: Corrupt inside a member. The end mark itself may be absent."""
-        if self._left or self._padding or self._header or self._overrides:
+        unfinished = self._left or self._padding or self._header or self._overrides
+        if unfinished or self._extension is not None:
             raise Corrupt("the backup stream stops inside a file")
-        if self._extension is not None:
-            self._take_extension()
-            raise Corrupt("the backup stream stops after a long name")
 
     def _take_header(self) -> Iterator[Member]:
         block = bytes(self._header)
