@@ -7,6 +7,7 @@ never changes an existing name (ObjectExists); what `create` has accepted, `read
 
 import errno
 import os
+import re
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -26,15 +27,20 @@ from obstore.exceptions import (
 from obstore.store import AzureStore
 
 from strongroom.model.errors import (
+    Corrupt,
     ObjectExists,
     ObjectMissing,
     StoreDenied,
     StoreError,
     StoreFull,
     StoreUnavailable,
+    VaultError,
 )
 
 Bytes = bytes | memoryview | bytearray
+_ANSWER = re.compile(
+    r"non-2xx status code: (\d{3}) [A-Za-z ]*:(?: <\?xml[^>]*><Error><Code>(\w+)</Code>)?"
+)
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)  # obstore asks again: None would mean "for ever"
 
 
@@ -50,7 +56,7 @@ class Blobs(Protocol):
         ...
 
     def read_range(self, name: str, start: int, length: int) -> bytes:
-        """`length` bytes from `start`, fewer only where the object ends."""
+        """`length` bytes from `start`, fewer (or none) only where the object ends."""
         ...
 
     def size(self, name: str) -> int:
@@ -58,7 +64,7 @@ class Blobs(Protocol):
         ...
 
     def list(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """(name, size) of every object below a prefix, in the order of names."""
+        """(name, size) of every object below a folder ("" or "…/"), in the order of names."""
         ...
 
 
@@ -106,42 +112,58 @@ class AzureBlobs:
         }
         if ca is not None:
             options["client_options"]["root_certificate"] = ca.read_bytes()
+        self._ask = sas
+        self._unasked: VaultError | None = None
         if sas is not None:
-            ask = sas
-            options["credential_provider"] = lambda: SasToken(
-                sas_token=ask(), expires_at=_LONG_AGO
-            )
+            options["credential_provider"] = self._credential
         else:
             options["account_key"] = account_key
         self._store = AzureStore(container, **options)
+
+    def _credential(self) -> SasToken:
+        """Called by obstore before each request; what it raises comes back to us as words only."""
+        try:
+            return SasToken(sas_token=self._ask() if self._ask else "", expires_at=_LONG_AGO)
+        except VaultError as error:
+            self._unasked = error
+            raise
+
+    def _failure(self, error: Exception, name: str) -> VaultError:
+        if isinstance(error, UnauthenticatedError) and self._unasked is not None:
+            return self._unasked
+        return _translate(error, name)
 
     def create(self, name: str, data: Bytes) -> None:
         """Create-only, in one request."""
         try:
             obstore.put(self._store, name, data, mode="create", use_multipart=False)
         except (BaseError, FileNotFoundError, FileExistsError) as error:
-            raise _translate(error, name) from error
+            raise self._failure(error, name) from error
 
     def read(self, name: str) -> bytes:
         """The whole object."""
         try:
             return bytes(obstore.get(self._store, name).bytes())
         except (BaseError, FileNotFoundError) as error:
-            raise _translate(error, name) from error
+            raise self._failure(error, name) from error
 
     def read_range(self, name: str, start: int, length: int) -> bytes:
         """A part of the object."""
+        if length <= 0:
+            return b""
         try:
             return bytes(obstore.get_range(self._store, name, start=start, length=length))
         except (BaseError, FileNotFoundError) as error:
-            raise _translate(error, name) from error
+            if _told(error)[0] == 416:
+                return b""
+            raise self._failure(error, name) from error
 
     def size(self, name: str) -> int:
         """Bytes of an object."""
         try:
             return int(obstore.head(self._store, name)["size"])
         except (BaseError, FileNotFoundError) as error:
-            raise _translate(error, name) from error
+            raise self._failure(error, name) from error
 
     def list(self, prefix: str) -> Iterator[tuple[str, int]]:
         """Pages are fetched as they are needed."""
@@ -150,26 +172,30 @@ class AzureBlobs:
                 for entry in page:
                     yield str(entry["path"]), int(entry["size"])
         except (BaseError, FileNotFoundError) as error:
-            raise _translate(error, prefix) from error
+            raise self._failure(error, prefix) from error
 
 
 def _translate(error: Exception, name: str) -> StoreError:
-    if isinstance(error, AlreadyExistsError | FileExistsError):
-        return ObjectExists(f"{name} exists already")
+    status, code = _told(error)
+    if code == "BlobCorrupt":
+        return Corrupt(
+            f"the storage endpoint finds {name} damaged",
+            hint="restore another recovery point, and look into the storage endpoint's log",
+        )
     if isinstance(error, NotFoundError | FileNotFoundError):
         return ObjectMissing(f"{name} is not in storage")
-    if isinstance(error, PermissionDeniedError | UnauthenticatedError):
-        return StoreDenied(
-            f"the storage endpoint refuses access to {name}",
-            hint="the access may have expired; it is renewed with the next lease",
-        )
-    status = _status(error)
-    if status in {401, 403}:
-        return StoreDenied(f"the storage endpoint refuses access to {name}")
+    if isinstance(error, AlreadyExistsError | FileExistsError) and code != "PathConflict":
+        return ObjectExists(f"{name} exists already")
     if status == 507:
         return StoreFull(
             "the storage endpoint is full",
             hint="free space or add some; backups go on by themselves when there is room",
+        )
+    refused = isinstance(error, PermissionDeniedError | UnauthenticatedError)
+    if refused or (400 <= status < 500 and status not in {408, 429}):
+        return StoreDenied(
+            f"the storage endpoint refuses access to {name}" + (f" ({code})" if code else ""),
+            hint="the access may have expired; it is renewed with the next lease",
         )
     return StoreUnavailable(
         f"the storage endpoint cannot be reached for {name}",
@@ -177,12 +203,14 @@ def _translate(error: Exception, name: str) -> StoreError:
     )
 
 
-def _status(error: Exception) -> int | None:
-    """The HTTP status, which obstore tells only in words of its own fixed form."""
-    for status in (401, 403, 507):
-        if f"status: {status}" in str(error) or f"status {status}" in str(error):
-            return status
-    return None
+def _told(error: Exception) -> tuple[int, str]:
+    """The answer's HTTP status and Azure's code, or 0 and "".
+
+    obstore tells them only in its message, in one fixed form: `status code: 507 Insufficient
+    Storage: <?xml ...><Error><Code>InsufficientStorage</Code>`. Neither follows a name of ours.
+    """
+    found = _ANSWER.search(str(error))
+    return (int(found[1]), found[2] or "") if found else (0, "")
 
 
 class MemoryBlobs:

@@ -4,21 +4,23 @@ Requests are signed with SharedKey. Source: Microsoft, "Authorize with Shared Ke
 verb is the storage endpoint's own (docs/decisions/0010).
 """
 
+import ssl
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlsplit
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from pathlib import Path
+from urllib.parse import urlencode, urlsplit
 
-import httpx
 import msgspec
 
 from strongroom.model.errors import StoreDenied, StoreError, StoreFull, StoreUnavailable
-from strongroom.model.sas import sign
+from strongroom.model.sas import shared_key
 from strongroom.model.seams import Clock
 
 _VERSION = "2025-01-05"
 _BATCH = 200
-_TIMEOUT = httpx.Timeout(600.0, connect=10.0)
+_MOST_ANSWER = 1 << 20  # bytes
+_TIMEOUT = 600.0  # seconds without a byte: a batch of packs is read from a disk before the answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,70 +34,106 @@ class BlobDigest:
     corrupt: bool = False
 
 
+class _Told(msgspec.Struct):
+    """One entry of the endpoint's answer."""
+
+    name: str
+    size: int = -1
+    blake3: str = ""
+    missing: bool = False
+    corrupt: bool = False
+
+
+class _Digests(msgspec.Struct):
+    digests: list[_Told]
+
+
 class Container:
     """The account key's view of one container."""
 
-    def __init__(self, container_url: str, account_key: bytes, clock: Clock) -> None:
-        self._url = container_url
+    def __init__(
+        self, container_url: str, account_key: bytes, clock: Clock, *, ca: Path | None = None
+    ) -> None:
+        """`container_url` is http(s)://host:port/account/container; `ca`: for https with our own
+        authority.
+        """
+        self._url = urlsplit(container_url)
         self._key = account_key
         self._clock = clock
+        self._ca = ca
 
     def ensure(self) -> None:
         """Make the container; one that is there already is as good."""
-        answer = self._send("PUT", {"restype": "container"}, b"")
-        if answer.status_code not in {201, 409}:
-            raise _error(answer)
+        status, code, _ = self._send("PUT", {"restype": "container"}, b"")
+        if status not in {201, 409}:
+            raise _error(status, code)
 
     def digests(self, names: Sequence[str]) -> Iterator[BlobDigest]:
-        """The endpoint re-reads every named object, and says what it found."""
+        """The endpoint re-reads every named object, and says what it found, in this order."""
         for start in range(0, len(names), _BATCH):
-            body = msgspec.json.encode({"names": list(names[start : start + _BATCH])})
-            answer = self._send("POST", {"comp": "digests", "restype": "container"}, body)
-            if answer.status_code != 200:
-                raise _error(answer)
-            for told in answer.json()["digests"]:
-                yield _digest(told)
+            batch = list(names[start : start + _BATCH])
+            body = msgspec.json.encode({"names": batch})
+            query = {"comp": "digests", "restype": "container"}
+            status, code, answer = self._send("POST", query, body)
+            if status != 200:
+                raise _error(status, code)
+            yield from _read(answer, batch)
 
-    def _send(self, method: str, query: dict[str, str], body: bytes) -> httpx.Response:
+    def _send(self, method: str, query: dict[str, str], body: bytes) -> tuple[int, str, bytes]:
+        """(status, Azure's code, body) of one signed request on a connection of its own."""
         date = self._clock.now().to_stdlib().strftime("%a, %d %b %Y %H:%M:%S GMT")
-        headers = {"x-ms-date": date, "x-ms-version": _VERSION}
-        kind = "application/json" if body else ""
-        length = str(len(body)) if body else ""
-        path = urlsplit(self._url).path
-        account = path.split("/")[1]
-        text = "\n".join(
-            [method, "", "", length, "", kind, "", "", "", "", "", ""]
-            + [f"{name}:{value}" for name, value in sorted(headers.items())]
-            + [f"/{account}{path}", *[f"{k}:{v}" for k, v in sorted(query.items())]]
+        headers = {"x-ms-date": date, "x-ms-version": _VERSION, "Content-Length": str(len(body))}
+        if body:
+            headers["Content-Type"] = "application/json"
+        path = self._url.path
+        headers["Authorization"] = shared_key(
+            self._key,
+            account=path.split("/")[1],
+            method=method,
+            path=path,
+            query=query,
+            headers=headers,
         )
-        headers["Authorization"] = f"SharedKey {account}:{sign(self._key, text)}"
-        if kind:
-            headers["Content-Type"] = kind
+        connection = self._connection()
         try:
-            return httpx.request(
-                method, self._url, params=query, content=body, headers=headers, timeout=_TIMEOUT
-            )
-        except httpx.HTTPError as error:
+            connection.request(method, f"{path}?{urlencode(query)}", body, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.headers.get("x-ms-error-code", ""), answer.read(_MOST_ANSWER)
+        except (OSError, HTTPException) as error:
             raise StoreUnavailable(
                 f"the storage endpoint cannot be reached: {type(error).__name__}",
                 hint="see whether it runs: strongroom status",
             ) from error
+        finally:
+            connection.close()
+
+    def _connection(self) -> HTTPConnection:
+        host = self._url.netloc
+        if self._url.scheme != "https":
+            return HTTPConnection(host, timeout=_TIMEOUT)
+        context = ssl.create_default_context(cafile=self._ca)
+        return HTTPSConnection(host, timeout=_TIMEOUT, context=context)
 
 
-def _digest(told: dict[str, Any]) -> BlobDigest:
-    return BlobDigest(
-        name=told["name"],
-        size=int(told.get("size", -1)),
-        blake3=bytes.fromhex(told.get("blake3", "")),
-        missing=bool(told.get("missing")),
-        corrupt=bool(told.get("corrupt")),
-    )
+def _read(answer: bytes, asked: list[str]) -> Iterator[BlobDigest]:
+    try:
+        told = msgspec.json.decode(answer, type=_Digests).digests
+        found = [
+            BlobDigest(t.name, t.size, bytes.fromhex(t.blake3), t.missing, t.corrupt) for t in told
+        ]
+    except ValueError as error:
+        raise StoreUnavailable("the storage endpoint's answer cannot be read") from error
+    if [digest.name for digest in found] != asked:
+        raise StoreUnavailable("the storage endpoint answered for other objects than were asked")
+    return iter(found)
 
 
-def _error(answer: httpx.Response) -> StoreError:
-    code = answer.headers.get("x-ms-error-code", "")
-    if answer.status_code in {401, 403}:
-        return StoreDenied(f"the storage endpoint refuses the account key ({code})")
-    if answer.status_code == 507:
+def _error(status: int, code: str) -> StoreError:
+    if status in {401, 403}:
+        return StoreDenied(
+            f"the storage endpoint refuses the account key ({code})",
+            hint="the key must be the endpoint's own, and both clocks right to 15 minutes",
+        )
+    if status == 507:
         return StoreFull("the storage endpoint is full", hint="free space or add some")
-    return StoreUnavailable(f"the storage endpoint answers {answer.status_code} {code}")
+    return StoreUnavailable(f"the storage endpoint answers {status} {code}")
