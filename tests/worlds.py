@@ -18,6 +18,7 @@ from strongroom.datastore.manifest import (
     FORMAT_LINE,
     FORMAT_NAME,
     FileFacts,
+    Kind,
     Manifest,
     PointFacts,
     Source,
@@ -183,7 +184,7 @@ class World:
         )
 
 
-def _facts(path: str, size: int, kind: str) -> FileFacts:
+def _facts(path: str, size: int, kind: Kind) -> FileFacts:
     return FileFacts(path=path, size=size, mode=0o600, mtime=1_700_000_000, kind=kind)
 
 

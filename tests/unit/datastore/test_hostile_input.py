@@ -128,8 +128,8 @@ def test_deltas_of_a_hostile_writer(raw: bytes) -> None:
 @quickly
 @given(st.data())
 def test_deltas_with_one_field_of_another_value(data: st.DataObject) -> None:
-    told = msgspec.msgpack.decode(DELTA_RAW)
-    place: Any = told
+    told: Any = msgspec.msgpack.decode(DELTA_RAW)
+    place = told
     for _ in range(data.draw(st.integers(0, 3))):
         inside = list(place.values()) if isinstance(place, dict) else list(place)
         inside = [value for value in inside if isinstance(value, dict | list) and value]
@@ -159,7 +159,8 @@ def test_receipts(stored: bytes) -> None:
 def test_receipts_that_are_signed_and_yet_none() -> None:
     signing = SigningKey(bytes(32))
     body = {"version": 1, "recovery_point_id": 7}
-    for told in (body, {**body, "version": 2}, [], None, 3):
+    tellings: list[Any] = [body, {**body, "version": 2}, [], None, 3]
+    for told in tellings:
         import base64
 
         signature = signing._key.sign(b"strongroom-receipt-1\n" + canonical(told))

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ POINT = point_id(1)
 KEYS = World().keys
 EDGES = [0, 1, 8191, 8192, 8193, PACK_RAW_SIZE - 1, PACK_RAW_SIZE, PACK_RAW_SIZE + 1]
 SIZES = st.one_of(st.sampled_from(EDGES), st.integers(0, 3 * PACK_RAW_SIZE))
-MAKERS = {
+MAKERS: dict[str, Callable[[int, int], bytes]] = {
     "noise": noise,
     "zeros": lambda _, size: bytes(size),
     "text": lambda seed, size: (f"row {seed} " * (size // 5 + 1)).encode()[:size],
