@@ -98,7 +98,11 @@ class Container:
         try:
             connection.request(method, f"{path}?{urlencode(query)}", body, headers)
             answer = connection.getresponse()
-            return answer.status, answer.headers.get("x-ms-error-code", ""), answer.read(_MOST_ANSWER)
+            return (
+                answer.status,
+                answer.headers.get("x-ms-error-code", ""),
+                answer.read(_MOST_ANSWER),
+            )
         except (OSError, HTTPException) as error:
             raise StoreUnavailable(
                 f"the storage endpoint cannot be reached: {type(error).__name__}",

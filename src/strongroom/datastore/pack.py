@@ -242,6 +242,11 @@ class PackReader:
             frame = stored[offsets[number] - base : offsets[number + 1] - base]
             yield self._opened.frame(number, frame, self.table.raw_lengths[number])
 
+    def every_frame(self) -> Iterator[bytes]:
+        """All raw frames, in order."""
+        last = len(self.table.raw_lengths) - 1
+        return self.frames(0, last) if last >= 0 else iter(())
+
     def _ending(self) -> Bytes:
         """Table and trailer; a second request only for a table of many frames."""
         guess = min(self._size, _LIKELY_ENDING)

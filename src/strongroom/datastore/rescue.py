@@ -3,11 +3,9 @@
 A manifest without a valid receipt is quarantined: shown as such, never restored.
 """
 
-import errno
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from blake3 import blake3
@@ -16,20 +14,20 @@ from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.keys import RecoveryKey, instance_key_name, open_instance_key
 from strongroom.datastore.manifest import FORMAT_LINE, FORMAT_NAME, Manifest, open_manifest
 from strongroom.datastore.pack import HEADER_SIZE, MANIFEST, PACK, read_header
+from strongroom.datastore.plain_target import PlainTarget
 from strongroom.datastore.reader import read_files
 from strongroom.datastore.receipt import Receipt
 from strongroom.datastore.seal import KeyPair
 from strongroom.datastore.session import content_keys
-from strongroom.model.errors import (
-    Corrupt,
-    Invalid,
-    NotFound,
-    ObjectMissing,
-    TargetFull,
-    TargetNotEmpty,
-    TargetRefused,
-    VaultError,
+from strongroom.datastore.verify import (
+    DAMAGE,
+    Finding,
+    Progress,
+    verify_manifest,
+    verify_packs,
 )
+from strongroom.model.errors import Corrupt, Invalid, NotFound, ObjectMissing
+from strongroom.model.postgres import major_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +40,22 @@ class Found:
 
 
 def list_points(blobs: Blobs, recovery: RecoveryKey) -> list[Found]:
-    """Every manifest in a container, newest last."""
+    """Every point in a container, newest last; those that cannot be restored say why.
+
+    An outage is raised, it quarantines nothing.
+    """
     check_format(blobs)
-    found = []
-    for name, _ in blobs.list("p/"):
-        if name.endswith(".manifest"):
-            point = name.removeprefix("p/").removesuffix(".manifest")
-            try:
-                found.append(Found(point, _vouched(blobs, recovery, point)[0]))
-            except VaultError as error:
-                found.append(Found(point, None, f"quarantined: {error.message}"))
+    names = [name.removeprefix("p/").rpartition(".") for name, _ in blobs.list("p/")]
+    points = {point for point, _, kind in names if kind in {"manifest", "receipt"}}
+    found = [_look(blobs, recovery, point) for point in sorted(points)]
     return sorted(found, key=lambda f: f.receipt.taken_at if f.receipt else "")
+
+
+def _look(blobs: Blobs, recovery: RecoveryKey, point: str) -> Found:
+    try:
+        return Found(point, _vouched(blobs, recovery, point)[0])
+    except DAMAGE as error:
+        return Found(point, None, f"quarantined: {error.message}")
 
 
 def check_format(blobs: Blobs) -> None:
@@ -79,15 +82,40 @@ def _vouched(blobs: Blobs, recovery: RecoveryKey, point: str) -> tuple[Receipt, 
 
 
 def open_point(blobs: Blobs, recovery: RecoveryKey, point: str) -> tuple[Manifest, KeyPair]:
-    """A committed point's manifest, and the pair that opens its packs."""
-    check_format(blobs)
-    _, stored = _vouched(blobs, recovery, point)
-    pair = _pair(blobs, recovery, read_header(stored, MANIFEST).key_id)
-    manifest = open_manifest(stored, pair)
+    """A committed point's manifest, and the pair that opens its first pack (or, with none, it)."""
+    manifest, pair = _open_manifest(blobs, recovery, point)
     if not manifest.packs:
         return manifest, pair
     header = read_header(blobs.read_range(manifest.packs[0].name, 0, HEADER_SIZE), PACK)
     return manifest, _pair(blobs, recovery, header.key_id)
+
+
+def open_point_keys(
+    blobs: Blobs, recovery: RecoveryKey, point: str
+) -> tuple[Manifest, dict[bytes, bytes]]:
+    """A committed point's manifest, and the content key of each of its packs."""
+    manifest, _ = _open_manifest(blobs, recovery, point)
+    return manifest, content_keys(blobs, manifest, partial(_pair, blobs, recovery))
+
+
+def _open_manifest(blobs: Blobs, recovery: RecoveryKey, point: str) -> tuple[Manifest, KeyPair]:
+    check_format(blobs)
+    receipt, stored = _vouched(blobs, recovery, point)
+    pair = _pair(blobs, recovery, read_header(stored, MANIFEST).key_id)
+    manifest = open_manifest(stored, pair)
+    verify_manifest(manifest, receipt)
+    return manifest, pair
+
+
+def verify_point(
+    blobs: Blobs, recovery: RecoveryKey, point: str, on_progress: Progress | None = None
+) -> list[Finding]:
+    """Read every byte of a point with the recovery key; what is wrong, object by object."""
+    try:
+        manifest, keys = open_point_keys(blobs, recovery, point)
+    except DAMAGE as error:
+        return [Finding(f"p/{point}.manifest", error)]
+    return verify_packs(manifest, blobs, keys, on_progress=on_progress)
 
 
 def _pair(blobs: Blobs, recovery: RecoveryKey, key_id: bytes) -> KeyPair:
@@ -107,67 +135,31 @@ def rescue(
     point: str,
     directory: Path,
     on_progress: Callable[[int, int], None] | None = None,
+    *,
+    tablespaces: Mapping[str, Path] | None = None,
 ) -> Manifest:
-    """Write a recovery point as a data directory; tablespaces go below `<directory>.tablespaces`.
+    """Write a recovery point as a data directory that PostgreSQL can be started on.
 
-    `on_progress(raw bytes, fetched bytes)`. The directory is new or empty.
+    `tablespaces`: where one lay -> where it goes; else `<directory>.tablespaces/<oid>`. All of
+    them, and `directory`, are new or empty. `on_progress(raw bytes, fetched bytes)`. Raises
+    StoreError (Corrupt among them), TargetError, NotFound, Invalid.
     """
-    with _target(directory):
-        if directory.exists() and any(directory.iterdir()):
-            raise TargetNotEmpty(f"{directory} is not empty", hint="name a new directory")
-    manifest, data_pair = open_point(blobs, recovery, point)
-    places = [_place(directory, file.path) for file in manifest.files]
-    with _target(directory):
-        _make_tree(directory, manifest, places)
-
-    def write(index: int, offset: int, data: memoryview) -> None:
-        with _target(places[index]), places[index].open("r+b") as file:
-            file.seek(offset)
-            file.write(data)
-
-    keys = content_keys(blobs, manifest, data_pair)
-    read_files(manifest, blobs, keys, write, on_progress=on_progress)
-    os.sync()
+    manifest, keys = open_point_keys(blobs, recovery, point)
+    target = PlainTarget(directory, manifest.files, tablespaces or {})
+    target.prepare()
+    read_files(manifest, blobs, keys, target.write, hole=lambda *_: None, on_progress=on_progress)
+    target.finish()
     return manifest
 
 
-def _make_tree(directory: Path, manifest: Manifest, places: list[Path]) -> None:
-    """Directories, links and empty files of full length."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for file, place in zip(manifest.files, places, strict=True):
-        if file.kind == "link":
-            beside = directory.with_name(f"{directory.name}.tablespaces") / place.name
-            beside.mkdir(mode=0o700, parents=True, exist_ok=True)
-            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            place.symlink_to(beside)
-    for file, place in zip(manifest.files, places, strict=True):
-        if file.kind == "directory":
-            place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        elif file.kind != "link":
-            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                os.ftruncate(descriptor, file.size)
-            finally:
-                os.close(descriptor)
-
-
-@contextmanager
-def _target(place: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise TargetFull(f"{place} does not fit", hint="name a larger target") from error
-        raise TargetRefused(
-            f"{place} cannot be written: {error.strerror}",
-            hint="name a new directory that you may write to",
-        ) from error
-
-
-def _place(directory: Path, path: str) -> Path:
-    parts = path.split("/")
-    strange = any(part in {"", ".", ".."} for part in parts) or "\0" in path
-    if strange or any(0xD800 <= ord(letter) < 0xE000 for letter in path):
-        raise TargetRefused(f"the point names a file outside the target: {path[:200]!r}")
-    return directory.joinpath(*parts)
+def next_steps(manifest: Manifest, directory: Path) -> list[str]:
+    """What a person does after a rescue, a line each."""
+    major = major_of(manifest.source.version_number)
+    moved = f"  {directory}.tablespaces" if any(f.kind == "link" for f in manifest.files) else ""
+    return [
+        f"Give it to PostgreSQL's user:  chown -R postgres: {directory}{moved}",
+        "Look through its postgresql.conf: memory, addresses and libraries were another host's.",
+        f"Start it with version {major}:  pg_ctl -D {directory} -o '-p 5433' start",
+        "It replays the log of the backup and is then as the source was when the backup ended. "
+        "Archiving is off in postgresql.auto.conf.",
+    ]

@@ -4,35 +4,56 @@ HPKE to the session key, info = b"strongroom-session-1" + operation id, of msgpa
 {"manifest": key, "packs": {pack id: key}}.
 """
 
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import msgspec
 
 from strongroom.datastore.blobs import Blobs
-from strongroom.datastore.manifest import Manifest, PackFacts, decode_checked
+from strongroom.datastore.manifest import Manifest, decode_checked
 from strongroom.datastore.pack import HEADER_SIZE, PACK, open_content_key, read_header
 from strongroom.datastore.seal import KeyPair, PublicKey, open_sealed, seal
+from strongroom.model.errors import Corrupt
+from strongroom.model.ids import KeyId
 
 _INFO = b"strongroom-session-1"
 _SIDE_BY_SIDE = 8
 
 
-class SessionKeys(msgspec.Struct, kw_only=True, frozen=True):
+class SessionKeys(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Content keys, 32 bytes each; packs by id (16 bytes)."""
 
     manifest: bytes
     packs: dict[bytes, bytes]
 
 
-def content_keys(blobs: Blobs, manifest: Manifest, data_pair: KeyPair) -> dict[bytes, bytes]:
-    """The key of every pack that the point leans on, from the packs' own headers."""
+def content_keys(
+    blobs: Blobs,
+    manifest: Manifest,
+    data_keys: KeyPair | Callable[[KeyId], KeyPair],
+    packs: Collection[int] | None = None,
+) -> dict[bytes, bytes]:
+    """The keys of the packs that a plan names (by index; all when None), from their own headers.
 
-    def one(pack: PackFacts) -> tuple[bytes, bytes]:
-        header = read_header(blobs.read_range(pack.name, 0, HEADER_SIZE), PACK)
-        return pack.id, open_content_key(header, data_pair)
+    `data_keys`: the instance's data key, or who finds one by its id. Raises ObjectMissing,
+    Corrupt, Invalid and WrongKey, naming the pack.
+    """
+    chosen = range(len(manifest.packs)) if packs is None else sorted(packs)
+    find = cache((lambda _: data_keys) if isinstance(data_keys, KeyPair) else data_keys)
+
+    def one(index: int) -> tuple[bytes, bytes]:
+        pack = manifest.packs[index]
+        start = blobs.read_range(pack.name, 0, HEADER_SIZE)
+        if len(start) != HEADER_SIZE:
+            raise Corrupt(f"pack {pack.pack_id} is cut off")
+        header = read_header(start, PACK)
+        if header.pack_id != pack.pack_id:
+            raise Corrupt(f"under the name of pack {pack.pack_id} lies pack {header.pack_id}")
+        return pack.id, open_content_key(header, find(header.key_id))
 
     with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="keys") as pool:
-        return dict(pool.map(one, manifest.packs))
+        return dict(pool.map(one, chosen))
 
 
 def seal_session(keys: SessionKeys, session_public: bytes, operation_id: str) -> bytes:
