@@ -147,6 +147,8 @@ def agent_run(
     from strongroom.agent.settings import Settings
 
     _structured_logs()
+    # One thread reads the server while two compress: the reader must not wait for its turn.
+    sys.setswitchinterval(0.0005)
     settings = Settings(
         data=data,
         name=name,
