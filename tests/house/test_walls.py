@@ -1,0 +1,105 @@
+"""Each wall of pyproject.toml is broken once, in a copy, and must be seen to fall."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from house.tree import ROOT
+
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+CONTRACTS = SETTINGS["tool"]["importlinter"]["contracts"]
+
+# For each wall: where the forbidden line is written, and the line.
+VIOLATIONS = {
+    "Floors: each room imports only rooms below it": [
+        ("control/jobs.py", "import strongroom.web.api.wire"),
+        ("model/ids.py", "import strongroom.catalog.tables"),
+        ("cli/console.py", "import strongroom.agent.loop"),
+        ("catalog/jobs.py", "import strongroom.durable.engine"),
+        ("attic/__init__.py", ""),  # a room that nobody argued for
+    ],
+    "The ground floor is pure: no clock, no chance, no outside": [
+        ("model/schedule.py", "import time"),
+        ("model/sas.py", "import os"),
+        ("model/job.py", "import sqlalchemy"),
+    ],
+    "Wire parsers are sans-IO": [("postgres/wire/tar.py", "import socket")],
+    "The data plane knows no catalogue: the agent moves bytes and decides nothing": [
+        ("agent/loop.py", "import sqlalchemy"),
+        ("datastore/pack.py", "import strongroom.durable.engine"),
+    ],
+    "The control plane moves no bytes: it never touches a server or a pack": [
+        ("control/backups.py", "import strongroom.datastore.pack"),
+        ("web/agents.py", "import strongroom.postgres.connect"),
+    ],
+    "Workflows never reach into a database server": [("workflows/backup.py", "import psycopg")],
+    "Faces enter by control": [("web/api/jobs.py", "import strongroom.catalog.jobs")],
+    "Storage is trusted alone: it knows nobody's words but the model's": [
+        ("storage/store.py", "import strongroom.datastore.seal")
+    ],
+    "The command line is a client: everything it does, the API can do": [
+        ("cli/protect.py", "import strongroom.postgres.check"),
+        ("cli/rest.py", "import azure.identity"),
+    ],
+    "One room for the durable engine": [("workflows/sweeps.py", "import dbos")],
+    "API and portal do not know each other": [
+        ("web/portal/pages.py", "import strongroom.web.api.wire")
+    ],
+    "No circles": [("model/errors.py", "import strongroom.model.job")],
+}
+CASES = [(wall, *case) for wall, cases in VIOLATIONS.items() for case in cases]
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("walls")
+    shutil.copytree(
+        ROOT / "src", home / "src", ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
+    )
+    shutil.copy(ROOT / "pyproject.toml", home)
+    return home
+
+
+def lint(home: Path) -> str:
+    """What import-linter says of a copy; PYTHONPATH makes the copy the package that is read."""
+    program = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run(
+        [str(program), "--no-cache", "--no-logo"],
+        cwd=home,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(home / "src")},
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+def test_every_wall_has_a_violation_here():
+    assert sorted(VIOLATIONS) == sorted(contract["name"] for contract in CONTRACTS)
+
+
+def test_the_walls_stand(copy):
+    assert f"Contracts: {len(CONTRACTS)} kept, 0 broken." in lint(copy)
+
+
+@pytest.mark.parametrize(
+    ("wall", "name", "line"), CASES, ids=[f"{case[1]}: {case[2]}" for case in CASES]
+)
+def test_breaking_a_wall_is_seen(copy, wall, name, line):
+    path = copy / "src" / "strongroom" / name
+    before = path.read_text() if path.exists() else None
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"{before or ''}\n{line}\n")
+    try:
+        told = lint(copy)
+    finally:
+        if before is None:
+            shutil.rmtree(path.parent)
+        else:
+            path.write_text(before)
+    assert f"{wall} BROKEN" in told or ("exhaustive" in told.lower() and before is None), told
