@@ -220,14 +220,18 @@ def _show(made: dict[str, Any], common: Common) -> None:
 def _finished(common: Common, made: dict[str, Any], job: str, done: dict[str, Any]) -> None:
     details = done["properties"]["extendedInfo"]["additionalDetails"]
     steps = [text for key, text in sorted(details.items()) if key.startswith("Next Step")]
+    port = int(details.get("Started On Port", 0))
+    if port:
+        steps.append(f"psql -p {port} postgres")
     warnings = following.warnings_of(done)
     if common.output == "json":
-        told = {"job": job, "plan": made, "nextSteps": steps, "warnings": warnings}
+        told = {"job": job, "plan": made, "port": port, "nextSteps": steps, "warnings": warnings}
         console.as_json(told)
         return
     for warning in warnings:
         console.note(f"warning: {warning}")
-    console.say(f"restored {made['server']} into {made['directory']}")
+    running = f"; PostgreSQL runs there on port {port}" if port else ""
+    console.say(f"restored {made['server']} into {made['directory']}{running}")
     for number, step in enumerate(steps):
         console.say(f"{'next:' if number == 0 else '     '} {step}")
 

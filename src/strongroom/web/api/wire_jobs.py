@@ -47,22 +47,45 @@ def _sub_tasks(job: Job) -> list[dict[str, Any]]:
     return tasks
 
 
+def _details(found: Job) -> dict[str, str]:
+    """What a person wants to know of a job, by names for people."""
+    details = {"RetentionTag": found.tag or "default"}
+    if found.order.get("target_directory"):
+        details["Target Directory"] = found.order["target_directory"]
+    result = found.order.get("result") or {}
+    if result.get("started"):
+        details["Started On Port"] = str(result.get("port", 0))
+    for number, step in enumerate(result.get("nextSteps", []), 1):
+        details[f"Next Step {number}"] = step
+    return details
+
+
+def _extended(found: Job) -> dict[str, Any]:
+    point = {
+        "recoveryPointID": found.recovery_point_id,
+        "recoveryPointTime": found.order.get("recovery_point_time"),
+    }
+    is_restore = found.kind is JobKind.RESTORE
+    return {
+        "backupInstanceState": None,
+        "dataTransferredInBytes": float(found.progress.done_bytes),
+        "targetRecoverPoint": None if is_restore else point,
+        "sourceRecoverPoint": point if is_restore else None,
+        "recoveryDestination": found.order.get("target_directory"),
+        "subTasks": _sub_tasks(found),
+        "additionalDetails": _details(found),
+        "warningDetails": [
+            {"resourceName": found.server_name, "warning": user_facing(w)} for w in found.warnings
+        ],
+    }
+
+
 def job(subscription: str, ref: VaultRef, found: Job, now: Instant) -> dict[str, Any]:
     """A job, with true progress where Azure has null."""
     seconds = ((found.ended_at or now) - found.started_at).total("seconds")
-    order = found.order
-    point = {
-        "recoveryPointID": found.recovery_point_id,
-        "recoveryPointTime": order.get("recovery_point_time"),
-    }
     is_restore = found.kind is JobKind.RESTORE
     policy_id = arm.policy_id_of(subscription, ref, found.policy_name)
     server_id = arm.server_id_of(subscription, found.server_resource_group, found.server_name)
-    details = {"RetentionTag": found.tag or "default"}
-    if order.get("target_directory"):
-        details["Target Directory"] = order["target_directory"]
-    for number, step in enumerate((order.get("result") or {}).get("nextSteps", []), 1):
-        details[f"Next Step {number}"] = step
     return {
         "id": arm.job_id_of(subscription, ref, found.id),
         "name": found.id,
@@ -100,19 +123,7 @@ def job(subscription: str, ref: VaultRef, found: Job, now: Instant) -> dict[str,
             "progressUrl": None,
             "isCrossRegionRestore": None,
             "errorDetails": [user_facing(found.error)] if found.error else None,
-            "extendedInfo": {
-                "backupInstanceState": None,
-                "dataTransferredInBytes": float(found.progress.done_bytes),
-                "targetRecoverPoint": None if is_restore else point,
-                "sourceRecoverPoint": point if is_restore else None,
-                "recoveryDestination": order.get("target_directory"),
-                "subTasks": _sub_tasks(found),
-                "additionalDetails": details,
-                "warningDetails": [
-                    {"resourceName": found.server_name, "warning": user_facing(w)}
-                    for w in found.warnings
-                ],
-            },
+            "extendedInfo": _extended(found),
         },
     }
 
