@@ -28,9 +28,8 @@ from strongroom.datastore.manifest import (
 )
 from strongroom.datastore.reader import read_files
 from strongroom.datastore.receipt import Receipt, ReceiptPack, SigningKey
-from strongroom.datastore.rescue import open_point
+from strongroom.datastore.rescue import open_point_keys
 from strongroom.datastore.seal import KeyPair
-from strongroom.datastore.session import content_keys
 from strongroom.datastore.writer import DatastoreWriter
 
 FRAME_SIZE = 8192
@@ -218,13 +217,13 @@ def tree_of(directory: Path) -> dict[str, bytes]:
 
 def restore(blobs: Blobs, recovery: RecoveryKey, point: str) -> dict[str, bytes]:
     """What a rescue restores, into memory: path -> content of every file."""
-    manifest, pair = open_point(blobs, recovery, point)
+    manifest, keys = open_point_keys(blobs, recovery, point)
     files = [bytearray(file.size) for file in manifest.files]
 
     def write(index: int, offset: int, data: memoryview) -> None:
         files[index][offset : offset + len(data)] = data
 
-    read_files(manifest, blobs, content_keys(blobs, manifest, pair), write)
+    read_files(manifest, blobs, keys, write)
     return {
         facts.path: bytes(content)
         for facts, content in zip(manifest.files, files, strict=True)
