@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 from whenever import Instant
 
 from journey.world import Postgres
 from strongroom.catalog import agent_operations, audit
 from strongroom.catalog.database import Database
-from strongroom.catalog.migrate import upgrade
-from strongroom.catalog.tables import agents, executors
+from strongroom.catalog.migrate import HEAD, current, move, upgrade
+from strongroom.catalog.tables import agents, executors, metadata
 from strongroom.catalog.tables import audit as audit_table
 from strongroom.model.errors import LeaseLost
 
@@ -141,3 +143,20 @@ def test_an_agent_that_starts_again_is_given_its_work_at_once(database: Database
         again = agent_operations.lease(connection, "agent-1", "s2", NOW, NOW.add(seconds=60))
         assert again is not None
         assert again["epoch"] == 2
+
+
+def test_the_steps_make_exactly_the_tables_that_the_code_uses(database: Database) -> None:
+    with database.reading() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), metadata)
+    assert differences == []
+
+
+def test_upgrading_twice_is_harmless_and_the_way_back_is_clean(database: Database) -> None:
+    assert current(database) == HEAD
+    assert "up to date" in upgrade(database)[0]
+    move(database, "base")
+    with database.reading() as connection:
+        left = set(sa.inspect(connection).get_table_names()) & set(metadata.tables)
+    assert left == set()
+    upgrade(database)
+    assert current(database) == HEAD

@@ -1,0 +1,428 @@
+"""The first tables."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy import Text
+from sqlalchemy.dialects import postgresql
+
+import strongroom.catalog.database
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Forward."""
+    op.create_table(
+        "agents",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("token_hash", sa.Text(), nullable=False),
+        sa.Column("version", sa.Text(), nullable=False),
+        sa.Column("enrolled_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("seen_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_agents")),
+    )
+    op.create_table(
+        "audit",
+        sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("target", sa.Text(), nullable=False),
+        sa.Column(
+            "detail",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("previous", sa.LargeBinary(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("sequence", name=op.f("pk_audit")),
+    )
+    op.create_table(
+        "enrol_tokens",
+        sa.Column("token_hash", sa.Text(), nullable=False),
+        sa.Column("expires_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("used_at", strongroom.catalog.database.Utc(), nullable=True),
+        sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_enrol_tokens")),
+    )
+    op.create_table(
+        "executors",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("seen_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_executors")),
+    )
+    op.create_table(
+        "installation",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_installation")),
+    )
+    op.create_table(
+        "operations",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("resource_id", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("started_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("ended_at", strongroom.catalog.database.Utc(), nullable=True),
+        sa.Column(
+            "result",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=True,
+        ),
+        sa.Column(
+            "error",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=True,
+        ),
+        sa.Column("principal_id", sa.Text(), nullable=False),
+        sa.Column("request_key", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_operations")),
+        sa.UniqueConstraint("request_key", name=op.f("uq_operations_request_key")),
+    )
+    op.create_table(
+        "principals",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("display_name", sa.Text(), nullable=False),
+        sa.Column("app_id", sa.Text(), nullable=True),
+        sa.Column("secret_hash", sa.Text(), nullable=True),
+        sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_principals")),
+        sa.UniqueConstraint("app_id", name=op.f("uq_principals_app_id")),
+    )
+    op.create_table(
+        "resource_groups",
+        sa.Column("name_key", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("location", sa.Text(), nullable=False),
+        sa.Column(
+            "tags",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.PrimaryKeyConstraint("name_key", name=op.f("pk_resource_groups")),
+    )
+    op.create_table(
+        "role_assignments",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("scope_key", sa.Text(), nullable=False),
+        sa.Column("role_id", sa.Text(), nullable=False),
+        sa.Column("principal_id", sa.Text(), nullable=False),
+        sa.Column("principal_type", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_role_assignments")),
+        sa.UniqueConstraint(
+            "scope_key", "role_id", "principal_id", name=op.f("uq_role_assignments_scope_key")
+        ),
+    )
+    op.create_table(
+        "agent_operations",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("job_id", sa.Text(), nullable=True),
+        sa.Column("workflow_id", sa.Text(), nullable=True),
+        sa.Column("agent_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column(
+            "order",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "progress",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "result",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=True,
+        ),
+        sa.Column(
+            "error",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=True,
+        ),
+        sa.Column("lease_until", strongroom.catalog.database.Utc(), nullable=True),
+        sa.Column("session", sa.Text(), nullable=True),
+        sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["agent_id"], ["agents.id"], name=op.f("fk_agent_operations_agent_id_agents")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_agent_operations")),
+    )
+    with op.batch_alter_table("agent_operations", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_agent_operations_agent_status", ["agent_id", "status"], unique=False
+        )
+
+    op.create_table(
+        "servers",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("resource_group_key", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("name_key", sa.Text(), nullable=False),
+        sa.Column("location", sa.Text(), nullable=False),
+        sa.Column("agent_id", sa.Text(), nullable=False),
+        sa.Column("agent_server", sa.Text(), nullable=False),
+        sa.Column(
+            "facts",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "tags",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("seen_at", strongroom.catalog.database.Utc(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["agent_id"], ["agents.id"], name=op.f("fk_servers_agent_id_agents")
+        ),
+        sa.ForeignKeyConstraint(
+            ["resource_group_key"],
+            ["resource_groups.name_key"],
+            name=op.f("fk_servers_resource_group_key_resource_groups"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_servers")),
+        sa.UniqueConstraint(
+            "resource_group_key", "name_key", name=op.f("uq_servers_resource_group_key")
+        ),
+    )
+    op.create_table(
+        "vaults",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("resource_group_key", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("name_key", sa.Text(), nullable=False),
+        sa.Column("location", sa.Text(), nullable=False),
+        sa.Column("principal_id", sa.Text(), nullable=False),
+        sa.Column(
+            "properties",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "tags",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["principal_id"], ["principals.id"], name=op.f("fk_vaults_principal_id_principals")
+        ),
+        sa.ForeignKeyConstraint(
+            ["resource_group_key"],
+            ["resource_groups.name_key"],
+            name=op.f("fk_vaults_resource_group_key_resource_groups"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_vaults")),
+        sa.UniqueConstraint(
+            "resource_group_key", "name_key", name=op.f("uq_vaults_resource_group_key")
+        ),
+    )
+    op.create_table(
+        "policies",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("vault_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("name_key", sa.Text(), nullable=False),
+        sa.Column("properties", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["vault_id"], ["vaults.id"], name=op.f("fk_policies_vault_id_vaults")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_policies")),
+        sa.UniqueConstraint("vault_id", "name_key", name=op.f("uq_policies_vault_id")),
+    )
+    op.create_table(
+        "instances",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("vault_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("name_key", sa.Text(), nullable=False),
+        sa.Column("server_id", sa.Text(), nullable=False),
+        sa.Column("policy_id", sa.Text(), nullable=False),
+        sa.Column(
+            "properties",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "tags",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column(
+            "error",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=True,
+        ),
+        sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["policy_id"], ["policies.id"], name=op.f("fk_instances_policy_id_policies")
+        ),
+        sa.ForeignKeyConstraint(
+            ["server_id"], ["servers.id"], name=op.f("fk_instances_server_id_servers")
+        ),
+        sa.ForeignKeyConstraint(
+            ["vault_id"], ["vaults.id"], name=op.f("fk_instances_vault_id_vaults")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_instances")),
+        sa.UniqueConstraint("vault_id", "name_key", name=op.f("uq_instances_vault_id")),
+    )
+    op.create_table(
+        "instance_keys",
+        sa.Column("key_id", sa.LargeBinary(), nullable=False),
+        sa.Column("instance_id", sa.Text(), nullable=False),
+        sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("public_key", sa.LargeBinary(), nullable=False),
+        sa.Column("sealed_private", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["instance_id"], ["instances.id"], name=op.f("fk_instance_keys_instance_id_instances")
+        ),
+        sa.PrimaryKeyConstraint("key_id", name=op.f("pk_instance_keys")),
+        sa.UniqueConstraint("instance_id", "purpose", name=op.f("uq_instance_keys_instance_id")),
+    )
+    op.create_table(
+        "jobs",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("vault_id", sa.Text(), nullable=False),
+        sa.Column("instance_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("started_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("ended_at", strongroom.catalog.database.Utc(), nullable=True),
+        sa.Column("rule_name", sa.Text(), nullable=False),
+        sa.Column("tag", sa.Text(), nullable=False),
+        sa.Column("user_triggered", sa.Boolean(), nullable=False),
+        sa.Column("requested_by", sa.Text(), nullable=False),
+        sa.Column(
+            "order",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "progress",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "sub_tasks",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "error",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=True,
+        ),
+        sa.Column(
+            "warnings",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("recovery_point_id", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["instance_id"], ["instances.id"], name=op.f("fk_jobs_instance_id_instances")
+        ),
+        sa.ForeignKeyConstraint(["vault_id"], ["vaults.id"], name=op.f("fk_jobs_vault_id_vaults")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
+    )
+    with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.create_index("ix_jobs_instance_status", ["instance_id", "status"], unique=False)
+        batch_op.create_index("ix_jobs_vault_started", ["vault_id", "started_at"], unique=False)
+
+    op.create_table(
+        "recovery_points",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("instance_id", sa.Text(), nullable=False),
+        sa.Column("job_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("taken_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("committed_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("expires_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("tag", sa.Text(), nullable=False),
+        sa.Column("policy_id", sa.Text(), nullable=False),
+        sa.Column("policy_version", sa.Integer(), nullable=False),
+        sa.Column("generation", sa.Text(), nullable=False),
+        sa.Column("manifest_size", sa.BigInteger(), nullable=False),
+        sa.Column("manifest_blake3", sa.LargeBinary(), nullable=False),
+        sa.Column("raw_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("stored_bytes", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "facts",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["instance_id"],
+            ["instances.id"],
+            name=op.f("fk_recovery_points_instance_id_instances"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_recovery_points")),
+    )
+    with op.batch_alter_table("recovery_points", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_recovery_points_instance_taken", ["instance_id", "taken_at"], unique=False
+        )
+
+    op.create_table(
+        "schedules",
+        sa.Column("instance_id", sa.Text(), nullable=False),
+        sa.Column("rule_name", sa.Text(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("next_fire_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["instance_id"], ["instances.id"], name=op.f("fk_schedules_instance_id_instances")
+        ),
+        sa.PrimaryKeyConstraint("instance_id", "rule_name", "position", name=op.f("pk_schedules")),
+    )
+
+
+def downgrade() -> None:
+    """Back."""
+    op.drop_table("schedules")
+    with op.batch_alter_table("recovery_points", schema=None) as batch_op:
+        batch_op.drop_index("ix_recovery_points_instance_taken")
+
+    op.drop_table("recovery_points")
+    with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.drop_index("ix_jobs_vault_started")
+        batch_op.drop_index("ix_jobs_instance_status")
+
+    op.drop_table("jobs")
+    op.drop_table("instance_keys")
+    op.drop_table("instances")
+    op.drop_table("policies")
+    op.drop_table("vaults")
+    op.drop_table("servers")
+    with op.batch_alter_table("agent_operations", schema=None) as batch_op:
+        batch_op.drop_index("ix_agent_operations_agent_status")
+
+    op.drop_table("agent_operations")
+    op.drop_table("role_assignments")
+    op.drop_table("resource_groups")
+    op.drop_table("principals")
+    op.drop_table("operations")
+    op.drop_table("installation")
+    op.drop_table("executors")
+    op.drop_table("enrol_tokens")
+    op.drop_table("audit")
+    op.drop_table("agents")
