@@ -1,16 +1,19 @@
 """What the documents say is so: commands parse, links lead somewhere, nothing names a machine."""
 
+import ast
 import re
 import shlex
 
 import pytest
 from cyclopts import App, CycloptsError
 
-from house.tree import ROOT, project_files
+from house.tree import ROOT, project_files, source_files
 from strongroom.app import commands
+from strongroom.cli import main
 
 DOCUMENTS = [path for path in project_files() if path.suffix == ".md"]
 _BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_HINTED = re.compile(r"(?:`|: |or )strongroom ([a-z]+(?: [a-z-]+)?)")
 _LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 _STOP = {"|", "<", ">", "&&", "||", ";", "&", "2>"}
 
@@ -71,3 +74,25 @@ def test_every_test_that_a_document_names_exists():
         if not (ROOT / name).exists()
     ]
     assert missing == []
+
+
+def hinted_commands() -> list[tuple[str, str]]:
+    """(file, command) for every command line that a message of ours recommends."""
+    return sorted(
+        {
+            (str(path.relative_to(ROOT)), " ".join(match.group(1).split()))
+            for path in source_files()
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+            for match in _HINTED.finditer(node.value)
+        }
+    )
+
+
+@pytest.mark.parametrize(("file", "line"), hinted_commands())
+def test_every_command_that_a_message_recommends_exists(app, file, line):
+    del file
+    words = line.split()
+    assert words[0] in app, line
+    if list(app[words[0]]) and len(words) > 1 and words[0] in main.GROUPS | {"agent": ()}:
+        assert words[1] in app[words[0]], line
