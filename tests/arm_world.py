@@ -43,6 +43,7 @@ class ArmWorld:
     """One installation: its control plane, its address, and who may call."""
 
     def __init__(self, directory: Path) -> None:
+        self._clients: list[Any] = []
         self.clock, self.chance = SystemClock(), SystemChance()
         authority = Authority(directory)
         self.ca = str(authority.ca_file)
@@ -92,6 +93,7 @@ class ArmWorld:
             ssl_keyfile=key,
             log_config=None,
             access_log=False,
+            loop="asyncio",
             lifespan="off",
         )
         self._server = uvicorn.Server(config)
@@ -112,15 +114,23 @@ class ArmWorld:
             long_running.end_operation(connection, operation_id, now, result={})
 
     def close(self) -> None:
+        for client in self._clients:
+            client.close()
+        self._server.servers[0].get_loop().call_soon_threadsafe(self._hang_up)
         self._server.should_exit = True
         self._thread.join()
         self.engine.close()
         self.database.close()
 
+    def _hang_up(self) -> None:
+        """Answers that the SDK never reads to their end keep their TLS connections open."""
+        for connection in list(self._server.server_state.connections):
+            connection.transport.abort()
+
     # Azure's own clients
 
     def credential(self, app: str = APP, secret: str = SECRET) -> ClientSecretCredential:
-        return ClientSecretCredential(
+        found = ClientSecretCredential(
             TENANT,
             app,
             secret,
@@ -128,15 +138,19 @@ class ArmWorld:
             disable_instance_discovery=True,
             connection_verify=self.ca,
         )
+        self._clients.append(found)
+        return found
 
     def _client(self, kind: Any, credential: Any) -> Any:
-        return kind(
+        found = kind(
             credential or self.credential(),
             SUBSCRIPTION,
             base_url=self.url,
             credential_scopes=[f"{self.url}/.default"],
             connection_verify=self.ca,
         )
+        self._clients.append(found)
+        return found
 
     def backup(self, credential: Any = None) -> DataProtectionMgmtClient:
         return self._client(DataProtectionMgmtClient, credential)

@@ -104,7 +104,7 @@ Body = Annotated[dict[str, Any], Depends(_body)]
 def _request_key(request: Request, caller: Who) -> str:
     """The same request of the same caller, sent again by a retrying client, is one."""
     sent = request.headers.get("x-ms-client-request-id", "")
-    key = f"{caller.principal_id} {sent[:64]} {request.method} {request.url.path.lower()}"
+    key = f"{caller.principal_id} {sent[:64]} {request.method} {request.scope['path'].lower()}"
     return key[:600] if sent else ""
 
 
@@ -157,7 +157,7 @@ def member(body: dict[str, Any], name: str) -> dict[str, Any]:
 
 def check_path(request: Request) -> None:
     """No path of ours holds control characters: they would end in logs and in the catalogue."""
-    if any(ord(letter) < 32 or ord(letter) == 127 for letter in request.url.path):
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in request.scope["path"]):
         raise Invalid(
             "the path holds control characters", hint="take them out", code="InvalidRequestUri"
         )
