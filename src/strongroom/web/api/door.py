@@ -18,11 +18,12 @@ from strongroom.web.api.tokens import TokenAuthority
 _MOST_DEPTH = 60
 ACTION = "x-strongroom-action"
 ANYBODY = "(any signed-in caller)"
+PUBLIC = "(anybody)"
 
 
-def does(action: str) -> dict[str, dict[str, str]]:
+def does(action: str) -> dict[str, Any]:
     """What a route declares: the action that its use case checks. Goes into the OpenAPI too."""
-    return {ACTION: {"action": action}}
+    return {ACTION: action}
 
 
 def _control(request: Request) -> Control:

@@ -7,13 +7,13 @@ from fastapi.responses import JSONResponse
 
 from strongroom.control import subscriptions
 from strongroom.web.api import wire
-from strongroom.web.api.door import ANYBODY, ApiVersion, Base, Body, Here, Means, Who, does
+from strongroom.web.api.door import ANYBODY, PUBLIC, ApiVersion, Base, Body, Here, Means, Who, does
 
 router = APIRouter()
 _GROUP = "/subscriptions/{subscription_id}/resourceGroups/{group}"
 
 
-@router.get("/metadata/endpoints")
+@router.get("/metadata/endpoints", openapi_extra=does(PUBLIC))
 def endpoints(control: Means, base: Base) -> dict[str, Any]:
     """Which cloud this is: for `az cloud register`."""
     return {

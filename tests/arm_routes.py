@@ -1,0 +1,25 @@
+"""Every route of the ARM-shaped API, and the action that it declares."""
+
+from strongroom.web.api import (
+    access,
+    instances,
+    jobs,
+    long_running,
+    servers,
+    subscriptions,
+    vaults,
+)
+from strongroom.web.api.door import ACTION
+
+ROUTERS = (subscriptions, vaults, instances, jobs, servers, access, long_running)
+__all__ = ["ACTION", "api_routes"]
+
+
+def api_routes() -> list[tuple[str, str, str]]:
+    """(method, path, action), the action empty where a route declares none."""
+    return [
+        (method, route.path, (route.openapi_extra or {}).get(ACTION, ""))
+        for module in ROUTERS
+        for route in module.router.routes
+        for method in sorted(route.methods)
+    ]
