@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from integration.servers import Server, run_restored, start_server
+from integration.servers import Server, free_port, run_restored, start_server
 from strongroom.cli.running import start_time
+from strongroom.postgres import scratch
 
 pytestmark = [pytest.mark.postgres, pytest.mark.journey]
 
@@ -143,6 +144,13 @@ def test_what_is_backed_up_is_restored(person, server, protected):
         assert restored.digests() == server.digests()
 
 
+def test_a_restored_server_is_started_when_asked(person, server, protected):
+    target, port = person.home / "started", free_port()
+    words = ("restore", protected, "--to-dir", str(target), "--start", "--port", str(port))
+    assert person.json(*words)["port"] == port
+    scratch.stop(server.tools, target, "immediate")
+
+
 def test_a_filled_directory_is_never_restored_into(person, protected):
     target = person.home / "filled"
     target.mkdir()
@@ -151,6 +159,24 @@ def test_a_filled_directory_is_never_restored_into(person, protected):
     assert done.returncode == 1
     assert "not empty" in done.stderr
     assert [entry.name for entry in target.iterdir()] == ["precious"]
+
+
+def test_a_further_agent_enrols_with_a_token_from_a_private_file(person):
+    token = person.home / "db2.token"
+    person.ok("server", "enrol-token", "--to", str(token))
+    assert stat.S_IMODE(token.stat().st_mode) == 0o600
+    found = json.loads((person.data / "connection.json").read_text())
+    words = ["agent", "run", "--data", str(person.home / "agent2"), "--control", found["arm"]]
+    command = [sys.executable, "-m", "strongroom", *words, "--ca", found["ca"]]
+    agent = subprocess.Popen([*command, "--enrol", str(token)], stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 20
+        while not (person.home / "agent2" / "ready.json").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        agent.terminate()
+        agent.wait()
 
 
 def test_what_is_not_there_is_exit_code_three(person, protected):

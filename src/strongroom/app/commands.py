@@ -54,6 +54,7 @@ def _means() -> Any:  # noqa: ANN401 - cli.means.Means
         list_points=_list_points,
         rescue=_rescue,
         upgrade_catalogue=_upgrade_catalogue,
+        new_enrol_token=_new_enrol_token,
     )
 
 
@@ -251,3 +252,18 @@ def _upgrade_catalogue(data: Path) -> list[str]:
     from strongroom.config import ServeFiles
 
     return upgrade(Database(f"sqlite:///{ServeFiles(data).catalogue}"))
+
+
+def _new_enrol_token(data: Path, catalogue: str) -> str:
+    from strongroom.catalog import agents as catalog
+    from strongroom.catalog.database import Database
+    from strongroom.config import ServeFiles
+    from strongroom.control.agents import hash_token
+
+    token = base64.urlsafe_b64encode(SystemChance().bytes(32)).decode().rstrip("=")
+    database = Database(catalogue or f"sqlite:///{ServeFiles(data).catalogue}")
+    with database.writing() as connection:
+        until = SystemClock().now().add(hours=24)
+        catalog.add_enrol_token(connection, hash_token(token), until)
+    database.close()
+    return token

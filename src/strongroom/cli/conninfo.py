@@ -62,6 +62,15 @@ def give_to_agent(conninfo: str, data: Path, name: str, *, replace: bool) -> Non
     _piped([*command, "--replace"] if replace else command, conninfo)
 
 
+def local_agent(data: Path) -> str:
+    """The id of the agent on this machine; "" before it has enrolled."""
+    try:
+        found = json.loads((data / "agent" / "agent.json").read_text())
+        return str(found["agent_id"])
+    except (FileNotFoundError, ValueError, KeyError):
+        return ""
+
+
 def _piped(command: list[str], conninfo: str) -> str:
     try:
         done = subprocess.run(

@@ -29,7 +29,12 @@ COMMANDS = {
 GROUPS: dict[str, tuple[str, dict[str, str]]] = {
     "server": (
         "PostgreSQL servers that the agent looks after.",
-        {"add": "server:add", "list": "server:list_servers", "check": "server:check"},
+        {
+            "add": "server:add",
+            "list": "server:list_servers",
+            "check": "server:check",
+            "enrol-token": "offline:enrol_token",
+        },
     ),
     "policy": (
         "When backups are taken and how long they are kept.",

@@ -20,7 +20,8 @@ class Means:
     list_points(storage, recovery key file) -> one dict a point: id, takenAt, sizeBytes, problem
     rescue(storage, key file, point, to, on_progress) -> facts to show; on_progress(raw, fetched)
     is told how many bytes came since the last call
-    upgrade_catalogue(data directory) -> one line for each thing done
+    upgrade_catalogue(data directory of serve) -> one line for each thing done
+    new_enrol_token(data directory of serve, catalogue's URL or "") -> a token for one agent
     """
 
     clock: Clock
@@ -29,6 +30,7 @@ class Means:
     list_points: Callable[[Path, Path], list[dict[str, Any]]]
     rescue: Callable[[Path, Path, str, Path, Callable[[int, int], None]], dict[str, Any]]
     upgrade_catalogue: Callable[[Path], list[str]]
+    new_enrol_token: Callable[[Path, str], str]
 
 
 Given = Annotated[Means, Parameter(parse=False)]

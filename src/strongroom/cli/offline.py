@@ -7,8 +7,8 @@ from cyclopts import Parameter
 
 from strongroom.cli import connection, console
 from strongroom.cli.means import COMMON, Common, Given
-from strongroom.cli.running import Place
-from strongroom.model.errors import Invalid, Precondition
+from strongroom.cli.running import Place, write_private
+from strongroom.model.errors import Conflict, Invalid, Precondition
 
 
 def rescue(
@@ -91,6 +91,39 @@ def install_tools(major: int, /, *, common: Common = COMMON, means: Given) -> No
         console.as_json({"major": major, "directory": str(directory)})
     else:
         console.say(f"PostgreSQL {major} is in {directory}")
+
+
+def enrol_token(
+    *,
+    to: Annotated[Path, Parameter(help="The file to write, mode 0600; it must not exist.")],
+    catalogue: Annotated[
+        str, Parameter(help="SQLAlchemy URL, when `serve` runs with --catalogue.")
+    ] = "",
+    common: Common = COMMON,
+    means: Given,
+) -> None:
+    """Make a token with which one more agent enrols, within a day. Run it beside `serve`.
+
+    ```
+    strongroom server enrol-token --to db2.token
+    ```
+    """
+    serve = connection.data_directory(common) / "serve"
+    if not serve.is_dir():
+        raise Precondition(
+            f"there is no control plane in {serve.parent}",
+            hint="Run it on the control plane's machine, with its --data.",
+        )
+    if to.exists():
+        raise Conflict(f"{to} exists", hint="Name a new file.")
+    write_private(to, f"{means.new_enrol_token(serve, catalogue)}\n".encode())
+    if common.output == "json":
+        console.as_json({"file": str(to)})
+        return
+    console.say(f"the token is in {to}: carry it to the database host, together with the CA, then")
+    console.say(
+        f"next: strongroom agent run --data DIR --control URL --ca ca.pem --enrol {to.name}"
+    )
 
 
 def upgrade(*, common: Common = COMMON, means: Given) -> None:

@@ -114,10 +114,8 @@ def examine(text: str, data: Path, server: str) -> dict[str, Any]:
 def register(vault: Vault, text: str, data: Path, server: str, *, replace: bool) -> dict[str, Any]:
     """The agent looks after it, the control plane knows it: the server resource with facts."""
     conninfo.give_to_agent(text, data, server, replace=replace)
-    body = {
-        "location": vault.connection.location,
-        "properties": {"strongroom": {"agentServer": server}},
-    }
+    wish = {"agentServer": server, "agent": conninfo.local_agent(data)}
+    body = {"location": vault.connection.location, "properties": {"strongroom": wish}}
     found = vault.rest.put(vault.server(server), body)
     deadline = vault.clock.monotonic() + REPORT_SECONDS
     while found["properties"]["state"] != "Ready":

@@ -21,6 +21,7 @@ def means():
         list_points=unreachable,
         rescue=unreachable,
         upgrade_catalogue=unreachable,
+        new_enrol_token=unreachable,
     )
 
 
