@@ -56,7 +56,7 @@ def enrol_agent(control: Control, request: EnrolRequest) -> EnrolReply:
         if not catalog.use_enrol_token(connection, hash_token(request.token), now):
             raise Unauthenticated(
                 "this enrolment token is unknown, used or expired",
-                hint="start `strongroom serve` with --agent-enrol FILE: it writes a new one",
+                hint="make a new one on the control plane: strongroom server enrol-token",
             )
         agent = {
             "id": agent_id,
