@@ -26,11 +26,12 @@ READ = "Microsoft.DataProtection/backupVaults/backupInstances/read"
 WRITE = "Microsoft.DataProtection/backupVaults/backupInstances/write"
 VALIDATE = "Microsoft.DataProtection/backupVaults/validateForBackup/action"
 _CONFIGURING, _FAILED = "ConfiguringProtection", "ConfiguringProtectionFailed"
+_ECHOED = ("friendlyName", "dataSourceSetInfo", "identityDetails", "validationType")
 T = TypeVar("T")
 
 
 class Asked(msgspec.Struct, kw_only=True, frozen=True):
-    """What a request for protection names; `properties` as they came."""
+    """What a request for protection names; `properties` are those that are only echoed."""
 
     server: ServerRef
     policy: PolicyRef
@@ -57,10 +58,14 @@ def read_instance(
     home = arm.vault_id_of(subscription, vault).lower()
     if arm.vault_id_of(subscription, policy.vault).lower() != home:
         raise arm.invalid("the policy belongs to another vault", "name a policy of this vault")
+    if arm.pick(properties, "datasourceAuthCredentials"):
+        raise arm.invalid(
+            "credentials are not taken", "leave them out: the server's agent holds its own"
+        )
     return Asked(
         server=arm.read_server_id(arm.pick_text(source, "resourceID"), subscription),
         policy=policy,
-        properties=dict(properties),
+        properties={name: arm.pick(properties, name) for name in _ECHOED},
         tags=tags or {},
     )
 

@@ -60,7 +60,8 @@ def put_policy(
 
 def _completed(properties: dict[str, Any]) -> dict[str, Any]:
     """What Azure adds to a policy, and no more: its discriminator, and the id of each tag."""
-    told = {"objectType": "BackupPolicy", **properties}
+    named = bool(arm.pick(properties, "objectType"))
+    told = properties if named else {"objectType": "BackupPolicy", **properties}
     for rule in arm.pick(told, "policyRules") or []:
         trigger = arm.pick_object(rule, "trigger")
         for criterion in arm.pick(trigger, "taggingCriteria") or []:
