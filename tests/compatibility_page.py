@@ -1,0 +1,163 @@
+"""docs/azure-compatibility.md, made from the routes themselves."""
+
+from arm_routes import ROUTERS
+from strongroom.model.access import BUILT_IN
+from strongroom.web.api.door import ACTION
+
+# The call of Azure's SDK for Python that a route answers: client group and method.
+SDK = {
+    "put_vault": "backup_vaults.begin_create_or_update",
+    "patch_vault": "backup_vaults.begin_update",
+    "get_vault": "backup_vaults.get",
+    "delete_vault": "backup_vaults.begin_delete",
+    "check_name": "backup_vaults.check_name_availability",
+    "list_vaults": "backup_vaults.get_in_resource_group",
+    "list_all_vaults": "backup_vaults.get_in_subscription",
+    "put_policy": "backup_policies.create_or_update",
+    "get_policy": "backup_policies.get",
+    "list_policies": "backup_policies.list",
+    "delete_policy": "backup_policies.delete",
+    "validate": "backup_instances.begin_validate_for_backup",
+    "put_instance": "backup_instances.begin_create_or_update",
+    "get_instance": "backup_instances.get",
+    "list_instances": "backup_instances.list",
+    "back_up": "backup_instances.begin_adhoc_backup",
+    "validate_restore": "backup_instances.begin_validate_for_restore",
+    "restore": "backup_instances.begin_trigger_restore",
+    "list_points": "recovery_points.list",
+    "get_point": "recovery_points.get",
+    "list_jobs": "jobs.list",
+    "get_job": "jobs.get",
+    "put_group": "resource_groups.create_or_update",
+    "get_group": "resource_groups.get",
+    "has_group": "resource_groups.check_existence",
+    "list_groups": "resource_groups.list",
+    "put_assignment": "role_assignments.create",
+    "get_assignment": "role_assignments.get",
+    "list_assignments": "role_assignments.list_for_scope",
+    "delete_assignment": "role_assignments.delete",
+    "list_definitions": "role_definitions.list",
+    "get_definition": "role_definitions.get",
+    "check_prerequisites": "backups_long_term_retention.check_prerequisites",
+    "get_server": "servers.get",
+    "list_servers": "servers.list_by_resource_group",
+    "list_all_servers": "servers.list_by_subscription",
+    "status": "operation_status.get and its vault and resource group contexts",
+    "results": "operation_result.get, and polling",
+}
+SHORT = (
+    ("/subscriptions/{subscription_id}", "S"),
+    ("S/resourceGroups/{group}", "RG"),
+    ("RG/providers/Microsoft.DataProtection/backupVaults/{vault}", "V"),
+)
+
+HEAD = """# Azure compatibility
+
+Made from the routes of the API by a test; edit `tests/compatibility_page.py`, not this page.
+
+strongroom speaks the REST API of Azure Backup (Microsoft.DataProtection) for PostgreSQL flexible
+servers, with the parts of Microsoft.Resources, Microsoft.Authorization and
+Microsoft.DBforPostgreSQL that a client needs on its way, and the token endpoint of Microsoft's
+identity platform. Azure's own clients work unchanged; what differs is their address.
+
+```python
+credential = ClientSecretCredential(
+    tenant, client_id, client_secret,
+    authority=arm, disable_instance_discovery=True, connection_verify=ca,
+)
+client = DataProtectionMgmtClient(
+    credential, subscription,
+    base_url=arm, credential_scopes=[f"{arm}/.default"], connection_verify=ca,
+)
+```
+
+The values are in `connection.json`. `credential_scopes` may be left out: tokens for
+`https://management.azure.com` are accepted too.
+
+## Tried with every change
+
+| client | version | what it drives |
+|---|---|---|
+| azure-mgmt-dataprotection | 2.2.0 | from vault and policy to backup, jobs and restore |
+| azure-mgmt-authorization | 4.0.0 | role assignments and definitions |
+| azure-mgmt-resource | 26.0.0 | resource groups |
+| azure-identity | 1.27.0 | client secret over a private CA |
+
+Request bodies in the form of Terraform's azurerm provider are tried; the provider itself, the `az`
+command and azure-mgmt-postgresqlflexibleservers (`servers`, `backups_long_term_retention` below)
+are not run by our tests.
+
+## How it answers
+
+- Any `api-version` will do, but one must be named. Path segments and JSON keys come in any case;
+  ids go out in canonical case, addresses absolute.
+- `201` and `202` carry `Azure-AsyncOperation`, `Location` and `Retry-After: 1`. An operation ends
+  when its job is made; the job is followed by itself. Operations survive a restart.
+- The same request with the same `x-ms-client-request-id` from the same caller is one request.
+- What a caller may not see is 404; what they see and may not do is 403.
+- Every error has ARM's form, with a `UserFacingError` whose `recommendedAction` is the next step.
+  `x-ms-correlation-request-id` is on every answer, and beside every failure of ours in the log.
+
+## More than Azure answers
+
+- `backupJobs`: `taskProgress` and bytes of each sub task while it runs.
+- `validateForBackup` names everything that is missing at once, with the commands that mend it.
+- `recoveryPoints`: `metaData` is JSON: version, LSNs, databases with their sizes, extensions.
+- Restore as a server (`RestoreTargetInfo`) into a new directory on the host of the server's
+  agent: `restoreTargetInfo.strongroom`, or `datasourceInfo.resourceUri` set to
+  `file:///directory?start=true&port=5433` for clients that know Azure's models only.
+- A policy may be changed while it protects; points that exist keep what they were promised.
+- Servers are registered by `PUT`: `properties.strongroom` names `agent` and `agentServer`.
+
+## Not offered
+
+Asked for, these are refused in ARM's form: 404 or 405, or 400 that names the setting.
+
+- Stop, suspend and resume of protection; deletion and undeletion of backup instances. No request
+  deletes a recovery point. `softDeleteSettings` and `immutabilitySettings` are kept and shown, and
+  do nothing else yet; neither can be weakened once it is `AlwaysOn` or `Locked`.
+- Restore as files, cross-region and cross-subscription restore, rehydration, archive tier,
+  point-in-time restore (`findRestorableTimeRanges`), item-level restore.
+- Resource guards, customer-managed keys, user-assigned identities, export of jobs,
+  `deletedVaults`, `checkFeatureSupport`.
+- Custom roles, conditions on role assignments, deny assignments, management groups.
+- `startLtrBackup` and `ltrBackupOperations`: agents are asked through their own protocol.
+
+## Roles
+
+| role | id |
+|---|---|
+"""
+
+OPERATIONS = """
+## Operations
+
+`S` is `/subscriptions/{subscription_id}`, `RG` is `S/resourceGroups/{group}`, `V` is
+`RG/providers/Microsoft.DataProtection/backupVaults/{vault}`. Each checks its action.
+
+| request | SDK for Python | action | |
+|---|---|---|---|
+"""
+
+
+def page() -> str:
+    roles = "".join(f"| {role.name} | `{role.id}` |\n" for role in BUILT_IN.values())
+    return HEAD + roles + OPERATIONS + "".join(f"{row}\n" for row in _rows())
+
+
+def _rows() -> list[str]:
+    found = []
+    for module in ROUTERS:
+        for route in module.router.routes:
+            words = (route.endpoint.__doc__ or "").strip().split("\n")[0]
+            method = sorted(route.methods)[0]
+            action = route.openapi_extra[ACTION]
+            sdk = f"`{SDK[route.name]}`" if route.name in SDK else ""
+            found.append((_short(route.path), f"| {sdk} | {action} | {words} |", method))
+    return [f"| `{method} {path}` {rest}" for path, rest, method in sorted(found)]
+
+
+def _short(path: str) -> str:
+    for long, short in SHORT:
+        path = path.replace(long, short)
+    return path.replace("{scope:path}", "{scope}").replace("/{scope}", "{scope}")
