@@ -197,9 +197,9 @@ def _containers(storage: Path) -> list[Path]:
 
 
 def _recovery(path: Path) -> Any:  # noqa: ANN401 - datastore.keys.RecoveryKey
-    from strongroom.datastore.keys import RecoveryKey
+    from strongroom.datastore.keys import read_recovery_key
 
-    return RecoveryKey.from_text(path.read_text())
+    return read_recovery_key(path)
 
 
 def _list_points(storage: Path, key: Path) -> list[dict[str, Any]]:
@@ -226,19 +226,18 @@ def _rescue(
     storage: Path, key: Path, point: str, to: Path, on_progress: Callable[[int, int], None]
 ) -> dict[str, Any]:
     from strongroom.datastore.blobs import DirectoryBlobs
-    from strongroom.datastore.rescue import rescue
+    from strongroom.datastore.rescue import next_steps, rescue
     from strongroom.model.errors import NotFound
 
     for container in _containers(storage):
         if (container / "p" / f"{point}.manifest").exists():
             blobs = DirectoryBlobs(container)
             manifest = rescue(blobs, _recovery(key), point, to, on_progress)
-            major = manifest.source.version_number // 10000
             return {
                 "directory": str(to),
                 "files": len(manifest.files),
-                "postgresql": major,
-                "next": f"give it to PostgreSQL's user and start it with version {major}",
+                "postgresql": manifest.source.version_number // 10000,
+                "next": "\n".join(next_steps(manifest, to)),
             }
     raise NotFound(
         f"there is no recovery point {point[:64]} below {storage}",

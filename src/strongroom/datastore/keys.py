@@ -16,11 +16,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from strongroom.datastore.manifest import decode_checked
 from strongroom.datastore.receipt import VerifyKey
 from strongroom.datastore.seal import KeyPair, PublicKey, open_sealed, seal
-from strongroom.model.errors import Corrupt, Invalid, WrongKey
+from strongroom.model.errors import Corrupt, Invalid, NotFound, WrongKey
 from strongroom.model.seams import Chance
 
 _FIRST = "strongroom recovery key 1"
 _INFO = b"strongroom-instance-key-1"
+_MOST_TEXT = 4096  # bytes of a recovery key file
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -51,6 +52,18 @@ class RecoveryKey:
                 "this is no strongroom recovery key",
                 hint=f"the file begins with the line: {_FIRST}",
             ) from error
+
+
+def read_recovery_key(path: Path) -> RecoveryKey:
+    """From its file; Invalid when it is not one, NotFound when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return RecoveryKey.from_text(file.read(_MOST_TEXT).decode("ascii", "replace"))
+    except OSError as error:
+        raise NotFound(
+            f"the recovery key {path} cannot be read: {error.strerror}",
+            hint="name the file that was made with the installation, or your copy of it",
+        ) from error
 
 
 def write_recovery_key(path: Path, key: RecoveryKey) -> None:

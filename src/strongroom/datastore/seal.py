@@ -11,7 +11,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric import mlkem, x25519
 
-from strongroom.model.errors import Corrupt, WrongKey
+from strongroom.model.errors import Corrupt, Invalid, WrongKey
 from strongroom.model.ids import KeyId
 from strongroom.model.seams import Chance
 
@@ -89,12 +89,15 @@ class KeyPair:
 
 
 def seal(public: PublicKey, info: bytes, secret: bytes) -> bytes:
-    """Seal `secret`, bound to `info`."""
-    key = hpke.MLKEM768X25519PublicKey(
-        mlkem.MLKEM768PublicKey.from_public_bytes(public.raw[:_MLKEM_PUBLIC]),
-        x25519.X25519PublicKey.from_public_bytes(public.raw[_MLKEM_PUBLIC:]),
-    )
-    return _SUITE.encrypt(secret, key, info)
+    """Seal `secret`, bound to `info`. Invalid for bytes that are no public key."""
+    try:
+        key = hpke.MLKEM768X25519PublicKey(
+            mlkem.MLKEM768PublicKey.from_public_bytes(public.raw[:_MLKEM_PUBLIC]),
+            x25519.X25519PublicKey.from_public_bytes(public.raw[_MLKEM_PUBLIC:]),
+        )
+        return _SUITE.encrypt(secret, key, info)
+    except ValueError as error:
+        raise Invalid(f"public key {public.key_id.hex()} is not one that can be used") from error
 
 
 def open_sealed(pair: KeyPair, info: bytes, sealed: bytes) -> bytes:
