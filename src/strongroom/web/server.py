@@ -32,6 +32,8 @@ from strongroom.web.api.door import check_path
 from strongroom.web.api.tokens import TokenAuthority
 from strongroom.web.portal import pages
 
+_HANG_UP_SECONDS = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class DoorSettings:
@@ -107,18 +109,31 @@ def serve(
     )
 
 
+def _connections(doors: list[uvicorn.Server]) -> list[Any]:
+    return [found for door in doors for found in door.server_state.connections]
+
+
 async def _serve(
     doors: list[uvicorn.Server],
     sockets: tuple[socket.socket, socket.socket],
     on_ready: Callable[[], None],
     stopping: threading.Event,
 ) -> None:
+    loop = asyncio.get_running_loop()
+
     def stop() -> None:
         stopping.set()
         for door in doors:
             door.should_exit = True
+        loop.call_later(_HANG_UP_SECONDS, hang_up, set())
 
-    loop = asyncio.get_running_loop()
+    def hang_up(before: set[Any]) -> None:
+        """An idle TLS client may never answer our goodbye: whoever was closing before is cut."""
+        closing = {c for c in _connections(doors) if c.transport.is_closing()}
+        for connection in closing & before:
+            connection.transport.abort()
+        loop.call_later(_HANG_UP_SECONDS, hang_up, closing)
+
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     running = [
