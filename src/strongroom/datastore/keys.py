@@ -75,7 +75,7 @@ def write_recovery_key(path: Path, key: RecoveryKey) -> None:
         os.fsync(file.fileno())
 
 
-class InstanceKey(msgspec.Struct, kw_only=True, frozen=True):
+class InstanceKey(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """What lies sealed in `k/<key id>.key`."""
 
     instance_id: str

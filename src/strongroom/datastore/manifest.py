@@ -35,7 +35,8 @@ Size = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
 class PointFacts(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """What makes a point this one. Times are service time, ISO 8601 UTC.
 
-    generation: the one that its newest packs belong to; `lay_over` fills it in.
+    generation: the one that its newest packs belong to. `lay_over` refuses a delta that names
+    packs of another one, and fills in what is left empty.
     """
 
     recovery_point_id: str

@@ -17,7 +17,7 @@ from strongroom.model.errors import Corrupt
 _CONTEXT = b"strongroom-receipt-1\n"
 
 
-class ReceiptPack(msgspec.Struct, kw_only=True, frozen=True):
+class ReceiptPack(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """A pack the point leans on: what a keyless scrub compares."""
 
     name: str
@@ -25,7 +25,7 @@ class ReceiptPack(msgspec.Struct, kw_only=True, frozen=True):
     blake3: bytes
 
 
-class Receipt(msgspec.Struct, kw_only=True, frozen=True):
+class Receipt(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """What is signed. Times are ISO 8601 UTC, service time."""
 
     recovery_point_id: str

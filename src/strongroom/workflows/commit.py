@@ -51,6 +51,7 @@ def commit_point(means: Means, job_id: str, told: dict[str, Any]) -> dict[str, A
         job_id=job.id,
         taken_at=job.started_at.format_iso(),
         committed_at=means.control.clock.now().format_iso(),
+        generation=point,
     )
     manifest = lay_over(open_delta(sealed, pair), facts)
     _verify_packs(means, job.instance_id, manifest)

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from faults import FaultyBlobs
+from strongroom.datastore.delta import delta_of, lay_over
 from strongroom.datastore.manifest import FORMAT_LINE, Manifest, PointFacts, seal_manifest
 from strongroom.datastore.receipt import Receipt
 from strongroom.datastore.rescue import (
@@ -14,7 +15,7 @@ from strongroom.datastore.rescue import (
 )
 from strongroom.datastore.verify import scrub, verify_manifest, verify_packs
 from strongroom.model.errors import Corrupt, Invalid, ObjectMissing, StoreUnavailable, WrongKey
-from worlds import World, memory, micro_world, point_id, small_tree
+from worlds import PG_MANIFEST, SOURCE, World, memory, micro_world, point_id, small_tree
 
 POINT = point_id(1)
 
@@ -126,6 +127,25 @@ def test_a_manifest_that_a_writer_seals_is_quarantined(world: World) -> None:
     assert "quarantined" in found[point_id(9)].problem
     with pytest.raises(Corrupt):
         open_point_keys(world.blobs, world.keys.recovery, point_id(9))
+
+
+def test_a_delta_that_names_packs_of_another_generation_is_refused(world: World) -> None:
+    other = delta_of(world.write(small_tree(3), "foreign"), SOURCE, PG_MANIFEST)
+    facts = PointFacts(
+        recovery_point_id=point_id(3),
+        instance_id=world.instance_id,
+        job_id="j",
+        taken_at="",
+        committed_at="",
+        generation="own",
+    )
+    with pytest.raises(Corrupt, match="generation"):
+        lay_over(other, facts)
+    mixed = delta_of(world.write(small_tree(4), "own"), SOURCE, PG_MANIFEST)
+    assert lay_over(mixed, facts).facts.generation == "own"
+    mixed.packs[0] = msgspec.structs.replace(mixed.packs[0], generation="foreign")
+    with pytest.raises(Corrupt, match="generation"):
+        lay_over(mixed, facts)
 
 
 def test_a_receipt_whose_manifest_is_gone_is_told_not_forgotten(world: World) -> None:
