@@ -4,6 +4,7 @@ Steps run at least once, a story's outcome is exactly one. Tables lie in the cat
 so that a row and the story it starts are one transaction. The only room that knows DBOS.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -14,17 +15,23 @@ from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, StepOptions
 from dbos import error as dbos_error
 from whenever import Instant
 
-from strongroom.durable.serializer import JsonSerializer
-from strongroom.model.errors import Retry, VaultError
+from strongroom.durable import inside
+from strongroom.durable.serializer import Bug, JsonSerializer, as_json
+from strongroom.model.errors import Failed, Retry, VaultError
 
 T = TypeVar("T")
 
+_NAME = "strongroom"
 VERSION = "1"  # fixed: a new release replays the histories of the old ones
 JOBS = "jobs"  # one story at a time for each partition: the backup instance
-STORIES = "stories"
 MOST_RECOVERIES = 5  # a story that kills its process is given up after so many
+MOST_STORIES = 256  # under way in one process; nearly all of them wait for an agent
+_SPARE_THREADS = 32  # for stories that another process has taken from this one
 _STEP_TRIES = 5
 _POLL_SECONDS = 0.25
+_FORGET_AT_ONCE = 500
+_ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+_SLEEP = "strongroom:sleep"  # nobody writes to it
 
 
 class WorkflowState(StrEnum):
@@ -54,7 +61,7 @@ class WorkflowStatus(msgspec.Struct, kw_only=True):
     id: str
     state: WorkflowState
     result: Any = None
-    error: Exception | None = None
+    error: VaultError | None = None
 
 
 def _passes(error: BaseException) -> bool:
@@ -62,7 +69,16 @@ def _passes(error: BaseException) -> bool:
 
 
 class Story:
-    """Handed to a running story: steps that are remembered, waits that survive."""
+    """Handed to a running story: steps that are remembered, waits that survive.
+
+    A story calls its steps and waits in the same order each time: after a crash it is run again
+    from its first line, and what is remembered is answered without being done.
+    """
+
+    def __init__(self, dbos: DBOS, turns: threading.Semaphore) -> None:
+        self._dbos = dbos
+        self._turns = turns
+        self._gone_on = False
 
     @property
     def id(self) -> str:
@@ -72,7 +88,8 @@ class Story:
     def step(self, name: str, function: Callable[..., T], *args: Any) -> T:  # noqa: ANN401
         """Run a step once, or once more after a crash; its JSON-able result is remembered.
 
-        A VaultError that may pass is tried again, five times in about half a minute.
+        A VaultError that may pass is tried again, five times in about half a minute; then it is
+        raised as the step raised it. A result comes back as JSON knows it: a tuple as a list.
         """
         options = StepOptions(
             name=name,
@@ -82,67 +99,86 @@ class Story:
             backoff_rate=2.0,
             should_retry=_passes,
         )
+
+        def once() -> T:
+            with self._turns:
+                found = as_json(function(*args))
+            self._note_life()
+            return found
+
         try:
-            return DBOS.run_step(options, function, *args)
+            return DBOS.run_step(options, once)
         except dbos_error.DBOSMaxStepRetriesExceeded as exceeded:
             raise exceeded.errors[-1] from exceeded
 
     def wait(self, topic: str, seconds: float) -> Any | None:  # noqa: ANN401
-        """The next message about `topic`, or None when none came in time."""
+        """The next message about `topic`, or None when none came in time.
+
+        Several messages are kept in their order, also those that came before the wait.
+        """
         return DBOS.recv(topic, timeout_seconds=seconds)
 
     def sleep(self, seconds: float) -> None:
         """Wait; a restart in between does not start the wait again."""
-        DBOS.sleep(seconds)
+        DBOS.recv(_SLEEP, timeout_seconds=seconds)
+
+    def _note_life(self) -> None:
+        if not self._gone_on:
+            inside.has_gone_on(self._dbos, self.id)
+            self._gone_on = True
 
 
 class JobEngine:
     """One process's share in the durable stories of an installation."""
 
     def __init__(self, url: str, *, executor_id: str, workers: int = 8) -> None:
-        """`url`: the catalogue's own SQLAlchemy URL. `executor_id`: the same after a restart."""
+        """`url`: the catalogue's own SQLAlchemy URL. `executor_id`: the same after a restart.
+
+        `workers` bounds the steps that run at once; stories that wait are bounded by MOST_STORIES.
+        One engine in a process at a time.
+        """
         self._url = url
-        self._config = DBOSConfig(
-            name="strongroom",
-            system_database_url=url,
-            application_version=VERSION,
-            executor_id=executor_id,
-            serializer=JsonSerializer(),
-            log_level="WARNING",
-            max_executor_threads=max(workers * 4, 16),
-        )
-        self._workers = workers
+        self._turns = threading.BoundedSemaphore(workers)
         self._client: DBOSClient | None = None
         if url.startswith("sqlite:///"):
             _write_ahead(url)
-        DBOS(config=self._config)
+        self._dbos = DBOS(
+            config=DBOSConfig(
+                name=_NAME,
+                system_database_url=url,
+                application_version=VERSION,
+                executor_id=executor_id,
+                serializer=JsonSerializer(),
+                log_level="WARNING",
+                max_executor_threads=MOST_STORIES + _SPARE_THREADS,
+            )
+        )
 
     def register(self, name: str, story: Callable[..., Any]) -> None:
         """`story(story: Story, *args)` under a name that never changes. Before `launch`."""
 
         def run(*args: Any) -> Any:  # noqa: ANN401
-            return story(Story(), *args)
+            return story(Story(self._dbos, self._turns), *args)
 
         run.__qualname__ = run.__name__ = name
         DBOS.workflow(name=name, max_recovery_attempts=MOST_RECOVERIES)(run)
 
     def launch(self) -> None:
-        """Go on with what this executor left, and take from the queues."""
-        DBOS.launch()
-        DBOS.register_queue(
+        """Go on with what this executor left, and take from the queue."""
+        # The queue is there before the engine looks for one: else its first look is a second late.
+        DBOS.migrate(self._url)
+        self._client = DBOSClient(system_database_url=self._url, serializer=JsonSerializer())
+        self._client.register_queue(
             JOBS,
             partition_concurrency=1,
-            worker_concurrency=self._workers,
+            worker_concurrency=MOST_STORIES,
             polling_interval_sec=_POLL_SECONDS,
+            application_name=_NAME,
         )
-        DBOS.register_queue(
-            STORIES, worker_concurrency=self._workers, polling_interval_sec=_POLL_SECONDS
-        )
-        self._client = DBOSClient(system_database_url=self._url, serializer=JsonSerializer())
+        DBOS.launch()
 
     @property
-    def client(self) -> DBOSClient:
-        """The side that asks."""
+    def _asking(self) -> DBOSClient:
         if self._client is None:
             raise RuntimeError("launch() comes first")
         return self._client
@@ -157,69 +193,82 @@ class JobEngine:
     ) -> None:
         """In the caller's transaction: it commits and the story runs, or neither happens.
 
-        The same id twice is once.
+        Stories of one `partition` run one after the other, in the order of their enqueueing; one
+        without a partition waits for nobody. The same id twice is once.
         """
         options = EnqueueOptions(
             workflow_name=name,
-            queue_name=JOBS if partition else STORIES,
+            queue_name=JOBS,
             workflow_id=workflow_id,
             app_version=VERSION,
+            queue_partition_key=partition or f"alone:{workflow_id}",
         )
-        if partition:
-            options["queue_partition_key"] = partition
-        self.client.enqueue_in_transaction(connection, options, *args)
+        self._asking.enqueue_in_transaction(connection, options, *args)
 
     def notify(self, workflow_id: str, topic: str, message: Any) -> None:  # noqa: ANN401
-        """Wake a story that waits; harmless when it has ended."""
+        """Wake a story that waits; harmless when it has ended. Not inside a transaction."""
         try:
-            self.client.send(workflow_id, message, topic)
+            self._asking.send(workflow_id, message, topic)
         except dbos_error.DBOSNonExistentWorkflowError:
             return
+        inside.wake(self._dbos, workflow_id)
 
     def status(self, workflow_id: str) -> WorkflowStatus | None:
-        """What became of a story."""
-        found = self.client.list_workflows(workflow_ids=[workflow_id])
+        """What became of a story; None when there never was one, or it is forgotten."""
+        found = self._asking.list_workflows(workflow_ids=[workflow_id])
         if not found:
             return None
+        told = found[0]
         return WorkflowStatus(
             id=workflow_id,
-            state=_STATES[str(found[0].status)],
-            result=found[0].output,
-            error=found[0].error,
+            state=_STATES[str(told.status)],
+            result=told.output,
+            error=_error_of(workflow_id, str(told.status), told.error),
         )
 
     def cancel(self, workflow_id: str) -> None:
-        """Stop before its next step."""
-        self.client.cancel_workflow(workflow_id)
+        """Stop before its next step; a wait ends at once. An ended story stays as it ended."""
+        self._asking.cancel_workflow(workflow_id)
+        inside.wake(self._dbos, workflow_id)
 
     def take_over(self, dead_executor_ids: Sequence[str]) -> int:
-        """Put the stories of dead processes back into their queues; finished steps are kept."""
-        taken = 0
-        for dead in dead_executor_ids:
-            for found in self.client.list_workflows(
-                status="PENDING", executor_id=dead, load_input=False, load_output=False
-            ):
-                self.client.resume_workflow(found.workflow_id, queue_name=found.queue_name)
-                taken += 1
-        return taken
+        """Put the stories of dead processes back into their queue; finished steps are kept."""
+        return sum(inside.take_over(self._dbos, dead, VERSION) for dead in dead_executor_ids)
 
     def forget(self, finished_before: Instant) -> int:
         """Drop the histories of stories that ended before then; the catalogue keeps its own."""
-        ended = self.client.list_workflows(
-            status=["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"],
-            completed_before=finished_before.format_iso(),
-            load_input=False,
-            load_output=False,
-        )
-        self.client.delete_workflows([found.workflow_id for found in ended])
-        return len(ended)
+        forgotten = 0
+        while True:
+            ended = self._asking.list_workflows(
+                status=_ENDED,
+                completed_before=finished_before.format_iso(),
+                limit=_FORGET_AT_ONCE,
+                load_input=False,
+                load_output=False,
+            )
+            if not ended:
+                return forgotten
+            self._asking.delete_workflows([found.workflow_id for found in ended])
+            forgotten += len(ended)
 
     def close(self) -> None:
-        """Stop taking work; what runs goes on at the next launch."""
+        """Stop taking work; what waits goes on at the next launch, what runs a step ends it."""
         if self._client is not None:
+            inside.let_go(self._dbos)
             self._client.destroy()
             self._client = None
         DBOS.destroy(destroy_registry=True)
+
+
+def _error_of(workflow_id: str, status: str, error: Exception | None) -> VaultError | None:
+    if status == "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
+        return Failed(
+            f"{workflow_id} was given up: its process ended {MOST_RECOVERIES + 1} times in it",
+            hint="see the log of `serve` for what ended it; then trigger the job again",
+        )
+    if error is None or isinstance(error, VaultError):
+        return error
+    return (error if isinstance(error, Bug) else Bug(str(error))).as_failed()
 
 
 def _write_ahead(url: str) -> None:

@@ -1,0 +1,81 @@
+"""What we need of DBOS that it does not offer in public: all of it is in this one file.
+
+Read with DBOS 3.4: `_sys_db.recv` and `recv_consume`, `notifications_map`,
+`get_pending_workflows`, `reenqueue_for_recovery`, `tables.workflow_status.recovery_attempts`.
+"""
+
+import threading
+from typing import Any, NoReturn
+
+import sqlalchemy as sa
+from dbos import DBOS
+
+_LOOKS = 40
+_LOOK_SECONDS = 0.05
+
+
+class Dropped(BaseException):
+    """This process ends: the story stops where it stands and goes on at the next launch.
+
+    Not an Exception, so that neither a story nor DBOS takes it for an outcome.
+    """
+
+
+def database_of(dbos: DBOS) -> Any:  # noqa: ANN401
+    """DBOS's own view of the database; only after launch."""
+    return dbos._sys_db  # noqa: SLF001
+
+
+def wake(dbos: DBOS, workflow_id: str) -> None:
+    """Have a story that waits in this process look at once; others learn it within a second."""
+    for _, (waiting, _, _), signal in database_of(dbos).notifications_map.snapshot():
+        if waiting == workflow_id:
+            signal.set()
+
+
+def let_go(dbos: DBOS) -> None:
+    """Drop every story that waits: without it a wait of an hour holds up the exit for an hour.
+
+    Nothing is recorded, so the wait goes on at the next launch with the time that is left.
+    """
+    database = database_of(dbos)
+
+    def drop(*_: object) -> NoReturn:
+        raise Dropped
+
+    database.recv = database.recv_consume = drop
+    pause = threading.Event()
+    for _ in range(_LOOKS):  # one that was about to wait when we looked shows up a little later
+        waiting = database.notifications_map.snapshot()
+        for _, _, signal in waiting:
+            signal.set()
+        if pause.wait(_LOOK_SECONDS) or not waiting:
+            return
+
+
+def take_over(dbos: DBOS, dead_executor_id: str, version: str) -> int:
+    """Put a dead process's stories back into their queue -> how many.
+
+    Unlike `resume_workflow` it keeps the count of attempts, so that a story that kills whoever
+    runs it is given up in the end, and of two that take over at once only one does.
+    """
+    database = database_of(dbos)
+    found = database.get_pending_workflows(dead_executor_id, version)
+    return sum(
+        bool(database.reenqueue_for_recovery(each.workflow_id, [dead_executor_id], ""))
+        for each in found
+    )
+
+
+def has_gone_on(dbos: DBOS, workflow_id: str) -> None:
+    """A story that has done something new since its process died is no poison: count afresh.
+
+    Without it, six restarts of a healthy service would end a restore that takes a day.
+    """
+    database = database_of(dbos)
+    table = database.tables.workflow_status
+    mine = table.c.workflow_uuid == workflow_id
+    with database.engine.begin() as connection:
+        attempts = connection.execute(sa.select(table.c.recovery_attempts).where(mine)).scalar()
+        if attempts and attempts > 1:
+            connection.execute(sa.update(table).where(mine).values(recovery_attempts=1))
