@@ -1,8 +1,6 @@
 """The catalogue on both of its databases: the same promises."""
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -10,7 +8,6 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from whenever import Instant
 
-from journey.world import Postgres
 from strongroom.catalog import agent_operations, audit
 from strongroom.catalog.database import Database
 from strongroom.catalog.migrate import HEAD, current, move, upgrade
@@ -19,30 +16,6 @@ from strongroom.catalog.tables import audit as audit_table
 from strongroom.model.errors import LeaseLost
 
 NOW = Instant.parse_iso("2026-01-01T00:00:00.123456Z")
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    server = Postgres()
-    yield server
-    server.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    if request.param == "sqlite":
-        found = Database(f"sqlite:///{tmp_path}/catalogue.sqlite")
-    else:
-        server: Postgres = request.getfixturevalue("postgres")
-        found = Database(
-            f"postgresql+psycopg://postgres@/postgres?host={server.home}&port={server.port}"
-        )
-        with found.writing() as connection:
-            connection.exec_driver_sql("drop schema public cascade")
-            connection.exec_driver_sql("create schema public")
-    upgrade(found)
-    yield found
-    found.close()
 
 
 def test_an_instant_comes_back_to_the_microsecond(database: Database) -> None:

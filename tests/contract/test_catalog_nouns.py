@@ -1,14 +1,12 @@
 """The nouns that the API names, on both databases: found by any case, held together by keys."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from whenever import Instant
 
-from journey.world import Postgres
 from strongroom.catalog import (
     agents,
     instances,
@@ -21,33 +19,8 @@ from strongroom.catalog import (
     vaults,
 )
 from strongroom.catalog.database import Database
-from strongroom.catalog.migrate import upgrade
 
 NOW = Instant.parse_iso("2026-01-01T00:00:00Z")
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    server = Postgres()
-    yield server
-    server.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    if request.param == "sqlite":
-        found = Database(f"sqlite:///{tmp_path}/catalogue.sqlite")
-    else:
-        server: Postgres = request.getfixturevalue("postgres")
-        found = Database(
-            f"postgresql+psycopg://postgres@/postgres?host={server.home}&port={server.port}"
-        )
-        with found.writing() as connection:
-            connection.exec_driver_sql("drop schema public cascade")
-            connection.exec_driver_sql("create schema public")
-    upgrade(found)
-    yield found
-    found.close()
 
 
 @pytest.fixture
