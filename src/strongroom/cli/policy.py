@@ -1,6 +1,7 @@
 """Policies: list, show, and what one would do."""
 
 import json
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from strongroom.cli import vault as vaults
 from strongroom.cli.means import COMMON, Common, Given
 from strongroom.model.errors import Invalid, NotFound
 from strongroom.model.policy import BackupPolicy, Duration, parse_policy
-from strongroom.model.retention import tag_for
+from strongroom.model.retention import coming
 
 
 def list_policies(*, common: Common = COMMON, means: Given) -> None:
@@ -102,29 +103,15 @@ def _tell(policy: BackupPolicy, now: Instant, count: int) -> None:
 
 
 def _coming(policy: BackupPolicy, now: Instant, count: int) -> list[dict[str, Any]]:
-    earlier: list[tuple[Instant, str]] = []
-    told = []
-    for _ in range(max(0, min(count, 1000))):
-        fires = [
-            (time, rule.name)
-            for rule in policy.backup_rules
-            for interval in rule.intervals
-            if (time := interval.next_after(now)) is not None
-        ]
-        if not fires:
-            break
-        now, rule_name = min(fires)
-        verdict = tag_for(policy, rule_name, now, earlier)
-        earlier.append((now, verdict.tag))
-        told.append(
-            {
-                "at": now.to_stdlib().strftime("%Y-%m-%d %H:%M"),
-                "tag": verdict.tag,
-                "expiresAt": verdict.expires_at.to_stdlib().strftime("%Y-%m-%d"),
-                "reason": verdict.reason,
-            }
-        )
-    return told
+    return [
+        {
+            "at": fire.at.to_stdlib().strftime("%Y-%m-%d %H:%M"),
+            "tag": fire.verdict.tag,
+            "expiresAt": fire.verdict.expires_at.to_stdlib().strftime("%Y-%m-%d"),
+            "reason": fire.verdict.reason,
+        }
+        for fire in islice(coming(policy, now), max(0, min(count, 1000)))
+    ]
 
 
 def _kept(policy: BackupPolicy) -> str:

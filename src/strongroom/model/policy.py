@@ -7,11 +7,11 @@ BackupPolicy, AzureBackupRule, AzureRetentionRule, ScheduleBasedBackupCriteria.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from whenever import ItemizedDelta
+from whenever import ItemizedDelta, OffsetDateTime
 
 from strongroom.model.errors import Invalid
 from strongroom.model.schedule import Repeating, zone_of
@@ -19,6 +19,7 @@ from strongroom.model.schedule import Repeating, zone_of
 DATASOURCE_TYPE = "Microsoft.DBforPostgreSQL/flexibleServers"
 NAME = re.compile(r"[-a-zA-Z0-9]{3,150}")
 DEFAULT_TAG = "Default"
+LONGEST_YEARS = 100
 _PRIORITY = 99
 _DURATION = re.compile(r"P(\d{1,4}Y)?(\d{1,4}M)?(\d{1,4}W)?(\d{1,5}D)?")
 
@@ -46,7 +47,16 @@ class Duration:
         )
         if not (found.years or found.months or found.weeks or found.days):
             raise _invalid(f"retention duration {text!r} is nothing", "keep at least a day: P1D")
+        if found.days_about() > LONGEST_YEARS * 366:
+            raise _invalid(
+                f"retention duration {text!r} is longer than {LONGEST_YEARS} years",
+                f"keep at most P{LONGEST_YEARS}Y",
+            )
         return found
+
+    def days_about(self) -> int:
+        """How many days at least, to compare: a month counts 30, a year 365."""
+        return self.years * 365 + self.months * 30 + self.weeks * 7 + self.days
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,16 +136,45 @@ MONTHS = (
 
 
 def parse_policy(text: str | bytes | Mapping[str, Any]) -> BackupPolicy:
-    """ARM JSON of `properties` -> BackupPolicy. Raises Invalid with the first thing wrong."""
+    """ARM JSON of `properties` -> BackupPolicy. Raises Invalid with the first thing wrong.
+
+    What we do not offer is refused, not forgotten: other data stores, copies, backup types.
+    """
     body = _Body(text if isinstance(text, Mapping) else _load(text), "properties")
-    rules = [_Body(rule, "policyRules") for rule in body.items("policyRules")]
-    backup = tuple(_backup_rule(r) for r in rules if r.kind() == "AzureBackupRule")
-    retention = tuple(_retention_rule(r) for r in rules if r.kind() == "AzureRetentionRule")
+    for kind in body.items("datasourceTypes"):
+        if str(kind).lower() != DATASOURCE_TYPE.lower():
+            raise _invalid(
+                f"datasource type {str(kind)[:80]!r} is not offered", f"use {DATASOURCE_TYPE}"
+            )
+    backup: list[BackupRule] = []
+    retention: list[RetentionRule] = []
+    for each in body.items("policyRules"):
+        rule = _Body(each, "policyRules")
+        if _is_backup_rule(rule):
+            backup.append(_backup_rule(rule))
+        else:
+            retention.append(_retention_rule(rule))
     _check(backup, retention)
-    return BackupPolicy(backup, retention)
+    return BackupPolicy(tuple(backup), tuple(retention))
 
 
-def _check(backup: tuple[BackupRule, ...], retention: tuple[RetentionRule, ...]) -> None:
+def _is_backup_rule(rule: "_Body") -> bool:
+    """By its objectType; where a client leaves that empty, by what it holds."""
+    match rule.text("objectType").lower():
+        case "azurebackuprule":
+            return True
+        case "azureretentionrule":
+            return False
+        case "":
+            return not rule.has("lifecycles")
+        case other:
+            raise _invalid(
+                f"policy rule type {other[:60]!r} is unknown",
+                "use AzureBackupRule or AzureRetentionRule",
+            )
+
+
+def _check(backup: Sequence[BackupRule], retention: Sequence[RetentionRule]) -> None:
     if not backup:
         raise _invalid("the policy has no AzureBackupRule", "say when backups are taken")
     if sum(rule.is_default for rule in retention) != 1:
@@ -146,6 +185,8 @@ def _check(backup: tuple[BackupRule, ...], retention: tuple[RetentionRule, ...])
     names = {rule.name.lower() for rule in retention}
     if len(names) != len(retention):
         raise _invalid("two retention rules have the same name", "give each its own name")
+    if len({rule.name.lower() for rule in backup}) != len(backup):
+        raise _invalid("two backup rules have the same name", "give each its own name")
     for rule in backup:
         for tagging in rule.tagging:
             if tagging.tag.lower() not in names:
@@ -202,8 +243,15 @@ class _Body:
             raise _invalid(f"{self.where}.{name} is not a whole number", "send an integer")
         return found
 
-    def kind(self) -> str:
-        return self.text("objectType")
+    def has(self, name: str) -> bool:
+        return name.lower() in self._values
+
+    def check_part(self, part: str, name: str, only: str) -> None:
+        """The part is absent, or its word is the only one that is offered."""
+        if self.has(part):
+            found = self.body(part).text(name, only)
+            if found.lower() not in {only.lower(), ""}:
+                raise _invalid(f"{name} {found[:60]!r} is not offered", f"use {only}")
 
     def chosen(self, name: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
         by_key = {value.lower(): value for value in allowed}
@@ -228,12 +276,14 @@ def _name(body: _Body) -> str:
 def _backup_rule(body: _Body) -> BackupRule:
     trigger = body.body("trigger")
     schedule = trigger.body("schedule")
+    body.check_part("backupParameters", "backupType", "Full")
+    body.check_part("dataStore", "dataStoreType", "VaultStore")
     zone = zone_of(schedule.text("timeZone"))
     texts = [str(text) for text in schedule.items("repeatingTimeIntervals")]
     if not texts:
         raise _invalid("the backup rule has no repeatingTimeIntervals", "add at least one")
     tagging = tuple(
-        _tagging(_Body(t, "taggingCriteria")) for t in trigger.items("taggingCriteria")
+        _tagging(_Body(t, "taggingCriteria"), zone) for t in trigger.items("taggingCriteria")
     )
     return BackupRule(
         name=_name(body),
@@ -243,8 +293,8 @@ def _backup_rule(body: _Body) -> BackupRule:
     )
 
 
-def _tagging(body: _Body) -> Tagging:
-    criteria = tuple(_criteria(_Body(c, "criteria")) for c in body.items("criteria"))
+def _tagging(body: _Body, zone: str) -> Tagging:
+    criteria = tuple(_criteria(_Body(c, "criteria"), zone) for c in body.items("criteria"))
     return Tagging(
         tag=body.body("tagInfo").text("tagName"),
         priority=body.number("taggingPriority", _PRIORITY),
@@ -253,14 +303,14 @@ def _tagging(body: _Body) -> Tagging:
     )
 
 
-def _criteria(body: _Body) -> Criteria:
+def _criteria(body: _Body, zone: str) -> Criteria:
     return Criteria(
         absolute=body.chosen("absoluteCriteria", ABSOLUTE),
         days_of_month=tuple(_day(_Body(d, "daysOfMonth")) for d in body.items("daysOfMonth")),
         days_of_week=body.chosen("daysOfTheWeek", DAYS),
         weeks_of_month=body.chosen("weeksOfTheMonth", WEEKS),
         months_of_year=body.chosen("monthsOfYear", MONTHS),
-        times=tuple(_clock_time(str(t)) for t in body.items("scheduleTimes")),
+        times=tuple(_clock_time(str(t), zone) for t in body.items("scheduleTimes")),
     )
 
 
@@ -273,18 +323,26 @@ def _day(body: _Body) -> int:
     return day
 
 
-def _clock_time(text: str) -> str:
-    found = re.search(r"T(\d{2}:\d{2})", text)
-    if found is None:
-        raise _invalid(f"schedule time {text[:40]!r} is no date-time", "use 2026-01-01T02:00:00Z")
-    return found[1]
+def _clock_time(text: str, zone: str) -> str:
+    """The clock's reading in the policy's zone, as a schedule's start is read there too."""
+    try:
+        local = OffsetDateTime.parse_iso(text).to_tz(zone)
+    except ValueError as error:
+        raise _invalid(
+            f"schedule time {text[:40]!r} is no date-time", "use 2026-01-01T02:00:00Z"
+        ) from error
+    return f"{local.hour:02}:{local.minute:02}"
 
 
 def _retention_rule(body: _Body) -> RetentionRule:
     lifecycles = body.items("lifecycles")
     if len(lifecycles) != 1:
         raise _invalid(f"retention rule {body.text('name')!r} needs one lifecycle", "VaultStore")
-    delete_after = _Body(lifecycles[0], "lifecycles").body("deleteAfter")
+    lifecycle = _Body(lifecycles[0], "lifecycles")
+    lifecycle.check_part("sourceDataStore", "dataStoreType", "VaultStore")
+    if lifecycle.items("targetDataStoreCopySettings"):
+        raise _invalid("copies to other data stores are not offered", "leave the list empty")
+    delete_after = lifecycle.body("deleteAfter")
     name = _name(body)
     return RetentionRule(
         name=name,

@@ -1,18 +1,18 @@
 """Which tag a recovery point gets, why, and when it expires. Fixed at commit for ever.
 
 First of a period means the first *committed* point of that period, in the policy's time zone,
-that has this tag or one that goes before it: the year's first point is the month's and the week's
-too, and an on-demand point of the default tag uses nothing up. A week begins on Sunday, as in
-Azure. Expiry is calendar arithmetic: P1M after 31 January is the last day of February. A point is
-never expired by a later one.
+that has this tag, or one that goes before it and is kept at least as long: the year's first point
+is the month's and the week's too, but a tag that is kept a week never uses up the month. An
+on-demand point of the default tag uses nothing up. A week begins on Sunday, as in Azure. Expiry
+is calendar arithmetic: P1M after 31 January is the last day of February. A point is never expired
+by a later one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from whenever import Instant, ZonedDateTime
 
-from strongroom.model.errors import Invalid
 from strongroom.model.policy import (
     DAYS,
     MONTHS,
@@ -28,11 +28,20 @@ Point = tuple[Instant, str]  # (taken at, tag) of an earlier committed point
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The tag, the day it ends, and a sentence that says why."""
+    """The tag, the time it ends, and a sentence that says why."""
 
     tag: str
     expires_at: Instant
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fire:
+    """A backup that a policy will take, if nothing comes between."""
+
+    at: Instant
+    rule_name: str
+    verdict: Verdict
 
 
 def tag_for(
@@ -42,16 +51,24 @@ def tag_for(
     earlier: Sequence[Point],
     override: str | None = None,
 ) -> Verdict:
-    """Decide for one new point. `override` is the tag that an on-demand backup asked for."""
+    """Decide for one new point. `override` is the tag that an on-demand backup asked for.
+
+    It always decides: a point that was read for hours is kept by the default rule when its own
+    rule has meanwhile left the policy.
+    """
     rule = _rule(policy, rule_name)
+    default = next(rule.name for rule in policy.retention_rules if rule.is_default)
+    if rule is None:
+        return _verdict(
+            policy, override or default, taken_at.to_tz("UTC"), "its rule has left the policy"
+        )
     local = taken_at.to_tz(rule.time_zone)
     if override:
         return _verdict(policy, override, local, "asked for by whoever triggered it")
     for tagging in sorted(rule.tagging, key=lambda t: t.priority):
-        reason = _why(tagging, local, rule, earlier)
+        reason = _why(policy, rule, tagging, local, earlier)
         if reason:
             return _verdict(policy, tagging.tag, local, reason)
-    default = next(rule.name for rule in policy.retention_rules if rule.is_default)
     return _verdict(policy, default, local, "no other tag applies")
 
 
@@ -66,28 +83,66 @@ def expiry(taken_at: ZonedDateTime, duration: Duration) -> Instant:
     ).to_instant()
 
 
-def _rule(policy: BackupPolicy, name: str) -> BackupRule:
+def coming(policy: BackupPolicy, after: Instant, earlier: Sequence[Point] = ()) -> Iterator[Fire]:
+    """What the policy will do, in order and without end unless its repeats are used up.
+
+    The tags are those that the points will get when every one of them is committed.
+    """
+    points = list(earlier)
+    moment = after
+    while True:
+        times = [
+            (time, rule.name)
+            for rule in policy.backup_rules
+            for interval in rule.intervals
+            if (time := interval.next_after(moment)) is not None
+        ]
+        if not times:
+            return
+        moment = min(times)[0]
+        # Two intervals of a rule that meet are one backup; two rules that meet are two.
+        for time, rule_name in sorted(set(times)):
+            if time == moment:
+                verdict = tag_for(policy, rule_name, time, points)
+                points.append((time, verdict.tag))
+                yield Fire(time, rule_name, verdict)
+
+
+def _rule(policy: BackupPolicy, name: str) -> BackupRule | None:
     for rule in policy.backup_rules:
         if rule.name.lower() == name.lower():
             return rule
-    raise Invalid(f"the policy has no backup rule {name[:150]!r}")
+    return None
 
 
 def _verdict(policy: BackupPolicy, tag: str, local: ZonedDateTime, reason: str) -> Verdict:
     kept = policy.retention_for(tag)
+    if kept.name.lower() != tag.lower():
+        reason = f"its tag {tag} has left the policy"
     return Verdict(kept.name, expiry(local, kept.duration), f"{kept.name}: {reason}")
 
 
 def _why(
-    tagging: Tagging, local: ZonedDateTime, rule: BackupRule, earlier: Sequence[Point]
+    policy: BackupPolicy,
+    rule: BackupRule,
+    tagging: Tagging,
+    local: ZonedDateTime,
+    earlier: Sequence[Point],
 ) -> str:
     if tagging.is_default and not tagging.criteria:
-        return "the default"
-    covering = {t.tag.lower() for t in rule.tagging if t.priority <= tagging.priority}
+        return "no other tag applies"
+    ends = expiry(local, policy.retention_for(tagging.tag).duration)
+    covering = {
+        other.tag.lower()
+        for other in rule.tagging
+        if other.priority <= tagging.priority
+        and expiry(local, policy.retention_for(other.tag).duration) >= ends
+    }
     same = [time.to_tz(rule.time_zone) for time, tag in earlier if tag.lower() in covering]
     for criteria in tagging.criteria:
-        if _calendar_fits(criteria, local) and _absolute_fits(criteria, local, same):
-            return " and ".join(criteria.absolute) or "the calendar says so"
+        first = _absolute(criteria, local, same)
+        if first is not None and _calendar_fits(criteria, local):
+            return " and ".join([*first, *_calendar_words(criteria, local)])
     return ""
 
 
@@ -113,19 +168,34 @@ def _week_fits(criteria: Criteria, day: int, last_day: int) -> bool:
     return ordinal in criteria.weeks_of_month or (is_last and "Last" in criteria.weeks_of_month)
 
 
-def _absolute_fits(
+def _calendar_words(criteria: Criteria, local: ZonedDateTime) -> list[str]:
+    """What of the calendar counted, for a person."""
+    date = local.date()
+    words = []
+    if criteria.days_of_month:
+        words.append(f"day {date.day} of the month")
+    if criteria.weeks_of_month or criteria.days_of_week:
+        words.append(f"a {DAYS[date.day_of_week().value - 1]} in week {(date.day - 1) // 7 + 1}")
+    if criteria.months_of_year:
+        words.append(MONTHS[date.month - 1])
+    if criteria.times:
+        words.append(f"{local.hour:02}:{local.minute:02}")
+    return words
+
+
+def _absolute(
     criteria: Criteria, local: ZonedDateTime, same: Sequence[ZonedDateTime]
-) -> bool:
+) -> list[str] | None:
+    """Why a first-of-period fits (one of several is enough); None when none does.
+
+    Empty for criteria that speak of the calendar alone.
+    """
     for word in criteria.absolute:
-        if word != "AllBackup" and any(
-            _period(word, time) == _period(word, local) for time in same
-        ):
-            return False
-    return bool(criteria.absolute) or not _is_empty(criteria)
-
-
-def _is_empty(criteria: Criteria) -> bool:
-    return criteria == Criteria()
+        if word == "AllBackup":
+            return ["every backup"]
+        if all(_period(word, time) != _period(word, local) for time in same):
+            return [f"the first point of {_period_words(word, local)}"]
+    return None if criteria.absolute or criteria == Criteria() else []
 
 
 def _period(word: str, time: ZonedDateTime) -> tuple[int, ...]:
@@ -138,3 +208,11 @@ def _period(word: str, time: ZonedDateTime) -> tuple[int, ...]:
     if word == "FirstOfMonth":
         return (date.year, date.month)
     return (date.year,)
+
+
+def _period_words(word: str, time: ZonedDateTime) -> str:
+    period = _period(word, time)
+    if word == "FirstOfMonth":
+        return f"{MONTHS[period[1] - 1]} {period[0]}"
+    text = "-".join(f"{part:02}" for part in period)
+    return f"the week of {text}" if word == "FirstOfWeek" else text

@@ -25,12 +25,13 @@ _SECONDS = {
     "seconds": 1,
 }
 _HINT = "write it as R/<start with offset>/<period>, such as R/2026-01-01T02:00:00+00:00/P1D"
+_WINDOWS = {windows.lower(): iana for windows, iana in win_tz.items()}
 SHORTEST_SECONDS = 3600
 
 
 def zone_of(name: str) -> str:
     """A Windows or IANA time zone name -> IANA; Terraform's empty name is UTC."""
-    found = win_tz.get(name, name) or "UTC"
+    found = _WINDOWS.get(name.lower(), name) or "UTC"
     try:
         Instant.from_timestamp(0).to_tz(found)
     except (TimeZoneNotFoundError, ValueError) as error:
@@ -64,15 +65,16 @@ class Repeating:
         found = _FORM.fullmatch(text.strip())
         if found is None:
             raise _invalid(text, "not of the form R/start/period")
+        zone = zone_of(time_zone)
         try:
             delta = ItemizedDelta.parse_iso(found["period"])
-            start = OffsetDateTime.parse_iso(found["start"])
+            anchor = OffsetDateTime.parse_iso(found["start"]).to_tz(zone)
         except ValueError as error:
             raise _invalid(text, str(error)) from error
-        period: dict[str, int] = {
-            unit: count for unit, count in delta.items() if count and unit in _SECONDS
-        }
-        length = sum(count * _SECONDS[unit] for unit, count in period.items())
+        period: dict[str, int] = {str(unit): count for unit, count in delta.items() if count}
+        if not _SECONDS.keys() >= period.keys():
+            raise _invalid(text, "the period has fractions of a second")
+        length = _length(period)
         if any(count < 0 for count in period.values()) or length < SHORTEST_SECONDS:
             raise _invalid(text, "the period is shorter than an hour")
         if length > 200 * _SECONDS["years"]:
@@ -80,7 +82,7 @@ class Repeating:
         count = found["count"]
         if len(count) > 6:
             raise _invalid(text, "too many repeats")
-        return cls(start.to_tz(zone_of(time_zone)), period, int(count) if count else None)
+        return cls(anchor, period, int(count) if count else None)
 
     def nth(self, k: int) -> ZonedDateTime:
         """The k-th time, from 0."""
@@ -88,14 +90,12 @@ class Repeating:
         return self.anchor.add(**steps, disambiguation="compatible")
 
     def after(self, moment: Instant) -> Iterator[Instant]:
-        """Every time strictly after a moment, in order."""
-        length = sum(count * _SECONDS[unit] for unit, count in self.period.items())
+        """Every time strictly after a moment, in order; to the end of the year 9999."""
         passed = (moment - self.anchor.to_instant()).total("seconds")
-        k = max(0, int(passed // length) - 2)
-        while self._in_range(k) and self.nth(k).to_instant() <= moment:
-            k += 1
-        while self._in_range(k):
-            yield self.nth(k).to_instant()
+        k = max(0, int(passed // _length(self.period)) - 2)
+        while (time := self._time(k)) is not None:
+            if time > moment:
+                yield time
             k += 1
 
     def next_after(self, moment: Instant) -> Instant | None:
@@ -109,5 +109,15 @@ class Repeating:
                 return
             yield time
 
-    def _in_range(self, k: int) -> bool:
-        return self.repeats is None or k <= self.repeats
+    def _time(self, k: int) -> Instant | None:
+        if self.repeats is not None and k > self.repeats:
+            return None
+        try:
+            return self.nth(k).to_instant()
+        except ValueError:  # beyond what a calendar holds
+            return None
+
+
+def _length(period: dict[str, int]) -> int:
+    """Seconds, on the average: a month is a twelfth of a Gregorian year."""
+    return sum(count * _SECONDS[unit] for unit, count in period.items())

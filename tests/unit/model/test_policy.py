@@ -59,6 +59,15 @@ def without(path: list[Any], value: object) -> dict[str, Any]:
         without(["policyRules", 2, "name"], "Default"),
         without(["policyRules", 3, "lifecycles"], []),
         without(["policyRules", 0, "trigger", "taggingCriteria", 0, "tagInfo", "tagName"], "None"),
+        without(["policyRules", 2, "objectType"], "AzureRetentionRul"),
+        without(["policyRules", 0, "dataStore", "dataStoreType"], "OperationalStore"),
+        without(["policyRules", 0, "backupParameters", "backupType"], "Incremental"),
+        without(["policyRules", 1, "lifecycles", 0, "targetDataStoreCopySettings"], [{}]),
+        without(["policyRules", 1, "lifecycles", 0, "deleteAfter", "duration"], "P101Y"),
+        without(["datasourceTypes"], ["Microsoft.Compute/disks"]),
+        without(
+            ["policyRules"], [ten_years_policy()["policyRules"][i] for i in (0, 0, 1, 2, 3, 4)]
+        ),
     ],
 )
 def test_a_policy_that_makes_no_sense_is_refused_with_a_hint(body: dict[str, Any]) -> None:
@@ -68,7 +77,26 @@ def test_a_policy_that_makes_no_sense_is_refused_with_a_hint(body: dict[str, Any
     assert refused.value.hint
 
 
-@pytest.mark.parametrize("text", ["", "P", "P0D", "PT1H", "P1.5Y", "P-1D", "1Y", "P1W1", "NaN"])
+def test_rules_whose_type_is_left_empty_are_told_by_what_they_hold() -> None:
+    body = ten_years_policy()
+    for rule in body["policyRules"]:
+        rule["objectType"] = ""
+    assert parse_policy(body) == parse_policy(ten_years_policy())
+
+
+def test_a_schedule_time_is_read_in_the_policys_zone() -> None:
+    body = ten_years_policy()
+    trigger = body["policyRules"][0]["trigger"]
+    trigger["schedule"]["timeZone"] = "India Standard Time"
+    trigger["taggingCriteria"][0]["criteria"] = [{"scheduleTimes": ["2026-01-01T20:30:00+00:00"]}]
+    criteria = parse_policy(body).backup_rules[0].tagging[0].criteria[0]
+    assert criteria.times == ("02:00",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["P9999Y", "P99999D", "P9999M", "", "P", "P0D", "PT1H", "P1.5Y", "P-1D", "1Y", "P1W1", "NaN"],
+)
 def test_a_retention_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(Invalid):
         Duration.parse(text)
