@@ -1,7 +1,9 @@
 """Repeating intervals, as Azure's policies write them: `R/2021-08-15T06:30:00+00:00/P1W`.
 
 The k-th time is anchor + k periods, never the previous one + a period: month ends (31, 28, 31) and
-daylight saving then come out right. `R2/...` fires three times: the anchor and two repeats.
+daylight saving then come out right. In a gap the clock goes on by the gap; a repeated hour fires
+once, at the offset that the start has if either of the two has it, else the first time.
+`R2/...` fires three times: the anchor and two repeats.
 Source: ISO 8601-1, 5.6.2; Azure Data Protection, ScheduleBasedBackupSchedule.
 """
 

@@ -49,6 +49,20 @@ def test_the_end_of_the_calendar_ends_a_schedule() -> None:
     assert len(list(found.after(Instant.parse_iso("2026-01-01T00:00:00Z")))) == 2
 
 
+def test_a_repeated_hour_fires_once_at_the_offset_of_the_start() -> None:
+    after = "2026-10-24T12:00:00Z"
+    winter = first("R/2026-01-10T01:30:00+00:00/P1D", after, 2, "Europe/Berlin")
+    summer = first("R/2026-07-10T00:30:00+00:00/P1D", after, 2, "Europe/Berlin")
+    assert winter == ["2026-10-25T01:30:00Z", "2026-10-26T01:30:00Z"]
+    assert summer == ["2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"]
+
+
+def test_a_start_in_the_second_of_a_repeated_hour_fires_then_and_never_before() -> None:
+    start = "2028-01-23T02:00:00+00:00"  # 02:00 for the second time in Casablanca
+    found = first(f"R/{start}/P1D", "2028-01-22T12:00:00Z", 2, "Africa/Casablanca")
+    assert found[0] == "2028-01-23T02:00:00Z"
+
+
 def test_windows_zone_names_are_understood() -> None:
     assert zone_of("w. europe standard TIME") == "Europe/Berlin"
     assert zone_of("W. Europe Standard Time") == "Europe/Berlin"
@@ -132,9 +146,15 @@ def slow_nth(anchor: datetime, months: int, days: int, k: int) -> datetime:
     year, month = divmod(total, 12)
     day = min(anchor.day, monthrange(year, month + 1)[1])
     moved = anchor.replace(tzinfo=None, year=year, month=month + 1, day=day)
-    moved += timedelta(days=days * k)
-    # fold=0: in a gap the wall clock goes on by the gap, of a repeated hour it is the first.
-    return moved.replace(tzinfo=anchor.tzinfo).astimezone(UTC)
+    moved = (moved + timedelta(days=days * k)).replace(tzinfo=anchor.tzinfo)
+    # In a gap the clock goes on by the gap; of a repeated hour it is the one with the offset of
+    # the start, if either has it, else the first.
+    passes = [moved.replace(fold=0), moved.replace(fold=1)]
+    there = passes[0].astimezone(UTC).astimezone(anchor.tzinfo)
+    is_gap = there.replace(tzinfo=None) != moved.replace(tzinfo=None)
+    if not is_gap and anchor.utcoffset() == passes[1].utcoffset():
+        return passes[1].astimezone(UTC)
+    return passes[0].astimezone(UTC)
 
 
 @settings(max_examples=300)
