@@ -97,6 +97,10 @@ class Cloud:
     def job(self, job_id: str) -> m.AzureBackupJobResource:
         return self.backup.jobs.get(self.group, self.vault, job_id)
 
+    def running(self, operation: m.OperationJobExtendedInfo) -> bool:
+        """Whether the job of an operation is under way."""
+        return self.job(operation.job_id.split("/")[-1]).properties.status == "InProgress"
+
     def points(self, instance: str) -> list[m.AzureBackupRecoveryPointResource]:
         return list(self.backup.recovery_points.list(self.group, self.vault, instance))
 

@@ -1,7 +1,6 @@
 """Azure's own SDK, unmodified, from an empty vault to a restored server."""
 
 import shutil
-from collections.abc import Iterator
 
 import pytest
 from azure.core.exceptions import HttpResponseError
@@ -23,23 +22,6 @@ from journey.cloud import (
 from journey.world import House, Postgres, until
 
 pytestmark = pytest.mark.journey
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    server = Postgres()
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    found = House()
-    try:
-        found.start_all()
-        yield found
-    finally:
-        found.close()
 
 
 def test_the_unmodified_sdk_protects_backs_up_and_restores(

@@ -1,0 +1,24 @@
+"""One house and one PostgreSQL for each file of journeys."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from journey.world import House, Postgres
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    server = Postgres()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    found = House()
+    try:
+        found.start_all()
+        yield found
+    finally:
+        found.close()
