@@ -88,18 +88,21 @@ class Replication:
 
     def copied(self, what: str) -> Iterator[memoryview]:
         """All messages of a COPY OUT. SourceStopped when none comes for STALL_SECONDS."""
-        get, consume, silent = self._pgconn.get_copy_data, self._pgconn.consume_input, 0.0
+        get, consume = self._pgconn.get_copy_data, self._pgconn.consume_input
+        silent, dry = 0.0, False
         try:
             while True:
                 size, data = get(1)
                 if size > 0:
-                    silent = 0.0
+                    silent, dry = 0.0, False
                     yield data
                 elif size < 0:
                     return
                 else:
-                    silent = self._wait(silent, what, STALL_SECONDS)
+                    # A server at full speed has sent more by now: poll only when it has not.
+                    silent = self._wait(silent, what, STALL_SECONDS) if dry else silent
                     consume()
+                    dry = True
         except psycopg.Error as error:
             raise self._gone(what) from error
 
