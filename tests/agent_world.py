@@ -5,6 +5,7 @@ each call of that verb uses up one.
 """
 
 import contextlib
+import hashlib
 import ssl
 import threading
 import time
@@ -174,8 +175,8 @@ class AgentWorld:
         if fault.status:
             return _send(http, fault.status, fault.body, fault.headers)
         try:
-            if verb != "enrol" and http.headers.get("authorization") != f"Bearer {AGENT_TOKEN}":
-                raise Unauthenticated("this agent is not known")
+            if verb != "enrol":
+                self._authenticate(http.headers.get("authorization", ""))
             reply = self._do(verb, parts, body)
         except VaultError as error:
             return _send(http, STATUS.get(type(error), 400), msgspec.json.encode(error.to_dict()))
@@ -190,10 +191,7 @@ class AgentWorld:
     def _do(self, verb: str, parts: list[str], body: bytes) -> msgspec.Struct | None:
         if verb == "enrol":
             request = msgspec.json.decode(body, type=EnrolRequest)
-            if request.token != ONE_TIME_TOKEN:
-                raise Unauthenticated("not a valid one-time token")
-            self.enrolled.append(request)
-            return EnrolReply(agent_id="agent-1", agent_token=AGENT_TOKEN)
+            return self._enrol(request)
         if verb == "lease":
             return self._lease(msgspec.json.decode(body, type=LeaseRequest))
         operation = self.operations.get(parts[-2])
@@ -201,6 +199,19 @@ class AgentWorld:
             raise NotFound("no such operation")
         with self.changed:
             return getattr(self, f"_{verb}")(operation, body)
+
+    def _enrol(self, request: EnrolRequest) -> EnrolReply:
+        """The token is spent by the first agent, which is the same agent when it asks again."""
+        spent_by = {one.agent_token_sha256 for one in self.enrolled}
+        if request.token != ONE_TIME_TOKEN or spent_by - {request.agent_token_sha256}:
+            raise Unauthenticated("not a valid one-time token")
+        self.enrolled.append(request)
+        return EnrolReply(agent_id="agent-1")
+
+    def _authenticate(self, authorization: str) -> None:
+        known = {one.agent_token_sha256 for one in self.enrolled} | {_sha256(AGENT_TOKEN)}
+        if _sha256(authorization.removeprefix("Bearer ")) not in known:
+            raise Unauthenticated("this agent is not known")
 
     def _lease(self, request: LeaseRequest) -> Lease | None:
         with self.changed:
@@ -269,6 +280,10 @@ def an_agent_world() -> Iterator[AgentWorld]:
         yield world
     finally:
         world.close()
+
+
+def _sha256(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
 
 
 def _send(

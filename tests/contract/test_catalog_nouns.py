@@ -52,7 +52,7 @@ def a_policy(connection: sa.Connection, vault_id: str, name: str = "Daily") -> s
 
 
 def a_server(connection: sa.Connection, name: str = "PG-1") -> str:
-    if agents.find_by_name(connection, "agent") is None:
+    if not agents.list_named(connection, "agent"):
         agent = {"id": "agent-id", "name": "agent", "token_hash": "x", "version": "1"}
         agents.add(connection, {**agent, "enrolled_at": NOW, "seen_at": NOW})
     row: dict[str, Any] = {"id": f"id-of-{name}", "resource_group_key": "rg-1", "name": name}

@@ -92,7 +92,7 @@ class ControlClient:
         self._http.close()
 
     def enrol(self, request: EnrolRequest) -> EnrolReply:
-        """Buy an agent token with a one-time token. One try."""
+        """Buy an identity with a one-time token. One try; safe twice."""
         return _decoded(self._post("/agents/enrol", request), EnrolReply)
 
     def lease(self, request: LeaseRequest) -> Lease | None:

@@ -1,5 +1,6 @@
 """What an agent is told, and who it is. Both are its own: the control plane cannot change them.
 
+DIR/agent.token   the token that we made, until agent.json holds it             (0600)
 DIR/agent.json    who this agent is, and how it finds the control plane      (0600)
 DIR/servers.json  name -> conninfo of the servers it looks after             (0600)
 DIR/ready.json    written when the agent has made its first call for work
@@ -43,6 +44,11 @@ class Settings:
         return self.data / "agent.json"
 
     @property
+    def token_file(self) -> Path:
+        """Our own token while we enrol."""
+        return self.data / "agent.token"
+
+    @property
     def servers_file(self) -> Path:
         """What we look after."""
         return self.data / "servers.json"
@@ -54,7 +60,7 @@ class Settings:
 
 
 class Identity(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """What enrolment gave us. The token is never logged: `repr` hides it."""
+    """Who we are since we enrolled. The token is never logged: `repr` hides it."""
 
     agent_id: str
     agent_token: str

@@ -11,16 +11,18 @@ def add_enrol_token(connection: sa.Connection, token_hash: str, expires_at: Inst
     connection.execute(enrol_tokens.insert().values(token_hash=token_hash, expires_at=expires_at))
 
 
-def use_enrol_token(connection: sa.Connection, token_hash: str, at: Instant) -> bool:
-    """True once, for a token that has neither been used nor expired."""
+def use_enrol_token(
+    connection: sa.Connection, token_hash: str, agent_id: str, at: Instant
+) -> bool:
+    """Whether the token is this agent's now: it was fresh, or this agent has used it before."""
+    fresh = sa.and_(enrol_tokens.c.used_at.is_(None), enrol_tokens.c.expires_at > at)
     used = connection.execute(
         enrol_tokens.update()
         .where(
             enrol_tokens.c.token_hash == token_hash,
-            enrol_tokens.c.used_at.is_(None),
-            enrol_tokens.c.expires_at > at,
+            sa.or_(fresh, enrol_tokens.c.agent_id == agent_id),
         )
-        .values(used_at=at)
+        .values(used_at=at, agent_id=agent_id)
     )
     return used.rowcount == 1
 
@@ -31,7 +33,7 @@ def add(connection: sa.Connection, agent: dict[str, object]) -> None:
 
 
 def find_by_token(connection: sa.Connection, token_hash: str) -> sa.RowMapping | None:
-    """The agent that a token belongs to."""
+    """The agent whose own token it is."""
     query = sa.select(agents).where(agents.c.token_hash == token_hash)
     return connection.execute(query).mappings().first()
 
@@ -55,9 +57,18 @@ def seen(
         )
 
 
-def find_by_name(connection: sa.Connection, name: str) -> sa.RowMapping | None:
-    """An agent by name or id; the one enrolled last when no name is given."""
-    query = sa.select(agents).order_by(agents.c.enrolled_at.desc())
-    if name:
-        query = query.where(sa.or_(agents.c.name == name, agents.c.id == name))
-    return connection.execute(query).mappings().first()
+def begin_session(connection: sa.Connection, agent_id: str, session: str) -> None:
+    """From now on work is for this process of the agent; safe twice."""
+    connection.execute(agents.update().where(agents.c.id == agent_id).values(session=session))
+
+
+def is_session(connection: sa.Connection, agent_id: str, session: str) -> bool:
+    """Whether no later process of the agent has called."""
+    query = sa.select(agents.c.session).where(agents.c.id == agent_id)
+    return connection.execute(query).scalar() == session
+
+
+def list_named(connection: sa.Connection, name: str) -> list[sa.RowMapping]:
+    """The agents of this name or id, in the order of enrolment; names may be shared."""
+    query = sa.select(agents).where(sa.or_(agents.c.name == name, agents.c.id == name))
+    return list(connection.execute(query.order_by(agents.c.enrolled_at)).mappings())

@@ -105,6 +105,7 @@ enrol_tokens = sa.Table(
     sa.Column("token_hash", sa.Text, primary_key=True),  # SHA-256, hex
     _column("expires_at", Utc),
     sa.Column("used_at", Utc),
+    sa.Column("agent_id", sa.Text, sa.ForeignKey("agents.id")),  # who used it
 )
 
 agents = sa.Table(
@@ -112,10 +113,11 @@ agents = sa.Table(
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
     _column("name", sa.Text),
-    _column("token_hash", sa.Text),  # SHA-256, hex
+    sa.Column("token_hash", sa.Text, nullable=False, unique=True),  # SHA-256, hex
     _column("version", sa.Text),
     _column("enrolled_at", Utc),
     _column("seen_at", Utc),
+    sa.Column("session", sa.Text),  # of the process that called last: others' calls are void
 )
 
 servers = sa.Table(

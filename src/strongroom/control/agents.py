@@ -48,27 +48,31 @@ def new_enrol_token(control: Control, hours: int = 24) -> str:
 
 
 def enrol_agent(control: Control, request: EnrolRequest) -> EnrolReply:
-    """A one-time token buys an agent token."""
-    token = base64.urlsafe_b64encode(control.chance.bytes(32)).decode().rstrip("=")
-    agent_id = str(uuid4(control.chance))
+    """A one-time token buys an identity, once; the same agent asking again is the same agent."""
+    if len(request.agent_token_sha256) != hashlib.sha256().digest_size:
+        raise Invalid("agentTokenSha256 is not a SHA-256", hint="update the agent")
+    digest = request.agent_token_sha256.hex()
     now = control.clock.now()
     with control.database.writing() as connection:
-        if not catalog.use_enrol_token(connection, hash_token(request.token), now):
+        known = catalog.find_by_token(connection, digest)
+        agent_id = str(uuid4(control.chance)) if known is None else str(known["id"])
+        if known is None:
+            agent = {
+                "id": agent_id,
+                "name": request.name[:63],
+                "token_hash": digest,
+                "version": request.version[:32],
+                "enrolled_at": now,
+                "seen_at": now,
+            }
+            catalog.add(connection, agent)
+        if not catalog.use_enrol_token(connection, hash_token(request.token), agent_id, now):
             raise Unauthenticated(
                 "this enrolment token is unknown, used or expired",
                 hint="make a new one on the control plane: strongroom server enrol-token",
             )
-        agent = {
-            "id": agent_id,
-            "name": request.name[:63],
-            "token_hash": hash_token(token),
-            "version": request.version[:32],
-            "enrolled_at": now,
-            "seen_at": now,
-        }
-        catalog.add(connection, agent)
         audit.append(connection, now, f"agent:{agent_id}", ("agent/enrol", agent_id))
-    return EnrolReply(agent_id=agent_id, agent_token=token)
+    return EnrolReply(agent_id=agent_id)
 
 
 def authenticate_agent(control: Control, token: str) -> AgentId:

@@ -19,6 +19,7 @@ READ = "Microsoft.DBforPostgreSQL/flexibleServers/read"
 WRITE = "Microsoft.DBforPostgreSQL/flexibleServers/write"
 CHECK = "Microsoft.DBforPostgreSQL/flexibleServers/ltrPreBackup/action"
 LATELY_SECONDS = 300.0  # an agent calls every half minute, unless it is busy with its leases
+_MOST_TOLD = 20  # agents that an error names
 _NOT_READY = "ServerNotReadyForLongTermBackup"
 
 
@@ -27,8 +28,8 @@ def put_server(
 ) -> tuple[sa.RowMapping, bool]:
     """Register a server that an agent looks after, or change who does. Returns whether it is new.
 
-    `properties.strongroom` names the agent (`agent`, by name or id; may be left out when there is
-    one) and the agent's own name for the server (`agentServer`, else the resource's name).
+    `properties.strongroom` names the agent (`agent`, by name or id; may be left out when only one
+    is enrolled) and the agent's own name for the server (`agentServer`, else the resource's name).
     """
     arm.check_name("server", name)
     wish = arm.pick_object(arm.pick_object(body, "properties"), "strongroom")
@@ -81,13 +82,22 @@ def _change(
 
 
 def _need_agent(connection: sa.Connection, name: str) -> str:
-    agent = agents.find_by_name(connection, name)
-    if agent is None:
+    """The one agent of this name or id, or the only one. Nobody is picked among several."""
+    found = agents.list_named(connection, name) if name else agents.list_all(connection)
+    if not found:
         raise Precondition(
             f"no agent {name[:63]!r} is enrolled" if name else "no agent is enrolled",
             hint="start an agent on the database host: strongroom agent run",
         )
-    return str(agent["id"])
+    if len(found) > 1:
+        told = ", ".join(f"{agent['name']} ({agent['id']})" for agent in found[:_MOST_TOLD])
+        more = f" and {len(found) - _MOST_TOLD} more" if len(found) > _MOST_TOLD else ""
+        which = f"agents named {name[:63]!r}" if name else "agents"
+        raise arm.invalid(
+            f"{len(found)} {which} are enrolled: {told}{more}",
+            "name the one that looks after this server, by its id, in properties.strongroom.agent",
+        )
+    return str(found[0]["id"])
 
 
 def _check_free(connection: sa.Connection, agent_id: str, local: str, name: str) -> None:

@@ -46,18 +46,22 @@ class ServerFacts(Message):
 
 
 class EnrolRequest(Message):
-    """A one-time token buys an agent token."""
+    """A one-time token buys an identity for a token that the agent has made for itself.
+
+    Asked again with both tokens, because an answer was lost, it is the same agent; the same
+    one-time token with another agent's token is refused.
+    """
 
     token: str
     name: str
     version: str
+    agent_token_sha256: bytes  # 32 bytes; the agent token itself travels with the later calls
 
 
 class EnrolReply(Message):
-    """The agent keeps both in its own file, mode 0600."""
+    """Who the agent is from now on."""
 
     agent_id: str
-    agent_token: str
 
 
 class LeaseRequest(Message):

@@ -62,7 +62,7 @@ def _answer(message: msgspec.Struct | None) -> Response:
 
 @router.post("/enrol")
 def enrol(control: Means, raw: Bytes) -> Response:
-    """A one-time token buys an agent token."""
+    """A one-time token buys an identity."""
     return _answer(agents.enrol_agent(control, _read(raw, EnrolRequest)))
 
 

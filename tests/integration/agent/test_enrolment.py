@@ -1,9 +1,11 @@
+import hashlib
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from agent_world import AGENT_TOKEN, ONE_TIME_TOKEN, AgentWorld, Fault, an_agent_world
+from agent_world import ONE_TIME_TOKEN, AgentWorld, Fault, an_agent_world
 from seams import FakeClock, SeededChance
 from strongroom.agent.enrolment import enrolled
 from strongroom.agent.settings import Settings, load_identity
@@ -29,9 +31,55 @@ def enrol(settings: Settings):
     return enrolled(settings, FakeClock(), SeededChance(1))
 
 
+def sha256(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
 def test_a_one_time_token_buys_an_identity(settings, world):
-    assert enrol(settings).agent_token == AGENT_TOKEN
+    assert enrol(settings).agent_id == "agent-1"
     assert world.enrolled[0].name == "db1"
+
+
+def test_the_agent_makes_its_own_token_and_tells_its_digest_alone(settings, world):
+    made = enrol(settings).agent_token
+    assert len(made) >= 43
+    assert world.enrolled[0].agent_token_sha256 == sha256(made)
+
+
+def test_an_enrolment_whose_answer_was_lost_is_asked_for_again_by_the_same_agent(settings, world):
+    world.fault("enrol", Fault(lost=True), Fault(lost=True))
+    made = enrol(settings).agent_token
+    assert [one.agent_token_sha256 for one in world.enrolled] == [sha256(made)] * 3
+
+
+def test_an_agent_that_died_before_it_kept_the_answer_enrols_at_its_next_start(settings, world):
+    first = enrol(settings).agent_token
+    # As if it had been killed before either file was touched.
+    settings.identity_file.unlink()
+    settings.token_file.write_text(first)
+    settings.token_file.chmod(0o600)
+    settings.enrol_token_file.write_text(ONE_TIME_TOKEN)
+    assert enrolled(settings, FakeClock(), SeededChance(2)).agent_token == first
+
+
+def test_our_token_is_on_disk_before_it_is_told_and_lies_in_one_place_afterwards(settings, world):
+    world.fault("enrol", Fault(lost=True), Fault(status=403))
+    with pytest.raises(Exception, match="403"):
+        enrol(settings)
+    assert stat.S_IMODE(settings.token_file.stat().st_mode) == 0o600
+    assert sha256(settings.token_file.read_text()) == world.enrolled[0].agent_token_sha256
+    enrol(settings)
+    assert not settings.token_file.exists()
+
+
+def test_a_spent_token_is_refused_to_another_agent(settings, world, tmp_path):
+    enrol(settings)
+    other = tmp_path / "other"
+    other.mkdir(0o700)
+    settings.enrol_token_file.write_text(ONE_TIME_TOKEN)
+    stranger = replace(settings, data=other)
+    with pytest.raises(Unauthenticated):
+        enrolled(stranger, FakeClock(), SeededChance(2))
 
 
 def test_the_identity_is_kept_for_the_owner_alone(settings):
@@ -85,4 +133,5 @@ def test_a_moved_control_plane_is_found_by_the_settings(settings):
 
 
 def test_no_token_shows_in_a_repr(settings):
-    assert AGENT_TOKEN not in repr(enrol(settings))
+    identity = enrol(settings)
+    assert identity.agent_token not in repr(identity)

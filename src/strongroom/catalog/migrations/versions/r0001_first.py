@@ -23,7 +23,9 @@ def upgrade() -> None:
         sa.Column("version", sa.Text(), nullable=False),
         sa.Column("enrolled_at", strongroom.catalog.database.Utc(), nullable=False),
         sa.Column("seen_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("session", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_agents")),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_agents_token_hash")),
     )
     op.create_table(
         "audit",
@@ -46,6 +48,10 @@ def upgrade() -> None:
         sa.Column("token_hash", sa.Text(), nullable=False),
         sa.Column("expires_at", strongroom.catalog.database.Utc(), nullable=False),
         sa.Column("used_at", strongroom.catalog.database.Utc(), nullable=True),
+        sa.Column("agent_id", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["agent_id"], ["agents.id"], name=op.f("fk_enrol_tokens_agent_id_agents")
+        ),
         sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_enrol_tokens")),
     )
     op.create_table(

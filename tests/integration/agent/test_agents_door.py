@@ -1,0 +1,140 @@
+"""The agents' door of the real control plane: who gets in, and who is given work."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from whenever import Instant
+
+from arm_world import GROUP, SUBSCRIPTION, VERSION, ArmWorld, arm_world, server_id
+from seams import SystemChance
+from strongroom.agent.control_client import ControlClient
+from strongroom.catalog import agents as agent_rows
+from strongroom.control.agents import new_enrol_token
+from strongroom.model.errors import Invalid, Unauthenticated
+from strongroom.model.operation import EnrolRequest, LeaseRequest
+
+
+@pytest.fixture
+def world() -> Iterator[ArmWorld]:
+    with arm_world() as found:
+        yield found
+
+
+def a_line(world: ArmWorld, token: str = "") -> ControlClient:
+    return ControlClient(world.url, ca_file=Path(world.ca), chance=SystemChance(), token=token)
+
+
+def enrol(world: ArmWorld, one_time: str, token: str, name: str = "db1") -> str:
+    digest = hashlib.sha256(token.encode()).digest()
+    request = EnrolRequest(token=one_time, name=name, version="1", agent_token_sha256=digest)
+    with a_line(world) as client:
+        return client.enrol(request).agent_id
+
+
+def agents_of(world: ArmWorld) -> list[Any]:
+    with world.database.reading() as connection:
+        return agent_rows.list_all(connection)
+
+
+# -- enrolment
+
+
+def test_the_same_agent_asking_twice_is_the_same_agent(world: ArmWorld) -> None:
+    one_time = new_enrol_token(world.control)
+    assert enrol(world, one_time, "mine") == enrol(world, one_time, "mine")
+    assert len(agents_of(world)) == 1
+    with a_line(world, "mine") as client:
+        assert client.lease(LeaseRequest(servers=[], wait_seconds=0)) is None
+
+
+def test_a_spent_token_is_worth_nothing_to_another_agent(world: ArmWorld) -> None:
+    one_time = new_enrol_token(world.control)
+    enrol(world, one_time, "mine")
+    with pytest.raises(Unauthenticated):
+        enrol(world, one_time, "theirs")
+    assert len(agents_of(world)) == 1
+    with pytest.raises(Unauthenticated), a_line(world, "theirs") as client:
+        client.lease(LeaseRequest(servers=[], wait_seconds=0))
+
+
+def test_the_same_agent_may_come_back_after_its_token_has_expired(world: ArmWorld) -> None:
+    one_time = "spent within its time"
+    with world.database.writing() as connection:
+        digest = hashlib.sha256(one_time.encode()).hexdigest()
+        long_ago = Instant.parse_iso("2026-01-01T00:00:00Z")
+        agent_rows.add_enrol_token(connection, digest, long_ago.add(hours=1))
+    with pytest.raises(Unauthenticated):
+        enrol(world, one_time, "late")
+    agent_id = world.agent("early")
+    with world.database.writing() as connection:
+        assert agent_rows.use_enrol_token(connection, digest, agent_id, long_ago)
+        assert agent_rows.use_enrol_token(connection, digest, agent_id, world.clock.now())
+
+
+def test_a_new_token_for_an_agent_that_is_known_is_spent_and_names_it_again(
+    world: ArmWorld,
+) -> None:
+    first = enrol(world, new_enrol_token(world.control), "mine")
+    second = new_enrol_token(world.control)
+    assert enrol(world, second, "mine") == first
+    with pytest.raises(Unauthenticated):
+        enrol(world, second, "theirs")
+
+
+def test_what_is_no_digest_is_refused(world: ArmWorld) -> None:
+    one_time = new_enrol_token(world.control)
+    request = EnrolRequest(token=one_time, name="x", version="1", agent_token_sha256=b"short")
+    with pytest.raises(Invalid), a_line(world) as client:
+        client.enrol(request)
+
+
+# -- which agent looks after a server
+
+
+def register(world: ArmWorld, name: str, **strongroom: str) -> httpx.Response:
+    group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}"
+    with world.http() as http:
+        http.put(group, params=VERSION, json={"location": "local"})
+        body = {"properties": {"strongroom": strongroom}}
+        return http.put(server_id(name), params=VERSION, json=body)
+
+
+def test_a_single_agent_is_taken_without_being_named(world: ArmWorld) -> None:
+    only = world.agent("db1")
+    answer = register(world, "pg1")
+    assert answer.status_code == 201
+    assert answer.json()["properties"]["strongroom"]["agent"] == only
+
+
+def test_nobody_is_picked_among_several_agents(world: ArmWorld) -> None:
+    ids = [world.agent("db1"), world.agent("db2")]
+    answer = register(world, "pg1")
+    assert answer.status_code == 400
+    told = answer.text
+    assert all(agent_id in told for agent_id in ids)
+    assert "properties.strongroom.agent" in told
+    assert register(world, "pg1", agent=ids[0]).status_code == 201
+    assert register(world, "pg2", agent="db2").status_code == 201
+
+
+def test_nobody_is_picked_among_agents_of_one_name(world: ArmWorld) -> None:
+    for one_time, token in ((new_enrol_token(world.control), t) for t in ("a", "b")):
+        enrol(world, one_time, token, name="agent")
+    ids = [agent["id"] for agent in agents_of(world)]
+    answer = register(world, "pg1", agent="agent")
+    assert answer.status_code == 400
+    assert all(agent_id in answer.text for agent_id in ids)
+    assert register(world, "pg1", agent=ids[1]).status_code == 201
+
+
+def test_a_registered_server_keeps_its_agent_when_others_come(world: ArmWorld) -> None:
+    first = world.agent("db1")
+    register(world, "pg1")
+    world.agent("db2")
+    answer = register(world, "pg1")
+    assert answer.status_code == 200
+    assert answer.json()["properties"]["strongroom"]["agent"] == first
