@@ -69,7 +69,6 @@ class ArmWorld:
                 resource_group=GROUP,
                 public_url=self.url,
                 portal_url="http://127.0.0.1:1",
-                blob_url="http://127.0.0.1:1/strongroom",
             ),
             release_keys=lambda *asked: b"",
             grant_access=lambda *asked: StorageAccess(container_url="", sas={}, expires_at=""),
@@ -121,6 +120,10 @@ class ArmWorld:
         self._thread.join()
         self.engine.close()
         self.database.close()
+
+    def answering(self) -> set[Any]:
+        """The requests under way."""
+        return set(self._server.server_state.tasks)
 
     def _hang_up(self) -> None:
         """Answers that the SDK never reads to their end keep their TLS connections open."""

@@ -3,6 +3,7 @@
 import base64
 import ipaddress
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -11,11 +12,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from strongroom.model.errors import Precondition
 from strongroom.model.ids import uuid4
 from strongroom.model.seams import Chance, Clock
 
 CA_YEARS = 10
 SERVER_YEARS = 5
+RENEW_DAYS = 60
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -63,6 +66,24 @@ class Identity(msgspec.Struct, kw_only=True):
     vault: str = "vault"
 
 
+@dataclass(frozen=True, slots=True)
+class ServerFiles:
+    """A server's certificate and its key, both PEM."""
+
+    certificate: Path
+    key: Path
+
+    def fits(self, names: list[str], clock: Clock) -> bool:
+        """Whether they are there, good for exactly these names, and for a while yet."""
+        if not (self.certificate.exists() and self.key.exists()):
+            return False
+        held = x509.load_pem_x509_certificate(self.certificate.read_bytes())
+        alternatives = held.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        same = set(alternatives) == {_alternative(name) for name in names}
+        renew_at = clock.now().add(hours=24 * RENEW_DAYS).to_stdlib()
+        return same and renew_at < held.not_valid_after_utc
+
+
 class ServeFiles:
     """A `serve` directory."""
 
@@ -103,18 +124,41 @@ class ServeFiles:
         return self.token_key
 
     def ensure_certificates(self, names: list[str], clock: Clock) -> None:
-        """A private CA and one server certificate for these names."""
-        if not self.server_certificate.exists():
-            ca_key, ca = _make_ca(clock)
-            key, certificate = _make_server(ca_key, ca, names, clock)
-            for path, content in (
-                (self.ca, ca.public_bytes(serialization.Encoding.PEM)),
-                (self.directory / "ca.key", _pem(ca_key)),
-                (self.server_key, _pem(key)),
-                (self.server_certificate, certificate.public_bytes(serialization.Encoding.PEM)),
-            ):
-                replace_private(path, content)
+        """A private CA, and a certificate of the server for these names."""
+        self.issue(self.directory, names, clock)
+
+    def issue(self, directory: Path, names: list[str], clock: Clock) -> ServerFiles:
+        """A certificate of our CA in `directory`, good for exactly these names.
+
+        One that is there stays until the names change or its end is near. The CA is made at the
+        first start. Raises Precondition when the CA's key is needed and is not there.
+        """
+        found = ServerFiles(directory / "server.pem", directory / "server.key")
+        if self.ca.exists() and found.fits(names, clock):
+            return found
+        key, certificate = _make_server(*self._authority(clock), names, clock)
+        # The certificate comes last: a crash in between leaves one that does not fit.
+        found.certificate.unlink(missing_ok=True)
+        replace_private(found.key, _pem(key))
+        replace_private(found.certificate, certificate.public_bytes(serialization.Encoding.PEM))
+        return found
+
+    def _authority(self, clock: Clock) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+        key_file = self.directory / "ca.key"
+        if not self.ca.exists():
+            key, ca = _make_ca(clock)
+            replace_private(key_file, _pem(key))
+            replace_private(self.ca, ca.public_bytes(serialization.Encoding.PEM))
             self.ca.chmod(0o644)
+        if not key_file.exists():
+            raise Precondition(
+                f"a certificate must be made and {key_file} is not there",
+                hint="put the CA's key back for this start; you may take it away again afterwards",
+            )
+        loaded = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
+        if not isinstance(loaded, ec.EllipticCurvePrivateKey):
+            raise Precondition(f"{key_file} is no key of ours", hint="restore it from your copy")
+        return loaded, x509.load_pem_x509_certificate(self.ca.read_bytes())
 
 
 def _pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
@@ -166,7 +210,7 @@ def _make_server(
     now = clock.now()
     certificate = (
         x509.CertificateBuilder()
-        .subject_name(_name(names[0]))
+        .subject_name(_name(names[0][:64]))  # X.520's limit; what counts is the list
         .issuer_name(ca.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())

@@ -8,6 +8,7 @@ everything else    the command line (cli/), a client of the API
 
 import base64
 import logging
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import structlog
 
 from strongroom.app.seams import SystemChance, SystemClock
+from strongroom.model.listening import LOOPBACK, Listening, is_loopback, read_listening
 
 
 def main() -> int:
@@ -55,6 +57,7 @@ def _means() -> Any:  # noqa: ANN401 - cli.means.Means
         rescue=_rescue,
         upgrade_catalogue=_upgrade_catalogue,
         new_enrol_token=_new_enrol_token,
+        issue_certificate=_issue_certificate,
     )
 
 
@@ -72,14 +75,33 @@ def _structured_logs() -> None:
     )
 
 
-def store(data: Path, *, account_key: Path, port: int = 0, host: str = "127.0.0.1") -> int:
+def store(
+    data: Path,
+    *,
+    account_key: Path,
+    port: int = 0,
+    host: str = LOOPBACK,
+    certificate: Path | None = None,
+    certificate_key: Path | None = None,
+) -> int:
     """Run the storage endpoint: an Azure-Blob-compatible server that only adds.
+
+    On another host than the agents' it speaks https: `certificate` and `certificate-key` are the
+    server.pem and server.key that `strongroom certificate` makes.
 
     Example: strongroom store --data /srv/vault --account-key /etc/strongroom/account.key
     """
+    from strongroom.model.errors import Invalid
     from strongroom.storage.server import run
     from strongroom.storage.settings import StoreSettings
 
+    if (certificate is None) != (certificate_key is None):
+        raise Invalid("a certificate and its key go together", hint="give both, or neither")
+    if certificate is None and not is_loopback(host):
+        raise Invalid(
+            f"on {host} the store would answer in the clear",
+            hint="give it --certificate and --certificate-key: strongroom certificate makes them",
+        )
     _structured_logs()
     settings = StoreSettings(
         root=data,
@@ -87,6 +109,8 @@ def store(data: Path, *, account_key: Path, port: int = 0, host: str = "127.0.0.
         account_key=base64.b64decode(account_key.read_bytes()),
         host=host,
         port=port,
+        tls_cert=certificate,
+        tls_key=certificate_key,
     )
     run(settings, SystemClock(), SystemChance())
     return 0
@@ -104,12 +128,15 @@ def serve(  # noqa: PLR0913 - an option each
     agent_enrol: Path | None = None,
     catalogue: str = "",
     executor: str = "serve-1",
+    host: str = LOOPBACK,
+    name: list[str] | None = None,
 ) -> int:
     """Run the control plane: API, scheduler and durable workflows.
 
     `store-url` is the storage endpoint's http(s)://host:port/account. `catalogue` is an SQLAlchemy
     URL (default: SQLite in the data directory). At its first start it makes its keys, a private
-    CA, the recovery key and connection.json.
+    CA, the recovery key and connection.json. `host` is the address to listen on; each `name` (DNS
+    name or IP address) goes into the certificate, and the first one is what agents are told.
     """
     from strongroom.app.serve import ServeOptions, run_serve
 
@@ -125,6 +152,7 @@ def serve(  # noqa: PLR0913 - an option each
         agent_enrol=agent_enrol,
         catalogue=catalogue,
         executor=executor,
+        listening=read_listening(host, name or ()),
     )
     run_serve(options, SystemClock(), SystemChance())
     return 0
@@ -266,3 +294,11 @@ def _new_enrol_token(data: Path, catalogue: str) -> str:
         catalog.add_enrol_token(connection, hash_token(token), until)
     database.close()
     return token
+
+
+def _issue_certificate(data: Path, listening: Listening, to: Path) -> tuple[Path, Path]:
+    from strongroom.config import ServeFiles
+
+    names = listening.certificate_names(socket.gethostname())
+    made = ServeFiles(data).issue(to, names, SystemClock())
+    return made.certificate, made.key

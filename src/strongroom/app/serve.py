@@ -22,8 +22,9 @@ from strongroom.datastore.receipt import SigningKey
 from strongroom.datastore.seal import KeyPair, PublicKey
 from strongroom.durable.engine import JobEngine
 from strongroom.model.access import OWNER
-from strongroom.model.errors import Precondition
+from strongroom.model.errors import Invalid, Precondition
 from strongroom.model.installation import Installation
+from strongroom.model.listening import LOOPBACK, Listening, at, is_loopback
 from strongroom.model.seams import Chance, Clock
 from strongroom.web.server import DoorSettings, create_app, listen, serve
 from strongroom.workflows.backup import back_up
@@ -51,6 +52,7 @@ class ServeOptions:
     agent_enrol: Path | None
     catalogue: str
     executor: str
+    listening: Listening = field(default_factory=Listening)
 
 
 def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
@@ -59,13 +61,13 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
     ready = options.data / "ready.json"
     ready.unlink(missing_ok=True)
     who = files.identity(chance)
-    files.ensure_certificates(["localhost", "127.0.0.1", socket.gethostname()], clock)
-    sockets = listen("127.0.0.1", options.port), listen("127.0.0.1", options.portal_port)
+    files.ensure_certificates(options.listening.certificate_names(socket.gethostname()), clock)
+    sockets = listen(options.listening.host, options.port), listen(LOOPBACK, options.portal_port)
     installation = _installation(options, who, sockets)
     database = Database(options.catalogue or f"sqlite:///{files.catalogue}")
     upgrade(database)
     engine = JobEngine(database.url, executor_id=options.executor)
-    storage = VaultStorage(options.store_url, options.account_key, clock)
+    storage = _storage(options, files, clock)
     keyring = _keyring(options, files, database, chance)
     # The two callables below need the means, which need the control plane: tied at the end.
     tied: list[Means] = []
@@ -101,6 +103,19 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
         database.close()
 
 
+def _storage(options: ServeOptions, files: ServeFiles, clock: Clock) -> VaultStorage:
+    """Over https with a certificate of our own CA, unless storage is on this machine."""
+    store = urlsplit(options.store_url)
+    if store.scheme == "https":
+        return VaultStorage(options.store_url, options.account_key, clock, ca=files.ca)
+    if store.scheme != "http" or not is_loopback(store.hostname or ""):
+        raise Invalid(
+            f"the store's address {store.scheme}://{store.hostname} is not safe",
+            hint="use https, with a certificate of ours for the store: strongroom certificate",
+        )
+    return VaultStorage(options.store_url, options.account_key, clock)
+
+
 def _register(engine: JobEngine, means: Means) -> None:
     engine.register("configure-protection", partial(configure_protection, means))
     engine.register("backup", partial(back_up, means))
@@ -114,14 +129,16 @@ def _port(opened: socket.socket) -> int:
 def _installation(
     options: ServeOptions, who: Identity, sockets: tuple[socket.socket, socket.socket]
 ) -> Installation:
+    listening, hostname, port = options.listening, socket.gethostname(), _port(sockets[0])
+    names = listening.certificate_names(hostname)
     return Installation(
         tenant_id=who.tenant_id,
         subscription_id=who.subscription_id,
         location=who.location,
         resource_group=who.resource_group,
-        public_url=f"https://localhost:{_port(sockets[0])}",
-        portal_url=f"http://127.0.0.1:{_port(sockets[1])}",
-        blob_url=options.store_url,
+        public_url=at("https", listening.public(hostname), port),
+        portal_url=at("http", LOOPBACK, _port(sockets[1])),
+        other_urls=tuple(at("https", name, port) for name in names),
     )
 
 

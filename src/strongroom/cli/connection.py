@@ -45,6 +45,11 @@ def data_directory(common: Common) -> Path:
     return Path.home() / ".local" / "share" / "strongroom"
 
 
+def find(common: Common) -> Connection | None:
+    """The installation to talk to, or None when `serve` has written its file elsewhere."""
+    return load(common) if (data_directory(common) / FILE).exists() else None
+
+
 def load(common: Common) -> Connection:
     """The installation to talk to.
 

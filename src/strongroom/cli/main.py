@@ -25,6 +25,7 @@ COMMANDS = {
     "restore": "restore:restore",
     "doctor": "doctor:doctor",
     "rescue": "offline:rescue",
+    "certificate": "offline:certificate",
 }
 GROUPS: dict[str, tuple[str, dict[str, str]]] = {
     "server": (

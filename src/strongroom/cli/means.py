@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from strongroom.model.listening import Listening
 from strongroom.model.seams import Chance, Clock
 
 MEANS = "means"  # the parameter that `main.run` fills
@@ -22,6 +23,8 @@ class Means:
     is told how many bytes came since the last call
     upgrade_catalogue(data directory of serve) -> one line for each thing done
     new_enrol_token(data directory of serve, catalogue's URL or "") -> a token for one agent
+    issue_certificate(data directory of serve, listening, directory) -> the files of a certificate
+    and its key, made there when there are none that fit
     """
 
     clock: Clock
@@ -31,6 +34,7 @@ class Means:
     rescue: Callable[[Path, Path, str, Path, Callable[[int, int], None]], dict[str, Any]]
     upgrade_catalogue: Callable[[Path], list[str]]
     new_enrol_token: Callable[[Path, str], str]
+    issue_certificate: Callable[[Path, Listening, Path], tuple[Path, Path]]
 
 
 Given = Annotated[Means, Parameter(parse=False)]

@@ -1,7 +1,9 @@
 """Commands that need no running service: rescue, programs of PostgreSQL, the catalogue."""
 
+import shutil
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from cyclopts import Parameter
 
@@ -9,6 +11,7 @@ from strongroom.cli import connection, console
 from strongroom.cli.means import COMMON, Common, Given
 from strongroom.cli.running import Place, write_private
 from strongroom.model.errors import Conflict, Invalid, Precondition
+from strongroom.model.listening import LOOPBACK, is_loopback, read_listening
 
 
 def rescue(
@@ -108,22 +111,65 @@ def enrol_token(
     strongroom server enrol-token --to db2.token
     ```
     """
+    serve = _serve_directory(common)
+    if to.exists():
+        raise Conflict(f"{to} exists", hint="Name a new file.")
+    write_private(to, f"{means.new_enrol_token(serve, catalogue)}\n".encode())
+    ca = serve / "ca.pem"
+    found = connection.find(common)
+    control = found.arm if found else "URL"
+    if common.output == "json":
+        console.as_json({"file": str(to), "control": control, "ca": str(ca)})
+        return
+    console.say(f"the token is in {to}: carry it to the database host, together with {ca}, then")
+    command = f"strongroom agent run --data DIR --control {control} --ca ca.pem --enrol {to.name}"
+    console.say(f"next: {command}")
+    if is_loopback(urlsplit(control).hostname or ""):
+        console.note(
+            "it listens on this machine alone: for agents on others, "
+            "strongroom up --host 0.0.0.0 --name vault.example.com"
+        )
+
+
+def certificate(
+    *,
+    names: Annotated[
+        list[str], Parameter(name="--name", help="A DNS name or address of the other host.")
+    ],
+    to: Annotated[Path, Parameter(help="The directory for server.pem, server.key and ca.pem.")],
+    common: Common = COMMON,
+    means: Given,
+) -> None:
+    """Make a certificate for a storage endpoint on a host of its own. Run it beside `serve`.
+
+    It is of the same private CA as the control plane's, so agents trust it already. One that is
+    there and fits is kept.
+
+    ```
+    strongroom certificate --name store.example.com --name 10.0.0.7 --to store-tls
+    ```
+    """
+    serve = _serve_directory(common)
+    listening = read_listening(LOOPBACK, names)
+    to.mkdir(mode=0o700, parents=True, exist_ok=True)
+    made, key = means.issue_certificate(serve, listening, to)
+    shutil.copyfile(serve / "ca.pem", to / "ca.pem")
+    if common.output == "json":
+        console.as_json({"certificate": str(made), "key": str(key), "ca": str(to / "ca.pem")})
+        return
+    console.say(f"made {made} and its key: carry them to {listening.names[0]}, then there")
+    command = "strongroom store --data DIR --account-key account.key --host 0.0.0.0 --port 8445"
+    console.say(f"next: {command} --certificate {made.name} --certificate-key {key.name}")
+
+
+def _serve_directory(common: Common) -> Path:
     serve = connection.data_directory(common) / "serve"
     if not serve.is_dir():
         raise Precondition(
             f"there is no control plane in {serve.parent}",
             hint="Run it on the control plane's machine, with its --data.",
         )
-    if to.exists():
-        raise Conflict(f"{to} exists", hint="Name a new file.")
-    write_private(to, f"{means.new_enrol_token(serve, catalogue)}\n".encode())
-    if common.output == "json":
-        console.as_json({"file": str(to)})
-        return
-    console.say(f"the token is in {to}: carry it to the database host, together with the CA, then")
-    console.say(
-        f"next: strongroom agent run --data DIR --control URL --ca ca.pem --enrol {to.name}"
-    )
+    return serve
 
 
 def upgrade(*, common: Common = COMMON, means: Given) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from strongroom.model.errors import Failed
+from strongroom.model.listening import Listening
 from strongroom.model.seams import Clock
 
 PORTS = ("https", "portal", "store")
@@ -30,6 +31,7 @@ class Running(msgspec.Struct, rename="camel", kw_only=True):
     """`up.json`: what a restart and `status` need to know."""
 
     ports: dict[str, int] = {}
+    listening: Listening = Listening()
     children: dict[str, Child] = {}
     ready: bool = False
 

@@ -11,6 +11,7 @@ from strongroom.cli.child import Process, Ready
 from strongroom.cli.means import Means
 from strongroom.cli.running import DEFAULT_PORT, PORTS, Place, write_private
 from strongroom.model.errors import Precondition
+from strongroom.model.listening import LOOPBACK, Listening, at
 
 ACCOUNT = "strongroom"
 TICK = 0.1
@@ -23,6 +24,7 @@ class Supervisor:
     def __init__(self, place: Place, means: Means, note: Callable[[str], None]) -> None:
         self._place = place
         self._clock = means.clock
+        self._issue_certificate = means.issue_certificate
         self._note = note
         self._stop = False
         self._state = place.read()
@@ -32,13 +34,14 @@ class Supervisor:
             self._process("agent", self._agent),
         ]
 
-    def run(self, asked: int | None, on_ready: Callable[[], None]) -> None:
+    def run(self, listening: Listening, asked: int | None, on_ready: Callable[[], None]) -> None:
         """Until SIGTERM or SIGINT. `asked`: the first of three ports; 0 takes free ones.
 
         Raises Failed when a child cannot be kept alive; then the others are ended too.
         """
         for sign in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(sign, self._ask_to_stop)
+        self._state.listening = listening
         self._choose_ports(asked)
         try:
             for process in self._processes:
@@ -107,37 +110,60 @@ class Supervisor:
             self._state.ports[name] = self._free(name, wanted)
 
     def _free(self, name: str, wanted: int) -> int:
-        if wanted and _is_free(wanted):
+        host = LOOPBACK if name == "portal" else self._state.listening.host
+        if wanted and _bound(host, wanted):
             return wanted
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            found = int(probe.getsockname()[1])
+        found = _bound(host, 0)
+        if not found:
+            raise Precondition(
+                f"{host} is no address of this machine",
+                hint="name one with --host, or 0.0.0.0 for all of them",
+            )
         if wanted:
             self._note(f"port {wanted} ({name}) is taken: using {found}")
         return found
 
     def _store(self) -> list[str]:
-        place = self._place
-        command = ["store", "--data", str(place.data / "store")]
-        command += ["--account-key", str(place.account_key)]
-        return [*command, "--port", str(self._state.ports["store"])]
+        place, listening = self._place, self._state.listening
+        home = place.data / "store"
+        command = ["store", "--data", str(home), "--account-key", str(place.account_key)]
+        command += ["--port", str(self._state.ports["store"]), "--host", listening.host]
+        if not listening.is_local:
+            files = self._issue_certificate(place.data / "serve", listening, home)
+            command += ["--certificate", str(files[0]), "--certificate-key", str(files[1])]
+        return command
+
+    def _store_url(self) -> str:
+        listening, port = self._state.listening, self._state.ports["store"]
+        if listening.is_local:
+            return f"{at('http', LOOPBACK, port)}/{ACCOUNT}"
+        return f"{at('https', listening.public(socket.gethostname()), port)}/{ACCOUNT}"
 
     def _serve(self) -> list[str]:
         place, ports = self._place, self._state.ports
         command = ["serve", "--data", str(place.data / "serve")]
-        command += ["--store-url", f"http://127.0.0.1:{ports['store']}/{ACCOUNT}"]
+        command += ["--store-url", self._store_url()]
         command += ["--account-key", str(place.account_key)]
         command += ["--port", str(ports["https"]), "--portal-port", str(ports["portal"])]
         command += ["--connection", str(place.connection)]
         command += ["--recovery-key", str(place.recovery_key)]
-        return [*command, "--agent-enrol", str(place.enrol_token)]
+        command += ["--agent-enrol", str(place.enrol_token)]
+        return [*command, *listening_options(self._state.listening)]
 
     def _agent(self) -> list[str]:
-        place = self._place
+        place, state = self._place, self._state
         command = ["agent", "run", "--data", str(place.data / "agent")]
-        command += ["--control", f"https://127.0.0.1:{self._state.ports['https']}"]
+        command += ["--control", at("https", state.listening.near, state.ports["https"])]
         command += ["--ca", str(place.data / "serve" / "ca.pem")]
         return [*command, "--enrol", str(place.enrol_token)]
+
+
+def listening_options(listening: Listening) -> list[str]:
+    """The options of `up` and `serve` that say the same."""
+    found = ["--host", listening.host]
+    for name in listening.names:
+        found += ["--name", name]
+    return found
 
 
 def prepare(place: Place, means: Means) -> None:
@@ -160,11 +186,13 @@ def prepare(place: Place, means: Means) -> None:
         ) from error
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
+def _bound(host: str, port: int) -> int:
+    """The port when it can be bound there, a free one for 0; 0 when there is none."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            return int(probe.getsockname()[1])
+    except OSError:
+        return 0

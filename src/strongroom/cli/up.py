@@ -11,8 +11,9 @@ from cyclopts import Parameter
 from strongroom.cli import connection, console
 from strongroom.cli.means import COMMON, Common, Given, Means
 from strongroom.cli.running import Place, stop_orphans
-from strongroom.cli.supervisor import Supervisor, prepare
+from strongroom.cli.supervisor import Supervisor, listening_options, prepare
 from strongroom.model.errors import Conflict, Failed
+from strongroom.model.listening import Listening, read_listening
 
 DETACH_SECONDS = 120.0
 DOWN_SECONDS = 90.0
@@ -21,6 +22,15 @@ DOWN_SECONDS = 90.0
 def up(
     *,
     port: Annotated[int | None, Parameter(help="The first of three ports; 0: free ones.")] = None,
+    host: Annotated[
+        str | None, Parameter(help="The address that API and storage listen on; 0.0.0.0: all.")
+    ] = None,
+    names: Annotated[
+        list[str] | None,
+        Parameter(
+            name="--name", help="A DNS name or address for others to use; the first is told."
+        ),
+    ] = None,
     detach: Annotated[
         bool, Parameter(negative="", help="Return when everything is ready.")
     ] = False,
@@ -30,17 +40,29 @@ def up(
     """Start strongroom on this machine: storage, control plane and agent.
 
     The first start makes the directory, the keys and a private certificate authority. Ports are
-    8443 (API), 8444 (portal) and 8445 (storage) unless they are taken; a restart keeps them.
+    8443 (API), 8444 (portal) and 8445 (storage) unless they are taken; a restart keeps them, and
+    host and names too. Without --host it is there for this machine alone; with it, for agents on
+    others as well, all of it over https. The portal stays on this machine.
 
     ```
     strongroom up                       in the foreground; Ctrl-C stops it
     strongroom up --detach              in the background
     strongroom up --data /srv/backup    somewhere else
+    strongroom up --host 0.0.0.0 --name vault.example.com
     ```
     """
     place = Place(connection.data_directory(common))
+    before = place.read().listening
+    listening = read_listening(
+        before.host if host is None else host, before.names if names is None else names
+    )
     prepare(place, means)
     holder = place.holder()
+    if holder is not None and listening != before:
+        raise Conflict(
+            f"strongroom is running already (process {holder}) and listens elsewhere",
+            hint="`strongroom down` first: it is found at another address from the next start on.",
+        )
     if holder is not None and detach:
         console.note(f"strongroom is already running (process {holder})")
         _tell(common)
@@ -50,10 +72,10 @@ def up(
             hint="`strongroom status` shows it, `strongroom down` stops it.",
         )
     elif detach:
-        _detach(place, port, means)
+        _detach(place, port, listening, means)
         _tell(common)
     else:
-        _run(place, port, common, means)
+        _run(place, port, listening, common, means)
 
 
 def down(*, common: Common = COMMON, means: Given) -> None:
@@ -88,7 +110,9 @@ def _told_stopped(common: Common, how: str) -> None:
         console.say(how or "strongroom was not running")
 
 
-def _run(place: Place, port: int | None, common: Common, means: Means) -> None:
+def _run(
+    place: Place, port: int | None, listening: Listening, common: Common, means: Means
+) -> None:
     lock = place.hold()
     if lock is None:
         raise Conflict(
@@ -101,7 +125,7 @@ def _run(place: Place, port: int | None, common: Common, means: Means) -> None:
         first = not place.recovery_key.exists()
         supervisor = Supervisor(place, means, console.note)
         console.note("starting storage, control plane and agent ...")
-        supervisor.run(port, lambda: _ready(place, common, first=first))
+        supervisor.run(listening, port, lambda: _ready(place, common, first=first))
         console.note("strongroom has stopped")
     finally:
         os.close(lock)
@@ -116,9 +140,10 @@ def _ready(place: Place, common: Common, *, first: bool) -> None:
         )
 
 
-def _detach(place: Place, port: int | None, means: Means) -> None:
+def _detach(place: Place, port: int | None, listening: Listening, means: Means) -> None:
     log = place.logs / "up.log"
     command = [sys.executable, "-m", "strongroom", "up", "--data", str(place.data)]
+    command += listening_options(listening)
     if port is not None:
         command += ["--port", str(port)]
     first = not place.recovery_key.exists()

@@ -12,4 +12,4 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     resource_group: str  # the one that the command line uses
     public_url: str  # https://host:port, what clients see
     portal_url: str  # http://127.0.0.1:port
-    blob_url: str  # http://127.0.0.1:port/account
+    other_urls: tuple[str, ...] = ()  # https://host:port, where the same API answers too

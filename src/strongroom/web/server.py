@@ -14,6 +14,7 @@ from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from strongroom.control.control import Control
+from strongroom.model.errors import Precondition
 from strongroom.web import agents
 from strongroom.web.api import (
     access,
@@ -42,7 +43,6 @@ class DoorSettings:
     token_key: Path
     certificate: Path
     key: Path
-    host: str = "127.0.0.1"
 
 
 def create_app(control: Control, settings: DoorSettings) -> FastAPI:
@@ -78,10 +78,17 @@ def create_app(control: Control, settings: DoorSettings) -> FastAPI:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket; port 0 takes a free one."""
-    found = socket.socket()
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    found.bind((host, port))
+    """A bound socket; port 0 takes a free one. Precondition when it cannot be had."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        found = socket.socket(family, socket.SOCK_STREAM)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind((host, port))
+    except OSError as error:
+        raise Precondition(
+            f"the control plane cannot listen on {host} port {port}: {error.strerror}",
+            hint="choose another port, or an address of this machine with --host",
+        ) from error
     return found
 
 

@@ -1,6 +1,7 @@
 """The control plane's way to storage: containers by instance, and the SAS it hands out."""
 
 import base64
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from strongroom.datastore.blobs import AzureBlobs
@@ -15,12 +16,15 @@ SAS_MINUTES = 60
 class VaultStorage:
     """One account at one storage endpoint. The account key never leaves this process."""
 
-    def __init__(self, account_url: str, account_key: bytes, clock: Clock) -> None:
-        """`account_url` is http(s)://host:port/account."""
+    def __init__(
+        self, account_url: str, account_key: bytes, clock: Clock, *, ca: Path | None = None
+    ) -> None:
+        """`account_url` is http(s)://host:port/account; `ca` is whom to trust for https."""
         self._url = account_url.rstrip("/")
         self._account = urlsplit(self._url).path.strip("/")
         self._key = account_key
         self._clock = clock
+        self._ca = ca
 
     def container_url(self, instance_id: str) -> str:
         """Where an instance's objects lie."""
@@ -29,11 +33,11 @@ class VaultStorage:
     def container(self, instance_id: str) -> AzureBlobs:
         """All verbs on an instance's container."""
         key = base64.b64encode(self._key).decode()
-        return AzureBlobs(self.container_url(instance_id), account_key=key)
+        return AzureBlobs(self.container_url(instance_id), account_key=key, ca=self._ca)
 
     def account_view(self, instance_id: str) -> Container:
         """What only the account key may: make the container, have its objects read again."""
-        return Container(self.container_url(instance_id), self._key, self._clock)
+        return Container(self.container_url(instance_id), self._key, self._clock, ca=self._ca)
 
     def grant(self, kind: str, instance_id: str, paths: dict[str, str]) -> StorageAccess:
         """One operation's SAS: a backup creates its packs and its delta, a restore reads."""

@@ -22,6 +22,7 @@ def means():
         rescue=unreachable,
         upgrade_catalogue=unreachable,
         new_enrol_token=unreachable,
+        issue_certificate=unreachable,
     )
 
 

@@ -12,7 +12,7 @@ CLOUD_AUDIENCES = ("https://management.azure.com", "https://management.core.wind
 def ours(installation: Installation) -> frozenset[str]:
     """scheme://host:port of every door; a loopback door has two names."""
     found: set[str] = set()
-    for url in (installation.public_url, installation.portal_url):
+    for url in (installation.public_url, installation.portal_url, *installation.other_urls):
         parts = urlsplit(url)
         hosts = _LOOPBACK if parts.hostname in _LOOPBACK else (parts.hostname or "",)
         port = f":{parts.port}" if parts.port else ""
