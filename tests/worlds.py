@@ -5,13 +5,18 @@ frames. Deterministic for a seed: the same clock, the same chance, the same byte
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from blake3 import blake3
 
+from faults import FaultyBlobs
+from oracle.doors import Door, MemoryDoor, laid_out
+from oracle.look import Watched
 from seams import FakeClock, SeededChance
-from strongroom.datastore.blobs import Blobs, MemoryBlobs
+from strongroom.datastore.blobs import Blobs, DirectoryBlobs, MemoryBlobs
 from strongroom.datastore.delta import delta_of, lay_over, open_delta, seal_delta
 from strongroom.datastore.keys import RecoveryKey, instance_key_name, seal_instance_key
 from strongroom.datastore.manifest import (
@@ -30,7 +35,9 @@ from strongroom.datastore.reader import read_files
 from strongroom.datastore.receipt import Receipt, ReceiptPack, SigningKey
 from strongroom.datastore.rescue import open_point_keys
 from strongroom.datastore.seal import KeyPair
+from strongroom.datastore.verify import scrub
 from strongroom.datastore.writer import DatastoreWriter
+from strongroom.model.errors import VaultError
 
 FRAME_SIZE = 8192
 PACK_RAW_SIZE = 65536
@@ -202,8 +209,40 @@ def micro_world(seed: int = 0, tree: Mapping[str, bytes] | None = None) -> World
 
 def memory(world: World) -> dict[str, bytes]:
     """The objects of a world that lies in memory, to be tampered with."""
-    assert isinstance(world.blobs, MemoryBlobs)
-    return world.blobs.objects
+    blobs = world.blobs.inner if isinstance(world.blobs, FaultyBlobs) else world.blobs
+    assert isinstance(blobs, MemoryBlobs)
+    return blobs.objects
+
+
+def watch(world: World, trees: Mapping[str, Mapping[str, bytes]]) -> Watched:
+    """A world in memory, for the oracle; `trees` is what each point was made of."""
+    recovery = world.keys.recovery
+    door = MemoryDoor(memory(world))
+    return Watched(
+        containers=lambda: {world.instance_id: door},
+        recovery=recovery.to_text(),
+        now=lambda: datetime.fromisoformat(world.clock.now().format_iso()),
+        scrub=lambda where, point: scrub_names(where, recovery, point),
+        reader=lambda where, point: reads(where, recovery, point),
+        trees=dict(trees),
+        durations={"Daily": "P31D"},
+    )
+
+
+def scrub_names(door: Door, recovery: RecoveryKey, point: str) -> set[str]:
+    """What the product's keyless scrub finds damaged in a point."""
+    receipt = recovery.verify.check(door.read(f"p/{point}.receipt"))
+    with laid_out(door) as container:
+        return {finding.name for finding in scrub(receipt, DirectoryBlobs(container))}
+
+
+def reads(door: Door, recovery: RecoveryKey, point: str) -> bool:
+    """Whether the product's reader reads every byte of a point."""
+    with laid_out(door) as container, suppress(VaultError):
+        manifest, keys = open_point_keys(DirectoryBlobs(container), recovery, point)
+        read_files(manifest, DirectoryBlobs(container), keys, lambda *_: None)
+        return True
+    return False
 
 
 def tree_of(directory: Path) -> dict[str, bytes]:
