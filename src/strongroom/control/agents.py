@@ -30,7 +30,6 @@ from strongroom.model.operation import (
 )
 
 MOST_LEASES = 5  # a failure that may pass is tried this often before it is the answer
-_LEASE_POLL_SECONDS = 0.25
 
 
 def hash_token(token: str) -> str:
@@ -84,29 +83,25 @@ def authenticate_agent(control: Control, token: str) -> AgentId:
     return AgentId(row["id"])
 
 
-def lease_operation(control: Control, agent: AgentId, request: LeaseRequest) -> Lease | None:
-    """The oldest operation that waits for this agent; waits for one up to `wait_seconds`."""
-    _note_servers(control, agent, request)
-    deadline = control.clock.monotonic() + min(max(request.wait_seconds, 0.0), 30.0)
-    while True:
-        lease = _take_lease(control, agent, request.session)
-        if lease is not None or control.clock.monotonic() >= deadline:
-            return lease
-        if control.stopping.wait(_LEASE_POLL_SECONDS):
-            return None
-
-
-def _note_servers(control: Control, agent: AgentId, request: LeaseRequest) -> None:
+def note_call(control: Control, agent: AgentId, request: LeaseRequest) -> None:
+    """What the agent says of its servers; and work is for this process of it from now on."""
     facts = {facts.name: msgspec.to_builtins(facts) for facts in request.servers}
     with control.database.writing() as connection:
         catalog.seen(connection, agent, control.clock.now(), facts)
-        if request.session:
-            agent_operations.void_other_sessions(connection, agent, request.session)
+        catalog.begin_session(connection, agent, request.session)
+        agent_operations.void_other_sessions(connection, agent, request.session)
 
 
-def _take_lease(control: Control, agent: AgentId, session: str) -> Lease | None:
+def lease_operation(control: Control, agent: AgentId, session: str) -> Lease | None:
+    """The oldest operation that waits for this agent; None when there is none.
+
+    A process of the agent after which another one has called is given nothing: its call may be
+    open still, but nobody listens.
+    """
     now = control.clock.now()
     with control.database.reading() as connection:
+        if not catalog.is_session(connection, agent, session):
+            return None
         if not agent_operations.is_waiting(connection, agent, now):
             return None
     with control.database.writing() as connection:

@@ -69,7 +69,7 @@ class LeaseRequest(Message):
 
     servers: list[ServerFacts]
     wait_seconds: float = 20.0
-    session: str = ""  # made anew by each start of the agent: what an earlier one held is void
+    session: str = ""  # made anew by each start of the agent: earlier ones' leases and calls end
 
 
 class StorageAccess(Message):

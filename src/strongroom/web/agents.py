@@ -1,5 +1,6 @@
 """The agents' API: they call in, with a token of their own kind that opens no ARM route."""
 
+import asyncio
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -19,6 +20,8 @@ from strongroom.model.operation import (
 )
 
 router = APIRouter(prefix="/agents", include_in_schema=False)
+_LONGEST_WAIT = 30.0  # seconds
+_LOOK_SECONDS = 0.25  # how often work is looked for while a call is open
 M = TypeVar("M", bound=msgspec.Struct)
 
 
@@ -67,9 +70,18 @@ def enrol(control: Means, raw: Bytes) -> Response:
 
 
 @router.post("/lease")
-def lease(control: Means, agent: Agent, raw: Bytes) -> Response:
-    """Long poll for work."""
-    return _answer(agents.lease_operation(control, agent, _read(raw, LeaseRequest)))
+async def lease(request: Request, control: Means, agent: Agent, raw: Bytes) -> Response:
+    """Long poll for work; who has hung up is given none. No thread waits for anybody."""
+    run, asked = request.app.state.run, _read(raw, LeaseRequest)
+    until = control.clock.monotonic() + min(max(asked.wait_seconds, 0.0), _LONGEST_WAIT)
+    await run(agents.note_call, control, agent, asked)
+    while not await request.is_disconnected():
+        found = await run(agents.lease_operation, control, agent, asked.session)
+        at_end = control.stopping.is_set() or control.clock.monotonic() >= until
+        if found is not None or at_end:
+            return _answer(found)
+        await asyncio.sleep(_LOOK_SECONDS)
+    return _answer(None)
 
 
 @router.post("/operations/{operation_id}/heartbeat")

@@ -1,21 +1,28 @@
 """The agents' door of the real control plane: who gets in, and who is given work."""
 
+import contextlib
 import hashlib
-from collections.abc import Iterator
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from whenever import Instant
 
 from arm_world import GROUP, SUBSCRIPTION, VERSION, ArmWorld, arm_world, server_id
 from seams import SystemChance
 from strongroom.agent.control_client import ControlClient
+from strongroom.catalog import agent_operations
 from strongroom.catalog import agents as agent_rows
 from strongroom.control.agents import new_enrol_token
 from strongroom.model.errors import Invalid, Unauthenticated
-from strongroom.model.operation import EnrolRequest, LeaseRequest
+from strongroom.model.operation import EnrolRequest, Lease, LeaseRequest
 
 
 @pytest.fixture
@@ -138,3 +145,80 @@ def test_a_registered_server_keeps_its_agent_when_others_come(world: ArmWorld) -
     answer = register(world, "pg1")
     assert answer.status_code == 200
     assert answer.json()["properties"]["strongroom"]["agent"] == first
+
+
+# -- who is given work
+
+
+def offer(world: ArmWorld, agent_id: str, name: str = "op-1") -> None:
+    operation = {"id": name, "job_id": None, "workflow_id": None, "agent_id": agent_id}
+    operation |= {"kind": "check", "order": {"server": "pg1"}, "created_at": world.clock.now()}
+    with world.database.writing() as connection:
+        agent_operations.offer(connection, operation)
+
+
+def ask(client: ControlClient, session: str, seconds: float = 0.0) -> Lease | None:
+    return client.lease(LeaseRequest(servers=[], wait_seconds=seconds, session=session))
+
+
+@contextlib.contextmanager
+def an_open_call(world: ArmWorld, token: str, session: str, seconds: float) -> Iterator[Any]:
+    """A call for work that the control plane has begun to answer."""
+    with a_line(world, token) as client, ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(ask, client, session, seconds)
+        await_that(lambda: agents_of(world)[0]["session"] == session)
+        yield answer
+
+
+def await_that(holds: Callable[[], object], seconds: float = 10.0) -> None:
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_an_open_call_is_answered_as_soon_as_there_is_work(world: ArmWorld) -> None:
+    agent_id = enrol(world, new_enrol_token(world.control), "mine")
+    with an_open_call(world, "mine", "first", 20) as answer:
+        offer(world, agent_id)
+        assert answer.result(5).operation_id == "op-1"
+
+
+def test_a_call_whose_caller_is_gone_ends_and_takes_no_work(world: ArmWorld) -> None:
+    agent_id = enrol(world, new_enrol_token(world.control), "mine")
+    body = msgspec.json.encode(LeaseRequest(servers=[], wait_seconds=30, session="only"))
+    head = "POST /agents/lease HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer mine\r\n"
+    context = ssl.create_default_context(cafile=world.ca)
+    plain = socket.create_connection(("127.0.0.1", httpx.URL(world.url).port or 0))
+    with context.wrap_socket(plain, server_hostname="localhost") as line:
+        line.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+        await_that(lambda: agents_of(world)[0]["session"] == "only")
+        line.shutdown(socket.SHUT_RDWR)
+    await_that(lambda: not world.answering())
+    offer(world, agent_id)
+    with a_line(world, "mine") as client:
+        found = ask(client, "only")
+    assert found is not None
+    assert found.epoch == 1
+
+
+def test_the_open_call_of_an_earlier_process_is_given_nothing(world: ArmWorld) -> None:
+    agent_id = enrol(world, new_enrol_token(world.control), "mine")
+    with an_open_call(world, "mine", "killed", 1.5) as unheard, a_line(world, "mine") as client:
+        assert ask(client, "new") is None
+        offer(world, agent_id)
+        assert unheard.result(10) is None
+        found = ask(client, "new")
+    assert found is not None
+    assert found.epoch == 1
+
+
+def test_more_agents_may_wait_than_the_control_plane_has_threads(world: ArmWorld) -> None:
+    enrol(world, new_enrol_token(world.control), "mine")
+    with a_line(world, "mine") as client, ThreadPoolExecutor(50) as pool:
+        waiting = [pool.submit(ask, client, "one", 30.0) for _ in range(50)]
+        await_that(lambda: len(world.answering()) == 50)
+        with world.http() as http:
+            assert http.get("/subscriptions", params=VERSION).status_code == 200
+        world.control.stopping.set()
+        assert [call.result(10) for call in waiting] == [None] * 50
