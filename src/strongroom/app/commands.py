@@ -75,7 +75,7 @@ def _structured_logs() -> None:
     )
 
 
-def store(
+def store(  # noqa: PLR0913 - an option each
     data: Path,
     *,
     account_key: Path,
@@ -83,11 +83,13 @@ def store(
     host: str = LOOPBACK,
     certificate: Path | None = None,
     certificate_key: Path | None = None,
+    reserve: int = 1 << 30,
 ) -> int:
     """Run the storage endpoint: an Azure-Blob-compatible server that only adds.
 
     On another host than the agents' it speaks https: `certificate` and `certificate-key` are the
-    server.pem and server.key that `strongroom certificate` makes.
+    server.pem and server.key that `strongroom certificate` makes. `reserve` is how many bytes of
+    the disk no upload is given: deletes and the ledger live on them.
 
     Example: strongroom store --data /srv/vault --account-key /etc/strongroom/account.key
     """
@@ -111,6 +113,7 @@ def store(
         port=port,
         tls_cert=certificate,
         tls_key=certificate_key,
+        reserve_bytes=reserve,
     )
     run(settings, SystemClock(), SystemChance())
     return 0

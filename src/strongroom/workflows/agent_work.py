@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from strongroom.catalog import agent_operations, jobs
+from strongroom.catalog import agent_operations, audit, jobs
 from strongroom.catalog.protection import Protection
 from strongroom.durable.engine import Story
 from strongroom.model.errors import SourceUnreachable, from_dict
@@ -88,7 +88,10 @@ def begin_step(means: Means, job_id: str, name: str) -> None:
 
 def fail_job(means: Means, job_id: str, error: dict[str, Any]) -> None:
     """The job has failed, loudly and for good."""
+    now = means.control.clock.now()
     with means.control.database.writing() as connection:
         job = jobs.get(connection, job_id)
         if job.status is JobStatus.IN_PROGRESS:
-            jobs.end(connection, job_id, JobStatus.FAILED, means.control.clock.now(), error=error)
+            jobs.end(connection, job_id, JobStatus.FAILED, now, error=error)
+            told = {"code": error["code"], "message": error["message"]}
+            audit.append(connection, now, "service", ("job/fail", job_id), told)

@@ -1,7 +1,8 @@
 """Every call to storage fails once, in each way: a point is whole or absent, the next is whole.
 
 Packs are sent side by side, so the order of calls differs a little between runs; each number of a
-call is tried, whichever call that is. The oracle is asked after every step, and restores at the end.
+call is tried, whichever call that is. The oracle is asked after every step, and at the end it
+restores.
 """
 
 import threading
