@@ -19,6 +19,7 @@ from strongroom.catalog import (
     vaults,
 )
 from strongroom.catalog.database import Database
+from strongroom.model.errors import Conflict
 
 NOW = Instant.parse_iso("2026-01-01T00:00:00Z")
 
@@ -130,7 +131,7 @@ def test_a_policy_in_use_cannot_vanish(database: Database) -> None:
             an_instance(connection, vault_id, used, a_server(connection))
             policies.remove(connection, used)
 
-    with pytest.raises(sa.exc.IntegrityError):
+    with pytest.raises(Conflict):
         vanish()
 
 
@@ -140,7 +141,7 @@ def test_two_names_that_differ_by_case_are_one(database: Database) -> None:
             a_group(connection, "rg")
             a_group(connection, "RG")
 
-    with pytest.raises(sa.exc.IntegrityError):
+    with pytest.raises(Conflict):
         twice()
 
 

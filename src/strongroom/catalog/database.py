@@ -1,5 +1,11 @@
-"""One engine, two databases: SQLite (the embedded default) or PostgreSQL."""
+"""One engine, two databases: SQLite (the embedded default) or PostgreSQL.
 
+Both keep the same promise: whoever writes is alone until the end of the transaction, so that what
+was looked up before a write still holds when it is written. What a database says is translated
+here, and nowhere else, into the words of model/errors.py.
+"""
+
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -7,6 +13,22 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.pool import ConnectionPoolEntry
 from whenever import Instant
+
+from strongroom.model.errors import Conflict, ControlUnavailable
+
+_WAIT_SECONDS = 30  # for another writer, and for a process that has frozen in mid-transaction
+_WRITER = 0x5352_5752_4954  # on PostgreSQL: the lock of whoever writes
+_TWICE = {"23505", "23503", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
+_TWICE |= {"SQLITE_CONSTRAINT_FOREIGNKEY"}
+# SQLite calls a missing table an operational error too: that one is a bug and stays one.
+_AWAY = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+}
 
 
 class Utc(sa.types.TypeDecorator[Instant]):
@@ -31,6 +53,9 @@ class Database:
 
     `url` is `sqlite:///FILE` or `postgresql+psycopg://...`. SQLite runs in WAL mode with
     synchronous=FULL: an acknowledged hold or approval must survive a power loss.
+
+    Each transaction raises Conflict for a row that is there already or is still in use, and
+    ControlUnavailable while the database is down, full, or busy for half a minute.
     """
 
     def __init__(self, url: str) -> None:
@@ -38,27 +63,76 @@ class Database:
         self.is_sqlite = url.startswith("sqlite")
         options: dict[str, Any] = {"pool_pre_ping": True}
         if self.is_sqlite:
-            options = {"connect_args": {"timeout": 30, "check_same_thread": False}}
+            options = {"connect_args": {"timeout": _WAIT_SECONDS, "check_same_thread": False}}
         self.engine = sa.create_engine(url, **options)
         if self.is_sqlite:
             sa.event.listen(self.engine, "connect", _prepare_sqlite)
             sa.event.listen(self.engine, "begin", _begin_sqlite)
+        else:
+            sa.event.listen(self.engine, "connect", _prepare_postgresql)
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """One transaction: all of it or nothing. SQLite takes its write lock at the start."""
-        with self.engine.begin() as connection:
+        """One transaction: all of it or nothing. It waits its turn at the start."""
+        with _told(), self.engine.begin() as connection:
+            if not self.is_sqlite:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER)))
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """A consistent look."""
-        with self.engine.connect().execution_options(strongroom_reading=True) as connection:
-            yield connection
+        with _told(), self.engine.connect() as connection:
+            yield connection.execution_options(strongroom_reading=True)
 
     def close(self) -> None:
         """Return every connection."""
         self.engine.dispose()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.IntegrityError as error:
+        if _code_of(error) not in _TWICE:
+            raise
+        raise Conflict(
+            "it is there already, or something else still needs it",
+            hint="look at what is there now, then ask again",
+        ) from error
+    except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+        if not _is_away(error):
+            raise
+        raise ControlUnavailable(
+            "the catalogue cannot be read or written for now",
+            hint="its database is down, full or too busy: see the log of `serve`",
+            code="CatalogueUnavailable",
+        ) from error
+
+
+def _code_of(error: sa.exc.IntegrityError) -> str:
+    return str(
+        getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", "")
+    )
+
+
+def _is_away(error: sa.exc.DBAPIError | sa.exc.TimeoutError) -> bool:
+    """Another try may go through: no connection, a broken one, no room, no turn in time."""
+    if isinstance(error, sa.exc.TimeoutError) or error.connection_invalidated:
+        return True
+    if isinstance(error.orig, sqlite3.Error):
+        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _AWAY
+    return isinstance(error, sa.exc.OperationalError)
+
+
+def _prepare_postgresql(connection: Any, record: ConnectionPoolEntry) -> None:  # noqa: ANN401
+    """Nobody waits for ever for a writer that has frozen, or whose host has vanished."""
+    del record
+    connection.autocommit = True
+    for name in ("lock_timeout", "idle_in_transaction_session_timeout"):
+        connection.execute(f"set {name} = '{_WAIT_SECONDS}s'")
+    connection.autocommit = False
 
 
 def _prepare_sqlite(connection: Any, record: ConnectionPoolEntry) -> None:  # noqa: ANN401
@@ -68,7 +142,7 @@ def _prepare_sqlite(connection: Any, record: ConnectionPoolEntry) -> None:  # no
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
-        "busy_timeout=30000",
+        f"busy_timeout={_WAIT_SECONDS * 1000}",
     ):
         connection.execute(f"PRAGMA {pragma}")
 
