@@ -148,7 +148,7 @@ def measure(gigabytes: float) -> list[str]:
             if peer is not None:
                 times["pgbackrest"].append(timed(peer.backup))
             times["pg_basebackup"].append(timed(lambda: raw_read(postgres)))
-        memory = {n: Memory(p.pid).peak() for n, p in house.processes.items()}
+        memory = {n: Memory(pid).peak() for n, pid in house.proc.pids().items()}
         return report(gigabytes, size, times, memory)
     finally:
         if peer is not None:

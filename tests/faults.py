@@ -1,6 +1,8 @@
-"""Storage that fails when it is told to, and counts what it is asked for."""
+"""Faults: a plan that says which call of which seam fails, and storage that fails as planned."""
 
+import random
 import threading
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
@@ -8,6 +10,43 @@ from strongroom.datastore.blobs import Blobs, Bytes
 from strongroom.model.errors import StoreUnavailable
 
 How = Literal["before", "after", "partial"]
+
+
+class FaultPlan:
+    """Which call of which seam fails, and how: from a seed alone. Counts what has fired.
+
+    A seam is a word (a link of the network, a process). Every call of a seam asks the plan, which
+    answers a fault or None; a fault class that never fired has proved nothing.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.calls: Counter[str] = Counter()
+        self.fired: Counter[tuple[str, str]] = Counter()
+        self._armed: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+        self._lock = threading.Lock()
+
+    def arm(self, seam: str, fault: str, after: int = 0) -> None:
+        """The next call of a seam fails, once `after` more have gone well."""
+        with self._lock:
+            self._armed[seam].append((self.calls[seam] + after, fault))
+
+    def disarm(self) -> None:
+        """What has not fired yet will not."""
+        with self._lock:
+            self._armed.clear()
+
+    def ask(self, seam: str) -> str | None:
+        """One call: how it fails, or None."""
+        with self._lock:
+            number = self.calls[seam]
+            self.calls[seam] += 1
+            due = [armed for armed in self._armed[seam] if armed[0] <= number]
+            if not due:
+                return None
+            self._armed[seam].remove(due[0])
+            self.fired[seam, due[0][1]] += 1
+            return due[0][1]
 
 
 class FaultyBlobs:

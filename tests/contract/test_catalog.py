@@ -83,6 +83,14 @@ def test_an_edited_audit_record_is_found(database: Database) -> None:
         assert audit.first_break(connection) == 3
 
 
+def test_a_clock_that_knows_nanoseconds_leaves_a_chain_that_holds(database: Database) -> None:
+    at = NOW.add(nanoseconds=123_456_789)
+    with database.writing() as connection:
+        audit.append(connection, at, "me", ("do", "it"))
+    with database.reading() as connection:
+        assert audit.first_break(connection) is None
+
+
 def an_operation(database: Database) -> None:
     with database.writing() as connection:
         agent = {"id": "agent-1", "name": "a", "token_hash": "h", "version": "1"}

@@ -20,6 +20,7 @@ from journey.cloud import (
     restore_request,
 )
 from journey.world import House, Postgres, until
+from oracle import check
 
 pytestmark = pytest.mark.journey
 
@@ -82,3 +83,4 @@ def test_the_unmodified_sdk_protects_backs_up_and_restores(
     assert restored.properties.status == "Completed", restored.properties.error_details
     postgres.start()
     assert digest(postgres.conninfo) == expected
+    check(house.watch(), "deep")

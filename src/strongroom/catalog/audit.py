@@ -39,8 +39,13 @@ def append(
 
 
 def digest_of(row: dict[str, Any], previous: bytes) -> bytes:
-    """BLAKE3 of the record in sorted JSON, after the digest before it."""
-    told = {**row, "at": row["at"].format_iso()}
+    """BLAKE3 of the record in sorted JSON, after the digest before it.
+
+    Its time counts as the row keeps it, in microseconds: a clock knows more, and a record that is
+    read again must have the digest that it was written with.
+    """
+    kept = Instant.from_timestamp(row["at"].timestamp(unit="microsecond"), unit="microsecond")
+    told = {**row, "at": kept.format_iso()}
     return blake3(previous + msgspec.json.encode(told, order="sorted")).digest()
 
 
