@@ -66,6 +66,7 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
     installation = _installation(options, who, sockets)
     database = Database(options.catalogue or f"sqlite:///{files.catalogue}")
     upgrade(database)
+    identity.claim_catalogue(database, who.tenant_id)
     engine = JobEngine(database.url, executor_id=options.executor)
     storage = _storage(options, files, clock)
     keyring = _keyring(options, files, database, chance)
@@ -83,10 +84,11 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
     means = Means(control=control, keyring=keyring, storage=storage)
     tied.append(means)
     _register(engine, means)
+    sweeps = Sweeps(control, options.executor)
+    sweeps.beat()
     engine.launch()
     _first_start(control, who, options, files)
     door = DoorSettings(files.ensure_token_key(), files.server_certificate, files.server_key)
-    sweeps = Sweeps(means, options.executor)
 
     def on_ready() -> None:
         sweeps.start()

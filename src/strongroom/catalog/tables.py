@@ -44,6 +44,15 @@ principals = sa.Table(
     _column("created_at", Utc),
 )
 
+failed_sign_ins = sa.Table(
+    "failed_sign_ins",
+    metadata,
+    sa.Column("who", sa.Text, primary_key=True),  # address and client id
+    _column("failures", sa.Integer),  # in a row
+    _column("last_at", Utc),
+    sa.Index("ix_failed_sign_ins_last_at", "last_at"),
+)
+
 role_assignments = sa.Table(
     "role_assignments",
     metadata,

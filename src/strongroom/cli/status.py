@@ -74,6 +74,7 @@ def _protection(vault: Vault) -> dict[str, Any]:
             }
         )
     return {
+        "installation": vault.connection.tenant,
         "portal": vault.connection.portal,
         "arm": vault.connection.arm,
         "servers": servers,
@@ -105,6 +106,7 @@ def _show(told: dict[str, Any], place: Place) -> None:
     words = ", ".join(f"{name} ({pid})" for name, pid in found.items()) or "none"
     shown = {"processes": words, "data": str(place.data)}
     if told["running"]:
+        shown |= {"installation": told["installation"]}
         shown |= {"portal": told["portal"], "API": told["arm"]}
     storage = told["storage"]
     if storage:

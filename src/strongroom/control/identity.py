@@ -5,14 +5,18 @@ import hashlib
 import hmac
 
 import sqlalchemy as sa
+from whenever import Instant
 
-from strongroom.catalog import principals, role_assignments
+from strongroom.catalog import installation, principals, role_assignments, sign_ins
+from strongroom.catalog.database import Database
 from strongroom.control.control import Control
-from strongroom.model.errors import Unauthenticated
+from strongroom.model.errors import Precondition, SlowDown, Unauthenticated
 from strongroom.model.ids import uuid4
 from strongroom.model.seams import Chance
 
 _N, _R, _P = 1 << 14, 8, 1  # scrypt: 16 MiB, some 40 ms
+FREE_TRIES = 5
+LONGEST_WAIT = 60.0  # seconds
 _NOBODY = f"scrypt${base64.b64encode(bytes(16)).decode()}${base64.b64encode(bytes(64)).decode()}"
 
 
@@ -27,6 +31,23 @@ def _fits(secret: str, kept: str) -> bool:
     _, salt, digest = kept.split("$")
     found = hashlib.scrypt(secret.encode(), salt=base64.b64decode(salt), n=_N, r=_R, p=_P)
     return hmac.compare_digest(found, base64.b64decode(digest))
+
+
+def claim_catalogue(database: Database, installation_id: str) -> None:
+    """This installation's, from the first start on. Precondition when it is another's.
+
+    Another one's rows would be sealed to keys that we do not have, and ours to keys that it has
+    not. The id of an installation is its tenant's.
+    """
+    with database.writing() as connection:
+        owner = installation.claim(connection, installation_id)
+    if owner != installation_id:
+        raise Precondition(
+            f"the catalogue belongs to installation {owner}, and this directory to "
+            f"{installation_id}",
+            hint="name another catalogue, or start each `serve` with a copy of the first one's "
+            "data directory",
+        )
 
 
 def create_service_principal(
@@ -85,10 +106,60 @@ def remove_vault_identity(connection: sa.Connection, principal_id: str) -> None:
     principals.remove(connection, principal_id)
 
 
-def check_secret(control: Control, app_id: str, secret: str) -> str:
-    """The object id of the principal whose secret this is; Unauthenticated otherwise."""
+def sign_in(control: Control, address: str, app_id: str, secret: str) -> str:
+    """The object id of the principal whose secret this is. Raises Unauthenticated, SlowDown.
+
+    Failures in a row are counted by (address, client id), in the catalogue: however many `serve`
+    processes answer, a guesser waits. After `FREE_TRIES` of them each further try waits twice as
+    long as the one before, a minute at most, and there is one try at a time.
+    """
+    who, now = f"{address[:64]} {app_id[:64]}", control.clock.now()
     with control.database.reading() as connection:
+        before = sign_ins.failures(connection, who)
         row = principals.find_by_app(connection, app_id)
+    failed = 0 if before is None else before[0]
+    claimed = failed >= FREE_TRIES
+    if before is not None and claimed:
+        _take_turn(control, who, *before)
+    try:
+        found = _checked(row, secret)
+    except Unauthenticated:
+        if not claimed:
+            with control.database.writing() as connection:
+                sign_ins.add_failure(connection, who, now)
+                sign_ins.forget_before(connection, now.subtract(hours=1))
+        raise
+    if before is not None:
+        with control.database.writing() as connection:
+            sign_ins.forget(connection, who)
+    return found
+
+
+def pause_after(failures: int) -> float:
+    """Seconds that whoever failed so often in a row has to wait."""
+    if failures < FREE_TRIES:
+        return 0.0
+    return min(2.0 ** min(failures - FREE_TRIES, 10), LONGEST_WAIT)
+
+
+def _take_turn(control: Control, who: str, failed: int, last_at: Instant) -> None:
+    """The wait is over, and no other process has begun the try that comes next."""
+    now, pause = control.clock.now(), pause_after(failed)
+    wait = min(pause - (now - last_at).total("seconds"), pause)
+    if wait <= 0:
+        with control.database.writing() as connection:
+            if sign_ins.claim_try(connection, who, failed, now):
+                return
+        wait = pause
+    raise SlowDown(
+        "AADSTS50196: too many failed sign-ins in a row; wait before the next one.",
+        hint="see that the secret is the one in connection.json",
+        code="temporarily_unavailable",
+        facts={"retry_after_seconds": wait},
+    )
+
+
+def _checked(row: sa.RowMapping | None, secret: str) -> str:
     kept = row["secret_hash"] if row is not None else None
     # An unknown client costs as much time as a wrong secret: nobody learns which ids exist.
     if not _fits(secret, kept or _NOBODY) or row is None or kept is None:

@@ -8,6 +8,8 @@
     │   ├── NotFound             404  no such thing, or not for this caller
     │   ├── Conflict             409  it stands in the way of something that exists
     │   ├── Locked               409  a lock or hold forbids it until a date
+    │   ├── Changed              412  it is not as the caller last saw it
+    │   ├── SlowDown             429  too many tries                          (retried)
     │   └── Precondition         400  something else must be done first (a role, a setting)
     ├── SourceError        the PostgreSQL server we read from
     │   ├── SourceUnreachable    the network, or the server is down           (retried)
@@ -18,6 +20,7 @@
     ├── StoreError         the storage endpoint
     │   ├── StoreUnavailable     down, slow, refusing for now                 (retried)
     │   ├── StoreDenied          credential refused, or expired
+    │   ├── StoreQuotaReached    an operation has put as much as it may
     │   ├── StoreFull            no space                                     (retried)
     │   ├── ObjectMissing        a named object is not there
     │   ├── ObjectExists         create-only met an existing name
@@ -110,6 +113,16 @@ class Locked(UserError):
     """A lock or a hold forbids it, until a date that the facts name."""
 
 
+class Changed(UserError):
+    """The thing is not as the caller, by an ETag, said they had last seen it."""
+
+
+class SlowDown(UserError):
+    """Too many tries; `retry_after_seconds` in the facts."""
+
+    retry = Retry.LATER
+
+
 class Precondition(UserError):
     """Something else must be done first: a role, a setting, a server that is ready."""
 
@@ -156,6 +169,10 @@ class StoreUnavailable(StoreError):
 
 class StoreDenied(StoreError):
     """The credential does not allow it, or has expired."""
+
+
+class StoreQuotaReached(StoreError):
+    """What an operation may put into storage is used up."""
 
 
 class StoreFull(StoreError):

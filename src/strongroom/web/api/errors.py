@@ -22,6 +22,8 @@ STATUS: dict[type[VaultError], int] = {
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.Locked: 409,
+    errors.Changed: 412,
+    errors.SlowDown: 429,
     errors.UserError: 400,
     errors.LeaseLost: 409,
     errors.Cancelled: 409,

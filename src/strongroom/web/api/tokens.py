@@ -4,8 +4,6 @@ Source: OpenID Connect Discovery 1.0; OAuth 2.0 (RFC 6749, 4.4); Microsoft ident
 "client credentials flow".
 """
 
-import threading
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -20,48 +18,12 @@ from whenever import Instant
 from strongroom.control import identity
 from strongroom.control.control import Control
 from strongroom.model.access import Caller
-from strongroom.model.errors import Unauthenticated
+from strongroom.model.errors import SlowDown, Unauthenticated
 from strongroom.model.installation import Installation
 from strongroom.web.api import addresses
 
 LIFETIME_SECONDS = 3600
 _LEEWAY = 60
-_FREE_TRIES = 5
-_LONGEST_WAIT = 60.0
-_MOST_REMEMBERED = 4096
-
-
-class SignInGuard:
-    """Slows whoever guesses a secret. Times are monotonic seconds.
-
-    After five failures in a row from one address for one client id each further try has to wait,
-    twice as long each time, a minute at most.
-    """
-
-    def __init__(self) -> None:
-        self._failures: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def wait(self, who: tuple[str, str], now: float) -> float:
-        """Seconds until `who` = (address, client id) may try again."""
-        with self._lock:
-            _, until = self._failures.get(who, (0, 0.0))
-            return max(0.0, until - now)
-
-    def failed(self, who: tuple[str, str], now: float) -> None:
-        """One more failure."""
-        with self._lock:
-            count = self._failures.pop(who, (0, 0.0))[0] + 1
-            extra = min(count - _FREE_TRIES, 10)
-            pause = min(2.0**extra, _LONGEST_WAIT) if extra >= 0 else 0.0
-            self._failures[who] = (count, now + pause)
-            if len(self._failures) > _MOST_REMEMBERED:
-                self._failures.popitem(last=False)
-
-    def succeeded(self, who: tuple[str, str]) -> None:
-        """All is forgotten."""
-        with self._lock:
-            self._failures.pop(who, None)
 
 
 class TokenAuthority:
@@ -74,7 +36,6 @@ class TokenAuthority:
         self.public_url = installation.public_url
         self.issuer = f"{self.public_url}/{self.tenant_id}/v2.0"
         self._audiences = addresses.audiences(installation)
-        self.guard = SignInGuard()
 
     @property
     def challenge(self) -> str:
@@ -190,16 +151,13 @@ def _token(request: Request, form: dict[str, list[str]]) -> JSONResponse:
 
     if field("grant_type") != "client_credentials":
         return _oauth_error("unsupported_grant_type", "AADSTS70003: use client_credentials.", 400)
-    who = (request.client.host if request.client else "", field("client_id")[:64])
-    pause = authority.guard.wait(who, control.clock.monotonic())
-    if pause:
-        return _slow_down(pause)
+    address = request.client.host if request.client else ""
     try:
-        principal = identity.check_secret(control, field("client_id"), field("client_secret"))
+        principal = identity.sign_in(control, address, field("client_id"), field("client_secret"))
     except Unauthenticated as error:
-        authority.guard.failed(who, control.clock.monotonic())
         return _oauth_error("invalid_client", error.message, 401)
-    authority.guard.succeeded(who)
+    except SlowDown as error:
+        return _slow_down(error)
     scope = field("scope").split(" ")[0].removesuffix("/.default")
     audience = field("resource") or scope or authority.public_url
     now = control.clock.now()
@@ -215,10 +173,9 @@ def _token(request: Request, form: dict[str, list[str]]) -> JSONResponse:
     )
 
 
-def _slow_down(pause: float) -> JSONResponse:
-    words = "AADSTS50196: too many failed sign-ins in a row; wait before the next one."
-    answer = _oauth_error("temporarily_unavailable", words, 429)
-    answer.headers["Retry-After"] = str(int(pause) + 1)
+def _slow_down(error: SlowDown) -> JSONResponse:
+    answer = _oauth_error(error.code, error.message, 429)
+    answer.headers["Retry-After"] = str(int(error.facts["retry_after_seconds"]) + 1)
     return answer
 
 

@@ -61,6 +61,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_executors")),
     )
     op.create_table(
+        "failed_sign_ins",
+        sa.Column("who", sa.Text(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("last_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.PrimaryKeyConstraint("who", name=op.f("pk_failed_sign_ins")),
+    )
+    with op.batch_alter_table("failed_sign_ins", schema=None) as batch_op:
+        batch_op.create_index("ix_failed_sign_ins_last_at", ["last_at"], unique=False)
+
+    op.create_table(
         "installation",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("value", sa.Text(), nullable=False),
@@ -428,6 +438,10 @@ def downgrade() -> None:
     op.drop_table("principals")
     op.drop_table("operations")
     op.drop_table("installation")
+    with op.batch_alter_table("failed_sign_ins", schema=None) as batch_op:
+        batch_op.drop_index("ix_failed_sign_ins_last_at")
+
+    op.drop_table("failed_sign_ins")
     op.drop_table("executors")
     op.drop_table("enrol_tokens")
     op.drop_table("audit")
