@@ -83,7 +83,9 @@ class Copy:
             random.Random(7).shuffle(pieces)
             with ThreadPoolExecutor(2) as pool:
                 list(pool.map(lambda piece: target.write(*piece), pieces))
-            return target.finish(self.pg_manifest, settings or {})
+            finished = target.finish(self.pg_manifest, settings or {})
+            target.drop_marker()
+            return finished
         finally:
             target.close()
 

@@ -60,7 +60,6 @@ def copy_server(
 def _copy(held: HeldLease, events: Iterable[Event], writer: DatastoreWriter) -> Copied:
     stream = writer.stream()
     progress = Progress(step="Reading")
-    held.tell(progress)
     started: Started | None = None
     pg_manifest = bytearray()
     warnings: list[VaultError] = []
@@ -70,6 +69,7 @@ def _copy(held: HeldLease, events: Iterable[Event], writer: DatastoreWriter) -> 
             case Started():
                 started = event
                 progress.total_bytes = event.estimated_bytes
+                held.tell(progress)
             case Warned(warning):
                 warnings.append(warning)
             case FileBegun() | FileData() | FileEnded():

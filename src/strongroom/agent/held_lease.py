@@ -28,7 +28,9 @@ class HeldLease:
         self._access = lease.access
         self._lock = threading.Lock()
         self._stopped = threading.Event()
-        self._ended = threading.Event()
+        self._ended = False
+        self._wake = threading.Event()  # a new step to tell of, or the end
+        self._wake.set()
         self._closers: list[Callable[[], None]] = []
         self._reason: VaultError | None = None
         self._offer_again = False
@@ -62,8 +64,11 @@ class HeldLease:
         return access
 
     def tell(self, progress: Progress) -> None:
-        """What the next heartbeat tells."""
+        """What the next heartbeat tells; a new step is told at once."""
+        is_new = progress.step != self._progress.step
         self._progress = progress
+        if is_new:
+            self._wake.set()
 
     def sas(self, scope: str) -> str:
         """The newest SAS query string of a scope ("packs", "delta", "read").
@@ -114,12 +119,16 @@ class HeldLease:
 
     def end(self) -> None:
         """No more heartbeats: the operation has been reported, or is not ours."""
-        self._ended.set()
+        self._ended = True
+        self._wake.set()
 
     def beat(self) -> None:
-        """The heartbeat thread: renews the lease until `end`, or until it is lost."""
+        """The heartbeat thread: renews the lease until `end`, or until it is lost.
+
+        One beat at the beginning and at each new step: work of a few seconds is seen too.
+        """
         renewed = self._clock.monotonic()
-        while not self._ended.wait(self._heartbeat_seconds):
+        while self._is_due():
             asked = self._clock.monotonic()
             try:
                 self._beat_once()
@@ -132,6 +141,12 @@ class HeldLease:
                     return
             else:
                 renewed = asked
+
+    def _is_due(self) -> bool:
+        """Waits until the next beat is due; False at the end."""
+        self._wake.wait(self._heartbeat_seconds)
+        self._wake.clear()
+        return not self._ended
 
     def _beat_once(self) -> None:
         reply = self.client.heartbeat(

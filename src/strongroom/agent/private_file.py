@@ -39,7 +39,7 @@ def read_private(path: Path) -> bytes | None:
             return file.read()
     except FileNotFoundError:
         return None
-    except (IsADirectoryError, PermissionError) as error:
+    except (IsADirectoryError, NotADirectoryError, PermissionError) as error:
         raise Precondition(
             f"{path} cannot be read: {error.strerror}",
             hint="Run the agent as the user that owns its data directory.",

@@ -3,6 +3,7 @@
 The content keys come sealed to a key pair that is made for this restore and lives in memory alone.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +71,9 @@ def restore(
         manifest = _open_manifest(order, blobs, keys)
         _check_before_writing(order, manifest, grounds)
         result = _write(held, directory, manifest, blobs, keys)
+        # First this, then the marker goes: what lacks the marker is known to be this job's own.
         grounds.journal.keep(held.lease.operation_id, result)
+    RestoreTarget(directory, order.tablespaces, order.job_id).drop_marker()
     if order.start and not result.started:
         held.tell(_step(held, "Starting"))
         result = start_restored(directory, order.port, result)
@@ -133,8 +136,8 @@ def _write(
         target.prepare([_restored(file) for file in manifest.files], total)
         fetched = read_files(manifest, blobs, keys.packs, write, on_progress=advance)
         held.check()
-        held.tell(_step(held, "Verifying"))
-        finished = target.finish(manifest.pg_manifest, order.settings)
+        watch = _verifying(held, target.bytes_to_check)
+        finished = target.finish(manifest.pg_manifest, order.settings, watch=watch)
     finally:
         target.close()
     major = major_of(manifest.source.version_number)
@@ -145,6 +148,20 @@ def _write(
         fetched_bytes=fetched,
         next_steps=[*finished.next_steps, *next_steps(directory, major, order.port)],
     )
+
+
+def _verifying(held: HeldLease, total_bytes: int) -> Callable[[int], None]:
+    """Every file is read once more: that counts from nothing, and can be stopped like the rest."""
+    progress = _step(held, "Verifying")
+    progress.done_bytes = 0
+    progress.total_bytes = total_bytes
+    held.tell(progress)
+
+    def watch(count: int) -> None:
+        held.check()
+        progress.done_bytes += count
+
+    return watch
 
 
 def _restored(file: FileFacts) -> RestoredFile:

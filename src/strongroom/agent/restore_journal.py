@@ -1,7 +1,7 @@
 """What restores came to, so that an operation asked for twice is done once.
 
 A finished directory holds no marker of ours any more, and may hold a running server: a second
-attempt must report it, not write it again.
+attempt must report it, not write it again. So this is written before the marker goes.
 """
 
 import hashlib

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 LEASE_SECONDS = 60
-HEARTBEAT_SECONDS = 2
+HEARTBEAT_SECONDS = 2  # and one at once when the step changes
 
 
 class Message(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):

@@ -113,6 +113,14 @@ class Root:
         finally:
             os.close(descriptor)
 
+    def remove(self, name: str) -> None:
+        """Take away a file that lies in the root itself, for good even after a power loss."""
+        try:
+            os.unlink(name, dir_fd=self._descriptor)
+            os.fsync(self._descriptor)
+        except OSError as error:
+            raise refused(error, self.path / name) from error
+
     def sync(self) -> None:
         """All that was written beneath is on disk, or TargetRefused says that it is not."""
         try:

@@ -2,14 +2,15 @@
 
 The target is prepared (checked, laid out at full size, empty), written in any order from any
 thread, and finished: every file is read again and compared with PostgreSQL's own backup_manifest,
-links, settings and owner are set, all is synced, and only then the marker goes. A directory that
-still holds the marker is half-done; the same job may begin again in it, nobody else.
+links, settings and owner are set, and all is synced. Then who asked for it writes down that it is
+whole, and only after that drops the marker: a directory that still holds the marker does not
+count, and the same job may begin again in it, nobody else.
 """
 
 import os
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,6 +52,10 @@ class Finished:
 class _Marker(msgspec.Struct):
     job: str
     roots: list[str]
+
+
+def _go_on(count: int) -> None:
+    del count
 
 
 class RestoreTarget:
@@ -96,8 +101,8 @@ class RestoreTarget:
             return False
         except OSError as error:
             raise refused(error, place) from error
-        if not names:
-            return False
+        if not names or (place == self.directory and self._is_bare(names)):
+            return bool(names)
         marker = self._read_marker()
         if marker is None or str(place) not in marker.roots:
             raise self._not_empty(place, names)
@@ -115,6 +120,10 @@ class RestoreTarget:
             hint = f"Map the tablespace elsewhere (--tablespace {place}=NEW), or empty this one."
         shown = ", ".join(names[:3])
         return TargetNotEmpty(f"{place} is not empty: it holds {shown}{more}", hint=hint)
+
+    def _is_bare(self, names: list[str]) -> bool:
+        """A try that was killed as it put its marker down left it empty, and nothing else."""
+        return names == [MARKER] and (self.directory / MARKER).lstat().st_size == 0
 
     def _read_marker(self) -> _Marker | None:
         try:
@@ -206,16 +215,32 @@ class RestoreTarget:
 
     # --- after the last byte
 
-    def finish(self, pg_manifest: bytes, settings: Mapping[str, str]) -> Finished:
-        """Compare with PostgreSQL's manifest, set links and owner, sync, drop the marker.
+    @property
+    def bytes_to_check(self) -> int:
+        """What `finish` reads again: all that was written but the log, whose sizes it checks."""
+        return sum(
+            file.size
+            for file in self._layout.files
+            if file.kind in HOLDS_BYTES and file.kind != "wal" and file.path not in UNWANTED
+        )
 
-        `settings` are appended to postgresql.auto.conf, after ours, so that they win. Raises
-        Corrupt naming the file that is not as it was backed up, TargetRefused, TargetFull.
+    def finish(
+        self,
+        pg_manifest: bytes,
+        settings: Mapping[str, str],
+        *,
+        watch: Callable[[int], None] = _go_on,
+    ) -> Finished:
+        """Compare with PostgreSQL's manifest, set links and owner, sync; the marker stays.
+
+        `settings` are appended to postgresql.auto.conf, after ours, so that they win. `watch` is
+        told how many bytes have just been compared, and may raise to stop. Raises Corrupt naming
+        the file that is not as it was backed up, TargetRefused, TargetFull.
         """
         check_settings(settings)
         self._open.close()
         told = parse_pg_manifest(pg_manifest)
-        compare(self._layout, told, self._sum)
+        compare(self._layout, told, lambda index: self._sum(index, watch))
         check_log(self._layout, told)
         main = self._roots[""]
         for name, place in self._layout.tablespaces.items():
@@ -224,11 +249,25 @@ class RestoreTarget:
         steps += self._give_away()
         for root in self._roots.values():
             root.sync()
-        os.unlink(MARKER, dir_fd=main.descriptor)
-        os.fsync(main.descriptor)
+        watch(0)
         self.close()
         count = sum(file.kind in HOLDS_BYTES for file in self._layout.files)
         return Finished(count, self._written, steps)
+
+    def drop_marker(self) -> None:
+        """The last step, once it is written down that the target is whole. Safe twice, and after
+        a crash. Raises TargetNotEmpty when another job is restoring there now.
+        """
+        marker = self._read_marker()
+        if marker is None:
+            return
+        if marker.job != self._job_id:
+            raise self._not_empty(self.directory, [MARKER])
+        main = Root(self.directory)
+        try:
+            main.remove(MARKER)
+        finally:
+            main.close()
 
     def close(self) -> None:
         """Close every file; safe twice. A target that is not finished keeps its marker."""
@@ -236,7 +275,7 @@ class RestoreTarget:
         for root in self._roots.values():
             root.close()
 
-    def _sum(self, index: int) -> tuple[int, int]:
+    def _sum(self, index: int, watch: Callable[[int], None]) -> tuple[int, int]:
         root, parts = self._place(index)
         size = crc = 0
         descriptor = root.open(parts, os.O_RDONLY)
@@ -244,6 +283,7 @@ class RestoreTarget:
             while chunk := file.read(_CHUNK):
                 crc = google_crc32c.extend(crc, chunk)
                 size += len(chunk)
+                watch(len(chunk))
         return size, crc
 
     def _link(self, parts: tuple[str, ...], place: Path) -> None:

@@ -97,9 +97,8 @@ def bench(world, tmp_path) -> Iterator[Bench]:
 
 @contextmanager
 def a_bench(world, tmp_path, **more) -> Iterator[Bench]:
-    settings = Settings(
-        data=tmp_path, poll_seconds=0.3, heartbeat_seconds=0.05, stop_seconds=2.0, **more
-    )
+    usual = {"poll_seconds": 0.3, "heartbeat_seconds": 0.05, "stop_seconds": 2.0}
+    settings = Settings(data=tmp_path, **{**usual, **more})
     with capture_logs() as logs:
         bench = Bench(world, settings, logs)
         bench.thread.start()
@@ -167,6 +166,24 @@ def test_heartbeats_carry_the_progress(bench, world):
     operation = world.offer(ORDER)
     world.await_status(operation, "completed")
     assert operation.heartbeats[-1] == Progress(step="Reading", done_bytes=5, total_bytes=10)
+
+
+def test_every_step_is_told_at_once_and_once(world, tmp_path):
+    def work(held):
+        for step in ("Connecting", "Reading", "Writing"):
+            for done_bytes in (1, 2, 3):
+                held.tell(Progress(step=step, done_bytes=done_bytes))
+            world.await_that(lambda step=step: operation.heartbeats[-1:] and told()[-1] == step)
+        return done(held)
+
+    def told():
+        return [progress.step for progress in operation.heartbeats]
+
+    with a_bench(world, tmp_path, heartbeat_seconds=60.0) as bench:
+        bench.work = work
+        operation = world.offer(ORDER, lease_seconds=90)
+        world.await_status(operation, "completed")
+    assert told() == ["Connecting", "Reading", "Writing"]
 
 
 def test_a_heartbeat_renews_the_sas_while_the_work_runs(bench, world):

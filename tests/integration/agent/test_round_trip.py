@@ -1,5 +1,6 @@
 """Back up a real server into real storage, restore it, start it, and compare every row."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from seams import SystemChance
 from strongroom.datastore.seal import KeyPair
 from strongroom.datastore.session import SessionKeys, seal_session
 from strongroom.postgres import scratch
+from strongroom.postgres.restore import MARKER
 
 pytestmark = pytest.mark.postgres
 
@@ -117,7 +119,21 @@ def test_the_log_of_the_backup_is_in_the_delta(story, backup):
 
 
 def test_progress_was_told_while_it_ran(backup):
-    assert {p.step for p in backup.heartbeats} & {"Reading", "Writing"}
+    reading = [p for p in backup.heartbeats if p.step == "Reading"]
+    writing = [p for p in backup.heartbeats if p.step == "Writing"]
+    assert backup.heartbeats[0].step == "Connecting"
+    assert reading[0].total_bytes > 30_000_000
+    assert writing[0].done_bytes > 30_000_000
+
+
+def test_progress_of_a_restore_counts_what_is_written_and_then_what_is_checked(clone, backup):
+    told = clone.operation.heartbeats
+    steps = list(dict.fromkeys(p.step for p in told))
+    assert steps == ["Connecting", "Writing", "Verifying", "Starting"]
+    raw = backup.result.backup.raw_bytes
+    assert {p.total_bytes for p in told if p.step == "Writing"} == {raw}
+    checked = [p for p in told if p.step == "Starting"]
+    assert raw - (64 << 20) < checked[0].done_bytes == checked[0].total_bytes < raw
 
 
 def test_the_restored_server_has_equal_rows(source, clone, backup):
@@ -165,6 +181,50 @@ def test_a_restore_that_is_not_started_says_how_to_start_it(story, backup, root,
     assert f"-D {target}" in step
     assert "-p 5999" in step
     assert not scratch.is_running(source.tools, target)
+
+
+def journal_of(root):
+    return root / "agent" / "restores"
+
+
+def test_a_restore_whose_end_could_not_be_written_down_begins_again(story, backup, root):
+    target = root / "unwritten"
+    spaces = {str(root / "space"): str(root / "unwritten-space")}
+    honest = story.world.release_keys
+
+    def and_then_the_disk_fails(operation_id, session_public_key):
+        journal_of(root).rename(root / "aside")
+        journal_of(root).write_text("no directory: nothing can be written down")
+        return honest(operation_id, session_public_key)
+
+    story.world.release_keys = and_then_the_disk_fails
+    operation = story.restore(story.restore_order(target, tablespaces=spaces))
+    story.world.release_keys = honest
+    assert operation.failure.error["kind"] == "Invalid"
+    assert (target / "PG_VERSION").exists()
+    journal_of(root).unlink()
+    (root / "aside").rename(journal_of(root))
+    story.world.offer_again(operation)
+    story.world.await_status(operation, "completed", seconds=60)
+    assert operation.result.restore.written_bytes > 30_000_000
+    assert not (target / MARKER).exists()
+
+
+def test_a_restore_that_was_killed_before_its_marker_went_only_loses_its_marker(
+    story, backup, root
+):
+    target = root / "marked"
+    spaces = {str(root / "space"): str(root / "marked-space")}
+    order = story.restore_order(target, tablespaces=spaces)
+    operation = story.restore(order)
+    first = operation.result.restore
+    (target / MARKER).write_text(json.dumps({"job": order.job_id, "roots": [str(target)]}))
+    asked = len(operation.keys_asked)
+    story.world.offer_again(operation)
+    story.world.await_status(operation, "completed", seconds=60)
+    assert operation.result.restore == first
+    assert not (target / MARKER).exists()
+    assert len(operation.keys_asked) == asked
 
 
 def test_a_filled_directory_is_refused_and_left_as_it_was(story, backup, root):

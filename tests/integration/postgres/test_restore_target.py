@@ -13,6 +13,7 @@ import pytest
 from integration.servers import open_directory
 from pg_manifests import pg_manifest_of
 from strongroom.model.errors import (
+    Cancelled,
     Corrupt,
     Invalid,
     TargetFull,
@@ -58,7 +59,9 @@ def restore(directory, contents=CONTENTS, log=LOG, more=(), moved=None, job="job
             if file.path in data:
                 target.write(index, 0, data[file.path])
         manifest = options.get("manifest") or pg_manifest_of(contents, options.get("wal", WAL))
-        return target.finish(manifest, options.get("settings") or {})
+        finished = target.finish(manifest, options.get("settings") or {})
+        target.drop_marker()
+        return finished
     finally:
         target.close()
 
@@ -175,6 +178,65 @@ def test_a_restore_that_failed_its_check_keeps_its_marker(place):
     with pytest.raises(Corrupt):
         restore(place / "data", manifest=pg_manifest_of({**CONTENTS, "PG_VERSION": b"16\n"}, WAL))
     assert (place / "data" / MARKER).exists()
+
+
+def test_a_restore_that_was_whole_when_it_was_killed_begins_again_or_loses_its_marker(place):
+    files, data = a_backup()
+    first = RestoreTarget(place / "data", {}, "job-1")
+    first.prepare(files)
+    for index, file in enumerate(files):
+        first.write(index, 0, data[file.path])
+    first.finish(pg_manifest_of(CONTENTS, WAL), {})
+    assert (place / "data" / MARKER).exists()
+    with pytest.raises(TargetNotEmpty):
+        restore(place / "data", job="job-2")
+    with pytest.raises(TargetNotEmpty):
+        RestoreTarget(place / "data", {}, "job-2").drop_marker()
+    restore(place / "data", job="job-1")
+    before = the_tree(place)
+    again = RestoreTarget(place / "data", {}, "job-1")
+    again.drop_marker()
+    again.drop_marker()
+    assert the_tree(place) == before
+
+
+def test_a_restore_that_was_killed_as_it_put_its_marker_down_begins_again(place):
+    (place / "data").mkdir()
+    (place / "data" / MARKER).touch()
+    restore(place / "data")
+    assert (place / "data/PG_VERSION").read_bytes() == b"15\n"
+
+
+def test_an_empty_marker_beside_anything_else_opens_nothing(place):
+    (place / "data").mkdir()
+    (place / "data" / MARKER).touch()
+    (place / "data/mine").write_text("precious")
+    with pytest.raises(TargetNotEmpty):
+        restore(place / "data")
+    assert (place / "data/mine").read_text() == "precious"
+
+
+def test_the_last_check_tells_what_it_has_read_and_can_be_stopped(place):
+    files, data = a_backup()
+    target = RestoreTarget(place / "data", {}, "job-1")
+    target.prepare(files)
+    for index, file in enumerate(files):
+        target.write(index, 0, data[file.path])
+    seen: list[int] = []
+
+    def watch(count: int) -> None:
+        seen.append(count)
+        if len(seen) == 2:
+            raise Cancelled("enough")
+
+    manifest = pg_manifest_of(CONTENTS, WAL)
+    with pytest.raises(Cancelled):
+        target.finish(manifest, {}, watch=watch)
+    assert len(seen) == 2
+    assert (place / "data" / MARKER).exists()
+    seen.clear()
+    target.finish(manifest, {}, watch=seen.append)
+    assert sum(seen) == sum(map(len, CONTENTS.values()))
 
 
 def test_a_forged_marker_opens_nothing(place):
