@@ -48,6 +48,11 @@ class Probe:
 MISMATCH = "AuthorizationPermissionMismatch"
 FAILED = "AuthenticationFailed"
 NAME = "InvalidResourceName"
+UNKNOWN = "UnsupportedQueryParameter"
+QUOTA = "InsufficientAccountPermissions"
+ALL = "racwdl"
+EPOCH, ENDED = "job.2", "job.1"  # identifiers: one with a quota of 100 bytes, one withdrawn
+ACL = b"<SignedIdentifiers><SignedIdentifier><Id>mine</Id></SignedIdentifier></SignedIdentifiers>"
 
 
 def container(permissions: str) -> Sas:
@@ -56,6 +61,10 @@ def container(permissions: str) -> Sas:
 
 def bent(**replace: str) -> Sas:
     return Sas(replace=replace)
+
+
+def identified(by: str, **replace: str) -> Sas:
+    return Sas(options={"identifier": by}, replace=replace)
 
 
 PROBES = [
@@ -77,6 +86,45 @@ PROBES = [
     Probe("create a container with every letter", FAILED, "PUT", "/strongroom/mine", container("racwdl"), "restype=container"),
     Probe("delete the container with every letter", MISMATCH, "DELETE", "/strongroom/cont", container("racwdl"), "restype=container", body=None),
     Probe("read the container's properties", MISMATCH, "GET", "/strongroom/cont", container("racwdl"), "restype=container", body=None),
+    Probe("read the container's metadata", MISMATCH, "GET", "/strongroom/cont", container(ALL), "restype=container&comp=metadata", body=None),
+    Probe("set the container's metadata", "UnsupportedHttpVerb", path="/strongroom/cont", sas=container(ALL), query="restype=container&comp=metadata", headers={"x-ms-meta-a": "b"}),
+    Probe("lease the container", UNKNOWN, path="/strongroom/cont", sas=container(ALL), query="restype=container&comp=lease"),
+    Probe("restore the container", UNKNOWN, path="/strongroom/cont", sas=container(ALL), query="restype=container&comp=undelete"),
+    Probe("rename the container", UNKNOWN, path="/strongroom/cont", sas=container(ALL), query="restype=container&comp=rename"),
+    Probe("find blobs by tags in the container", UNKNOWN, "GET", "/strongroom/cont", container(ALL), "restype=container&comp=blobs", body=None),
+    # stored access policies and quotas
+    Probe("look who has access", FAILED, "GET", "/strongroom/cont", query="restype=container&comp=acl", body=None),
+    Probe("look who has access, with every letter", MISMATCH, "GET", "/strongroom/cont", container(ALL), "restype=container&comp=acl", body=None),
+    Probe("look who has access by HEAD", MISMATCH, "HEAD", "/strongroom/cont", container(ALL), "restype=container&comp=acl", body=None),
+    Probe("give itself access", FAILED, path="/strongroom/cont", query="restype=container&comp=acl", body=ACL),
+    Probe("give itself access, with every letter", MISMATCH, path="/strongroom/cont", sas=container(ALL), query="restype=container&comp=acl", body=ACL),
+    Probe("make it public", MISMATCH, path="/strongroom/cont", sas=container(ALL), query="restype=container&comp=acl", headers={"x-ms-blob-public-access": "blob"}),
+    Probe("the ACL of a blob", UNKNOWN, "GET", OLD, query="comp=acl", body=None),
+    Probe("give an identifier", FAILED, path="/strongroom/cont", query="restype=container&comp=identifier&id=mine"),
+    Probe("give an identifier, with every letter", MISMATCH, path="/strongroom/cont", sas=container(ALL), query="restype=container&comp=identifier&id=mine"),
+    Probe("raise its own quota", MISMATCH, path="/strongroom/cont", sas=container(ALL), query=f"restype=container&comp=identifier&id={EPOCH}&quota=1000000000"),
+    Probe("withdraw another's identifier", MISMATCH, "DELETE", "/strongroom/cont", container(ALL), f"restype=container&comp=identifier&id={EPOCH}", body=None),
+    Probe("an identifier that was never given", FAILED, sas=identified("never")),
+    Probe("the identifier of an epoch that has ended", FAILED, sas=identified(ENDED)),
+    Probe("read with the identifier of an epoch that has ended", FAILED, "GET", OLD, Sas(permissions="r", options={"identifier": ENDED}), body=None),
+    Probe("another identifier", FAILED, sas=identified(ENDED, si=EPOCH)),
+    Probe("no identifier", FAILED, sas=Sas(options={"identifier": ENDED}, drop=("si",))),
+    Probe("an empty identifier", FAILED, sas=identified(ENDED, si="")),
+    Probe("a second identifier", "InvalidQueryParameterValue", sas=identified(ENDED), query=f"si={EPOCH}"),
+    Probe("an identifier of another container", FAILED, path="/strongroom/other/g/gen1/x", sas=Sas(container="other", options={"identifier": EPOCH})),
+    Probe("a long identifier", FAILED, sas=bent(si="x" * 65)),
+    Probe("put more than its quota", QUOTA, sas=identified(EPOCH), body=b"x" * 101),
+    Probe("put a block of more than its quota", QUOTA, sas=identified(EPOCH), query="comp=block&blockid=AA%3D%3D", body=b"x" * 101),
+    Probe("say that it will put more than its quota", QUOTA, sas=identified(EPOCH), headers=BLOCK | {"Content-Length": "101"}, body=b""),
+    Probe("put for a restore", MISMATCH, sas=Sas(permissions="r")),
+    # service-level calls
+    Probe("read the service's properties", FAILED, "GET", "/strongroom", container(ALL), "restype=service&comp=properties", body=None),
+    Probe("set the service's properties", FAILED, path="/strongroom", sas=container(ALL), query="restype=service&comp=properties"),
+    Probe("read the service's statistics", FAILED, "GET", "/strongroom", container(ALL), "restype=service&comp=stats", body=None),
+    Probe("ask for a user delegation key", FAILED, "POST", "/strongroom", container(ALL), "restype=service&comp=userdelegationkey"),
+    Probe("read the account's information", FAILED, "GET", "/strongroom", container(ALL), "restype=account&comp=properties", body=None),
+    Probe("find blobs by tags", FAILED, "GET", "/strongroom", container(ALL), "comp=blobs", body=None),
+    Probe("a batch on the account", FAILED, "POST", "/strongroom", container(ALL), "comp=batch"),
     Probe("create with read and list alone", MISMATCH, sas=Sas(permissions="rl")),
     Probe("create with add", MISMATCH, sas=Sas(permissions="a")),
     # overwriting
@@ -94,6 +142,27 @@ PROBES = [
     Probe("copy over it", "UnsupportedHeader", path=OLD, headers=BLOCK | {"x-ms-copy-source": "http://127.0.0.1/a"}),
     Probe("copy a secret to where it may be", "UnsupportedHeader", headers=BLOCK | {"x-ms-copy-source": "http://127.0.0.1/strongroom/cont/p/point.manifest"}),
     Probe("set metadata", "UnsupportedHttpVerb", path=OLD, query="comp=metadata", headers={"x-ms-meta-a": "b"}),
+    Probe("set tags", UNKNOWN, path=OLD, query="comp=tags"),
+    Probe("read tags", UNKNOWN, "GET", OLD, query="comp=tags", body=None),
+    Probe("tags with a new blob", "UnsupportedHeader", headers=BLOCK | {"x-ms-tags": "a=b"}),
+    Probe("a lock with a new blob", "UnsupportedHeader", headers=BLOCK | {"x-ms-immutability-policy-until-date": "Fri, 01 Jan 2100 00:00:00 GMT"}),
+    Probe("a lock's mode with a new blob", "UnsupportedHeader", headers=BLOCK | {"x-ms-immutability-policy-mode": "Locked"}),
+    Probe("a hold with a new blob", "UnsupportedHeader", headers=BLOCK | {"x-ms-legal-hold": "true"}),
+    Probe("a key of its own", "UnsupportedHeader", headers=BLOCK | {"x-ms-encryption-key": "AAAA"}),
+    Probe("an encryption scope", "UnsupportedHeader", headers=BLOCK | {"x-ms-encryption-scope": "mine"}),
+    Probe("a lease with a new blob", "UnsupportedHeader", headers=BLOCK | {"x-ms-lease-id": "00000000-0000-0000-0000-000000000001"}),
+    Probe("take away a lock", UNKNOWN, "DELETE", OLD, query="comp=immutabilityPolicies", body=None),
+    Probe("take away a hold", UNKNOWN, path=OLD, query="comp=legalhold", headers={"x-ms-legal-hold": "false"}),
+    Probe("a block from elsewhere", "UnsupportedHeader", query="comp=block&blockid=AA%3D%3D", headers={"x-ms-copy-source": "http://127.0.0.1/a"}, body=None),
+    Probe("an append blob", "InvalidHeaderValue", headers={"x-ms-blob-type": "AppendBlob"}),
+    Probe("a page blob", "InvalidHeaderValue", headers={"x-ms-blob-type": "PageBlob", "x-ms-blob-content-length": "512"}),
+    Probe("seal an append blob", UNKNOWN, path=OLD, query="comp=seal"),
+    Probe("read the list of blocks", "UnsupportedHttpVerb", "GET", OLD, query="comp=blocklist", body=None),
+    Probe("read the ranges of pages", UNKNOWN, "GET", OLD, query="comp=pagelist", body=None),
+    Probe("query its content", UNKNOWN, "POST", OLD, query="comp=query"),
+    Probe("abort a copy", UNKNOWN, path=OLD, query="comp=copy&copyid=1"),
+    Probe("rename it", UNKNOWN, path=OLD, query="mode=legacy", headers={"x-ms-rename-source": "/cont/p/point.manifest"}),
+    Probe("delete its snapshots", MISMATCH, "DELETE", OLD, headers={"x-ms-delete-snapshots": "only"}, body=None),
     Probe("set properties", "UnsupportedQueryParameter", path=OLD, query="comp=properties"),
     Probe("set the tier", "UnsupportedQueryParameter", path=OLD, query="comp=tier"),
     Probe("lease it", "UnsupportedQueryParameter", path=OLD, query="comp=lease"),
@@ -166,7 +235,7 @@ PROBES = [
     Probe("other version", FAILED, sas=bent(sv="2025-05-05")),
     Probe("no expiry", FAILED, sas=Sas(drop=("se",))),
     Probe("no permissions", FAILED, sas=Sas(drop=("sp",))),
-    Probe("a stored policy", FAILED, sas=bent(si="policy")),
+    Probe("an identifier added", FAILED, sas=bent(si=EPOCH)),
     Probe("a user's delegation", FAILED, sas=bent(skoid="a", sktid="b")),
     Probe("another address", FAILED, sas=bent(sip="127.0.0.1")),
     Probe("answer headers added", FAILED, sas=bent(rsct="text/html")),

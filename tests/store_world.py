@@ -71,6 +71,7 @@ def a_sas(
     protocol: Protocol = "https,http",
     key: bytes = KEY,
     account: str = ACCOUNT,
+    identifier: str = "",
 ) -> str:
     """A service SAS of this world's account; `minutes` until it expires."""
     now = SystemClock().now()
@@ -84,6 +85,7 @@ def a_sas(
         starts=None if starts_in is None else now.add(minutes=starts_in),
         expires=now.add(seconds=round(minutes * 60)),
         protocol=protocol,
+        identifier=identifier,
     )
 
 

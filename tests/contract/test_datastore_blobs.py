@@ -18,6 +18,7 @@ from strongroom.model.errors import (
     ObjectMissing,
     StoreDenied,
     StoreFull,
+    StoreQuotaReached,
     StoreUnavailable,
 )
 
@@ -196,3 +197,23 @@ def test_the_endpoint_reads_again_and_says_what_it_found(
 def test_another_account_key_is_denied(world: StoreWorld, container: str) -> None:
     with pytest.raises(StoreDenied):
         Container(f"{world.url}/{container}", bytes(64), SystemClock()).ensure()
+
+
+def test_beyond_its_quota_a_writer_is_told_so_with_a_next_step(
+    world: StoreWorld, container: str
+) -> None:
+    account = Container(f"{world.url}/{container}", KEY, SystemClock())
+    account.give_identifier("job.1", 100)
+    url = f"{world.url}/{container}"
+    blobs = AzureBlobs(url, sas=lambda: a_sas(container, "g/1", "d", "c", identifier="job.1"))
+    blobs.create(NAME, b"x" * 100)
+    with pytest.raises(StoreQuotaReached) as reached:
+        blobs.create("g/1/more.pack", b"x")
+    assert "quota follows its size" in reached.value.hint
+    account.withdraw_identifier("job.1")
+    with pytest.raises(StoreDenied, match="AuthenticationFailed"):
+        blobs.create("g/1/more.pack", b"x")
+
+
+def test_withdrawing_from_a_container_that_is_gone_is_no_failure(world: StoreWorld) -> None:
+    Container(f"{world.url}/gone", KEY, SystemClock()).withdraw_identifier("job.1")

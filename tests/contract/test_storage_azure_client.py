@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from azure.core import MatchConditions
@@ -13,6 +14,7 @@ from azure.core.exceptions import (
     ResourceNotFoundError,
 )
 from azure.storage.blob import (
+    AccessPolicy,
     BlobBlock,
     BlobClient,
     BlobSasPermissions,
@@ -23,7 +25,7 @@ from azure.storage.blob import (
     generate_container_sas,
 )
 
-from store_world import ACCOUNT, KEY_TEXT, StoreWorld, a_store_world, soon
+from store_world import ACCOUNT, KEY_TEXT, StoreWorld, a_sas, a_store_world, soon
 
 MIB = 1 << 20
 
@@ -257,5 +259,104 @@ def _fill(world: StoreWorld, container: str, count: int) -> None:
     ledger = world.store._ledger
     row = "('{}', 'g/{}/{:05}', 1, x'{}', NULL, '{{}}', 0, NULL, 'live', 0, '')"
     rows = ",".join(row.format(container, n % 7, n, "00" * 32) for n in range(count))
-    with ledger._writing() as connection:
+    with ledger.writing() as connection:
         connection.execute(f"INSERT INTO blobs VALUES {rows}")
+
+
+def policy_of(letters: str, expiry: datetime | None) -> AccessPolicy:
+    return AccessPolicy(permission=letters, expiry=expiry)
+
+
+def by_policy(world: StoreWorld, name: str, policy_id: str, **said: object) -> ContainerClient:
+    sas = generate_container_sas(ACCOUNT, name, KEY_TEXT, policy_id=policy_id, **said)
+    return world.azure_by_sas(name, sas)
+
+
+def test_stored_access_policies_are_set_read_and_withdrawn_as_at_azure(
+    world: StoreWorld, container: ContainerClient
+) -> None:
+    name = container.container_name
+    start = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    full = AccessPolicy(ContainerSasPermissions(read=True, create=True), soon(), start)
+    container.set_container_access_policy({"writer & co": full, "empty": None})
+    found = container.get_container_access_policy()
+    assert found["public_access"] is None
+    told = {each.id: each.access_policy for each in found["signed_identifiers"]}
+    assert set(told) == {"writer & co", "empty"}
+    assert told["writer & co"].permission == "rc"
+    assert str(told["writer & co"].start).startswith("2026-01-02T03:04:05")
+    writer = by_policy(world, name, "writer & co")
+    writer.upload_blob("x", b"x")
+    assert writer.download_blob("x").readall() == b"x"
+    with pytest.raises(HttpResponseError) as refused:
+        writer.delete_blob("x")
+    assert refused.value.error_code == "AuthorizationPermissionMismatch"
+    container.set_container_access_policy({"empty": None})
+    with pytest.raises(ClientAuthenticationError) as withdrawn:
+        writer.download_blob("x")
+    assert withdrawn.value.error_code == "AuthenticationFailed"
+    container.set_container_access_policy({})
+    assert container.get_container_access_policy()["signed_identifiers"] == []
+
+
+def test_a_policy_that_is_changed_changes_its_tokens(
+    world: StoreWorld, container: ContainerClient
+) -> None:
+    name = container.container_name
+    client = by_policy(world, name, "one")
+    for policy, works in (
+        (policy_of("c", soon()), True),
+        (policy_of("r", soon()), False),
+        (policy_of("c", soon(-1)), False),
+        (policy_of("c", soon(60)), True),
+    ):
+        container.set_container_access_policy({"one": policy})
+        if works:
+            client.upload_blob(os.urandom(4).hex(), b"x")
+        else:
+            with pytest.raises(HttpResponseError, match="Auth"):
+                client.upload_blob(os.urandom(4).hex(), b"x")
+
+
+def test_a_thing_is_said_by_the_policy_or_by_the_token_and_once(
+    world: StoreWorld, container: ContainerClient
+) -> None:
+    name = container.container_name
+    container.set_container_access_policy(
+        {"all": policy_of("c", soon()), "letters": policy_of("c", None), "none": None}
+    )
+    letters, expiry = {"permission": "c"}, {"expiry": soon()}
+    for policy_id, said, works in (
+        ("all", {}, True),
+        ("all", letters, False),
+        ("all", expiry, False),
+        ("letters", expiry, True),
+        ("letters", {}, False),
+        ("none", letters | expiry, True),
+        ("none", letters, False),
+        ("none", expiry, False),
+        ("unknown", letters | expiry, False),
+    ):
+        client = by_policy(world, name, policy_id, **said)
+        if works:
+            client.upload_blob(os.urandom(4).hex(), b"x")
+        else:
+            with pytest.raises(ClientAuthenticationError) as caught:
+                client.upload_blob(os.urandom(4).hex(), b"x")
+            assert caught.value.error_code == "AuthenticationFailed"
+
+
+def test_the_policies_of_a_container_are_for_the_account_key_alone(
+    world: StoreWorld, container: ContainerClient
+) -> None:
+    name = container.container_name
+    thief = world.azure_by_sas(name, a_sas(name, permissions="racwdl"))
+    for attempt in (
+        thief.get_container_access_policy,
+        lambda: thief.set_container_access_policy({"mine": None}),
+        lambda: container.set_container_access_policy({}, public_access="container"),
+    ):
+        with pytest.raises(HttpResponseError) as caught:
+            attempt()
+        assert caught.value.error_code in {"AuthorizationPermissionMismatch", "UnsupportedHeader"}
+    assert container.get_container_access_policy()["signed_identifiers"] == []

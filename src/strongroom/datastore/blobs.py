@@ -33,6 +33,7 @@ from strongroom.model.errors import (
     StoreDenied,
     StoreError,
     StoreFull,
+    StoreQuotaReached,
     StoreUnavailable,
     VaultError,
 )
@@ -193,13 +194,25 @@ def _translate(error: Exception, name: str) -> StoreError:
         )
     refused = isinstance(error, PermissionDeniedError | UnauthenticatedError)
     if refused or (400 <= status < 500 and status not in {408, 429}):
-        return StoreDenied(
-            f"the storage endpoint refuses access to {name}" + (f" ({code})" if code else ""),
-            hint="the access may have expired; it is renewed with the next lease",
-        )
+        return _refusal(name, code)
     return StoreUnavailable(
         f"the storage endpoint cannot be reached for {name}",
         hint="see whether it runs: strongroom status",
+    )
+
+
+def _refusal(name: str, code: str) -> StoreError:
+    if code == "InsufficientAccountPermissions":
+        return StoreQuotaReached(
+            "this operation has put as many bytes into storage as it may",
+            hint=(
+                "has the server grown much of late? Then back it up again: the quota follows its "
+                "size. If not, find out what else writes with this agent's access"
+            ),
+        )
+    return StoreDenied(
+        f"the storage endpoint refuses access to {name}" + (f" ({code})" if code else ""),
+        hint="the access may have expired; it is renewed with the next lease",
     )
 
 

@@ -1,7 +1,8 @@
-"""What the holder of the account key may do beyond the blobs: make a container, ask for digests.
+"""What the holder of the account key may do beyond the blobs: containers, digests, identifiers.
 
 Requests are signed with SharedKey. Source: Microsoft, "Authorize with Shared Key"; the digests
-verb is the storage endpoint's own (docs/decisions/0010).
+verb is the storage endpoint's own (docs/decisions/0011), and so are those that give and withdraw
+one signed identifier (docs/decisions/0012).
 """
 
 import ssl
@@ -20,7 +21,8 @@ from strongroom.model.seams import Clock
 _VERSION = "2025-01-05"
 _BATCH = 200
 _MOST_ANSWER = 1 << 20  # bytes
-_TIMEOUT = 600.0  # seconds without a byte: a batch of packs is read from a disk before the answer
+_TIMEOUT = 10.0  # seconds without a byte
+_REREADING_TIMEOUT = 600.0  # a batch of packs is read from a disk before the answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +70,34 @@ class Container:
         if status not in {201, 409}:
             raise _error(status, code)
 
+    def give_identifier(self, identifier: str, quota: int) -> None:
+        """SAS that name it are good from now on, for `quota` bytes; safe twice."""
+        query = {"comp": "identifier", "restype": "container", "id": identifier}
+        status, code, _ = self._send("PUT", {**query, "quota": str(quota)}, b"")
+        if status != 201:
+            raise _error(status, code)
+
+    def withdraw_identifier(self, identifier: str) -> None:
+        """SAS that name it are refused from now on; safe twice."""
+        query = {"comp": "identifier", "restype": "container", "id": identifier}
+        status, code, _ = self._send("DELETE", query, b"")
+        if status != 202 and code != "ContainerNotFound":
+            raise _error(status, code)
+
     def digests(self, names: Sequence[str]) -> Iterator[BlobDigest]:
         """The endpoint re-reads every named object, and says what it found, in this order."""
         for start in range(0, len(names), _BATCH):
             batch = list(names[start : start + _BATCH])
             body = msgspec.json.encode({"names": batch})
             query = {"comp": "digests", "restype": "container"}
-            status, code, answer = self._send("POST", query, body)
+            status, code, answer = self._send("POST", query, body, _REREADING_TIMEOUT)
             if status != 200:
                 raise _error(status, code)
             yield from _read(answer, batch)
 
-    def _send(self, method: str, query: dict[str, str], body: bytes) -> tuple[int, str, bytes]:
+    def _send(
+        self, method: str, query: dict[str, str], body: bytes, timeout: float = _TIMEOUT
+    ) -> tuple[int, str, bytes]:
         """(status, Azure's code, body) of one signed request on a connection of its own."""
         date = self._clock.now().to_stdlib().strftime("%a, %d %b %Y %H:%M:%S GMT")
         headers = {"x-ms-date": date, "x-ms-version": _VERSION, "Content-Length": str(len(body))}
@@ -94,7 +112,7 @@ class Container:
             query=query,
             headers=headers,
         )
-        connection = self._connection()
+        connection = self._connection(timeout)
         try:
             connection.request(method, f"{path}?{urlencode(query)}", body, headers)
             answer = connection.getresponse()
@@ -111,12 +129,12 @@ class Container:
         finally:
             connection.close()
 
-    def _connection(self) -> HTTPConnection:
+    def _connection(self, timeout: float) -> HTTPConnection:
         host = self._url.netloc
         if self._url.scheme != "https":
-            return HTTPConnection(host, timeout=_TIMEOUT)
+            return HTTPConnection(host, timeout=timeout)
         context = ssl.create_default_context(cafile=self._ca)
-        return HTTPSConnection(host, timeout=_TIMEOUT, context=context)
+        return HTTPSConnection(host, timeout=timeout, context=context)
 
 
 def _read(answer: bytes, asked: list[str]) -> Iterator[BlobDigest]:

@@ -11,6 +11,9 @@ encryption scope).
 
 `sdd` (the depth of a directory) is not signed: it says how much of the requested path is the
 signed directory, so a changed depth makes another path, and that is signed.
+
+`si` names a stored access policy of the container. The policy says what the token leaves out; when
+it is withdrawn the token is worth nothing. Source: Microsoft, "Define a stored access policy".
 """
 
 import base64
@@ -18,7 +21,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import quote
 
@@ -33,11 +36,14 @@ SIGNED_VERSION = "2025-01-05"
 OLDEST_VERSION = "2020-12-06"
 LETTERS = "racwdxyltfmeopi"
 OVERRIDES = ("rscc", "rscd", "rsce", "rscl", "rsct")
-SAS_FIELDS = frozenset(("sp", "st", "se", "sip", "spr", "sv", "sr", "sdd", "sig", *OVERRIDES))
-# What belongs to other kinds of SAS, or to stored access policies: none of them is honoured here.
+SAS_FIELDS = frozenset(
+    ("sp", "st", "se", "si", "sip", "spr", "sv", "sr", "sdd", "sig", *OVERRIDES)
+)
+MAX_IDENTIFIER = 64  # characters
+# What belongs to other kinds of SAS: none of them is honoured here.
 _FOREIGN = frozenset(
     (
-        *("si", "ses", "ss", "srt", "tn", "spk", "srk", "epk", "erk", "srh", "srq"),
+        *("ses", "ss", "srt", "tn", "spk", "srk", "epk", "erk", "srh", "srq"),
         *("skoid", "sktid", "skt", "ske", "sks", "skv", "skdutid", "sduoid"),
         *("saoid", "suoid", "scid"),
     )
@@ -55,17 +61,28 @@ _SHARED_KEY_HEADERS = (
 
 
 @dataclass(frozen=True, slots=True)
+class AccessPolicy:
+    """A stored access policy: what it does not say (None, no letters) its tokens must say."""
+
+    starts: Instant | None = None
+    expires: Instant | None = None
+    permissions: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceSas:
     """A token as it was read: nothing is proved until `is_signed_by` says so.
 
     `starts` is None when the token has no `st`. `depth` counts the segments of a directory (sr=d).
+    `identifier` names a stored access policy; only then may permissions and expiry be left out.
     `overrides` are the answer's headers that the signer asked for (`rscc` ... `rsct`).
     """
 
     permissions: frozenset[str]
     resource: Resource
     starts: Instant | None
-    expires: Instant
+    expires: Instant | None
+    identifier: str
     protocol: str
     ip: str
     version: str
@@ -97,14 +114,18 @@ def parse_service_sas(query: Mapping[str, str]) -> ServiceSas:
         if len(value) > _MAX_VALUE or _CONTROL.search(value):
             raise Invalid(f"the signature field {name} is malformed")
     resource = _resource(signed.get("sr", ""))
+    identifier = signed.get("si", "")
+    if len(identifier) > MAX_IDENTIFIER:
+        raise Invalid(f"the signature field si has more than {MAX_IDENTIFIER} characters")
     version = signed.get("sv", "")
     if not _VERSION.fullmatch(version) or version < OLDEST_VERSION:
         raise Invalid(f"the signed version must be {OLDEST_VERSION} or later")
     return ServiceSas(
-        permissions=_permissions(signed.get("sp", "")),
+        permissions=_letters_of(signed, identifier),
         resource=resource,
         starts=parse_time("st", signed["st"]) if signed.get("st") else None,
-        expires=parse_time("se", signed.get("se", "")),
+        expires=_expiry_of(signed, identifier),
+        identifier=identifier,
         protocol=_protocol(signed.get("spr", "")),
         ip=signed.get("sip", ""),
         version=version,
@@ -122,9 +143,34 @@ def canonical_resource(account: str, container: str, path: str = "") -> str:
 def string_to_sign(signed: Mapping[str, str], resource: str) -> str:
     """The text under the signature; absent fields are empty lines."""
     before = [signed.get(name, "") for name in ("sp", "st", "se")]
-    middle = ["", signed.get("sip", ""), signed.get("spr", ""), signed["sv"], signed["sr"]]
+    middle = [signed.get(name, "") for name in ("si", "sip", "spr", "sv", "sr")]
     after = [signed.get(name, "") for name in OVERRIDES]
     return "\n".join([*before, resource, *middle, "", "", *after])
+
+
+def under_policy(sas: ServiceSas, policy: AccessPolicy) -> ServiceSas:
+    """The token with what its stored access policy says.
+
+    Raises Invalid when both say the same thing, or when neither says a thing that must be said.
+    """
+    both = {
+        "st": (sas.starts, policy.starts),
+        "se": (sas.expires, policy.expires),
+        "sp": (sas.permissions, policy.permissions),
+    }
+    for name, (ours, theirs) in both.items():
+        if ours and theirs:
+            raise Invalid(
+                f"the signature field {name} is said by the stored access policy already"
+            )
+        if name != "st" and not ours and not theirs:
+            raise Invalid(f"neither the signature nor its stored access policy says {name}")
+    return replace(
+        sas,
+        starts=sas.starts or policy.starts,
+        expires=sas.expires or policy.expires,
+        permissions=sas.permissions or frozenset(policy.permissions),
+    )
 
 
 def sign(account_key: bytes, text: str) -> str:
@@ -170,7 +216,8 @@ def is_signed_by(sas: ServiceSas, account_key: bytes, resource: str) -> bool:
 
 def is_in_time(sas: ServiceSas, now: Instant) -> bool:
     """Whether `now` lies in the token's time; the expiry itself is too late."""
-    return (sas.starts is None or sas.starts <= now) and now < sas.expires
+    begun = sas.starts is None or sas.starts <= now
+    return begun and sas.expires is not None and now < sas.expires
 
 
 def directory_of(name: str, depth: int) -> str | None:
@@ -190,10 +237,13 @@ def sign_service_sas(  # noqa: PLR0913 - each field of the signature, by name
     starts: Instant | None,
     expires: Instant,
     protocol: Protocol = "https",
+    identifier: str = "",
 ) -> str:
     """A token (without `?`) for a container (`c`, empty path), a directory (`d`) or a blob (`b`).
 
-    Times are cut to seconds. Raises Invalid for what no endpoint would accept.
+    `identifier` binds it to a stored access policy. Times are cut to seconds.
+
+    Raises Invalid for what no endpoint would accept.
     """
     path = path.strip("/")
     if (resource == "c") != (path == "") or _CONTROL.search(account + container + path):
@@ -201,6 +251,8 @@ def sign_service_sas(  # noqa: PLR0913 - each field of the signature, by name
     fields = {"st": _spell(starts)} if starts is not None else {}
     fields |= {"se": _spell(expires), "sp": permissions, "spr": protocol}
     fields |= {"sv": SIGNED_VERSION, "sr": resource}
+    if identifier:
+        fields["si"] = identifier
     if resource == "d":
         fields["sdd"] = str(path.count("/") + 1)
     parse_service_sas(fields)
@@ -225,7 +277,20 @@ def _spell(moment: Instant) -> str:
     return moment.round("second", mode="floor").format_iso()
 
 
-def _permissions(text: str) -> frozenset[str]:
+def _letters_of(signed: Mapping[str, str], identifier: str) -> frozenset[str]:
+    if identifier and not signed.get("sp"):
+        return frozenset()
+    return checked_permissions(signed.get("sp", ""))
+
+
+def _expiry_of(signed: Mapping[str, str], identifier: str) -> Instant | None:
+    if identifier and not signed.get("se"):
+        return None
+    return parse_time("se", signed.get("se", ""))
+
+
+def checked_permissions(text: str) -> frozenset[str]:
+    """The letters of `sp`, each known and given once. Raises Invalid."""
     letters = frozenset(text)
     if not text or len(letters) != len(text) or not letters.issubset(LETTERS):
         raise Invalid("the signed permissions are not known letters, each once")

@@ -39,7 +39,7 @@ class BlobVerbs:
             raise Invalid("only block blobs are kept here", code="InvalidHeaderValue")
         facts = read_facts(request, plain=True)
         sent, kept = read_md5(request, "content-md5"), read_md5(request, "x-ms-blob-content-md5")
-        upload = await self._begin(request, with_md5=bool(sent or kept))
+        upload = await self._begin(request, grant, with_md5=bool(sent or kept))
         try:
             judge_create(request)
             await self._work.pour(request, upload.write)
@@ -56,7 +56,7 @@ class BlobVerbs:
         refuse_unsupported(request)
         block_id = checked_block_id(request.query.get("blockid", ""))
         sent = read_md5(request, "content-md5")
-        upload = await self._begin(request, with_md5=sent is not None)
+        upload = await self._begin(request, grant, with_md5=sent is not None)
         try:
             await self._work.pour(request, upload.write)
             upload.check_md5(sent)
@@ -79,7 +79,9 @@ class BlobVerbs:
         if sent is not None and hashlib.md5(body, usedforsecurity=False).digest() != sent:
             raise Invalid("the body is not what its MD5 says", code="Md5Mismatch")
         ids = await self._work.run(read_block_list, body)
-        blob = await self._work.run(self._store.commit_blocks, container, name, ids, facts, kept)
+        blob = await self._work.run(
+            self._store.commit_blocks, container, name, ids, facts, kept, grant.identifier
+        )
         return _created(blob, request, grant)
 
     async def get_blob(self, request: Request, grant: Grant) -> Answer:
@@ -129,10 +131,17 @@ class BlobVerbs:
         )
         return Answer(202, {"x-ms-delete-type-permanent": "true"})
 
-    async def _begin(self, request: Request, *, with_md5: bool) -> Upload:
+    async def _begin(self, request: Request, grant: Grant, *, with_md5: bool) -> Upload:
         container, name = _names(request)
         length = body_length(request, self._store.max_blob_bytes)
-        return await self._work.run(self._store.begin, container, name, length, with_md5=with_md5)
+        return await self._work.run(
+            self._store.begin,
+            container,
+            name,
+            length,
+            with_md5=with_md5,
+            identifier=grant.identifier,
+        )
 
 
 def _names(request: Request) -> tuple[str, str]:

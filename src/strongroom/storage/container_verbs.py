@@ -40,7 +40,7 @@ class ContainerVerbs:
         grant.need_account_key()
         if request.headers.get("x-ms-blob-public-access"):
             raise Invalid("nothing here is public", code="UnsupportedHeader")
-        name = _container(request)
+        name = container_of(request)
         metadata = read_metadata(request)
         container = await self._work.run(self._store.create_container, name, metadata)
         _log.info("container_created", container=name, caller=grant.caller, request_id=request.id)
@@ -49,13 +49,13 @@ class ContainerVerbs:
     async def get_container(self, request: Request, grant: Grant) -> Answer:
         """Get Container Properties."""
         grant.need_account_key()
-        container = await self._work.run(self._store.container, _container(request))
+        container = await self._work.run(self._store.container, container_of(request))
         return Answer(200, container_headers(container))
 
     async def delete_container(self, request: Request, grant: Grant) -> Answer:
         """Delete Container: an empty one."""
         grant.need_account_key()
-        name = _container(request)
+        name = container_of(request)
         await self._work.run(self._store.delete_container, name)
         _log.info("container_deleted", container=name, caller=grant.caller, request_id=request.id)
         return Answer(202)
@@ -73,7 +73,7 @@ class ContainerVerbs:
     async def list_blobs(self, request: Request, grant: Grant) -> Answer:
         """List Blobs: prefix, delimiter, marker, maxresults, include=metadata."""
         grant.need("l")
-        name = _container(request)
+        name = container_of(request)
         includes = set(request.query.get("include", "").split(","))
         if not includes <= _INCLUDES:
             raise Invalid("an include is unknown", code="InvalidQueryParameterValue")
@@ -90,7 +90,7 @@ class ContainerVerbs:
     async def digests(self, request: Request, grant: Grant) -> Answer:
         """Re-read the named blobs and say what is there now. Ours, not Azure's."""
         grant.need_account_key()
-        container = _container(request)
+        container = container_of(request)
         body = await self._work.collect(request, MAX_DIGESTS_BYTES)
         try:
             names = msgspec.json.decode(body, type=_Names).names
@@ -104,7 +104,8 @@ class ContainerVerbs:
         return Answer(200, {"content-type": "application/json"}, msgspec.json.encode(reply))
 
 
-def _container(request: Request) -> str:
+def container_of(request: Request) -> str:
+    """The container that a request is about. Raises Invalid."""
     if request.container is None:
         raise Invalid("the request names no container", code="InvalidUri")
     return request.container

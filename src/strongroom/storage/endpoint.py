@@ -17,12 +17,14 @@ from strongroom.model.errors import Invalid, Unauthenticated, VaultError
 from strongroom.model.ids import uuid4
 from strongroom.model.sas import SAS_FIELDS, carries_sas
 from strongroom.model.seams import Chance, Clock
+from strongroom.storage.access_verbs import AccessVerbs
 from strongroom.storage.answer import API_VERSION, Answer, Stretch, error_answer
 from strongroom.storage.batch import Batch
 from strongroom.storage.blob_verbs import BlobVerbs
 from strongroom.storage.body import PIECE_BYTES, ClientGone, Work
 from strongroom.storage.container_verbs import ContainerVerbs
 from strongroom.storage.grant import Grant
+from strongroom.storage.identifiers import Identifier
 from strongroom.storage.request import Receive, Request, read_request
 from strongroom.storage.sas import check_sas
 from strongroom.storage.settings import Account
@@ -35,7 +37,7 @@ Verb = Callable[[Request, Grant], Awaitable[Answer]]
 KNOWN_QUERY = frozenset(
     (
         *("restype", "comp", "timeout", "prefix", "delimiter", "marker", "maxresults"),
-        *("include", "startfrom", "blockid"),
+        *("include", "startfrom", "blockid", "id", "quota"),
     )
 )
 Key = tuple[str, str, str, str]  # method, level, restype, comp
@@ -55,6 +57,7 @@ class Endpoint:
         self._chance = chance
         self._work = work
         self._verbs = _verb_table(BlobVerbs(store, work), ContainerVerbs(store, work))
+        self._verbs |= _access_table(AccessVerbs(store, work))
         batch = Batch(self._answer_part, work)
         self._verbs["POST", "container", "container", "batch"] = batch.submit
 
@@ -88,7 +91,7 @@ class Endpoint:
             request = read_request(
                 scope, receive, request_id=request_id, account=self._account.name
             )
-            grant = self._authenticate(request)
+            grant = await self._authenticate(request)
             return await self._verb(request)(request, grant)
         except ClientGone:
             raise
@@ -101,7 +104,7 @@ class Endpoint:
             bug = VaultError("the store failed; its log knows more", code="InternalError")
             return error_answer(bug, request_id, self._clock.now())
 
-    def _authenticate(self, request: Request) -> Grant:
+    async def _authenticate(self, request: Request) -> Grant:
         with_key = "authorization" in request.headers
         with_sas = carries_sas(request.query)
         if with_key and with_sas:
@@ -109,8 +112,11 @@ class Endpoint:
         if with_key:
             return check_shared_key(request, self._account, self._clock.now())
         if with_sas:
-            return check_sas(request, self._account, self._clock.now())
+            return await check_sas(request, self._account, self._clock.now(), self._identifier)
         raise Unauthenticated("no credential was given", code="NoAuthenticationInformation")
+
+    async def _identifier(self, container: str, identifier: str) -> Identifier | None:
+        return await self._work.run(self._store.identifiers.find, container, identifier)
 
     def _verb(self, request: Request) -> Verb:
         query = request.query
@@ -235,4 +241,14 @@ def _verb_table(blobs: BlobVerbs, containers: ContainerVerbs) -> dict[Key, Verb]
         ("GET", "blob", "", "metadata"): blobs.head_blob,
         ("HEAD", "blob", "", "metadata"): blobs.head_blob,
         ("DELETE", "blob", "", ""): blobs.delete_blob,
+    }
+
+
+def _access_table(access: AccessVerbs) -> dict[Key, Verb]:
+    return {
+        ("GET", "container", "container", "acl"): access.get_acl,
+        ("HEAD", "container", "container", "acl"): access.get_acl,
+        ("PUT", "container", "container", "acl"): access.set_acl,
+        ("PUT", "container", "container", "identifier"): access.give_identifier,
+        ("DELETE", "container", "container", "identifier"): access.withdraw_identifier,
     }

@@ -27,7 +27,8 @@ _OVERRIDES = {
 # What would need a verb that this store does not have, or a check that it cannot make.
 _REFUSED = (
     *("x-ms-copy-source", "x-ms-structured-body", "x-ms-content-crc64", "x-ms-if-tags"),
-    *("x-ms-encryption-key", "x-ms-immutability-policy-until-date", "x-ms-legal-hold"),
+    *("x-ms-encryption-key", "x-ms-encryption-scope", "x-ms-legal-hold", "x-ms-lease-id"),
+    *("x-ms-immutability-policy-until-date", "x-ms-immutability-policy-mode"),
     *("x-ms-tags", "content-range"),
 )
 

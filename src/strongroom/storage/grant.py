@@ -10,11 +10,13 @@ class Grant:
     """`letters` None: the account key, which may do every verb there is.
 
     `caller` is for the log: never a signature. `overrides`: answer headers that a SAS asks for.
+    `identifier`: the stored access policy that the SAS hangs on, or "".
     """
 
     caller: str
     letters: frozenset[str] | None
     overrides: tuple[tuple[str, str], ...] = ()
+    identifier: str = ""
 
     def need(self, letters: str) -> None:
         """Any of these permissions, or Forbidden."""

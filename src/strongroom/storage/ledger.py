@@ -6,7 +6,7 @@ SQLite with WAL and synchronous=FULL: what `record` has answered survives a powe
     deleting  it is gone for everybody; its file is still to be removed
 
 Lazy notes (a link was made, a scrub came by) are written without waiting for the disk: lost, they
-are found again at the next start.
+are found again at the next start. The stored access policies (identifiers.py) lie here as well.
 """
 
 import json
@@ -32,8 +32,7 @@ from strongroom.model.errors import (
 from strongroom.storage.blob import Asked, Blob, Container, Facts, Finding
 from strongroom.storage.names import ancestors
 
-VERSION = 1
-_SCHEMA = """
+_FIRST = """
 CREATE TABLE containers (
     name TEXT PRIMARY KEY, created INTEGER NOT NULL, metadata TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -51,6 +50,16 @@ CREATE TABLE deletions (
     blake3 BLOB NOT NULL, caller TEXT NOT NULL
 ) STRICT;
 """
+_IDENTIFIERS = """
+CREATE TABLE identifiers (
+    container TEXT NOT NULL REFERENCES containers (name) ON DELETE CASCADE, id TEXT NOT NULL,
+    starts INTEGER, expires INTEGER, permissions TEXT NOT NULL,
+    quota INTEGER, used INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (container, id)
+) STRICT, WITHOUT ROWID;
+"""
+_STEPS = (_FIRST, _IDENTIFIERS)  # a ledger of version N has had the first N
+VERSION = len(_STEPS)
 _COLUMNS = "container, name, size, blake3, md5, facts, created, incoming"
 BEYOND = "\U0010ffff"  # sorts after every name: invisible characters are not allowed in names
 
@@ -79,8 +88,8 @@ class Ledger:
 
     def add_container(self, container: Container) -> None:
         """Raises ObjectExists (ContainerAlreadyExists)."""
-        row = (container.name, _micros(container.created), json.dumps(dict(container.metadata)))
-        with self._writing() as connection:
+        row = (container.name, micros_of(container.created), json.dumps(dict(container.metadata)))
+        with self.writing() as connection:
             try:
                 connection.execute("INSERT INTO containers VALUES (?, ?, ?)", row)
             except sqlite3.IntegrityError as error:
@@ -90,7 +99,7 @@ class Ledger:
 
     def container(self, name: str) -> Container:
         """Raises ObjectMissing (ContainerNotFound)."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             row = connection.execute("SELECT * FROM containers WHERE name = ?", [name]).fetchone()
         if row is None:
             raise _no_container()
@@ -100,7 +109,7 @@ class Ledger:
         """In name order."""
         bound, start = _lower_bound(asked)
         query = f"SELECT * FROM containers WHERE name {bound} ? AND name < ? ORDER BY name LIMIT ?"  # noqa: S608
-        with self._reading() as connection:
+        with self.reading() as connection:
             found = connection.execute(
                 query, [start, asked.prefix + BEYOND, asked.limit]
             ).fetchall()
@@ -108,7 +117,7 @@ class Ledger:
 
     def remove_container(self, name: str) -> None:
         """An empty one. Raises Conflict (ContainerNotEmpty) or ObjectMissing."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             query = "SELECT 1 FROM blobs WHERE container = ? LIMIT 1"
             if connection.execute(query, [name]).fetchone():
                 raise Conflict(
@@ -126,7 +135,7 @@ class Ledger:
 
         Raises ObjectExists (BlobAlreadyExists), Conflict (PathConflict) or ObjectMissing.
         """
-        with self._writing() as connection:
+        with self.writing() as connection:
             if not connection.execute(
                 "SELECT 1 FROM containers WHERE name = ?", [blob.container]
             ).fetchone():
@@ -140,13 +149,13 @@ class Ledger:
     def check_free(self, container: str, name: str) -> None:
         """Raise what `record` would raise now: asked before a body is read."""
         self.container(container)
-        with self._reading() as connection:
+        with self.reading() as connection:
             _check_name_is_free(connection, container, name)
 
     def blob(self, container: str, name: str) -> Blob:
         """A live one. Raises ObjectMissing (BlobNotFound or ContainerNotFound)."""
         query = f"SELECT {_COLUMNS} FROM blobs WHERE container = ? AND name = ?"  # noqa: S608
-        with self._reading() as connection:
+        with self.reading() as connection:
             row = connection.execute(f"{query} AND state = 'live'", [container, name]).fetchone()
         if row is None:
             self.container(container)
@@ -160,7 +169,7 @@ class Ledger:
             f"SELECT {_COLUMNS} FROM blobs WHERE container = ? AND name {bound} ? "  # noqa: S608
             "AND name < ? AND state = 'live' ORDER BY name LIMIT ?"
         )
-        with self._reading() as connection:
+        with self.reading() as connection:
             found = connection.execute(
                 query, [container, start, asked.prefix + BEYOND, asked.limit]
             ).fetchall()
@@ -168,7 +177,7 @@ class Ledger:
 
     def note_linked(self, blob: Blob) -> None:
         """The final name is made. Lazy: the next start would find out."""
-        self._note(
+        self.note(
             "UPDATE blobs SET incoming = NULL WHERE container = ? AND name = ? AND incoming = ?",
             [blob.container, blob.name, blob.incoming],
         )
@@ -179,7 +188,7 @@ class Ledger:
         Raises ObjectMissing. One whose removal was broken off is condemned again, quietly.
         """
         query = f"SELECT {_COLUMNS}, state FROM blobs WHERE container = ? AND name = ?"  # noqa: S608
-        with self._writing() as connection:
+        with self.writing() as connection:
             row = connection.execute(query, [container, name]).fetchone()
             if row is None:
                 raise ObjectMissing("the blob does not exist", code="BlobNotFound")
@@ -191,13 +200,13 @@ class Ledger:
                 )
                 connection.execute(
                     "INSERT INTO deletions VALUES (?, ?, ?, ?, ?, ?)",
-                    [_micros(now), container, name, blob.size, blob.blake3, caller],
+                    [micros_of(now), container, name, blob.size, blob.blake3, caller],
                 )
         return blob
 
     def forget(self, blob: Blob) -> None:
         """Remove the row of a condemned blob whose file is gone."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             connection.execute(
                 "DELETE FROM blobs WHERE container = ? AND name = ? AND state = 'deleting'",
                 [blob.container, blob.name],
@@ -206,7 +215,7 @@ class Ledger:
     def unfinished(self) -> tuple[list[Blob], list[Blob]]:
         """What a crash left: blobs to link, blobs to remove."""
         query = f"SELECT {_COLUMNS} FROM blobs WHERE "  # noqa: S608
-        with self._reading() as connection:
+        with self.reading() as connection:
             linking = connection.execute(f"{query} incoming IS NOT NULL AND state = 'live'")
             to_link = [_blob(row) for row in linking]
             removing = connection.execute(f"{query} state = 'deleting'")
@@ -215,24 +224,29 @@ class Ledger:
     def least_recently_checked(self, limit: int) -> list[Blob]:
         """Whom a scrub should visit next."""
         query = f"SELECT {_COLUMNS} FROM blobs WHERE state = 'live' ORDER BY checked LIMIT ?"  # noqa: S608
-        with self._reading() as connection:
+        with self.reading() as connection:
             return [_blob(row) for row in connection.execute(query, [limit])]
 
     def note_checked(self, finding: Finding, now: Instant) -> None:
         """Remember what re-reading found."""
-        self._note(
+        self.note(
             "UPDATE blobs SET checked = ?, finding = ? WHERE container = ? AND name = ?",
-            [_micros(now), finding.state, finding.container, finding.name],
+            [micros_of(now), finding.state, finding.container, finding.name],
         )
 
     # --- connections ---
 
-    def _note(self, statement: str, values: Sequence[Any]) -> None:
+    def note(self, statement: str, values: Sequence[Any]) -> int:
+        """A lazy note: the next transaction that waits for the disk takes it along.
+
+        Answers how many rows it changed.
+        """
         with self._lock, _translated():
-            self._lazy.execute(statement, values)
+            return self._lazy.execute(statement, values).rowcount
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction, on disk when it ends."""
         with self._lock, _translated():
             self._writer.execute("BEGIN IMMEDIATE")
             try:
@@ -243,7 +257,8 @@ class Ledger:
                     self._writer.execute("ROLLBACK")
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """What was committed last."""
         with _translated():
             try:
                 connection = self._readers.get_nowait()
@@ -256,11 +271,12 @@ class Ledger:
 
     def _prepare(self) -> None:
         version = self._writer.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
+        if version < VERSION:
+            steps = " ".join(_STEPS[version:])
             self._writer.executescript(
-                f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
+                f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {VERSION}; COMMIT;"
             )
-        elif version != VERSION:
+        elif version > VERSION:
             raise Invalid(
                 f"the store's ledger has version {version}, this program knows {VERSION}",
                 hint="Start the version of strongroom that wrote it, or a newer one.",
@@ -323,22 +339,24 @@ def _no_container() -> ObjectMissing:
     return ObjectMissing("the container does not exist", code="ContainerNotFound")
 
 
-def _micros(moment: Instant) -> int:
+def micros_of(moment: Instant) -> int:
+    """Microseconds since 1970: how the ledger keeps a time."""
     return moment.timestamp(unit="microsecond")
 
 
-def _instant(micros: int) -> Instant:
+def instant_of(micros: int) -> Instant:
+    """The reverse."""
     return Instant.from_timestamp(micros, unit="microsecond")
 
 
 def _container(row: Sequence[Any]) -> Container:
-    return Container(row[0], _instant(row[1]), json.loads(row[2]))
+    return Container(row[0], instant_of(row[1]), json.loads(row[2]))
 
 
 def _row(blob: Blob) -> list[Any]:
     facts = {"headers": dict(blob.facts.headers), "metadata": dict(blob.facts.metadata)}
     what = [blob.size, blob.blake3, blob.md5, json.dumps(facts)]
-    return [blob.container, blob.name, *what, _micros(blob.created), blob.incoming]
+    return [blob.container, blob.name, *what, micros_of(blob.created), blob.incoming]
 
 
 def _blob(row: Sequence[Any]) -> Blob:
@@ -350,6 +368,6 @@ def _blob(row: Sequence[Any]) -> Blob:
         blake3=blake3,
         md5=md5,
         facts=Facts(**json.loads(facts)),
-        created=_instant(created),
+        created=instant_of(created),
         incoming=incoming,
     )

@@ -1,6 +1,7 @@
-"""Service SAS at the door: signature, time, protocol, address, and what it is good for."""
+"""Service SAS at the door: signature, stored policy, time, protocol, address, and what for."""
 
 import ipaddress
+from collections.abc import Awaitable, Callable
 
 from whenever import Instant
 
@@ -13,30 +14,36 @@ from strongroom.model.sas import (
     is_signed_by,
     parse_service_sas,
     sign_service_sas,
+    under_policy,
 )
 from strongroom.storage.grant import Grant
+from strongroom.storage.identifiers import Identifier, withdrawn
 from strongroom.storage.request import Request
 from strongroom.storage.settings import Account
 
+FindIdentifier = Callable[[str, str], Awaitable[Identifier | None]]  # container, id
 service_sas = sign_service_sas  # minting is the same rule as checking: one page, model/sas.py
 __all__ = ["check_sas", "service_sas"]
 
 
-def check_sas(request: Request, account: Account, now: Instant) -> Grant:
+async def check_sas(
+    request: Request, account: Account, now: Instant, find: FindIdentifier
+) -> Grant:
     """What the token grants on exactly this resource, or Forbidden."""
     try:
         sas = parse_service_sas(request.query)
     except Invalid as error:
-        raise Forbidden(error.message, code="AuthenticationFailed") from error
+        raise _failed(error.message) from error
     resource = _resource(request, account, sas)
     # Compared also when there is no resource that it could fit, so that both take the same time.
     signed = is_signed_by(sas, account.key, resource or canonical_resource(account.name, ""))
     if not signed or resource is None:
-        raise Forbidden("the signature does not fit the resource", code="AuthenticationFailed")
+        raise _failed("the signature does not fit the resource")
+    if sas.identifier:
+        # Asked only now: nobody learns without a signature which identifiers there are.
+        sas = _under(sas, await find(request.container or "", sas.identifier))
     if not is_in_time(sas, now):
-        raise Forbidden(
-            "the signature is not valid in its time frame", code="AuthenticationFailed"
-        )
+        raise _failed("the signature is not valid in its time frame")
     if sas.protocol == "https" and not request.secure:
         raise Forbidden(
             "the signature is good for https only", code="AuthorizationProtocolMismatch"
@@ -45,9 +52,31 @@ def check_sas(request: Request, account: Account, now: Instant) -> Grant:
         raise Forbidden(
             "the signature is not good for this address", code="AuthorizationSourceIPMismatch"
         )
+    return Grant(
+        _caller(sas, resource.removeprefix("/blob/" + account.name)),
+        sas.permissions,
+        tuple(sas.overrides.items()),
+        sas.identifier,
+    )
+
+
+def _under(sas: ServiceSas, found: Identifier | None) -> ServiceSas:
+    if found is None:
+        raise withdrawn(sas.identifier)
+    try:
+        return under_policy(sas, found.policy)
+    except Invalid as error:
+        raise _failed(error.message) from error
+
+
+def _caller(sas: ServiceSas, resource: str) -> str:
     letters = "".join(sorted(sas.permissions))
-    caller = f"sas sp={letters} {resource.removeprefix('/blob/' + account.name)}"
-    return Grant(caller, sas.permissions, tuple(sas.overrides.items()))
+    named = f" si={sas.identifier}" if sas.identifier else ""
+    return f"sas sp={letters} {resource}{named}"
+
+
+def _failed(what: str) -> Forbidden:
+    return Forbidden(what, code="AuthenticationFailed")
 
 
 def _resource(request: Request, account: Account, sas: ServiceSas) -> str | None:

@@ -30,6 +30,7 @@ from strongroom.model.seams import Chance, Clock
 from strongroom.storage.blob import Asked, Blob, Container, Facts, Finding, Page
 from strongroom.storage.blocks import StagedBlocks
 from strongroom.storage.disk import Disk
+from strongroom.storage.identifiers import Identifiers
 from strongroom.storage.incoming import Incoming, disk_errors, read_pieces
 from strongroom.storage.layout import Layout, RootLock
 from strongroom.storage.ledger import BEYOND, Ledger
@@ -42,11 +43,17 @@ _log = structlog.get_logger("strongroom.storage")
 
 
 class Upload:
-    """A body being received for a name. Ends with `commit`, `stage` or `abandon`."""
+    """A body being received for a name. Ends with `commit`, `stage` or `abandon`.
 
-    def __init__(self, container: str, name: str, incoming: Incoming, claim: ExitStack) -> None:
+    `identifier`: the stored access policy that it came under, or "".
+    """
+
+    def __init__(
+        self, container: str, name: str, incoming: Incoming, claim: ExitStack, identifier: str
+    ) -> None:
         self.container = container
         self.name = name
+        self.identifier = identifier
         self.incoming = incoming
         self.belongs_to_ledger = False  # its file must not be discarded any more
         self._claim = claim
@@ -82,6 +89,7 @@ class BlobStore:
         self._lock: RootLock | None = None
         self._ledger = ledger
         self._placement = Placement(self._layout, disk, ledger)
+        self.identifiers = Identifiers(ledger)
         self.max_blob_bytes = settings.max_blob_bytes
         self.space = Space(disk, settings.root, settings.reserve_bytes)
         self.blocks = StagedBlocks(
@@ -132,19 +140,34 @@ class BlobStore:
 
     # --- putting ---
 
-    def begin(self, container: str, name: str, length: int, *, with_md5: bool = False) -> Upload:
-        """Start to receive `length` bytes. Raises ObjectExists, ObjectMissing or StoreFull."""
+    def begin(
+        self,
+        container: str,
+        name: str,
+        length: int,
+        *,
+        with_md5: bool = False,
+        identifier: str = "",
+    ) -> Upload:
+        """Start to receive `length` bytes, and count them under the identifier.
+
+        Raises ObjectExists, ObjectMissing, StoreFull, or Forbidden when they are too many.
+        """
         self._ledger.check_free(container, name)
         with ExitStack() as claim:
             claim.enter_context(self.space.claim(length))
-            path = self._layout.incoming / f"{self._chance.bytes(16).hex()}.part"
-            incoming = Incoming(self._disk, path, limit=length, with_md5=with_md5)
-            return Upload(container, name, incoming, claim.pop_all())
+            self.identifiers.charge(container, identifier, length)
+            incoming = self._incoming(length, with_md5=with_md5)
+            return Upload(container, name, incoming, claim.pop_all(), identifier)
 
     def commit(self, upload: Upload, facts: Facts) -> Blob:
-        """Make the bytes a blob. When this returns it is durable under its name."""
+        """Make the bytes a blob. When this returns it is durable under its name.
+
+        Raises Forbidden when the identifier was withdrawn while the bytes came.
+        """
         incoming = upload.incoming
         incoming.close(durable=True)
+        self.identifiers.check(upload.container, upload.identifier)
         blob = Blob(
             container=upload.container,
             name=upload.name,
@@ -170,19 +193,32 @@ class BlobStore:
         return replace(blob, incoming=None)
 
     def stage(self, upload: Upload, block_id: str) -> None:
-        """Keep the bytes as a block of a blob to come."""
+        """Keep the bytes as a block of a blob to come. Raises Forbidden as `commit` does."""
+        self.identifiers.check(upload.container, upload.identifier)
         upload.incoming.close(durable=False)
         self.blocks.add((upload.container, upload.name), block_id, upload.incoming)
         upload.belongs_to_ledger = True
 
     def commit_blocks(
-        self, container: str, name: str, block_ids: list[str], facts: Facts, md5: bytes | None
+        self,
+        container: str,
+        name: str,
+        block_ids: list[str],
+        facts: Facts,
+        md5: bytes | None,
+        identifier: str = "",
     ) -> Blob:
-        """Lay staged blocks end to end and commit them as one blob; `md5` is compared if given."""
+        """Lay staged blocks end to end and commit them as one blob; `md5` is compared if given.
+
+        The blocks were counted when they came: they are not counted again.
+        """
         self._ledger.check_free(container, name)
         blocks = self.blocks.listed((container, name), block_ids)
         total = sum(block.size for block in blocks)
-        upload = self.begin(container, name, total, with_md5=md5 is not None)
+        with ExitStack() as claim:
+            claim.enter_context(self.space.claim(total))
+            incoming = self._incoming(total, with_md5=md5 is not None)
+            upload = Upload(container, name, incoming, claim.pop_all(), identifier)
         try:
             with disk_errors():
                 for block in blocks:
@@ -193,6 +229,10 @@ class BlobStore:
             return self.commit(upload, facts)
         finally:
             upload.abandon()
+
+    def _incoming(self, length: int, *, with_md5: bool) -> Incoming:
+        path = self._layout.incoming / f"{self._chance.bytes(16).hex()}.part"
+        return Incoming(self._disk, path, limit=length, with_md5=with_md5)
 
     def check_free(self, container: str, name: str) -> None:
         """Raise what a put of this name would raise now."""

@@ -12,8 +12,10 @@ import pytest
 import structlog
 from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
 
-from storage_probes import PROBES, Probe, Sas
-from store_world import ACCOUNT, KEY_TEXT, StoreWorld, a_store_world, soon
+from seams import SystemClock
+from storage_probes import ENDED, EPOCH, PROBES, Probe, Sas
+from store_world import ACCOUNT, KEY, KEY_TEXT, StoreWorld, a_store_world, soon
+from strongroom.datastore.container import Container
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +25,10 @@ def world() -> Iterator[StoreWorld]:
             container = world.azure().create_container(name)
             for blob in ("g/gen1/old.pack", "g/gen2/old.pack", "p/point.manifest", "G/x"):
                 container.upload_blob(blob, b"old bytes")
+        account = Container(f"{world.url}/cont", KEY, SystemClock())
+        for identifier in (ENDED, EPOCH):
+            account.give_identifier(identifier, 100)
+        account.withdraw_identifier(ENDED)
         yield world
 
 
@@ -76,6 +82,8 @@ def test_a_thief_of_the_writers_sas_is_refused_and_the_refusal_is_told(
     assert (status >= 400, code) == (True, probe.codes)
     assert probe.method == "HEAD" or f"<Code>{code}</Code>".encode() in body
     assert everything(world.root) == before
+    given = [(each.id, each.quota, each.used) for each in world.store.identifiers.of("cont")]
+    assert given == [(EPOCH, 100, 0)]
     told = [line for line in lines if line["event"] == "request_refused"]
     assert [line["code"] for line in told] == [code]
     words = json.dumps(lines)

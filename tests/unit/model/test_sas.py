@@ -13,6 +13,7 @@ from whenever import Instant
 from strongroom.model.errors import Invalid
 from strongroom.model.sas import (
     SAS_FIELDS,
+    AccessPolicy,
     canonical_resource,
     directory_of,
     is_in_time,
@@ -20,6 +21,7 @@ from strongroom.model.sas import (
     parse_service_sas,
     parse_time,
     sign_service_sas,
+    under_policy,
 )
 
 KEY = b"k" * 64
@@ -80,7 +82,7 @@ def test_changing_any_field_breaks_the_signature_or_is_refused(name: str, value:
 
 @given(
     st.dictionaries(
-        st.one_of(st.sampled_from([*sorted(SAS_FIELDS), "si", "skoid"]), st.text(max_size=5)),
+        st.one_of(st.sampled_from([*sorted(SAS_FIELDS), "ses", "skoid"]), st.text(max_size=5)),
         st.one_of(
             st.text(st.characters(codec="utf-8"), max_size=40),
             st.sampled_from(["c", "d", "b", "2025-01-05", "2026-06-01T00:00:00Z", "2", "https"]),
@@ -194,3 +196,29 @@ def test_what_no_endpoint_would_take_is_not_signed(bad: dict[str, str]) -> None:
 def test_neither_the_signature_nor_the_fields_are_shown() -> None:
     sas = parse_service_sas(fields(a_sas()))
     assert sas.signature not in repr(sas)
+
+
+def test_what_neither_the_token_nor_its_policy_says_is_refused() -> None:
+    token = parse_service_sas(fields(a_sas()) | {"si": "job.1"})
+    assert under_policy(token, AccessPolicy()).permissions == token.permissions
+    bare = parse_service_sas({"si": "job.1", "sv": "2025-01-05", "sr": "c", "sig": "x"})
+    later = LATER.add(hours=1)
+    whole = under_policy(bare, AccessPolicy(LATER, later, "rc"))
+    assert (whole.starts, whole.expires, whole.permissions) == (LATER, later, {"r", "c"})
+    for policy in (AccessPolicy(), AccessPolicy(None, later, ""), AccessPolicy(LATER, None, "c")):
+        with pytest.raises(Invalid, match="neither"):
+            under_policy(bare, policy)
+    for policy in (AccessPolicy(None, later, ""), AccessPolicy(None, None, "c")):
+        with pytest.raises(Invalid, match="already"):
+            under_policy(token, policy)
+
+
+@pytest.mark.parametrize("missing", ["sp", "se"])
+def test_only_a_token_with_an_identifier_may_leave_something_to_its_policy(missing: str) -> None:
+    query = fields(a_sas())
+    del query[missing]
+    with pytest.raises(Invalid):
+        parse_service_sas(query)
+    assert parse_service_sas(query | {"si": "job.1"}).identifier == "job.1"
+    with pytest.raises(Invalid, match="64"):
+        parse_service_sas(query | {"si": "x" * 65})
