@@ -44,6 +44,8 @@ SDK = {
     "list_all_servers": "servers.list_by_subscription",
     "status": "operation_status.get and its vault and resource group contexts",
     "results": "operation_result.get, and polling",
+    "vault_result": "backup_vault_operation_results.get",
+    "instance_result": "backup_instances.get_backup_instance_operation_result",
 }
 SHORT = (
     ("/subscriptions/{subscription_id}", "S"),
@@ -94,6 +96,10 @@ are not run by our tests.
 - `201` and `202` carry `Azure-AsyncOperation`, `Location` and `Retry-After: 1`. An operation ends
   when its job is made; the job is followed by itself. Operations survive a restart.
 - The same request with the same `x-ms-client-request-id` from the same caller is one request.
+- Vaults have an `eTag`: `PUT`, `PATCH` and `DELETE` with an `If-Match` or `If-None-Match` that does
+  not hold are `412 PreconditionFailed`, and change nothing.
+- `operationResults` of a vault or an instance give the resource, elsewhere the job's id; of an
+  operation that failed, its error.
 - What a caller may not see is 404; what they see and may not do is 403.
 - Every error has ARM's form, with a `UserFacingError` whose `recommendedAction` is the next step.
   `x-ms-correlation-request-id` is on every answer, and beside every failure of ours in the log.

@@ -10,7 +10,6 @@ from whenever import Instant
 from strongroom.catalog import audit, jobs, protection
 from strongroom.catalog.protection import Protection
 from strongroom.control import long_running
-from strongroom.control.access import require
 from strongroom.control.control import Control
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of, job_id_of
@@ -34,27 +33,22 @@ def trigger_backup(  # noqa: PLR0913 - a wish each, by name
     request_key: str,
 ) -> OperationId:
     """Begin a backup on demand; the operation ends at once and names the job."""
-    with control.database.writing() as connection:
-        known = long_running.find_by_request(connection, request_key)
-        if known is not None:
-            return known
-        scope = instance_id_of(control.installation.subscription_id, vault, instance_name)
-        require(control, connection, caller, ACTION, scope)
+
+    def begin(connection: sa.Connection) -> dict[str, Any]:
         found = protection.by_name(connection, vault.resource_group, vault.name, instance_name)
         policy = parse_policy(found.policy)
-        rule = _rule_name(policy, rule_name)
         job_id = JobId(str(uuid4(control.chance)))
         asked = {
-            "rule_name": rule,
+            "rule_name": _rule_name(policy, rule_name),
             "tag": _tag(policy, tag_override),
             "user_triggered": True,
             "requested_by": caller.principal_id,
         }
         _enqueue(control, connection, found, job_id, asked)
-        result = {"jobId": job_id_of(control.installation.subscription_id, vault, job_id)}
-        return long_running.add_ended(
-            control, connection, caller, ("backup", scope), result, request_key
-        )
+        return {"jobId": job_id_of(control.installation.subscription_id, vault, job_id)}
+
+    scope = instance_id_of(control.installation.subscription_id, vault, instance_name)
+    return long_running.act_once(control, caller, ACTION, scope, request_key, begin)
 
 
 def fire_backup(
@@ -81,7 +75,9 @@ def fire_backup(
 def scheduled_job_id(instance_id: str, rule_name: str, at: Instant) -> JobId:
     """A UUIDv8 made of the digest of what makes a scheduled backup one and the same."""
     digest = blake3(f"{instance_id}\n{rule_name}\n{at.timestamp()}".encode()).digest(16)
-    return JobId(str(UUID(bytes=digest, version=8)))
+    # Python makes no version 8 before 3.14: version and variant (RFC 9562) are set by hand.
+    number = int.from_bytes(digest) & ~(0xF << 76) & ~(0x3 << 62) | 8 << 76 | 2 << 62
+    return JobId(str(UUID(int=number)))
 
 
 def _rule_name(policy: BackupPolicy, asked: str) -> str:

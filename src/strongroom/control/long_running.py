@@ -1,11 +1,13 @@
 """ARM's long-running operations: rows that clients poll, whatever restarts in between."""
 
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
 from whenever import Instant
 
 from strongroom.catalog import operations
+from strongroom.control.access import require
 from strongroom.control.control import Control
 from strongroom.model.access import Caller
 from strongroom.model.errors import NotFound
@@ -55,6 +57,28 @@ def add_ended(
     operation_id = begin_operation(control, connection, caller, what, request_key)
     end_operation(connection, operation_id, control.clock.now(), result=result)
     return operation_id
+
+
+def act_once(
+    control: Control,
+    caller: Caller,
+    action: str,
+    scope: str,
+    request_key: str,
+    act: Callable[[sa.Connection], dict[str, Any]],
+) -> OperationId:
+    """The first lines of every action: asked twice? may they? then `act`, all in one transaction.
+
+    `act` gives the operation's result, such as {"jobId": ...}. Whatever it raises is the answer,
+    and nothing has happened.
+    """
+    with control.database.writing() as connection:
+        known = find_by_request(connection, request_key)
+        if known is not None:
+            return known
+        require(control, connection, caller, action, scope)
+        what = (action.split("/")[-2], scope)
+        return add_ended(control, connection, caller, what, act(connection), request_key)
 
 
 def end_operation(

@@ -7,7 +7,6 @@ import sqlalchemy as sa
 from strongroom.catalog import audit, jobs, protection, recovery_points
 from strongroom.catalog.protection import Protection
 from strongroom.control import long_running
-from strongroom.control.access import require
 from strongroom.control.control import Control
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of, job_id_of
@@ -30,16 +29,13 @@ def validate_restore(
     request_key: str,
 ) -> OperationId:
     """Say whether this restore could begin now; the operation holds the answer."""
-    with control.database.writing() as connection:
-        known = long_running.find_by_request(connection, request_key)
-        if known is not None:
-            return known
-        scope = instance_id_of(control.installation.subscription_id, vault, instance_name)
-        require(control, connection, caller, VALIDATE, scope)
+
+    def examine(connection: sa.Connection) -> dict[str, Any]:
         _examine(connection, vault, instance_name, request)
-        return long_running.add_ended(
-            control, connection, caller, ("validateRestore", scope), {"jobId": None}, request_key
-        )
+        return {"jobId": None}
+
+    scope = instance_id_of(control.installation.subscription_id, vault, instance_name)
+    return long_running.act_once(control, caller, VALIDATE, scope, request_key, examine)
 
 
 def trigger_restore(
@@ -51,37 +47,43 @@ def trigger_restore(
     request_key: str,
 ) -> OperationId:
     """Begin a restore; the operation ends at once and names the job."""
-    with control.database.writing() as connection:
-        known = long_running.find_by_request(connection, request_key)
-        if known is not None:
-            return known
-        scope = instance_id_of(control.installation.subscription_id, vault, instance_name)
-        require(control, connection, caller, RESTORE, scope)
+
+    def begin(connection: sa.Connection) -> dict[str, Any]:
         found, point, asked = _examine(connection, vault, instance_name, request)
-        job_id = JobId(str(uuid4(control.chance)))
-        now = control.clock.now()
-        jobs.add(
-            connection,
-            job_id,
-            found,
-            JobKind.RESTORE,
-            now,
-            rule_name="",
-            tag=point.tag,
-            user_triggered=True,
-            requested_by=caller.principal_id,
-            order=asked.to_order(point),
-            recovery_point_id=point.id,
-        )
-        what = {"job": job_id, "point": point.id, "directory": asked.target_directory}
-        audit.append(
-            connection, now, caller.principal_id, ("restore/trigger", instance_name), what
-        )
-        control.jobs.enqueue(connection, "restore", f"job:{job_id}", job_id)
-        result = {"jobId": job_id_of(control.installation.subscription_id, vault, job_id)}
-        return long_running.add_ended(
-            control, connection, caller, ("restore", scope), result, request_key
-        )
+        job_id = _enqueue(control, connection, caller, found, point, asked)
+        return {"jobId": job_id_of(control.installation.subscription_id, vault, job_id)}
+
+    scope = instance_id_of(control.installation.subscription_id, vault, instance_name)
+    return long_running.act_once(control, caller, RESTORE, scope, request_key, begin)
+
+
+def _enqueue(
+    control: Control,
+    connection: sa.Connection,
+    caller: Caller,
+    found: Protection,
+    point: RecoveryPoint,
+    asked: RestoreRequest,
+) -> JobId:
+    job_id, now = JobId(str(uuid4(control.chance))), control.clock.now()
+    jobs.add(
+        connection,
+        job_id,
+        found,
+        JobKind.RESTORE,
+        now,
+        rule_name="",
+        tag=point.tag,
+        user_triggered=True,
+        requested_by=caller.principal_id,
+        order=asked.to_order(point),
+        recovery_point_id=point.id,
+    )
+    what = {"job": job_id, "point": point.id, "directory": asked.target_directory}
+    where = ("restore/trigger", found.instance_name)
+    audit.append(connection, now, caller.principal_id, where, what)
+    control.jobs.enqueue(connection, "restore", f"job:{job_id}", job_id)
+    return job_id
 
 
 def _examine(

@@ -13,6 +13,7 @@ from strongroom.control.subscriptions import need_group
 from strongroom.model import arm
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
+from strongroom.model.conditions import Conditions
 from strongroom.model.errors import Conflict, Invalid, NotFound
 from strongroom.model.ids import OperationId
 from strongroom.model.vault import VaultWish, merge, read_vault
@@ -24,7 +25,12 @@ CHECK_NAME = "Microsoft.DataProtection/locations/checkNameAvailability/action"
 
 
 def put_vault(
-    control: Control, caller: Caller, ref: VaultRef, body: dict[str, Any], request_key: str
+    control: Control,
+    caller: Caller,
+    ref: VaultRef,
+    body: dict[str, Any],
+    seen: Conditions,
+    request_key: str,
 ) -> tuple[sa.RowMapping, OperationId, bool]:
     """Create or change a vault. Returns it, the operation, and whether it is new."""
     arm.check_name("vault", ref.name)
@@ -35,6 +41,9 @@ def put_vault(
         require(control, connection, caller, WRITE, scope)
         need_group(connection, ref.resource_group)
         found = catalog.find(connection, ref.resource_group, ref.name)
+        operation = long_running.find_by_request(connection, request_key)
+        if operation is None:
+            seen.check(None if found is None else found["version"])
         if found is None:
             _create(control, connection, ref, location, wish)
         elif arm.read_location(body, found["location"]) != found["location"]:
@@ -46,7 +55,6 @@ def put_vault(
             _change(connection, found, wish)
         what = "vault/create" if found is None else "vault/change"
         _record(control, connection, caller, what, scope, wish)
-        operation = long_running.find_by_request(connection, request_key)
         if operation is None:
             operation = long_running.add_ended(
                 control, connection, caller, ("vault", scope), {}, request_key
@@ -55,14 +63,16 @@ def put_vault(
 
 
 def patch_vault(
-    control: Control, caller: Caller, ref: VaultRef, body: dict[str, Any]
+    control: Control, caller: Caller, ref: VaultRef, body: dict[str, Any], seen: Conditions
 ) -> sa.RowMapping:
     """Change tags and settings of a vault that is there."""
     wish = read_vault(body)
     with control.database.writing() as connection:
         scope = arm.vault_id_of(control.installation.subscription_id, ref)
         require(control, connection, caller, WRITE, scope)
-        _change(connection, need_vault(connection, ref), wish)
+        found = need_vault(connection, ref)
+        seen.check(found["version"])
+        _change(connection, found, wish)
         _record(control, connection, caller, "vault/change", scope, wish)
         return need_vault(connection, ref)
 
@@ -135,13 +145,14 @@ def _scope_of(subscription: str, row: sa.RowMapping) -> str:
     return arm.vault_id_of(subscription, ref)
 
 
-def delete_vault(control: Control, caller: Caller, ref: VaultRef) -> bool:
+def delete_vault(control: Control, caller: Caller, ref: VaultRef, seen: Conditions) -> bool:
     """An empty vault goes, with its identity. False when there was none."""
     subscription = control.installation.subscription_id
     with control.database.writing() as connection:
         scope = arm.vault_id_of(subscription, ref)
         require(control, connection, caller, DELETE, scope)
         found = catalog.find(connection, ref.resource_group, ref.name)
+        seen.check(None if found is None else found["version"])
         if found is None:
             return False
         _check_empty(connection, subscription, ref, found["id"])

@@ -2,6 +2,7 @@
 
 import uuid
 
+import httpx
 import pytest
 from azure.core.exceptions import (
     ClientAuthenticationError,
@@ -173,6 +174,71 @@ def test_the_instance_becomes_protected(protected: m.BackupInstanceResource) -> 
     assert protected.properties.current_protection_state == "ProtectionConfigured"
     assert protected.properties.provisioning_state == "Succeeded"
     assert protected.properties.data_source_info.resource_id == server_id()
+
+
+def operation_of(answer: httpx.Response) -> str:
+    assert answer.status_code in {200, 201}, answer.text
+    return httpx.URL(answer.headers["Location"]).path.rpartition("/")[2]
+
+
+def test_the_result_of_an_operation_on_a_resource_is_the_resource(
+    world: ArmWorld, protected: m.BackupInstanceResource
+) -> None:
+    client = world.backup()
+    with world.http() as http:
+        vault = http.put(vault_id(), params={"api-version": "1"}, json={"location": "local"})
+        told = client.backup_vault_operation_results.get(GROUP, "v1", operation_of(vault))
+        assert (told.id, told.properties.provisioning_state) == (vault_id(), "Succeeded")
+        body = {"properties": instance().as_dict()}
+        changed = http.put(protected.id, params={"api-version": "1"}, json=body)
+        operation = operation_of(changed)
+    client.backup_instances.begin_create_or_update(
+        GROUP, "v1", "pg1-inst", m.BackupInstanceResource(properties=instance())
+    ).result()
+    found = client.backup_instances.get_backup_instance_operation_result(
+        GROUP, "v1", "pg1-inst", operation
+    )
+    assert found.id == protected.id
+    assert found.properties.current_protection_state == "ProtectionConfigured"
+
+
+def test_an_operation_is_no_result_of_another_resource(world: ArmWorld, protected: object) -> None:
+    with world.http() as http:
+        vault = http.put(vault_id(), params={"api-version": "1"}, json={"location": "local"})
+    with pytest.raises(ResourceNotFoundError):
+        world.backup().backup_instances.get_backup_instance_operation_result(
+            GROUP, "v1", "pg1-inst", operation_of(vault)
+        )
+    with pytest.raises(ResourceNotFoundError):
+        world.backup().backup_vault_operation_results.get(GROUP, "v2", operation_of(vault))
+
+
+def test_a_writer_who_saw_an_older_vault_is_refused(world: ArmWorld, vault: object) -> None:
+    client = world.backup().backup_vaults
+    seen = client.get(GROUP, "v1").e_tag
+    changes = m.PatchResourceRequestInput(tags={"by": "first"})
+    client.begin_update(GROUP, "v1", changes, headers={"If-Match": seen}).result()
+    for late in ("begin_update", "begin_delete"):
+        words = [changes] if late == "begin_update" else []
+        with pytest.raises(HttpResponseError) as refused:
+            getattr(client, late)(GROUP, "v1", *words, headers={"If-Match": seen}).result()
+        assert refused.value.status_code == 412
+        assert refused.value.error.code == "PreconditionFailed"
+    assert client.get(GROUP, "v1").tags == {"by": "first"}
+
+
+def test_a_vault_that_must_be_new_is_not_changed(world: ArmWorld, vault: object) -> None:
+    url, body = vault_id("fresh"), {"location": "local"}
+    new = {"If-None-Match": "*", "x-ms-client-request-id": "the-first-one"}
+    with world.http() as http:
+        answers = [
+            http.put(url, params={"api-version": "1"}, json=body, headers=headers)
+            for headers in (new, new, {"If-None-Match": "*"}, {"If-Match": "*"})
+        ]
+        gone = {"If-Match": "*"}
+        missing = http.put(f"{url}er", params={"api-version": "1"}, json=body, headers=gone)
+    assert [answer.status_code for answer in answers] == [201, 200, 412, 200]
+    assert missing.status_code == 412
 
 
 def test_a_backup_on_demand_names_its_job_and_the_job_tells_progress(

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 
 from strongroom.control import role_assignments
 from strongroom.web.api import wire_access
-from strongroom.web.api.door import ApiVersion, Body, Means, Who, does, member
+from strongroom.web.api.door import Asked, Body, does, member
 
 router = APIRouter()
 _ROOT = "/providers/Microsoft.Authorization"
@@ -20,79 +20,67 @@ Filter = Annotated[str, Query(alias="$filter", max_length=512)]
 
 @router.put(_ROOT + "/roleAssignments/{name}", openapi_extra=does(role_assignments.WRITE))
 @router.put(_ROLES + "/roleAssignments/{name}", openapi_extra=does(role_assignments.WRITE))
-def put_assignment(
-    name: str, control: Means, caller: Who, body: Body, version: ApiVersion, scope: str = ""
-) -> JSONResponse:
+def put_assignment(name: str, body: Body, call: Asked, scope: str = "") -> JSONResponse:
     """Give a role."""
-    del version
     asked = member(body, "properties")
-    row, is_new = role_assignments.put_assignment(control, caller, f"/{scope}", name, asked)
-    answer = wire_access.role_assignment(control.installation.subscription_id, row)
+    row, is_new = role_assignments.put_assignment(
+        call.control, call.caller, f"/{scope}", name, asked
+    )
+    answer = wire_access.role_assignment(call.control.installation.subscription_id, row)
     return JSONResponse(answer, 201 if is_new else 200)
 
 
 @router.get(_ROOT + "/roleAssignments", openapi_extra=does(role_assignments.READ))
 @router.get(_ROLES + "/roleAssignments", openapi_extra=does(role_assignments.READ))
-def list_assignments(
-    control: Means, caller: Who, version: ApiVersion, wanted: Filter = "", scope: str = ""
-) -> dict[str, Any]:
+def list_assignments(call: Asked, wanted: Filter = "", scope: str = "") -> dict[str, Any]:
     """Assignments that count at a scope; those below it too, unless the filter says atScope()."""
-    del version
     found = _PRINCIPAL.search(wanted)
     rows = role_assignments.list_assignments(
-        control,
-        caller,
+        call.control,
+        call.caller,
         f"/{scope}",
         found[1].lower() if found else None,
         below="atscope()" not in wanted.lower(),
     )
-    subscription = control.installation.subscription_id
+    subscription = call.control.installation.subscription_id
     return {"value": [wire_access.role_assignment(subscription, row) for row in rows]}
 
 
 @router.get(_ROOT + "/roleAssignments/{name}", openapi_extra=does(role_assignments.READ))
 @router.get(_ROLES + "/roleAssignments/{name}", openapi_extra=does(role_assignments.READ))
-def get_assignment(
-    name: str, control: Means, caller: Who, version: ApiVersion, scope: str = ""
-) -> dict[str, Any]:
+def get_assignment(name: str, call: Asked, scope: str = "") -> dict[str, Any]:
     """One assignment."""
-    del version
-    row = role_assignments.get_assignment(control, caller, f"/{scope}", name)
-    return wire_access.role_assignment(control.installation.subscription_id, row)
+    row = role_assignments.get_assignment(call.control, call.caller, f"/{scope}", name)
+    return wire_access.role_assignment(call.control.installation.subscription_id, row)
 
 
 @router.delete(_ROOT + "/roleAssignments/{name}", openapi_extra=does(role_assignments.DELETE))
 @router.delete(_ROLES + "/roleAssignments/{name}", openapi_extra=does(role_assignments.DELETE))
-def delete_assignment(
-    name: str, control: Means, caller: Who, version: ApiVersion, scope: str = ""
-) -> Response:
+def delete_assignment(name: str, call: Asked, scope: str = "") -> Response:
     """Take a role away."""
-    del version
-    row = role_assignments.delete_assignment(control, caller, f"/{scope}", name)
+    row = role_assignments.delete_assignment(call.control, call.caller, f"/{scope}", name)
     if row is None:
         return Response(status_code=204)
-    return JSONResponse(wire_access.role_assignment(control.installation.subscription_id, row))
+    return JSONResponse(
+        wire_access.role_assignment(call.control.installation.subscription_id, row)
+    )
 
 
 @router.get(_ROOT + "/roleDefinitions", openapi_extra=does(role_assignments.READ_ROLES))
 @router.get(_ROLES + "/roleDefinitions", openapi_extra=does(role_assignments.READ_ROLES))
-def list_definitions(
-    control: Means, caller: Who, version: ApiVersion, wanted: Filter = "", scope: str = ""
-) -> dict[str, Any]:
+def list_definitions(call: Asked, wanted: Filter = "", scope: str = "") -> dict[str, Any]:
     """The built-in roles."""
-    del version
     named = _ROLE_NAME.search(wanted)
-    roles = role_assignments.list_roles(control, caller, f"/{scope}", named[1] if named else None)
-    subscription = control.installation.subscription_id
+    roles = role_assignments.list_roles(
+        call.control, call.caller, f"/{scope}", named[1] if named else None
+    )
+    subscription = call.control.installation.subscription_id
     return {"value": [wire_access.role_definition(subscription, role) for role in roles]}
 
 
 @router.get(_ROOT + "/roleDefinitions/{name}", openapi_extra=does(role_assignments.READ_ROLES))
 @router.get(_ROLES + "/roleDefinitions/{name}", openapi_extra=does(role_assignments.READ_ROLES))
-def get_definition(
-    name: str, control: Means, caller: Who, version: ApiVersion, scope: str = ""
-) -> dict[str, Any]:
+def get_definition(name: str, call: Asked, scope: str = "") -> dict[str, Any]:
     """One role."""
-    del version
-    role = role_assignments.get_role(control, caller, f"/{scope}", name)
-    return wire_access.role_definition(control.installation.subscription_id, role)
+    role = role_assignments.get_role(call.control, call.caller, f"/{scope}", name)
+    return wire_access.role_definition(call.control.installation.subscription_id, role)

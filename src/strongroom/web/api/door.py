@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
@@ -11,6 +12,7 @@ from strongroom.control.control import Control
 from strongroom.model import arm
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
+from strongroom.model.conditions import Conditions
 from strongroom.model.errors import Invalid, NotFound, Unauthenticated
 from strongroom.web.api import addresses
 from strongroom.web.api.tokens import TokenAuthority
@@ -142,6 +144,33 @@ def _base(request: Request, control: Means) -> str:
 
 
 Base = Annotated[str, Depends(_base)]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What every route of ARM's is told: our means, who asks, and how.
+
+    `key` names the request, should it be sent again; `base` is our address as they know it.
+    """
+
+    control: Means
+    caller: Who
+    version: ApiVersion
+    base: Base
+    key: RequestKey
+
+
+Asked = Annotated[Call, Depends()]
+
+
+def _conditions(
+    if_match: Annotated[str, Header(max_length=1024)] = "",
+    if_none_match: Annotated[str, Header(max_length=1024)] = "",
+) -> Conditions:
+    return Conditions(if_match=if_match, if_none_match=if_none_match)
+
+
+AsSeen = Annotated[Conditions, Depends(_conditions)]
 
 
 def member(body: dict[str, Any], name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 
 from strongroom.control import subscriptions
 from strongroom.web.api import wire
-from strongroom.web.api.door import ANYBODY, PUBLIC, ApiVersion, Base, Body, Here, Means, Who, does
+from strongroom.web.api.door import ANYBODY, PUBLIC, Asked, Base, Body, Here, Means, does
 
 router = APIRouter()
 _GROUP = "/subscriptions/{subscription_id}/resourceGroups/{group}"
@@ -45,30 +45,26 @@ def _subscription(control: Means) -> dict[str, Any]:
 
 
 @router.get("/subscriptions", openapi_extra=does(ANYBODY))
-def list_subscriptions(control: Means, caller: Who, version: ApiVersion) -> dict[str, Any]:
+def list_subscriptions(call: Asked) -> dict[str, Any]:
     """The one there is, to whoever holds a role in it."""
-    del version
-    sees = subscriptions.sees_subscription(control, caller)
-    return {"value": [_subscription(control)] if sees else []}
+    sees = subscriptions.sees_subscription(call.control, call.caller)
+    return {"value": [_subscription(call.control)] if sees else []}
 
 
 @router.get(
     "/subscriptions/{subscription_id}", openapi_extra=does(subscriptions.READ_SUBSCRIPTION)
 )
-def get_subscription(
-    here: Here, control: Means, caller: Who, version: ApiVersion
-) -> dict[str, Any]:
+def get_subscription(here: Here, call: Asked) -> dict[str, Any]:
     """The one there is."""
-    del here, version
-    subscriptions.get_subscription(control, caller)
-    return _subscription(control)
+    del here
+    subscriptions.get_subscription(call.control, call.caller)
+    return _subscription(call.control)
 
 
 @router.get("/tenants", openapi_extra=does(ANYBODY))
-def list_tenants(control: Means, caller: Who, version: ApiVersion) -> dict[str, Any]:
+def list_tenants(call: Asked) -> dict[str, Any]:
     """The one there is."""
-    del caller, version
-    tenant = control.installation.tenant_id
+    tenant = call.control.installation.tenant_id
     return {"value": [{"id": f"/tenants/{tenant}", "tenantId": tenant}]}
 
 
@@ -77,9 +73,9 @@ def list_tenants(control: Means, caller: Who, version: ApiVersion) -> dict[str, 
     "/subscriptions/{subscription_id}/providers/{namespace}/register",
     openapi_extra=does(ANYBODY),
 )
-def provider(namespace: str, here: Here, caller: Who, version: ApiVersion) -> dict[str, Any]:
+def provider(namespace: str, here: Here, call: Asked) -> dict[str, Any]:
     """Every provider that we speak for is registered."""
-    del caller, version
+    del call
     return {
         "id": f"/subscriptions/{here}/providers/{namespace}",
         "namespace": namespace,
@@ -89,38 +85,33 @@ def provider(namespace: str, here: Here, caller: Who, version: ApiVersion) -> di
 
 
 @router.put(_GROUP, openapi_extra=does(subscriptions.WRITE))
-def put_group(
-    group: str, here: Here, control: Means, caller: Who, body: Body, version: ApiVersion
-) -> JSONResponse:
+def put_group(group: str, here: Here, body: Body, call: Asked) -> JSONResponse:
     """Create a resource group."""
-    del version
-    row, is_new = subscriptions.put_group(control, caller, group, body)
+    row, is_new = subscriptions.put_group(call.control, call.caller, group, body)
     return JSONResponse(wire.group(here, row), 201 if is_new else 200)
 
 
 @router.get(_GROUP, openapi_extra=does(subscriptions.READ))
-def get_group(
-    group: str, here: Here, control: Means, caller: Who, version: ApiVersion
-) -> dict[str, Any]:
+def get_group(group: str, here: Here, call: Asked) -> dict[str, Any]:
     """One resource group."""
-    del version
-    return wire.group(here, subscriptions.get_group(control, caller, group))
+    return wire.group(here, subscriptions.get_group(call.control, call.caller, group))
 
 
 @router.head(_GROUP, openapi_extra=does(subscriptions.READ))
-def has_group(
-    group: str, here: Here, control: Means, caller: Who, version: ApiVersion
-) -> Response:
+def has_group(group: str, here: Here, call: Asked) -> Response:
     """Whether it is there."""
-    del here, version
-    subscriptions.get_group(control, caller, group)
+    del here
+    subscriptions.get_group(call.control, call.caller, group)
     return Response(status_code=204)
 
 
 @router.get(
     "/subscriptions/{subscription_id}/resourceGroups", openapi_extra=does(subscriptions.READ)
 )
-def list_groups(here: Here, control: Means, caller: Who, version: ApiVersion) -> dict[str, Any]:
+def list_groups(here: Here, call: Asked) -> dict[str, Any]:
     """All resource groups."""
-    del version
-    return {"value": [wire.group(here, g) for g in subscriptions.list_groups(control, caller)]}
+    return {
+        "value": [
+            wire.group(here, g) for g in subscriptions.list_groups(call.control, call.caller)
+        ]
+    }

@@ -8,6 +8,7 @@ from whenever import Instant
 
 from strongroom.model import arm
 from strongroom.model.arm import VaultRef
+from strongroom.model.conditions import etag_of
 from strongroom.model.operation import ServerFacts
 from strongroom.web.api.errors import user_facing
 
@@ -53,7 +54,7 @@ def vault(subscription: str, tenant: str, row: Row) -> dict[str, Any]:
         "type": "Microsoft.DataProtection/backupVaults",
         "location": row["location"],
         "tags": row["tags"],
-        "eTag": f'W/"{row["version"]}"',
+        "eTag": etag_of(row["version"]),
         "identity": {
             "type": "SystemAssigned",
             "principalId": row["principal_id"],
