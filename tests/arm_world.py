@@ -72,6 +72,8 @@ class ArmWorld:
             ),
             release_keys=lambda *asked: b"",
             grant_access=lambda *asked: StorageAccess(container_url="", sas={}, expires_at=""),
+            give_identifier=lambda *asked: None,
+            withdraw_identifier=lambda *asked: None,
         )
         for name, story in (
             ("configure-protection", self._configure),

@@ -38,6 +38,8 @@ def a_process(database: Database, clock: FakeClock) -> Control:
         ),
         release_keys=lambda *asked: b"",
         grant_access=lambda *asked: StorageAccess(container_url="", sas={}, expires_at=""),
+        give_identifier=lambda *asked: None,
+        withdraw_identifier=lambda *asked: None,
     )
 
 

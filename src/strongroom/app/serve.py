@@ -80,6 +80,8 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
         installation=installation,
         release_keys=lambda *asked: release_keys(tied[0], *asked),
         grant_access=storage.grant,
+        give_identifier=storage.give_identifier,
+        withdraw_identifier=storage.withdraw_identifier,
     )
     means = Means(control=control, keyring=keyring, storage=storage)
     tied.append(means)

@@ -6,7 +6,9 @@ import sqlalchemy as sa
 from whenever import Instant
 
 from strongroom.catalog.tables import agent_operations as table
+from strongroom.catalog.tables import jobs
 from strongroom.model.errors import LeaseLost
+from strongroom.model.job import JobStatus
 
 OPEN = ("offered", "leased")
 
@@ -16,7 +18,7 @@ def offer(connection: sa.Connection, operation: dict[str, Any]) -> None:
     known = sa.select(table.c.id).where(table.c.id == operation["id"])
     if connection.execute(known).scalar() is None:
         connection.execute(
-            table.insert().values(**operation, status="offered", epoch=0, progress={})
+            table.insert().values(**operation, status="offered", epoch=0, withdrawn=0, progress={})
         )
 
 
@@ -25,10 +27,15 @@ def _waiting(now: Instant) -> sa.ColumnElement[bool]:
     return sa.or_(table.c.status == "offered", lapsed)
 
 
-def is_waiting(connection: sa.Connection, agent_id: str, now: Instant) -> bool:
-    """Whether there is work for this agent."""
-    query = sa.select(table.c.id).where(table.c.agent_id == agent_id, _waiting(now)).limit(1)
-    return connection.execute(query).first() is not None
+def next_waiting(connection: sa.Connection, agent_id: str, now: Instant) -> sa.RowMapping | None:
+    """The agent's oldest operation that is offered, or whose lease has run out; or None."""
+    query = (
+        sa.select(table)
+        .where(table.c.agent_id == agent_id, _waiting(now))
+        .order_by(table.c.created_at)
+        .limit(1)
+    )
+    return connection.execute(query).mappings().first()
 
 
 def void_other_sessions(connection: sa.Connection, agent_id: str, session: str) -> int:
@@ -49,20 +56,15 @@ def lease(
     connection: sa.Connection, agent_id: str, session: str, now: Instant, until: Instant
 ) -> sa.RowMapping | None:
     """Give the agent its oldest operation that is offered, or whose lease has run out."""
-    found = connection.execute(
-        sa.select(table.c.id, table.c.epoch)
-        .where(table.c.agent_id == agent_id, _waiting(now))
-        .order_by(table.c.created_at)
-        .limit(1)
-    ).first()
+    found = next_waiting(connection, agent_id, now)
     if found is None:
         return None
     taken = connection.execute(
         table.update()
-        .where(table.c.id == found.id, table.c.epoch == found.epoch)
-        .values(status="leased", epoch=found.epoch + 1, lease_until=until, session=session)
+        .where(table.c.id == found["id"], table.c.epoch == found["epoch"])
+        .values(status="leased", epoch=found["epoch"] + 1, lease_until=until, session=session)
     )
-    return get(connection, found.id) if taken.rowcount == 1 else None
+    return get(connection, found["id"]) if taken.rowcount == 1 else None
 
 
 def get(connection: sa.Connection, operation_id: str) -> sa.RowMapping | None:
@@ -123,3 +125,13 @@ def is_held(connection: sa.Connection, agent_id: str, now: Instant) -> bool:
         table.c.agent_id == agent_id, table.c.status == "leased", table.c.lease_until > now
     )
     return connection.execute(query.limit(1)).first() is not None
+
+
+def forget(connection: sa.Connection, before: Instant) -> int:
+    """Drop what was asked before then and has ended, its job too; how many there were."""
+    running = sa.select(jobs.c.id).where(jobs.c.status == JobStatus.IN_PROGRESS.value)
+    over = sa.or_(table.c.job_id.is_(None), table.c.job_id.not_in(running))
+    dropped = connection.execute(
+        table.delete().where(table.c.created_at < before, table.c.status.not_in(OPEN), over)
+    )
+    return dropped.rowcount

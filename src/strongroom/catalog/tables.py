@@ -256,6 +256,7 @@ agent_operations = sa.Table(
     _column("kind", sa.Text),  # backup | restore | check
     _column("status", sa.Text),  # offered | leased | completed | failed | cancelled
     _column("epoch", sa.Integer),  # counts leases: a later one makes an earlier one void
+    _column("withdrawn", sa.Integer),  # up to this epoch, access to storage was withdrawn
     _column("order", Json),
     _column("progress", Json),
     sa.Column("result", Json),

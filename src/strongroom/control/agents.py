@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from strongroom.catalog import agent_operations, audit, jobs
 from strongroom.catalog import agents as catalog
+from strongroom.control import epochs
 from strongroom.control.control import Control
 from strongroom.model.errors import Forbidden, Invalid, LeaseLost, Unauthenticated
 from strongroom.model.ids import AgentId, uuid4
@@ -102,12 +103,19 @@ def lease_operation(control: Control, agent: AgentId, session: str) -> Lease | N
     with control.database.reading() as connection:
         if not catalog.is_session(connection, agent, session):
             return None
-        if not agent_operations.is_waiting(connection, agent, now):
-            return None
+        waiting = agent_operations.next_waiting(connection, agent, now)
+    if waiting is None:
+        return None
+    epochs.give_access(control, agent, waiting, waiting["epoch"] + 1)
     with control.database.writing() as connection:
         until = now.add(seconds=LEASE_SECONDS)
         row = agent_operations.lease(connection, agent, session, now, until)
-    return None if row is None else _lease_of(control, row)
+    if row is None:
+        return None
+    if row["id"] != waiting["id"]:  # another call of this agent was faster with that one
+        epochs.give_access(control, agent, row, row["epoch"])
+    epochs.withdraw_ended(control, row["id"])
+    return _lease_of(control, row)
 
 
 def _lease_of(control: Control, row: sa.RowMapping) -> Lease:
@@ -133,7 +141,11 @@ def delta_name(job_id: str, epoch: int) -> str:
 def _access(control: Control, row: sa.RowMapping) -> StorageAccess:
     order = row["order"]
     delta = delta_name(row["job_id"], row["epoch"])
-    paths = {"generation": order.get("generation", ""), "delta": delta}
+    paths = {
+        "generation": order.get("generation", ""),
+        "delta": delta,
+        "identifier": epochs.identifier_of(row["id"], row["epoch"]),
+    }
     return control.grant_access(row["kind"], order["instanceId"], paths)
 
 
@@ -196,17 +208,21 @@ def complete_operation(
         row = agent_operations.held(connection, operation_id, agent, done.epoch)
         agent_operations.end(connection, operation_id, "completed", result=result)
     _wake(control, row)
+    epochs.withdraw_ended(control, operation_id)
 
 
 def fail_operation(control: Control, agent: AgentId, operation_id: str, failure: Failure) -> None:
     """The agent could not. A failure that may pass is offered again, a bounded number of times."""
     with control.database.writing() as connection:
         row = agent_operations.held(connection, operation_id, agent, failure.epoch)
-        if failure.retryable and row["epoch"] < MOST_LEASES:
+        again = failure.retryable and row["epoch"] < MOST_LEASES
+        if again:
             agent_operations.offer_again(connection, operation_id)
-            return
-        agent_operations.end(connection, operation_id, "failed", error=failure.error)
-    _wake(control, row)
+        else:
+            agent_operations.end(connection, operation_id, "failed", error=failure.error)
+    if not again:
+        _wake(control, row)
+    epochs.withdraw_ended(control, operation_id)
 
 
 def _wake(control: Control, row: sa.RowMapping) -> None:

@@ -17,8 +17,10 @@ class Control:
 
     `release_keys(recovery point id, instance id, operation id, session public key)` opens the
     content keys that a restore needs and seals them to the agent's session; `grant_access(kind,
-    instance id, order)` mints the SAS of one operation. Both are handed in because deciding and
-    opening are two rooms (`workflows/` opens).
+    instance id, order)` mints the SAS of one operation, which hangs on an identifier;
+    `give_identifier(instance id, identifier, bytes that may be put)` and its reverse tell the
+    storage endpoint. All are handed in because deciding and opening are two rooms (`workflows/`
+    opens).
     """
 
     database: Database
@@ -28,5 +30,7 @@ class Control:
     installation: Installation
     release_keys: Callable[[str, str, str, bytes], bytes]
     grant_access: Callable[[str, str, dict[str, str]], StorageAccess]
+    give_identifier: Callable[[str, str, int], None]
+    withdraw_identifier: Callable[[str, str], None]
     # Set when this process ends: nobody is kept waiting then.
     stopping: threading.Event = field(default_factory=threading.Event)

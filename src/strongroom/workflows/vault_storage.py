@@ -39,8 +39,19 @@ class VaultStorage:
         """What only the account key may: make the container, have its objects read again."""
         return Container(self.container_url(instance_id), self._key, self._clock, ca=self._ca)
 
+    def give_identifier(self, instance_id: str, identifier: str, quota: int) -> None:
+        """SAS that hang on it are good from now on, for `quota` bytes; safe twice."""
+        self.account_view(instance_id).give_identifier(identifier, quota)
+
+    def withdraw_identifier(self, instance_id: str, identifier: str) -> None:
+        """SAS that hang on it are refused from now on; safe twice."""
+        self.account_view(instance_id).withdraw_identifier(identifier)
+
     def grant(self, kind: str, instance_id: str, paths: dict[str, str]) -> StorageAccess:
-        """One operation's SAS: a backup creates its packs and its delta, a restore reads."""
+        """One epoch's SAS: a backup creates its packs and its delta, a restore reads.
+
+        They hang on the epoch's identifier: worth nothing before it is given, or once withdrawn.
+        """
         protocol: Protocol = "https" if self._url.startswith("https") else "https,http"
         expires = self._clock.now().add(minutes=SAS_MINUTES)
 
@@ -55,6 +66,7 @@ class VaultStorage:
                 starts=None,
                 expires=expires,
                 protocol=protocol,
+                identifier=paths["identifier"],
             )
 
         if kind == "backup":

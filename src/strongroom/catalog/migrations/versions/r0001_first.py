@@ -148,6 +148,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("withdrawn", sa.Integer(), nullable=False),
         sa.Column(
             "order",
             sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),

@@ -1,0 +1,64 @@
+"""An epoch's access to storage: given before its lease, withdrawn when it has ended.
+
+Every SAS of an epoch names the epoch's identifier, and the storage endpoint refuses the SAS once
+the identifier is withdrawn (docs/decisions/0012). The catalogue remembers what is still to be
+withdrawn: a storage endpoint that is away is asked again by the next sweep.
+"""
+
+import sqlalchemy as sa
+import structlog
+
+from strongroom.catalog import epochs, servers
+from strongroom.control.control import Control
+from strongroom.model.errors import StoreError, StoreUnavailable
+from strongroom.model.ids import AgentId
+
+QUOTA_TIMES = 3  # of the server's size, as the agent last saw it
+QUOTA_BYTES = 10 << 30  # and this: write-ahead log, growth, uploads that broke off
+
+log = structlog.get_logger()
+
+
+def identifier_of(operation_id: str, epoch: int) -> str:
+    """What the SAS of one epoch hang on."""
+    return f"{operation_id}.{epoch}"
+
+
+def give_access(control: Control, agent: AgentId, operation: sa.RowMapping, epoch: int) -> None:
+    """Before the lease: SAS of this epoch will be good, for a bounded number of bytes.
+
+    Raises StoreError: then there is no lease to give.
+    """
+    if operation["kind"] == "check":
+        return
+    quota = _quota(control, agent, operation) if operation["kind"] == "backup" else 0
+    instance = operation["order"]["instanceId"]
+    control.give_identifier(instance, identifier_of(operation["id"], epoch), quota)
+
+
+def _quota(control: Control, agent: AgentId, operation: sa.RowMapping) -> int:
+    with control.database.reading() as connection:
+        server = servers.of_agent(connection, agent, operation["order"]["server"])
+    facts = server["facts"] if server is not None else None
+    return QUOTA_TIMES * int((facts or {}).get("sizeBytes", 0)) + QUOTA_BYTES
+
+
+def withdraw_ended(control: Control, operation_id: str | None = None) -> None:
+    """Every epoch that has ended (of this operation) loses its access. Safe twice.
+
+    What fails is told in the log and stays to be done.
+    """
+    with control.database.reading() as connection:
+        found = epochs.to_withdraw(connection, operation_id)
+    for operation in found:
+        try:
+            for epoch in range(operation["withdrawn"] + 1, operation["ended"] + 1):
+                identifier = identifier_of(operation["id"], epoch)
+                control.withdraw_identifier(operation["order"]["instanceId"], identifier)
+        except StoreError as error:
+            log.warning("access.not_withdrawn", operation=operation["id"], why=error.message)
+            if isinstance(error, StoreUnavailable):
+                return
+            continue
+        with control.database.writing() as connection:
+            epochs.note_withdrawn(connection, operation["id"], operation["ended"])
