@@ -20,3 +20,10 @@ def test_the_tree_at_the_head_of_the_file_is_the_tree():
     drawn = module.__doc__ or ""
     grouping = {"VaultError", "UserError", "SourceError", "StoreError", "TargetError", "Failed"}
     assert [name for name in every_error() if name not in drawn and name not in grouping] == []
+
+
+@pytest.mark.parametrize("name", sorted(every_error()))
+def test_nobody_is_left_without_a_next_step(name):
+    told = every_error()[name]("something is wrong").to_dict()
+    assert told["hint"].endswith(".")
+    assert every_error()[name]("something is wrong", hint="do this").hint == "do this"

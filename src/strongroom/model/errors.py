@@ -55,10 +55,12 @@ class Retry(Enum):
 class VaultError(Exception):
     """A failure that we understand: message, hint, facts, and whether to try again.
 
-    `code` is the class name unless the wire demands another (Azure's codes, for instance).
+    `code` is the class name unless the wire demands another (Azure's codes, for instance). Where
+    no hint is given, the class's own `advice` is the hint: nobody is left without a next step.
     """
 
     retry: ClassVar[Retry] = Retry.NEVER
+    advice: ClassVar[str] = "Look into what `strongroom doctor` says, and into the logs."
 
     def __init__(
         self,
@@ -70,7 +72,7 @@ class VaultError(Exception):
     ) -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = hint or self.advice
         self.code = code or type(self).__name__
         self.facts: dict[str, Any] = dict(facts or {})
 
@@ -87,6 +89,8 @@ class VaultError(Exception):
 
 class UserError(VaultError):
     """The caller can mend it."""
+
+    advice = "Correct the request and send it again."
 
 
 class Invalid(UserError):
@@ -120,6 +124,7 @@ class Changed(UserError):
 class SlowDown(UserError):
     """Too many tries; `retry_after_seconds` in the facts."""
 
+    advice = "Wait a while and try again."
     retry = Retry.LATER
 
 
@@ -129,6 +134,8 @@ class Precondition(UserError):
 
 class SourceError(VaultError):
     """The PostgreSQL server that is being backed up."""
+
+    advice = "See what the server lacks: strongroom server check NAME."
 
 
 class SourceUnreachable(SourceError):
@@ -160,6 +167,8 @@ class WalGap(SourceError):
 class StoreError(VaultError):
     """The storage endpoint."""
 
+    advice = "See whether the storage endpoint is well: its log, and `strongroom status`."
+
 
 class StoreUnavailable(StoreError):
     """Down, slow, or refusing for now."""
@@ -178,11 +187,14 @@ class StoreQuotaReached(StoreError):
 class StoreFull(StoreError):
     """No space left."""
 
+    advice = "Free space or add some; backups go on by themselves when there is room."
     retry = Retry.LATER
 
 
 class ObjectMissing(StoreError):
     """A named object is not there."""
+
+    advice = "Restore another recovery point, and look for it in the endpoint's log of deletions."
 
 
 class ObjectExists(StoreError):
@@ -192,13 +204,19 @@ class ObjectExists(StoreError):
 class Corrupt(StoreError):
     """What was read is not what was written. Never retried, always an alarm."""
 
+    advice = "Restore another recovery point, and look into the storage endpoint's log."
+
 
 class WrongKey(StoreError):
     """This key does not open it."""
 
+    advice = "Use the recovery key of the installation that wrote it."
+
 
 class TargetError(VaultError):
     """Where a restore writes."""
+
+    advice = "Name another directory, or make room in this one, and restore again."
 
 
 class TargetNotEmpty(TargetError):
@@ -216,19 +234,26 @@ class TargetRefused(TargetError):
 class ToolsMissing(TargetError):
     """No PostgreSQL binaries of the major version that is needed."""
 
+    advice = "Install them: strongroom pgtools install MAJOR."
+
 
 class ControlUnavailable(VaultError):
     """The control plane is down, slow, or refusing for now."""
 
+    advice = "See that `strongroom serve` runs and can be reached; it is tried again."
     retry = Retry.LATER
 
 
 class LeaseLost(VaultError):
     """The operation has been given to another agent, or has ended."""
 
+    advice = "Nothing needs to be done: the operation goes on elsewhere, or has ended."
+
 
 class Cancelled(VaultError):
     """Somebody asked for it."""
+
+    advice = "Start it again when it is wanted."
 
 
 class Failed(VaultError):
