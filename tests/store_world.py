@@ -32,10 +32,11 @@ class StoreWorld:
     root: Path
     port: int
     store: BlobStore
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/{ACCOUNT}"
+        return f"{self.scheme}://127.0.0.1:{self.port}/{ACCOUNT}"
 
     def azure(self, **options: object) -> BlobServiceClient:
         """Azure's own client with the account key, not repeating itself on errors."""
@@ -95,7 +96,10 @@ def soon(minutes: int = 60) -> datetime:
 
 
 @contextlib.contextmanager
-def a_store_world(disk: Disk | None = None, **settings: object) -> Iterator[StoreWorld]:
+def a_store_world(
+    disk: Disk | None = None, *, tls: tuple[Path, Path] | None = None, **settings: object
+) -> Iterator[StoreWorld]:
+    """`tls`: the files of a certificate and its key."""
     with tempfile.TemporaryDirectory(prefix="store-") as directory:
         root = Path(directory)
         chosen = {"reserve_bytes": 0, **settings}
@@ -109,6 +113,7 @@ def a_store_world(disk: Disk | None = None, **settings: object) -> Iterator[Stor
         config = uvicorn.Config(
             app, port=0, log_config=None, access_log=False, lifespan="on", ws="none"
         )
+        config.ssl_certfile, config.ssl_keyfile = tls or (None, None)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
@@ -116,7 +121,7 @@ def a_store_world(disk: Disk | None = None, **settings: object) -> Iterator[Stor
             while not server.started:
                 time.sleep(0.005)
             port = server.servers[0].sockets[0].getsockname()[1]
-            yield StoreWorld(root, port, store)
+            yield StoreWorld(root, port, store, "https" if tls else "http")
         finally:
             server.should_exit = True
             thread.join(timeout=15)

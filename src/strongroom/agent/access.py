@@ -10,15 +10,21 @@ OpenContainer = Callable[[HeldLease, str], Blobs]
 
 
 def container_opener(ca_file: Path | None) -> OpenContainer:
-    """Opens containers by (lease, scope of the SAS). `ca_file`: for https with our own authority.
+    """Opens containers by (lease, scope of the SAS).
 
+    Over https it trusts the authority that came with the SAS, else the one in `ca_file`.
     Every request carries the newest SAS that a heartbeat brought.
     """
 
     def open_container(held: HeldLease, scope: str) -> Blobs:
         url = held.access.container_url
         held.sas(scope)
-        ca = ca_file if url.startswith("https:") else None
-        return AzureBlobs(url, sas=lambda: held.sas(scope), ca=ca)
+        return AzureBlobs(url, sas=lambda: held.sas(scope), ca=_authority(held, ca_file))
 
     return open_container
+
+
+def _authority(held: HeldLease, ca_file: Path | None) -> bytes | None:
+    if held.access.ca:
+        return held.access.ca.encode()
+    return ca_file.read_bytes() if ca_file is not None else None

@@ -124,6 +124,7 @@ def serve(  # noqa: PLR0913 - an option each
     *,
     store_url: str,
     account_key: Path,
+    store_ca: Path | None = None,
     port: int = 0,
     portal_port: int = 0,
     connection: Path | None = None,
@@ -136,7 +137,8 @@ def serve(  # noqa: PLR0913 - an option each
 ) -> int:
     """Run the control plane: API, scheduler and durable workflows.
 
-    `store-url` is the storage endpoint's http(s)://host:port/account. `catalogue` is an SQLAlchemy
+    `store-url` is the storage endpoint's http(s)://host:port/account; `store-ca` (PEM) is whom to
+    trust there instead of the CA made here, and agents are told. `catalogue` is an SQLAlchemy
     URL (default: SQLite in the data directory). At its first start it makes its keys, a private
     CA, the recovery key and connection.json. `host` is the address to listen on; each `name` (DNS
     name or IP address) goes into the certificate, and the first one is what agents are told.
@@ -147,6 +149,7 @@ def serve(  # noqa: PLR0913 - an option each
     options = ServeOptions(
         data=data,
         store_url=store_url,
+        store_ca=store_ca,
         account_key=base64.b64decode(account_key.read_bytes()),
         port=port,
         portal_port=portal_port,

@@ -3,6 +3,7 @@
 import base64
 import os
 import socket
+import ssl
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -44,6 +45,7 @@ class ServeOptions:
 
     data: Path
     store_url: str
+    store_ca: Path | None = None
     account_key: bytes = field(repr=False)
     port: int
     portal_port: int
@@ -68,7 +70,7 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
     upgrade(database)
     identity.claim_catalogue(database, who.tenant_id)
     engine = JobEngine(database.url, executor_id=options.executor)
-    storage = _storage(options, files, clock)
+    storage = store_of(options, files, clock)
     keyring = _keyring(options, files, database, chance)
     # The two callables below need the means, which need the control plane: tied at the end.
     tied: list[Means] = []
@@ -107,17 +109,33 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
         database.close()
 
 
-def _storage(options: ServeOptions, files: ServeFiles, clock: Clock) -> VaultStorage:
-    """Over https with a certificate of our own CA, unless storage is on this machine."""
+def store_of(options: ServeOptions, files: ServeFiles, clock: Clock) -> VaultStorage:
+    """Over https with a certificate of our own CA, or of the one that was named; or on this
+    machine.
+    """
     store = urlsplit(options.store_url)
     if store.scheme == "https":
-        return VaultStorage(options.store_url, options.account_key, clock, ca=files.ca)
+        ca = _authority(options.store_ca or files.ca)
+        return VaultStorage(options.store_url, options.account_key, clock, ca=ca)
     if store.scheme != "http" or not is_loopback(store.hostname or ""):
         raise Invalid(
             f"the store's address {store.scheme}://{store.hostname} is not safe",
             hint="use https, with a certificate of ours for the store: strongroom certificate",
         )
     return VaultStorage(options.store_url, options.account_key, clock)
+
+
+def _authority(file: Path) -> bytes:
+    """A PEM file of certificates, read and tried. Raises Precondition."""
+    try:
+        pem = file.read_bytes()
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem.decode("ascii"))
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise Precondition(
+            f"{file} is not a readable PEM certificate",
+            hint="give --store-ca the certificate of the authority that signed the store's",
+        ) from error
+    return pem
 
 
 def _register(engine: JobEngine, means: Means) -> None:

@@ -85,9 +85,11 @@ class AzureBlobs:
         *,
         sas: Callable[[], str] | None = None,
         account_key: str | None = None,
-        ca: Path | None = None,
+        ca: bytes | None = None,
     ) -> None:
         """`container_url` is http(s)://host:port/account/container; `account_key` is base64.
+
+        `ca` (PEM) is whom to trust for https, beside the authorities that are known to everybody.
 
         `sas` is asked again for every request, so a renewed one is used at once.
         """
@@ -112,7 +114,7 @@ class AzureBlobs:
             },
         }
         if ca is not None:
-            options["client_options"]["root_certificate"] = ca.read_bytes()
+            options["client_options"]["root_certificate"] = ca
         self._ask = sas
         self._unasked: VaultError | None = None
         if sas is not None:

@@ -9,7 +9,6 @@ import ssl
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -54,10 +53,10 @@ class Container:
     """The account key's view of one container."""
 
     def __init__(
-        self, container_url: str, account_key: bytes, clock: Clock, *, ca: Path | None = None
+        self, container_url: str, account_key: bytes, clock: Clock, *, ca: bytes | None = None
     ) -> None:
-        """`container_url` is http(s)://host:port/account/container; `ca`: for https with our own
-        authority.
+        """`container_url` is http(s)://host:port/account/container; `ca` (PEM) is whom to trust
+        for https.
         """
         self._url = urlsplit(container_url)
         self._key = account_key
@@ -133,7 +132,8 @@ class Container:
         host = self._url.netloc
         if self._url.scheme != "https":
             return HTTPConnection(host, timeout=timeout)
-        context = ssl.create_default_context(cafile=self._ca)
+        pem = None if self._ca is None else self._ca.decode("ascii")
+        context = ssl.create_default_context(cadata=pem)
         return HTTPSConnection(host, timeout=timeout, context=context)
 
 

@@ -78,6 +78,7 @@ class StorageAccess(Message):
     container_url: str  # http(s)://host:port/account/container, no query
     sas: dict[str, str]  # scope -> SAS query string: "packs", "delta" (backup) or "read" (restore)
     expires_at: str  # ISO 8601 UTC
+    ca: str = ""  # PEM: whom to trust there, when the control plane was told
 
 
 class BackupOrder(Message):

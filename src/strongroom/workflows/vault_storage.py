@@ -1,7 +1,6 @@
 """The control plane's way to storage: containers by instance, and the SAS it hands out."""
 
 import base64
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from strongroom.datastore.blobs import AzureBlobs
@@ -17,9 +16,9 @@ class VaultStorage:
     """One account at one storage endpoint. The account key never leaves this process."""
 
     def __init__(
-        self, account_url: str, account_key: bytes, clock: Clock, *, ca: Path | None = None
+        self, account_url: str, account_key: bytes, clock: Clock, *, ca: bytes | None = None
     ) -> None:
-        """`account_url` is http(s)://host:port/account; `ca` is whom to trust for https."""
+        """`account_url` is http(s)://host:port/account; `ca` (PEM) is whom to trust for https."""
         self._url = account_url.rstrip("/")
         self._account = urlsplit(self._url).path.strip("/")
         self._key = account_key
@@ -80,4 +79,5 @@ class VaultStorage:
             container_url=self.container_url(instance_id),
             sas=sas,
             expires_at=expires.format_iso(),
+            ca=(self._ca or b"").decode("ascii"),
         )
