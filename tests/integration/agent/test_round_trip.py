@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent_story import (
+    INSTANCE,
     Server,
     Story,
     a_server,
@@ -16,7 +17,9 @@ from agent_story import (
     own,
     restored,
 )
-from seams import SystemChance
+from seams import SystemChance, SystemClock
+from store_world import KEY, a_sas
+from strongroom.datastore.container import Container
 from strongroom.datastore.seal import KeyPair
 from strongroom.datastore.session import SessionKeys, seal_session
 from strongroom.postgres import scratch
@@ -292,3 +295,18 @@ def test_no_slot_and_no_connection_is_left_behind(source, backup):
 
 def test_the_restored_data_directory_is_its_owners_alone(clone):
     assert clone.directory.stat().st_mode & 0o077 == 0
+
+
+def test_a_backup_beyond_its_quota_fails_at_once_with_a_next_step(story, backup):
+    Container(f"{story.store.url}/{INSTANCE}", KEY, SystemClock()).give_identifier("job-9.1", 1000)
+    order, access = story.backup_order(9)
+    packs = a_sas(INSTANCE, f"g/{order.generation}", "d", "c", identifier="job-9.1")
+    access.sas["packs"] = packs
+    operation = story.world.offer(order, access=access, lease_seconds=30)
+    story.world.await_that(lambda: operation.status in {"completed", "failed"}, 60)
+    failure = operation.failure
+    assert failure is not None
+    assert failure.error["code"] == "StoreQuotaReached"
+    assert "quota follows its size" in failure.error["hint"]
+    assert not failure.retryable
+    assert list(story.blobs.list("g/" + order.generation)) == []
