@@ -23,7 +23,7 @@ def silent_since(connection: sa.Connection, before: Instant) -> list[str]:
     return list(connection.execute(query).scalars())
 
 
-def forget(connection: sa.Connection, executor_ids: Sequence[str]) -> None:
-    """They have been taken over; if one comes back it beats again."""
-    if executor_ids:
-        connection.execute(executors.delete().where(executors.c.id.in_(executor_ids)))
+def forget(connection: sa.Connection, executor_ids: Sequence[str], before: Instant) -> None:
+    """They have been taken over; one that has come back since then stays."""
+    gone = sa.and_(executors.c.id.in_(executor_ids), executors.c.seen_at < before)
+    connection.execute(executors.delete().where(gone))

@@ -76,6 +76,11 @@ def get(connection: sa.Connection, job_id: str) -> Job:
     return _job(row)
 
 
+def is_known(connection: sa.Connection, job_id: str) -> bool:
+    """Whether there is or was such a job."""
+    return connection.execute(sa.select(jobs.c.id).where(jobs.c.id == job_id)).first() is not None
+
+
 def list_of_vault(connection: sa.Connection, vault_id: str, limit: int = 1000) -> list[Job]:
     """The newest jobs of a vault first."""
     query = _SELECT.where(jobs.c.vault_id == vault_id).order_by(jobs.c.started_at.desc())
@@ -92,6 +97,12 @@ def running(connection: sa.Connection, instance_id: InstanceId, kind: JobKind) -
         )
     ).scalar()
     return None if found is None else JobId(found)
+
+
+def list_running(connection: sa.Connection) -> list[JobId]:
+    """Every job that is under way."""
+    query = sa.select(jobs.c.id).where(jobs.c.status == JobStatus.IN_PROGRESS.value)
+    return [JobId(found) for found in connection.execute(query).scalars()]
 
 
 def set_progress(connection: sa.Connection, job_id: str, progress: Progress) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import sqlalchemy as sa
+from whenever import Instant
 
 from strongroom.catalog.tables import operations
 
@@ -41,3 +42,17 @@ def find_running(connection: sa.Connection, resource_id: str) -> str | None:
     )
     found = connection.execute(query.order_by(operations.c.started_at.desc())).scalar()
     return None if found is None else str(found)
+
+
+def list_running(connection: sa.Connection, kind: str) -> list[str]:
+    """Every operation of a kind that is under way."""
+    query = sa.select(operations.c.id).where(
+        operations.c.kind == kind, operations.c.status == "Inprogress"
+    )
+    return list(connection.execute(query).scalars())
+
+
+def forget(connection: sa.Connection, ended_before: Instant) -> int:
+    """Drop what ended before then; how many there were."""
+    dropped = connection.execute(operations.delete().where(operations.c.ended_at < ended_before))
+    return dropped.rowcount

@@ -1,7 +1,5 @@
 """When each rule of each protected instance fires next."""
 
-from typing import Any
-
 import sqlalchemy as sa
 from whenever import Instant
 
@@ -24,17 +22,16 @@ def due(connection: sa.Connection, now: Instant) -> list[sa.RowMapping]:
     return list(connection.execute(query).mappings())
 
 
-def set_next(connection: sa.Connection, row: Any, next_fire_at: Instant) -> None:  # noqa: ANN401
-    """Move an interval on to its next time."""
-    connection.execute(
-        schedules.update()
-        .where(
-            schedules.c.instance_id == row["instance_id"],
-            schedules.c.rule_name == row["rule_name"],
-            schedules.c.position == row["position"],
-        )
-        .values(next_fire_at=next_fire_at)
+def move_on(connection: sa.Connection, due: sa.RowMapping, following: Instant | None) -> bool:
+    """From its time to the next one, or to none; False when it was moved on already."""
+    unmoved = sa.and_(
+        *(schedules.c[name] == due[name] for name in ("instance_id", "rule_name", "position")),
+        schedules.c.next_fire_at == due["next_fire_at"],
     )
+    if following is None:
+        return connection.execute(schedules.delete().where(unmoved)).rowcount == 1
+    moved = schedules.update().where(unmoved).values(next_fire_at=following)
+    return connection.execute(moved).rowcount == 1
 
 
 def replace(

@@ -54,7 +54,7 @@ def trigger_backup(  # noqa: PLR0913 - a wish each, by name
 def fire_backup(
     control: Control, connection: sa.Connection, instance_id: str, rule_name: str, at: Instant
 ) -> JobId | None:
-    """Begin the backup that a schedule asks for; None when one is under way already.
+    """Begin the backup that a schedule asks for; None when one is under way, or has been.
 
     The id follows from instance, rule and fire time: any number of schedulers make one job.
     """
@@ -62,6 +62,8 @@ def fire_backup(
     if found.state not in ABLE or jobs.running(connection, found.instance_id, JobKind.BACKUP):
         return None
     job_id = scheduled_job_id(instance_id, rule_name, at)
+    if jobs.is_known(connection, job_id):
+        return None
     asked = {
         "rule_name": rule_name,
         "tag": "",

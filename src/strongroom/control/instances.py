@@ -25,7 +25,7 @@ from strongroom.model.policy import parse_policy
 READ = "Microsoft.DataProtection/backupVaults/backupInstances/read"
 WRITE = "Microsoft.DataProtection/backupVaults/backupInstances/write"
 VALIDATE = "Microsoft.DataProtection/backupVaults/validateForBackup/action"
-_CONFIGURING, _FAILED = "ConfiguringProtection", "ConfiguringProtectionFailed"
+CONFIGURING, FAILED = "ConfiguringProtection", "ConfiguringProtectionFailed"
 _ECHOED = ("friendlyName", "dataSourceSetInfo", "identityDetails", "validationType")
 T = TypeVar("T")
 
@@ -202,7 +202,7 @@ def _known_operation(
 ) -> OperationId | None:
     """The operation that does this already: the request sent again, or protection under way."""
     known = long_running.find_by_request(connection, request_key)
-    if known is None and before is not None and before["state"] == _CONFIGURING:
+    if known is None and before is not None and before["state"] == CONFIGURING:
         running = operations.find_running(connection, scope)
         return None if running is None else OperationId(running)
     return known
@@ -226,7 +226,7 @@ def _create(
         "policy_id": found.policy["id"],
         "properties": asked.properties,
         "tags": asked.tags,
-        "state": _CONFIGURING,
+        "state": CONFIGURING,
         "created_at": control.clock.now(),
     }
     catalog.add(connection, row)
@@ -247,8 +247,8 @@ def _change(
         "tags": asked.tags,
     }
     catalog.change(connection, before["id"], **values)
-    if before["state"] == _FAILED:
-        catalog.change(connection, before["id"], state=_CONFIGURING, error=None)
+    if before["state"] == FAILED:
+        catalog.change(connection, before["id"], state=CONFIGURING, error=None)
         _configure(control, connection, before["id"], operation)
         return
     rules = parse_policy(found.policy["properties"])

@@ -10,25 +10,26 @@ from strongroom.model.ids import JobId
 from strongroom.model.policy import BackupPolicy, parse_policy
 
 
-def fire_due(control: Control) -> list[JobId]:
-    """Begin every backup whose time has come, once; what was missed is caught up once."""
-    fired: list[JobId] = []
-    now = control.clock.now()
+def list_due(control: Control) -> list[sa.RowMapping]:
+    """Every interval whose time has come, for `fire`."""
     with control.database.reading() as connection:
-        if not schedules.due(connection, now):
-            return fired
+        return schedules.due(connection, control.clock.now())
+
+
+def fire(control: Control, due: sa.RowMapping) -> JobId | None:
+    """Begin the backup of one interval, once; what was missed is caught up once.
+
+    None when another process was faster, when a backup is under way, or when the policy has lost
+    the rule. One transaction for each, so that one bad policy holds up no other.
+    """
     with control.database.writing() as connection:
-        for row in schedules.due(connection, now):
-            policy = parse_policy(row["policy"])
-            following = _next_fire(policy, row["rule_name"], row["position"], now)
-            if following is not None:
-                schedules.set_next(connection, row, following)
-            job = backups.fire_backup(
-                control, connection, row["instance_id"], row["rule_name"], row["next_fire_at"]
-            )
-            if job is not None:
-                fired.append(job)
-    return fired
+        policy = parse_policy(due["policy"])
+        following = _next_fire(policy, due["rule_name"], due["position"], control.clock.now())
+        if not schedules.move_on(connection, due, following) or following is None:
+            return None
+        return backups.fire_backup(
+            control, connection, due["instance_id"], due["rule_name"], due["next_fire_at"]
+        )
 
 
 def plan_instance(

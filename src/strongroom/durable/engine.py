@@ -5,7 +5,7 @@ so that a row and the story it starts are one transaction. The only room that kn
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from whenever import Instant
 
 from strongroom.durable import inside
 from strongroom.durable.serializer import Bug, JsonSerializer, as_json
-from strongroom.model.errors import Failed, Retry, VaultError
+from strongroom.model.errors import ControlUnavailable, Failed, Retry, VaultError
 
 T = TypeVar("T")
 
@@ -29,6 +29,7 @@ MOST_STORIES = 256  # under way in one process; nearly all of them wait for an a
 _SPARE_THREADS = 32  # for stories that another process has taken from this one
 _STEP_TRIES = 5
 _POLL_SECONDS = 0.25
+_OUTAGE_PAUSE_SECONDS = 1.0
 _FORGET_AT_ONCE = 500
 _ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 _SLEEP = "strongroom:sleep"  # nobody writes to it
@@ -75,9 +76,10 @@ class Story:
     from its first line, and what is remembered is answered without being done.
     """
 
-    def __init__(self, dbos: DBOS, turns: threading.Semaphore) -> None:
+    def __init__(self, dbos: DBOS, turns: threading.Semaphore, closing: threading.Event) -> None:
         self._dbos = dbos
         self._turns = turns
+        self._closing = closing
         self._gone_on = False
 
     @property
@@ -89,7 +91,9 @@ class Story:
         """Run a step once, or once more after a crash; its JSON-able result is remembered.
 
         A VaultError that may pass is tried again, five times in about half a minute; then it is
-        raised as the step raised it. A result comes back as JSON knows it: a tuple as a list.
+        raised as the step raised it. ControlUnavailable is the catalogue's, in whose database the
+        history lies: the step waits until it is back. A result comes back as JSON knows it: a
+        tuple as a list.
         """
         options = StepOptions(
             name=name,
@@ -101,8 +105,7 @@ class Story:
         )
 
         def once() -> T:
-            with self._turns:
-                found = as_json(function(*args))
+            found = self._outlast(function, *args)
             self._note_life()
             return found
 
@@ -122,6 +125,15 @@ class Story:
         """Wait; a restart in between does not start the wait again."""
         DBOS.recv(_SLEEP, timeout_seconds=seconds)
 
+    def _outlast(self, function: Callable[..., T], *args: Any) -> T:  # noqa: ANN401
+        while True:
+            try:
+                with self._turns:
+                    return as_json(function(*args))
+            except ControlUnavailable:
+                if self._closing.wait(_OUTAGE_PAUSE_SECONDS):
+                    raise inside.Dropped from None
+
     def _note_life(self) -> None:
         if not self._gone_on:
             inside.has_gone_on(self._dbos, self.id)
@@ -139,6 +151,7 @@ class JobEngine:
         """
         self._url = url
         self._turns = threading.BoundedSemaphore(workers)
+        self._closing = threading.Event()
         self._client: DBOSClient | None = None
         if url.startswith("sqlite:///"):
             _write_ahead(url)
@@ -158,7 +171,7 @@ class JobEngine:
         """`story(story: Story, *args)` under a name that never changes. Before `launch`."""
 
         def run(*args: Any) -> Any:  # noqa: ANN401
-            return story(Story(self._dbos, self._turns), *args)
+            return story(Story(self._dbos, self._turns, self._closing), *args)
 
         run.__qualname__ = run.__name__ = name
         DBOS.workflow(name=name, max_recovery_attempts=MOST_RECOVERIES)(run)
@@ -167,7 +180,12 @@ class JobEngine:
         """Go on with what this executor left, and take from the queue."""
         # The queue is there before the engine looks for one: else its first look is a second late.
         DBOS.migrate(self._url)
-        self._client = DBOSClient(system_database_url=self._url, serializer=JsonSerializer())
+        self._client = DBOSClient(
+            system_database_url=self._url,
+            serializer=JsonSerializer(),
+            retry_connection_errors=False,  # who asks is told at once; only stories wait
+        )
+        inside.outlast_outages(self._client)
         self._client.register_queue(
             JOBS,
             partition_concurrency=1,
@@ -176,6 +194,7 @@ class JobEngine:
             application_name=_NAME,
         )
         DBOS.launch()
+        inside.outlast_outages(self._dbos)
 
     @property
     def _asking(self) -> DBOSClient:
@@ -208,27 +227,36 @@ class JobEngine:
     def notify(self, workflow_id: str, topic: str, message: Any) -> None:  # noqa: ANN401
         """Wake a story that waits; harmless when it has ended. Not inside a transaction."""
         try:
-            self._asking.send(workflow_id, message, topic)
+            with inside.reachable():
+                self._asking.send(workflow_id, message, topic)
         except dbos_error.DBOSNonExistentWorkflowError:
             return
         inside.wake(self._dbos, workflow_id)
 
     def status(self, workflow_id: str) -> WorkflowStatus | None:
         """What became of a story; None when there never was one, or it is forgotten."""
-        found = self._asking.list_workflows(workflow_ids=[workflow_id])
-        if not found:
-            return None
-        told = found[0]
-        return WorkflowStatus(
-            id=workflow_id,
-            state=_STATES[str(told.status)],
-            result=told.output,
-            error=_error_of(workflow_id, str(told.status), told.error),
-        )
+        return self.statuses([workflow_id]).get(workflow_id)
+
+    def statuses(self, workflow_ids: Collection[str]) -> dict[str, WorkflowStatus]:
+        """What became of each, by id; one that is not known here is left out."""
+        if not workflow_ids:
+            return {}
+        with inside.reachable():
+            found = self._asking.list_workflows(workflow_ids=list(workflow_ids), load_input=False)
+        return {
+            told.workflow_id: WorkflowStatus(
+                id=told.workflow_id,
+                state=_STATES[str(told.status)],
+                result=told.output,
+                error=_error_of(told.workflow_id, str(told.status), told.error),
+            )
+            for told in found
+        }
 
     def cancel(self, workflow_id: str) -> None:
         """Stop before its next step; a wait ends at once. An ended story stays as it ended."""
-        self._asking.cancel_workflow(workflow_id)
+        with inside.reachable():
+            self._asking.cancel_workflow(workflow_id)
         inside.wake(self._dbos, workflow_id)
 
     def take_over(self, dead_executor_ids: Sequence[str]) -> int:
@@ -239,20 +267,22 @@ class JobEngine:
         """Drop the histories of stories that ended before then; the catalogue keeps its own."""
         forgotten = 0
         while True:
-            ended = self._asking.list_workflows(
-                status=_ENDED,
-                completed_before=finished_before.format_iso(),
-                limit=_FORGET_AT_ONCE,
-                load_input=False,
-                load_output=False,
-            )
-            if not ended:
-                return forgotten
-            self._asking.delete_workflows([found.workflow_id for found in ended])
+            with inside.reachable():
+                ended = self._asking.list_workflows(
+                    status=_ENDED,
+                    completed_before=finished_before.format_iso(),
+                    limit=_FORGET_AT_ONCE,
+                    load_input=False,
+                    load_output=False,
+                )
+                self._asking.delete_workflows([found.workflow_id for found in ended])
             forgotten += len(ended)
+            if len(ended) < _FORGET_AT_ONCE:
+                return forgotten
 
     def close(self) -> None:
         """Stop taking work; what waits goes on at the next launch, what runs a step ends it."""
+        self._closing.set()
         if self._client is not None:
             inside.let_go(self._dbos)
             self._client.destroy()

@@ -1,14 +1,21 @@
 """What we need of DBOS that it does not offer in public: all of it is in this one file.
 
 Read with DBOS 3.4: `_sys_db.recv` and `recv_consume`, `notifications_map`,
-`get_pending_workflows`, `reenqueue_for_recovery`, `tables.workflow_status.recovery_attempts`.
+`get_pending_workflows`, `reenqueue_for_recovery`, `tables.workflow_status.recovery_attempts`,
+`engine`, `db_retry`, `retriable_postgres_exception`.
 """
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import sqlalchemy as sa
-from dbos import DBOS
+from dbos import DBOS, DBOSClient
+from dbos._sys_db import db_retry
+from dbos._utils import retriable_postgres_exception
+
+from strongroom.model.errors import ControlUnavailable
 
 _LOOKS = 40
 _LOOK_SECONDS = 0.05
@@ -21,9 +28,25 @@ class Dropped(BaseException):
     """
 
 
-def database_of(dbos: DBOS) -> Any:  # noqa: ANN401
-    """DBOS's own view of the database; only after launch."""
+def database_of(dbos: DBOS | DBOSClient) -> Any:  # noqa: ANN401
+    """DBOS's own view of the database; of DBOS itself only after launch."""
     return dbos._sys_db  # noqa: SLF001
+
+
+def outlast_outages(dbos: DBOS | DBOSClient) -> None:
+    """Have every failure to connect count as an outage, which DBOS waits out.
+
+    DBOS knows them by psycopg's words and misses some: a socket that is gone, for one. A story
+    would end in a bug that is none.
+    """
+
+    def note(context: sa.engine.ExceptionContext) -> None:
+        if context.connection is None and isinstance(
+            context.sqlalchemy_exception, sa.exc.OperationalError
+        ):
+            context.is_disconnect = True
+
+    sa.event.listen(database_of(dbos).engine, "handle_error", note)
 
 
 def wake(dbos: DBOS, workflow_id: str) -> None:
@@ -75,7 +98,28 @@ def has_gone_on(dbos: DBOS, workflow_id: str) -> None:
     database = database_of(dbos)
     table = database.tables.workflow_status
     mine = table.c.workflow_uuid == workflow_id
-    with database.engine.begin() as connection:
-        attempts = connection.execute(sa.select(table.c.recovery_attempts).where(mine)).scalar()
-        if attempts and attempts > 1:
-            connection.execute(sa.update(table).where(mine).values(recovery_attempts=1))
+
+    @db_retry(sys_db=database)  # the step is done: an outage must not make a failure of it
+    def count_afresh() -> None:
+        with database.engine.begin() as connection:
+            query = sa.select(table.c.recovery_attempts).where(mine)
+            attempts = connection.execute(query).scalar()
+            if attempts and attempts > 1:
+                connection.execute(sa.update(table).where(mine).values(recovery_attempts=1))
+
+    count_afresh()
+
+
+@contextmanager
+def reachable() -> Iterator[None]:
+    """ControlUnavailable while the engine's database is away: for whoever asks from outside."""
+    try:
+        yield
+    except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+        if not (isinstance(error, sa.exc.TimeoutError) or retriable_postgres_exception(error)):
+            raise
+        raise ControlUnavailable(
+            "the durable engine's database cannot be reached for now",
+            hint="see whether the catalogue's database is up, then try again",
+            code="CatalogueUnavailable",
+        ) from error
