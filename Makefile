@@ -20,8 +20,8 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	$(BIN)/python -m compileall -q src
 	@touch $(STAMP)
 
-demo: install ## protect, destroy and restore a real PostgreSQL, told as a story
-	$(BIN)/python demo/demo.py
+demo: install ## protect, destroy and restore a real PostgreSQL, told as a story (KEEP=1: leave it running)
+	$(BIN)/python demo/demo.py $(if $(KEEP),--keep)
 
 demo-stop: ## stop and remove what the demo left running
 	$(BIN)/python demo/demo.py --stop

@@ -1,32 +1,35 @@
 """A short story on a real PostgreSQL: protect it, destroy it, restore it, prove it is the same.
 
-demo.py           tell it, and leave everything running to play with
+demo.py           tell it; at a terminal, leave everything running to play with
+demo.py --keep    leave it running in any case
 demo.py --stop    stop and remove what it left
-demo.py --once    tell it, then stop and remove everything (what CI does)
 """
 
 import argparse
-import base64
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import psycopg
-from whenever import Instant
 
+from strongroom.agent.control_client import ControlClient
+from strongroom.agent.settings import Identity, Settings, load_identity
+from strongroom.app.seams import SystemChance
 from strongroom.model.errors import ToolsMissing, VaultError
-from strongroom.model.sas import sign_service_sas
+from strongroom.model.operation import Lease, LeaseRequest
 from strongroom.postgres import scratch
 from strongroom.postgres.tools import Tools, find_tools, install
 
 HOME = Path(os.environ.get("STRONGROOM_DEMO_DIR", "/tmp/strongroom-demo"))
 PORT = 54329
-ROWS = 1_400_000
+ROWS = int(os.environ.get("STRONGROOM_DEMO_ROWS", "1400000"))
 SERVER = "shop"
 
 
@@ -162,41 +165,70 @@ class Shop:
             shutil.rmtree(entry)
 
 
-def probe_writer() -> None:
-    """What a credential like the agent's is refused, tried one by one."""
-    found = json.loads((HOME / "vault" / "connection.json").read_text())
+def take_lease(identity: Identity) -> Lease:
+    """What the control plane gives to whoever has the agent's identity: work, and a signature."""
+    asked = LeaseRequest(servers=[], wait_seconds=5.0, session="thief")
+    with ControlClient(
+        identity.control_url,
+        ca_file=Path(identity.ca_file),
+        chance=SystemChance(),
+        token=identity.agent_token,
+    ) as control:
+        for _ in range(6):
+            lease = control.lease(asked)
+            if lease is not None:
+                return lease
+    raise SystemExit("the demo stops here: no work came for the agent")
 
-    root = HOME / "vault" / "store" / found["blobAccount"]
-    pack = next(root.glob("*/g/*/*.pack"))
-    container, generation = pack.parents[2].name, pack.parent.name
-    sas = sign_service_sas(
-        base64.b64decode(found["blobKey"]),
-        account=found["blobAccount"],
-        container=container,
-        path=f"g/{generation}",
-        resource="d",
-        permissions="c",
-        starts=None,
-        expires=Instant.now().add(minutes=5),
-        protocol="https,http",
-    )
-    base = f"{found['blob']}/{found['blobAccount']}/{container}"
-    name = f"{base}/g/{generation}/{pack.name}"
-    put = {"x-ms-blob-type": "BlockBlob"}
+
+def rob() -> None:
+    """Somebody owns the database host. They stop the agent and take its identity; what now?"""
+    vault = HOME / "vault"
+    identity = load_identity(Settings(data=vault / "agent"))
+    agent = json.loads((vault / "up.json").read_text())["children"]["agent"]["pid"]
+    if identity is None:
+        raise SystemExit("the demo stops here: the agent has not enrolled")
+    os.kill(agent, signal.SIGSTOP)
+    try:
+        strongroom("backup", SERVER, "--no-wait")
+        lease = take_lease(identity)
+        if lease.backup is None or lease.access is None:
+            raise SystemExit("the demo stops here: the work was not a backup")
+        try_all(lease.access.container_url, lease.backup.generation, lease.access.sas["packs"])
+    finally:
+        os.kill(agent, signal.SIGCONT)
+    say("   the agent goes on, and takes its work back")
+
+
+def try_all(container: str, generation: str, sas: str) -> None:
+    """The very signature that the agent got, on what was written with it and before."""
+    told = {name: values[0] for name, values in parse_qs(sas).items()}
+    say(f"   the signature: may {told['sp']} (create) below g/{generation}, till {told['se']}")
+    root = HOME / "vault" / "store" / urlsplit(container).path.strip("/")
+    kept = next(root.glob("g/*/*.pack")).relative_to(root).as_posix()
+    new, put = f"g/{generation}/of-the-thief.pack", {"x-ms-blob-type": "BlockBlob"}
     tries = [
-        ("read a pack", "GET", f"{name}?{sas}", {}),
-        ("overwrite a pack", "PUT", f"{name}?{sas}", put),
-        ("delete a pack", "DELETE", f"{name}?{sas}", {}),
-        ("list the container", "GET", f"{base}?restype=container&comp=list&{sas}", {}),
-        ("write a manifest", "PUT", f"{base}/p/forged.manifest?{sas}", put),
+        ("add an object", "PUT", f"{new}?", put, True),
+        ("read it", "GET", f"{new}?", {}, False),
+        ("overwrite it", "PUT", f"{new}?", put, False),
+        ("delete it", "DELETE", f"{new}?", {}, False),
+        ("read an older pack", "GET", f"{kept}?", {}, False),
+        ("overwrite it", "PUT", f"{kept}?", put, False),
+        ("delete it", "DELETE", f"{kept}?", {}, False),
+        ("list everything", "GET", "?restype=container&comp=list&", {}, False),
+        ("write a manifest", "PUT", "p/forged.manifest?", put, False),
+        ("add another object", "PUT", f"g/{generation}/another.pack?", put, True),
     ]
-    for what, method, url, headers in tries:
-        answer = httpx.request(
-            method, url, headers=headers, content=b"" if method == "PUT" else None
-        )
-        if answer.status_code < 400:
-            raise SystemExit(f"the writer's credential may {what}: this must never happen")
-        say(f"   {what:20} refused: {answer.status_code} {answer.headers['x-ms-error-code']}")
+    for what, method, path, headers, may in tries:
+        url = f"{container}/{path}{sas}".replace("/?", "?")
+        content = b"x" if method == "PUT" else None
+        answer = httpx.request(method, url, headers=headers, content=content)
+        if answer.is_success is not may:
+            raise SystemExit(
+                f"the agent's signature: {what}: {answer.status_code}, not as promised"
+            )
+        words = "done" if may else f"refused: {answer.headers['x-ms-error-code']}"
+        say(f"   {what:20} {answer.status_code} {words}")
 
 
 def tools_at_hand() -> Tools:
@@ -228,8 +260,9 @@ def tell() -> None:
     chapter(3, "Protect the server: one command, and the first full backup")
     strongroom("protect", "-", "--name", SERVER, conninfo=shop.conninfo())
 
-    chapter(4, "Life goes on, then a second backup")
+    chapter(4, "Life goes on; a second backup, and somebody has taken over the database host")
     shop.change()
+    rob()
     strongroom("backup", SERVER)
     strongroom("points", SERVER)
     expected = shop.digests()
@@ -251,12 +284,12 @@ def tell() -> None:
         raise SystemExit("the restored server is not the same")
     say(f"   {shop.amcheck()}")
 
-    chapter(8, "What the agent's credential may not do")
-    probe_writer()
+    say(f"\nAll of it took {time.monotonic() - begun:.0f} s.")
 
+
+def tell_what_is_left() -> None:
     portal = json.loads((HOME / "vault" / "connection.json").read_text())["portal"]
-    say(f"\nAll of it took {time.monotonic() - begun:.0f} s. The vault is up: {portal}")
-    say("Try next:")
+    say(f"The vault is up: {portal}. Try next:")
     say(f"   strongroom status --data {HOME / 'vault'}")
     say("   make demo-stop       stops and removes everything")
 
@@ -279,18 +312,21 @@ def stop(*, quiet: bool = False) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--stop", action="store_true", help="stop and remove what it left")
-    parser.add_argument("--once", action="store_true", help="clean up at the end")
+    parser.add_argument("--keep", action="store_true", help="leave it running in any case")
     asked = parser.parse_args()
     if asked.stop:
         stop()
         return 0
+    keep = asked.keep or sys.stdout.isatty()
     try:
         tell()
+        if keep:
+            tell_what_is_left()
     except VaultError as error:
         say(f"error: {error.message}\nhint: {error.hint}")
         return 1
     finally:
-        if asked.once:
+        if not keep:
             stop()
     return 0
 
