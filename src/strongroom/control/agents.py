@@ -112,7 +112,8 @@ def lease_operation(control: Control, agent: AgentId, session: str) -> Lease | N
         row = agent_operations.lease(connection, agent, session, now, until)
     if row is None:
         return None
-    if row["id"] != waiting["id"]:  # another call of this agent was faster with that one
+    if (row["id"], row["epoch"]) != (waiting["id"], waiting["epoch"] + 1):
+        # Another call of this agent was faster with that one.
         epochs.give_access(control, agent, row, row["epoch"])
     epochs.withdraw_ended(control, row["id"])
     return _lease_of(control, row)

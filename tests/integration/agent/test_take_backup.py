@@ -28,6 +28,7 @@ from strongroom.model.errors import (
     StoreDenied,
     StoreError,
     StoreFull,
+    StoreQuotaReached,
     StoreUnavailable,
 )
 from strongroom.model.operation import BackupOrder, Completion, Lease
@@ -167,6 +168,7 @@ def test_progress_counts_up_to_all_that_was_read(book):
     [
         StoreDenied("the credential has expired"),
         StoreFull("no space"),
+        StoreQuotaReached("put as much as it may"),
         StoreUnavailable("not reachable"),
     ],
     ids=lambda error: error.code,

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ from strongroom.model.operation import (
     ServerFacts,
     StorageAccess,
 )
+from strongroom.workflows.sweeps import Sweeps
 from strongroom.workflows.vault_storage import VaultStorage
 
 AGENT = AgentId("agent-1")
@@ -213,7 +215,7 @@ def test_a_sas_is_refused_at_the_next_sweep_when_its_operation_was_ended_from_ou
     lease = site.lease()
     with site.database.writing() as connection:
         agent_operations.end(connection, "op", "cancelled")
-    withdraw_ended(site.control)
+    Sweeps(site.control, "test").tick()
     assert refused(lease.access)
 
 
@@ -283,3 +285,19 @@ def test_one_operations_end_leaves_the_others_of_its_container_alone(site: Site)
     assert access is not None
     blobs = AzureBlobs(access.container_url, sas=lambda: access.sas["read"])
     assert hashlib.sha256(blobs.read("g/op/a.pack")).digest() == hashlib.sha256(b"bytes").digest()
+
+
+def test_calls_of_one_agent_side_by_side_each_get_access_that_works(site: Site) -> None:
+    for number in range(6):
+        site.offer(name=f"op{number}")
+    site.lease()
+    with ThreadPoolExecutor(5) as pool:
+        calls = [
+            pool.submit(agents.lease_operation, site.control, AGENT, "first") for _ in range(5)
+        ]
+    leases = [lease for call in calls if (lease := call.result()) is not None]
+    while (lease := agents.lease_operation(site.control, AGENT, "first")) is not None:
+        leases.append(lease)
+    assert sorted(each.operation_id for each in leases) == [f"op{n}" for n in range(1, 6)]
+    for lease in leases:
+        packs(lease.access).create(f"g/{lease.operation_id}/a.pack", b"x")
