@@ -53,8 +53,9 @@ def up(
     """
     place = Place(connection.data_directory(common))
     before = place.read().listening
+    kept = before.names if host is None else ()  # another address has names of its own
     listening = read_listening(
-        before.host if host is None else host, before.names if names is None else names
+        before.host if host is None else host, kept if names is None else names
     )
     prepare(place, means)
     holder = place.holder()

@@ -203,3 +203,8 @@ def test_a_restart_keeps_the_address_and_another_name_makes_another_certificate(
     assert (site.data / "serve" / "server.pem").read_bytes() != before
     assert "https://127.0.0.3:" in (site.data / "connection.json").read_text()
     assert site.run("jobs").returncode == 0
+    site.ok("down")
+    site.ok("up", "--detach", "--host", "127.0.0.1")
+    found = json.loads((site.data / "connection.json").read_text())
+    assert found["arm"].startswith("https://localhost:")
+    assert found["blob"].startswith("http://127.0.0.1:")
