@@ -84,8 +84,10 @@ def test_an_upload_under_way_when_its_epoch_ends_does_not_become_a_blob(
     line.putheader("x-ms-blob-type", "BlockBlob")
     line.putheader("Content-Length", "10")
     line.endheaders(b"12345")
-    while world.store.identifiers.of("cont")[0].used == 0:
-        SystemClock().sleep(0.005)  # until the store has begun to take the body
+    deadline = SystemClock().monotonic() + 10
+    while world.store.identifiers.of("cont")[0].used == 0:  # the store has not begun to take it
+        assert SystemClock().monotonic() < deadline
+        SystemClock().sleep(0.005)
     account(world).withdraw_identifier(EPOCH)
     line.send(b"67890")
     answer = line.getresponse()
