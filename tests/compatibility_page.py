@@ -96,8 +96,8 @@ are not run by our tests.
 - `201` and `202` carry `Azure-AsyncOperation`, `Location` and `Retry-After: 1`. An operation ends
   when its job is made; the job is followed by itself. Operations survive a restart.
 - The same request with the same `x-ms-client-request-id` from the same caller is one request.
-- Vaults have an `eTag`: `PUT`, `PATCH` and `DELETE` with an `If-Match` or `If-None-Match` that does
-  not hold are `412 PreconditionFailed`, and change nothing.
+- Vaults have an `eTag`: `PUT`, `PATCH` and `DELETE` with an `If-Match` or `If-None-Match` that
+  does not hold are `412 PreconditionFailed`, and change nothing.
 - `operationResults` of a vault or an instance give the resource, elsewhere the job's id; of an
   operation that failed, its error.
 - What a caller may not see is 404; what they see and may not do is 403.
