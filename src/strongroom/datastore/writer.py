@@ -30,7 +30,8 @@ from strongroom.model.postgres import PAGE
 from strongroom.model.seams import Chance, Clock
 
 BATCH = 2 << 20  # raw bytes that a worker turns into frames at once
-PACK_RAW = 16 << 20
+PACK_RAW = 32 << 20
+_STORED_ENOUGH = 8 << 20  # stored bytes after which a pack that shrinks little is closed
 _BUFFERS = 8
 _PACKS_IN_FLIGHT = 2
 _PATIENCE = 0.2  # seconds between looks for a failure while something is waited for
@@ -45,6 +46,7 @@ class _OpenPack:
         self.key = key
         self.frame_size = frame_size
         self.raw_size = 0
+        self.stored_size = 0  # of the frames that are sealed so far
         self.frames = 0
         self.batches: list[Future[list[tuple[bytes, int]]]] = []
 
@@ -184,6 +186,8 @@ class DatastoreWriter:
             for number, start in enumerate(range(0, length, pack.frame_size), first):
                 piece = view[start : min(start + pack.frame_size, length)]
                 frames.append((pack.key.frame(number, piece, self._level), len(piece)))
+            with self._lock:
+                pack.stored_size += sum(len(frame) for frame, _ in frames)
             return frames
         except BaseException as error:
             self._fail(error)
@@ -236,6 +240,7 @@ class RawStream:
         self._writer = writer
         self._pack: _OpenPack | None = None
         self._buffer: bytearray | None = None
+        self._room = memoryview(b"")  # over the buffer: a bytearray copies what it is given twice
         self._used = 0  # bytes of the buffer
         self._file = -1
         self._facts: FileFacts | None = None
@@ -290,22 +295,24 @@ class RawStream:
             self._pack = self._writer.open_pack()
         if self._buffer is None:
             self._buffer = self._writer.take_buffer()
+            self._room = memoryview(self._buffer)
             self._used = 0
         pack = self._pack
         room = min(
             self._writer.batch_size - self._used, self._writer.pack_raw_size - pack.raw_size
         )
         count = min(room, len(view))
-        self._buffer[self._used : self._used + count] = view[:count]
+        self._room[self._used : self._used + count] = view[:count]
         if extent:
             self._note(pack, count)
         self._used += count
         pack.raw_size += count
-        if self._used == self._writer.batch_size or pack.raw_size == self._writer.pack_raw_size:
+        full = pack.raw_size == self._writer.pack_raw_size
+        if full or self._used == self._writer.batch_size:
             self._flush()
-        if pack.raw_size == self._writer.pack_raw_size:
-            self._writer.send(pack)
-            self._pack = None
+            if full or pack.stored_size >= _STORED_ENOUGH:
+                self._writer.send(pack)
+                self._pack = None
         return count
 
     def _note(self, pack: _OpenPack, count: int) -> None:

@@ -34,6 +34,11 @@ class Replication:
         # A descriptor of our own: libpq may close its socket at any time, and the number goes on
         # to mean something else.
         self._twin: socket.socket | None = socket.socket(fileno=os.dup(pgconn.socket))
+        self._nudges, self._nudged = socket.socketpair()
+        self._nudges.settimeout(0)
+        self._poll_nudged = select.poll()
+        self._poll_nudged.register(pgconn.socket, select.POLLIN)
+        self._poll_nudged.register(self._nudged, select.POLLIN)
         self._lock = threading.Lock()
         self.version_number = pgconn.server_version
         self.backend_pid = pgconn.backend_pid
@@ -107,7 +112,7 @@ class Replication:
             raise self._gone(what) from error
 
     def next_copied(self, what: str, seconds: float) -> memoryview | None:
-        """One message of a COPY BOTH, or None when none came within `seconds`.
+        """One message of a COPY BOTH, or None when none came within `seconds` or until a `nudge`.
 
         SourceStopped when the server ends the COPY.
         """
@@ -122,9 +127,13 @@ class Replication:
                 if waited >= seconds:
                     return None
                 slice_ = min(_SLICE, int((seconds - waited) * 1000) or 1)
-                if not self._poll.poll(slice_):
+                ready = {descriptor for descriptor, _ in self._poll_nudged.poll(slice_)}
+                if not ready:
                     waited += slice_ / 1000
                     self._watch()
+                if self._nudged.fileno() in ready:
+                    self._nudged.recv(1)
+                    waited = seconds
                 self._pgconn.consume_input()
         except psycopg.Error as error:
             raise self._gone(what) from error
@@ -151,9 +160,16 @@ class Replication:
             if self._twin is not None:
                 self._twin.shutdown(socket.SHUT_RDWR)
 
+    def nudge(self) -> None:
+        """Have whoever waits in `next_copied` look up. From any thread."""
+        with self._lock, suppress(OSError):  # nobody waits any more, or a nudge is pending
+            self._nudges.send(b"!")
+
     def close(self) -> None:
-        """No `interrupt` reaches this connection from now on."""
+        """No `interrupt` and no `nudge` reaches this connection from now on."""
         with self._lock:
+            self._nudges.close()
+            self._nudged.close()
             if self._twin is not None:
                 self._twin.close()
                 self._twin = None

@@ -92,6 +92,7 @@ class WalWindow:
     def stop_at(self, lsn: Lsn) -> None:
         """The backup ended here: stream up to it and no further. From any thread."""
         self._stop = lsn
+        self._server.nudge()
 
     def abandon(self) -> None:
         """End now, whatever is missing; `events` returns or raises SourceStopped. Any thread."""

@@ -56,7 +56,7 @@ def test_a_server_that_dies_in_the_middle_is_source_stopped(major):
         def kill_soon(event):
             nonlocal seen
             seen += isinstance(event, FileData)
-            if seen == 200:
+            if seen == 200 and isinstance(event, FileData):
                 server.kill()
 
         threads = threading.active_count()

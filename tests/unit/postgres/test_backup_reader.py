@@ -11,7 +11,7 @@ from pg_manifests import pg_manifest_of
 from strongroom.model.errors import Corrupt, SourceUnsupported, VaultError
 from strongroom.postgres.basebackup import BackupReader, is_main_fork
 from strongroom.postgres.events import FileBegun, FileData, FileEnded, ManifestData
-from strongroom.postgres.wire.messages import ArchiveData, ManifestBegins, NewArchive
+from strongroom.postgres.wire.messages import ManifestBegins, NewArchive
 
 FILES = {"PG_VERSION": b"17\n", "./base/5/1259": b"\1" * 8192, "empty": b""}
 TABLES = {"PG_17_202406281/5/16390": b"\2" * 8192}
@@ -44,9 +44,9 @@ def run(files=FILES, tables=TABLES, manifest=None, step=1000):
         ):
             yield archive
             for i in range(0, len(content), step):
-                yield ArchiveData(memoryview(content)[i : i + step])
+                yield memoryview(content)[i : i + step]
         yield ManifestBegins()
-        yield ArchiveData(memoryview(raw))
+        yield memoryview(raw)
 
     events = list(reader.events(messages()))
     reader.compare()
@@ -112,7 +112,7 @@ def test_a_stream_that_stops_inside_a_file_is_corrupt():
     reader = BackupReader({"": 0})
     cut = memoryview(tar_of(FILES))[:3000]
     with pytest.raises(Corrupt, match="inside a file"):
-        list(reader.events(iter([NewArchive("base.tar", ""), ArchiveData(cut)])))
+        list(reader.events(iter([NewArchive("base.tar", ""), cut])))
 
 
 def test_a_manifest_too_large_is_refused(monkeypatch):
@@ -129,9 +129,9 @@ def test_any_changed_byte_of_the_stream_is_typed(data):
     reader = BackupReader({"": 0})
     messages = [
         NewArchive("base.tar", ""),
-        ArchiveData(memoryview(bytes(raw))),
+        memoryview(bytes(raw)),
         ManifestBegins(),
-        ArchiveData(memoryview(pg_manifest_of({k: v for k, v in TOLD.items() if "tbl" not in k}))),
+        memoryview(pg_manifest_of({k: v for k, v in TOLD.items() if "tbl" not in k})),
     ]
     try:
         events = list(reader.events(iter(messages)))

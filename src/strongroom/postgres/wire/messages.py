@@ -19,13 +19,6 @@ class NewArchive:
 
 
 @dataclass(frozen=True, slots=True)
-class ArchiveData:
-    """'d': bytes of the archive, or of the manifest after ManifestBegins."""
-
-    data: memoryview
-
-
-@dataclass(frozen=True, slots=True)
 class ManifestBegins:
     """'m'."""
 
@@ -37,14 +30,18 @@ class ServerProgress:
     done: int
 
 
-BackupMessage = NewArchive | ArchiveData | ManifestBegins | ServerProgress
+BackupMessage = NewArchive | ManifestBegins | ServerProgress | memoryview
+_DATA = ord("d")
 
 
 def parse_backup_message(raw: bytes | memoryview) -> BackupMessage:
-    """One CopyData message of BASE_BACKUP, PostgreSQL 15 and later."""
+    """One CopyData message of BASE_BACKUP, PostgreSQL 15 and later.
+
+    A memoryview ('d') holds bytes of the archive, or of the manifest after ManifestBegins.
+    """
+    if raw and raw[0] == _DATA:
+        return memoryview(raw)[1:]
     kind = raw[:1]
-    if kind == b"d":
-        return ArchiveData(memoryview(raw)[1:])
     if kind == b"n":
         parts = bytes(raw[1:]).split(b"\0")
         if len(parts) != 3 or parts[2]:

@@ -54,6 +54,16 @@ class TarReader:
         self._overrides: dict[str, str] = {}  # for the next member: path, linkpath, size
         self._zero_blocks = 0
 
+    def inside(self, length: int) -> bool:
+        """Whether a chunk of `length` lies within one file that goes on after it.
+
+        If so it counts as fed, and all of it is the file's: what most chunks are costs no more.
+        """
+        if self._extension is not None or self._left <= length:
+            return False
+        self._left -= length
+        return True
+
     def feed(self, chunk: bytes | memoryview) -> Iterator[Member | memoryview]:
         """Events of one chunk, in order. A file of no bytes has no data event."""
         view = memoryview(chunk)
