@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from strongroom.catalog.database import Database
+from strongroom.control.bell import Bell
 from strongroom.durable.engine import JobEngine
 from strongroom.model.installation import Installation
 from strongroom.model.operation import StorageAccess
@@ -32,5 +33,6 @@ class Control:
     grant_access: Callable[[str, str, dict[str, str]], StorageAccess]
     give_identifier: Callable[[str, str, int], None]
     withdraw_identifier: Callable[[str, str], None]
+    offered: Bell = field(default_factory=Bell)
     # Set when this process ends: nobody is kept waiting then.
     stopping: threading.Event = field(default_factory=threading.Event)

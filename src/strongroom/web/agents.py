@@ -1,6 +1,7 @@
 """The agents' API: they call in, with a token of their own kind that opens no ARM route."""
 
 import asyncio
+from contextlib import suppress
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -21,7 +22,7 @@ from strongroom.model.operation import (
 
 router = APIRouter(prefix="/agents", include_in_schema=False)
 _LONGEST_WAIT = 30.0  # seconds
-_LOOK_SECONDS = 0.25  # how often work is looked for while a call is open
+_LOOK_SECONDS = 1.0  # how often a call looks for work that another process has put up
 M = TypeVar("M", bound=msgspec.Struct)
 
 
@@ -75,13 +76,22 @@ async def lease(request: Request, control: Means, agent: Agent, raw: Bytes) -> R
     run, asked = request.app.state.run, _read(raw, LeaseRequest)
     until = control.clock.monotonic() + min(max(asked.wait_seconds, 0.0), _LONGEST_WAIT)
     await run(agents.note_call, control, agent, asked)
-    while not await request.is_disconnected():
-        found = await run(agents.lease_operation, control, agent, asked.session)
-        at_end = control.stopping.is_set() or control.clock.monotonic() >= until
-        if found is not None or at_end:
-            return _answer(found)
-        await asyncio.sleep(_LOOK_SECONDS)
+    rung, loop = asyncio.Event(), asyncio.get_running_loop()
+    with control.offered.listening(agent, lambda: _ring(loop, rung)):
+        while not await request.is_disconnected():
+            rung.clear()
+            found = await run(agents.lease_operation, control, agent, asked.session)
+            at_end = control.stopping.is_set() or control.clock.monotonic() >= until
+            if found is not None or at_end:
+                return _answer(found)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(rung.wait(), _LOOK_SECONDS)
     return _answer(None)
+
+
+def _ring(loop: asyncio.AbstractEventLoop, rung: asyncio.Event) -> None:
+    with suppress(RuntimeError):  # the loop has ended, and its calls with it
+        loop.call_soon_threadsafe(rung.set)
 
 
 @router.post("/operations/{operation_id}/heartbeat")

@@ -40,6 +40,7 @@ def offer(means: Means, operation: dict[str, Any]) -> None:
     now = means.control.clock.now()
     with means.control.database.writing() as connection:
         agent_operations.offer(connection, {**operation, "created_at": now})
+    means.control.offered.ring(operation["agent_id"])
 
 
 def operation_of(job: Job, found: Protection, kind: str, order: msgspec.Struct) -> dict[str, Any]:
