@@ -21,7 +21,7 @@ from pathlib import Path
 from faults import FaultPlan
 
 FAULTS = ("cut", "reset", "stall", "slow", "lost")
-STALL_SECONDS = 2.0
+STALL_SECONDS = 1.0
 PIECE, PAUSE_SECONDS, SLOW_PIECES = 4096, 0.02, 40
 DRAIN_SECONDS = 1.0  # how long the rest of an answer that is to be lost may take
 _LINGER_0 = struct.pack("ii", 1, 0)  # close by a reset

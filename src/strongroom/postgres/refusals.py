@@ -21,6 +21,12 @@ from strongroom.model.errors import (
 )
 from strongroom.model.postgres import NEWEST_MAJOR, OLDEST_MAJOR, major_of
 
+_STOPPED = "It is tried again; the server's log says why it stopped."
+# The server says no more when it ends our connection to take the slot of the backup back.
+_TAKEN_BACK = (
+    "It is tried again; the server's log says why: a shutdown, or log that the backup needs had "
+    "outgrown max_slot_wal_keep_size, which must then be raised."
+)
 _SIMPLE_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 _QUOTED = re.compile(r'"([^"]*)"')
 
@@ -251,7 +257,7 @@ def failed_command(sqlstate: str, words: str, what: str) -> SourceError:
     if _is_gone(sqlstate):
         return SourceStopped(
             f"the server went away while {what}: {words}",
-            hint="It is tried again; the server's log says why it stopped.",
+            hint=_TAKEN_BACK if sqlstate == "57P01" else _STOPPED,
             facts=facts,
         )
     if sqlstate == "58P01":  # undefined_file: a WAL segment that is no longer there
