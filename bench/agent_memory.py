@@ -2,13 +2,18 @@
 
     python bench/agent_memory.py 2        gigabytes; prints seconds, rates and the peak RSS
 
-Everything is real but the control plane. The agent is a process of its own.
+Everything is real but the control plane. The agent is a process of its own, begun anew for each
+line: a backup, a restore, two of each side by side, and one of each.
 """
 
 import logging
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import structlog
@@ -16,11 +21,12 @@ import structlog
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from agent_story import Server, Story, a_server, an_open_directory
-from agent_world import ONE_TIME_TOKEN, AgentWorld, an_agent_world
+from agent_world import ONE_TIME_TOKEN, AgentWorld, Operation, an_agent_world
 from store_world import StoreWorld, a_store_world
 from strongroom.agent.servers import ServerBook
 from strongroom.agent.settings import Settings
 
+NUMBERS = count(1)
 AGENT = """
 import sys
 from pathlib import Path
@@ -70,6 +76,17 @@ class Bench(Story):
         (data / "token").write_text(ONE_TIME_TOKEN)
         self.book = ServerBook(Settings(data=data).servers_file)
 
+    def begin_backup(self, number: int) -> Operation:
+        """Offer it."""
+        order, access = self.backup_order(number)
+        return self.world.offer(order, access=access, lease_seconds=30)
+
+    def begin_restore(self, target: Path) -> Operation:
+        """Offer it: the first recovery point, into a new directory."""
+        return self.world.offer(
+            self.restore_order(target), access=self.reading(), lease_seconds=30
+        )
+
 
 def main(gigabytes: float) -> None:
     """Fill, back up, restore, tell."""
@@ -79,37 +96,50 @@ def main(gigabytes: float) -> None:
         with an_agent_world() as world, a_store_world() as store:
             bench = Bench(world, store, root / "agent")
             bench.book.add("orders", server.conninfo)
-            tests = str(Path(__file__).parent.parent / "tests")
-            command = [sys.executable, "-c", AGENT, tests, str(root / "agent"), world.url]
-            agent = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-            try:
-                measure(bench, agent.pid, root)
-            finally:
-                agent.terminate()
-                agent.wait(15)
+            first = measure(bench, root, "backup", backups=1)
+            bench.commit(first[0])
+            measure(bench, root, "restore", restores=1)
+            measure(bench, root, "two backups", backups=2)
+            measure(bench, root, "two restores", restores=2)
+            measure(bench, root, "backup and restore", backups=1, restores=1)
 
 
-def measure(bench: Bench, pid: int, root: Path) -> None:
-    """Back up and restore once each."""
-    began = time.monotonic()
-    backup = bench.back_up(seconds=3600)
-    assert backup.failure is None, backup.failure
-    seconds = time.monotonic() - began
-    result = backup.result.backup
-    print(
-        f"backup  {result.raw_bytes / 1e9:.2f} GB raw, {result.stored_bytes / 1e9:.2f} GB stored, "
-        f"{result.packs} packs, {seconds:.1f} s, {result.raw_bytes / 1e6 / seconds:.0f} MB/s, "
-        f"peak RSS {peak(pid)} MiB"
-    )
-    bench.commit(backup)
-    began = time.monotonic()
-    restore = bench.restore(bench.restore_order(root / "target"), seconds=3600)
-    assert restore.failure is None, restore.failure
-    seconds = time.monotonic() - began
-    print(
-        f"restore {seconds:.1f} s, {result.raw_bytes / 1e6 / seconds:.0f} MB/s, "
-        f"peak RSS {peak(pid)} MiB"
-    )
+@contextmanager
+def an_agent(bench: Bench, root: Path) -> Iterator[int]:
+    """A fresh process, so that each peak is that of one line alone; its pid."""
+    tests = str(Path(__file__).parent.parent / "tests")
+    command = [sys.executable, "-c", AGENT, tests, str(root / "agent"), bench.world.url]
+    agent = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        yield agent.pid
+    finally:
+        agent.terminate()
+        agent.wait(15)
+
+
+def measure(
+    bench: Bench, root: Path, title: str, *, backups: int = 0, restores: int = 0
+) -> list[Operation]:
+    """So many of each at once; returns the operations, all of them completed."""
+    targets = [root / f"target-{next(NUMBERS)}" for _ in range(restores)]
+    with an_agent(bench, root) as pid:
+        began = time.monotonic()
+        offered = [bench.begin_backup(next(NUMBERS)) for _ in range(backups)]
+        offered += [bench.begin_restore(target) for target in targets]
+        for operation in offered:
+            bench.world.await_that(lambda one=operation: one.result or one.failure, 3600)
+            assert operation.failure is None, operation.failure
+        seconds = time.monotonic() - began
+        told = [one.result.backup or one.result.restore for one in offered]
+        raw = sum(getattr(one, "raw_bytes", 0) or one.written_bytes for one in told)
+        print(
+            f"{title:<19} {raw / 1e9:5.2f} GB raw, {seconds:5.1f} s, "
+            f"{raw / 1e6 / seconds:4.0f} MB/s, peak RSS {peak(pid)} MiB",
+            flush=True,
+        )
+    for target in targets:
+        shutil.rmtree(target)
+    return offered
 
 
 if __name__ == "__main__":

@@ -68,6 +68,7 @@ class Operation:
     failure: Failure | None = None
     keys_asked: list[bytes] = field(default_factory=list)
     heard: float = 0.0
+    session: str = ""
 
     def waits(self) -> bool:
         """Offered, or leased by somebody who has been silent for longer than the lease."""
@@ -87,6 +88,7 @@ class AgentWorld:
         self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
         self.changed = threading.Condition()
         self.closing = False
+        self.session = ""
         world = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -218,14 +220,16 @@ class AgentWorld:
             self.lease_requests.append(request)
             for facts in request.servers:
                 self.servers[facts.name] = facts
+            self._begin_session(request.session)
             self.changed.notify_all()
             until = time.monotonic() + request.wait_seconds
-            while time.monotonic() < until and not (self.closing or self._next()):
+            while time.monotonic() < until and not (self.closing or self._next(request)):
                 self.changed.wait(0.2)
-            operation = self._next()
+            operation = self._next(request)
             if operation is None or self.closing:
                 return None
             operation.status = "leased"
+            operation.session = request.session
             operation.epoch += 1
             operation.heard = time.monotonic()
             return Lease(
@@ -236,7 +240,16 @@ class AgentWorld:
                 **operation.order,
             )
 
-    def _next(self) -> Operation | None:
+    def _begin_session(self, session: str) -> None:
+        """What an earlier process holds is free, and its open calls are given nothing."""
+        self.session = session
+        for one in self.operations.values():
+            if one.status == "leased" and one.session != session:
+                one.status = "offered"
+
+    def _next(self, request: LeaseRequest) -> Operation | None:
+        if request.session != self.session:
+            return None
         return next((one for one in self.operations.values() if one.waits()), None)
 
     def _heartbeat(self, operation: Operation, body: bytes) -> HeartbeatReply:

@@ -10,13 +10,16 @@ from types import FrameType
 from strongroom.agent.access import container_opener
 from strongroom.agent.control_client import ControlClient
 from strongroom.agent.enrolment import enrolled
+from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.loop import Agent, Trades
+from strongroom.agent.memory import Memory
 from strongroom.agent.private_file import own_directory
 from strongroom.agent.restore import Grounds, restore
 from strongroom.agent.restore_journal import RestoreJournal
 from strongroom.agent.servers import ServerBook
 from strongroom.agent.settings import Identity, Settings
 from strongroom.agent.take_backup import take_backup
+from strongroom.model.operation import Completion
 from strongroom.model.seams import Chance, Clock
 from strongroom.postgres.check import look
 
@@ -45,11 +48,17 @@ def real_trades(
     """The work itself: PostgreSQL, storage and this machine's disks."""
     open_container = container_opener(Path(identity.ca_file) if identity.ca_file else None)
     grounds = Grounds(settings.restore_roots, RestoreJournal(settings.data / "restores"))
-    return Trades(
-        look=look,
-        take_backup=lambda held: take_backup(held, book, open_container, clock, chance),
-        restore=lambda held: restore(held, grounds, open_container, chance),
-    )
+    memory = Memory()
+
+    def back_up_within(held: HeldLease) -> Completion:
+        with memory.share() as share:
+            return take_backup(held, book, open_container, clock, chance, share)
+
+    def restore_within(held: HeldLease) -> Completion:
+        with memory.share() as share:
+            return restore(held, grounds, open_container, chance, share)
+
+    return Trades(look=look, take_backup=back_up_within, restore=restore_within)
 
 
 def control_of(identity: Identity, chance: Chance) -> ControlClient:

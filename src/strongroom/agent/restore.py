@@ -9,6 +9,7 @@ from pathlib import Path
 
 from strongroom.agent.access import OpenContainer
 from strongroom.agent.held_lease import HeldLease
+from strongroom.agent.memory import WHOLE, Share
 from strongroom.agent.restore_journal import RestoreJournal
 from strongroom.agent.start_restored import next_steps, start_restored, tools_for
 from strongroom.datastore.blobs import Blobs
@@ -56,7 +57,11 @@ class Grounds:
 
 
 def restore(
-    held: HeldLease, grounds: Grounds, open_container: OpenContainer, chance: Chance
+    held: HeldLease,
+    grounds: Grounds,
+    open_container: OpenContainer,
+    chance: Chance,
+    share: Share = WHOLE,
 ) -> Completion:
     """The whole story. A second attempt starts over, or reports what the first one finished.
 
@@ -70,7 +75,7 @@ def restore(
         keys = _ask_keys(held, chance)
         manifest = _open_manifest(order, blobs, keys)
         _check_before_writing(order, manifest, grounds)
-        result = _write(held, directory, manifest, blobs, keys)
+        result = _write(held, directory, manifest, blobs, keys, share)
         # First this, then the marker goes: what lacks the marker is known to be this job's own.
         grounds.journal.keep(held.lease.operation_id, result)
     RestoreTarget(directory, order.tablespaces, order.job_id).drop_marker()
@@ -115,7 +120,12 @@ def _check_before_writing(order: RestoreOrder, manifest: Manifest, grounds: Grou
 
 
 def _write(
-    held: HeldLease, directory: Path, manifest: Manifest, blobs: Blobs, keys: SessionKeys
+    held: HeldLease,
+    directory: Path,
+    manifest: Manifest,
+    blobs: Blobs,
+    keys: SessionKeys,
+    share: Share,
 ) -> RestoreResult:
     order = _order_of(held)
     total = sum(file.size for file in manifest.files)
@@ -134,7 +144,9 @@ def _write(
 
     try:
         target.prepare([_restored(file) for file in manifest.files], total)
-        fetched = read_files(manifest, blobs, keys.packs, write, on_progress=advance)
+        fetched = read_files(
+            manifest, blobs, keys.packs, write, workers=share.workers, on_progress=advance
+        )
         held.check()
         watch = _verifying(held, target.bytes_to_check)
         finished = target.finish(manifest.pg_manifest, order.settings, watch=watch)

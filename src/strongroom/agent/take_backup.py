@@ -12,6 +12,7 @@ from blake3 import blake3
 from strongroom.agent.access import OpenContainer
 from strongroom.agent.copy_server import Copied, copy_server
 from strongroom.agent.held_lease import HeldLease
+from strongroom.agent.memory import WHOLE, Share
 from strongroom.agent.servers import ServerBook
 from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.delta import delta_of, seal_delta
@@ -37,6 +38,7 @@ def take_backup(
     open_container: OpenContainer,
     clock: Clock,
     chance: Chance,
+    share: Share = WHOLE,
 ) -> Completion:
     """The whole story. On any failure what was written is garbage, and no connection is left.
 
@@ -48,7 +50,8 @@ def take_backup(
     held.tell(Progress(step="Connecting"))
     facts = _ready(look(conninfo, order.server))
     blobs = open_container(held, "packs")
-    with _writing(blobs, order, clock, chance) as writer, held.when_stopped(writer.abort_soon):
+    writing = _writing(blobs, order, clock, chance, share)
+    with writing as writer, held.when_stopped(writer.abort_soon):
         copied = copy_server(held, conninfo, writer, clock)
         held.tell(_all_read(writer, held.progress))
         written = writer.finish()
@@ -76,12 +79,21 @@ def _ready(facts: ServerFacts) -> ServerFacts:
 
 @contextmanager
 def _writing(
-    blobs: Blobs, order: BackupOrder, clock: Clock, chance: Chance
+    blobs: Blobs, order: BackupOrder, clock: Clock, chance: Chance, share: Share
 ) -> Iterator[DatastoreWriter]:
     """A writer that is given up when anything goes wrong."""
     key = _key(order.data_public_key, order.data_key_id)
     level = order.compression_level
-    writer = DatastoreWriter(blobs, order.generation, key, clock, chance, level=level)
+    writer = DatastoreWriter(
+        blobs,
+        order.generation,
+        key,
+        clock,
+        chance,
+        level=level,
+        workers=share.workers,
+        pack_raw_size=share.pack_raw_size,
+    )
     try:
         yield writer
     except BaseException:

@@ -1,0 +1,42 @@
+"""How much memory the operations that run side by side may take: one budget, shared.
+
+The sum is what counts: an agent shares its host with a database. The first operation takes what
+makes it fastest; whoever begins while that runs takes the lesser share, for as long as it lasts.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from strongroom.datastore.writer import PACK_RAW
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one operation holds at once: `pack_raw_size` bytes a pack, and so many workers."""
+
+    pack_raw_size: int
+    workers: int
+
+
+WHOLE = Share(pack_raw_size=PACK_RAW, workers=2)
+LESSER = Share(pack_raw_size=4 << 20, workers=1)
+
+
+class Memory:
+    """The budget of one process. Safe for threads."""
+
+    def __init__(self) -> None:
+        self._whole = threading.Lock()
+
+    @contextmanager
+    def share(self) -> Iterator[Share]:
+        """The share of an operation that runs within. Nobody waits for one."""
+        if not self._whole.acquire(blocking=False):
+            yield LESSER
+            return
+        try:
+            yield WHOLE
+        finally:
+            self._whole.release()
