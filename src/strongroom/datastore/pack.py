@@ -43,6 +43,7 @@ _TRAILER = struct.Struct(">I8s")
 TRAILER_SIZE = _TRAILER.size
 HEADER_SIZE = _FIXED.size + 1168
 _LIKELY_ENDING = 4 + 8 * 300 + TAG + TRAILER_SIZE  # of a pack with up to 300 frames
+_CUT = struct.Struct("=QQ")
 _TABLE_NONCE = (1 << 95).to_bytes(12, "big")
 _thread = threading.local()
 Bytes = bytes | memoryview
@@ -71,13 +72,29 @@ class PackKey:
         self._aead = AESGCM(secret)
         self._id = pack_id.bytes
 
-    def frame(self, number: int, raw: bytes | memoryview, level: int) -> bytes:
-        """One frame, compressed if that helps, sealed."""
-        packed: bytes | memoryview = _compressor(level).compress(raw)
-        if len(packed) >= len(raw):
-            packed = raw
+    def frames(
+        self, first: int, raw: Bytes, frame_size: int, level: int
+    ) -> list[tuple[bytes, int]]:
+        """`raw` as frames numbered from `first`, each with its raw length; the last may be short.
+
+        All are compressed in one call: a thread that is in it leaves the others alone.
+        """
+        view = memoryview(raw)
+        cuts = [(at, min(frame_size, len(raw) - at)) for at in range(0, len(raw), frame_size)]
+        if not cuts:
+            return []
+        segments = zstandard.BufferWithSegments(raw, b"".join(_CUT.pack(*cut) for cut in cuts))
+        packed = _compressor(level).multi_compress_to_buffer(segments)
+        return [
+            (self._seal(number, packed[index], view[at : at + length]), length)
+            for index, (number, (at, length)) in enumerate(enumerate(cuts, first))
+        ]
+
+    def _seal(self, number: int, packed: zstandard.BufferSegment, raw: memoryview) -> bytes:
+        """A frame as it is stored: compressed if that helps."""
         aad = _frame_aad(self._id, number, len(raw))
-        return self._aead.encrypt(number.to_bytes(12, "big"), packed, aad)
+        smaller = packed.tobytes() if len(packed) < len(raw) else raw
+        return self._aead.encrypt(number.to_bytes(12, "big"), smaller, aad)
 
     def ending(self, frame_size: int, lengths: Sequence[tuple[int, int]]) -> bytes:
         """Table and trailer; `lengths` are (stored, raw) of each frame."""
@@ -270,15 +287,9 @@ def pack_bytes(
 ) -> bytes:
     """A whole small object (a manifest, a delta) at once."""
     key = PackKey(magic, pack_id, seal_to, chance)
-    parts, lengths = [key.header], []
-    view = memoryview(raw)
-    for number, start in enumerate(range(0, len(raw), FRAME)):
-        piece = view[start : start + FRAME]
-        frame = key.frame(number, piece, 3)
-        lengths.append((len(frame), len(piece)))
-        parts.append(frame)
-    parts.append(key.ending(FRAME, lengths))
-    return b"".join(parts)
+    frames = key.frames(0, raw, FRAME, 3)
+    ending = key.ending(FRAME, [(len(frame), length) for frame, length in frames])
+    return b"".join([key.header, *(frame for frame, _ in frames), ending])
 
 
 def unpack_bytes(magic: bytes, stored: bytes, content_key: bytes) -> bytes:

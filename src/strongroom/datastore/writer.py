@@ -94,6 +94,12 @@ class DatastoreWriter:
         self.raw_bytes = 0
         self.stored_bytes = 0
 
+    def write_to(self, blobs: Blobs, generation: str) -> None:
+        """Packs go there instead; before the first byte is written."""
+        if self._pack_count:
+            raise Invalid("packs have been written to another generation already")
+        self._blobs, self._generation = blobs, generation
+
     def stream(self) -> "RawStream":
         """A new stream with packs of its own; one thread uses it."""
         return RawStream(self)
@@ -116,6 +122,7 @@ class DatastoreWriter:
             extents=columns_of(self._extents),
             packs=[self._packs[index] for index in range(self._pack_count)],
             kept=self._kept,
+            raw_bytes=self.raw_bytes,
         )
 
     def abort(self) -> None:
@@ -181,11 +188,8 @@ class DatastoreWriter:
     ) -> list[tuple[bytes, int]]:
         try:
             self.check()
-            view = memoryview(buffer)
-            frames = []
-            for number, start in enumerate(range(0, length, pack.frame_size), first):
-                piece = view[start : min(start + pack.frame_size, length)]
-                frames.append((pack.key.frame(number, piece, self._level), len(piece)))
+            raw = memoryview(buffer)[:length]
+            frames = pack.key.frames(first, raw, pack.frame_size, self._level)
             with self._lock:
                 pack.stored_size += sum(len(frame) for frame, _ in frames)
             return frames
@@ -227,6 +231,7 @@ class DatastoreWriter:
             generation=self._generation,
             size=len(stored),
             blake3=blake3(stored).digest(),
+            raw_size=pack.raw_size,
         )
         with self._lock:
             self._packs[pack.index] = facts
