@@ -214,7 +214,7 @@ recovery_points = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),  # 32 hex digits
     _column("instance_id", sa.Text, sa.ForeignKey("instances.id")),
     _column("job_id", sa.Text),
-    _column("kind", sa.Text),  # Full
+    _column("kind", sa.Text),  # Full | Incremental
     _column("taken_at", Utc),  # service time of the start of the backup
     _column("committed_at", Utc),
     _column("expires_at", Utc),
@@ -265,6 +265,33 @@ agent_operations = sa.Table(
     sa.Column("session", sa.Text),  # of the agent's process that holds the lease
     _column("created_at", Utc),
     sa.Index("ix_agent_operations_agent_status", "agent_id", "status"),
+)
+
+censuses = sa.Table(
+    "censuses",
+    metadata,
+    sa.Column("instance_id", sa.Text, sa.ForeignKey("instances.id"), primary_key=True),
+    _column("taken_at", Utc),  # when its receipts were last compared with the catalogue
+)
+
+storage_findings = sa.Table(
+    "storage_findings",
+    metadata,
+    sa.Column("instance_id", sa.Text, sa.ForeignKey("instances.id"), primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),  # of the object
+    _column("kind", sa.Text),  # quarantined (a receipt) | damaged (any object)
+    _column("problem", sa.Text),
+    _column("found_at", Utc),
+)
+
+condemned = sa.Table(
+    "condemned",
+    metadata,
+    sa.Column("instance_id", sa.Text, sa.ForeignKey("instances.id"), primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),  # of the object
+    _column("size", sa.BigInteger),
+    _column("state", sa.Text),  # condemned | going | retained
+    _column("since", Utc),
 )
 
 executors = sa.Table(

@@ -411,10 +411,48 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("instance_id", "rule_name", "position", name=op.f("pk_schedules")),
     )
+    op.create_table(
+        "censuses",
+        sa.Column("instance_id", sa.Text(), nullable=False),
+        sa.Column("taken_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["instance_id"], ["instances.id"], name=op.f("fk_censuses_instance_id_instances")
+        ),
+        sa.PrimaryKeyConstraint("instance_id", name=op.f("pk_censuses")),
+    )
+    op.create_table(
+        "storage_findings",
+        sa.Column("instance_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("problem", sa.Text(), nullable=False),
+        sa.Column("found_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["instance_id"],
+            ["instances.id"],
+            name=op.f("fk_storage_findings_instance_id_instances"),
+        ),
+        sa.PrimaryKeyConstraint("instance_id", "name", name=op.f("pk_storage_findings")),
+    )
+    op.create_table(
+        "condemned",
+        sa.Column("instance_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("since", strongroom.catalog.database.Utc(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["instance_id"], ["instances.id"], name=op.f("fk_condemned_instance_id_instances")
+        ),
+        sa.PrimaryKeyConstraint("instance_id", "name", name=op.f("pk_condemned")),
+    )
 
 
 def downgrade() -> None:
     """Back."""
+    op.drop_table("condemned")
+    op.drop_table("storage_findings")
+    op.drop_table("censuses")
     op.drop_table("schedules")
     with op.batch_alter_table("recovery_points", schema=None) as batch_op:
         batch_op.drop_index("ix_recovery_points_instance_taken")
