@@ -27,6 +27,12 @@ def use_enrol_token(
     return used.rowcount == 1
 
 
+def forget_enrol_tokens(connection: sa.Connection, before: Instant) -> int:
+    """Drop the tokens that were used or have expired before then; how many there were."""
+    over = sa.func.coalesce(enrol_tokens.c.used_at, enrol_tokens.c.expires_at)
+    return connection.execute(enrol_tokens.delete().where(over < before)).rowcount
+
+
 def add(connection: sa.Connection, agent: dict[str, object]) -> None:
     """A newly enrolled agent: id, name, token_hash, version, enrolled_at, seen_at."""
     connection.execute(agents.insert().values(**agent))

@@ -17,6 +17,7 @@ from whenever import Instant
 from strongroom.model.errors import Conflict, ControlUnavailable
 
 _WAIT_SECONDS = 30  # for another writer, and for a process that has frozen in mid-transaction
+_MOST_TURNS = 20
 _WRITER = 0x5352_5752_4954  # on PostgreSQL: the lock of whoever writes
 _TWICE = {"23505", "23503", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
 _TWICE |= {"SQLITE_CONSTRAINT_FOREIGNKEY"}
@@ -138,13 +139,29 @@ def _prepare_postgresql(connection: Any, record: ConnectionPoolEntry) -> None:  
 def _prepare_sqlite(connection: Any, record: ConnectionPoolEntry) -> None:  # noqa: ANN401
     del record
     connection.isolation_level = None
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-        f"busy_timeout={_WAIT_SECONDS * 1000}",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
+    connection.execute(f"PRAGMA busy_timeout={_WAIT_SECONDS * 1000}")
+    _write_ahead(connection)
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Go over to WAL: the file remembers it, so that there is nothing to do from then on.
+
+    Whoever goes over must be alone, and SQLite says "busy" at once instead of waiting when two
+    do it together. A turn as a writer is waited for: after it the other is through.
+    """
+    for _ in range(_MOST_TURNS):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+        else:
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("COMMIT")
+    connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

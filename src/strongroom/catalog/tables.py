@@ -206,6 +206,7 @@ jobs = sa.Table(
     sa.Column("recovery_point_id", sa.Text),
     sa.Index("ix_jobs_vault_started", "vault_id", "started_at"),
     sa.Index("ix_jobs_instance_status", "instance_id", "status"),
+    sa.Index("ix_jobs_status", "status"),
 )
 
 recovery_points = sa.Table(

@@ -18,8 +18,10 @@ from strongroom.catalog import (
     protection,
     schedules,
 )
+from strongroom.catalog import agents as agent_tokens
 from strongroom.catalog.tables import agent_operations as agent_rows
 from strongroom.catalog.tables import audit as audit_rows
+from strongroom.catalog.tables import enrol_tokens as token_rows
 from strongroom.catalog.tables import executors as executor_rows
 from strongroom.catalog.tables import operations as operation_rows
 from strongroom.catalog.tables import policies
@@ -35,6 +37,7 @@ from strongroom.model.operation import Heartbeat, Progress
 from strongroom.workflows.sweeps import Sweeps
 
 NOW = Instant.parse_iso("2026-01-01T00:00:00Z")
+NOTHING = {"operations": 0, "agent_operations": 0, "enrol_tokens": 0, "stories": 0}
 
 
 @pytest.fixture
@@ -180,9 +183,20 @@ def test_protection_whose_story_met_a_bug_fails_and_may_be_tried_again(
     assert (found["state"], found["error"]) == ("ConfiguringProtectionFailed", ended["error"])
 
 
-def left(world: SweepWorld, table: sa.Table) -> list[str]:
+def left(world: SweepWorld, table: sa.Table, key: str = "id") -> list[str]:
     with world.database.reading() as connection:
-        return list(connection.execute(sa.select(table.c.id).order_by(table.c.id)).scalars())
+        return list(connection.execute(sa.select(table.c[key]).order_by(table.c[key])).scalars())
+
+
+def add_enrol_tokens(connection: sa.Connection, now: Instant) -> None:
+    """One that is used, one that nobody used in time, one that is good for years."""
+    for name, until_then in (
+        ("used", now.add(hours=24)),
+        ("late", now),
+        ("fresh", now.add(hours=9000)),
+    ):
+        agent_tokens.add_enrol_token(connection, name, until_then)
+    assert agent_tokens.use_enrol_token(connection, "used", "agent-id", now)
 
 
 def test_what_ended_long_ago_is_forgotten_and_what_must_be_answered_is_kept(
@@ -199,16 +213,19 @@ def test_what_ended_long_ago_is_forgotten_and_what_must_be_answered_is_kept(
         for name, at in (("open", None), ("old", started), ("young", started.add(hours=24))):
             status = "Succeeded" if at else "Inprogress"
             operations.add(connection, {**common, "id": name, "status": status, "ended_at": at})
+        add_enrol_tokens(connection, started)
     for job in (over, living, None):
         an_operation(world, job)
         with world.database.writing() as connection:
             agent_operations.end(connection, job or "alone", "completed", result={})
     world.clock.advance(86_400 * KEEP_DAYS)
-    assert forget_ended(world.control) == {"operations": 0, "agent_operations": 0, "stories": 1}
+    assert forget_ended(world.control) == {**NOTHING, "stories": 1}
     assert world.job(over).status is JobStatus.FAILED
     assert orphans.end_orphans(world.control) == []
     world.clock.advance(1)
-    assert forget_ended(world.control) == {"operations": 1, "agent_operations": 2, "stories": 0}
+    dropped = {"operations": 1, "agent_operations": 2, "enrol_tokens": 2}
+    assert forget_ended(world.control) == {**NOTHING, **dropped}
+    assert left(world, token_rows, "token_hash") == ["fresh"]
     assert left(world, operation_rows) == ["open", "young"]
     assert left(world, agent_rows) == [living]
 

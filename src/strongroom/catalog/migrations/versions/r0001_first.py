@@ -363,6 +363,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.create_index("ix_jobs_instance_status", ["instance_id", "status"], unique=False)
+        batch_op.create_index("ix_jobs_status", ["status"], unique=False)
         batch_op.create_index("ix_jobs_vault_started", ["vault_id", "started_at"], unique=False)
 
     op.create_table(
@@ -460,6 +461,7 @@ def downgrade() -> None:
     op.drop_table("recovery_points")
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.drop_index("ix_jobs_vault_started")
+        batch_op.drop_index("ix_jobs_status")
         batch_op.drop_index("ix_jobs_instance_status")
 
     op.drop_table("jobs")
