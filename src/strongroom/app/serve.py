@@ -29,6 +29,7 @@ from strongroom.model.listening import LOOPBACK, Listening, at, is_loopback
 from strongroom.model.seams import Chance, Clock
 from strongroom.web.server import DoorSettings, create_app, listen, serve
 from strongroom.workflows.backup import back_up
+from strongroom.workflows.care import Care
 from strongroom.workflows.configure_protection import configure_protection
 from strongroom.workflows.keyring import Keyring
 from strongroom.workflows.means import Means
@@ -88,7 +89,7 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
     means = Means(control=control, keyring=keyring, storage=storage)
     tied.append(means)
     _register(engine, means)
-    sweeps = Sweeps(control, options.executor)
+    sweeps, care = Sweeps(control, options.executor), Care(means)
     sweeps.beat()
     engine.launch()
     _first_start(control, who, options, files)
@@ -96,6 +97,7 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
 
     def on_ready() -> None:
         sweeps.start()
+        care.start()
         told = {"port": _port(sockets[0]), "portalPort": _port(sockets[1]), "pid": os.getpid()}
         replace_private(ready, msgspec.json.encode(told))
         log.info("serve.ready", **told)
@@ -104,6 +106,7 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
         serve(create_app(control, door), door, sockets, on_ready)
     finally:
         ready.unlink(missing_ok=True)
+        care.stop()
         sweeps.stop()
         engine.close()
         database.close()

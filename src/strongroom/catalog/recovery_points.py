@@ -1,5 +1,8 @@
 """Recovery points: rows in, `RecoveryPoint` out."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 import sqlalchemy as sa
 from whenever import Instant
@@ -51,6 +54,23 @@ def list_of_instance(connection: sa.Connection, instance_id: InstanceId) -> list
     query = _SELECT.where(recovery_points.c.instance_id == instance_id)
     rows = connection.execute(query.order_by(recovery_points.c.taken_at.desc())).mappings()
     return [_point(row) for row in rows]
+
+
+def ids_of_instance(connection: sa.Connection, instance_id: str) -> set[str]:
+    """Every point that is known of an instance."""
+    query = sa.select(recovery_points.c.id).where(recovery_points.c.instance_id == instance_id)
+    return set(connection.execute(query).scalars())
+
+
+def note_facts(connection: sa.Connection, point_id: str, facts: Mapping[str, Any]) -> None:
+    """Lay these over the point's facts; None takes one away."""
+    query = sa.select(recovery_points.c.facts).where(recovery_points.c.id == point_id)
+    before = connection.execute(query).scalar()
+    if before is not None:
+        told = {name: value for name, value in {**before, **facts}.items() if value is not None}
+        connection.execute(
+            recovery_points.update().where(recovery_points.c.id == point_id).values(facts=told)
+        )
 
 
 def tags_of_instance(
