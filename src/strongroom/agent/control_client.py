@@ -39,12 +39,14 @@ from strongroom.model.operation import (
     KeysRequest,
     Lease,
     LeaseRequest,
+    ParentReply,
+    ParentRequest,
 )
 from strongroom.model.seams import Chance
 
 CONNECT_SECONDS = 5.0
 CALL_SECONDS = 15.0  # no answer within it is no answer
-KEYS_SECONDS = 60.0  # the control plane reads the head of every pack it opens
+KEYS_SECONDS = 60.0  # the control plane opens a manifest, or reads the head of every pack
 TRIES = 6
 
 Reply = TypeVar("Reply", bound=msgspec.Struct)
@@ -113,6 +115,13 @@ class ControlClient:
         path = f"/agents/operations/{operation_id}/keys"
         return self._asked(
             lambda: _decoded(self._post(path, request, seconds=KEYS_SECONDS), KeysReply), pause
+        )
+
+    def parent(self, operation_id: str, request: ParentRequest, pause: Pause) -> ParentReply:
+        """What this increment leans on. `pause` waits between tries and may raise."""
+        path = f"/agents/operations/{operation_id}/parent"
+        return self._asked(
+            lambda: _decoded(self._post(path, request, seconds=KEYS_SECONDS), ParentReply), pause
         )
 
     def complete(self, operation_id: str, completion: Completion) -> None:

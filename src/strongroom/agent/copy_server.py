@@ -1,6 +1,6 @@
 """PostgreSQL's events in, a writer's streams out: data on one connection, WAL on another."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +16,7 @@ from strongroom.postgres.connect import Conninfo
 from strongroom.postgres.events import (
     Ended,
     Event,
+    FileAt,
     FileBegun,
     FileData,
     FileEnded,
@@ -24,6 +25,7 @@ from strongroom.postgres.events import (
     WalEvent,
     Warned,
 )
+from strongroom.postgres.incremental import Increment
 from strongroom.postgres.physical import physical_backup
 
 
@@ -36,28 +38,44 @@ class Copied:
     warnings: tuple[VaultError, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is to be read: `increment` leans on a parent or on nothing; `settled` is called when it
+    is known which, before the first byte is written.
+    """
+
+    conninfo: Conninfo
+    increment: Increment
+    settled: Callable[[], None]
+    in_recovery: bool = False
+
+
 def copy_server(
-    held: HeldLease, conninfo: Conninfo, writer: DatastoreWriter, clock: Clock
+    held: HeldLease, reading: Reading, writer: DatastoreWriter, clock: Clock
 ) -> Copied:
-    """Read the whole server into the writer; its log of that time goes into a stream of its own.
+    """Read the server into the writer; its log of that time goes into a stream of its own.
 
     Both connections are closed on the way out, whatever happens.
     """
     log = writer.stream()
     events = physical_backup(
-        conninfo,
+        reading.conninfo,
         f"strongroom {held.lease.operation_id}",
         partial(_store_file, log),
         clock,
         watch=held.check,
+        prepare=reading.increment.prepare,
     )
     with closing(events):
-        copied = _copy(held, events, writer)
+        parts = reading.increment.events(events, in_recovery=reading.in_recovery)
+        copied = _copy(held, reading, parts, writer)
     log.close()
     return copied
 
 
-def _copy(held: HeldLease, events: Iterable[Event], writer: DatastoreWriter) -> Copied:
+def _copy(
+    held: HeldLease, reading: Reading, events: Iterable[Event], writer: DatastoreWriter
+) -> Copied:
     stream = writer.stream()
     progress = Progress(step="Reading")
     started: Started | None = None
@@ -68,11 +86,13 @@ def _copy(held: HeldLease, events: Iterable[Event], writer: DatastoreWriter) -> 
         match event:
             case Started():
                 started = event
+                reading.settled()
+                progress.note = reading.increment.why
                 progress.total_bytes = event.estimated_bytes
                 held.tell(progress)
             case Warned(warning):
                 warnings.append(warning)
-            case FileBegun() | FileData() | FileEnded():
+            case FileBegun() | FileAt() | FileData() | FileEnded():
                 _store_file(stream, event)
                 _advance(progress, writer, event)
             case ManifestData(data):
@@ -88,7 +108,9 @@ def _copy(held: HeldLease, events: Iterable[Event], writer: DatastoreWriter) -> 
 def _store_file(stream: RawStream, event: WalEvent) -> None:
     match event:
         case FileBegun():
-            stream.begin_file(_facts_of(event))
+            stream.begin_file(_facts_of(event), kept=event.kept)
+        case FileAt(offset):
+            stream.seek(offset)
         case FileData(data):
             stream.write(data)
         case FileEnded():

@@ -1,4 +1,4 @@
-"""Take a full physical backup: PostgreSQL in, packs and one delta out.
+"""Take a physical backup, full or an increment: PostgreSQL in, packs and one delta out.
 
 The packs are sealed to the data key and the delta to the catalogue key: this process can open
 neither once they are written. Nothing here is a recovery point; the control plane commits one.
@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from blake3 import blake3
 
 from strongroom.agent.access import OpenContainer
-from strongroom.agent.copy_server import Copied, copy_server
+from strongroom.agent.copy_server import Copied, Reading, copy_server
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.memory import WHOLE, Share
+from strongroom.agent.parent import parent_of
 from strongroom.agent.servers import ServerBook
 from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.delta import delta_of, seal_delta
@@ -30,6 +31,7 @@ from strongroom.model.operation import (
 from strongroom.model.postgres import Lsn, lsn_to_text
 from strongroom.model.seams import Chance, Clock
 from strongroom.postgres.check import look
+from strongroom.postgres.incremental import Increment
 
 
 def take_backup(
@@ -49,17 +51,27 @@ def take_backup(
     conninfo = book.conninfo(order.server)
     held.tell(Progress(step="Connecting"))
     facts = _ready(look(conninfo, order.server))
+    increment = Increment(parent_of(held, order))
     blobs = open_container(held, "packs")
     writing = _writing(blobs, order, clock, chance, share)
     with writing as writer, held.when_stopped(writer.abort_soon):
-        copied = copy_server(held, conninfo, writer, clock)
+
+        def settled() -> None:
+            if not increment.is_full and order.parent is not None:
+                writer.write_to(open_container(held, "parent"), order.parent.generation)
+
+        reading = Reading(conninfo, increment, settled, facts.in_recovery)
+        copied = copy_server(held, reading, writer, clock)
         held.tell(_all_read(writer, held.progress))
         written = writer.finish()
     held.check()
-    delta = delta_of(written, copied.source, copied.pg_manifest)
+    versions = increment.page_versions
+    delta = delta_of(written, copied.source, copied.pg_manifest, page_versions=versions)
     sealed = seal_delta(delta, catalogue_key, clock, chance)
     _put_delta(open_container(held, "delta"), order.delta_name, sealed)
     result = _result(written, copied, facts, sealed)
+    result.kind = "Full" if increment.is_full else "Incremental"
+    result.why_full = increment.why if increment.is_full else ""
     return Completion(epoch=held.lease.epoch, backup=result)
 
 
@@ -143,5 +155,6 @@ def _result(written: Written, copied: Copied, facts: ServerFacts, sealed: bytes)
         system_identifier=str(source.system_identifier),
         databases=facts.databases,
         extensions=facts.extensions,
+        read_bytes=written.raw_bytes,
         warnings=[warning.to_dict() for warning in copied.warnings],
     )

@@ -33,6 +33,7 @@ from strongroom.workflows.care import Care
 from strongroom.workflows.configure_protection import configure_protection
 from strongroom.workflows.keyring import Keyring
 from strongroom.workflows.means import Means
+from strongroom.workflows.parents import open_parent
 from strongroom.workflows.restore import release_keys, restore
 from strongroom.workflows.sweeps import Sweeps
 from strongroom.workflows.vault_storage import VaultStorage
@@ -73,7 +74,7 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
     engine = JobEngine(database.url, executor_id=options.executor)
     storage = store_of(options, files, clock)
     keyring = _keyring(options, files, database, chance)
-    # The two callables below need the means, which need the control plane: tied at the end.
+    # Some callables below need the means, which need the control plane: tied at the end.
     tied: list[Means] = []
     control = Control(
         database=database,
@@ -85,6 +86,7 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
         grant_access=storage.grant,
         give_identifier=storage.give_identifier,
         withdraw_identifier=storage.withdraw_identifier,
+        open_parent=lambda *asked: open_parent(tied[0], *asked),
     )
     means = Means(control=control, keyring=keyring, storage=storage)
     tied.append(means)

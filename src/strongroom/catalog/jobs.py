@@ -114,6 +114,11 @@ def set_progress(connection: sa.Connection, job_id: str, progress: Progress) -> 
     )
 
 
+def set_order(connection: sa.Connection, job_id: str, order: dict[str, Any]) -> None:
+    """What was asked, with what was decided about it."""
+    connection.execute(jobs.update().where(jobs.c.id == job_id).values(order=order))
+
+
 def begin_step(connection: sa.Connection, job_id: str, name: str, at: Instant) -> None:
     """Every step before `name` is completed, `name` is in progress. Safe twice."""
     tasks = get(connection, job_id).sub_tasks

@@ -27,6 +27,8 @@ from strongroom.model.operation import (
     Lease,
     LeaseRequest,
     RestoreOrder,
+    ParentReply,
+    ParentRequest,
     StorageAccess,
 )
 
@@ -147,6 +149,7 @@ def _access(control: Control, row: sa.RowMapping) -> StorageAccess:
         "delta": delta,
         "identifier": epochs.identifier_of(row["id"], row["epoch"]),
     }
+        "parent": (order.get("parent") or {}).get("generation", ""),
     return control.grant_access(row["kind"], order["instanceId"], paths)
 
 
@@ -195,6 +198,18 @@ def release_keys(
 def complete_operation(
     control: Control, agent: AgentId, operation_id: str, done: Completion
 ) -> None:
+def open_parent(
+    control: Control, agent: AgentId, operation_id: str, request: ParentRequest
+) -> ParentReply:
+    """What the order's own parent was; of no other point is anything told."""
+    with control.database.reading() as connection:
+        row = agent_operations.held(connection, operation_id, agent, request.epoch)
+    parent = row["order"].get("parent")
+    if row["kind"] != "backup" or not parent:
+        raise Forbidden("only an increment is told of a parent")
+    return control.open_parent(parent["recoveryPointId"], row["order"]["instanceId"])
+
+
     """The agent's share is done; whoever waits for it goes on. Safe twice."""
     told = done.backup or done.restore or done.check
     if told is None:

@@ -7,9 +7,15 @@ from dataclasses import dataclass, field
 from strongroom.catalog.database import Database
 from strongroom.control.bell import Bell
 from strongroom.durable.engine import JobEngine
+from strongroom.model.errors import NotFound
 from strongroom.model.installation import Installation
-from strongroom.model.operation import StorageAccess
+from strongroom.model.operation import ParentReply, StorageAccess
 from strongroom.model.seams import Chance, Clock
+
+
+def no_parent(point_id: str, instance_id: str) -> ParentReply:
+    """For a control plane that opens no manifests."""
+    raise NotFound(f"the point {point_id[:64]} of {instance_id[:64]} cannot be opened here")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +26,8 @@ class Control:
     content keys that a restore needs and seals them to the agent's session; `grant_access(kind,
     instance id, order)` mints the SAS of one operation, which hangs on an identifier;
     `give_identifier(instance id, identifier, bytes that may be put)` and its reverse tell the
-    storage endpoint. All are handed in because deciding and opening are two rooms (`workflows/`
+    storage endpoint; `open_parent(recovery point id, instance id)` tells of the point that an
+    increment leans on. All are handed in because deciding and opening are two rooms (`workflows/`
     opens).
     """
 
@@ -33,6 +40,7 @@ class Control:
     grant_access: Callable[[str, str, dict[str, str]], StorageAccess]
     give_identifier: Callable[[str, str, int], None]
     withdraw_identifier: Callable[[str, str], None]
+    open_parent: Callable[[str, str], ParentReply] = no_parent
     offered: Bell = field(default_factory=Bell)
     # Set when this process ends: nobody is kept waiting then.
     stopping: threading.Event = field(default_factory=threading.Event)

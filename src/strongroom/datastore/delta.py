@@ -6,6 +6,7 @@ Laying it over the parent gives a manifest that needs the parent no more.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
@@ -35,12 +36,15 @@ from strongroom.model.ids import PackId, uuid7
 from strongroom.model.seams import Chance, Clock
 
 
-class Delta(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class Delta(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Files with the extents that were written for them.
 
     kept: index of a file -> bytes at its beginning that stay the parent's where no extent of this
     delta lies; what neither covers reads as zeros. A file that is not in `kept` is whole.
     gone: paths of the parent that are no more.
+    page_versions: as in the manifest; the parent's do not count any more.
+    chunks, reused: of a dump, the chunks that were written, and the stretches of its files that are
+    chunks of the parent (chunks.py). `dump_map` lays such a delta over its parent, nothing else.
     """
 
     version: int
@@ -51,10 +55,17 @@ class Delta(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     pg_manifest: bytes
     kept: dict[int, Size] = {}
     gone: list[str] = []
+    page_versions: dict[str, bytes] = {}
+    chunks: dict[str, bytes] = {}
+    reused: dict[str, bytes] = {}
 
 
 def delta_of(
-    written: Written, source: Source, pg_manifest: bytes, gone: Sequence[str] = ()
+    written: Written,
+    source: Source,
+    pg_manifest: bytes,
+    gone: Sequence[str] = (),
+    page_versions: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Delta:
     """What a writer wrote, with what the server says of it."""
     return Delta(
@@ -66,7 +77,15 @@ def delta_of(
         pg_manifest=pg_manifest,
         kept=written.kept,
         gone=list(gone),
+        page_versions=dict(page_versions),
     )
+
+
+def of_whole_tree(delta: Delta, parent: Manifest) -> Delta:
+    """The delta of a writer that names every file of the tree: what it does not name is gone."""
+    named = {file.path for file in delta.files}
+    gone = [file.path for file in parent.files if file.path not in named]
+    return msgspec.structs.replace(delta, gone=gone)
 
 
 def seal_delta(delta: Delta, public: PublicKey, clock: Clock, chance: Chance) -> bytes:
@@ -127,6 +146,7 @@ def _manifest(
         extents=extents,
         packs=packs,
         pg_manifest=delta.pg_manifest,
+        page_versions=delta.page_versions,
     ).check()
 
 

@@ -72,13 +72,19 @@ class FileFacts(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields
     link: str = ""
 
 
-class PackFacts(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """A pack that the point leans on. size and BLAKE3 are of the stored bytes."""
+class PackFacts(
+    msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """A pack that the point leans on. size and BLAKE3 are of the stored bytes.
+
+    raw_size: bytes of its raw stream; 0 where it was not recorded.
+    """
 
     id: bytes
     generation: str
     size: Size
     blake3: bytes
+    raw_size: Size = 0
 
     @property
     def name(self) -> str:
@@ -100,16 +106,23 @@ class Written(msgspec.Struct, kw_only=True):
     """What a writer wrote: files in order, and where their bytes lie.
 
     kept: for files that were written in part, the bytes that stay a parent's (delta.py).
+    raw_bytes: how many bytes were written, padding apart.
     """
 
     files: list[FileFacts]
     extents: dict[str, bytes]
     packs: list[PackFacts]
     kept: dict[int, int] = {}
+    raw_bytes: int = 0
 
 
-class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """The map, checked."""
+class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The map, checked.
+
+    page_versions: path of a relation's file -> the first words of its pages, compressed: what an
+    increment compares with (docs/format.md). Empty where nothing was recorded.
+    chunks: of a logical point, the table of its chunks (chunks.py), sorted by digest.
+    """
 
     version: int
     facts: PointFacts
@@ -118,6 +131,8 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     extents: dict[str, bytes]
     packs: list[PackFacts]
     pg_manifest: bytes
+    page_versions: dict[str, bytes] = {}
+    chunks: dict[str, bytes] = {}
 
     def all_extents(self) -> Extents:
         """Sorted by (file, offset)."""
@@ -127,9 +142,8 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         """Whether both describe the same bytes; the time of the commit may differ."""
         ours = msgspec.structs.replace(self.facts, committed_at="")
         theirs = msgspec.structs.replace(other.facts, committed_at="")
-        return ours == theirs and (
-            (self.source, self.files, self.extents, self.packs, self.pg_manifest)
-            == (other.source, other.files, other.extents, other.packs, other.pg_manifest)
+        return msgspec.structs.replace(self, facts=ours) == msgspec.structs.replace(
+            other, facts=theirs
         )
 
     def check(self) -> "Manifest":

@@ -6,6 +6,7 @@ Transport: HTTPS, the agent calls in; bodies are JSON (msgspec). Bytes fields tr
     POST /agents/lease                       LeaseRequest   -> Lease, or 204 when there is no work
     POST /agents/operations/{id}/heartbeat   Heartbeat      -> HeartbeatReply
     POST /agents/operations/{id}/keys        KeysRequest    -> KeysReply     (restore only)
+    POST /agents/operations/{id}/parent      ParentRequest  -> ParentReply   (backup only)
     POST /agents/operations/{id}/complete    Completion     -> 204
     POST /agents/operations/{id}/fail        Failure        -> 204
 
@@ -76,13 +77,25 @@ class StorageAccess(Message):
     """Where to write or read, and the SAS for it: an hour at most; heartbeats renew it."""
 
     container_url: str  # http(s)://host:port/account/container, no query
-    sas: dict[str, str]  # scope -> SAS query string: "packs", "delta" (backup) or "read" (restore)
+    sas: dict[str, str]  # scope -> SAS query string: "packs", "delta" (backup; "parent": an
+    # increment's packs) or "read" (restore)
     expires_at: str  # ISO 8601 UTC
     ca: str = ""  # PEM: whom to trust there, when the control plane was told
 
 
 class BackupOrder(Message):
-    """Take a full physical backup into a generation of packs and one delta."""
+    """Take a physical backup: packs into a generation, and one delta.
+
+    With a parent an increment is asked for, whose packs go to the parent's generation; the agent
+    takes a full one into `generation` when the parent cannot serve, and says why.
+    """
+class ParentPoint(Message):
+    """The recovery point that an increment leans on, and the generation of its packs."""
+
+    recovery_point_id: str
+    generation: str
+
+
 
     server: str
     job_id: str
@@ -97,6 +110,7 @@ class BackupOrder(Message):
     compression_level: int = 1
 
 
+    parent: ParentPoint | None = None
 class RestoreOrder(Message):
     """Write a recovery point as a data directory, and start it when asked."""
 
@@ -171,7 +185,31 @@ class KeysReply(Message):
 
 
 class BackupResult(Message):
-    """The delta is in storage; these are facts to show without opening it."""
+    """The delta is in storage; these are facts to show without opening it.
+
+    kind: Full | Incremental. why_full: why a full one was taken though a parent was named.
+    """
+
+class ParentRequest(Message):
+    """What an increment needs to know of the parent that its order names."""
+
+    epoch: int
+
+
+class ParentReply(Message):
+    """Facts of the parent; nothing in it opens a pack.
+
+    pg_manifest: PostgreSQL's own backup_manifest, one zstd frame. page_versions: path -> the words
+    of its pages (docs/format.md).
+    """
+
+    system_identifier: str
+    timeline: int
+    start_lsn: str
+    stop_lsn: str
+    pg_manifest: bytes
+    page_versions: dict[str, bytes] = {}
+
 
     delta_size: int
     delta_blake3: bytes
@@ -190,6 +228,9 @@ class BackupResult(Message):
 
 
 class RestoreResult(Message):
+    kind: str = "Full"
+    why_full: str = ""
+    read_bytes: int = 0  # that were read and written anew, before compression
     """The target is written, synced and checked against PostgreSQL's own backup_manifest."""
 
     directory: str

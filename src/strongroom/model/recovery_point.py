@@ -14,7 +14,7 @@ class RecoveryPoint(msgspec.Struct, kw_only=True):
     id: RecoveryPointId
     instance_id: InstanceId
     job_id: JobId
-    kind: str  # Full
+    kind: str  # Full | Incremental
     taken_at: Instant
     committed_at: Instant
     expires_at: Instant

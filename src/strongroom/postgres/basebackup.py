@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import google_crc32c
 
-from strongroom.model.errors import Corrupt, Invalid, SourceUnsupported
+from strongroom.model.errors import Corrupt, Invalid, SourceRefused, SourceUnsupported
 from strongroom.model.postgres import (
     PAGE,
     Lsn,
@@ -40,13 +40,15 @@ from strongroom.postgres.wire.messages import (
 from strongroom.postgres.wire.pg_manifest import PgManifest, parse_pg_manifest
 from strongroom.postgres.wire.tar import Member, TarReader
 
-__all__ = ["Event", "System", "base_backup", "identify", "is_main_fork"]
+__all__ = ["Event", "Prepare", "System", "base_backup", "identify", "is_main_fork"]
 
 CHECKPOINT_SECONDS = 3600.0  # an immediate checkpoint of a large, busy server takes its time
 SPREAD_SECONDS = 90000.0  # checkpoint_timeout is at most a day
 MOST_MANIFEST_BYTES = 1 << 30
 _GATHER = 256 << 10  # bytes: they still lie in the processor's cache when they are summed
 _READING = "reading the base backup"
+_CHECKPOINT = "waiting for the checkpoint"
+_NOT_NOW = "55000"  # object_not_in_prerequisite_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +90,28 @@ def _bytes(text: str) -> int:
     return int(text[:-2]) * units[text[-2:]]
 
 
+Prepare = Callable[[Replication, System], bytes]
+
+
+def everything(server: Replication, system: System) -> bytes:
+    """No backup_manifest of a parent: all of every file is asked for."""
+    del server, system
+    return b""
+
+
 def base_backup(
     conninfo: Conninfo,
     label: str,
     *,
     fast: bool = True,
     watch: Callable[[], None] = lambda: None,
+    prepare: Prepare = everything,
 ) -> Generator[Event, None, None]:
     """Read the whole server, without its write-ahead log.
+
+    `prepare` looks at the server first and gives PostgreSQL's backup_manifest of a parent, to have
+    only what has changed since (17 and later), or nothing. A server that cannot serve that parent
+    sends everything, and `Started` says why.
 
     `label` is for people (printable, at most 200 characters); `fast` asks for an immediate
     checkpoint. `watch` is called about once a second while waiting; what it raises ends the
@@ -109,9 +125,8 @@ def base_backup(
     with replication(conninfo, watch) as server:
         system = identify(server)
         new_protocol = major_of(server.version_number) >= 15
-        server.begin(_command(label, fast=fast, new_protocol=new_protocol))
-        patience = CHECKPOINT_SECONDS if fast else SPREAD_SECONDS
-        start = server.next_rows("waiting for the checkpoint", patience)[0]
+        begun = _begin(server, label, prepare(server, system), fast=fast)
+        start = begun.row
         spaces = [_tablespace(row) for row in server.next_rows("listing tablespaces")]
         yield Started(
             start_lsn=_lsn(start[0]),
@@ -122,6 +137,8 @@ def base_backup(
             version_number=system.version_number,
             wal_segment_size=system.wal_segment_size,
             checksums=system.checksums,
+            by_summaries=begun.by_summaries,
+            refused=begun.refused,
         )
         reader = BackupReader({space.location: space.oid for space in spaces})
         yield from reader.events(_new(server) if new_protocol else _old(server, spaces))
@@ -131,13 +148,37 @@ def base_backup(
         yield Ended(_lsn(stop[0]), Timeline(int(stop[1])))
 
 
-def _command(label: str, *, fast: bool, new_protocol: bool) -> str:
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    row: list[bytes]  # start LSN and timeline
+    by_summaries: bool = False
+    refused: str = ""
+
+
+def _begin(server: Replication, label: str, parent: bytes, *, fast: bool) -> _Begun:
+    """The command is under way. A parent that the server cannot serve is told of, not raised."""
+    patience = CHECKPOINT_SECONDS if fast else SPREAD_SECONDS
+    refused = ""
+    if parent:
+        try:
+            server.upload("UPLOAD_MANIFEST", parent, "giving the server its parent's manifest")
+            server.begin(_command(server, label, fast=fast, incremental=True))
+            return _Begun(server.next_rows(_CHECKPOINT, patience)[0], by_summaries=True)
+        except SourceRefused as error:
+            if error.facts.get("sqlstate") != _NOT_NOW:
+                raise
+            refused = error.message
+    server.begin(_command(server, label, fast=fast))
+    return _Begun(server.next_rows(_CHECKPOINT, patience)[0], refused=refused)
+
+
+def _command(server: Replication, label: str, *, fast: bool, incremental: bool = False) -> str:
     quoted = "'" + label.replace("'", "''") + "'"
-    if new_protocol:
+    if major_of(server.version_number) >= 15:
         checkpoint = "fast" if fast else "spread"
         return (
             f"BASE_BACKUP (LABEL {quoted}, PROGRESS, CHECKPOINT '{checkpoint}', WAIT false, "
-            "MANIFEST 'yes', MANIFEST_CHECKSUMS 'CRC32C')"
+            f"MANIFEST 'yes', MANIFEST_CHECKSUMS 'CRC32C'{', INCREMENTAL' if incremental else ''})"
         )
     speed = " FAST" if fast else ""
     return (

@@ -1,9 +1,10 @@
 """What reading a server yields: the base backup and the write-ahead log speak the same events.
 
-    Started (Warned | FileBegun (FileData* FileEnded)? | ManifestData)* Ended
+    Started (Warned | FileBegun ((FileAt? FileData)* FileEnded)? | ManifestData)* Ended
 
-`FileData` and `FileEnded` follow only files (main, other, wal), never directories or links. Bytes
-are memoryviews of what arrived; keeping one keeps its message (about 32 KiB) in memory.
+`FileAt`, `FileData` and `FileEnded` follow only files (main, other, wal), never directories or
+links; `FileAt` only those that come in part. Bytes are memoryviews of what arrived; keeping one
+keeps its message (about 32 KiB) in memory.
 """
 
 from dataclasses import dataclass
@@ -26,7 +27,11 @@ class Tablespace:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The backup has begun; `estimated_bytes` is the sum over all tablespaces."""
+    """The backup has begun; `estimated_bytes` is the sum over all tablespaces.
+
+    `by_summaries`: the server sends only what its WAL summaries say has changed. `refused`: why it
+    does not, in its own words, when it was asked to.
+    """
 
     start_lsn: Lsn
     timeline: Timeline
@@ -36,6 +41,8 @@ class Started:
     version_number: int  # server_version_num, 150018
     wal_segment_size: int  # bytes
     checksums: bool
+    by_summaries: bool = False
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,8 @@ class FileBegun:
     """An entry of the tree; `path` is relative to the data directory, valid UTF-8, clean.
 
     Files of a tablespace come as `pg_tblspc/<oid>/...`, its link as `pg_tblspc/<oid>` with kind
-    link. `main` is a segment of a relation's main fork. `mtime`: seconds since 1970.
+    link. `main` is a segment of a relation's main fork. `mtime`: seconds since 1970. `kept`: the
+    file comes in part, and so many bytes of the parent's stay where nothing comes.
     """
 
     path: str
@@ -59,6 +67,14 @@ class FileBegun:
     mtime: int
     kind: FileKind
     link: str = ""
+    kept: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileAt:
+    """The bytes that come now belong there; `offset` never goes back."""
+
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,5 +104,5 @@ class Ended:
     timeline: Timeline
 
 
-WalEvent = FileBegun | FileData | FileEnded
-Event = Started | Warned | FileBegun | FileData | FileEnded | ManifestData | Ended
+WalEvent = FileBegun | FileAt | FileData | FileEnded
+Event = Started | Warned | WalEvent | ManifestData | Ended

@@ -6,7 +6,7 @@ from contextlib import closing
 
 from strongroom.model.errors import SourceStopped, SourceUnsupported
 from strongroom.model.seams import Clock
-from strongroom.postgres.basebackup import base_backup
+from strongroom.postgres.basebackup import Prepare, base_backup, everything
 from strongroom.postgres.connect import Conninfo
 from strongroom.postgres.events import Ended, Event, Started, WalEvent, Warned
 from strongroom.postgres.walstream import WalWindow
@@ -20,14 +20,16 @@ def physical_backup(
     wal: Callable[[WalEvent], None],
     clock: Clock,
     *,
-    fast: bool = True,
     watch: Callable[[], None] = lambda: None,
+    prepare: Prepare = everything,
 ) -> Generator[Event, None, None]:
     """Read the whole server and the log of the window, such that it can be recovered alone.
 
+    With `prepare` (see `base_backup`) perhaps only what has changed since a parent.
+
     Events of the base backup come out of the iterator; those of the log go to `wal`, in a thread
-    of its own, from `Started` on (`pg_wal/...`, whole files). `Ended` comes when both are whole.
-    What `wal` raises is raised here. `watch` is called about once a second while waiting.
+    of its own, once `Started` was taken (`pg_wal/...`, whole files). `Ended` comes when both are
+    whole. What `wal` raises is raised here. `watch` is called about once a second while waiting.
 
     Close the iterator (contextlib.closing) to give up; a `wal` that is blocked must be released
     first. Raises what `base_backup` and `WalWindow.events` raise.
@@ -40,18 +42,19 @@ def physical_backup(
             side.check()
 
         try:
-            base = base_backup(window.same_server(), label, fast=fast, watch=watch_both)
+            base = base_backup(window.same_server(), label, watch=watch_both, prepare=prepare)
             with closing(base):
                 for event in base:
                     side.check()
                     if isinstance(event, Started):
                         _check_same(window, event)
-                        side.start(event)
                     if isinstance(event, Ended):
                         side.finish(event, watch)
                     yield event
-                    if isinstance(event, Started) and window.warning is not None:
-                        yield Warned(window.warning)
+                    if isinstance(event, Started):
+                        side.start(event)  # whoever listens has settled where the log goes
+                        if window.warning is not None:
+                            yield Warned(window.warning)
         finally:
             side.end()
 

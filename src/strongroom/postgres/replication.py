@@ -21,6 +21,7 @@ from strongroom.postgres.refusals import connection_is_gone, failed_command
 STALL_SECONDS = 300.0
 _FIRST_SLICE = 50  # milliseconds
 _SLICE = 1000
+_PIECE = 64 << 10  # bytes of a message to the server
 
 
 class Replication:
@@ -86,6 +87,16 @@ class Replication:
             if result.status == pq.ExecStatus.FATAL_ERROR:
                 raise self._failed(result, what)
 
+    def upload(self, command: str, data: bytes, what: str) -> None:
+        """Run a command that takes a COPY IN, and give it `data`."""
+        self.begin(command)
+        self._expect(pq.ExecStatus.COPY_IN, what, STALL_SECONDS)
+        for start in range(0, len(data), _PIECE):
+            self._watch()
+            self.send_copied(data[start : start + _PIECE], what)
+        self.end_copy(what)
+        self.settle(what)
+
     def begin_copy(self, what: str, *, both: bool = False, limit: float = STALL_SECONDS) -> None:
         """The next result, which must begin a COPY."""
         status = pq.ExecStatus.COPY_BOTH if both else pq.ExecStatus.COPY_OUT
@@ -139,7 +150,7 @@ class Replication:
             raise self._gone(what) from error
 
     def send_copied(self, message: bytes, what: str) -> None:
-        """One message in the other direction of a COPY BOTH."""
+        """One message to the server in a COPY IN or BOTH."""
         try:
             self._pgconn.put_copy_data(message)
             self._pgconn.flush()
@@ -147,7 +158,7 @@ class Replication:
             raise self._gone(what) from error
 
     def end_copy(self, what: str) -> None:
-        """Tell the server that we are done with a COPY BOTH."""
+        """Tell the server that we are done with a COPY IN or BOTH."""
         try:
             self._pgconn.put_copy_end()
             self._pgconn.flush()

@@ -18,6 +18,7 @@ from strongroom.model.operation import (
     Heartbeat,
     KeysRequest,
     LeaseRequest,
+    ParentRequest,
 )
 
 router = APIRouter(prefix="/agents", include_in_schema=False)
@@ -104,6 +105,12 @@ def heartbeat(operation_id: str, control: Means, agent: Agent, raw: Bytes) -> Re
 def keys(operation_id: str, control: Means, agent: Agent, raw: Bytes) -> Response:
     """Content keys of one restore."""
     return _answer(agents.release_keys(control, agent, operation_id, _read(raw, KeysRequest)))
+
+
+@router.post("/operations/{operation_id}/parent")
+def parent(operation_id: str, control: Means, agent: Agent, raw: Bytes) -> Response:
+    """What an increment leans on."""
+    return _answer(agents.open_parent(control, agent, operation_id, _read(raw, ParentRequest)))
 
 
 @router.post("/operations/{operation_id}/complete")

@@ -10,6 +10,7 @@ from strongroom.model.operation import BackupOrder
 from strongroom.workflows import agent_work
 from strongroom.workflows.commit import commit_point, point_id_of, record_point
 from strongroom.workflows.means import Means
+from strongroom.workflows.parents import choose_parent
 
 
 def back_up(means: Means, story: Story, job_id: str) -> None:
@@ -58,6 +59,7 @@ def _offer(means: Means, job_id: str) -> None:
     catalogue = means.keyring.public(job.instance_id, "catalogue")
     data = means.keyring.public(job.instance_id, "data")
     point = point_id_of(job.id)
+    choice = choose_parent(means, job, found)
     order = BackupOrder(
         server=found.agent_server,
         job_id=job.id,
@@ -69,5 +71,9 @@ def _offer(means: Means, job_id: str) -> None:
         catalogue_public_key=catalogue.to_bytes(),
         data_key_id=data.key_id,
         data_public_key=data.to_bytes(),
+        parent=choice.parent,
     )
+    if choice.why_full:
+        with means.control.database.writing() as connection:
+            jobs.set_order(connection, job.id, {**job.order, "why_full": choice.why_full})
     agent_work.offer(means, agent_work.operation_of(job, found, "backup", order))

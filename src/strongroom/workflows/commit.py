@@ -7,12 +7,13 @@ the point is whole. Every step may run again: what is there already is opened an
 from typing import Any
 
 import msgspec
+import sqlalchemy as sa
 from blake3 import blake3
 from whenever import Instant
 
 from strongroom.catalog import agent_operations, audit, jobs, protection, recovery_points
 from strongroom.control.agents import delta_name
-from strongroom.datastore.delta import lay_over, open_delta
+from strongroom.datastore.delta import lay_over, of_whole_tree, open_delta
 from strongroom.datastore.manifest import Manifest, PointFacts, open_manifest, seal_manifest
 from strongroom.datastore.receipt import Receipt, ReceiptPack
 from strongroom.model import retention
@@ -24,6 +25,8 @@ from strongroom.model.policy import parse_policy
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.workflows.means import Means
 
+INCREMENTAL = "Incremental"
+
 
 def point_id_of(job_id: JobId) -> RecoveryPointId:
     """A job makes at most one point; its id follows from the job's."""
@@ -34,6 +37,7 @@ def commit_point(means: Means, job_id: str, told: dict[str, Any]) -> dict[str, A
     """From the agent's report to the receipt. Returns the receipt's content."""
     with means.control.database.reading() as connection:
         job = jobs.get(connection, job_id)
+        operation = agent_operations.get(connection, job_id)
     blobs = means.storage.container(job.instance_id)
     point = point_id_of(job.id)
     known = _receipt(means, job.instance_id, point)
@@ -45,19 +49,32 @@ def commit_point(means: Means, job_id: str, told: dict[str, Any]) -> dict[str, A
     if blake3(sealed).digest() != result.delta_blake3:
         raise Corrupt(f"{name} is not what the agent wrote")
     pair = means.keyring.pair(job.instance_id, "catalogue")
+    delta, parent = open_delta(sealed, pair), None
+    if result.kind == INCREMENTAL:
+        parent = _parent(means, job.instance_id, operation)
+        delta = of_whole_tree(delta, parent)
     facts = PointFacts(
         recovery_point_id=point,
         instance_id=job.instance_id,
         job_id=job.id,
         taken_at=job.started_at.format_iso(),
         committed_at=means.control.clock.now().format_iso(),
-        generation=point,
+        generation=point if parent is None else parent.facts.generation,
     )
-    manifest = lay_over(open_delta(sealed, pair), facts)
+    manifest = lay_over(delta, facts, parent)
     _verify_packs(means, job.instance_id, manifest)
     stored = _create_manifest(means, job.instance_id, manifest)
     receipt = _sign(means, job_id, manifest, stored)
     return _builtins(receipt)
+
+
+def _parent(means: Means, instance_id: str, operation: sa.RowMapping | None) -> Manifest:
+    """The manifest of the point that the order named; it is still committed."""
+    named = (operation["order"].get("parent") or {}) if operation else {}
+    if not named:
+        raise Corrupt("an increment was reported where a full backup was asked for")
+    _, manifest = means.open_point(instance_id, named["recoveryPointId"])
+    return manifest
 
 
 def _builtins(receipt: Receipt) -> dict[str, Any]:
@@ -147,7 +164,7 @@ def record_point(means: Means, job_id: str, committed: dict[str, Any]) -> None:
             id=RecoveryPointId(receipt.recovery_point_id),
             instance_id=job.instance_id,
             job_id=job.id,
-            kind="Full",
+            kind=INCREMENTAL if result.kind == INCREMENTAL else "Full",
             taken_at=job.started_at,
             committed_at=Instant.parse_iso(receipt.committed_at),
             expires_at=Instant.parse_iso(receipt.expires_at),
@@ -155,7 +172,7 @@ def record_point(means: Means, job_id: str, committed: dict[str, Any]) -> None:
             policy_id=found.policy_id,
             policy_version=found.policy_version,
             policy_name=found.policy_name,
-            generation=GenerationId(receipt.recovery_point_id),
+            generation=_generation(row, result) or GenerationId(receipt.recovery_point_id),
             manifest_size=receipt.manifest_size,
             manifest_blake3=receipt.manifest_blake3,
             raw_bytes=result.raw_bytes,
@@ -167,10 +184,18 @@ def record_point(means: Means, job_id: str, committed: dict[str, Any]) -> None:
         jobs.set_progress(connection, job_id, _whole(result))
         status = JobStatus.COMPLETED_WITH_WARNINGS if result.warnings else JobStatus.COMPLETED
         now = control.clock.now()
-        told = {"recovery_point_id": point.id, "warnings": result.warnings}
+        why = job.order.get("why_full") or result.why_full
+        order = {**job.order, "kind": point.kind, "why_full": why}
+        told = {"recovery_point_id": point.id, "warnings": result.warnings, "order": order}
         if jobs.end(connection, job_id, status, now, **told):
             what = {"job": job_id, "tag": point.tag, "expires": receipt.expires_at}
             audit.append(connection, now, "service", ("recoveryPoint/commit", point.id), what)
+
+
+def _generation(row: sa.RowMapping | None, result: BackupResult) -> GenerationId | None:
+    """The parent's, for an increment."""
+    parent = row["order"].get("parent") if row and result.kind == INCREMENTAL else None
+    return GenerationId(parent["generation"]) if parent else None
 
 
 def _whole(result: BackupResult) -> Progress:
@@ -195,4 +220,5 @@ def _facts(result: BackupResult) -> dict[str, Any]:
         "extensions": result.extensions,
         "files": result.files,
         "packs": result.packs,
+        "read_bytes": result.read_bytes,
     }

@@ -73,6 +73,8 @@ class VaultStorage:
                 "packs": sign("d", f"g/{paths['generation']}", "c"),
                 "delta": sign("b", paths["delta"], "c"),
             }
+            if paths.get("parent"):
+                sas["parent"] = sign("d", f"g/{paths['parent']}", "c")
         else:
             sas = {"read": sign("c", "", "r")}
         return StorageAccess(

@@ -1,0 +1,39 @@
+"""What an increment leans on, asked of the control plane: storage tells an agent nothing."""
+
+import zstandard
+
+from strongroom.agent.held_lease import HeldLease
+from strongroom.model.errors import Corrupt
+from strongroom.model.operation import BackupOrder, ParentReply, ParentRequest
+from strongroom.model.postgres import SystemIdentifier, Timeline, lsn_from_text
+from strongroom.postgres.basebackup import MOST_MANIFEST_BYTES
+from strongroom.postgres.incremental import Parent
+
+
+def parent_of(held: HeldLease, order: BackupOrder) -> Parent | None:
+    """The order's parent; None when a full backup is asked for. Raises as `ControlClient` does."""
+    if order.parent is None:
+        return None
+    request = ParentRequest(epoch=held.lease.epoch)
+    return _parent(held.client.parent(held.lease.operation_id, request, held.pause))
+
+
+def _parent(told: ParentReply) -> Parent:
+    return Parent(
+        system_identifier=SystemIdentifier(int(told.system_identifier)),
+        timeline=Timeline(told.timeline),
+        start_lsn=lsn_from_text(told.start_lsn),
+        stop_lsn=lsn_from_text(told.stop_lsn),
+        pg_manifest=_inflated(told.pg_manifest),
+        page_versions=told.page_versions,
+    )
+
+
+def _inflated(packed: bytes) -> bytes:
+    try:
+        if zstandard.get_frame_parameters(packed).content_size > MOST_MANIFEST_BYTES:
+            raise Corrupt("the parent's backup_manifest is larger than 1 GiB")
+        raw: bytes = zstandard.decompress(packed)
+    except zstandard.ZstdError as error:
+        raise Corrupt("the parent's backup_manifest cannot be read") from error
+    return raw

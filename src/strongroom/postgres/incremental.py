@@ -1,0 +1,235 @@
+"""Only what has changed since a parent: asked of the server, or told by the pages themselves.
+
+PostgreSQL 17 and later send what their WAL summaries say has changed, when they keep any.
+Otherwise everything is read, and the page versions of the parent tell which pages stay
+(page_versions.py). Where neither goes, the backup is a full one and `why` says so.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from strongroom.model.errors import SourceUnsupported
+from strongroom.model.postgres import PAGE, Lsn, SystemIdentifier, Timeline, lsn_to_text, major_of
+from strongroom.postgres.basebackup import System, show
+from strongroom.postgres.events import (
+    Ended,
+    Event,
+    FileAt,
+    FileBegun,
+    FileData,
+    FileEnded,
+    ManifestData,
+    Started,
+)
+from strongroom.postgres.page_versions import PageColumns, ParentPages
+from strongroom.postgres.replication import Replication
+from strongroom.postgres.wire.backup_label import MOST_BYTES, without_increments
+from strongroom.postgres.wire.incremental import (
+    IncrementalFile,
+    IncrementalReader,
+    whole_name,
+)
+from strongroom.postgres.wire.incremental_manifest import LABEL, of_whole_files
+from strongroom.postgres.wire.timeline_history import parse_timeline_history
+
+SUMMARIES_SINCE = 17
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The committed backup that an increment leans on.
+
+    `page_versions`: path -> the words of its pages (page_versions.py); empty where none were kept.
+    """
+
+    system_identifier: SystemIdentifier
+    timeline: Timeline
+    start_lsn: Lsn
+    stop_lsn: Lsn
+    pg_manifest: bytes
+    page_versions: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class Increment:
+    """One backup: give `prepare` to `physical_backup`, and what it yields to `events`.
+
+    From `Started` on `is_full` and `why` are known; at the end `page_versions` are this backup's.
+    """
+
+    def __init__(self, parent: Parent | None = None) -> None:
+        self.page_versions: dict[str, bytes] = {}
+        self.is_full = True
+        self.why = ""
+        self._parent = parent
+        self._records = True
+        self._sizes: dict[str, int] = {}  # of files that came in part, or of which a page stayed
+        self._label: bytes | None = None
+
+    def prepare(self, server: Replication, system: System) -> bytes:
+        """The parent's backup_manifest where the server's summaries can serve it, else nothing."""
+        has_summaries = (
+            major_of(system.version_number) >= SUMMARIES_SINCE
+            and show(server, "summarize_wal") == "on"
+        )
+        self._records = not has_summaries
+        if self._parent is None:
+            return b""
+        self.why = self._why_not(server, system, self._parent)
+        if self.why:
+            self._parent = None
+        return self._parent.pg_manifest if self._parent is not None and has_summaries else b""
+
+    def _why_not(self, server: Replication, system: System, parent: Parent) -> str:
+        if parent.system_identifier != system.identifier:
+            return "the server is another one: its system identifier has changed"
+        if parent.timeline == system.timeline:
+            return ""
+        rows = server.rows(f"TIMELINE_HISTORY {system.timeline}", "reading the timeline's history")
+        left = parse_timeline_history(rows[0][1]).get(parent.timeline)
+        if left is None or left < parent.stop_lsn:
+            return (
+                f"the last point, on timeline {parent.timeline}, is not on the history of the "
+                f"server's timeline {system.timeline}"
+            )
+        return ""
+
+    def events(self, events: Iterable[Event], *, in_recovery: bool = False) -> Iterator[Event]:
+        """The same events with parts of files where the parent has the rest."""
+        source = iter(events)
+        for event in source:
+            match event:
+                case Started():
+                    self._choose(event, in_recovery=in_recovery)
+                    yield event
+                    yield from self._rest(event, source)
+                case _:
+                    yield event
+
+    def _choose(self, started: Started, *, in_recovery: bool) -> None:
+        parent = self._parent
+        if parent is None:
+            return
+        if started.by_summaries:
+            self.is_full = False
+        elif not in_recovery and started.start_lsn < parent.stop_lsn:
+            self.why = (
+                f"the server has gone back: it is at {lsn_to_text(started.start_lsn)}, the last "
+                f"point ended at {lsn_to_text(parent.stop_lsn)}"
+            )
+        elif not parent.page_versions:
+            self.why = started.refused or "the last point kept no page versions to compare with"
+        else:
+            self.is_full = False
+        if self.is_full:
+            self._parent = None
+
+    def _rest(self, started: Started, source: Iterator[Event]) -> Iterator[Event]:
+        manifest = bytearray()
+        for event in source:
+            match event:
+                case FileBegun():
+                    yield from self._file(event, source, by_summaries=started.by_summaries)
+                case ManifestData(data):
+                    manifest += data
+                case Ended():
+                    yield ManifestData(memoryview(self._told(bytes(manifest))))
+                    yield event
+                case _:
+                    yield event
+
+    def _told(self, manifest: bytes) -> bytes:
+        if self.is_full:
+            return manifest
+        return of_whole_files(manifest, self._sizes, self._label)
+
+    def _file(
+        self, begun: FileBegun, source: Iterator[Event], *, by_summaries: bool
+    ) -> Iterator[Event]:
+        if begun.kind in {"directory", "link"}:
+            yield begun
+        elif by_summaries and begun.path == LABEL:
+            yield from self._without_increments(begun, source)
+        elif by_summaries and (whole := whole_name(begun.path)) is not None:
+            yield from self._part(replace(begun, path=whole, kind="main"), source)
+        elif self._records and begun.kind == "main" and begun.size % PAGE == 0:
+            yield from self._relation(begun, source)
+        else:
+            yield begun
+            yield from _rest_of_file(source)
+
+    def _without_increments(self, begun: FileBegun, source: Iterator[Event]) -> Iterator[Event]:
+        """Its INCREMENTAL lines would keep a restored server from starting."""
+        if begun.size > MOST_BYTES:
+            raise SourceUnsupported(f"the server sends a {LABEL} of {begun.size} bytes")
+        self._label = without_increments(b"".join(_data_of(source)))
+        yield replace(begun, size=len(self._label))
+        yield FileData(memoryview(self._label))
+        yield FileEnded()
+
+    def _part(self, begun: FileBegun, source: Iterator[Event]) -> Iterator[Event]:
+        """An INCREMENTAL.* member."""
+        reader = IncrementalReader(begun.size)
+        for data in _data_of(source):
+            for found in reader.feed(data):
+                match found:
+                    case IncrementalFile(size, kept):
+                        self._sizes[begun.path] = size
+                        yield replace(begun, size=size, kept=kept)
+                    case (offset, piece):
+                        yield FileAt(offset)
+                        yield FileData(piece)
+        reader.finish()
+        yield FileEnded()
+
+    def _relation(self, begun: FileBegun, source: Iterator[Event]) -> Iterator[Event]:
+        """A file of a relation that came whole: its page versions are noted, and compared."""
+        now, older = PageColumns(), self._older(begun.path)
+        kept = None if older is None else min(older.count * PAGE, begun.size)
+        yield replace(begun, kept=kept)
+        changed_pages = 0
+        for pages in _whole_pages(_data_of(source)):
+            first = len(now)
+            words = now.add(pages)
+            if older is None:
+                yield FileData(pages)
+                continue
+            for begin, end in older.changed(first, words):
+                changed_pages += end - begin
+                yield FileAt(begin * PAGE)
+                yield FileData(pages[(begin - first) * PAGE : (end - first) * PAGE])
+        yield FileEnded()
+        if older is not None and changed_pages < len(now):
+            self._sizes[begun.path] = begun.size
+        if len(now):
+            self.page_versions[begun.path] = now.packed()
+
+    def _older(self, path: str) -> ParentPages | None:
+        if self._parent is None or path not in self._parent.page_versions:
+            return None
+        return ParentPages(self._parent.page_versions[path], self._parent.start_lsn)
+
+
+def _rest_of_file(source: Iterator[Event]) -> Iterator[Event]:
+    for event in source:
+        yield event
+        if isinstance(event, FileEnded):
+            return
+
+
+def _data_of(source: Iterator[Event]) -> Iterator[memoryview]:
+    for event in _rest_of_file(source):
+        if isinstance(event, FileData):
+            yield event.data
+
+
+def _whole_pages(pieces: Iterator[memoryview]) -> Iterator[memoryview]:
+    """The same bytes, cut between pages."""
+    rest: bytes | memoryview = b""
+    for piece in pieces:
+        whole = memoryview(b"".join((rest, piece)) if rest else piece)
+        end = len(whole) - len(whole) % PAGE
+        if end:
+            yield whole[:end]
+        rest = whole[end:]
+    if rest:
+        raise SourceUnsupported("a relation's file does not end with a page")

@@ -1,0 +1,106 @@
+"""Page versions: the first three words of every page of a relation, and what has changed by them.
+
+pd_lsn (two words: PostgreSQL keeps the high half first), then pd_checksum with pd_flags. Columns
+of u32 as they lie on the pages, one after the other, compressed (docs/format.md). A page counts as
+unchanged only if its words are those of the parent **and** the parent's pd_lsn is below the
+parent's start: a page that was being written while the parent read it may be torn, with the new
+head and the old rest, and only the parent's log repairs it (docs/decisions/0110). pd_flags is
+among the words because VACUUM sets PD_ALL_VISIBLE without pd_lsn where checksums are off.
+"""
+
+from array import array
+from collections.abc import Iterator
+
+import zstandard
+
+from strongroom.model.errors import Corrupt
+from strongroom.model.postgres import PAGE, Lsn
+
+_WORDS = PAGE // 4  # of a page
+_COLUMNS = 3
+_MOST_PAGES = 1 << 20  # of one file
+_LEVEL = 3
+
+
+class PageColumns:
+    """The words of the pages of one file, in order."""
+
+    def __init__(self) -> None:
+        self._columns = tuple(bytearray() for _ in range(_COLUMNS))
+
+    def __len__(self) -> int:
+        return len(self._columns[0]) // 4
+
+    def add(self, pages: memoryview) -> tuple[bytes, ...]:
+        """Take whole pages; returns their words, a column each."""
+        words = pages.cast("B").cast("I")
+        found = tuple(words[place::_WORDS].tobytes() for place in range(_COLUMNS))
+        for column, more in zip(self._columns, found, strict=True):
+            column.extend(more)
+        return found
+
+    def packed(self) -> bytes:
+        """As a manifest keeps them."""
+        return zstandard.compress(b"".join(self._columns), _LEVEL)
+
+
+class ParentPages:
+    """What the parent knew of the pages of one file."""
+
+    def __init__(self, packed: bytes, start: Lsn) -> None:
+        """`start`: the parent's start LSN. Corrupt when `packed` is no such record."""
+        raw = _unpacked(packed)
+        length = len(raw) // _COLUMNS
+        self.count = length // 4
+        self._columns = tuple(raw[n * length : (n + 1) * length] for n in range(_COLUMNS))
+        high, low = (array("I", column) for column in self._columns[:2])
+        # A page of no pd_lsn says nothing of its age.
+        self._doubted = bytes(
+            not 0 < (upper << 32 | lower) < start for upper, lower in zip(high, low, strict=True)
+        )
+
+    def changed(self, first: int, words: tuple[bytes, ...]) -> Iterator[tuple[int, int]]:
+        """Runs (first page, page after the last) among the pages from `first` that have changed.
+
+        `words` are theirs now. Pages that the parent does not know have changed.
+        """
+        count = len(words[0]) // 4
+        begin = None
+        for page in range(first, first + count) if self._differs(first, words, count) else ():
+            if self._has_changed(page, page - first, words):
+                begin = page if begin is None else begin
+            elif begin is not None:
+                yield begin, page
+                begin = None
+        if begin is not None:
+            yield begin, first + count
+
+    def _differs(self, first: int, words: tuple[bytes, ...], count: int) -> bool:
+        """Most stretches are as they were: three comparisons instead of a walk."""
+        place = slice(4 * first, 4 * (first + count))
+        return self._doubted.find(1, first, first + count) >= 0 or any(
+            theirs[place] != ours for theirs, ours in zip(self._columns, words, strict=True)
+        )
+
+    def _has_changed(self, page: int, place: int, words: tuple[bytes, ...]) -> bool:
+        return (
+            page >= self.count
+            or bool(self._doubted[page])
+            or any(
+                theirs[4 * page : 4 * page + 4] != ours[4 * place : 4 * place + 4]
+                for theirs, ours in zip(self._columns, words, strict=True)
+            )
+        )
+
+
+def _unpacked(packed: bytes) -> bytes:
+    try:
+        size = zstandard.get_frame_parameters(packed).content_size
+        if size % (4 * _COLUMNS) or size > 4 * _COLUMNS * _MOST_PAGES:
+            raise Corrupt("page versions of an impossible size")
+        raw: bytes = zstandard.decompress(packed)
+    except zstandard.ZstdError as error:
+        raise Corrupt("page versions that cannot be read") from error
+    if len(raw) != size:
+        raise Corrupt("page versions that are cut off")
+    return raw
