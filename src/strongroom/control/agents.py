@@ -26,9 +26,9 @@ from strongroom.model.operation import (
     KeysRequest,
     Lease,
     LeaseRequest,
-    RestoreOrder,
     ParentReply,
     ParentRequest,
+    RestoreOrder,
     StorageAccess,
 )
 
@@ -146,10 +146,10 @@ def _access(control: Control, row: sa.RowMapping) -> StorageAccess:
     delta = delta_name(row["job_id"], row["epoch"])
     paths = {
         "generation": order.get("generation", ""),
+        "parent": (order.get("parent") or {}).get("generation", ""),
         "delta": delta,
         "identifier": epochs.identifier_of(row["id"], row["epoch"]),
     }
-        "parent": (order.get("parent") or {}).get("generation", ""),
     return control.grant_access(row["kind"], order["instanceId"], paths)
 
 
@@ -195,9 +195,6 @@ def release_keys(
     return KeysReply(sealed=sealed)
 
 
-def complete_operation(
-    control: Control, agent: AgentId, operation_id: str, done: Completion
-) -> None:
 def open_parent(
     control: Control, agent: AgentId, operation_id: str, request: ParentRequest
 ) -> ParentReply:
@@ -210,6 +207,9 @@ def open_parent(
     return control.open_parent(parent["recoveryPointId"], row["order"]["instanceId"])
 
 
+def complete_operation(
+    control: Control, agent: AgentId, operation_id: str, done: Completion
+) -> None:
     """The agent's share is done; whoever waits for it goes on. Safe twice."""
     told = done.backup or done.restore or done.check
     if told is None:

@@ -83,12 +83,6 @@ class StorageAccess(Message):
     ca: str = ""  # PEM: whom to trust there, when the control plane was told
 
 
-class BackupOrder(Message):
-    """Take a physical backup: packs into a generation, and one delta.
-
-    With a parent an increment is asked for, whose packs go to the parent's generation; the agent
-    takes a full one into `generation` when the parent cannot serve, and says why.
-    """
 class ParentPoint(Message):
     """The recovery point that an increment leans on, and the generation of its packs."""
 
@@ -96,6 +90,12 @@ class ParentPoint(Message):
     generation: str
 
 
+class BackupOrder(Message):
+    """Take a physical backup: packs into a generation, and one delta.
+
+    With a parent an increment is asked for, whose packs go to the parent's generation; the agent
+    takes a full one into `generation` when the parent cannot serve, and says why.
+    """
 
     server: str
     job_id: str
@@ -108,9 +108,9 @@ class ParentPoint(Message):
     data_key_id: bytes
     data_public_key: bytes
     compression_level: int = 1
-
-
     parent: ParentPoint | None = None
+
+
 class RestoreOrder(Message):
     """Write a recovery point as a data directory, and start it when asked."""
 
@@ -184,12 +184,6 @@ class KeysReply(Message):
     sealed: bytes
 
 
-class BackupResult(Message):
-    """The delta is in storage; these are facts to show without opening it.
-
-    kind: Full | Incremental. why_full: why a full one was taken though a parent was named.
-    """
-
 class ParentRequest(Message):
     """What an increment needs to know of the parent that its order names."""
 
@@ -211,6 +205,12 @@ class ParentReply(Message):
     page_versions: dict[str, bytes] = {}
 
 
+class BackupResult(Message):
+    """The delta is in storage; these are facts to show without opening it.
+
+    kind: Full | Incremental. why_full: why a full one was taken though a parent was named.
+    """
+
     delta_size: int
     delta_blake3: bytes
     raw_bytes: int
@@ -225,12 +225,12 @@ class ParentReply(Message):
     databases: dict[str, int] = {}
     extensions: dict[str, str] = {}
     warnings: list[dict[str, Any]] = []
-
-
-class RestoreResult(Message):
     kind: str = "Full"
     why_full: str = ""
     read_bytes: int = 0  # that were read and written anew, before compression
+
+
+class RestoreResult(Message):
     """The target is written, synced and checked against PostgreSQL's own backup_manifest."""
 
     directory: str
