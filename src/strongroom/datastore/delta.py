@@ -43,8 +43,8 @@ class Delta(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defau
     delta lies; what neither covers reads as zeros. A file that is not in `kept` is whole.
     gone: paths of the parent that are no more.
     page_versions: as in the manifest; the parent's do not count any more.
-    chunks, reused: of a dump, the chunks that were written, and the stretches of its files that are
-    chunks of the parent (chunks.py). `dump_map` lays such a delta over its parent, nothing else.
+    chunks, reused: of a dump, the chunks that were written, and the stretches of its files that
+    are chunks of the parent (chunks.py). dump_map.py alone lays such a delta over its parent.
     """
 
     version: int

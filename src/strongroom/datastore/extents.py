@@ -44,7 +44,7 @@ class Extents(Sequence[Extent]):
         if set(stored) != set(_COLUMNS):
             raise Corrupt("the columns of extents are not those that they should be")
         try:
-            return cls([_from_little(code, stored[name]) for name, code in _COLUMNS.items()])
+            return cls([from_little(code, stored[name]) for name, code in _COLUMNS.items()])
         except ValueError as error:
             raise Corrupt("a column of extents is cut off") from error
 
@@ -74,18 +74,20 @@ def columns_of(extents: Iterable[Extent]) -> dict[str, bytes]:
     """Rows -> columns, sorted by (file, offset)."""
     ordered = sorted(extents, key=lambda e: (e.file, e.offset))
     return {
-        name: _little(array.array(code, [getattr(e, name) for e in ordered]))
+        name: to_little(array.array(code, [getattr(e, name) for e in ordered]))
         for name, code in _COLUMNS.items()
     }
 
 
-def _little(values: "array.array[int]") -> bytes:
+def to_little(values: "array.array[int]") -> bytes:
+    """A column as it is stored; the array itself is not to be used any more."""
     if sys.byteorder == "big":
         values.byteswap()
     return values.tobytes()
 
 
-def _from_little(code: str, raw: bytes) -> "array.array[int]":
+def from_little(code: str, raw: bytes) -> "array.array[int]":
+    """A stored column. Raises ValueError when it is cut off."""
     values = array.array(code)
     values.frombytes(raw)
     if sys.byteorder == "big":
