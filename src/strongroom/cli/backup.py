@@ -17,15 +17,19 @@ def backup(
     /,
     *,
     wait: Annotated[bool, Parameter(help="Follow the backup to its end.")] = True,
+    full: Annotated[bool, Parameter(help="Read everything anew.", negative="")] = False,
     common: Common = COMMON,
     means: Given,
 ) -> None:
     """Take a backup of a protected server now.
 
-    A backup that runs already is followed instead of starting a second one.
+    Only what has changed since the newest point is stored. With --full everything is read and
+    stored anew; it is also when it must be, and then the job says why. A backup that runs already
+    is followed instead of starting a second one.
 
     ```
     strongroom backup orders
+    strongroom backup orders --full
     strongroom backup orders --no-wait
     ```
 
@@ -35,7 +39,7 @@ def backup(
         The protected server.
     """
     with vaults.opened(common, means) as vault:
-        job = start_backup(vault, name).rpartition("/")[2]
+        job = start_backup(vault, name, full=full).rpartition("/")[2]
         if not wait:
             _tell(common, {"job": job}, f"backup started: strongroom jobs --follow {job}")
             return
@@ -46,7 +50,8 @@ def backup(
     point = next((each for each in found if each["id"] == wanted), None)
     if point is None:
         raise NotFound(f"the recovery point {wanted} of job {job} is not listed")
-    text = f"recovery point {point['id']}: {console.size(point['rawBytes'])}, "
+    following.tell_why_full(done)
+    text = f"recovery point {point['id']} ({point['kind']}): {console.size(point['rawBytes'])}, "
     text += f"stored as {console.size(point['storedBytes'])}, "
     text += f"kept until {point['expiresAt'][:10]} ({point['tag']})"
     for warning in following.warnings_of(done):
@@ -70,6 +75,7 @@ def jobs(
     with vaults.opened(common, means) as vault:
         if follow:
             done = following.follow(vault, follow, f"job {follow[:8]}")
+            following.tell_why_full(done)
             _tell(common, _brief(done), f"job {follow} is {done['properties']['status']}")
             return
         found = [_brief(job) for job in vault.jobs()]

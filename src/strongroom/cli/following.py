@@ -45,6 +45,13 @@ def warnings_of(job: dict[str, Any]) -> list[str]:
     return [str(each["warning"]["message"]) for each in told]
 
 
+def tell_why_full(job: dict[str, Any]) -> None:
+    """Why a backup that ended well read everything, when an increment would have been expected."""
+    told = (job["properties"].get("extendedInfo") or {}).get("additionalDetails") or {}
+    if told.get("Why Full"):
+        console.note(f"full backup: {told['Why Full']}")
+
+
 def _show(meter: console.Meter, properties: dict[str, Any]) -> None:
     for task in properties["extendedInfo"]["subTasks"]:
         if task["taskStatus"] != "InProgress":

@@ -33,13 +33,14 @@ def points(name: str, /, *, common: Common = COMMON, means: Given) -> None:
             point["takenAt"],
             point["expiresAt"][:10],
             point["tag"],
+            point["kind"],
             console.size(point["rawBytes"]),
             console.size(point["storedBytes"]),
             point["version"],
         )
         for point in found
     ]
-    columns = ("point", "taken (UTC)", "kept until", "tag", "size", "stored", "version")
+    columns = ("point", "taken (UTC)", "kept until", "tag", "kind", "size", "stored", "version")
     console.table(columns, rows, f"{name} has no recovery point yet: strongroom backup {name}")
 
 
@@ -54,6 +55,7 @@ def brief(point: dict[str, Any]) -> dict[str, Any]:
         "takenAt": short_time(told["recoveryPointTime"]),
         "expiresAt": short_time(told["expiryTime"]),
         "tag": told["retentionTagName"],
+        "kind": told["recoveryPointType"],
         "policy": told["policyName"],
         "state": told["recoveryPointState"],
         "rawBytes": int(facts.get("rawBytes", 0)),

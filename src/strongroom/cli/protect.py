@@ -131,10 +131,12 @@ def register(vault: Vault, text: str, data: Path, server: str, *, replace: bool)
     return found
 
 
-def start_backup(vault: Vault, server: str) -> str:
+def start_backup(vault: Vault, server: str, *, full: bool = False) -> str:
     """Begin a backup on demand, or find the one that runs already: the job's id."""
     instance = vault.need_instance(server)
-    options = {"ruleName": vault.backup_rule(instance)}
+    options: dict[str, Any] = {"ruleName": vault.backup_rule(instance)}
+    if full:
+        options["strongroom"] = {"full": True}
     try:
         told = vault.rest.post(f"{vault.instance(server)}/backup", {"backupRuleOptions": options})
     except Conflict:

@@ -31,8 +31,12 @@ def trigger_backup(  # noqa: PLR0913 - a wish each, by name
     rule_name: str,
     tag_override: str | None,
     request_key: str,
+    full: bool = False,
 ) -> OperationId:
-    """Begin a backup on demand; the operation ends at once and names the job."""
+    """Begin a backup on demand; the operation ends at once and names the job.
+
+    `full` asks for everything to be read, where an increment would do.
+    """
 
     def begin(connection: sa.Connection) -> dict[str, Any]:
         found = protection.by_name(connection, vault.resource_group, vault.name, instance_name)
@@ -43,6 +47,7 @@ def trigger_backup(  # noqa: PLR0913 - a wish each, by name
             "tag": _tag(policy, tag_override),
             "user_triggered": True,
             "requested_by": caller.principal_id,
+            "order": {"full": True} if full else {},
         }
         _enqueue(control, connection, found, job_id, asked)
         return {"jobId": job_id_of(control.installation.subscription_id, vault, job_id)}
@@ -69,6 +74,7 @@ def fire_backup(
         "tag": "",
         "user_triggered": False,
         "requested_by": "schedule",
+        "order": {},
     }
     _enqueue(control, connection, found, job_id, asked)
     return job_id
@@ -127,7 +133,7 @@ def _enqueue(
             code="UserErrorMaxConcurrentOperationLimitReached",
         )
     now = control.clock.now()
-    jobs.add(connection, job_id, found, JobKind.BACKUP, now, order={}, **asked)
+    jobs.add(connection, job_id, found, JobKind.BACKUP, now, **asked)
     audit.append(
         connection,
         now,

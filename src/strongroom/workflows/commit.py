@@ -14,7 +14,13 @@ from whenever import Instant
 from strongroom.catalog import agent_operations, audit, jobs, protection, recovery_points
 from strongroom.control.agents import delta_name
 from strongroom.datastore.delta import lay_over, of_whole_tree, open_delta
-from strongroom.datastore.manifest import Manifest, PointFacts, open_manifest, seal_manifest
+from strongroom.datastore.manifest import (
+    Manifest,
+    PackFacts,
+    PointFacts,
+    open_manifest,
+    seal_manifest,
+)
 from strongroom.datastore.receipt import Receipt, ReceiptPack
 from strongroom.model import retention
 from strongroom.model.errors import Corrupt, ObjectExists, ObjectMissing, StoreUnavailable
@@ -62,7 +68,7 @@ def commit_point(means: Means, job_id: str, told: dict[str, Any]) -> dict[str, A
         generation=point if parent is None else parent.facts.generation,
     )
     manifest = lay_over(delta, facts, parent)
-    _verify_packs(means, job.instance_id, manifest)
+    _verify_packs(means, job.instance_id, manifest, parent)
     stored = _create_manifest(means, job.instance_id, manifest)
     receipt = _sign(means, job_id, manifest, stored)
     return _builtins(receipt)
@@ -90,9 +96,16 @@ def _receipt(means: Means, instance_id: str, point: RecoveryPointId) -> Receipt 
     return means.keyring.signing.public.check(raw)
 
 
-def _verify_packs(means: Means, instance_id: str, manifest: Manifest) -> None:
-    """The endpoint re-reads every pack that the manifest names; success is a re-read."""
-    wanted = {pack.name: pack for pack in manifest.packs}
+def _verify_packs(
+    means: Means, instance_id: str, manifest: Manifest, parent: Manifest | None
+) -> None:
+    """The endpoint re-reads every pack that is new; success is a re-read.
+
+    Those of the parent were read again at its own commit: they are looked up, all of them.
+    """
+    older = {pack.name for pack in parent.packs} if parent is not None else set()
+    _look_up(means, instance_id, [pack for pack in manifest.packs if pack.name in older])
+    wanted = {pack.name: pack for pack in manifest.packs if pack.name not in older}
     found = means.storage.account_view(instance_id).digests(list(wanted))
     for digest in found:
         pack = wanted.pop(digest.name)
@@ -102,6 +115,19 @@ def _verify_packs(means: Means, instance_id: str, manifest: Manifest) -> None:
             raise Corrupt(f"pack {digest.name} is not what the agent wrote")
     if wanted:
         raise StoreUnavailable(f"the storage endpoint said nothing about {len(wanted)} packs")
+
+
+def _look_up(means: Means, instance_id: str, packs: list[PackFacts]) -> None:
+    """They lie there, as long as they were."""
+    blobs = means.storage.container(instance_id)
+    sizes: dict[str, int] = {}
+    for generation in {pack.generation for pack in packs}:
+        sizes.update(blobs.list(f"g/{generation}/"))
+    for pack in packs:
+        if pack.name not in sizes:
+            raise ObjectMissing(f"pack {pack.name} of an earlier point is not in storage")
+        if sizes[pack.name] != pack.size:
+            raise Corrupt(f"pack {pack.name} of an earlier point is not as long as it was")
 
 
 def _create_manifest(means: Means, instance_id: str, manifest: Manifest) -> bytes:

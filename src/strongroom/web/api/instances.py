@@ -108,6 +108,7 @@ def back_up(
         rule_name=arm.pick_text(options, "ruleName"),
         tag_override=arm.pick_text(trigger, "retentionTagOverride") or None,
         request_key=key,
+        full=arm.pick_object(options, "strongroom").get("full") is True,
     )
     return accepted(control, base, operation, version)
 

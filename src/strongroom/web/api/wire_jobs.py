@@ -50,6 +50,12 @@ def _sub_tasks(job: Job) -> list[dict[str, Any]]:
 def _details(found: Job) -> dict[str, str]:
     """What a person wants to know of a job, by names for people."""
     details = {"RetentionTag": found.tag or "default"}
+    if found.order.get("kind"):
+        details["Backup Kind"] = found.order["kind"]
+    if found.order.get("why_full"):
+        details["Why Full"] = found.order["why_full"]
+    elif found.progress.note:
+        details["Note"] = found.progress.note
     if found.order.get("target_directory"):
         details["Target Directory"] = found.order["target_directory"]
     result = found.order.get("result") or {}
