@@ -69,6 +69,7 @@ class Operation:
     keys_asked: list[bytes] = field(default_factory=list)
     heard: float = 0.0
     session: str = ""
+    ask: str = ""
 
     def waits(self) -> bool:
         """Offered, or leased by somebody who has been silent for longer than the lease."""
@@ -228,17 +229,13 @@ class AgentWorld:
             operation = self._next(request)
             if operation is None or self.closing:
                 return None
+            if operation.ask == request.ask and operation.status == "leased":
+                return _lease_of(operation)
             operation.status = "leased"
-            operation.session = request.session
+            operation.session, operation.ask = request.session, request.ask
             operation.epoch += 1
             operation.heard = time.monotonic()
-            return Lease(
-                operation_id=operation.id,
-                epoch=operation.epoch,
-                lease_seconds=operation.lease_seconds,
-                access=operation.access,
-                **operation.order,
-            )
+            return _lease_of(operation)
 
     def _begin_session(self, session: str) -> None:
         """What an earlier process holds is free, and its open calls are given nothing."""
@@ -250,7 +247,9 @@ class AgentWorld:
     def _next(self, request: LeaseRequest) -> Operation | None:
         if request.session != self.session:
             return None
-        return next((one for one in self.operations.values() if one.waits()), None)
+        given = [one for one in self.operations.values() if one.status == "leased"]
+        again = next((one for one in given if one.ask == request.ask != ""), None)
+        return again or next((one for one in self.operations.values() if one.waits()), None)
 
     def _heartbeat(self, operation: Operation, body: bytes) -> HeartbeatReply:
         heartbeat = msgspec.json.decode(body, type=Heartbeat)
@@ -293,6 +292,16 @@ def an_agent_world() -> Iterator[AgentWorld]:
         yield world
     finally:
         world.close()
+
+
+def _lease_of(operation: Operation) -> Lease:
+    return Lease(
+        operation_id=operation.id,
+        epoch=operation.epoch,
+        lease_seconds=operation.lease_seconds,
+        access=operation.access,
+        **operation.order,
+    )
 
 
 def _sha256(token: str) -> bytes:

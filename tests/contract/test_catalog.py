@@ -116,6 +116,38 @@ def test_a_later_lease_makes_an_earlier_one_void(database: Database) -> None:
         assert agent_operations.held(connection, "op", "agent-1", 2)["id"] == "op"
 
 
+def test_a_call_made_again_is_given_the_same_lease_until_that_has_ended(
+    database: Database,
+) -> None:
+    an_operation(database)
+    until = NOW.add(seconds=60)
+    with database.writing() as connection:
+
+        def lease(session: str, ask: str) -> tuple[str, int] | None:
+            row = agent_operations.lease(connection, "agent-1", session, NOW, until, ask)
+            return row and (row["id"], row["epoch"])
+
+        assert lease("s1", "first") == ("op", 1)
+        assert lease("s1", "first") == ("op", 1)
+        assert lease("s1", "other") is None
+        assert lease("s2", "first") is None
+        assert lease("s1", "") is None
+        agent_operations.offer_again(connection, "op")
+        assert lease("s1", "first") == ("op", 2)
+        agent_operations.end(connection, "op", "failed", error={})
+        assert lease("s1", "first") is None
+
+
+def test_a_lease_counts_no_more_once_its_operation_is_offered_again(database: Database) -> None:
+    an_operation(database)
+    with database.writing() as connection:
+        agent_operations.lease(connection, "agent-1", "s1", NOW, NOW.add(seconds=60))
+        assert agent_operations.held(connection, "op", "agent-1", 1)["id"] == "op"
+        agent_operations.offer_again(connection, "op")
+        with pytest.raises(LeaseLost):
+            agent_operations.held(connection, "op", "agent-1", 1)
+
+
 def test_an_agent_that_starts_again_is_given_its_work_at_once(database: Database) -> None:
     an_operation(database)
     with database.writing() as connection:

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from strongroom.agent.asks import Asks
 from strongroom.agent.backoff import pause_before
 from strongroom.agent.check import check
 from strongroom.agent.control_client import ControlClient, longer_of
@@ -71,6 +72,7 @@ class Agent:
         self._clock = clock
         self._chance = chance
         self._session = chance.bytes(16).hex()
+        self._asks = Asks(chance)
         self._log = structlog.get_logger("strongroom.agent")
         self._stopping = threading.Event()
         self._permits = threading.Semaphore(settings.slots)
@@ -121,10 +123,14 @@ class Agent:
         """Holds a permit already; it is given back here, or when the operation ends."""
         lease = None
         try:
-            request = LeaseRequest(
-                servers=self._watch.facts(), wait_seconds=wait_seconds, session=self._session
-            )
-            lease = self._client.lease(request)
+            with self._asks.one() as ask:
+                request = LeaseRequest(
+                    servers=self._watch.facts(),
+                    wait_seconds=wait_seconds,
+                    session=self._session,
+                    ask=ask,
+                )
+                lease = self._client.lease(request)
             self._be_ready()
         finally:
             if lease is None:

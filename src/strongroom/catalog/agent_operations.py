@@ -52,17 +52,47 @@ def void_other_sessions(connection: sa.Connection, agent_id: str, session: str) 
     return freed.rowcount
 
 
-def lease(
-    connection: sa.Connection, agent_id: str, session: str, now: Instant, until: Instant
+def given_to(
+    connection: sa.Connection, agent_id: str, session: str, ask: str
 ) -> sa.RowMapping | None:
-    """Give the agent its oldest operation that is offered, or whose lease has run out."""
+    """The lease that was the answer to this very call, if it still counts; or None."""
+    query = sa.select(table).where(
+        table.c.agent_id == agent_id,
+        table.c.status == "leased",
+        table.c.session == session,
+        table.c.ask == ask,
+    )
+    return connection.execute(query).mappings().first() if ask else None
+
+
+def lease(
+    connection: sa.Connection,
+    agent_id: str,
+    session: str,
+    now: Instant,
+    until: Instant,
+    ask: str = "",
+) -> sa.RowMapping | None:
+    """Give the agent its oldest operation that is offered, or whose lease has run out.
+
+    A call that has been answered before is given the same again.
+    """
+    again = given_to(connection, agent_id, session, ask)
+    if again is not None:
+        return again
     found = next_waiting(connection, agent_id, now)
     if found is None:
         return None
     taken = connection.execute(
         table.update()
         .where(table.c.id == found["id"], table.c.epoch == found["epoch"])
-        .values(status="leased", epoch=found["epoch"] + 1, lease_until=until, session=session)
+        .values(
+            status="leased",
+            epoch=found["epoch"] + 1,
+            lease_until=until,
+            session=session,
+            ask=ask,
+        )
     )
     return get(connection, found["id"]) if taken.rowcount == 1 else None
 
@@ -73,12 +103,21 @@ def get(connection: sa.Connection, operation_id: str) -> sa.RowMapping | None:
     return connection.execute(query).mappings().first()
 
 
-def held(connection: sa.Connection, operation_id: str, agent_id: str, epoch: int) -> sa.RowMapping:
-    """The operation, if this agent's lease of this epoch still counts; else LeaseLost."""
+def of_agent(connection: sa.Connection, operation_id: str, agent_id: str) -> sa.RowMapping:
+    """The operation, if it was meant for this agent; else LeaseLost."""
     row = get(connection, operation_id)
     if row is None or row["agent_id"] != agent_id:
         raise LeaseLost(f"operation {operation_id} is not yours")
-    if row["epoch"] != epoch or row["status"] not in OPEN:
+    return row
+
+
+def held(connection: sa.Connection, operation_id: str, agent_id: str, epoch: int) -> sa.RowMapping:
+    """The operation, if this agent's lease of this epoch still counts; else LeaseLost.
+
+    A lease that has run out counts until the operation is leased again.
+    """
+    row = of_agent(connection, operation_id, agent_id)
+    if row["epoch"] != epoch or row["status"] != "leased":
         raise LeaseLost(f"operation {operation_id} has gone on without this lease")
     return row
 

@@ -264,6 +264,7 @@ agent_operations = sa.Table(
     sa.Column("error", Json),
     sa.Column("lease_until", Utc),
     sa.Column("session", sa.Text),  # of the agent's process that holds the lease
+    sa.Column("ask", sa.Text),  # of the call that the lease was the answer to
     _column("created_at", Utc),
     sa.Index("ix_agent_operations_agent_status", "agent_id", "status"),
 )

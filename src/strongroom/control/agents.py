@@ -10,7 +10,7 @@ from strongroom.catalog import agent_operations, audit, jobs
 from strongroom.catalog import agents as catalog
 from strongroom.control import epochs
 from strongroom.control.control import Control
-from strongroom.model.errors import Forbidden, Invalid, LeaseLost, Unauthenticated
+from strongroom.model.errors import Forbidden, Invalid, Unauthenticated
 from strongroom.model.ids import AgentId, uuid4
 from strongroom.model.operation import (
     LEASE_SECONDS,
@@ -95,23 +95,27 @@ def note_call(control: Control, agent: AgentId, request: LeaseRequest) -> None:
         agent_operations.void_other_sessions(connection, agent, request.session)
 
 
-def lease_operation(control: Control, agent: AgentId, session: str) -> Lease | None:
+def lease_operation(control: Control, agent: AgentId, session: str, ask: str = "") -> Lease | None:
     """The oldest operation that waits for this agent; None when there is none.
 
     A process of the agent after which another one has called is given nothing: its call may be
-    open still, but nobody listens.
+    open still, but nobody listens. A call that is made again, as its answer was lost, is given
+    the same lease again, and needs no storage for it.
     """
     now = control.clock.now()
     with control.database.reading() as connection:
         if not catalog.is_session(connection, agent, session):
             return None
+        again = agent_operations.given_to(connection, agent, session, ask)
         waiting = agent_operations.next_waiting(connection, agent, now)
+    if again is not None:
+        return _lease_of(control, again)
     if waiting is None:
         return None
     epochs.give_access(control, agent, waiting, waiting["epoch"] + 1)
     with control.database.writing() as connection:
         until = now.add(seconds=LEASE_SECONDS)
-        row = agent_operations.lease(connection, agent, session, now, until)
+        row = agent_operations.lease(connection, agent, session, now, until, ask)
     if row is None:
         return None
     if (row["id"], row["epoch"]) != (waiting["id"], waiting["epoch"] + 1):
@@ -216,9 +220,7 @@ def complete_operation(
         raise Invalid("a completion says what was completed")
     result = {**msgspec.to_builtins(told), "epoch": done.epoch}
     with control.database.writing() as connection:
-        row = agent_operations.get(connection, operation_id)
-        if row is None or row["agent_id"] != agent:
-            raise LeaseLost(f"operation {operation_id} is not yours")
+        row = agent_operations.of_agent(connection, operation_id, agent)
         if row["status"] == "completed" and row["epoch"] == done.epoch:
             return
         row = agent_operations.held(connection, operation_id, agent, done.epoch)
@@ -228,8 +230,14 @@ def complete_operation(
 
 
 def fail_operation(control: Control, agent: AgentId, operation_id: str, failure: Failure) -> None:
-    """The agent could not. A failure that may pass is offered again, a bounded number of times."""
+    """The agent could not. A failure that may pass is offered again, a bounded number of times.
+
+    Safe twice: until the next lease, saying it again is answered as the first time.
+    """
     with control.database.writing() as connection:
+        row = agent_operations.of_agent(connection, operation_id, agent)
+        if row["status"] in {"offered", "failed"} and row["epoch"] == failure.epoch:
+            return
         row = agent_operations.held(connection, operation_id, agent, failure.epoch)
         again = failure.retryable and row["epoch"] < MOST_LEASES
         if again:

@@ -71,6 +71,7 @@ class LeaseRequest(Message):
     servers: list[ServerFacts]
     wait_seconds: float = 20.0
     session: str = ""  # made anew by each start of the agent: earlier ones' leases and calls end
+    ask: str = ""  # the same until an answer has come: asked again, the same lease is the answer
 
 
 class StorageAccess(Message):

@@ -81,7 +81,7 @@ async def lease(request: Request, control: Means, agent: Agent, raw: Bytes) -> R
     with control.offered.listening(agent, lambda: _ring(loop, rung)):
         while not await request.is_disconnected():
             rung.clear()
-            found = await run(agents.lease_operation, control, agent, asked.session)
+            found = await run(agents.lease_operation, control, agent, asked.session, asked.ask)
             at_end = control.stopping.is_set() or control.clock.monotonic() >= until
             if found is not None or at_end:
                 return _answer(found)

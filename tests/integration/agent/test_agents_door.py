@@ -21,8 +21,15 @@ from strongroom.agent.control_client import ControlClient
 from strongroom.catalog import agent_operations
 from strongroom.catalog import agents as agent_rows
 from strongroom.control.agents import new_enrol_token
-from strongroom.model.errors import Invalid, Unauthenticated
-from strongroom.model.operation import EnrolRequest, Lease, LeaseRequest
+from strongroom.model.errors import Invalid, LeaseLost, Unauthenticated
+from strongroom.model.operation import (
+    Completion,
+    EnrolRequest,
+    Failure,
+    Lease,
+    LeaseRequest,
+    ServerFacts,
+)
 
 
 @pytest.fixture
@@ -157,8 +164,9 @@ def offer(world: ArmWorld, agent_id: str, name: str = "op-1") -> None:
         agent_operations.offer(connection, operation)
 
 
-def ask(client: ControlClient, session: str, seconds: float = 0.0) -> Lease | None:
-    return client.lease(LeaseRequest(servers=[], wait_seconds=seconds, session=session))
+def ask(client: ControlClient, session: str, seconds: float = 0.0, name: str = "") -> Lease | None:
+    request = LeaseRequest(servers=[], wait_seconds=seconds, session=session, ask=name)
+    return client.lease(request)
 
 
 @contextlib.contextmanager
@@ -211,6 +219,38 @@ def test_the_open_call_of_an_earlier_process_is_given_nothing(world: ArmWorld) -
         found = ask(client, "new")
     assert found is not None
     assert found.epoch == 1
+
+
+def test_a_call_that_is_made_again_is_given_the_lease_whose_answer_was_lost(
+    world: ArmWorld,
+) -> None:
+    agent_id = enrol(world, new_enrol_token(world.control), "mine")
+    offer(world, agent_id)
+    with a_line(world, "mine") as client:
+        first = ask(client, "only", name="a")
+        assert first is not None
+        assert ask(client, "only", name="b") is None
+        assert ask(client, "only", name="a") == first
+
+
+def failing(epoch: int) -> Failure:
+    return Failure(epoch=epoch, error={"code": "Failed", "message": "no"}, retryable=True)
+
+
+def test_a_failure_told_twice_is_taken_twice_and_offers_the_work_once(world: ArmWorld) -> None:
+    agent_id = enrol(world, new_enrol_token(world.control), "mine")
+    offer(world, agent_id)
+    with a_line(world, "mine") as client:
+        assert ask(client, "only") is not None
+        client.fail("op-1", failing(1))
+        client.fail("op-1", failing(1))
+        with pytest.raises(LeaseLost):
+            client.complete("op-1", Completion(epoch=1, check=ServerFacts(name="pg1", ready=True)))
+        second = ask(client, "only")
+        assert second is not None
+        assert second.epoch == 2
+        with pytest.raises(LeaseLost):
+            client.fail("op-1", failing(1))
 
 
 def test_more_agents_may_wait_than_the_control_plane_has_threads(world: ArmWorld) -> None:

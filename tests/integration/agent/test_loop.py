@@ -364,6 +364,14 @@ def test_leasing_goes_on_after_an_outage_of_the_control_plane(bench, world):
     world.await_that(lambda: operation.status in {"completed", "leased"})
 
 
+def test_work_whose_lease_was_lost_on_the_way_is_begun_at_once_and_once(bench, world):
+    world.await_that(bench.settings.ready_file.exists)
+    world.fault("lease", Fault(lost=True), Fault(lost=True))
+    operation = world.offer(ORDER, lease_seconds=600)
+    world.await_status(operation, "completed")
+    assert operation.epoch == 1
+
+
 def test_sigterm_lets_the_work_go_and_offers_it_again(bench, world):
     bench.work = until_stopped
     operation = world.offer(ORDER)

@@ -171,6 +171,7 @@ def upgrade() -> None:
         ),
         sa.Column("lease_until", strongroom.catalog.database.Utc(), nullable=True),
         sa.Column("session", sa.Text(), nullable=True),
+        sa.Column("ask", sa.Text(), nullable=True),
         sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
         sa.ForeignKeyConstraint(
             ["agent_id"], ["agents.id"], name=op.f("fk_agent_operations_agent_id_agents")
