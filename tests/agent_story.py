@@ -35,6 +35,7 @@ from strongroom.datastore.manifest import (
 )
 from strongroom.datastore.seal import KeyPair
 from strongroom.datastore.session import SessionKeys, content_keys, seal_session
+from strongroom.model.extract import ExtractOrder
 from strongroom.model.operation import BackupOrder, RestoreOrder, StorageAccess
 from strongroom.postgres import scratch
 from strongroom.postgres.tools import Tools, find_tools
@@ -213,7 +214,7 @@ class Story:
 
     def release_keys(self, operation_id: str, session_public_key: bytes) -> bytes:
         """What the control plane does: open just the keys of the plan, seal to the session."""
-        order = self.world.operations[operation_id].order["restore"]
+        (order,) = self.world.operations[operation_id].order.values()
         stored = self.blobs.read(order.manifest_name)
         manifest = open_manifest(stored, self.catalogue)
         keys = SessionKeys(
@@ -236,7 +237,17 @@ class Story:
             **more,
         )
 
-    def restore(self, order: RestoreOrder, seconds: float = 90) -> Operation:
+    def extract_order(self, name: str, number: int = 1, **more: Any) -> ExtractOrder:
+        point = f"{number:032x}"
+        return ExtractOrder(
+            job_id=f"extract-{name}",
+            recovery_point_id=point,
+            instance_id=INSTANCE,
+            manifest_name=f"p/{point}.manifest",
+            **more,
+        )
+
+    def restore(self, order: RestoreOrder | ExtractOrder, seconds: float = 90) -> Operation:
         operation = self.world.offer(order, access=self.reading(), lease_seconds=30)
         self.world.await_that(lambda: operation.status in {"completed", "failed"}, seconds)
         return operation

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from strongroom.model.errors import LeaseLost, NotFound, Unauthenticated, VaultError
+from strongroom.model.extract import ExtractOrder
 from strongroom.model.operation import (
     BackupOrder,
     CheckOrder,
@@ -132,12 +133,12 @@ class AgentWorld:
 
     def offer(
         self,
-        order: BackupOrder | RestoreOrder | CheckOrder,
+        order: BackupOrder | RestoreOrder | ExtractOrder | CheckOrder,
         *,
         access: StorageAccess | None = None,
         lease_seconds: float = 5.0,
     ) -> Operation:
-        kind = {BackupOrder: "backup", RestoreOrder: "restore", CheckOrder: "check"}[type(order)]
+        kind = type(order).__name__.removesuffix("Order").lower()
         operation = Operation(
             f"op-{len(self.operations) + 1}", {kind: order}, access, lease_seconds
         )

@@ -10,6 +10,7 @@ from types import FrameType
 from strongroom.agent.access import container_opener
 from strongroom.agent.control_client import ControlClient
 from strongroom.agent.enrolment import enrolled
+from strongroom.agent.extract import extract
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.loop import Agent, Trades
 from strongroom.agent.memory import Memory
@@ -56,6 +57,8 @@ def real_trades(
 
     def restore_within(held: HeldLease) -> Completion:
         with memory.share() as share:
+            if held.lease.extract is not None:
+                return extract(held, grounds, open_container, chance, share)
             return restore(held, grounds, open_container, chance, share)
 
     return Trades(look=look, take_backup=back_up_within, restore=restore_within)

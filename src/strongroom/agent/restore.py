@@ -72,8 +72,8 @@ def restore(
     result = grounds.journal.find(held.lease.operation_id)
     if result is None:
         blobs = open_container(held, "read")
-        keys = _ask_keys(held, chance)
-        manifest = _open_manifest(order, blobs, keys)
+        keys = ask_keys(held, chance)
+        manifest = open_manifest(order.manifest_name, order.recovery_point_id, blobs, keys)
         _check_before_writing(order, manifest, grounds)
         result = _write(held, directory, manifest, blobs, keys, share)
         # First this, then the marker goes: what lacks the marker is known to be this job's own.
@@ -92,7 +92,8 @@ def _order_of(held: HeldLease) -> RestoreOrder:
     return held.lease.restore
 
 
-def _ask_keys(held: HeldLease, chance: Chance) -> SessionKeys:
+def ask_keys(held: HeldLease, chance: Chance) -> SessionKeys:
+    """The content keys of this order's point, sealed to a key pair that is made here."""
     held.tell(Progress(step="Connecting"))
     session = KeyPair.generate(chance)
     request = KeysRequest(epoch=held.lease.epoch, session_public_key=session.public.to_bytes())
@@ -100,11 +101,12 @@ def _ask_keys(held: HeldLease, chance: Chance) -> SessionKeys:
     return open_session(session, held.lease.operation_id, reply.sealed)
 
 
-def _open_manifest(order: RestoreOrder, blobs: Blobs, keys: SessionKeys) -> Manifest:
-    manifest = open_manifest_with(blobs.read(order.manifest_name), keys.manifest)
-    if manifest.facts.recovery_point_id != order.recovery_point_id:
+def open_manifest(name: str, point_id: str, blobs: Blobs, keys: SessionKeys) -> Manifest:
+    """The map of a point; Corrupt when another one lies under its name."""
+    manifest = open_manifest_with(blobs.read(name), keys.manifest)
+    if manifest.facts.recovery_point_id != point_id:
         raise Corrupt(
-            f"{order.manifest_name} is the manifest of another recovery point",
+            f"{name} is the manifest of another recovery point",
             hint="Verify the vault's storage: names have been swapped.",
         )
     return manifest

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from strongroom.cli import console, following
 from strongroom.cli import vault as vaults
 from strongroom.cli.means import COMMON, Common, Given
+from strongroom.cli.parts import Wish, cost_of, describe, read_wish
 from strongroom.cli.points import choose
 from strongroom.cli.vault import Vault
 from strongroom.model.errors import Cancelled, Invalid
@@ -17,7 +18,18 @@ PointId = Annotated[
     str, Parameter(help="The recovery point, or the beginning of its id. Default: the newest.")
 ]
 Directory = Annotated[
-    Path, Parameter(help="A new or empty directory on the host of the server's agent.")
+    Path | None, Parameter(help="A new or empty directory on the host of the server's agent.")
+]
+Database = Annotated[
+    str, Parameter(help="Only this database, as a dump file: what is fetched is little more.")
+]
+Table = Annotated[
+    str, Parameter(help="Only this table of --database (schema.table), with its parts.")
+]
+Rename = Annotated[str, Parameter(help="The new name of the database, or of the table.")]
+ToFiles = Annotated[
+    Path | None,
+    Parameter(help="A new or empty directory for dumps of all databases, roles and tablespaces."),
 ]
 Tablespaces = Annotated[
     list[str] | None,
@@ -25,12 +37,17 @@ Tablespaces = Annotated[
 ]
 
 
-def plan(
+def plan(  # noqa: PLR0913 - an option each
     name: str,
     /,
     *,
     point: PointId = "",
-    to_dir: Annotated[Path | None, Directory.__metadata__[0]] = None,
+    to_dir: Directory = None,
+    database: Database = "",
+    table: Table = "",
+    rename: Rename = "",
+    to_files: ToFiles = None,
+    prefix: Annotated[str, Parameter(help="What the names of --to-files begin with.")] = "",
     tablespace: Tablespaces = None,
     common: Common = COMMON,
     means: Given,
@@ -40,6 +57,7 @@ def plan(
     ```
     strongroom plan orders
     strongroom plan orders --to-dir /srv/restore
+    strongroom plan orders --to-dir /srv/part --database shop --table public.item
     ```
 
     Parameters
@@ -48,7 +66,8 @@ def plan(
         The protected server.
     """
     with vaults.opened(common, means) as vault:
-        made = _plan(vault, name, point, to_dir, _mapping(tablespace))
+        wish = read_wish(to_dir, to_files, database, table, rename, prefix)
+        made = _plan(vault, name, point, wish, _mapping(tablespace))
     _show(made, common)
 
 
@@ -56,8 +75,13 @@ def restore(  # noqa: PLR0913 - an option each
     name: str,
     /,
     *,
-    to_dir: Directory,
+    to_dir: Directory = None,
     point: PointId = "",
+    database: Database = "",
+    table: Table = "",
+    rename: Rename = "",
+    to_files: ToFiles = None,
+    prefix: Annotated[str, Parameter(help="What the names of --to-files begin with.")] = "",
     tablespace: Tablespaces = None,
     start: Annotated[
         bool, Parameter(negative="", help="Start PostgreSQL there when it is written.")
@@ -68,7 +92,7 @@ def restore(  # noqa: PLR0913 - an option each
     common: Common = COMMON,
     means: Given,
 ) -> None:
-    """Restore a recovery point as a PostgreSQL data directory.
+    """Restore a recovery point as a PostgreSQL data directory, or a part of it as dump files.
 
     Nothing is ever overwritten: the directory must be new or empty, and so must the new place of
     every tablespace. The plan is shown first.
@@ -77,6 +101,8 @@ def restore(  # noqa: PLR0913 - an option each
     strongroom restore orders --to-dir /srv/restore
     strongroom restore orders --to-dir /srv/restore --start --port 5433
     strongroom restore orders --point 3f2a --to-dir /srv/restore --tablespace /srv/fast=/srv/new
+    strongroom restore orders --to-dir /srv/part --database shop --table public.item
+    strongroom restore orders --to-files /srv/files --prefix monday
     ```
 
     Parameters
@@ -86,7 +112,9 @@ def restore(  # noqa: PLR0913 - an option each
     """
     with vaults.opened(common, means) as vault:
         mapping = _mapping(tablespace)
-        made = _plan(vault, name, point, to_dir, mapping)
+        wish = read_wish(to_dir, to_files, database, table, rename, prefix)
+        wish.check(start=start, mapping=mapping)
+        made = _plan(vault, name, point, wish, mapping)
         request = _request(vault, name, made, mapping, start=start, port=port)
         instance = vault.instance(name)
         vault.rest.post(f"{instance}/validateRestore", {"restoreRequestObject": request})
@@ -104,29 +132,33 @@ def restore(  # noqa: PLR0913 - an option each
 
 
 def _plan(
-    vault: Vault, name: str, point: str, to_dir: Path | None, mapping: dict[str, str]
+    vault: Vault, name: str, point: str, wish: Wish, mapping: dict[str, str]
 ) -> dict[str, Any]:
     chosen = choose(vault, name, point)
     facts = chosen["facts"]
     server = vault.rest.find(vault.server(name))
     spaces = (server or {}).get("properties", {}).get("strongroom", {}).get("tablespaces") or {}
+    to_dir, part = wish.directory, wish.part
     directory = "" if to_dir is None else str(to_dir.absolute())
     warnings = [
         f"tablespace {location} goes back to its own place, which must be empty: "
         f"--tablespace {location}=NEW moves it"
         for location in sorted(spaces.values())
-        if location not in mapping
+        if location not in mapping and part is None
     ]
+    cost = cost_of(chosen, part)
+    warnings += cost.warnings
     if to_dir is not None:
-        warnings += _warnings_here(to_dir, int(chosen["rawBytes"]))
+        warnings += _warnings_here(to_dir, cost.write_bytes)
     return {
         "server": name,
         "point": chosen["id"],
         "takenAt": chosen["takenAt"],
         "version": chosen["version"],
         "databases": facts.get("databases") or {},
-        "writeBytes": chosen["rawBytes"],
-        "readBytes": chosen["storedBytes"],
+        "writeBytes": cost.write_bytes,
+        "readBytes": cost.read_bytes,
+        "part": part,
         "directory": directory,
         "tablespaces": mapping,
         "warnings": warnings,
@@ -176,6 +208,7 @@ def _request(
                 "tablespaces": mapping,
                 "start": start,
                 "port": port,
+                "part": made["part"],
             },
         },
         "identityDetails": {"useSystemAssignedIdentity": True},
@@ -207,6 +240,10 @@ def _show(made: dict[str, Any], common: Common) -> None:
         "reads": f"{console.size(made['readBytes'])} from the vault",
         "writes": console.size(made["writeBytes"]),
     }
+    if made["part"] is not None:
+        shown["takes"] = describe(made["part"])
+        shown["reads"] = f"at most about {shown['reads']}"
+        shown["writes"] = f"at most about {shown['writes']}"
     if made["directory"]:
         shown["into"] = made["directory"]
     for old, new in made["tablespaces"].items():

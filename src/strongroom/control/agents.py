@@ -11,6 +11,7 @@ from strongroom.catalog import agents as catalog
 from strongroom.control import epochs
 from strongroom.control.control import Control
 from strongroom.model.errors import Forbidden, Invalid, Unauthenticated
+from strongroom.model.extract import ExtractOrder
 from strongroom.model.ids import AgentId, uuid4
 from strongroom.model.operation import (
     LEASE_SECONDS,
@@ -133,6 +134,8 @@ def _lease_of(control: Control, row: sa.RowMapping) -> Lease:
         lease.backup = msgspec.convert(order, BackupOrder)
     elif row["kind"] == "restore":
         lease.restore = msgspec.convert(order, RestoreOrder)
+    elif row["kind"] == "extract":
+        lease.extract = msgspec.convert(order, ExtractOrder)
     else:
         lease.check = msgspec.convert(order, CheckOrder)
     if row["kind"] != "check":
@@ -181,7 +184,7 @@ def release_keys(
     """The content keys of one restore, sealed to its session; audited."""
     with control.database.writing() as connection:
         row = agent_operations.held(connection, operation_id, agent, request.epoch)
-        if row["kind"] != "restore":
+        if row["kind"] not in {"restore", "extract"}:
             raise Forbidden("only a restore is given keys")
         audit.append(
             connection,

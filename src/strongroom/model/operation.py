@@ -19,6 +19,8 @@ from typing import Any
 
 import msgspec
 
+from strongroom.model.extract import ExtractOrder
+
 LEASE_SECONDS = 60
 HEARTBEAT_SECONDS = 2  # and one at once when the step changes
 
@@ -140,6 +142,7 @@ class Lease(Message):
     lease_seconds: float = LEASE_SECONDS
     backup: BackupOrder | None = None
     restore: RestoreOrder | None = None
+    extract: ExtractOrder | None = None
     check: CheckOrder | None = None
     access: StorageAccess | None = None
 

@@ -8,19 +8,24 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import msgspec
 
 from strongroom.model.errors import Invalid
+from strongroom.model.extract import ExtractRequest, read_extract
 from strongroom.model.recovery_point import RecoveryPoint
 
 _POINT = re.compile(r"[0-9a-fA-F]{32}")
 
 
 class RestoreRequest(msgspec.Struct, kw_only=True):
-    """Restore as a server: a data directory on the host of the agent that looks after it."""
+    """Restore as a server: a data directory on the host of the agent that looks after it.
+
+    With `part` dump files are left in the directory instead: of a database, of a table, or of all.
+    """
 
     recovery_point_id: str
     target_directory: str
     tablespaces: dict[str, str]  # original location -> new location
     start: bool
     port: int  # 0: as its configuration says
+    part: ExtractRequest | None = None
 
     def to_order(self, point: RecoveryPoint) -> dict[str, Any]:
         """What the job row keeps."""
@@ -59,7 +64,19 @@ def read_request(body: Mapping[str, Any]) -> RestoreRequest:
         tablespaces=_locations(_get(wish, "tablespaces") or {}),
         start=_boolean(_get(wish, "start") or False),
         port=_port(_get(wish, "port") or 0),
+        part=_part(wish),
     )
+
+
+def _part(wish: Mapping[str, Any]) -> ExtractRequest | None:
+    part = _get(wish, "part")
+    if part is None:
+        return None
+    if not isinstance(part, Mapping):
+        raise _invalid("part is not an object", "name its database, and perhaps its table")
+    names = ("database", "table", "rename", "filePrefix")
+    database, table, rename, prefix = (str(_get(part, name) or "") for name in names)
+    return read_extract(database, table, rename, prefix)
 
 
 def _get(body: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401

@@ -10,7 +10,7 @@ count, and the same job may begin again in it, nobody else.
 import os
 import shutil
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,11 +74,14 @@ class RestoreTarget:
 
     # --- before the first byte
 
-    def prepare(self, files: Sequence[RestoredFile], needed_bytes: int = 0) -> None:
+    def prepare(
+        self, files: Sequence[RestoredFile], needed_bytes: int = 0, *, in_part: bool = False
+    ) -> None:
         """Check everything that can be checked before anything is written, then lay out.
 
-        `needed_bytes` is a lower bound beside the sum of the sizes. Raises TargetNotEmpty naming
-        what is there, TargetFull with both numbers, TargetRefused.
+        `needed_bytes` is a lower bound beside the sum of the sizes, or, when just a part of the
+        files will be written, all that counts. Raises TargetNotEmpty naming what is there,
+        TargetFull with both numbers, TargetRefused.
         """
         self._layout = lay_out(self.directory, files, self._moved)
         places = list(self._layout.places.values())
@@ -86,7 +89,7 @@ class RestoreTarget:
         ours = [place for place in places if self._check_place(place)]
         for place in ours:
             _clear(place)
-        self._check_space(needed_bytes)
+        self._check_space(needed_bytes, {} if in_part else self._layout.sizes())
         self._claim()
         for index in range(len(files)):
             self._make(index)
@@ -132,9 +135,13 @@ class RestoreTarget:
         except (OSError, msgspec.MsgspecError):
             return None
 
-    def _check_space(self, at_least: int) -> None:
+    def check_room(self, more: int) -> None:
+        """Raises TargetFull unless `more` bytes fit into the data directory's file system."""
+        self._check_space(more, {})
+
+    def _check_space(self, at_least: int, known: Mapping[str, int]) -> None:
         """Every file system that we write to has room for what goes there."""
-        sizes = self._layout.sizes()
+        sizes = {"": 0, **known}
         sizes[""] += max(0, at_least - sum(sizes.values()))
         needed: dict[int, int] = {}
         parents: dict[int, Path] = {}
@@ -213,6 +220,13 @@ class RestoreTarget:
         root, parts = self._place(index)
         return root.open(parts, os.O_WRONLY)
 
+    def pages(self, index: int) -> Iterator[bytes]:
+        """What has been written of a file, page by page; the last may be shorter."""
+        root, parts = self._place(index)
+        with os.fdopen(root.open(parts, os.O_RDONLY), "rb") as file:
+            while page := file.read(PAGE):
+                yield page
+
     # --- after the last byte
 
     @property
@@ -230,17 +244,19 @@ class RestoreTarget:
         settings: Mapping[str, str],
         *,
         watch: Callable[[int], None] = _go_on,
+        only: Collection[int] | None = None,
     ) -> Finished:
         """Compare with PostgreSQL's manifest, set links and owner, sync; the marker stays.
 
         `settings` are appended to postgresql.auto.conf, after ours, so that they win. `watch` is
-        told how many bytes have just been compared, and may raise to stop. Raises Corrupt naming
-        the file that is not as it was backed up, TargetRefused, TargetFull.
+        told how many bytes have just been compared, and may raise to stop. With `only` (indexes)
+        just those files are compared: others were never written. Raises Corrupt naming the file
+        that is not as it was backed up, TargetRefused, TargetFull.
         """
         check_settings(settings)
         self._open.close()
         told = parse_pg_manifest(pg_manifest)
-        compare(self._layout, told, lambda index: self._sum(index, watch))
+        compare(self._layout, told, lambda index: self._sum(index, watch), only)
         check_log(self._layout, told)
         main = self._roots[""]
         for name, place in self._layout.tablespaces.items():

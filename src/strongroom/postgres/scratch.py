@@ -27,7 +27,9 @@ class RunAs:
     gid: int
 
 
-class _Drop(TypedDict, total=False):
+class Drop(TypedDict, total=False):
+    """What `subprocess` takes to run a program as another user."""
+
     user: int
     group: int
     extra_groups: list[int]
@@ -150,6 +152,11 @@ def stop(tools: Tools, directory: Path, mode: str = "fast", *, timeout: int = 60
     _must_run(command, server_user(directory), "stopping PostgreSQL")
 
 
+def start_log(directory: Path) -> Path:
+    """Where a server that `start` started writes what it has to say."""
+    return directory / _LOG
+
+
 def last_words(directory: Path, lines: int = 4) -> list[str]:
     """The end of a server's start log."""
     log = directory / _LOG
@@ -160,6 +167,13 @@ def last_words(directory: Path, lines: int = 4) -> list[str]:
         return file.read().decode(errors="replace").strip().splitlines()[-lines:]
 
 
+def drop_to(user: RunAs) -> Drop:
+    """For root, the words that run a program as a user; nothing for everybody else."""
+    if os.geteuid() != 0:
+        return {}
+    return {"user": user.uid, "group": user.gid, "extra_groups": []}
+
+
 def _must_run(command: list[str], user: RunAs, what: str) -> None:
     code, said = _run(command, user)
     if code:
@@ -168,9 +182,7 @@ def _must_run(command: list[str], user: RunAs, what: str) -> None:
 
 def _run(command: list[str], user: RunAs) -> tuple[int, str]:
     """Run as the server's user -> exit code, and the end of what it said."""
-    drop: _Drop = {}
-    if os.geteuid() == 0:
-        drop = {"user": user.uid, "group": user.gid, "extra_groups": []}
+    drop = drop_to(user)
     # Not a pipe: the server would inherit it and keep it open after pg_ctl has ended.
     with tempfile.TemporaryFile() as words:
         done = subprocess.run(

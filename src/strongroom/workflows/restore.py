@@ -8,8 +8,10 @@ from strongroom.catalog import audit, jobs, protection, recovery_points
 from strongroom.datastore.session import SessionKeys, content_keys, seal_session
 from strongroom.durable.engine import Story
 from strongroom.model.errors import VaultError
-from strongroom.model.job import JobStatus
+from strongroom.model.extract import ExtractOrder
+from strongroom.model.job import Job, JobStatus
 from strongroom.model.operation import Progress, RestoreOrder, RestoreResult
+from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.workflows import agent_work
 from strongroom.workflows.means import Means
 
@@ -32,8 +34,24 @@ def _plan(means: Means, job_id: str) -> None:
         found = protection.by_id(connection, job.instance_id)
         point = recovery_points.get(connection, job.instance_id, job.order["recovery_point_id"])
     means.open_point(job.instance_id, point.id)
+    kind, order = _order(job, point)
+    agent_work.begin_step(means, job_id, "Restore data")
+    agent_work.offer(means, agent_work.operation_of(job, found, kind, order))
+
+
+def _order(job: Job, point: RecoveryPoint) -> tuple[str, RestoreOrder | ExtractOrder]:
+    """The operation's kind, and what the agent is asked."""
     asked = job.order
-    order = RestoreOrder(
+    if asked.get("part"):
+        return "extract", ExtractOrder(
+            job_id=job.id,
+            recovery_point_id=point.id,
+            instance_id=job.instance_id,
+            manifest_name=f"p/{point.id}.manifest",
+            target_directory=asked["target_directory"],
+            **asked["part"],
+        )
+    return "restore", RestoreOrder(
         job_id=job.id,
         recovery_point_id=point.id,
         instance_id=job.instance_id,
@@ -43,8 +61,6 @@ def _plan(means: Means, job_id: str) -> None:
         start=asked["start"],
         port=asked["port"],
     )
-    agent_work.begin_step(means, job_id, "Restore data")
-    agent_work.offer(means, agent_work.operation_of(job, found, "restore", order))
 
 
 def release_keys(

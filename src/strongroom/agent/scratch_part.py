@@ -1,0 +1,207 @@
+"""The part of a recovery point that a scratch server needs, fetched and recovered.
+
+Fetched in steps, for each names the files of the next: what every server needs, the list of
+relations, the catalogues, the table. Then the recovered server is asked what it needs indeed; what
+was missed (a race between the copy and a change of the catalogue) is fetched into a new one.
+"""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from strongroom.agent.held_lease import HeldLease
+from strongroom.datastore.blobs import Blobs
+from strongroom.datastore.manifest import FileFacts, Manifest
+from strongroom.datastore.reader import read_files
+from strongroom.model.errors import Precondition
+from strongroom.model.extract import ExtractOrder, TableName, read_table
+from strongroom.model.operation import Progress
+from strongroom.model.postgres import major_of
+from strongroom.postgres import scratch
+from strongroom.postgres.extract import ScratchServer, recovered
+from strongroom.postgres.layout import HOLDS_BYTES
+from strongroom.postgres.needed_files import NeededFiles, place_of
+from strongroom.postgres.restore import RestoredFile, RestoreTarget
+from strongroom.postgres.tools import find_tools
+
+_ROUNDS = 3
+
+
+@dataclass(slots=True)
+class Part:
+    """What is asked of one point, and what it has cost so far."""
+
+    held: HeldLease
+    order: ExtractOrder
+    manifest: Manifest
+    blobs: Blobs
+    keys: Mapping[bytes, bytes]
+    workers: int
+    fetched: int = 0
+    written: int = 0
+    missed: set[int] = field(default_factory=set)  # files that a guess lacked
+
+    @property
+    def table(self) -> TableName | None:
+        """None: a whole database, or all of them."""
+        return read_table(self.order.table) if self.order.table else None
+
+
+@contextmanager
+def scratch_server(part: Part, place: Path) -> Iterator[ScratchServer]:
+    """Within: a server below `place`, in a directory of its own, that holds what is asked.
+
+    Raises NotFound for a database or table that the point does not have, Corrupt, TargetError.
+    """
+    for _ in range(_ROUNDS):
+        with _directory(place) as home, scratch.scratch_directory() as sockets:
+            directory = home / "data"
+            _give_to_owner_of(home, sockets)
+            chosen, superuser = _fetch(part, directory, home)
+            part.held.tell(step_of(part.held, "Starting"))
+            tools = find_tools(major_of(part.manifest.source.version_number))
+            with recovered(tools, directory, sockets, superuser) as server:
+                missing = _missing(part, server, chosen)
+                if not missing:
+                    yield server
+                    return
+                part.missed |= missing
+    raise Precondition(
+        "what the recovery point's catalogues name could not be found in it",
+        hint="Restore all of it with --to-dir, and verify this recovery point.",
+    )
+
+
+@contextmanager
+def _directory(place: Path) -> Iterator[Path]:
+    """A directory for the server's user that is gone afterwards; what a killed try left goes."""
+    home = place / "strongroom-scratch"
+    _remove(home)
+    home.mkdir(mode=0o700, parents=True)
+    _give_to_owner_of(place, home)
+    try:
+        yield home
+    finally:
+        _remove(home)
+
+
+def _give_to_owner_of(place: Path, directory: Path) -> None:
+    user = scratch.server_user(place)
+    if scratch.drop_to(user):
+        shutil.chown(directory, user.uid, user.gid)
+
+
+def _remove(home: Path) -> None:
+    """With the server that may run there still."""
+    data = home / "data"
+    if (data / "postmaster.pid").exists():
+        tools = find_tools(int((data / "PG_VERSION").read_text()))
+        if scratch.is_running(tools, data):
+            scratch.stop(tools, data, "immediate")
+    if home.exists():
+        shutil.rmtree(home)
+
+
+def _fetch(part: Part, directory: Path, home: Path) -> tuple[set[int], str]:
+    """Write what is needed -> the files that are there in full, and who may log in."""
+    files = [_restored(file) for file in part.manifest.files]
+    spaces = {f.link: str(home / f"space-{n}") for n, f in enumerate(files) if f.kind == "link"}
+    target = RestoreTarget(directory, spaces, part.order.job_id)
+    try:
+        target.prepare(files, in_part=True)
+        needed = NeededFiles(files, major_of(part.manifest.source.version_number), target.pages)
+        chosen = part.missed & set(range(len(files)))
+        _read(part, target, chosen)
+        for more in _steps(part, needed):
+            _read(part, target, more - chosen)
+            chosen |= more
+        superuser = needed.superuser()
+        part.held.tell(step_of(part.held, "Verifying"))
+        target.finish(
+            part.manifest.pg_manifest, {}, watch=lambda _: part.held.check(), only=chosen
+        )
+        target.drop_marker()
+        return chosen, superuser
+    finally:
+        target.close()
+
+
+def _steps(part: Part, needed: NeededFiles) -> Iterator[set[int]]:
+    """Sets of files. Who asks for the next one has fetched those before: they name its files."""
+    yield needed.everywhere()
+    if not part.order.database:
+        yield {i for i, file in enumerate(part.manifest.files) if file.kind in HOLDS_BYTES}
+        return
+    database, table = needed.database(part.order.database), part.table
+    if table is None:
+        yield needed.whole(database)
+        return
+    yield needed.map_of_classes(database)
+    yield needed.catalogues(database)
+    yield needed.table(database, table.schema, table.name)
+
+
+def _read(part: Part, target: RestoreTarget, select: set[int]) -> None:
+    held = part.held
+    size = sum(part.manifest.files[index].size for index in select)
+    target.check_room(size)
+    progress = step_of(part.held, "Writing")
+    progress.total_bytes = progress.done_bytes + size
+    held.tell(progress)
+
+    def write(index: int, offset: int, data: memoryview) -> None:
+        held.check()
+        target.write(index, offset, data)
+
+    def advance(raw: int, stored: int) -> None:
+        held.check()
+        progress.done_bytes += raw
+        progress.stored_bytes += stored
+
+    if select:
+        part.fetched += read_files(
+            part.manifest,
+            part.blobs,
+            part.keys,
+            write,
+            select=select,
+            workers=part.workers,
+            on_progress=advance,
+        )
+    part.written += size
+
+
+def _missing(part: Part, server: ScratchServer, chosen: set[int]) -> set[int]:
+    """Files of the point that the recovered server needs and that were not fetched."""
+    places = {
+        index: place
+        for index, file in enumerate(part.manifest.files)
+        if file.kind in HOLDS_BYTES and (place := place_of(file.path)) is not None
+    }
+    needed = chosen & set(places)
+    if part.table is not None:
+        server.tables(part.order.database, part.table)
+        numbers = server.files_of(part.order.database, part.table)
+        here = {places[index].database for index in needed} - {0}
+        needed = {i for i, p in places.items() if p.file in numbers and p.database in here}
+    if not needed - chosen:
+        server.check_recovered({(places[i].database, places[i].file) for i in needed})
+    return needed - chosen
+
+
+def _restored(file: FileFacts) -> RestoredFile:
+    return RestoredFile(file.path, file.size, file.mode, file.mtime, file.kind, file.link)
+
+
+def step_of(held: HeldLease, name: str) -> Progress:
+    """The next step, with the counts so far."""
+    before = held.progress
+    return Progress(
+        step=name,
+        done_bytes=before.done_bytes,
+        total_bytes=before.total_bytes,
+        stored_bytes=before.stored_bytes,
+        files=before.files,
+    )

@@ -1,0 +1,284 @@
+"""A scratch server that holds a part of a recovery point, and what is dumped out of it.
+
+Relations that were not asked for are files of the right size full of zeros. Recovery passes over
+them: what the log says of their pages is applied where it carries the whole page, and skipped
+where it does not. PostgreSQL lists the skipped pages in its log; one of a relation that we need
+is an error. Nothing leads out: a socket in a private directory is the only door, nothing of the
+source's configuration is read, and the directory is thrown away at the end.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from strongroom.model.errors import Corrupt, NotFound, TargetError
+from strongroom.model.extract import TableName
+from strongroom.postgres import scratch
+from strongroom.postgres.needed_files import place_of
+from strongroom.postgres.tools import Tools
+
+PORT = 5432  # of a socket in a directory of our own: never taken
+START_SECONDS = 3600  # recovery included
+_SKIPPED = re.compile(r"page \d+ of relation (\S+) (?:is uninitialized|does not exist)")
+_SETTINGS = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "port": str(PORT),
+    "shared_buffers": "64MB",
+    "huge_pages": "off",
+    "fsync": "off",  # nothing here outlives us
+    "full_page_writes": "off",
+    "max_wal_size": "64GB",
+    "checkpoint_timeout": "1d",
+    "archive_mode": "off",
+    "autovacuum": "off",  # it would read what is not there
+    "autovacuum_freeze_max_age": "2000000000",
+    "autovacuum_multixact_freeze_max_age": "2000000000",
+    "max_logical_replication_workers": "0",
+    "max_connections": "20",
+    "max_prepared_transactions": "1000",  # of the source, found again by recovery
+    "max_locks_per_transaction": "2048",  # a dump locks every table
+    "ignore_invalid_pages": "on",
+    "restart_after_crash": "off",
+    "lc_messages": "C",
+    "log_min_messages": "warning",
+    "logging_collector": "off",
+    "jit": "off",
+}
+# Over what roles and databases were given at the source, which would hold for us too.
+SESSION = (
+    "-c session_preload_libraries= -c local_preload_libraries= -c statement_timeout=0 "
+    "-c lock_timeout=0 -c idle_in_transaction_session_timeout=0 -c row_security=off "
+    "-c default_transaction_read_only=off -c event_triggers=off"
+)
+_TREE = """
+with recursive tree(oid) as (
+  select c.oid from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = relnamespace
+  where nspname = %(schema)s and relname = %(name)s and relkind in ('r', 'p', 'm')
+  union select inhrelid from pg_catalog.pg_inherits join tree on inhparent = tree.oid)
+"""
+_TABLES = """
+select nspname, relname from tree join pg_catalog.pg_class using (oid)
+join pg_catalog.pg_namespace n on n.oid = relnamespace order by tree.oid
+"""
+_FILES = """
+, held(oid) as (
+  select oid from tree
+  union select reltoastrelid from tree join pg_catalog.pg_class using (oid)),
+every(oid) as (
+  select oid from held union select indexrelid from pg_catalog.pg_index join held on indrelid = oid
+  union select oid from pg_catalog.pg_class where oid < 16384 and oid not in (2613, 2683))
+select distinct pg_catalog.pg_relation_filenode(oid)::bigint from every
+where pg_catalog.pg_relation_filenode(oid) is not null
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ScratchServer:
+    """One that has recovered and accepts connections."""
+
+    tools: Tools
+    directory: Path
+    sockets: Path
+    superuser: str
+
+    @contextmanager
+    def connect(self, database: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+        """As its superuser. Raises TargetError."""
+        try:
+            with psycopg.connect(
+                host=str(self.sockets),
+                port=PORT,
+                user=self.superuser,
+                dbname=database,
+                options=_session(self.tools.major),
+                client_encoding="UTF8",
+                autocommit=True,
+            ) as connection:
+                yield connection
+        except psycopg.Error as error:
+            words = " ".join(str(error).split())[:300]
+            raise TargetError(f"the scratch server answers: {words}") from error
+
+    def environment(self, database: str) -> dict[str, str]:
+        """What PostgreSQL's own programs need to reach it."""
+        return {
+            "PGHOST": str(self.sockets),
+            "PGPORT": str(PORT),
+            "PGUSER": self.superuser,
+            "PGDATABASE": database,
+            "PGOPTIONS": _session(self.tools.major),
+        }
+
+    def skipped(self) -> set[tuple[int, int]]:
+        """(database, file number) of relations with pages that recovery passed over."""
+        found = set()
+        with scratch.start_log(self.directory).open(errors="replace") as log:
+            for line in log:
+                told = _SKIPPED.search(line)
+                place = place_of(told[1]) if told else None
+                if place is not None:
+                    found.add((place.database, place.file))
+        return found
+
+    def check_recovered(self, needed: set[tuple[int, int]]) -> None:
+        """Raises Corrupt when recovery could not do what it had to with a file that is needed."""
+        lost = sorted(self.skipped() & needed)
+        if lost:
+            raise Corrupt(
+                f"the write-ahead log speaks of pages that file {lost[0][1]} of database "
+                f"{lost[0][0]} does not have",
+                hint="Restore another recovery point, and verify this one.",
+            )
+
+    def files_of(self, database: str, table: TableName) -> set[int]:
+        """File numbers of a table, its children, their toast and indexes, and the catalogues."""
+        with self.connect(database) as connection:
+            found = connection.execute(_TREE + _FILES, _names(table)).fetchall()
+        return {int(str(number)) for (number,) in found}
+
+    def tables(self, database: str, table: TableName) -> list[TableName]:
+        """The table and its children; NotFound names what resembles it."""
+        with self.connect(database) as connection:
+            found = connection.execute(_TREE + _TABLES, _names(table)).fetchall()
+            if not found:
+                raise _no_table(connection, database, table)
+        return [TableName(schema=str(schema), name=str(name)) for schema, name in found]
+
+    def any_database(self) -> str:
+        """One that is always there, for what all databases share."""
+        return "template1"
+
+    def databases(self) -> list[str]:
+        """Those that may be connected to, but for templates."""
+        with self.connect(self.any_database()) as connection:
+            found = connection.execute(
+                "select datname from pg_catalog.pg_database "
+                "where datallowconn and not datistemplate order by datname"
+            ).fetchall()
+        return [str(name) for (name,) in found]
+
+    def rename_database(self, database: str, new: str) -> None:
+        """Its row alone: no other database is here to connect to, as ALTER DATABASE demands."""
+        with self.connect(database) as connection:
+            connection.execute("set allow_system_table_mods = on")
+            connection.execute(
+                "update pg_catalog.pg_database set datname = %s where datname = %s",
+                (new, database),
+            )
+
+    def rename_table(self, database: str, table: TableName, new: TableName) -> None:
+        """With its indexes and sequences, whose names would meet those of the original."""
+        with self.connect(database) as connection:
+            if new.schema != table.schema:
+                connection.execute(_in_words("create schema if not exists {}", new.schema))
+                connection.execute(
+                    _in_words("alter table {}.{} set schema {}", *_pair(table), new.schema)
+                )
+            if new.name == table.name:
+                return
+            place = TableName(schema=new.schema, name=table.name)
+            for name, kind in _companions(connection, place):
+                renamed = _renamed(name, table.name, new.name)
+                words = f"alter {kind} {{}}.{{}} rename to {{}}"
+                connection.execute(_in_words(words, new.schema, name, renamed))
+            connection.execute(
+                _in_words("alter table {}.{} rename to {}", *_pair(place), new.name)
+            )
+
+
+@contextmanager
+def recovered(
+    tools: Tools, directory: Path, sockets: Path, superuser: str
+) -> Iterator[ScratchServer]:
+    """Within: the server runs. Raises TargetError with its last words when it does not recover."""
+    _settle(directory, sockets)
+    try:
+        scratch.start(tools, directory, timeout=START_SECONDS)
+        yield ScratchServer(tools, directory, sockets, superuser)
+    finally:
+        if (directory / "postmaster.pid").exists():
+            scratch.stop(tools, directory, "immediate")
+
+
+def _settle(directory: Path, sockets: Path) -> None:
+    """Our configuration in place of the source's: the directory is ours alone."""
+    ours = {**_SETTINGS, "unix_socket_directories": str(sockets)}
+    lines = "".join(f"{name} = '{value}'\n" for name, value in ours.items())
+    texts = {
+        "postgresql.conf": lines,
+        "postgresql.auto.conf": "",
+        "pg_hba.conf": "local all all trust\n",
+        "pg_ident.conf": "",
+    }
+    user = scratch.server_user(directory)
+    for name, text in texts.items():
+        path = directory / name
+        path.write_text(text)
+        path.chmod(0o600)
+        if os.geteuid() == 0:
+            os.chown(path, user.uid, user.gid)
+
+
+def _session(major: int) -> str:
+    """`event_triggers` came with 17: a trigger of the source must not run at our connections."""
+    return SESSION if major >= 17 else SESSION.replace(" -c event_triggers=off", "")
+
+
+def _names(table: TableName) -> dict[str, str]:
+    return {"schema": table.schema, "name": table.name}
+
+
+def _pair(table: TableName) -> tuple[str, str]:
+    return table.schema, table.name
+
+
+def _in_words(words: str, *names: str) -> sql.Composed:
+    # Both halves are ours: the words are constants above, the names are quoted.
+    return sql.SQL(words).format(*map(sql.Identifier, names))
+
+
+def _companions(
+    connection: psycopg.Connection[tuple[object, ...]], table: TableName
+) -> Sequence[tuple[str, str]]:
+    """(name, "index" or "sequence") of a table's own."""
+    found = connection.execute(
+        "select c.relname, case c.relkind when 'S' then 'sequence' else 'index' end "
+        "from pg_catalog.pg_class c join pg_catalog.pg_class t on t.relnamespace = c.relnamespace "
+        "where t.oid = (select c.oid from pg_catalog.pg_class c join pg_catalog.pg_namespace n on "
+        "n.oid = relnamespace where nspname = %(schema)s and relname = %(name)s) and "
+        "(c.oid in (select indexrelid from pg_catalog.pg_index where indrelid = t.oid) or "
+        "c.relkind = 'S' and c.oid in (select objid from pg_catalog.pg_depend where "
+        "refobjid = t.oid and deptype in ('a', 'i') and "
+        "classid = 'pg_catalog.pg_class'::regclass))",
+        _names(table),
+    ).fetchall()
+    return [(str(name), str(kind)) for name, kind in found]
+
+
+def _renamed(name: str, table: str, new: str) -> str:
+    rest = name.removeprefix(table) if name.startswith(table) else f"_{name}"
+    return f"{new}{rest}"[:63]
+
+
+def _no_table(
+    connection: psycopg.Connection[tuple[object, ...]], database: str, table: TableName
+) -> NotFound:
+    like = connection.execute(
+        "select nspname || '.' || relname from pg_catalog.pg_class c "
+        "join pg_catalog.pg_namespace n on n.oid = relnamespace where relkind in ('r', 'p', 'm') "
+        "and nspname !~ '^pg_' and nspname <> 'information_schema' "
+        "order by relname = %(name)s desc, nspname = %(schema)s desc, 1 limit 8",
+        _names(table),
+    ).fetchall()
+    there = ", ".join(str(name) for (name,) in like) or "no table"
+    return NotFound(
+        f"database {database} of this recovery point has no table {table}",
+        hint=f"It has, among others: {there}.",
+    )

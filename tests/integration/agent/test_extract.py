@@ -1,0 +1,261 @@
+"""One table, or one database, out of a physical recovery point that was taken under load."""
+
+import contextlib
+import json
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent_story import Story, a_story, an_open_directory, own
+from integration.servers import Server, start_server
+
+pytestmark = pytest.mark.postgres
+NOISE = 24
+
+
+@pytest.fixture(scope="module", params=[15, 18])
+def source(request) -> Iterator[Server]:
+    """Without checksums, so that VACUUM logs changes of pages that it does not log whole."""
+    options = ("--no-data-checksums",) if request.param >= 18 else ()
+    with start_server(request.param, options=options, wal_level="replica") as server:
+        server.sql("create database shop", "create database other")
+        server.sql("create role clerk", "create table t as select 1 as one", database="other")
+        server.sql(
+            "create schema sales",
+            'create table sales."Item.s" (id serial primary key, name text, note text)',
+            'insert into sales."Item.s" (name, note) select md5(n::text), '
+            "(select string_agg(md5((n * m)::text), '') from generate_series(1, 20) m) "
+            "from generate_series(1, 4000) n",
+            'create index "by name" on sales."Item.s" (name)',
+            "create table big as select n, (select string_agg(md5((n * m)::text), '') "
+            "from generate_series(1, 15) m) as filler from generate_series(1, 60000) n",
+            "create table part (id int, what text) partition by range (id)",
+            "create table part_a partition of part for values from (0) to (5000)",
+            "create table part_b partition of part for values from (5000) to (10000)",
+            "insert into part select n, md5(n::text) from generate_series(0, 9999) n",
+            "create table counted (id int)",
+            database="shop",
+        )
+        for number in range(NOISE):
+            server.sql(
+                f"create table noise{number} with (autovacuum_enabled = off) as "
+                "select n, repeat('x', 300) as filler from generate_series(1, 3000) n",
+                database="shop",
+            )
+        yield server
+
+
+@pytest.fixture(scope="module")
+def root() -> Iterator[Path]:
+    with an_open_directory() as root:
+        own(root)
+        yield root
+
+
+@pytest.fixture(scope="module")
+def story(root, source) -> Iterator[Story]:
+    with an_open_directory() as data, a_story(data / "agent") as story:
+        story.book.add("orders", source.conninfo)
+        story.start()
+        story.world.await_that(lambda: "orders" in story.world.servers)
+        with _busy(source):
+            operation = story.back_up()
+        assert operation.failure is None, operation.failure
+        story.commit(operation)
+        yield story
+
+
+@contextlib.contextmanager
+def _busy(server: Server) -> Iterator[None]:
+    """VACUUM of what nobody touched, changes of what was, while the backup reads."""
+    done = threading.Event()
+
+    def work() -> None:
+        with server.connect("shop") as connection:
+            number = 0
+            while not done.is_set():
+                if number < NOISE:
+                    connection.execute(f"vacuum noise{number}")
+                connection.execute("insert into counted select generate_series(1, 50)")
+                connection.execute("update big set filler = filler || 'y' where n % 997 = 3")
+                number += 1
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def _load(source: Server, dump: Path, database: str, *words: str) -> None:
+    program = str(source.tools.program("pg_restore"))
+    where = ["-h", str(source.home), "-p", str(source.port), "-U", "postgres", "-d", database]
+    done = subprocess.run(
+        [program, *words, *where, str(dump)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_one_table_is_dumped_and_little_else_is_fetched(story, source, root):
+    target = root / f"one-{source.tools.major}"
+    order = story.extract_order(
+        "one", database="shop", table='sales."Item.s"', target_directory=str(target)
+    )
+    operation = story.restore(order)
+    assert operation.failure is None, operation.failure
+    result = operation.result.restore
+    assert _names(target) == ["SHA256SUMS", "manifest.json", "shop.sales.Item.s.dump"]
+    stored = sum(size for _, size in story.blobs.list("g/"))
+    assert result.fetched_bytes < 0.5 * stored
+    source.sql("create database loaded_one")
+    source.sql("create schema sales", database="loaded_one")
+    _load(source, target / "shop.sales.Item.s.dump", "loaded_one")
+    loaded = source.digests("loaded_one")
+    assert loaded == {'sales."Item.s"': source.digests("shop")['sales."Item.s"']}
+    told = json.loads((target / "manifest.json").read_bytes())
+    assert told["files"][0]["holds"] == "table sales.Item.s of shop"
+
+
+def test_a_partitioned_table_comes_with_its_parts(story, source, root):
+    target = root / f"parts-{source.tools.major}"
+    order = story.extract_order(
+        "parts", database="shop", table="part", target_directory=str(target)
+    )
+    operation = story.restore(order)
+    assert operation.failure is None, operation.failure
+    source.sql("create database loaded_parts")
+    _load(source, target / "shop.public.part.dump", "loaded_parts")
+    want = source.digests("shop")
+    names = ("public.part", "public.part_a", "public.part_b")
+    assert source.digests("loaded_parts") == {name: want[name] for name in names}
+
+
+def test_a_table_is_renamed_on_its_way(story, source, root):
+    target = root / f"renamed-{source.tools.major}"
+    order = story.extract_order(
+        "renamed",
+        database="shop",
+        table='sales."Item.s"',
+        rename="sales.item_then",
+        target_directory=str(target),
+    )
+    operation = story.restore(order)
+    assert operation.failure is None, operation.failure
+    _load(source, target / "shop.sales.item_then.dump", "shop")
+    found = source.digests("shop")
+    source.sql("drop table sales.item_then", database="shop")
+    assert found["sales.item_then"] == found['sales."Item.s"']
+
+
+def test_a_database_is_dumped_under_a_new_name_with_what_was_written_as_it_was_backed_up(
+    story, source, root
+):
+    target = root / f"whole-{source.tools.major}"
+    order = story.extract_order(
+        "whole", database="shop", rename="shop_then", target_directory=str(target)
+    )
+    operation = story.restore(order)
+    assert operation.failure is None, operation.failure
+    _load(source, target / "shop_then.dump", "postgres", "--create")
+    was, now = source.digests("shop_then"), source.digests("shop")
+    assert set(was) == set(now)
+    unchanged = [name for name in now if name not in {"public.big", "public.counted"}]
+    assert {name: was[name] for name in unchanged} == {name: now[name] for name in unchanged}
+    assert was["public.big"][0] == now["public.big"][0]
+    assert 0 < was["public.counted"][0] <= now["public.counted"][0]
+
+
+def test_a_table_that_is_not_there_is_told_with_those_that_are(story, source, root):
+    target = root / f"none-{source.tools.major}"
+    order = story.extract_order(
+        "none", database="shop", table='"Item.s"', target_directory=str(target)
+    )
+    failure = story.restore(order).failure
+    assert failure is not None
+    assert failure.error["kind"] == "NotFound"
+    assert "sales.Item.s" in failure.error["hint"]
+
+
+def _follow(guide: str, server: Server, directory: Path) -> None:
+    """Run every block of commands in it, as somebody who reads it would."""
+    blocks = guide.split("```")[1::2]
+    assert len(blocks) == 3
+    programs = server.tools.directory
+    for block in blocks:
+        done = subprocess.run(
+            ["/bin/sh", "-ec", block],
+            cwd=directory,
+            env={
+                "PATH": f"{programs}:/usr/bin:/bin",
+                "PGHOST": str(server.home),
+                "PGPORT": str(server.port),
+                "PGUSER": "postgres",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, (block, done.stderr)
+
+
+def test_all_as_files_are_restored_by_following_their_guide(story, source, root):
+    target = root / f"files-{source.tools.major}"
+    order = story.extract_order("files", target_directory=str(target), file_prefix="monday")
+    operation = story.restore(order)
+    assert operation.failure is None, operation.failure
+    assert {
+        "monday_database_other.sql",
+        "monday_database_postgres.sql",
+        "monday_database_shop.sql",
+        "monday_roles.sql",
+        "monday_schema.sql",
+        "monday_tablespaces.sql",
+        "RESTORE.md",
+        "SHA256SUMS",
+        "manifest.json",
+    } <= set(_names(target))
+    assert (target / "monday_database_shop.sql").read_bytes()[:5] == b"PGDMP"
+    roles = (target / "monday_roles.sql").read_text()
+    assert "CREATE ROLE clerk;" in roles
+    assert not {"SUPERUSER", "NOBYPASSRLS", "SCRAM-SHA-256"} & set(roles.replace(";", " ").split())
+    with start_server(source.tools.major) as fresh:
+        _follow((target / "RESTORE.md").read_text(), fresh, target)
+        was, now = fresh.digests("shop"), source.digests("shop")
+        assert set(was) == set(now)
+        assert was['sales."Item.s"'] == now['sales."Item.s"']
+        assert fresh.digests("other") == source.digests("other")
+        assert fresh.sql("select 1 from pg_roles where rolname = 'clerk'") == [(1,)]
+
+
+def test_who_asks_twice_is_told_what_was_done_and_nothing_is_fetched_again(story, source, root):
+    target = root / f"twice-{source.tools.major}"
+    order = story.extract_order("twice", database="other", table="t", target_directory=str(target))
+    first = story.restore(order)
+    assert first.failure is None, first.failure
+    before = {path.name: path.stat().st_mtime_ns for path in target.iterdir()}
+    second = story.restore(order)
+    assert second.failure is None, second.failure
+    assert second.result.restore == first.result.restore
+    assert before == {path.name: path.stat().st_mtime_ns for path in target.iterdir()}
+
+
+def test_a_filled_directory_is_left_alone(story, source, root):
+    target = root / f"filled-{source.tools.major}"
+    target.mkdir()
+    (target / "mine").write_text("mine")
+    order = story.extract_order(
+        "filled", database="other", table="t", target_directory=str(target)
+    )
+    failure = story.restore(order).failure
+    assert failure is not None
+    assert failure.error["kind"] == "TargetNotEmpty"
+    assert _names(target) == ["mine"]
