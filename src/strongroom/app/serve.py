@@ -4,6 +4,7 @@ import base64
 import os
 import socket
 import ssl
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 import structlog
 
+from strongroom.catalog import executors
 from strongroom.catalog.database import Database
 from strongroom.catalog.migrate import upgrade
 from strongroom.config import Identity, ServeFiles, replace_private, write_private
@@ -30,6 +32,7 @@ from strongroom.model.seams import Chance, Clock
 from strongroom.web.server import DoorSettings, create_app, listen, serve
 from strongroom.workflows.backup import back_up
 from strongroom.workflows.care import Care
+from strongroom.workflows.collect_job import collect_garbage
 from strongroom.workflows.configure_protection import configure_protection
 from strongroom.workflows.keyring import Keyring
 from strongroom.workflows.means import Means
@@ -68,9 +71,9 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
     files.ensure_certificates(options.listening.certificate_names(socket.gethostname()), clock)
     sockets = listen(options.listening.host, options.port), listen(LOOPBACK, options.portal_port)
     installation = _installation(options, who, sockets)
-    database = Database(options.catalogue or f"sqlite:///{files.catalogue}")
-    upgrade(database)
-    identity.claim_catalogue(database, who.tenant_id)
+    database = _catalogue(options, files, who)
+    alone = ExitStack()  # it goes with the process, should we not come to its end
+    alone.enter_context(executors.alone(database, options.executor))
     engine = JobEngine(database.url, executor_id=options.executor)
     storage = store_of(options, files, clock)
     keyring = _keyring(options, files, database, chance)
@@ -111,7 +114,15 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
         care.stop()
         sweeps.stop()
         engine.close()
+        alone.close()
         database.close()
+
+
+def _catalogue(options: ServeOptions, files: ServeFiles, who: Identity) -> Database:
+    database = Database(options.catalogue or f"sqlite:///{files.catalogue}")
+    upgrade(database)
+    identity.claim_catalogue(database, who.tenant_id)
+    return database
 
 
 def store_of(options: ServeOptions, files: ServeFiles, clock: Clock) -> VaultStorage:
@@ -147,6 +158,7 @@ def _register(engine: JobEngine, means: Means) -> None:
     engine.register("configure-protection", partial(configure_protection, means))
     engine.register("backup", partial(back_up, means))
     engine.register("restore", partial(restore, means))
+    engine.register("collect-garbage", partial(collect_garbage, means))
 
 
 def _port(opened: socket.socket) -> int:
