@@ -1,6 +1,6 @@
 """PostgreSQL's events in, a writer's streams out: data on one connection, WAL on another."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +12,7 @@ from strongroom.model.errors import SourceStopped, VaultError
 from strongroom.model.operation import Progress
 from strongroom.model.postgres import PAGE
 from strongroom.model.seams import Clock
+from strongroom.postgres.basebackup import base_backup
 from strongroom.postgres.connect import Conninfo
 from strongroom.postgres.events import (
     Ended,
@@ -48,6 +49,7 @@ class Reading:
     increment: Increment
     settled: Callable[[], None]
     in_recovery: bool = False
+    base: Callable[..., Generator[Event, None, None]] = base_backup  # or `disk_backup`
 
 
 def copy_server(
@@ -64,7 +66,7 @@ def copy_server(
         partial(_store_file, log),
         clock,
         watch=held.check,
-        prepare=reading.increment.prepare,
+        base=partial(reading.base, prepare=reading.increment.prepare),
     )
     with closing(events):
         parts = reading.increment.events(events, in_recovery=reading.in_recovery)

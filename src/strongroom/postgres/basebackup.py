@@ -6,6 +6,7 @@ one COPY for each tablespace and one for the manifest, later ones a single COPY 
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import google_crc32c
 
@@ -40,7 +41,7 @@ from strongroom.postgres.wire.messages import (
 from strongroom.postgres.wire.pg_manifest import PgManifest, parse_pg_manifest
 from strongroom.postgres.wire.tar import Member, TarReader
 
-__all__ = ["Event", "Prepare", "System", "base_backup", "identify", "is_main_fork"]
+__all__ = ["BaseBackup", "Event", "Prepare", "System", "base_backup", "identify", "is_main_fork"]
 
 CHECKPOINT_SECONDS = 3600.0  # an immediate checkpoint of a large, busy server takes its time
 SPREAD_SECONDS = 90000.0  # checkpoint_timeout is at most a day
@@ -91,6 +92,16 @@ def _bytes(text: str) -> int:
 
 
 Prepare = Callable[[Replication, System], bytes]
+
+
+class BaseBackup(Protocol):
+    """How the files of a server are read: `base_backup`, or another with the same events."""
+
+    def __call__(
+        self, conninfo: Conninfo, label: str, *, watch: Callable[[], None]
+    ) -> Generator[Event, None, None]:
+        """Begin; closing the generator gives up."""
+        ...
 
 
 def everything(server: Replication, system: System) -> bytes:

@@ -111,6 +111,16 @@ def replication(
         yield server
 
 
+@contextmanager
+def session(conninfo: Conninfo, watch: Callable[[], None] = lambda: None) -> Iterator[Replication]:
+    """An ordinary session that may wait for long: commands of SQL, watched as `replication` is."""
+    with (
+        _opened(conninfo, options=f"{_PATIENT} -c statement_timeout=0") as connection,
+        closing(Replication(connection.pgconn, watch)) as server,
+    ):
+        yield server
+
+
 def same_server(conninfo: Conninfo, reached: Replication) -> Conninfo:
     """The string, tied to the very server that `reached` stands to.
 

@@ -6,7 +6,7 @@ from contextlib import closing
 
 from strongroom.model.errors import SourceStopped, SourceUnsupported
 from strongroom.model.seams import Clock
-from strongroom.postgres.basebackup import Prepare, base_backup, everything
+from strongroom.postgres.basebackup import BaseBackup, base_backup
 from strongroom.postgres.connect import Conninfo
 from strongroom.postgres.events import Ended, Event, Started, WalEvent, Warned
 from strongroom.postgres.walstream import WalWindow
@@ -21,11 +21,12 @@ def physical_backup(
     clock: Clock,
     *,
     watch: Callable[[], None] = lambda: None,
-    prepare: Prepare = everything,
+    base: BaseBackup = base_backup,
 ) -> Generator[Event, None, None]:
     """Read the whole server and the log of the window, such that it can be recovered alone.
 
-    With `prepare` (see `base_backup`) perhaps only what has changed since a parent.
+    `base` reads the files: over the stream, or from the disk (local.py), perhaps only what has
+    changed since a parent.
 
     Events of the base backup come out of the iterator; those of the log go to `wal`, in a thread
     of its own, once `Started` was taken (`pg_wal/...`, whole files). `Ended` comes when both are
@@ -42,9 +43,9 @@ def physical_backup(
             side.check()
 
         try:
-            base = base_backup(window.same_server(), label, watch=watch_both, prepare=prepare)
-            with closing(base):
-                for event in base:
+            read = base(window.same_server(), label, watch=watch_both)
+            with closing(read):
+                for event in read:
                     side.check()
                     if isinstance(event, Started):
                         _check_same(window, event)

@@ -5,12 +5,15 @@ identifier). The last line holds the SHA-256 of all before it.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
 
 from strongroom.model.errors import Corrupt
+from strongroom.model.postgres import Lsn, SystemIdentifier, Timeline, lsn_to_text
 
 _CHECKSUM = b'"Manifest-Checksum"'
 _HEX = "[0-9a-fA-F]*"
@@ -75,6 +78,44 @@ def parse_pg_manifest(raw: bytes) -> PgManifest:
         raise Corrupt("backup_manifest names a file twice")
     ranges = [(entry.timeline, entry.start, entry.end) for entry in told.ranges]
     return PgManifest(by_path, told.identifier, ranges)
+
+
+@dataclass(frozen=True, slots=True)
+class TimedFile:
+    """One file as we read it; `mtime` in seconds since 1970."""
+
+    path: str
+    size: int
+    mtime: int
+    crc32c: int
+
+
+def format_pg_manifest(
+    files: Sequence[TimedFile],
+    identifier: SystemIdentifier | None,
+    wal: tuple[Timeline, Lsn, Lsn],
+) -> bytes:
+    """As the server would have written it: of version 2 with its identifier, of 1 without."""
+    timeline, start, end = wal
+    head = '"PostgreSQL-Backup-Manifest-Version": 1,\n'
+    if identifier is not None:
+        head = f'"PostgreSQL-Backup-Manifest-Version": 2,\n"System-Identifier": {identifier},\n'
+    listed = ",\n".join(_line(file) for file in files)
+    body = (
+        f'{{ {head}"Files": [\n{listed}\n],\n"WAL-Ranges": [\n{{ "Timeline": {timeline}, '
+        f'"Start-LSN": "{lsn_to_text(start)}", "End-LSN": "{lsn_to_text(end)}" }}\n],\n'
+    ).encode()
+    return body + _CHECKSUM + f': "{hashlib.sha256(body).hexdigest()}"}}\n'.encode()
+
+
+def _line(file: TimedFile) -> str:
+    path = msgspec.json.encode(file.path).decode()
+    modified = datetime.fromtimestamp(file.mtime, UTC).strftime("%Y-%m-%d %H:%M:%S GMT")
+    checksum = file.crc32c.to_bytes(4, "little").hex()
+    return (
+        f'{{ "Path": {path}, "Size": {file.size}, "Last-Modified": "{modified}", '
+        f'"Checksum-Algorithm": "CRC32C", "Checksum": "{checksum}" }}'
+    )
 
 
 def _file(entry: _File) -> PgFile:

@@ -1,0 +1,190 @@
+"""A base backup read from the server's own disk, when the agent is on its host.
+
+The same events as `base_backup` yields, and a backup_manifest of the same form, so that nobody
+after it knows the difference (docs/decisions/0115).
+"""
+
+import os
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import google_crc32c
+
+from strongroom.model.errors import SourceRefused
+from strongroom.model.postgres import Lsn, SystemIdentifier, major_of
+from strongroom.postgres.basebackup import Prepare, System, base_backup, everything, identify
+from strongroom.postgres.connect import Conninfo, replication, session
+from strongroom.postgres.data_directory import CONTROL, DataDirectory, Entry, reading
+from strongroom.postgres.events import (
+    Ended,
+    Event,
+    FileBegun,
+    FileData,
+    FileEnded,
+    ManifestData,
+    Started,
+    Tablespace,
+    Warned,
+)
+from strongroom.postgres.low_level import LowLevelBackup
+from strongroom.postgres.page_check import FileCheck, PageCheck
+from strongroom.postgres.wire.pg_manifest import TimedFile, format_pg_manifest
+
+_CHUNK = 2 << 20  # bytes: the checksums of so many pages are computed at once
+_MODE = 0o600
+_LOOKS = 5
+_ELSEWHERE = SourceRefused(
+    "the files in data_directory are not those of the server that the connection leads to",
+    hint="Run the agent on the server's host, or give the server with --source stream.",
+)
+
+
+def disk_backup(
+    conninfo: Conninfo,
+    label: str,
+    *,
+    directory: Path,
+    watch: Callable[[], None] = lambda: None,
+    prepare: Prepare = everything,
+) -> Generator[Event, None, None]:
+    """Read the whole server from `directory`, without its write-ahead log; as `base_backup` does.
+
+    Where the server itself can tell what has changed since the parent that `prepare` gives, it is
+    asked over the stream instead: that reads less. Pages that are damaged on the disk come as they
+    are, with a `Warned` after their file.
+
+    Raises as `base_backup` does, and SourceRefused or SourceStopped naming what cannot be read.
+    """
+    with replication(conninfo, watch) as asked:
+        has_less = bool(prepare(asked, identify(asked)))
+    if has_less:
+        yield from base_backup(conninfo, label, watch=watch, prepare=prepare)
+        return
+    with session(conninfo, watch) as server, closing(DataDirectory(directory)) as tree:
+        held = LowLevelBackup(server, major_of(server.version_number))
+        start = held.start(label)
+        system = held.system()
+        yield _started(tree, system, start)
+        pages = PageCheck(start, held.position) if system.checksums else None
+        copy = _Copy(tree, pages)
+        yield from copy.events()
+        _check_control(copy.control, system.identifier, start)
+        stop = held.stop(start, system.timeline)
+        yield from copy.made("backup_label", stop.label)
+        if stop.tablespace_map:
+            yield from copy.made("tablespace_map", stop.tablespace_map)
+        identifier = system.identifier if major_of(system.version_number) >= 17 else None
+        manifest = format_pg_manifest(copy.files, identifier, (system.timeline, start, stop.lsn))
+        yield ManifestData(memoryview(manifest))
+        yield Ended(stop.lsn, system.timeline)
+
+
+def _started(tree: DataDirectory, system: System, start: Lsn) -> Started:
+    sizes: dict[str, int] = {}
+    links: dict[str, str] = {}
+    for entry in tree.entries():
+        space = "/".join(entry.path.split("/")[:2]) if entry.path.startswith("pg_tblspc/") else ""
+        sizes[space] = sizes.get(space, 0) + entry.size
+        if entry.kind == "link":
+            links[entry.path] = entry.link
+    return Started(
+        start_lsn=start,
+        timeline=system.timeline,
+        tablespaces=tuple(
+            Tablespace(int(path.rpartition("/")[2]), place, sizes.get(path, 0))
+            for path, place in links.items()
+        ),
+        estimated_bytes=sum(sizes.values()),
+        system_identifier=system.identifier,
+        version_number=system.version_number,
+        wal_segment_size=system.wal_segment_size,
+        checksums=system.checksums,
+    )
+
+
+def _check_control(control: bytes, identifier: SystemIdentifier, start: Lsn) -> None:
+    """A copy of the server that lies in its place would be behind, or another one."""
+    found = ControlFile(control)
+    if found.identifier != identifier or found.checkpoint < start:
+        raise _ELSEWHERE
+
+
+class ControlFile:
+    """The beginning of global/pg_control. Source: PostgreSQL pg_control.h, ControlFileData."""
+
+    def __init__(self, raw: bytes) -> None:
+        self.identifier = int.from_bytes(raw[:8], "little")
+        self.checkpoint = int.from_bytes(raw[32:40], "little")
+
+
+class _Copy:
+    """The files of a tree as events, and the list of what came."""
+
+    def __init__(self, tree: DataDirectory, pages: PageCheck | None) -> None:
+        self._tree = tree
+        self._pages = pages
+        self._mtime = 0  # of the control file, which the backup's own checkpoint has just written
+        self.files: list[TimedFile] = []
+        self.control = b""
+
+    def events(self) -> Iterator[Event]:
+        """Everything on disk, the control file last."""
+        for entry in self._tree.entries():
+            if entry.kind in {"directory", "link"}:
+                yield FileBegun(entry.path, 0, entry.mode, entry.mtime, entry.kind, entry.link)
+            elif entry.path == CONTROL:
+                yield from self._control(entry)
+            else:
+                yield from self._file(entry)
+
+    def made(self, path: str, content: bytes, mode: int = _MODE) -> Iterator[Event]:
+        """A small file that is at hand."""
+        yield FileBegun(path, len(content), mode, self._mtime, "other")
+        yield FileData(memoryview(content))
+        yield FileEnded()
+        crc = google_crc32c.value(content)
+        self.files.append(TimedFile(path, len(content), self._mtime, crc))
+
+    def _control(self, entry: Entry) -> Iterator[Event]:
+        """The server may be writing it: what reads the same twice is whole."""
+        self._mtime = entry.mtime
+        older = b""
+        for _ in range(_LOOKS):
+            self.control = self._tree.read(CONTROL)
+            if self.control == older:
+                break
+            older = self.control
+        yield from self.made(CONTROL, self.control, entry.mode)
+
+    def _file(self, entry: Entry) -> Iterator[Event]:
+        """As long as it was when it was opened: cut when it grows, zeros where it is cut off."""
+        place = self._tree.path / entry.path
+        try:
+            descriptor = self._tree.open(entry.path)
+        except FileNotFoundError:
+            return  # dropped since it was listed: the log says so too
+        try:
+            size = os.fstat(descriptor).st_size
+            check = self._pages.of_file(descriptor, entry.path) if self._pages else None
+            yield FileBegun(entry.path, size, entry.mode, entry.mtime, entry.kind)
+            crc = 0
+            for offset in range(0, size, _CHUNK):
+                with reading(place):
+                    data = _read(descriptor, min(_CHUNK, size - offset), offset, check)
+                crc = google_crc32c.extend(crc, data)
+                yield FileData(memoryview(data))
+            yield FileEnded()
+        finally:
+            os.close(descriptor)
+        self.files.append(TimedFile(entry.path, size, entry.mtime, crc))
+        if check and check.damaged.count:
+            yield Warned(check.damaged.warning())
+
+
+def _read(descriptor: int, length: int, offset: int, check: FileCheck | None) -> bytes:
+    data = os.pread(descriptor, length, offset)
+    while len(data) < length:
+        more = os.pread(descriptor, length - len(data), offset + len(data))
+        data += more or bytes(length - len(data))
+    return check.checked(data, offset) if check else data

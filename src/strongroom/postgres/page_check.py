@@ -1,0 +1,112 @@
+"""Whether the pages that were read are whole: torn ones are read again, damaged ones told."""
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from strongroom.model.errors import Corrupt, VaultError
+from strongroom.model.postgres import PAGE, Lsn
+from strongroom.postgres.data_directory import segment_of
+from strongroom.postgres.page_checksum import page_lsn, wrong_pages
+
+_PAGES_OF_SEGMENT = (1 << 30) // PAGE  # RELSEG_SIZE; no packager changes it
+_LOOKS = 4
+_PAUSE = 0.01  # seconds: far longer than PostgreSQL takes to write a page
+_MOST_NAMED = 100  # blocks of one file
+_NEVER = threading.Event()
+
+
+@dataclass(slots=True)
+class DamagedFile:
+    """Pages of one file that are not as PostgreSQL wrote them, wherever else the log may help."""
+
+    path: str
+    count: int = 0
+    blocks: list[int] = field(default_factory=list)  # of the relation; the first hundred
+
+    def add(self, block: int) -> None:
+        """One more."""
+        self.count += 1
+        if len(self.blocks) < _MOST_NAMED:
+            self.blocks.append(block)
+
+    def warning(self) -> VaultError:
+        """What a person is told."""
+        shown = ", ".join(str(block) for block in self.blocks[:10])
+        more = "" if self.count <= 10 else " and more"
+        pages = "1 page is" if self.count == 1 else f"{self.count} pages are"
+        return Corrupt(
+            f"{pages} damaged on the server's disk in {self.path}: block {shown}{more}",
+            hint="The backup holds them as they are. Test the disk, find the relation with "
+            "pg_filenode_relation, and restore it from a point before the damage.",
+            facts={
+                "severity": "warning",
+                "path": self.path,
+                "blocks": self.blocks,
+                "pages": self.count,
+            },
+        )
+
+
+class PageCheck:
+    """Checks what is read of relations. `position` asks the server how far its log has come."""
+
+    def __init__(self, start: Lsn, position: Callable[[], Lsn]) -> None:
+        self._start = start
+        self._position = position
+
+    def of_file(self, descriptor: int, path: str) -> "FileCheck | None":
+        """None for a file whose pages carry no checksums."""
+        segment = segment_of(path)
+        if segment is None:
+            return None
+        first = segment * _PAGES_OF_SEGMENT
+        return FileCheck(descriptor, path, first, self._is_damaged)
+
+    def _is_damaged(self, page: bytes) -> bool:
+        """Whether the log cannot repair it: it was not changed since the start.
+
+        A page beyond what has been logged was never written so: the very bytes of its LSN are
+        damaged. One in between may be torn, and its full image is in the log of the backup.
+        """
+        lsn = page_lsn(page)
+        return lsn < self._start or lsn > self._position()
+
+
+class FileCheck:
+    """Of one open file."""
+
+    def __init__(
+        self, descriptor: int, path: str, first: int, is_damaged: Callable[[bytes], bool]
+    ) -> None:
+        self._descriptor = descriptor
+        self._first = first
+        self._is_damaged = is_damaged
+        self.damaged = DamagedFile(path)
+
+    def checked(self, data: bytes, offset: int) -> bytes:
+        """The same bytes, or what lay there a moment later where a page was not whole."""
+        whole = memoryview(data)[: len(data) // PAGE * PAGE]
+        wrong = wrong_pages(whole, self._first + offset // PAGE) if whole else []
+        if not wrong:
+            return data
+        mended = bytearray(data)
+        for _ in range(_LOOKS):
+            _NEVER.wait(_PAUSE)
+            wrong = [index for index in wrong if not self._read_again(mended, index, offset)]
+            if not wrong:
+                break
+        for index in wrong:
+            if self._is_damaged(bytes(mended[index * PAGE : (index + 1) * PAGE])):
+                self.damaged.add(self._first + offset // PAGE + index)
+        return bytes(mended)
+
+    def _read_again(self, data: bytearray, index: int, offset: int) -> bool:
+        """Whether the page is whole now; its newest bytes are put in place."""
+        place = index * PAGE
+        page = os.pread(self._descriptor, PAGE, offset + place)
+        if len(page) < PAGE:  # the relation was truncated: the log says so too
+            return True
+        data[place : place + PAGE] = page
+        return not wrong_pages(page, self._first + offset // PAGE + index)
