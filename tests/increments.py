@@ -54,10 +54,11 @@ class Chain:
     manifests: list[Manifest] = field(default_factory=list)
     results: list[BackupResult] = field(default_factory=list)
 
-    def back_up(self, server: Server | None = None, *, full: bool = False) -> BackupResult:
-        parent = self.manifests[-1] if self.manifests and not full else None
+    def back_up(self, server: Server | None = None, *, on: int = -1) -> BackupResult:
+        """An increment on the point `on`, if there is one yet."""
+        parent = self.manifests[on] if self.manifests else None
         book = ServerBook(self.home / "servers.json")
-        book.add("orders", (server or self.server).conninfo)
+        book.add("orders", (server or self.server).conninfo, replace=True)
         order = self._order(parent)
         lease = Lease(operation_id=order.job_id, epoch=1, backup=order)
         held = HeldLease(Client(parent), lease, SystemClock(), 5.0)

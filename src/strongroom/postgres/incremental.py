@@ -120,6 +120,7 @@ class Increment:
             self.why = started.refused or "the last point kept no page versions to compare with"
         else:
             self.is_full = False
+            self._records = True
         if self.is_full:
             self._parent = None
 
