@@ -2,6 +2,7 @@
 
 from strongroom.web.api import (
     access,
+    garbage,
     instances,
     jobs,
     long_running,
@@ -11,7 +12,7 @@ from strongroom.web.api import (
 )
 from strongroom.web.api.door import ACTION
 
-ROUTERS = (subscriptions, vaults, instances, jobs, servers, access, long_running)
+ROUTERS = (subscriptions, vaults, instances, garbage, jobs, servers, access, long_running)
 __all__ = ["ACTION", "api_routes"]
 
 

@@ -113,6 +113,9 @@ are not run by our tests.
   agent: `restoreTargetInfo.strongroom`, or `datasourceInfo.resourceUri` set to
   `file:///directory?start=true&port=5433` for clients that know Azure's models only.
 - A policy may be changed while it protects; points that exist keep what they were promised.
+- `collectGarbage` on a backup instance (`dryRun`, `graceDays`) deletes what no point needs; the
+  numbers are in the job's `additionalDetails`. `metaData.damaged` of a point names what the scrub
+  of the storage endpoint found damaged.
 - Servers are registered by `PUT`: `properties.strongroom` names `agent` and `agentServer`.
 
 ## Not offered

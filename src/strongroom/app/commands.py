@@ -84,12 +84,15 @@ def store(  # noqa: PLR0913 - an option each
     certificate: Path | None = None,
     certificate_key: Path | None = None,
     reserve: int = 1 << 30,
+    scrub_days: float = 30.0,
+    scrub_rate: int = 32 << 20,
 ) -> int:
     """Run the storage endpoint: an Azure-Blob-compatible server that only adds.
 
     On another host than the agents' it speaks https: `certificate` and `certificate-key` are the
     server.pem and server.key that `strongroom certificate` makes. `reserve` is how many bytes of
-    the disk no upload is given: deletes and the ledger live on them.
+    the disk no upload is given: deletes and the ledger live on them. Every byte is read again and
+    compared once in `scrub-days` (0: never), at `scrub-rate` bytes a second at most.
 
     Example: strongroom store --data /srv/vault --account-key /etc/strongroom/account.key
     """
@@ -114,6 +117,8 @@ def store(  # noqa: PLR0913 - an option each
         tls_cert=certificate,
         tls_key=certificate_key,
         reserve_bytes=reserve,
+        scrub_days=scrub_days,
+        scrub_bytes_per_second=scrub_rate,
     )
     run(settings, SystemClock(), SystemChance())
     return 0

@@ -33,6 +33,7 @@ from strongroom.web.server import DoorSettings, create_app, listen, serve
 from strongroom.workflows.backup import back_up
 from strongroom.workflows.care import Care
 from strongroom.workflows.collect_job import collect_garbage
+from strongroom.workflows.collect_job import collect_garbage
 from strongroom.workflows.configure_protection import configure_protection
 from strongroom.workflows.keyring import Keyring
 from strongroom.workflows.means import Means
@@ -158,6 +159,7 @@ def _register(engine: JobEngine, means: Means) -> None:
     engine.register("configure-protection", partial(configure_protection, means))
     engine.register("backup", partial(back_up, means))
     engine.register("restore", partial(restore, means))
+    engine.register("collect-garbage", partial(collect_garbage, means))
     engine.register("collect-garbage", partial(collect_garbage, means))
 
 

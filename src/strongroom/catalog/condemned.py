@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from whenever import Instant
 
 from strongroom.catalog.tables import condemned as table
+from strongroom.catalog.tables import jobs
+from strongroom.model.job import JobKind
 
 GOING = "going"
 RETAINED = "retained"
@@ -42,6 +44,16 @@ def pardon(connection: sa.Connection, instance_id: str, names: Collection[str]) 
     found = [name for name in names if name in known]
     drop(connection, instance_id, [name for name in found if known[name] != GOING])
     return sorted(name for name in found if known[name] == GOING)
+
+
+def oldest_unsettled(connection: sa.Connection, instance_id: str, late: Instant) -> Instant | None:
+    """When the oldest job began that is under way, or has ended since `late`; None without one."""
+    open_still = sa.or_(jobs.c.ended_at.is_(None), jobs.c.ended_at > late)
+    query = sa.select(jobs.c.started_at).where(
+        jobs.c.instance_id == instance_id, jobs.c.kind != JobKind.COLLECT.value, open_still
+    )
+    found: Instant | None = connection.execute(query.order_by(jobs.c.started_at)).scalar()
+    return found
 
 
 def set_state(

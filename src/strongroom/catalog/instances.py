@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from strongroom.catalog.tables import instances as table
 from strongroom.catalog.tables import policies, resource_groups, servers, vaults
+from strongroom.model.ids import InstanceId
 
 _SELECT = (
     sa.select(
@@ -38,6 +39,11 @@ def list_of_vault(connection: sa.Connection, vault_id: str) -> list[sa.RowMappin
     """The instances of a vault, by name."""
     query = _SELECT.where(table.c.vault_id == vault_id).order_by(table.c.name_key)
     return list(connection.execute(query).mappings())
+
+
+def list_ids(connection: sa.Connection) -> list[InstanceId]:
+    """Of every vault."""
+    return [InstanceId(found) for found in connection.execute(sa.select(table.c.id)).scalars()]
 
 
 def of_server(connection: sa.Connection, server_id: str) -> sa.RowMapping | None:

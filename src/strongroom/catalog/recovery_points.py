@@ -62,6 +62,12 @@ def ids_of_instance(connection: sa.Connection, instance_id: str) -> set[str]:
     return set(connection.execute(query).scalars())
 
 
+def facts_of(connection: sa.Connection, point_id: str) -> dict[str, Any]:
+    """The facts of a point; none of one that is not known."""
+    query = sa.select(recovery_points.c.facts).where(recovery_points.c.id == point_id)
+    return dict(connection.execute(query).scalar() or {})
+
+
 def note_facts(connection: sa.Connection, point_id: str, facts: Mapping[str, Any]) -> None:
     """Lay these over the point's facts; None takes one away."""
     query = sa.select(recovery_points.c.facts).where(recovery_points.c.id == point_id)

@@ -4,10 +4,12 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from strongroom.cli import connection, console
 from strongroom.cli import vault as vaults
 from strongroom.cli.means import COMMON, Common, Given, Means
+from strongroom.cli.points import brief
 from strongroom.cli.rest import moment
 from strongroom.cli.running import Place, lives
 from strongroom.cli.vault import Vault
@@ -105,6 +107,17 @@ def _servers(vault: Vault, means: Means) -> Iterator[Finding]:
             )
 
 
+def _damaged(name: str, points: list[dict[str, Any]]) -> Iterator[Finding]:
+    for point in map(brief, points):
+        if point["facts"].get("damaged"):
+            yield Finding(
+                f"recovery point {point['id']} of {name} is damaged in storage: "
+                f"{point['facts']['damaged'][0]}",
+                f"take another while the server lives: strongroom backup {name}; then look into "
+                "the disk of the storage endpoint",
+            )
+
+
 def _protection(vault: Vault, means: Means) -> Iterator[Finding]:
     jobs = vault.jobs()
     for instance in vault.instances():
@@ -120,6 +133,7 @@ def _protection(vault: Vault, means: Means) -> Iterator[Finding]:
                 " ".join(details[0].get("recommendedAction") or [f"strongroom backup {name}"]),
             )
         points = vault.points(name)
+        yield from _damaged(name, points)
         taken = moment(points[0]["properties"]["recoveryPointTime"]) if points else None
         if taken is None:
             yield Finding(f"{name} has no recovery point", f"strongroom backup {name}")

@@ -23,6 +23,7 @@ COMMANDS = {
     "jobs": "backup:jobs",
     "plan": "restore:plan",
     "restore": "restore:restore",
+    "gc": "garbage:gc",
     "doctor": "doctor:doctor",
     "rescue": "offline:rescue",
     "certificate": "offline:certificate",

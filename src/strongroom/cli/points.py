@@ -27,6 +27,9 @@ def points(name: str, /, *, common: Common = COMMON, means: Given) -> None:
     if common.output == "json":
         console.as_json(found)
         return
+    for point in found:
+        for lost in point["facts"].get("damaged", []):
+            console.note(f"warning: {point['id']} is damaged: {lost} is not what was written")
     rows = [
         (
             point["id"],

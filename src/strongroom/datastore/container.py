@@ -1,4 +1,5 @@
-"""What the holder of the account key may do beyond the blobs: containers, digests, identifiers.
+"""What the holder of the account key may do beyond the blobs: containers, digests, identifiers,
+deletes.
 
 Requests are signed with SharedKey. Source: Microsoft, "Authorize with Shared Key"; the digests
 verb is the storage endpoint's own (docs/decisions/0011), and so are those that give and withdraw
@@ -9,7 +10,7 @@ import ssl
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
@@ -47,6 +48,10 @@ class _Told(msgspec.Struct):
 
 class _Digests(msgspec.Struct):
     digests: list[_Told]
+
+
+class _Damaged(msgspec.Struct):
+    damaged: list[str]
 
 
 class Container:
@@ -94,15 +99,43 @@ class Container:
                 raise _error(status, code)
             yield from _read(answer, batch)
 
+    def damaged(self) -> list[str]:
+        """Objects whose bytes the endpoint's scrub found to be others than were written."""
+        query = {"comp": "findings", "restype": "container"}
+        status, code, answer = self._send("GET", query, b"")
+        if code == "ContainerNotFound":
+            return []
+        if status != 200:
+            raise _error(status, code)
+        try:
+            return msgspec.json.decode(answer, type=_Damaged).damaged
+        except msgspec.MsgspecError as error:
+            raise StoreUnavailable("the storage endpoint's answer cannot be read") from error
+
+    def delete(self, name: str) -> bool:
+        """Delete an object; one that is gone already is as good. False: the endpoint keeps it."""
+        status, code, _ = self._send("DELETE", {}, b"", name=name)
+        if status in {409, 412}:  # a lock, a hold, a lease
+            return False
+        if status not in {202, 404}:
+            raise _error(status, code)
+        return True
+
     def _send(
-        self, method: str, query: dict[str, str], body: bytes, timeout: float = _TIMEOUT
+        self,
+        method: str,
+        query: dict[str, str],
+        body: bytes,
+        timeout: float = _TIMEOUT,
+        *,
+        name: str = "",
     ) -> tuple[int, str, bytes]:
         """(status, Azure's code, body) of one signed request on a connection of its own."""
         date = self._clock.now().to_stdlib().strftime("%a, %d %b %Y %H:%M:%S GMT")
         headers = {"x-ms-date": date, "x-ms-version": _VERSION, "Content-Length": str(len(body))}
         if body:
             headers["Content-Type"] = "application/json"
-        path = self._url.path
+        path = self._url.path + (f"/{quote(name)}" if name else "")
         headers["Authorization"] = shared_key(
             self._key,
             account=path.split("/")[1],
@@ -113,7 +146,8 @@ class Container:
         )
         connection = self._connection(timeout)
         try:
-            connection.request(method, f"{path}?{urlencode(query)}", body, headers)
+            target = f"{path}?{urlencode(query)}" if query else path
+            connection.request(method, target, body, headers)
             answer = connection.getresponse()
             return (
                 answer.status,

@@ -26,6 +26,7 @@ class JobKind(StrEnum):
 
     BACKUP = "Backup"
     RESTORE = "Restore"
+    COLLECT = "CollectGarbage"
 
 
 # From each status, where a job may go. A terminal status never changes.
@@ -55,12 +56,17 @@ class SubTask(msgspec.Struct, kw_only=True):
 
 BACKUP_STEPS = ("Check readiness", "Read and store data", "Verify storage", "Commit")
 RESTORE_STEPS = ("Plan", "Restore data")
+COLLECT_STEPS = ("Collect garbage",)
+_STEPS = {
+    JobKind.BACKUP: BACKUP_STEPS,
+    JobKind.RESTORE: RESTORE_STEPS,
+    JobKind.COLLECT: COLLECT_STEPS,
+}
 
 
 def steps_of(kind: JobKind) -> list[SubTask]:
     """The sub tasks of a new job."""
-    names = BACKUP_STEPS if kind is JobKind.BACKUP else RESTORE_STEPS
-    return [SubTask(name=name, status="NotStarted") for name in names]
+    return [SubTask(name=name, status="NotStarted") for name in _STEPS[kind]]
 
 
 class Job(msgspec.Struct, kw_only=True):

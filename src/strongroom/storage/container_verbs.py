@@ -103,6 +103,14 @@ class ContainerVerbs:
         reply = {"digests": [_told(finding) for finding in findings]}
         return Answer(200, {"content-type": "application/json"}, msgspec.json.encode(reply))
 
+    async def findings(self, request: Request, grant: Grant) -> Answer:
+        """Blobs whose bytes the scrub found to be others than were written. Ours, not Azure's."""
+        grant.need_account_key()
+        names = await self._work.run(self._store.damaged, container_of(request))
+        return Answer(
+            200, {"content-type": "application/json"}, msgspec.json.encode({"damaged": names})
+        )
+
 
 def container_of(request: Request) -> str:
     """The container that a request is about. Raises Invalid."""

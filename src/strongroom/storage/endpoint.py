@@ -27,6 +27,7 @@ from strongroom.storage.grant import Grant
 from strongroom.storage.identifiers import Identifier
 from strongroom.storage.request import Receive, Request, read_request
 from strongroom.storage.sas import check_sas
+from strongroom.storage.scrubbing import Scrub
 from strongroom.storage.settings import Account
 from strongroom.storage.shared_key import check_shared_key
 from strongroom.storage.store import BlobStore
@@ -51,6 +52,7 @@ class Endpoint:
     def __init__(
         self, store: BlobStore, account: Account, clock: Clock, chance: Chance, work: Work
     ) -> None:
+        self.scrub: Scrub | None = None  # ends before the store does
         self._store = store
         self._account = account
         self._clock = clock
@@ -216,6 +218,8 @@ class Endpoint:
                 await send({"type": "lifespan.startup.complete"})
             else:
                 self._store.stop()
+                if self.scrub is not None:
+                    self.scrub.stop()
                 self._work.close()
                 self._store.close()
                 await send({"type": "lifespan.shutdown.complete"})
@@ -233,6 +237,7 @@ def _verb_table(blobs: BlobVerbs, containers: ContainerVerbs) -> dict[Key, Verb]
         ("DELETE", "container", "container", ""): containers.delete_container,
         ("GET", "container", "container", "list"): containers.list_blobs,
         ("POST", "container", "container", "digests"): containers.digests,
+        ("GET", "container", "container", "findings"): containers.findings,
         ("PUT", "blob", "", ""): blobs.put_blob,
         ("PUT", "blob", "", "block"): blobs.put_block,
         ("PUT", "blob", "", "blocklist"): blobs.put_block_list,

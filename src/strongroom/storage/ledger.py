@@ -221,11 +221,24 @@ class Ledger:
             removing = connection.execute(f"{query} state = 'deleting'")
             return to_link, [_blob(row) for row in removing]
 
-    def least_recently_checked(self, limit: int) -> list[Blob]:
-        """Whom a scrub should visit next."""
-        query = f"SELECT {_COLUMNS} FROM blobs WHERE state = 'live' ORDER BY checked LIMIT ?"  # noqa: S608
+    def least_recently_checked(self, limit: int, before: Instant | None = None) -> list[Blob]:
+        """Whom a scrub should visit next: of those neither written nor visited since `before`."""
+        latest = (1 << 62) if before is None else micros_of(before)
+        query = (
+            f"SELECT {_COLUMNS} FROM blobs WHERE state = 'live' AND checked < ? "  # noqa: S608
+            "AND created < ? ORDER BY checked LIMIT ?"
+        )
         with self.reading() as connection:
-            return [_blob(row) for row in connection.execute(query, [limit])]
+            return [_blob(row) for row in connection.execute(query, [latest, latest, limit])]
+
+    def corrupt(self, container: str) -> list[str]:
+        """Names whose last visit found other bytes than were written."""
+        query = (
+            "SELECT name FROM blobs WHERE container = ? AND state = 'live' "
+            "AND finding = 'corrupt' ORDER BY name"
+        )
+        with self.reading() as connection:
+            return [row[0] for row in connection.execute(query, [container])]
 
     def note_checked(self, finding: Finding, now: Instant) -> None:
         """Remember what re-reading found."""

@@ -21,6 +21,7 @@ from strongroom.storage.endpoint import Endpoint
 from strongroom.storage.heap import keep_freed_memory
 from strongroom.storage.layout import write_whole
 from strongroom.storage.request import MAX_HEADER_BYTES, MAX_TARGET_BYTES
+from strongroom.storage.scrubbing import Scrub
 from strongroom.storage.settings import Account, StoreSettings
 from strongroom.storage.store import BlobStore, open_store
 
@@ -64,6 +65,10 @@ def run(settings: StoreSettings, clock: Clock, chance: Chance) -> None:
         threads=settings.threads,
         idle_seconds=settings.idle_seconds,
     )
+    if settings.scrub_days:
+        rate = settings.scrub_bytes_per_second
+        app.scrub = Scrub(store, clock, days=settings.scrub_days, bytes_per_second=rate)
+        app.scrub.start()
     server = _Server(_config(settings, app), settings, listener.getsockname()[1])
     try:
         server.run(sockets=[listener])

@@ -39,6 +39,7 @@ class StoreSettings:
     `reserve_bytes` of the disk are never given to uploads: deletes and the ledger live on them.
     `port` 0 takes a free one; `ready.json` in `root` tells which. `tls_cert` and `tls_key` (PEM
     files) switch to https. `threads` is how many requests touch the disk at the same time.
+    Every byte is read again once in `scrub_days` (0: never), at a bounded rate.
     """
 
     root: Path
@@ -52,6 +53,8 @@ class StoreSettings:
     max_blob_bytes: int = 5 * GIB
     max_blocks: int = 50_000
     staged_seconds: float = 24 * 3600.0
+    scrub_days: float = 30.0
+    scrub_bytes_per_second: int = 32 * MIB
     idle_seconds: float = 60.0
     stop_seconds: int = 10
     threads: int = 16

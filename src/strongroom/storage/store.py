@@ -11,12 +11,13 @@ Plain sync functions for worker threads; any number of them at once.
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import structlog
+from whenever import Instant
 
 from strongroom.model.errors import (
     Conflict,
@@ -35,7 +36,7 @@ from strongroom.storage.incoming import Incoming, disk_errors, read_pieces
 from strongroom.storage.layout import Layout, RootLock
 from strongroom.storage.ledger import BEYOND, Ledger
 from strongroom.storage.placement import Placement
-from strongroom.storage.rereading import reread
+from strongroom.storage.rereading import at_once, reread
 from strongroom.storage.settings import StoreSettings
 from strongroom.storage.space import Space
 
@@ -293,18 +294,41 @@ class BlobStore:
     def digests(self, container: str, names: Sequence[str]) -> list[Finding]:
         """Re-read the bytes of each named blob, now, from the disk."""
         self._ledger.container(container)
-        return [self._look_again(container, name) for name in names]
+        findings = [self._look_again(container, name) for name in names]
+        for finding in findings:
+            if finding.state == "corrupt":
+                self._ledger.note_checked(finding, self._clock.now())
+        return findings
 
-    def scrub(self, limit: int) -> list[Finding]:
-        """Re-read the `limit` blobs that were not looked at for the longest, and note it."""
+    def damaged(self, container: str) -> list[str]:
+        """Names of blobs whose bytes were found to be others than were written."""
+        self._ledger.container(container)
+        return self._ledger.corrupt(container)
+
+    def is_behind(self, before: Instant) -> bool:
+        """Whether any blob was neither written nor looked at since then."""
+        return bool(self._ledger.least_recently_checked(1, before))
+
+    def scrub(
+        self,
+        limit: int,
+        before: Instant | None = None,
+        pace: Callable[[int], None] = at_once,
+    ) -> list[Finding]:
+        """Re-read the `limit` blobs that were not looked at for the longest, and note it.
+
+        Only those that were neither written nor looked at since `before`, if that is given.
+        """
         findings = []
-        for blob in self._ledger.least_recently_checked(limit):
-            finding = self._look_again(blob.container, blob.name)
+        for blob in self._ledger.least_recently_checked(limit, before):
+            finding = self._look_again(blob.container, blob.name, pace)
             findings.append(finding)
             self._ledger.note_checked(finding, self._clock.now())
         return findings
 
-    def _look_again(self, container: str, name: str) -> Finding:
+    def _look_again(
+        self, container: str, name: str, pace: Callable[[int], None] = at_once
+    ) -> Finding:
         if self._stopping.is_set():
             raise StoreUnavailable("the store is stopping")
         try:
@@ -317,7 +341,7 @@ class BlobStore:
         else:
             try:
                 with disk_errors():
-                    finding = reread(blob, handle)
+                    finding = reread(blob, handle, pace)
             finally:
                 os.close(handle)
         if finding.state == "corrupt":

@@ -19,6 +19,7 @@ from strongroom.web import agents
 from strongroom.web.api import (
     access,
     errors,
+    garbage,
     health,
     instances,
     jobs,
@@ -68,6 +69,7 @@ def create_app(control: Control, settings: DoorSettings) -> FastAPI:
         subscriptions.router,
         vaults.router,
         instances.router,
+        garbage.router,
         jobs.router,
         servers.router,
         access.router,

@@ -1,21 +1,48 @@
 """The care of what lies in storage: it may take hours, so it has a thread of its own."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
+import structlog
+
+from strongroom.catalog import instances
+from strongroom.model.errors import VaultError
+from strongroom.model.ids import InstanceId
 from strongroom.workflows.census import take_due
+from strongroom.workflows.collect import collect
+from strongroom.workflows.damage import ask_for_damage
 from strongroom.workflows.means import Means
 from strongroom.workflows.ticking import Ticking
 
 CENSUS_SECONDS = 60.0  # between looks for whose turn it is
+DAMAGE_SECONDS = 3600.0
+COLLECT_SECONDS = 86_400.0
+
+log = structlog.get_logger()
 
 
 class Care(Ticking):
-    """Censuses of receipts."""
+    """Censuses of receipts, what the scrub has found, and the collection of garbage."""
 
     def __init__(self, means: Means) -> None:
         super().__init__("care", means.control.clock)
         self.add("census", CENSUS_SECONDS, partial(_census, means))
+        self.add("damage", DAMAGE_SECONDS, partial(in_each, means, ask_for_damage))
+        self.add("garbage", COLLECT_SECONDS, partial(in_each, means, collect))
 
 
 def _census(means: Means) -> None:
     take_due(means)
+
+
+def in_each(means: Means, work: Callable[[Means, InstanceId], Any]) -> None:
+    """Do it for every container; one for which it fails is logged, and holds up no other."""
+    with means.control.database.reading() as connection:
+        found = instances.list_ids(connection)
+    for instance_id in found:
+        try:
+            work(means, instance_id)
+        except VaultError as error:
+            told = {"code": error.code, "message": error.message}
+            log.warning("care.failed", instance=instance_id, **told)

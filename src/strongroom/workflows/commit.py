@@ -29,6 +29,7 @@ from strongroom.model.job import JobStatus
 from strongroom.model.operation import BackupResult, Progress
 from strongroom.model.policy import parse_policy
 from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.workflows.collect import keep
 from strongroom.workflows.means import Means
 
 INCREMENTAL = "Incremental"
@@ -68,6 +69,7 @@ def commit_point(means: Means, job_id: str, told: dict[str, Any]) -> dict[str, A
         generation=point if parent is None else parent.facts.generation,
     )
     manifest = lay_over(delta, facts, parent)
+    keep(means, job.instance_id, [pack.name for pack in manifest.packs])
     _verify_packs(means, job.instance_id, manifest, parent)
     stored = _create_manifest(means, job.instance_id, manifest)
     receipt = _sign(means, job_id, manifest, stored)

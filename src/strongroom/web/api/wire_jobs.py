@@ -63,6 +63,9 @@ def _details(found: Job) -> dict[str, str]:
         details["Started On Port"] = str(result.get("port", 0))
     for number, step in enumerate(result.get("nextSteps", []), 1):
         details[f"Next Step {number}"] = step
+    for key, value in (found.order.get("collected") or {}).items():
+        words = key.replace("condemned", "garbage").replace("_", " ").title()
+        details[words] = str(value)
     return details
 
 

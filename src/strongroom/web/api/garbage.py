@@ -1,0 +1,43 @@
+"""Collect the garbage of a backup instance: ours, not Azure's."""
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from strongroom.control import garbage
+from strongroom.model import arm
+from strongroom.web.api.door import ApiVersion, Base, Body, Means, RequestKey, Vault, Who, does
+from strongroom.web.api.long_running import accepted
+from strongroom.web.api.vaults import VAULT
+
+router = APIRouter()
+
+
+@router.post(VAULT + "/backupInstances/{name}/collectGarbage", openapi_extra=does(garbage.ACTION))
+def collect_garbage(
+    name: str,
+    ref: Vault,
+    control: Means,
+    caller: Who,
+    body: Body,
+    base: Base,
+    version: ApiVersion,
+    key: RequestKey,
+) -> Response:
+    """A pass over its container; `dryRun` only counts, `graceDays` is how long garbage waits."""
+    days = arm.pick(body, "graceDays")
+    operation = garbage.trigger_collection(
+        control,
+        caller,
+        ref,
+        name,
+        grace_days=garbage.GRACE_DAYS if days is None else _number(days),
+        dry_run=arm.pick(body, "dryRun") is True,
+        request_key=key,
+    )
+    return accepted(control, base, operation, version)
+
+
+def _number(days: object) -> float:
+    if isinstance(days, bool) or not isinstance(days, int | float):
+        raise arm.invalid("graceDays is not a number", "write it as 7")
+    return float(days)
