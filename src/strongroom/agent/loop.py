@@ -252,7 +252,7 @@ class Agent:
         lease = held.lease
         if lease.backup is not None:
             return self._trades.take_backup(held)
-        if lease.restore is not None or lease.extract is not None:
+        if lease.restore is not None or lease.extract is not None or lease.load is not None:
             return self._trades.restore(held)
         if lease.check is not None:
             return check(held, self._book, self._watch)
@@ -341,6 +341,6 @@ def _stopping() -> Cancelled:
 
 
 def _names(lease: Lease) -> dict[str, Any]:
-    order = lease.backup or lease.restore or lease.extract
+    order = lease.backup or lease.restore or lease.extract or lease.load
     names: dict[str, Any] = {"operation": lease.operation_id, "epoch": lease.epoch}
     return names | ({"job": order.job_id} if order is not None else {})

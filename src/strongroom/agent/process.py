@@ -9,9 +9,11 @@ from types import FrameType
 
 from strongroom.agent.access import container_opener
 from strongroom.agent.control_client import ControlClient
+from strongroom.agent.dump import take_dump
 from strongroom.agent.enrolment import enrolled
 from strongroom.agent.extract import extract
 from strongroom.agent.held_lease import HeldLease
+from strongroom.agent.load import load
 from strongroom.agent.loop import Agent, Trades
 from strongroom.agent.memory import Memory
 from strongroom.agent.private_file import own_directory
@@ -53,10 +55,14 @@ def real_trades(
 
     def back_up_within(held: HeldLease) -> Completion:
         with memory.share() as share:
+            if held.lease.backup is not None and held.lease.backup.dump is not None:
+                return take_dump(held, book, open_container, clock, chance, share)
             return take_backup(held, book, open_container, clock, chance, share)
 
     def restore_within(held: HeldLease) -> Completion:
         with memory.share() as share:
+            if held.lease.load is not None:
+                return load(held, book, open_container, chance, settings.data / "spool", share)
             if held.lease.extract is not None:
                 return extract(held, grounds, open_container, chance, share)
             return restore(held, grounds, open_container, chance, share)

@@ -47,14 +47,14 @@ def take_backup(
     Raises SourceError, StoreError, NotFound, Invalid, LeaseLost, Cancelled.
     """
     order = _order_of(held)
-    catalogue_key = _key(order.catalogue_public_key, order.catalogue_key_id)
+    catalogue_key = key_of(order.catalogue_public_key, order.catalogue_key_id)
     conninfo = book.conninfo(order.server)
     held.tell(Progress(step="Connecting"))
     facts = _ready(look(conninfo, order.server))
     increment = Increment(parent_of(held, order))
     blobs = open_container(held, "packs")
-    writing = _writing(blobs, order, clock, chance, share)
-    with writing as writer, held.when_stopped(writer.abort_soon):
+    within = writing(blobs, order, clock, chance, share)
+    with within as writer, held.when_stopped(writer.abort_soon):
 
         def settled() -> None:
             if not increment.is_full and order.parent is not None:
@@ -62,13 +62,13 @@ def take_backup(
 
         reading = Reading(conninfo, increment, settled, facts.in_recovery)
         copied = copy_server(held, reading, writer, clock)
-        held.tell(_all_read(writer, held.progress))
+        held.tell(all_read(writer, held.progress))
         written = writer.finish()
     held.check()
     versions = increment.page_versions
     delta = delta_of(written, copied.source, copied.pg_manifest, page_versions=versions)
     sealed = seal_delta(delta, catalogue_key, clock, chance)
-    _put_delta(open_container(held, "delta"), order.delta_name, sealed)
+    put_delta(open_container(held, "delta"), order.delta_name, sealed)
     result = _result(written, copied, facts, sealed)
     result.kind = "Full" if increment.is_full else "Incremental"
     result.why_full = increment.why if increment.is_full else ""
@@ -90,11 +90,11 @@ def _ready(facts: ServerFacts) -> ServerFacts:
 
 
 @contextmanager
-def _writing(
+def writing(
     blobs: Blobs, order: BackupOrder, clock: Clock, chance: Chance, share: Share
 ) -> Iterator[DatastoreWriter]:
     """A writer that is given up when anything goes wrong."""
-    key = _key(order.data_public_key, order.data_key_id)
+    key = key_of(order.data_public_key, order.data_key_id)
     level = order.compression_level
     writer = DatastoreWriter(
         blobs,
@@ -113,14 +113,14 @@ def _writing(
         raise
 
 
-def _key(raw: bytes, key_id: bytes) -> PublicKey:
+def key_of(raw: bytes, key_id: bytes) -> PublicKey:
     key = PublicKey.from_bytes(raw)
     if key.key_id != key_id:
         raise Invalid("a public key in the order is not the one that its id names")
     return key
 
 
-def _all_read(writer: DatastoreWriter, before: Progress) -> Progress:
+def all_read(writer: DatastoreWriter, before: Progress) -> Progress:
     return Progress(
         step="Writing",
         done_bytes=before.done_bytes,
@@ -130,7 +130,7 @@ def _all_read(writer: DatastoreWriter, before: Progress) -> Progress:
     )
 
 
-def _put_delta(blobs: Blobs, name: str, sealed: bytes) -> None:
+def put_delta(blobs: Blobs, name: str, sealed: bytes) -> None:
     try:
         blobs.create(name, sealed)
     except ObjectExists:

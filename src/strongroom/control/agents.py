@@ -13,6 +13,7 @@ from strongroom.control.control import Control
 from strongroom.model.errors import Forbidden, Invalid, Unauthenticated
 from strongroom.model.extract import ExtractOrder
 from strongroom.model.ids import AgentId, uuid4
+from strongroom.model.logical import LoadOrder
 from strongroom.model.operation import (
     LEASE_SECONDS,
     BackupOrder,
@@ -136,6 +137,8 @@ def _lease_of(control: Control, row: sa.RowMapping) -> Lease:
         lease.restore = msgspec.convert(order, RestoreOrder)
     elif row["kind"] == "extract":
         lease.extract = msgspec.convert(order, ExtractOrder)
+    elif row["kind"] == "load":
+        lease.load = msgspec.convert(order, LoadOrder)
     else:
         lease.check = msgspec.convert(order, CheckOrder)
     if row["kind"] != "check":
@@ -184,7 +187,7 @@ def release_keys(
     """The content keys of one restore, sealed to its session; audited."""
     with control.database.writing() as connection:
         row = agent_operations.held(connection, operation_id, agent, request.epoch)
-        if row["kind"] not in {"restore", "extract"}:
+        if row["kind"] not in {"restore", "extract", "load"}:
             raise Forbidden("only a restore is given keys")
         audit.append(
             connection,
@@ -208,17 +211,19 @@ def open_parent(
     """What the order's own parent was; of no other point is anything told."""
     with control.database.reading() as connection:
         row = agent_operations.held(connection, operation_id, agent, request.epoch)
-    parent = row["order"].get("parent")
+    order = row["order"]
+    parent = (order.get("parent") or {}).get("recoveryPointId")
+    parent = parent or (order.get("dump") or {}).get("parent")
     if row["kind"] != "backup" or not parent:
         raise Forbidden("only an increment is told of a parent")
-    return control.open_parent(parent["recoveryPointId"], row["order"]["instanceId"])
+    return control.open_parent(parent, order["instanceId"])
 
 
 def complete_operation(
     control: Control, agent: AgentId, operation_id: str, done: Completion
 ) -> None:
     """The agent's share is done; whoever waits for it goes on. Safe twice."""
-    told = done.backup or done.restore or done.check
+    told = done.backup or done.restore or done.load or done.check
     if told is None:
         raise Invalid("a completion says what was completed")
     result = {**msgspec.to_builtins(told), "epoch": done.epoch}

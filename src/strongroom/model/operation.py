@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from strongroom.model.extract import ExtractOrder
+from strongroom.model.logical import DumpWish, LoadOrder, LoadResult
 
 LEASE_SECONDS = 60
 HEARTBEAT_SECONDS = 2  # and one at once when the step changes
@@ -112,6 +113,7 @@ class BackupOrder(Message):
     data_public_key: bytes
     compression_level: int = 1
     parent: ParentPoint | None = None
+    dump: DumpWish | None = None  # a logical backup is asked for
 
 
 class RestoreOrder(Message):
@@ -143,6 +145,7 @@ class Lease(Message):
     backup: BackupOrder | None = None
     restore: RestoreOrder | None = None
     extract: ExtractOrder | None = None
+    load: LoadOrder | None = None
     check: CheckOrder | None = None
     access: StorageAccess | None = None
 
@@ -207,12 +210,14 @@ class ParentReply(Message):
     stop_lsn: str
     pg_manifest: bytes
     page_versions: dict[str, bytes] = {}
+    chunk_keys: bytes = b""  # of a logical point: the sorted digests of its chunks, 16 bytes each
 
 
 class BackupResult(Message):
     """The delta is in storage; these are facts to show without opening it.
 
-    kind: Full | Incremental. why_full: why a full one was taken though a parent was named.
+    kind: Full | Incremental | Logical. why_full: why a full one was taken though a parent was
+    named.
     """
 
     delta_size: int
@@ -253,6 +258,7 @@ class Completion(Message):
     epoch: int
     backup: BackupResult | None = None
     restore: RestoreResult | None = None
+    load: LoadResult | None = None
     check: ServerFacts | None = None
 
 

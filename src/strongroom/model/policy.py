@@ -116,6 +116,7 @@ class BackupPolicy:
         return next(rule for rule in self.retention_rules if rule.is_default)
 
 
+BACKUP_TYPES = ("Full", "Physical", "Logical")
 ABSOLUTE = ("AllBackup", "FirstOfDay", "FirstOfWeek", "FirstOfMonth", "FirstOfYear")
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 WEEKS = ("First", "Second", "Third", "Fourth", "Last")
@@ -276,7 +277,6 @@ def _name(body: _Body) -> str:
 def _backup_rule(body: _Body) -> BackupRule:
     trigger = body.body("trigger")
     schedule = trigger.body("schedule")
-    body.check_part("backupParameters", "backupType", "Full")
     body.check_part("dataStore", "dataStoreType", "VaultStore")
     zone = zone_of(schedule.text("timeZone"))
     texts = [str(text) for text in schedule.items("repeatingTimeIntervals")]
@@ -290,6 +290,20 @@ def _backup_rule(body: _Body) -> BackupRule:
         intervals=tuple(Repeating.parse(text, zone) for text in texts),
         time_zone=zone,
         tagging=tagging,
+        backup_type=_backup_type(body),
+    )
+
+
+def _backup_type(body: _Body) -> str:
+    """Full: the best that the server allows; Physical and Logical: that kind and no other."""
+    if not body.has("backupParameters"):
+        return BACKUP_TYPES[0]
+    found = body.body("backupParameters").text("backupType") or BACKUP_TYPES[0]
+    for known in BACKUP_TYPES:
+        if found.lower() == known.lower():
+            return known
+    raise _invalid(
+        f"backupType {found[:60]!r} is not offered", f"use one of {', '.join(BACKUP_TYPES)}"
     )
 
 

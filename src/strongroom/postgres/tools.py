@@ -64,16 +64,21 @@ def cache_directory() -> Path:
 
 
 def find_tools(
-    major: int, *, configured: Path | None = None, cache_dir: Path | None = None
+    major: int,
+    *,
+    configured: Path | None = None,
+    cache_dir: Path | None = None,
+    program: str = "postgres",
 ) -> Tools:
     """The configured directory (a bin) first, then the distribution's programs, then fetched ones.
 
-    A configured directory of another major version is passed over. Raises ToolsMissing.
+    A configured directory of another major version is passed over. `program`: the one that is
+    needed; a host may have the clients alone. Raises ToolsMissing.
     """
     if configured is not None and _major_of(configured) == major:
         return Tools(major, configured)
     for directory in _places(major, cache_dir or cache_directory()):
-        if (directory / "postgres").is_file():
+        if (directory / program).is_file():
             return Tools(major, directory)
     raise ToolsMissing(f"no PostgreSQL {major} programs on this host", hint=_hint(major))
 

@@ -7,10 +7,10 @@ from strongroom.durable.engine import Story
 from strongroom.model.errors import Precondition, VaultError, from_dict
 from strongroom.model.job import Job
 from strongroom.model.operation import BackupOrder
-from strongroom.workflows import agent_work
+from strongroom.workflows import agent_work, dump
 from strongroom.workflows.commit import commit_point, point_id_of, record_point
 from strongroom.workflows.means import Means
-from strongroom.workflows.parents import choose_parent
+from strongroom.workflows.parents import Choice, choose_parent
 
 
 def back_up(means: Means, story: Story, job_id: str) -> None:
@@ -59,7 +59,8 @@ def _offer(means: Means, job_id: str) -> None:
     catalogue = means.keyring.public(job.instance_id, "catalogue")
     data = means.keyring.public(job.instance_id, "data")
     point = point_id_of(job.id)
-    choice = choose_parent(means, job, found)
+    logical = dump.is_logical(job, found)
+    choice = Choice() if logical else choose_parent(means, job, found)
     order = BackupOrder(
         server=found.agent_server,
         job_id=job.id,
@@ -72,6 +73,7 @@ def _offer(means: Means, job_id: str) -> None:
         data_key_id=data.key_id,
         data_public_key=data.to_bytes(),
         parent=choice.parent,
+        dump=dump.wish_of(means, job) if logical else None,
     )
     if choice.why_full:
         with means.control.database.writing() as connection:

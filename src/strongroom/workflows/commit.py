@@ -26,9 +26,11 @@ from strongroom.model import retention
 from strongroom.model.errors import Corrupt, ObjectExists, ObjectMissing, StoreUnavailable
 from strongroom.model.ids import GenerationId, JobId, RecoveryPointId
 from strongroom.model.job import JobStatus
+from strongroom.model.logical import LOGICAL
 from strongroom.model.operation import BackupResult, Progress
 from strongroom.model.policy import parse_policy
 from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.workflows import dump
 from strongroom.workflows.collect import keep
 from strongroom.workflows.means import Means
 
@@ -66,9 +68,13 @@ def commit_point(means: Means, job_id: str, told: dict[str, Any]) -> dict[str, A
         job_id=job.id,
         taken_at=job.started_at.format_iso(),
         committed_at=means.control.clock.now().format_iso(),
+        kind=result.kind.lower() if result.kind == LOGICAL else "physical",
         generation=point if parent is None else parent.facts.generation,
     )
-    manifest = lay_over(delta, facts, parent)
+    if result.kind == LOGICAL:
+        manifest, parent = dump.lay(means, delta, facts, operation)
+    else:
+        manifest = lay_over(delta, facts, parent)
     keep(means, job.instance_id, [pack.name for pack in manifest.packs])
     _verify_packs(means, job.instance_id, manifest, parent)
     stored = _create_manifest(means, job.instance_id, manifest)
@@ -192,7 +198,7 @@ def record_point(means: Means, job_id: str, committed: dict[str, Any]) -> None:
             id=RecoveryPointId(receipt.recovery_point_id),
             instance_id=job.instance_id,
             job_id=job.id,
-            kind=INCREMENTAL if result.kind == INCREMENTAL else "Full",
+            kind=result.kind if result.kind in {INCREMENTAL, LOGICAL} else "Full",
             taken_at=job.started_at,
             committed_at=Instant.parse_iso(receipt.committed_at),
             expires_at=Instant.parse_iso(receipt.expires_at),

@@ -10,6 +10,7 @@ import zstandard
 
 from strongroom.catalog import recovery_points
 from strongroom.catalog.protection import Protection
+from strongroom.datastore.chunks import distinct_keys
 from strongroom.datastore.manifest import Manifest
 from strongroom.model.job import Job
 from strongroom.model.operation import ParentPoint, ParentReply
@@ -95,4 +96,5 @@ def told_of(manifest: Manifest) -> ParentReply:
         stop_lsn=lsn_to_text(Lsn(source.stop_lsn)),
         pg_manifest=zstandard.compress(manifest.pg_manifest, 3),
         page_versions=manifest.page_versions,
+        chunk_keys=distinct_keys(manifest.chunks),
     )

@@ -1,0 +1,288 @@
+"""Load databases of a logical point into a running server that this agent looks after.
+
+The dumps are put together in a private directory, one after the other: pg_restore wants a file
+that it can seek in to work side by side, and packs are read in the order in which they lie.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from strongroom.agent.access import OpenContainer
+from strongroom.agent.held_lease import HeldLease
+from strongroom.agent.memory import WHOLE, Share
+from strongroom.agent.private_file import own_directory
+from strongroom.agent.restore import ask_keys, open_manifest
+from strongroom.agent.servers import ServerBook
+from strongroom.datastore.blobs import Blobs
+from strongroom.datastore.manifest import Manifest
+from strongroom.datastore.reader import read_files
+from strongroom.model.errors import (
+    Corrupt,
+    Invalid,
+    NotFound,
+    TargetFull,
+    TargetRefused,
+    VaultError,
+)
+from strongroom.model.logical import GLOBALS, PARAMETERS, LoadOrder, LoadResult
+from strongroom.model.operation import Completion, Progress
+from strongroom.model.postgres import major_of
+from strongroom.model.seams import Chance
+from strongroom.postgres import load as target
+from strongroom.postgres.client import Client, client_of
+from strongroom.postgres.connect import Conninfo, connect
+from strongroom.postgres.tools import Tools, find_tools
+
+_OWN_STATISTICS = 18  # from this major on a dump brings the planner's statistics along
+
+
+def load(
+    held: HeldLease,
+    book: ServerBook,
+    open_container: OpenContainer,
+    chance: Chance,
+    spool: Path,
+    share: Share = WHOLE,
+) -> Completion:
+    """The whole story. A database that was made here and could not be filled is dropped again.
+
+    Raises TargetError, SourceError (the target is a server too), StoreError, NotFound, LeaseLost,
+    Cancelled.
+    """
+    order = _order_of(held)
+    conninfo = book.conninfo(order.server)
+    blobs = open_container(held, "read")
+    keys = ask_keys(held, chance)
+    manifest = open_manifest(order.manifest_name, order.recovery_point_id, blobs, keys)
+    point = _Point(held, manifest, blobs, keys.packs, share)
+    parameters = point.parameters()
+    plan = _plan(order, parameters)
+    with connect(conninfo) as connection:
+        version = connection.info.server_version
+        there = target.databases_of(connection)
+    target.check_major(manifest.source.version_number, version)
+    tools = find_tools(major_of(version), program="pg_restore")
+    for name in plan.values():
+        if name in there:
+            target.check_empty(conninfo, name)
+    with client_of(conninfo) as client, _spool(spool) as directory:
+        loading = _Loading(held, point, conninfo, tools, client, directory)
+        loading.prepare(order, parameters)
+        for old, new in plan.items():
+            loading.one(parameters["databases"][old], new, make=new not in there)
+    return Completion(epoch=held.lease.epoch, load=loading.result(version))
+
+
+def _order_of(held: HeldLease) -> LoadOrder:
+    if held.lease.load is None:
+        raise Invalid("not an order to load")
+    return held.lease.load
+
+
+def _plan(order: LoadOrder, parameters: dict[str, Any]) -> dict[str, str]:
+    """Name in the point -> name in the target; each name there once."""
+    known = parameters["databases"]
+    plan = dict(order.databases) or {name: name for name in known}
+    for name in plan:
+        if name not in known:
+            there = ", ".join(sorted(known))
+            raise NotFound(
+                f"the point has no database {name!r}", hint=f"It has: {there or 'none'}."
+            )
+    if len(set(plan.values())) != len(plan):
+        raise Invalid("two databases would have one name", hint="Rename one of them.")
+    return plan
+
+
+@contextmanager
+def _spool(home: Path) -> Iterator[Path]:
+    own_directory(home)
+    with tempfile.TemporaryDirectory(dir=home, prefix="load-") as directory:  # mode 0700
+        yield Path(directory)
+
+
+@dataclass(slots=True)
+class _Point:
+    """The files of a logical point, to be read one at a time."""
+
+    held: HeldLease
+    manifest: Manifest
+    blobs: Blobs
+    keys: dict[bytes, bytes]
+    share: Share
+    fetched: int = 0
+
+    def index(self, path: str) -> int:
+        for index, file in enumerate(self.manifest.files):
+            if file.path == path:
+                return index
+        raise Corrupt(f"the recovery point holds no {path}")
+
+    def size(self, path: str) -> int:
+        return self.manifest.files[self.index(path)].size
+
+    def text(self, path: str) -> str:
+        """A small file."""
+        found = bytearray(self.size(path))
+
+        def write(_file: int, offset: int, data: memoryview) -> None:
+            found[offset : offset + len(data)] = data
+
+        self._read(path, write, lambda _count: None)
+        return found.decode()
+
+    def parameters(self) -> dict[str, Any]:
+        if self.manifest.facts.kind != "logical":
+            raise TargetRefused(
+                "only a logical point can be loaded into a running server",
+                hint="Choose a point of kind Logical, or restore it as a server: --to-dir.",
+            )
+        found: dict[str, Any] = msgspec.json.decode(self.text(PARAMETERS))
+        return found
+
+    def spool(self, path: str, into: Path, progress: Progress) -> None:
+        """One file into a new one of mode 0600."""
+        handle = os.open(into, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+
+        def write(_file: int, offset: int, data: memoryview) -> None:
+            self.held.check()
+            while data:
+                count = os.pwrite(handle, data, offset)
+                data, offset = data[count:], offset + count
+
+        def advance(count: int) -> None:
+            progress.done_bytes += count
+
+        try:
+            os.ftruncate(handle, self.size(path))
+            self._read(path, write, advance)
+        finally:
+            os.close(handle)
+
+    def _read(self, path: str, write: Any, advance: Any) -> None:  # noqa: ANN401 - see reader.py
+        def told(raw: int, _stored: int) -> None:
+            self.held.check()
+            advance(raw)
+
+        self.fetched += read_files(
+            self.manifest,
+            self.blobs,
+            self.keys,
+            write,
+            select=[self.index(path)],
+            workers=self.share.workers,
+            on_progress=told,
+        )
+
+
+@dataclass(slots=True)
+class _Loading:
+    held: HeldLease
+    point: _Point
+    conninfo: Conninfo
+    tools: Tools
+    client: Client
+    directory: Path
+    owners: bool = False
+    roles: bool = False
+    loaded: list[str] = field(default_factory=list)
+    loaded_bytes: int = 0
+    warnings: list[VaultError] = field(default_factory=list)
+
+    def prepare(self, order: LoadOrder, parameters: dict[str, Any]) -> None:
+        """Roles, when asked; whether owners and privileges can be kept."""
+        globals_sql = self.point.text(GLOBALS)
+        with connect(self.conninfo) as connection:
+            if order.with_roles:
+                self._make_roles(target.make_roles(connection, globals_sql), parameters)
+            missing = target.roles_of(globals_sql) - target.existing_roles(connection)
+        self.owners = not missing
+        if missing:
+            names = ", ".join(sorted(missing)[:20])
+            self.warnings.append(
+                TargetRefused(
+                    f"owners and privileges were left out: the target lacks the roles {names}",
+                    hint="Make the roles first, or load with --with-roles.",
+                )
+            )
+
+    def _make_roles(self, refused: list[str], parameters: dict[str, Any]) -> None:
+        self.warnings += [
+            TargetRefused(f"a role is not as it was: {line}", hint="Mend it by hand.")
+            for line in refused
+        ]
+        if not parameters["rolePasswords"]:
+            self.warnings.append(
+                TargetRefused(
+                    "roles were made without passwords: the dump's role might not read them",
+                    hint="Set them: ALTER ROLE ... PASSWORD.",
+                )
+            )
+
+    def one(self, described: dict[str, Any], name: str, *, make: bool) -> None:
+        """One database, from storage to the server."""
+        path = str(described["file"])
+        size = self.point.size(path)
+        if shutil.disk_usage(self.directory).free < size:
+            raise TargetFull(
+                f"{self.directory} has no room for the {size} bytes of {name}'s dump",
+                hint="Free space in the agent's data directory.",
+            )
+        progress = Progress(step=f"Fetching {name}", total_bytes=size, files=len(self.loaded))
+        self.held.tell(progress)
+        dump = self.directory / "dump"
+        self.point.spool(path, dump, progress)
+        self.held.tell(Progress(step=f"Loading {name}", done_bytes=size, total_bytes=size))
+        owner = str(described["owner"]) if self.owners else ""
+        if make:
+            with connect(self.conninfo) as connection:
+                target.create_database(connection, name, described, owner=owner)
+        try:
+            self._restore(name, dump)
+        except BaseException:
+            if make:
+                with connect(self.conninfo) as connection:
+                    target.drop_database(connection, name)
+            raise
+        dump.unlink()
+        self.loaded.append(name)
+        self.loaded_bytes += size
+
+    def _restore(self, name: str, dump: Path) -> None:
+        program = target.restore_database(
+            self.tools,
+            self.client,
+            name,
+            dump,
+            jobs=self.point.share.workers,
+            owners=self.owners,
+        )
+        try:
+            with self.held.when_stopped(program.kill):
+                for _ in program.pieces(1 << 16):
+                    self.held.check()
+                program.finish()
+        except BaseException:
+            program.kill()
+            raise
+
+    def result(self, version: int) -> LoadResult:
+        steps = []
+        source = major_of(self.point.manifest.source.version_number)
+        if min(source, major_of(version)) < _OWN_STATISTICS:
+            steps.append("Let the planner know its tables: vacuumdb --all --analyze-in-stages")
+        return LoadResult(
+            databases=self.loaded,
+            loaded_bytes=self.loaded_bytes,
+            fetched_bytes=self.point.fetched,
+            next_steps=steps,
+            warnings=[warning.to_dict() for warning in self.warnings],
+        )

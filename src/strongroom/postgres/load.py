@@ -1,0 +1,182 @@
+"""Load dumps into a running server: databases, roles when asked, and pg_restore of its own major.
+
+Nothing that came out of a dump is ever given to psql, whose commands a dump may hold
+(CVE-2025-8714, CVE-2025-8715): pg_restore speaks to the server itself, and roles are made
+statement by statement, each of a kind that is expected.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from strongroom.model.errors import TargetNotEmpty, TargetRefused
+from strongroom.model.postgres import major_of
+from strongroom.postgres.client import Client, Program
+from strongroom.postgres.connect import Conninfo, connect
+from strongroom.postgres.tools import Tools
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+_ROLES = re.compile(r"(CREATE ROLE|ALTER ROLE|GRANT|COMMENT ON ROLE)\s", re.IGNORECASE)
+_NAMED = re.compile(r'(?:CREATE|ALTER) ROLE (?:"((?:[^"]|"")+)"|([^\s;"]+))', re.IGNORECASE)
+_PIECE = re.compile(
+    r"""--[^\n]*|[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|;|[^-eE'";]+|.""",
+    re.DOTALL,
+)
+_EMPTY = """
+select not exists (
+  select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+  union all select from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+  where n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+  union all select from pg_namespace n where n.nspname !~ '^pg_'
+  and n.nspname not in ('information_schema', 'public')
+  union all select from pg_largeobject_metadata)
+"""
+
+
+def statements_of(text: str) -> Iterator[str]:
+    """The SQL statements of a script, without comments and without psql's own commands."""
+    lines = (line for line in text.splitlines(keepends=True) if not line.startswith("\\"))
+    statement = ""
+    for piece in _PIECE.findall("".join(lines)):
+        if piece.startswith("--"):
+            continue
+        if piece != ";":
+            statement += piece
+            continue
+        if statement.strip():
+            yield statement.strip()
+        statement = ""
+
+
+def role_statements(globals_sql: str) -> list[str]:
+    """What makes the roles; tablespaces, settings and everything else is left out."""
+    return [each for each in statements_of(globals_sql) if _ROLES.match(each)]
+
+
+def role_of(statement: str) -> str:
+    """The role that a CREATE or ALTER ROLE is about; empty for another statement."""
+    found = _NAMED.match(statement)
+    if found is None:
+        return ""
+    return found[1].replace('""', '"') if found[1] else found[2]
+
+
+def roles_of(globals_sql: str) -> set[str]:
+    """Every role that the dumped server had."""
+    creating = (s for s in role_statements(globals_sql) if s.upper().startswith("CREATE"))
+    return {role_of(statement) for statement in creating}
+
+
+def existing_roles(connection: Connection) -> set[str]:
+    """Every role of the target."""
+    return {row[0] for row in connection.execute("select rolname from pg_roles").fetchall()}
+
+
+def make_roles(connection: Connection, globals_sql: str) -> list[str]:
+    """Make the roles that are missing; those that are there stay as they are.
+
+    Returns what the server refused, a line each: never the statement, which may hold a password.
+    """
+    before = existing_roles(connection)
+    refused: list[str] = []
+    for statement in role_statements(globals_sql):
+        role = role_of(statement)
+        if role in before:
+            continue
+        try:
+            connection.execute(statement.encode())
+        except psycopg.Error as error:
+            if error.sqlstate == "42710":
+                continue
+            primary = error.diag.message_primary or type(error).__name__
+            refused.append(f"{' '.join(statement.split()[:2])} {role}: {primary}")
+    return refused
+
+
+def databases_of(connection: Connection) -> set[str]:
+    """Names of all databases of the target."""
+    return {row[0] for row in connection.execute("select datname from pg_database").fetchall()}
+
+
+def check_empty(conninfo: Conninfo, database: str) -> None:
+    """TargetNotEmpty when a database that is there holds anything of somebody's."""
+    with connect(conninfo.changed(dbname=database)) as connection:
+        row = connection.execute(_EMPTY).fetchone()
+    if row is None or not row[0]:
+        raise TargetNotEmpty(
+            f"database {database} of the target is not empty",
+            hint=f"Load under another name: --rename {database}=NEW, or drop it first.",
+        )
+
+
+def check_major(source: int, target: int) -> None:
+    """The target is of the dumped server's major version, or newer. Numbers as the server's."""
+    if major_of(target) < major_of(source):
+        raise TargetRefused(
+            f"a dump of PostgreSQL {major_of(source)} cannot be loaded into {major_of(target)}",
+            hint=f"Load it into a server of version {major_of(source)} or newer.",
+        )
+
+
+def create_database(
+    connection: Connection, name: str, described: Mapping[str, Any], *, owner: str = ""
+) -> None:
+    """From template0, with the encoding and locale that it was dumped with.
+
+    Raises TargetRefused, in the server's words.
+    """
+    options = {
+        "ENCODING": described.get("encoding", "UTF8"),
+        "LC_COLLATE": described.get("collate", ""),
+        "LC_CTYPE": described.get("ctype", ""),
+    }
+    provider, locale = described.get("provider", "c"), described.get("locale", "")
+    if provider == "i":
+        options |= {"LOCALE_PROVIDER": "icu", "ICU_LOCALE": locale}
+        options |= {"ICU_RULES": described["rules"]} if described.get("rules") else {}
+    elif provider == "b":
+        options |= {"LOCALE_PROVIDER": "builtin", "BUILTIN_LOCALE": locale}
+    parts = [
+        sql.SQL("{} = {}").format(sql.SQL(option), sql.Literal(value))
+        for option, value in options.items()
+        if value
+    ]
+    if owner:
+        parts.append(sql.SQL("OWNER = {}").format(sql.Identifier(owner)))
+    command = sql.SQL("CREATE DATABASE {} TEMPLATE = template0 {}").format(
+        sql.Identifier(name), sql.SQL(" ").join(parts)
+    )
+    try:
+        connection.execute(command)
+    except psycopg.Error as error:
+        raise TargetRefused(
+            f"database {name} cannot be made: {error.diag.message_primary or error}",
+            hint="Give the role CREATEDB; a locale that this host lacks must be installed there.",
+        ) from error
+
+
+def drop_database(connection: Connection, name: str) -> None:
+    """One that was made here and did not get its content."""
+    connection.execute(
+        sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+    )
+
+
+def restore_database(
+    tools: Tools, client: Client, database: str, dump: Path, *, jobs: int, owners: bool
+) -> Program:
+    """pg_restore into an empty database; it ends at the first error.
+
+    Without `owners` everything belongs to the role that loads, and no privilege is granted.
+    """
+    command = [str(tools.program("pg_restore")), "-w", "--exit-on-error", "--no-tablespaces"]
+    command += ["--no-subscriptions", f"--jobs={jobs}"]
+    if not owners:
+        command += ["--no-owner", "--no-privileges"]
+    command += ["-d", client.target(database), str(dump)]
+    return Program(command, client, f"pg_restore into {database}")

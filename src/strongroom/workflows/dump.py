@@ -1,0 +1,52 @@
+"""Logical backups: which kind a job takes, what its dump leans on, how that is laid together."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from blake3 import blake3
+
+from strongroom.catalog import recovery_points
+from strongroom.catalog.protection import Protection
+from strongroom.datastore.delta import Delta
+from strongroom.datastore.dump_map import is_worth_leaning_on, lay_dump
+from strongroom.datastore.manifest import Manifest, PointFacts
+from strongroom.model.job import Job
+from strongroom.model.logical import LOGICAL, DumpWish
+from strongroom.model.policy import parse_policy
+from strongroom.workflows.means import Means
+
+_CONTEXT = "strongroom 1: key of the digests of an instance's chunks"
+
+
+def is_logical(job: Job, found: Protection) -> bool:
+    """What the request says, else the policy's rule; a rule that says nothing is Full."""
+    wish = str(job.order.get("backup_type") or "")
+    if not wish:
+        rules = parse_policy(found.policy).backup_rules
+        wish = next((r.backup_type for r in rules if r.name == job.rule_name), "")
+    return wish == LOGICAL
+
+
+def wish_of(means: Means, job: Job) -> DumpWish:
+    """The newest logical point of the instance is leant on, unless little of it is alive."""
+    pair = means.keyring.pair(job.instance_id, "catalogue")
+    key = blake3(pair.to_bytes(), derive_key_context=_CONTEXT).digest()
+    with means.control.database.reading() as connection:
+        points = recovery_points.list_of_instance(connection, job.instance_id)
+    able = (p for p in points if p.state == "Completed" and p.kind == LOGICAL)
+    newest = next(able, None)
+    if newest is None:
+        return DumpWish(chunk_key=key)
+    _, manifest = means.open_point(job.instance_id, newest.id)
+    parent = newest.id if is_worth_leaning_on(manifest) else ""
+    return DumpWish(chunk_key=key, parent=parent)
+
+
+def lay(
+    means: Means, delta: Delta, facts: PointFacts, operation: sa.RowMapping | None
+) -> tuple[Manifest, Manifest | None]:
+    """(the point's manifest, its parent's): over the very parent that the order named."""
+    order: dict[str, Any] = operation["order"] if operation else {}
+    named = (order.get("dump") or {}).get("parent", "")
+    parent = means.open_point(facts.instance_id, named)[1] if named else None
+    return lay_dump(delta, facts, parent), parent

@@ -1,0 +1,242 @@
+"""Logical backups of real servers, and their loading into servers of the same or a newer major."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from integration.servers import start_server
+from logical import dumps
+from strongroom.model.errors import (
+    Cancelled,
+    SourceRefused,
+    SourceStopped,
+    TargetNotEmpty,
+    TargetRefused,
+)
+
+pytestmark = pytest.mark.postgres
+ODD = ["orders", 'we "quote" it', "sl/ash..", "spaß 日本", "it's", "-d x=y"]
+FILL = [
+    "create extension pg_trgm",
+    "create table plain (id int primary key, body text)",
+    "insert into plain select n, md5(n::text) || repeat('x', n % 90) from "
+    "generate_series(1, 30000) n",
+    "create unlogged table scratch as select n from generate_series(1, 1000) n",
+    "create table parts (at date, what text) partition by range (at)",
+    "create table parts_1 partition of parts for values from ('2025-01-01') to ('2026-01-01')",
+    "create table parts_2 partition of parts for values from ('2026-01-01') to ('2027-01-01')",
+    "insert into parts select '2025-06-01'::date + n, 'row ' || n from generate_series(1, 400) n",
+    'create table "Odd ""name""; --" as select 1 as "a b"',
+    "select lo_from_bytea(4711, decode(repeat('00ff', 40000), 'hex'))",
+    "create sequence numbers start 77",
+    "select nextval('numbers')",
+]
+
+
+@pytest.fixture(scope="module")
+def old():
+    with start_server(14) as server:
+        for name in ODD:
+            server.sql('create database "{}"'.format(name.replace('"', '""')))
+        server.sql("create database nothing")
+        server.sql("create role clerk login password 'secret'", 'create role "Own er"')
+        for name in ODD[:2]:
+            server.sql(*FILL, database=name)
+        server.sql('alter table plain owner to "Own er"', "grant select on plain to clerk",
+                   database="orders")  # fmt: skip
+        yield server
+
+
+@pytest.fixture(scope="module")
+def new():
+    with start_server(18) as server:
+        yield server
+
+
+def drop_all(server, roles=("clerk", '"Own er"')):
+    found = server.sql("select datname from pg_database where datname !~ '^(postgres|template.)$'")
+    for (name,) in found:
+        server.sql('drop database "{}" with (force)'.format(name.replace('"', '""')))
+    for role in roles:
+        server.sql(f"drop role if exists {role}")
+
+
+def large_object(server, database):
+    return server.sql("select md5(lo_get(4711))", database=database)
+
+
+def test_every_database_comes_back_on_a_newer_major(old, new):
+    with dumps() as made:
+        told = made.dump(old.conninfo)
+        assert told.kind == "Logical"
+        assert set(told.databases) == {*ODD, "nothing", "postgres"}
+        assert told.extensions["pg_trgm"]
+        assert {file.path for file in made.manifests[0].files} >= {
+            "orders.dump",
+            "sl%2Fash...dump",
+            "globals.sql",
+            "parameters.json",
+            "extensions.json",
+        }
+        done = made.load(new, roles=True)
+    assert sorted(done.databases) == sorted(told.databases)
+    for name in ODD[:2]:
+        assert new.digests(name) == old.digests(name) != {}
+        assert large_object(new, name) == large_object(old, name)
+        assert new.sql("select nextval('numbers')", database=name) == [(78,)]
+    owner = "select tableowner from pg_tables where tablename = 'plain'"
+    assert new.sql(owner, database="orders") == [("Own er",)]
+    assert new.sql("select has_table_privilege('clerk', 'plain', 'select')", database="orders")[0][
+        0
+    ]
+    assert new.sql("select rolcanlogin from pg_roles where rolname = 'clerk'") == [(True,)]
+    assert done.next_steps
+    drop_all(new)
+
+
+def test_a_second_dump_after_a_small_change_stores_little(old):
+    with dumps() as made:
+        first = made.dump(old.conninfo)
+        old.sql("update plain set body = body || '!' where id between 5000 and 5900",
+                database="orders")  # fmt: skip
+        second = made.dump(old.conninfo)
+        with start_server(15) as target:
+            made.load(target, {"orders": "orders"})
+            assert target.digests("orders") == old.digests("orders")
+    assert second.read_bytes < first.read_bytes / 4
+    assert second.raw_bytes > first.raw_bytes * 0.9
+
+
+def test_a_database_is_loaded_under_another_name_beside_the_old_one(old):
+    with dumps() as made:
+        made.dump(old.conninfo)
+        done = made.load(old, {"orders": "orders copy"})
+    assert done.databases == ["orders copy"]
+    assert not done.warnings
+    assert old.digests("orders copy") == old.digests("orders")
+    old.sql('drop database "orders copy"')
+
+
+def test_without_the_roles_the_rows_come_and_a_warning_names_what_is_missing(old, new):
+    with dumps() as made:
+        made.dump(old.conninfo)
+        done = made.load(new, {"orders": "orders"})
+    assert "Own er" in done.warnings[0]["message"]
+    assert new.digests("orders") == old.digests("orders")
+    drop_all(new)
+
+
+def test_a_filled_database_is_refused_and_stays_as_it_is(old):
+    before = old.digests("orders")
+    with dumps() as made:
+        made.dump(old.conninfo)
+        with pytest.raises(TargetNotEmpty, match="orders"):
+            made.load(old, {"orders": "orders"})
+    assert old.digests("orders") == before
+
+
+def test_an_older_major_is_refused_as_a_target(old, new):
+    with dumps() as made:
+        made.dump(new.conninfo)
+        with pytest.raises(TargetRefused, match="18 cannot be loaded into 14"):
+            made.load(old)
+
+
+def test_a_load_that_fails_leaves_no_database_behind(old, new):
+    """The extension is not there in the target: as on a server that lacks its files."""
+    with dumps() as made:
+        made.dump(old.conninfo)
+        control = Path(new.tools.directory).parent / "share" / "extension" / "pg_trgm.control"
+        found = control if control.exists() else next(
+            Path(new.tools.directory).parent.rglob("pg_trgm.control"))  # fmt: skip
+        aside = found.with_suffix(".aside")
+        found.rename(aside)
+        try:
+            with pytest.raises(SourceRefused, match="pg_trgm"):
+                made.load(new, {"orders": "orders"})
+        finally:
+            aside.rename(found)
+    assert new.sql("select count(*) from pg_database where datname = 'orders'") == [(0,)]
+
+
+def dumping(pid_of_server_side: str = "pg_dump"):
+    """Pids of the pg_dump processes that are children of ours."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = status.read_text()
+        except OSError:
+            continue
+        name, fields = text[text.index("(") + 1 : text.rindex(")")], text.rpartition(") ")[2]
+        if name == pid_of_server_side and int(fields.split()[1]) == os.getpid():
+            found.append(int(status.parent.name))
+    return found
+
+
+def in_midway(server, made, then):
+    """`then(pids)` while a dump waits for a lock that is held here."""
+    held = made.lease(made.order())
+    raised = []
+
+    def run():
+        try:
+            made.dump(server.conninfo, held)
+        except Exception as error:  # noqa: BLE001 - looked at by the test
+            raised.append(error)
+
+    with server.connect("orders") as blocker, blocker.transaction():
+        blocker.execute("lock table plain in access exclusive mode")
+        thread = threading.Thread(target=run)
+        thread.start()
+        waits = "select count(*) from pg_locks where not granted"
+        while server.sql(waits) == [(0,)]:
+            assert thread.is_alive()
+        then(held, dumping())
+        thread.join(60)
+    assert not thread.is_alive()
+    assert not dumping()
+    return raised[0]
+
+
+def test_a_killed_pg_dump_fails_loudly_and_leaves_no_delta(old):
+    with dumps() as made:
+        error = in_midway(
+            old, made, lambda _, pids: [os.kill(pid, signal.SIGKILL) for pid in pids]
+        )
+        assert isinstance(error, SourceStopped)
+        assert "signal 9" in error.message
+        assert not [name for name in made.blobs.objects if name.startswith("d/")]
+
+
+def test_a_cancelled_dump_ends_its_programs(old):
+    with dumps() as made:
+        error = in_midway(
+            old, made, lambda held, _: held.stop(Cancelled("the operation was cancelled"))
+        )
+        assert error is not None
+        assert not [name for name in made.blobs.objects if name.startswith("d/")]
+
+
+def test_a_wrong_password_is_named_and_a_right_one_is_in_no_argument(old):
+    old.replace_hba("host all all 127.0.0.1/32 scram-sha-256")
+    old.sql("create role reader superuser login password 'it: is \\ hidden'")
+    good = old.tcp + " user=reader password='it: is \\\\ hidden'"
+    try:
+        with dumps() as made:
+            assert made.dump(good).raw_bytes > 0
+            with pytest.raises(SourceRefused, match="password"):
+                made.dump(old.tcp + " user=reader password=wrong")
+    finally:
+        old.sql("drop role reader")
+
+
+def test_a_role_that_may_not_read_a_table_is_told_which(old):
+    old.sql("create role weak login")
+    try:
+        with dumps() as made, pytest.raises(SourceRefused, match="permission denied"):
+            made.dump(old.conninfo.replace("user=postgres", "user=weak"))
+    finally:
+        old.sql("drop role weak")

@@ -1,0 +1,136 @@
+"""Dumps of one server and their loading: the agent in earnest, a control plane of a few lines."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from integration.servers import Server, open_directory
+from seams import SystemChance, SystemClock
+from strongroom.agent.dump import take_dump
+from strongroom.agent.held_lease import HeldLease
+from strongroom.agent.load import load
+from strongroom.agent.servers import ServerBook
+from strongroom.datastore.blobs import MemoryBlobs
+from strongroom.datastore.delta import open_delta
+from strongroom.datastore.dump_map import lay_dump
+from strongroom.datastore.manifest import Manifest, PointFacts, content_key_of, seal_manifest
+from strongroom.datastore.seal import KeyPair
+from strongroom.datastore.session import SessionKeys, content_keys, seal_session
+from strongroom.model.logical import DumpWish, LoadOrder, LoadResult
+from strongroom.model.operation import BackupOrder, BackupResult, KeysReply, Lease, ParentReply
+from strongroom.workflows.parents import told_of
+
+INSTANCE = "1" * 32
+
+
+@dataclass
+class Dumps:
+    """Points of one instance, each dump leaning on the one before."""
+
+    home: Path
+    blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
+    catalogue: KeyPair = field(default_factory=lambda: KeyPair.generate(SystemChance()))
+    data: KeyPair = field(default_factory=lambda: KeyPair.generate(SystemChance()))
+    manifests: list[Manifest] = field(default_factory=list)
+
+    def lease(self, order: BackupOrder | LoadOrder) -> HeldLease:
+        backup = order if isinstance(order, BackupOrder) else None
+        wish = order if isinstance(order, LoadOrder) else None
+        lease = Lease(operation_id=order.job_id, epoch=1, backup=backup, load=wish)
+        return HeldLease(self, lease, SystemClock(), 5.0)
+
+    def book(self, conninfo: str) -> ServerBook:
+        book = ServerBook(self.home / "servers.json")
+        book.add("orders", conninfo, replace=True)
+        return book
+
+    def order(self) -> BackupOrder:
+        number = len(self.manifests) + 1
+        parent = self.manifests[-1].facts.recovery_point_id if self.manifests else ""
+        return BackupOrder(
+            server="orders",
+            job_id=f"job-{number}",
+            recovery_point_id=f"{number:032x}",
+            instance_id=INSTANCE,
+            generation=f"{number:032x}",
+            delta_name=f"d/job-{number}.1.delta",
+            catalogue_key_id=self.catalogue.public.key_id,
+            catalogue_public_key=self.catalogue.public.to_bytes(),
+            data_key_id=self.data.public.key_id,
+            data_public_key=self.data.public.to_bytes(),
+            dump=DumpWish(chunk_key=bytes(range(32)), parent=parent),
+        )
+
+    def dump(self, conninfo: str, held: HeldLease | None = None) -> BackupResult:
+        held = held or self.lease(self.order())
+        order = held.lease.backup
+        assert order is not None
+        done = take_dump(
+            held, self.book(conninfo), lambda *_: self.blobs, SystemClock(), SystemChance()
+        )
+        assert done.backup is not None
+        facts = PointFacts(
+            recovery_point_id=order.recovery_point_id,
+            instance_id=INSTANCE,
+            job_id=order.job_id,
+            taken_at="",
+            committed_at="",
+            kind="logical",
+            generation=order.generation,
+        )
+        delta = open_delta(self.blobs.read(order.delta_name), self.catalogue)
+        manifest = lay_dump(delta, facts, self.manifests[-1] if self.manifests else None)
+        sealed = seal_manifest(manifest, self.catalogue.public, SystemClock(), SystemChance())
+        self.blobs.create(f"p/{order.recovery_point_id}.manifest", sealed)
+        self.manifests.append(manifest)
+        return done.backup
+
+    def load(
+        self, target: Server, databases: dict[str, str] | None = None, *, roles: bool = False
+    ) -> LoadResult:
+        """Of the newest point."""
+        point = self.manifests[-1].facts.recovery_point_id
+        order = LoadOrder(
+            server="orders",
+            job_id=f"load-{point}",
+            recovery_point_id=point,
+            instance_id=INSTANCE,
+            manifest_name=f"p/{point}.manifest",
+            databases=databases or {},
+            with_roles=roles,
+        )
+        done = load(
+            self.lease(order),
+            self.book(target.conninfo),
+            lambda *_: self.blobs,
+            SystemChance(),
+            self.home / "spool",
+        )
+        assert done.load is not None
+        assert not list((self.home / "spool").iterdir())
+        return done.load
+
+    # the control plane's answers
+
+    def parent(self, operation_id, request, pause) -> ParentReply:
+        return msgspec.json.decode(
+            msgspec.json.encode(told_of(self.manifests[-1])), type=ParentReply
+        )
+
+    def keys(self, operation_id, request, pause) -> KeysReply:
+        manifest = self.manifests[-1]
+        stored = self.blobs.read(f"p/{manifest.facts.recovery_point_id}.manifest")
+        keys = SessionKeys(
+            manifest=content_key_of(stored, self.catalogue),
+            packs=content_keys(self.blobs, manifest, self.data),
+        )
+        return KeysReply(sealed=seal_session(keys, request.session_public_key, operation_id))
+
+
+@contextlib.contextmanager
+def dumps() -> Iterator[Dumps]:
+    with open_directory() as home:
+        yield Dumps(home)
