@@ -54,6 +54,7 @@ class Site:
 
     def close(self) -> None:
         for process in self.processes:
+            process.jobs.close()
             process.database.close()
 
     def outcome(self, number: int, secret: str, address: str = HERE, app: str = "app") -> object:

@@ -142,6 +142,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     with a_store_world() as store:
         site = Site(tmp_path, store)
         yield site
+        site.control.jobs.close()
         site.database.close()
 
 
