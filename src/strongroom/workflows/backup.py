@@ -4,7 +4,7 @@ from strongroom.catalog import jobs, protection
 from strongroom.catalog.protection import Protection
 from strongroom.control import access
 from strongroom.durable.engine import Story
-from strongroom.model.errors import Precondition, VaultError, from_dict
+from strongroom.model.errors import VaultError
 from strongroom.model.job import Job
 from strongroom.model.operation import BackupOrder
 from strongroom.workflows import agent_work, dump
@@ -33,24 +33,16 @@ def _load(means: Means, job_id: str) -> tuple[Job, Protection]:
 
 
 def _check_ready(means: Means, job_id: str) -> None:
-    """The vault's identity still has its roles, and the server is there."""
+    """The vault's identity still has its roles.
+
+    Whether the server is ready the agent finds out: what it told a while ago may be over.
+    """
     agent_work.begin_step(means, job_id, "Check readiness")
     _, found = _load(means, job_id)
     with means.control.database.reading() as connection:
         access.check_vault_identity(
             means.control, connection, found.server_id, found.vault_principal_id
         )
-    facts = found.server_facts
-    if facts.get("ready") or not facts:
-        return
-    problems = [from_dict(told) for told in facts.get("problems", [])]
-    if problems:
-        raise problems[0]
-    raise Precondition(
-        f"server {found.server_name} is not ready",
-        hint=f"see what is missing: strongroom server check {found.server_name}",
-        code="ServerNotReadyForLongTermBackup",
-    )
 
 
 def _offer(means: Means, job_id: str) -> None:

@@ -159,7 +159,9 @@ def test_tries_are_bounded(world):
 
 def test_a_refused_enrolment_is_not_tried_again(client, world):
     with pytest.raises(Unauthenticated):
-        client.enrol(EnrolRequest(token="wrong", name="a", version="1"))
+        client.enrol(
+            EnrolRequest(token="wrong", name="a", version="1", agent_token_sha256=bytes(32))
+        )
     assert len(world.calls) == 1
 
 
