@@ -139,7 +139,7 @@ def measure(gigabytes: float) -> list[str]:
             peer = PgBackRest(postgres)
 
         def ours() -> None:
-            job = ended_job(cloud, cloud.back_up("pg1-inst"), 600)
+            job = ended_job(cloud, cloud.back_up_all("pg1-inst"), 600)
             assert job.properties.status == "Completed", job.properties.error_details
 
         times: dict[str, list[float]] = {"ours": [], "pgbackrest": [], "pg_basebackup": []}

@@ -207,7 +207,8 @@ def _left_over(theirs: list[Extent], ours: list[Extent], limit: int) -> Iterator
         start, end = extent.offset, min(extent.end, limit)
         while first < len(ours) and ours[first].end <= start:
             first += 1
-        for cover in ours[first:]:
+        for place in range(first, len(ours)):  # a slice would copy all that is left, each time
+            cover = ours[place]
             if cover.offset >= end:
                 break
             if cover.offset > start:
