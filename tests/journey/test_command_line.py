@@ -151,6 +151,33 @@ def test_a_restored_server_is_started_when_asked(person, server, protected):
     scratch.stop(server.tools, target, "immediate")
 
 
+def test_one_table_is_planned_and_taken_out_of_a_point(person, server, protected):
+    target = person.home / "part"
+    words = ("--to-dir", str(target), "--database", "postgres", "--table", "t")
+    planned = person.json("plan", protected, *words)
+    whole = person.json("plan", protected)
+    assert 0 < planned["readBytes"] <= whole["readBytes"]
+    assert not target.exists()
+    person.ok("restore", protected, *words)
+    assert (target / "postgres.public.t.dump").read_bytes()[:5] == b"PGDMP"
+
+
+def test_a_table_is_loaded_into_the_server_under_another_name(person, server, protected):
+    words = ("--database", "postgres", "--table", "t", "--rename", "t_then")
+    told = person.ok("restore", protected, "--to-server", protected, *words)
+    assert f"restored {protected} into {protected}" in told
+    found = server.digests()
+    server.sql("drop table t_then")
+    assert found["public.t_then"] == found["public.t"]
+
+
+def test_all_is_left_as_files(person, protected):
+    target = person.home / "files"
+    person.ok("restore", protected, "--to-files", str(target), "--prefix", "p")
+    names = {path.name for path in target.iterdir()}
+    assert {"p_database_postgres.sql", "p_roles.sql", "RESTORE.md"} <= names
+
+
 def test_a_filled_directory_is_never_restored_into(person, protected):
     target = person.home / "filled"
     target.mkdir()

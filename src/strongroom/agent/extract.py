@@ -11,22 +11,26 @@ from strongroom.agent.access import OpenContainer
 from strongroom.agent.as_files import dump_all
 from strongroom.agent.dump_directory import DumpDirectory, DumpManifest, file_name
 from strongroom.agent.held_lease import HeldLease
+from strongroom.agent.into_server import Content, IntoServer
 from strongroom.agent.memory import WHOLE, Share
 from strongroom.agent.restore import Grounds, ask_keys, open_manifest
 from strongroom.agent.scratch_part import Part, scratch_server, step_of
+from strongroom.agent.servers import ServerBook
 from strongroom.model.errors import Invalid
 from strongroom.model.extract import ExtractOrder, TableName, read_table
 from strongroom.model.operation import Completion, RestoreResult
 from strongroom.model.postgres import major_of
 from strongroom.model.seams import Chance
+from strongroom.postgres import scratch
 from strongroom.postgres.extract import ScratchServer
-from strongroom.postgres.scratch_dump import dump_to_file
+from strongroom.postgres.scratch_dump import Dumped, dump_to_file
 from strongroom.postgres.tools import find_tools
 
 
 def extract(
     held: HeldLease,
     grounds: Grounds,
+    book: ServerBook,
     open_container: OpenContainer,
     chance: Chance,
     share: Share = WHOLE,
@@ -37,6 +41,14 @@ def extract(
     Cancelled.
     """
     part = _begin(held, open_container, chance, share)
+    if part.order.target_server:
+        result = _into_server(part, grounds, book)
+    else:
+        result = _into_directory(part, grounds)
+    return Completion(epoch=held.lease.epoch, restore=result)
+
+
+def _into_directory(part: Part, grounds: Grounds) -> RestoreResult:
     directory = grounds.allow(part.order.target_directory)
     facts, source = part.manifest.facts, part.manifest.source
     dumps = DumpDirectory(
@@ -49,12 +61,38 @@ def extract(
         ),
     )
     result = dumps.finished()
-    if result is None:
-        dumps.claim()
-        with scratch_server(part, directory) as server:
-            _dump(part, server, dumps)
-        result = dumps.finish(_result(part, directory))
-    return Completion(epoch=held.lease.epoch, restore=result)
+    if result is not None:
+        return result
+    dumps.claim()
+    with scratch_server(part, directory) as server:
+        _dump(part, server, dumps)
+    return dumps.finish(_result(part, directory))
+
+
+def _into_server(part: Part, grounds: Grounds, book: ServerBook) -> RestoreResult:
+    operation_id = part.held.lease.operation_id
+    done = grounds.journal.find(operation_id)
+    if done is not None:
+        return done
+    order, version = part.order, part.manifest.source.version_number
+    target = IntoServer(order, book.conninfo(order.target_server), version)
+    target.check()
+    with scratch.scratch_directory() as place, scratch_server(part, place) as server:
+        database, tables = _chosen(part, server)
+        dump = place / "part.dump"
+        dumped = _dump_one(part, server, database, tables, dump)
+        part.held.tell(step_of(part.held, "Loading"))
+        content = Content(dump, tables, server.roles_of(database), server.describe(database))
+        warnings = target.load(part.held, content)
+    result = RestoreResult(
+        directory="",
+        files=1,
+        written_bytes=dumped.size,
+        fetched_bytes=part.fetched,
+        warnings=[warning.to_dict() for warning in warnings],
+    )
+    grounds.journal.keep(operation_id, result)
+    return result
 
 
 def _begin(held: HeldLease, open_container: OpenContainer, chance: Chance, share: Share) -> Part:
@@ -69,22 +107,29 @@ def _begin(held: HeldLease, open_container: OpenContainer, chance: Chance, share
 
 
 def _dump(part: Part, server: ScratchServer, dumps: DumpDirectory) -> None:
-    order, watch = part.order, _watch(part.held)
-    if not order.database:
-        dump_all(part.held, server, dumps, order.file_prefix, watch)
+    if not part.order.database:
+        dump_all(part.held, server, dumps, part.order.file_prefix, _watch(part.held))
         return
-    database, table = order.database, part.table
-    tables = [] if table is None else server.tables(database, table)
+    database, tables = _chosen(part, server)
     name, holds = f"{database}.dump", f"database {database}"
-    if order.rename:
-        database, tables = _rename(order, server, tables)
-        name = f"{database}.dump"
     if tables:
         name, holds = f"{database}.{tables[0]}.dump", f"table {tables[0]} of {database}"
+    dumps.add(_dump_one(part, server, database, tables, dumps.path / file_name(name)), holds)
+
+
+def _chosen(part: Part, server: ScratchServer) -> tuple[str, list[TableName]]:
+    """The database, and its tables if just some are wanted: by the names that they shall have."""
+    database, table = part.order.database, part.table
+    tables = [] if table is None else server.tables(database, table)
+    return _rename(part.order, server, tables) if part.order.rename else (database, tables)
+
+
+def _dump_one(
+    part: Part, server: ScratchServer, database: str, tables: list[TableName], path: Path
+) -> Dumped:
     part.held.tell(step_of(part.held, "Dumping"))
     words = ["-Fc", "-Z1", *(f"--table={_pattern(each)}" for each in tables)]
-    path = dumps.path / file_name(name)
-    dumps.add(dump_to_file(server, database, "pg_dump", words, path, watch), holds)
+    return dump_to_file(server, database, "pg_dump", words, path, _watch(part.held))
 
 
 def _watch(held: HeldLease) -> Callable[[int], None]:

@@ -64,7 +64,7 @@ def real_trades(
             if held.lease.load is not None:
                 return load(held, book, open_container, chance, settings.data / "spool", share)
             if held.lease.extract is not None:
-                return extract(held, grounds, open_container, chance, share)
+                return extract(held, grounds, book, open_container, chance, share)
             return restore(held, grounds, open_container, chance, share)
 
     return Trades(look=look, take_backup=back_up_within, restore=restore_within)

@@ -22,12 +22,13 @@ class RestoreJournal:
         self._directory = directory
 
     def find(self, operation_id: str) -> RestoreResult | None:
-        """What it came to, if it was finished and its directory is still a data directory."""
+        """What it came to, if it was finished and its directory, if any, is one of data still."""
         data = read_private(self._file(operation_id))
         if data is None:
             return None
         result = msgspec.json.decode(data, type=RestoreResult)
-        return result if (Path(result.directory) / "PG_VERSION").is_file() else None
+        stands = not result.directory or (Path(result.directory) / "PG_VERSION").is_file()
+        return result if stands else None
 
     def keep(self, operation_id: str, result: RestoreResult) -> None:
         """Remember it; the oldest of many are forgotten."""

@@ -20,12 +20,17 @@ class Wish:
     directory: Path | None
     part: dict[str, Any] | None
 
+    @property
+    def server(self) -> str:
+        """The server that is loaded; empty when files are left in a directory."""
+        return str((self.part or {}).get("target_server", ""))
+
     def check(self, *, start: bool, mapping: Mapping[str, str]) -> None:
         """Raises Invalid when options do not go together, or the place is missing."""
-        if self.directory is None:
+        if self.directory is None and not self.server:
             raise Invalid(
                 "there is no place to restore to",
-                hint="Give --to-dir DIR, or --to-files DIR for dumps of all databases.",
+                hint="Give --to-dir DIR, --to-server NAME, or --to-files DIR for all as dumps.",
             )
         if self.part is not None and (start or mapping):
             raise Invalid(
@@ -43,13 +48,15 @@ class Cost:
     warnings: list[str] = field(default_factory=list)
 
 
-def read_wish(
+def read_wish(  # noqa: PLR0913 - an option each
     to_dir: Path | None,
     to_files: Path | None,
     database: str,
     table: str,
+    *,
     rename: str,
     prefix: str,
+    to_server: str,
 ) -> Wish:
     """Options -> wish. Raises Invalid."""
     if to_files is not None and (to_dir is not None or database):
@@ -57,7 +64,9 @@ def read_wish(
             "--to-files takes all databases, to a directory of its own",
             hint="For one database give --to-dir DIR --database NAME.",
         )
-    asked = read_extract(database, table, rename, prefix)
+    if to_server and (to_files is not None or to_dir is not None):
+        raise Invalid("give a server or a directory, not both", hint="Leave one of them out.")
+    asked = read_extract(database, table, rename, prefix, to_server)
     if to_files is None and not database:
         return Wish(to_dir, None)
     return Wish(to_files or to_dir, msgspec.to_builtins(asked))
@@ -85,3 +94,16 @@ def describe(part: Mapping[str, Any]) -> str:
     if part["table"]:
         found = f"table {part['table']} of {found}"
     return f"{found}, as {part['rename']}" if part["rename"] else found
+
+
+def part_of_request(part: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """As the API takes it: names in camel case."""
+    if part is None:
+        return None
+    return {
+        "database": part["database"],
+        "table": part["table"],
+        "rename": part["rename"],
+        "filePrefix": part["file_prefix"],
+        "targetServer": part["target_server"],
+    }

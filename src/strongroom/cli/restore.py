@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from strongroom.cli import console, following
 from strongroom.cli import vault as vaults
 from strongroom.cli.means import COMMON, Common, Given
-from strongroom.cli.parts import Wish, cost_of, describe, read_wish
+from strongroom.cli.parts import Wish, cost_of, describe, part_of_request, read_wish
 from strongroom.cli.points import choose
 from strongroom.cli.vault import Vault
 from strongroom.model.errors import Cancelled, Invalid
@@ -25,6 +25,9 @@ Database = Annotated[
 ]
 Table = Annotated[
     str, Parameter(help="Only this table of --database (schema.table), with its parts.")
+]
+ToServer = Annotated[
+    str, Parameter(help="Load the part into this server, which the same agent looks after.")
 ]
 Rename = Annotated[str, Parameter(help="The new name of the database, or of the table.")]
 ToFiles = Annotated[
@@ -48,6 +51,7 @@ def plan(  # noqa: PLR0913 - an option each
     rename: Rename = "",
     to_files: ToFiles = None,
     prefix: Annotated[str, Parameter(help="What the names of --to-files begin with.")] = "",
+    to_server: ToServer = "",
     tablespace: Tablespaces = None,
     common: Common = COMMON,
     means: Given,
@@ -66,7 +70,15 @@ def plan(  # noqa: PLR0913 - an option each
         The protected server.
     """
     with vaults.opened(common, means) as vault:
-        wish = read_wish(to_dir, to_files, database, table, rename, prefix)
+        wish = read_wish(
+            to_dir,
+            to_files,
+            database,
+            table,
+            rename=rename,
+            prefix=prefix,
+            to_server=to_server,
+        )
         made = _plan(vault, name, point, wish, _mapping(tablespace))
     _show(made, common)
 
@@ -82,6 +94,7 @@ def restore(  # noqa: PLR0913 - an option each
     rename: Rename = "",
     to_files: ToFiles = None,
     prefix: Annotated[str, Parameter(help="What the names of --to-files begin with.")] = "",
+    to_server: ToServer = "",
     tablespace: Tablespaces = None,
     start: Annotated[
         bool, Parameter(negative="", help="Start PostgreSQL there when it is written.")
@@ -102,6 +115,7 @@ def restore(  # noqa: PLR0913 - an option each
     strongroom restore orders --to-dir /srv/restore --start --port 5433
     strongroom restore orders --point 3f2a --to-dir /srv/restore --tablespace /srv/fast=/srv/new
     strongroom restore orders --to-dir /srv/part --database shop --table public.item
+    strongroom restore orders --to-server orders --database shop --rename shop_then
     strongroom restore orders --to-files /srv/files --prefix monday
     ```
 
@@ -112,7 +126,15 @@ def restore(  # noqa: PLR0913 - an option each
     """
     with vaults.opened(common, means) as vault:
         mapping = _mapping(tablespace)
-        wish = read_wish(to_dir, to_files, database, table, rename, prefix)
+        wish = read_wish(
+            to_dir,
+            to_files,
+            database,
+            table,
+            rename=rename,
+            prefix=prefix,
+            to_server=to_server,
+        )
         wish.check(start=start, mapping=mapping)
         made = _plan(vault, name, point, wish, mapping)
         request = _request(vault, name, made, mapping, start=start, port=port)
@@ -159,6 +181,7 @@ def _plan(
         "writeBytes": cost.write_bytes,
         "readBytes": cost.read_bytes,
         "part": part,
+        "toServer": wish.server,
         "directory": directory,
         "tablespaces": mapping,
         "warnings": warnings,
@@ -208,7 +231,7 @@ def _request(
                 "tablespaces": mapping,
                 "start": start,
                 "port": port,
-                "part": made["part"],
+                "part": part_of_request(made["part"]),
             },
         },
         "identityDetails": {"useSystemAssignedIdentity": True},
@@ -244,6 +267,8 @@ def _show(made: dict[str, Any], common: Common) -> None:
         shown["takes"] = describe(made["part"])
         shown["reads"] = f"at most about {shown['reads']}"
         shown["writes"] = f"at most about {shown['writes']}"
+    if made["toServer"]:
+        shown["into"] = f"server {made['toServer']}"
     if made["directory"]:
         shown["into"] = made["directory"]
     for old, new in made["tablespaces"].items():
@@ -268,7 +293,7 @@ def _finished(common: Common, made: dict[str, Any], job: str, done: dict[str, An
     for warning in warnings:
         console.note(f"warning: {warning}")
     running = f"; PostgreSQL runs there on port {port}" if port else ""
-    console.say(f"restored {made['server']} into {made['directory']}{running}")
+    console.say(f"restored {made['server']} into {made['directory'] or made['toServer']}{running}")
     for number, step in enumerate(steps):
         console.say(f"{'next:' if number == 0 else '     '} {step}")
 

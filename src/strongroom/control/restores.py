@@ -6,10 +6,11 @@ import sqlalchemy as sa
 
 from strongroom.catalog import audit, jobs, protection, recovery_points
 from strongroom.catalog.protection import Protection
-from strongroom.control import long_running
+from strongroom.control import long_running, servers
+from strongroom.control.access import require
 from strongroom.control.control import Control
 from strongroom.model.access import Caller
-from strongroom.model.arm import VaultRef, instance_id_of, job_id_of
+from strongroom.model.arm import VaultRef, instance_id_of, job_id_of, server_id_of
 from strongroom.model.errors import Precondition
 from strongroom.model.ids import JobId, OperationId, uuid4
 from strongroom.model.job import JobKind
@@ -31,7 +32,7 @@ def validate_restore(
     """Say whether this restore could begin now; the operation holds the answer."""
 
     def examine(connection: sa.Connection) -> dict[str, Any]:
-        _examine(connection, vault, instance_name, request)
+        _examine(control, connection, caller, (vault, instance_name), request)
         return {"jobId": None}
 
     scope = instance_id_of(control.installation.subscription_id, vault, instance_name)
@@ -49,7 +50,8 @@ def trigger_restore(
     """Begin a restore; the operation ends at once and names the job."""
 
     def begin(connection: sa.Connection) -> dict[str, Any]:
-        found, point, asked = _examine(connection, vault, instance_name, request)
+        asking = (vault, instance_name)
+        found, point, asked = _examine(control, connection, caller, asking, request)
         job_id = _enqueue(control, connection, caller, found, point, asked)
         return {"jobId": job_id_of(control.installation.subscription_id, vault, job_id)}
 
@@ -87,8 +89,13 @@ def _enqueue(
 
 
 def _examine(
-    connection: sa.Connection, vault: VaultRef, instance_name: str, request: dict[str, Any]
+    control: Control,
+    connection: sa.Connection,
+    caller: Caller,
+    instance: tuple[VaultRef, str],
+    request: dict[str, Any],
 ) -> tuple[Protection, RecoveryPoint, RestoreRequest]:
+    vault, instance_name = instance
     found = protection.by_name(connection, vault.resource_group, vault.name, instance_name)
     asked = read_request(request)
     point = recovery_points.get(connection, found.instance_id, asked.recovery_point_id)
@@ -97,4 +104,24 @@ def _examine(
             f"recovery point {point.id} is {point.state}",
             hint="choose another point: strongroom points NAME",
         )
+    if asked.part is not None and asked.part.target_server:
+        asked.part.target_server = _target(
+            control, connection, caller, found, asked.part.target_server
+        )
     return found, point, asked
+
+
+def _target(
+    control: Control, connection: sa.Connection, caller: Caller, found: Protection, name: str
+) -> str:
+    """What the agent calls the server to load. Who loads it must be allowed to change it."""
+    group = found.server_resource_group
+    scope = server_id_of(control.installation.subscription_id, group, name)
+    require(control, connection, caller, servers.WRITE, scope)
+    server = servers.need_server(connection, group, name)
+    if server["agent_id"] != found.agent_id:
+        raise Precondition(
+            f"{name} is looked after by another agent than {found.server_name}",
+            hint=f"on the agent's host of {found.server_name}: strongroom server add",
+        )
+    return str(server["agent_server"])

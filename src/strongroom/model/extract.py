@@ -11,8 +11,9 @@ _LONGEST = 130  # two names of 63 bytes, quoted
 class ExtractOrder(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
     """Recover a scratch server that holds just what is asked, and dump that.
 
-    Dump files are left in `target_directory`. Without `database` all databases are dumped, each as
-    a file, with roles, tablespaces and schema beside them.
+    Dump files are left in `target_directory`, or the part is loaded into `target_server`, which
+    this agent looks after. Without `database` all databases are dumped, each as a file, with
+    roles, tablespaces and schema beside them.
     """
 
     job_id: str
@@ -23,6 +24,7 @@ class ExtractOrder(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=T
     table: str = ""  # schema.table, or a table of "public"
     rename: str = ""  # the database's new name, or the table's (schema.table, or table)
     target_directory: str = ""
+    target_server: str = ""  # the agent's own name of it
     file_prefix: str = ""
 
 
@@ -33,9 +35,12 @@ class ExtractRequest(msgspec.Struct, kw_only=True):
     table: str = ""
     rename: str = ""
     file_prefix: str = ""
+    target_server: str = ""
 
 
-def read_extract(database: str, table: str, rename: str, file_prefix: str) -> ExtractRequest:
+def read_extract(
+    database: str, table: str, rename: str, file_prefix: str, target_server: str = ""
+) -> ExtractRequest:
     """Checked at the door. Raises Invalid."""
     for name in (database, rename, file_prefix):
         if len(name) > _LONGEST or any(ord(letter) < 32 for letter in name):
@@ -44,11 +49,22 @@ def read_extract(database: str, table: str, rename: str, file_prefix: str) -> Ex
         raise Invalid("a table or a new name needs its database", hint="Add --database NAME.")
     if "/" in file_prefix:
         raise Invalid("a file prefix holds no slash", hint="Name the directory with --to-files.")
+    if target_server and not database:
+        raise Invalid(
+            "a server is loaded with one database, or one of its tables",
+            hint="Add --database NAME.",
+        )
     if table:
         read_table(table)
         if rename:
             read_table(rename)
-    return ExtractRequest(database=database, table=table, rename=rename, file_prefix=file_prefix)
+    return ExtractRequest(
+        database=database,
+        table=table,
+        rename=rename,
+        file_prefix=file_prefix,
+        target_server=target_server,
+    )
 
 
 class TableName(msgspec.Struct, kw_only=True, frozen=True):

@@ -52,8 +52,9 @@ def read_request(body: Mapping[str, Any]) -> RestoreRequest:
     wish = _get(target, "strongroom") or _from_uri(_mapping(target, "datasourceInfo"))
     if not isinstance(wish, Mapping):
         raise _invalid("restoreTargetInfo.strongroom is not an object", "see the API table")
-    directory = str(_get(wish, "targetDirectory") or "")
-    if not directory.startswith("/") or "\0" in directory or "/../" in f"{directory}/":
+    directory, part = str(_get(wish, "targetDirectory") or ""), _part(wish)
+    into_server = part is not None and part.target_server and not directory
+    if not into_server and not _is_absolute(directory):
         raise _invalid(
             f"the target directory {directory[:200]!r} is not an absolute path",
             "name a new or empty directory on the agent's host, such as /srv/restore",
@@ -64,8 +65,12 @@ def read_request(body: Mapping[str, Any]) -> RestoreRequest:
         tablespaces=_locations(_get(wish, "tablespaces") or {}),
         start=_boolean(_get(wish, "start") or False),
         port=_port(_get(wish, "port") or 0),
-        part=_part(wish),
+        part=part,
     )
+
+
+def _is_absolute(directory: str) -> bool:
+    return directory.startswith("/") and "\0" not in directory and "/../" not in f"{directory}/"
 
 
 def _part(wish: Mapping[str, Any]) -> ExtractRequest | None:
@@ -74,9 +79,8 @@ def _part(wish: Mapping[str, Any]) -> ExtractRequest | None:
         return None
     if not isinstance(part, Mapping):
         raise _invalid("part is not an object", "name its database, and perhaps its table")
-    names = ("database", "table", "rename", "filePrefix")
-    database, table, rename, prefix = (str(_get(part, name) or "") for name in names)
-    return read_extract(database, table, rename, prefix)
+    names = ("database", "table", "rename", "filePrefix", "targetServer")
+    return read_extract(*(str(_get(part, name) or "") for name in names))
 
 
 def _get(body: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401

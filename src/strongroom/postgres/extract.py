@@ -164,6 +164,35 @@ class ScratchServer:
             ).fetchall()
         return [str(name) for (name,) in found]
 
+    def roles_of(self, database: str) -> frozenset[str]:
+        """Who owns something there, or was granted something; the first superuser always may."""
+        query = (
+            "select rolname from pg_catalog.pg_roles where oid in (select refobjid "
+            "from pg_catalog.pg_shdepend where refclassid = 'pg_catalog.pg_authid'::regclass "
+            "and dbid in (0, (select oid from pg_catalog.pg_database "
+            "where datname = pg_catalog.current_database())))"
+        )
+        with self.connect(database) as connection:
+            return frozenset(str(name) for (name,) in connection.execute(query).fetchall())
+
+    def describe(self, database: str) -> dict[str, str]:
+        """Encoding and locale, by the names that `load.create_database` takes."""
+        with self.connect(database) as connection:
+            query = (
+                "select pg_catalog.pg_encoding_to_char(encoding), pg_catalog.to_jsonb(d) "
+                "from pg_catalog.pg_database d where datname = pg_catalog.current_database()"
+            )
+            ((encoding, facts),) = connection.execute(query).fetchall()
+        told: dict[str, str | None] = dict(facts)  # type: ignore[call-overload]
+        return {
+            "encoding": str(encoding),
+            "collate": told["datcollate"] or "",
+            "ctype": told["datctype"] or "",
+            "provider": told.get("datlocprovider") or "c",
+            "locale": told.get("datlocale") or told.get("daticulocale") or "",
+            "rules": told.get("daticurules") or "",
+        }
+
     def rename_database(self, database: str, new: str) -> None:
         """Its row alone: no other database is here to connect to, as ALTER DATABASE demands."""
         with self.connect(database) as connection:

@@ -259,3 +259,56 @@ def test_a_filled_directory_is_left_alone(story, source, root):
     assert failure is not None
     assert failure.error["kind"] == "TargetNotEmpty"
     assert _names(target) == ["mine"]
+
+
+def test_a_database_is_loaded_into_a_server_under_a_new_name(story, source):
+    order = story.extract_order(
+        "loaded", database="other", rename="other_then", target_server="orders"
+    )
+    operation = story.restore(order)
+    assert operation.failure is None, operation.failure
+    assert operation.result.restore.warnings == []
+    assert source.digests("other_then") == source.digests("other")
+
+
+def test_a_table_is_loaded_beside_the_one_it_was(story, source):
+    order = story.extract_order(
+        "beside",
+        database="shop",
+        table='sales."Item.s"',
+        rename="sales.item_before",
+        target_server="orders",
+    )
+    operation = story.restore(order)
+    assert operation.failure is None, operation.failure
+    found = source.digests("shop")
+    assert found["sales.item_before"] == found['sales."Item.s"']
+    source.sql("drop table sales.item_before", database="shop")
+
+
+def test_what_is_there_already_is_refused_before_anything_is_fetched(story, source):
+    for number, more in enumerate(({}, {"table": 'sales."Item.s"'})):
+        order = story.extract_order(
+            f"there-{number}", database="shop", target_server="orders", **more
+        )
+        operation = story.restore(order)
+        assert operation.failure is not None
+        assert operation.failure.error["kind"] == "TargetNotEmpty"
+        assert all(beat.stored_bytes == 0 for beat in operation.heartbeats)
+
+
+def test_what_could_not_be_loaded_whole_is_taken_away(story, source):
+    source.sql(
+        "create table owner (id int primary key)",
+        "create table owned (id int references owner)",
+        database="shop",
+    )
+    operation = story.back_up(2)
+    assert operation.failure is None, operation.failure
+    story.commit(operation)
+    source.sql("drop table owned", "drop table owner", database="shop")
+    order = story.extract_order("half", 2, database="shop", table="owned", target_server="orders")
+    failure = story.restore(order).failure
+    assert failure is not None
+    assert "owner" in failure.error["message"]
+    assert "public.owned" not in source.digests("shop")
