@@ -7,12 +7,23 @@ from strongroom.web.api import (
     jobs,
     long_running,
     servers,
+    storage_findings,
     subscriptions,
     vaults,
 )
 from strongroom.web.api.door import ACTION
 
-ROUTERS = (subscriptions, vaults, instances, garbage, jobs, servers, access, long_running)
+ROUTERS = (
+    subscriptions,
+    vaults,
+    instances,
+    garbage,
+    storage_findings,
+    jobs,
+    servers,
+    access,
+    long_running,
+)
 __all__ = ["ACTION", "api_routes"]
 
 

@@ -79,6 +79,7 @@ class ArmWorld:
             ("configure-protection", self._configure),
             ("backup", lambda story, job: None),
             ("restore", lambda story, job: None),
+            ("collect-garbage", lambda story, job: None),
         ):
             self.engine.register(name, story)
         self.engine.launch()

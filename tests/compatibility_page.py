@@ -116,6 +116,8 @@ are not run by our tests.
 - `collectGarbage` on a backup instance (`dryRun`, `graceDays`) deletes what no point needs; the
   numbers are in the job's `additionalDetails`. `metaData.damaged` of a point names what the scrub
   of the storage endpoint found damaged.
+- `storageFindings` of a backup instance: receipts in quarantine, damaged objects, what stops the
+  collection of garbage.
 - Servers are registered by `PUT`: `properties.strongroom` names `agent` and `agentServer`.
 
 ## Not offered

@@ -118,6 +118,15 @@ def _damaged(name: str, points: list[dict[str, Any]]) -> Iterator[Finding]:
             )
 
 
+def _in_storage(name: str, findings: list[dict[str, Any]]) -> Iterator[Finding]:
+    for found in findings:
+        yield Finding(
+            f"{found['kind']} in the storage of {name}: {found['name']}: {found['problem']}",
+            "look into the disk of the storage endpoint and its log of deletions; "
+            f"`strongroom points {name}` shows what there is to restore",
+        )
+
+
 def _protection(vault: Vault, means: Means) -> Iterator[Finding]:
     jobs = vault.jobs()
     for instance in vault.instances():
@@ -134,6 +143,7 @@ def _protection(vault: Vault, means: Means) -> Iterator[Finding]:
             )
         points = vault.points(name)
         yield from _damaged(name, points)
+        yield from _in_storage(name, vault.findings(name))
         taken = moment(points[0]["properties"]["recoveryPointTime"]) if points else None
         if taken is None:
             yield Finding(f"{name} has no recovery point", f"strongroom backup {name}")

@@ -69,6 +69,8 @@ def _protection(vault: Vault) -> dict[str, Any]:
                 "state": told["currentProtectionState"],
                 "policy": policy_id.rpartition("/")[2],
                 "points": len(points),
+                "damagedPoints": sum(bool(each["facts"].get("damaged")) for each in points),
+                "storageFindings": len(vault.findings(instance["name"])),
                 "lastGoodPoint": points[0]["takenAt"] if points else None,
                 "nextBackup": coming.to_stdlib().strftime("%Y-%m-%d %H:%M") if coming else None,
             }
@@ -129,6 +131,12 @@ def _show(told: dict[str, Any], place: Place) -> None:
     ]
     columns = ("server", "state", "policy", "points", "last good (UTC)", "next backup (UTC)")
     console.table(columns, rows, "nothing is protected yet: strongroom protect CONNINFO")
+    for server in told["servers"]:
+        if server["damagedPoints"] or server["storageFindings"]:
+            console.say(
+                f"{server['name']}: {server['storageFindings']} things are wrong in storage, "
+                f"{server['damagedPoints']} points are damaged: strongroom doctor"
+            )
     for name in told["unprotected"]:
         console.say(f"{name} is registered but not protected")
     for job in told["runningJobs"]:

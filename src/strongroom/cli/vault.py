@@ -76,6 +76,10 @@ class Vault:
         self.need_instance(name)
         return self.rest.list(f"{self.instance(name)}/recoveryPoints")
 
+    def findings(self, name: str) -> list[dict[str, Any]]:
+        """What is wrong with what lies in storage of a protected server."""
+        return self._all(f"{self.instance(name)}/storageFindings")
+
     def need_instance(self, name: str) -> dict[str, Any]:
         """A backup instance; NotFound that names those there are."""
         found = self.rest.find(self.instance(name))
