@@ -18,6 +18,9 @@ def backup(
     *,
     wait: Annotated[bool, Parameter(help="Follow the backup to its end.")] = True,
     full: Annotated[bool, Parameter(help="Read everything anew.", negative="")] = False,
+    logical: Annotated[
+        bool, Parameter(help="Dump every database instead of copying the server.", negative="")
+    ] = False,
     common: Common = COMMON,
     means: Given,
 ) -> None:
@@ -30,6 +33,7 @@ def backup(
     ```
     strongroom backup orders
     strongroom backup orders --full
+    strongroom backup orders --logical
     strongroom backup orders --no-wait
     ```
 
@@ -39,7 +43,7 @@ def backup(
         The protected server.
     """
     with vaults.opened(common, means) as vault:
-        job = start_backup(vault, name, full=full).rpartition("/")[2]
+        job = start_backup(vault, name, full=full, logical=logical).rpartition("/")[2]
         if not wait:
             _tell(common, {"job": job}, f"backup started: strongroom jobs --follow {job}")
             return

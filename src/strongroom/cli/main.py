@@ -23,6 +23,7 @@ COMMANDS = {
     "jobs": "backup:jobs",
     "plan": "restore:plan",
     "restore": "restore:restore",
+    "load": "load:load",
     "gc": "garbage:gc",
     "doctor": "doctor:doctor",
     "rescue": "offline:rescue",

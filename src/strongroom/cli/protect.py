@@ -12,6 +12,7 @@ from strongroom.cli.vault import TEN_YEARS, Vault
 from strongroom.model import arm
 from strongroom.model.errors import Conflict, Failed, Precondition, from_dict
 from strongroom.model.job import JobStatus
+from strongroom.model.logical import LOGICAL
 
 REPORT_SECONDS = 60.0
 
@@ -131,12 +132,13 @@ def register(vault: Vault, text: str, data: Path, server: str, *, replace: bool)
     return found
 
 
-def start_backup(vault: Vault, server: str, *, full: bool = False) -> str:
+def start_backup(vault: Vault, server: str, *, full: bool = False, logical: bool = False) -> str:
     """Begin a backup on demand, or find the one that runs already: the job's id."""
     instance = vault.need_instance(server)
     options: dict[str, Any] = {"ruleName": vault.backup_rule(instance)}
-    if full:
-        options["strongroom"] = {"full": True}
+    if full or logical:
+        kind = {"backupType": LOGICAL} if logical else {}
+        options["strongroom"] = {"full": full, **kind}
     try:
         told = vault.rest.post(f"{vault.instance(server)}/backup", {"backupRuleOptions": options})
     except Conflict:

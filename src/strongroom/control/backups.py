@@ -16,7 +16,7 @@ from strongroom.model.arm import VaultRef, instance_id_of, job_id_of
 from strongroom.model.errors import Conflict, Invalid, Precondition
 from strongroom.model.ids import JobId, OperationId, uuid4
 from strongroom.model.job import JobKind
-from strongroom.model.policy import BackupPolicy, parse_policy
+from strongroom.model.policy import BackupPolicy, parse_policy, read_backup_type
 
 ACTION = "Microsoft.DataProtection/backupVaults/backupInstances/backup/action"
 ABLE = frozenset({"ProtectionConfigured", "UpdatingProtection"})
@@ -32,10 +32,12 @@ def trigger_backup(  # noqa: PLR0913 - a wish each, by name
     tag_override: str | None,
     request_key: str,
     full: bool = False,
+    backup_type: str = "",
 ) -> OperationId:
     """Begin a backup on demand; the operation ends at once and names the job.
 
-    `full` asks for everything to be read, where an increment would do.
+    `full` asks for everything to be read, where an increment would do; `backup_type` for a kind
+    other than the policy's (model/policy.py).
     """
 
     def begin(connection: sa.Connection) -> dict[str, Any]:
@@ -47,13 +49,18 @@ def trigger_backup(  # noqa: PLR0913 - a wish each, by name
             "tag": _tag(policy, tag_override),
             "user_triggered": True,
             "requested_by": caller.principal_id,
-            "order": {"full": True} if full else {},
+            "order": _order(backup_type, full=full),
         }
         _enqueue(control, connection, found, job_id, asked)
         return {"jobId": job_id_of(control.installation.subscription_id, vault, job_id)}
 
     scope = instance_id_of(control.installation.subscription_id, vault, instance_name)
     return long_running.act_once(control, caller, ACTION, scope, request_key, begin)
+
+
+def _order(backup_type: str, *, full: bool) -> dict[str, Any]:
+    kind = {"backup_type": read_backup_type(backup_type)} if backup_type else {}
+    return {**kind, **({"full": True} if full else {})}
 
 
 def fire_backup(

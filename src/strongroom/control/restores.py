@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from strongroom.catalog import audit, jobs, protection, recovery_points
 from strongroom.catalog.protection import Protection
-from strongroom.control import long_running, servers
+from strongroom.control import loads, long_running, servers
 from strongroom.control.access import require
 from strongroom.control.control import Control
 from strongroom.model.access import Caller
@@ -104,6 +104,7 @@ def _examine(
             f"recovery point {point.id} is {point.state}",
             hint="choose another point: strongroom points NAME",
         )
+    loads.settle(control, connection, caller, (found, point), asked)
     if asked.part is not None and asked.part.target_server:
         asked.part.target_server = _target(
             control, connection, caller, found, asked.part.target_server

@@ -295,10 +295,16 @@ def _backup_rule(body: _Body) -> BackupRule:
 
 
 def _backup_type(body: _Body) -> str:
-    """Full: the best that the server allows; Physical and Logical: that kind and no other."""
     if not body.has("backupParameters"):
         return BACKUP_TYPES[0]
-    found = body.body("backupParameters").text("backupType") or BACKUP_TYPES[0]
+    return read_backup_type(body.body("backupParameters").text("backupType") or BACKUP_TYPES[0])
+
+
+def read_backup_type(found: str) -> str:
+    """Full: the best that the server allows; Physical and Logical: that kind and no other.
+
+    Raises Invalid.
+    """
     for known in BACKUP_TYPES:
         if found.lower() == known.lower():
             return known

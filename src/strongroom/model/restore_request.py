@@ -9,6 +9,7 @@ import msgspec
 
 from strongroom.model.errors import Invalid
 from strongroom.model.extract import ExtractRequest, read_extract
+from strongroom.model.logical import LoadRequest, read_load
 from strongroom.model.recovery_point import RecoveryPoint
 
 _POINT = re.compile(r"[0-9a-fA-F]{32}")
@@ -26,6 +27,7 @@ class RestoreRequest(msgspec.Struct, kw_only=True):
     start: bool
     port: int  # 0: as its configuration says
     part: ExtractRequest | None = None
+    load: LoadRequest | None = None  # of a logical point, into a running server
 
     def to_order(self, point: RecoveryPoint) -> dict[str, Any]:
         """What the job row keeps."""
@@ -53,7 +55,8 @@ def read_request(body: Mapping[str, Any]) -> RestoreRequest:
     if not isinstance(wish, Mapping):
         raise _invalid("restoreTargetInfo.strongroom is not an object", "see the API table")
     directory, part = str(_get(wish, "targetDirectory") or ""), _part(wish)
-    into_server = part is not None and part.target_server and not directory
+    load = _load(wish)
+    into_server = (part is not None and part.target_server and not directory) or load
     if not into_server and not _is_absolute(directory):
         raise _invalid(
             f"the target directory {directory[:200]!r} is not an absolute path",
@@ -66,11 +69,22 @@ def read_request(body: Mapping[str, Any]) -> RestoreRequest:
         start=_boolean(_get(wish, "start") or False),
         port=_port(_get(wish, "port") or 0),
         part=part,
+        load=load,
     )
 
 
 def _is_absolute(directory: str) -> bool:
     return directory.startswith("/") and "\0" not in directory and "/../" not in f"{directory}/"
+
+
+def _load(wish: Mapping[str, Any]) -> LoadRequest | None:
+    load = _get(wish, "load")
+    if load is None:
+        return None
+    if not isinstance(load, Mapping):
+        raise _invalid("load is not an object", "name its targetServer")
+    roles = _boolean(_get(load, "withRoles") or False)
+    return read_load(_get(load, "targetServer"), _get(load, "databases") or {}, with_roles=roles)
 
 
 def _part(wish: Mapping[str, Any]) -> ExtractRequest | None:

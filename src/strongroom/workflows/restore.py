@@ -10,10 +10,14 @@ from strongroom.durable.engine import Story
 from strongroom.model.errors import VaultError
 from strongroom.model.extract import ExtractOrder
 from strongroom.model.job import Job, JobStatus
+from strongroom.model.logical import LoadOrder
 from strongroom.model.operation import Progress, RestoreOrder, RestoreResult
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.workflows import agent_work
+from strongroom.workflows.load import as_restored, load_order
 from strongroom.workflows.means import Means
+
+Order = RestoreOrder | ExtractOrder | LoadOrder
 
 
 def restore(means: Means, story: Story, job_id: str) -> None:
@@ -36,12 +40,17 @@ def _plan(means: Means, job_id: str) -> None:
     means.open_point(job.instance_id, point.id)
     kind, order = _order(job, point)
     agent_work.begin_step(means, job_id, "Restore data")
-    agent_work.offer(means, agent_work.operation_of(job, found, kind, order))
+    operation = agent_work.operation_of(job, found, kind, order)
+    if job.order.get("load"):
+        operation["agent_id"] = job.order["load"]["agent_id"]  # of the server that is loaded
+    agent_work.offer(means, operation)
 
 
-def _order(job: Job, point: RecoveryPoint) -> tuple[str, RestoreOrder | ExtractOrder]:
+def _order(job: Job, point: RecoveryPoint) -> tuple[str, Order]:
     """The operation's kind, and what the agent is asked."""
     asked = job.order
+    if asked.get("load"):
+        return "load", load_order(job, point)
     if asked.get("part"):
         return "extract", ExtractOrder(
             job_id=job.id,
@@ -76,7 +85,7 @@ def release_keys(
 
 def _record(means: Means, job_id: str, told: dict[str, Any]) -> None:
     control = means.control
-    result = msgspec.convert(told, RestoreResult)
+    result = as_restored(told) if told.get("databases") else msgspec.convert(told, RestoreResult)
     now = control.clock.now()
     with control.database.writing() as connection:
         job = jobs.get(connection, job_id)

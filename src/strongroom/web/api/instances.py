@@ -109,6 +109,7 @@ def back_up(
         tag_override=arm.pick_text(trigger, "retentionTagOverride") or None,
         request_key=key,
         full=arm.pick_object(options, "strongroom").get("full") is True,
+        backup_type=arm.pick_text(arm.pick_object(options, "strongroom"), "backupType"),
     )
     return accepted(control, base, operation, version)
 

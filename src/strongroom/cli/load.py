@@ -1,0 +1,141 @@
+"""Load a logical recovery point into a running server."""
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from strongroom.cli import console, following
+from strongroom.cli import vault as vaults
+from strongroom.cli.means import COMMON, Common, Given
+from strongroom.cli.points import choose
+from strongroom.cli.vault import Vault
+from strongroom.model.errors import Cancelled, Invalid, NotFound
+from strongroom.model.logical import LOGICAL
+
+Server = Annotated[str, Parameter(help="The running server, as it is registered.")]
+PointId = Annotated[
+    str, Parameter(help="The point, or the beginning of its id. Default: the newest logical.")
+]
+Databases = Annotated[
+    list[str] | None,
+    Parameter(negative="", help="Only this database; once for each. Default: all."),
+]
+Renames = Annotated[
+    list[str] | None, Parameter(negative="", help="OLD=NEW: load a database under another name.")
+]
+Roles = Annotated[bool, Parameter(negative="", help="Make the roles that the server lacks.")]
+
+
+def load(  # noqa: PLR0913 - an option each
+    name: str,
+    /,
+    *,
+    to_server: Server,
+    point: PointId = "",
+    database: Databases = None,
+    rename: Renames = None,
+    with_roles: Roles = False,
+    yes: Annotated[bool, Parameter(negative="", help="Do not ask.")] = False,
+    wait: Annotated[bool, Parameter(help="Follow it to its end.")] = True,
+    common: Common = COMMON,
+    means: Given,
+) -> None:
+    """Load a logical recovery point into a running PostgreSQL of the same or a newer major.
+
+    Databases are made as they were; one that is there already must be empty. Owners and
+    privileges are kept when the server has all the roles: --with-roles makes those it lacks.
+
+    ```
+    strongroom load orders --to-server reports
+    strongroom load orders --to-server orders --rename shop=shop_yesterday
+    strongroom load orders --to-server new --database shop --database crm --with-roles
+    ```
+
+    Parameters
+    ----------
+    name
+        The protected server whose point it is.
+    """
+    with vaults.opened(common, means) as vault:
+        chosen = choose(vault, name, point or _newest(vault, name))
+        names = _names(database or [], rename or [])
+        request = _request(vault, name, chosen["id"], to_server, names, with_roles=with_roles)
+        instance = vault.instance(name)
+        vault.rest.post(f"{instance}/validateRestore", {"restoreRequestObject": request})
+        what = ", ".join(f"{old} as {new}" for old, new in names.items()) or "every database"
+        if common.output == "table":
+            console.say(f"load of {what} of {name} into {to_server}")
+        if not yes and console.is_watched() and not console.confirmed("Load this?"):
+            raise Cancelled("nothing was loaded", hint="Answer y, or give --yes.")
+        job = str(vault.rest.post(f"{instance}/restore", request)["jobId"]).rpartition("/")[2]
+        if not wait:
+            _tell(common, {"job": job}, [f"load started: strongroom jobs --follow {job}"])
+            return
+        done = following.follow(vault, job, f"load of {name}")
+    _finished(common, f"loaded {name} into {to_server}", job, done)
+
+
+def _finished(common: Common, text: str, job: str, done: dict[str, Any]) -> None:
+    details = done["properties"]["extendedInfo"]["additionalDetails"]
+    steps = [step for key, step in sorted(details.items()) if key.startswith("Next Step")]
+    warnings = following.warnings_of(done)
+    for warning in warnings:
+        console.note(f"warning: {warning}")
+    told = {"job": job, "nextSteps": steps, "warnings": warnings}
+    _tell(common, told, [text, *(f"next: {step}" for step in steps)])
+
+
+def _newest(vault: Vault, name: str) -> str:
+    for each in vault.points(name):
+        if each["properties"]["recoveryPointType"] == LOGICAL:
+            return str(each["name"])
+    raise NotFound(
+        f"{name} has no logical recovery point",
+        hint=f"Take one: strongroom backup {name} --logical",
+    )
+
+
+def _names(databases: list[str], renames: list[str]) -> dict[str, str]:
+    names = {database: database for database in databases}
+    for word in renames:
+        old, equals, new = word.partition("=")
+        if not old or not equals or not new:
+            raise Invalid(f"{word[:120]!r} is no new name", hint="Write --rename OLD=NEW.")
+        names[old] = new
+    return names
+
+
+def _request(
+    vault: Vault,
+    name: str,
+    point: str,
+    server: str,
+    names: dict[str, str],
+    *,
+    with_roles: bool,
+) -> dict[str, Any]:
+    """ARM's restore request; what is ours stands under `strongroom.load`."""
+    return {
+        "objectType": "AzureBackupRecoveryPointBasedRestoreRequest",
+        "sourceDataStoreType": "VaultStore",
+        "sourceResourceId": vault.server(name),
+        "recoveryPointId": point,
+        "restoreTargetInfo": {
+            "objectType": "RestoreTargetInfo",
+            "recoveryOption": "FailIfExists",
+            "restoreLocation": vault.connection.location,
+            "datasourceInfo": vault.source(server),
+            "strongroom": {
+                "load": {"targetServer": server, "databases": names, "withRoles": with_roles}
+            },
+        },
+        "identityDetails": {"useSystemAssignedIdentity": True},
+    }
+
+
+def _tell(common: Common, told: dict[str, Any], lines: list[str]) -> None:
+    if common.output == "json":
+        console.as_json(told)
+        return
+    for line in lines:
+        console.say(line)

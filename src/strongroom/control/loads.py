@@ -1,0 +1,77 @@
+"""Logical points go into running servers, and nothing else does: examined before a job begins."""
+
+import sqlalchemy as sa
+
+from strongroom.catalog.protection import Protection
+from strongroom.control import servers
+from strongroom.control.access import require
+from strongroom.control.control import Control
+from strongroom.model.access import Caller
+from strongroom.model.arm import server_id_of
+from strongroom.model.errors import Precondition
+from strongroom.model.logical import LOGICAL, LoadRequest
+from strongroom.model.postgres import major_of
+from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.restore_request import RestoreRequest
+
+
+def settle(
+    control: Control,
+    connection: sa.Connection,
+    caller: Caller,
+    what: tuple[Protection, RecoveryPoint],
+    asked: RestoreRequest,
+) -> None:
+    """The request fits the kind of its point; a load names its agent from here on.
+
+    One database with a `part.targetServer` is a load too, when the point is logical.
+    """
+    found, point = what
+    if point.kind == LOGICAL and asked.load is None:
+        asked.load = _as_load(asked)
+        asked.part = None
+    if asked.load is None:
+        return
+    if point.kind != LOGICAL:
+        raise Precondition(
+            f"recovery point {point.id} is {point.kind}: it cannot be loaded into a server",
+            hint="choose a point of kind Logical, or restore it as a server: --to-dir",
+        )
+    _find_target(control, connection, caller, (found, point), asked.load)
+
+
+def _as_load(asked: RestoreRequest) -> LoadRequest:
+    part = asked.part
+    if part is None or not part.target_server or part.table:
+        raise Precondition(
+            f"recovery point {asked.recovery_point_id} is a logical one: it holds dumps, and no "
+            "data directory",
+            hint="load it into a running server: strongroom load NAME --to-server SERVER",
+        )
+    names = {part.database: part.rename or part.database}
+    return LoadRequest(target_server=part.target_server, databases=names)
+
+
+def _find_target(
+    control: Control,
+    connection: sa.Connection,
+    caller: Caller,
+    what: tuple[Protection, RecoveryPoint],
+    load: LoadRequest,
+) -> None:
+    """Who loads a server must be allowed to change it; it is of the same major or newer."""
+    found, point = what
+    group = found.server_resource_group
+    scope = server_id_of(control.installation.subscription_id, group, load.target_server)
+    require(control, connection, caller, servers.WRITE, scope)
+    server = servers.need_server(connection, group, load.target_server)
+    facts = servers.facts_of(server)
+    source, target = point.facts["version_number"], facts.version_number if facts else 0
+    if target and major_of(target) < major_of(source):
+        raise Precondition(
+            f"{load.target_server} is PostgreSQL {major_of(target)}, the point is of "
+            f"{major_of(source)}",
+            hint="load it into a server of the same major version or a newer one",
+        )
+    load.agent_id = str(server["agent_id"])
+    load.agent_server = str(server["agent_server"])

@@ -1,0 +1,90 @@
+"""Logical backups as a person sees them: dump, change, dump, load into another server."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from integration.servers import Server, start_server
+from journey.test_command_line import Person
+
+pytestmark = [pytest.mark.postgres, pytest.mark.journey]
+
+
+@pytest.fixture(scope="module")
+def person() -> Iterator[Person]:
+    home = Path(tempfile.mkdtemp(prefix="sr-log-", dir="/tmp"))
+    home.chmod(0o755)
+    found = Person(home)
+    try:
+        found.ok("up", "--detach", "--port", "0")
+        yield found
+    finally:
+        found.run("down")
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with start_server(14) as found:
+        found.sql("create database shop", "create role clerk login")
+        found.sql(
+            "create table t as select g, md5(g::text) from generate_series(1, 50000) g",
+            "alter table t owner to clerk",
+            database="shop",
+        )
+        yield found
+
+
+@pytest.fixture(scope="module")
+def newer() -> Iterator[Server]:
+    with start_server(18) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def protected(person: Person, server: Server, newer: Server) -> str:
+    person.ok("protect", "-", "--name", "orders", stdin=server.conninfo)
+    person.ok("server", "add", "reports", "-", stdin=newer.conninfo)
+    return "orders"
+
+
+def test_a_dump_is_a_point_and_the_next_one_stores_little(person, server, protected):
+    first = person.json("backup", protected, "--logical")["recoveryPoint"]
+    server.sql("update t set md5 = 'changed' where g % 5000 = 0", database="shop")
+    second = person.json("backup", protected, "--logical")["recoveryPoint"]
+    assert [p["kind"] for p in person.json("points", protected)] == ["Logical", "Logical", "Full"]
+    assert second["storedBytes"] < first["storedBytes"] / 2
+
+
+def test_it_is_loaded_into_a_server_of_a_newer_major(person, server, newer, protected):
+    person.ok("backup", protected, "--logical")
+    told = person.json("load", protected, "--to-server", "reports", "--with-roles")
+    assert not told["warnings"]
+    assert newer.digests("shop") == server.digests("shop") != {}
+    assert newer.sql(
+        "select tableowner from pg_tables where tablename = 't'", database="shop"
+    ) == [("clerk",)]
+
+
+def test_one_database_is_loaded_beside_the_old_one_under_another_name(person, server, protected):
+    person.ok("backup", protected, "--logical")
+    person.ok("load", protected, "--to-server", "orders", "--rename", "shop=shop then")
+    assert server.digests("shop then") == server.digests("shop")
+
+
+def test_what_cannot_be_is_refused_before_anything_begins(person, server, protected):
+    person.ok("backup", protected, "--logical")
+    logical, *_, full = [point["id"] for point in person.json("points", protected)]
+    place = str(person.home / "nowhere")
+    refused = person.run("restore", protected, "--point", logical, "--to-dir", place)
+    assert refused.returncode != 0
+    assert "strongroom load" in refused.stderr
+    refused = person.run("load", protected, "--to-server", "reports", "--point", full)
+    assert refused.returncode != 0
+    assert "kind Logical" in refused.stderr
+    refused = person.run("load", protected, "--to-server", "orders", "--database", "shop")
+    assert refused.returncode != 0
+    assert "not empty" in refused.stderr
