@@ -33,7 +33,6 @@ from strongroom.web.server import DoorSettings, create_app, listen, serve
 from strongroom.workflows.backup import back_up
 from strongroom.workflows.care import Care
 from strongroom.workflows.collect_job import collect_garbage
-from strongroom.workflows.collect_job import collect_garbage
 from strongroom.workflows.configure_protection import configure_protection
 from strongroom.workflows.keyring import Keyring
 from strongroom.workflows.means import Means
@@ -159,7 +158,6 @@ def _register(engine: JobEngine, means: Means) -> None:
     engine.register("configure-protection", partial(configure_protection, means))
     engine.register("backup", partial(back_up, means))
     engine.register("restore", partial(restore, means))
-    engine.register("collect-garbage", partial(collect_garbage, means))
     engine.register("collect-garbage", partial(collect_garbage, means))
 
 
