@@ -112,6 +112,11 @@ are not run by our tests.
 - Restore as a server (`RestoreTargetInfo`) into a new directory on the host of the server's
   agent: `restoreTargetInfo.strongroom`, or `datasourceInfo.resourceUri` set to
   `file:///directory?start=true&port=5433` for clients that know Azure's models only.
+- `backupType` `Logical` in a policy, or in `backupRuleOptions.strongroom` of a backup on demand:
+  every database is dumped. `Full` and `Physical` copy the server.
+- Load a logical point into a running server (`RestoreTargetInfo`, whose `datasourceInfo` is that
+  server): `restoreTargetInfo.strongroom.load` names `targetServer`, `databases` (name in the point
+  to name there; none: all) and `withRoles`.
 - A policy may be changed while it protects; points that exist keep what they were promised.
 - `collectGarbage` on a backup instance (`dryRun`, `graceDays`) deletes what no point needs; the
   numbers are in the job's `additionalDetails`. `metaData.damaged` of a point names what the scrub
