@@ -10,6 +10,7 @@ from pathlib import Path
 
 from seams import SystemClock
 from strongroom.model.errors import VaultError
+from strongroom.postgres.basebackup import BaseBackup, base_backup
 from strongroom.postgres.connect import Conninfo
 from strongroom.postgres.events import (
     Ended,
@@ -91,12 +92,15 @@ class Copy:
 
 
 def back_up(
-    conninfo: Conninfo, on_event: Callable[[Event], None] = lambda _: None, label: str = "a test"
+    conninfo: Conninfo,
+    on_event: Callable[[Event], None] = lambda _: None,
+    label: str = "a test",
+    read: BaseBackup = base_backup,
 ) -> Copy:
     base, log = Stream(), Stream()
     manifest, warnings, started = bytearray(), [], None
     threads = threading.active_count()
-    with closing(physical_backup(conninfo, label, log.take, SystemClock())) as events:
+    with closing(physical_backup(conninfo, label, log.take, SystemClock(), base=read)) as events:
         for event in events:
             on_event(event)
             match event:

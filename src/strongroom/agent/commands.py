@@ -11,7 +11,7 @@ from typing import TextIO
 import msgspec
 
 from strongroom.agent.process import run
-from strongroom.agent.servers import ServerBook
+from strongroom.agent.servers import ServerBook, Source
 from strongroom.agent.settings import Settings
 from strongroom.model.errors import Invalid
 from strongroom.model.operation import ServerFacts
@@ -33,7 +33,9 @@ def run_agent(settings: Settings, clock: Clock, chance: Chance) -> None:
         os._exit(0)
 
 
-def add_server(data: Path, name: str, conninfo: TextIO, *, replace: bool = False) -> None:
+def add_server(
+    data: Path, name: str, conninfo: TextIO, *, source: Source = "auto", replace: bool = False
+) -> None:
     """`agent add NAME < FILE`: look after one more server; a running agent sees it at once.
 
     Raises Invalid for a bad name or conninfo, Conflict when the name is taken.
@@ -44,7 +46,7 @@ def add_server(data: Path, name: str, conninfo: TextIO, *, replace: bool = False
             "no conninfo on standard input",
             hint="Pipe it in: `strongroom agent add NAME < conninfo.txt`.",
         )
-    _book(data).add(name, text, replace=replace)
+    _book(data).add(name, text, source=source, replace=replace)
 
 
 def remove_server(data: Path, name: str) -> None:

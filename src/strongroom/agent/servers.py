@@ -1,4 +1,4 @@
-"""The servers this agent looks after: name -> conninfo, in a file of mode 0600."""
+"""The servers this agent looks after: name -> conninfo and source, in a file of mode 0600."""
 
 import fcntl
 import os
@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal, get_args
 
 import msgspec
 
@@ -15,6 +16,14 @@ from strongroom.postgres.connect import Conninfo
 
 _NAME = re.compile(r"[-a-zA-Z0-9]{3,63}")
 Stamp = tuple[int, int, int]
+Source = Literal["auto", "stream", "disk"]  # what files are read from; auto: the disk if it can be
+
+
+class Kept(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """One server as the file holds it."""
+
+    conninfo: str
+    source: Source = "auto"
 
 
 class ServerBook:
@@ -24,6 +33,7 @@ class ServerBook:
         self._path = path
         self._seen: Stamp | None = None
         self._servers: dict[str, Conninfo] = {}
+        self._sources: dict[str, Source] = {}
 
     def stamp(self) -> Stamp:
         """Changes whenever the file does: (modification time, inode, size); zeros without it."""
@@ -37,8 +47,9 @@ class ServerBook:
         """Name -> conninfo, sorted by name. Raises Invalid when the file is not what we wrote."""
         stamp = self.stamp()
         if stamp != self._seen:
-            texts = self._texts()
-            self._servers = {name: Conninfo.parse(texts[name]) for name in sorted(texts)}
+            kept = self._kept()
+            self._servers = {name: Conninfo.parse(kept[name].conninfo) for name in sorted(kept)}
+            self._sources = {name: one.source for name, one in kept.items()}
             self._seen = stamp
         return dict(self._servers)
 
@@ -52,52 +63,62 @@ class ServerBook:
             )
         return found
 
-    def add(self, name: str, conninfo: str, *, replace: bool = False) -> None:
+    def source(self, name: str) -> Source:
+        """What one server's files are read from; NotFound as `conninfo` raises it."""
+        self.conninfo(name)
+        return self._sources[name]
+
+    def add(
+        self, name: str, conninfo: str, *, source: Source = "auto", replace: bool = False
+    ) -> None:
         """Look after one more server.
 
-        Raises Invalid for the name or the conninfo, Conflict when the name is taken.
+        Raises Invalid for the name, the conninfo or the source, Conflict when the name is taken.
         """
         if _NAME.fullmatch(name) is None:
             raise Invalid(
                 f"not a server's name: {name[:80]!r}",
                 hint="Use 3 to 63 letters, digits and hyphens.",
             )
+        if source not in get_args(Source):
+            raise Invalid(f"not a source: {source[:80]!r}", hint="Use auto, stream or disk.")
         Conninfo.parse(conninfo)
+        new = Kept(conninfo, source)
         with self._locked():
-            texts = self._texts()
-            if name in texts and texts[name] != conninfo and not replace:
+            kept = self._kept()
+            if name in kept and kept[name] != new and not replace:
                 raise Conflict(
-                    f"a server named {name!r} is there already, with another conninfo",
+                    f"a server named {name!r} is there already, with another conninfo or source",
                     hint="Choose another name, or give --replace.",
                 )
-            self._write({**texts, name: conninfo})
+            self._write({**kept, name: new})
 
     def remove(self, name: str) -> None:
         """Look after it no more; NotFound when it is not there."""
         with self._locked():
-            texts = self._texts()
-            if name not in texts:
+            kept = self._kept()
+            if name not in kept:
                 raise NotFound(
                     f"this agent looks after no server named {name!r}",
                     hint="The names are those that were given to `strongroom agent add`.",
                 )
-            del texts[name]
-            self._write(texts)
+            del kept[name]
+            self._write(kept)
 
-    def _texts(self) -> dict[str, str]:
+    def _kept(self) -> dict[str, Kept]:
         data = read_private(self._path)
         if data is None:
             return {}
         try:
-            return msgspec.json.decode(data, type=dict[str, str])
+            return msgspec.json.decode(data, type=dict[str, Kept])
         except msgspec.MsgspecError as error:
             raise Invalid(
                 f"{self._path} is not a list of servers",
                 hint="Restore the file, or remove it and add the servers again.",
             ) from error
 
-    def _write(self, texts: dict[str, str]) -> None:
-        write_private(self._path, msgspec.json.encode(dict(sorted(texts.items()))))
+    def _write(self, kept: dict[str, Kept]) -> None:
+        write_private(self._path, msgspec.json.encode(dict(sorted(kept.items()))))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -15,6 +15,7 @@ from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.memory import WHOLE, Share
 from strongroom.agent.parent import parent_of
 from strongroom.agent.servers import ServerBook
+from strongroom.agent.source import base_of
 from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.delta import delta_of, seal_delta
 from strongroom.datastore.manifest import Written
@@ -60,7 +61,8 @@ def take_backup(
             if not increment.is_full and order.parent is not None:
                 writer.write_to(open_container(held, "parent"), order.parent.generation)
 
-        reading = Reading(conninfo, increment, settled, facts.in_recovery)
+        base = base_of(book, order.server, conninfo)
+        reading = Reading(conninfo, increment, settled, facts.in_recovery, base)
         copied = copy_server(held, reading, writer, clock)
         held.tell(all_read(writer, held.progress))
         written = writer.finish()

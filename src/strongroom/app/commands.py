@@ -12,7 +12,7 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
@@ -201,11 +201,20 @@ def agent_run(
     return 0
 
 
-def agent_add(name: str, *, data: Path, replace: bool = False) -> int:
-    """Look after one more server; its connection string comes from standard input."""
+def agent_add(
+    name: str,
+    *,
+    data: Path,
+    source: Literal["auto", "stream", "disk"] = "auto",
+    replace: bool = False,
+) -> int:
+    """Look after one more server; its connection string comes from standard input.
+
+    `--source disk` insists on reading its files on this host, `--source stream` never does.
+    """
     from strongroom.agent.commands import add_server
 
-    add_server(data, name, sys.stdin, replace=replace)
+    add_server(data, name, sys.stdin, source=source, replace=replace)
     return 0
 
 

@@ -4,6 +4,7 @@ import datetime
 import hashlib
 import json
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,11 @@ from cryptography.x509.oid import NameOID
 from integration.copies import back_up
 from integration.servers import Server, open_directory, own, run_restored, start_server
 from strongroom.model.errors import SourceRefused
+from strongroom.postgres.basebackup import base_backup
 from strongroom.postgres.check import look
 from strongroom.postgres.connect import Conninfo, connect
+from strongroom.postgres.local import disk_backup
+from strongroom.postgres.whereabouts import data_directory_of
 
 pytestmark = pytest.mark.postgres
 MAJOR = 15
@@ -137,10 +141,14 @@ def test_a_standby_is_backed_up_and_so_is_the_timeline_after_its_promotion(major
             facts = look(standby.parsed(), "standby")
             assert facts.problems == []
             assert facts.in_recovery
-            copy = back_up(standby.parsed())
-            copy.restore(place / "from-standby")
-            with run_restored(primary, place / "from-standby") as clone:
-                assert clone.sql("select pg_is_in_recovery(), count(*) from t") == [(False, 5000)]
+            directory = data_directory_of(standby.parsed())
+            ways = {"stream": base_backup, "disk": partial(disk_backup, directory=directory)}
+            for name, read in ways.items():
+                target = place / name
+                back_up(standby.parsed(), read=read).restore(target)
+                with run_restored(primary, target) as clone:
+                    found = clone.sql("select pg_is_in_recovery(), count(*) from t")
+                    assert found == [(False, 5000)]
             standby.sql("select pg_promote()")
             standby.sql("insert into t values (0)")
             promoted = back_up(standby.parsed())

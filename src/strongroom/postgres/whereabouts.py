@@ -1,0 +1,83 @@
+"""Whether a server's files lie on this very host, where the agent may read them."""
+
+import os
+from contextlib import closing
+from pathlib import Path
+
+from strongroom.model.errors import SourceRefused
+from strongroom.model.postgres import major_of
+from strongroom.postgres.connect import Conninfo, session
+from strongroom.postgres.data_directory import CONTROL, DataDirectory
+from strongroom.postgres.local import ControlFile
+from strongroom.postgres.low_level import Place, functions_of, place_of
+from strongroom.postgres.refusals import quote_name
+
+_TRIES = 3  # a checkpoint may end between our two looks
+_MOST_START_SECONDS = 600  # from a postmaster's start to its first connection
+_STREAM = "or leave it to the stream: strongroom agent add NAME --source stream --replace"
+
+
+def data_directory_of(conninfo: Conninfo) -> Path:
+    """The data directory, proved to be that server's.
+
+    Raises SourceRefused saying why it cannot be read here and what to do; else as `connect` does.
+    """
+    with session(conninfo) as server:
+        major = major_of(server.version_number)
+        for _ in range(_TRIES):
+            place = place_of(server, major)
+            _check_rights(place, major)
+            if _lies_here(place):
+                return Path(place.data_directory)
+    raise SourceRefused(
+        f"data_directory of the server at {conninfo.endpoint} is another server's on this host",
+        hint=f"Run the agent on the server's host, {_STREAM}.",
+    )
+
+
+def _check_rights(place: Place, major: int) -> None:
+    user = quote_name(place.user)
+    wanted = []
+    if not place.data_directory:
+        wanted.append(f"GRANT pg_read_all_settings TO {user};")
+    if not place.may_hold:
+        wanted += [f"GRANT EXECUTE ON FUNCTION {f} TO {user};" for f in functions_of(major)]
+    if wanted:
+        raise SourceRefused(
+            f"the role {place.user} may not hold a backup open and read the disk meanwhile",
+            hint=f"Run as a superuser, in the database that the agent connects to: "
+            f"{' '.join(wanted)} {_STREAM[0].upper()}{_STREAM[1:]}.",
+        )
+
+
+def _lies_here(place: Place) -> bool:
+    directory = Path(place.data_directory)
+    try:
+        with closing(DataDirectory(directory)) as tree:
+            control = ControlFile(tree.read(CONTROL))
+            lines = tree.read("postmaster.pid").split(b"\n")
+            _check_readable(tree)
+    except FileNotFoundError as error:
+        raise SourceRefused(
+            f"{directory} is not on this host, or no server runs in it",
+            hint=f"Run the agent on the server's host, {_STREAM}.",
+        ) from error
+    started = 0 <= place.started_at - int(lines[2]) + 1 <= _MOST_START_SECONDS
+    return (
+        started
+        and int(lines[3]) == place.port
+        and control.identifier == place.system_identifier
+        and control.checkpoint == place.checkpoint
+    )
+
+
+def _check_readable(tree: DataDirectory) -> None:
+    """Group access lets us read all but what somebody has made private, a key for instance."""
+    if os.geteuid() in {0, tree.path.stat().st_uid}:
+        return
+    for entry in tree.entries():
+        if entry.kind not in {"directory", "link"} and not entry.mode & 0o044:
+            raise SourceRefused(
+                f"the agent may not read {tree.path / entry.path}",
+                hint=f"Run the agent as the server's own user, {_STREAM}.",
+            )
