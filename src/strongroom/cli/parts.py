@@ -48,17 +48,15 @@ class Cost:
     warnings: list[str] = field(default_factory=list)
 
 
-def read_wish(  # noqa: PLR0913 - an option each
-    to_dir: Path | None,
-    to_files: Path | None,
+def read_wish(
+    place: tuple[Path | None, Path | None, str],
     database: str,
     table: str,
-    *,
     rename: str,
     prefix: str,
-    to_server: str,
 ) -> Wish:
-    """Options -> wish. Raises Invalid."""
+    """Options -> wish; `place` is (--to-dir, --to-files, --to-server). Raises Invalid."""
+    to_dir, to_files, to_server = place
     if to_files is not None and (to_dir is not None or database):
         raise Invalid(
             "--to-files takes all databases, to a directory of its own",

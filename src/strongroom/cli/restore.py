@@ -70,15 +70,7 @@ def plan(  # noqa: PLR0913 - an option each
         The protected server.
     """
     with vaults.opened(common, means) as vault:
-        wish = read_wish(
-            to_dir,
-            to_files,
-            database,
-            table,
-            rename=rename,
-            prefix=prefix,
-            to_server=to_server,
-        )
+        wish = read_wish((to_dir, to_files, to_server), database, table, rename, prefix)
         made = _plan(vault, name, point, wish, _mapping(tablespace))
     _show(made, common)
 
@@ -126,15 +118,7 @@ def restore(  # noqa: PLR0913 - an option each
     """
     with vaults.opened(common, means) as vault:
         mapping = _mapping(tablespace)
-        wish = read_wish(
-            to_dir,
-            to_files,
-            database,
-            table,
-            rename=rename,
-            prefix=prefix,
-            to_server=to_server,
-        )
+        wish = read_wish((to_dir, to_files, to_server), database, table, rename, prefix)
         wish.check(start=start, mapping=mapping)
         made = _plan(vault, name, point, wish, mapping)
         request = _request(vault, name, made, mapping, start=start, port=port)
@@ -142,8 +126,7 @@ def restore(  # noqa: PLR0913 - an option each
         vault.rest.post(f"{instance}/validateRestore", {"restoreRequestObject": request})
         if common.output == "table":
             _show(made, common)
-        if not yes and console.is_watched() and not console.confirmed("Restore this?"):
-            raise Cancelled("nothing was restored", hint="Answer y, or give --yes.")
+        _confirm(yes=yes)
         job = str(vault.rest.post(f"{instance}/restore", request)["jobId"]).rpartition("/")[2]
         if not wait:
             text = f"restore started: strongroom jobs --follow {job}"
@@ -151,6 +134,11 @@ def restore(  # noqa: PLR0913 - an option each
             return
         done = following.follow(vault, job, f"restore of {name}")
     _finished(common, made, job, done)
+
+
+def _confirm(*, yes: bool) -> None:
+    if not yes and console.is_watched() and not console.confirmed("Restore this?"):
+        raise Cancelled("nothing was restored", hint="Answer y, or give --yes.")
 
 
 def _plan(

@@ -250,7 +250,8 @@ class RestoreTarget:
 
         `settings` are appended to postgresql.auto.conf, after ours, so that they win. `watch` is
         told how many bytes have just been compared, and may raise to stop. With `only` (indexes)
-        just those files are compared: others were never written. Raises Corrupt naming the file
+        just those files are compared, for others were never written, and nothing is synced: a part
+        serves while its server runs. Raises Corrupt naming the file
         that is not as it was backed up, TargetRefused, TargetFull.
         """
         check_settings(settings)
@@ -263,7 +264,7 @@ class RestoreTarget:
             self._link(parts_of(name), place)
         steps = settle_settings(main, self._major(), settings, self._layout.file_mode)
         steps += self._give_away()
-        for root in self._roots.values():
+        for root in self._roots.values() if only is None else ():
             root.sync()
         watch(0)
         self.close()
