@@ -88,3 +88,15 @@ def test_what_cannot_be_is_refused_before_anything_begins(person, server, protec
     refused = person.run("load", protected, "--to-server", "orders", "--database", "shop")
     assert refused.returncode != 0
     assert "not empty" in refused.stderr
+
+
+def test_a_server_that_grants_no_replication_is_protected_by_dumps(person, server):
+    server.sql("create role plain login", "grant pg_read_all_data to plain")
+    text = server.conninfo.replace("user=postgres", "user=plain")
+    refused = person.run("protect", "-", "--name", "managed", stdin=text)
+    assert refused.returncode != 0
+    assert "--logical" in refused.stderr
+    person.ok("protect", "-", "--name", "managed", "--logical", stdin=text)
+    assert [point["kind"] for point in person.json("points", "managed")] == ["Logical"]
+    person.ok("backup", "managed")
+    assert [p["kind"] for p in person.json("points", "managed")] == ["Logical", "Logical"]

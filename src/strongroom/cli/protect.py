@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from strongroom.cli import connection, conninfo, console, following, points
 from strongroom.cli import vault as vaults
 from strongroom.cli.means import COMMON, Common, Given
-from strongroom.cli.vault import TEN_YEARS, Vault
+from strongroom.cli.vault import TEN_YEARS, TEN_YEARS_LOGICAL, Vault
 from strongroom.model import arm
 from strongroom.model.errors import Conflict, Failed, Precondition, from_dict
 from strongroom.model.job import JobStatus
@@ -36,9 +36,11 @@ def protect(  # noqa: PLR0913 - an option each
     /,
     *,
     name: Named = "",
-    policy: Annotated[str, Parameter(help="The policy; ten-years is made when missing.")] = (
-        TEN_YEARS
-    ),
+    policy: Annotated[str, Parameter(help="Default: ten-years, which is made when missing.")] = "",
+    logical: Annotated[
+        bool,
+        Parameter(negative="", help="Dumps only: needs no replication. Policy ten-years-logical."),
+    ] = False,
     wait: Annotated[bool, Parameter(help="Follow the first backup to its end.")] = True,
     replace: Replaced = False,
     common: Common = COMMON,
@@ -63,15 +65,14 @@ def protect(  # noqa: PLR0913 - an option each
     text = conninfo.read(source)
     server = arm.check_name("server", name or conninfo.name_for(text))
     data = connection.data_directory(common)
-    facts = examine(text, data, server)
+    policy = policy or (TEN_YEARS_LOGICAL if logical else TEN_YEARS)
+    facts = examine(text, data, server, logical=logical)
     with vaults.opened(common, means) as vault:
         vault.ensure(policy)
-        register(vault, text, data, server, replace=replace)
+        register(vault, text, data, server, replace=replace, logical=logical)
         _configure(vault, server, policy)
         found = vault.points(server)
-        job = None
-        if not found:
-            job = start_backup(vault, server)
+        job = None if found else start_backup(vault, server)
         if job and wait:
             following.follow(vault, job, f"first backup of {server}")
             found = vault.points(server)
@@ -91,10 +92,15 @@ def protect(  # noqa: PLR0913 - an option each
         _tell(told)
 
 
-def examine(text: str, data: Path, server: str) -> dict[str, Any]:
-    """The server's facts. Prints each problem with its remedy; Precondition when there is any."""
+def examine(text: str, data: Path, server: str, *, logical: bool = False) -> dict[str, Any]:
+    """The server's facts. Prints each problem with its remedy; Precondition when there is any.
+
+    `logical`: what keeps it from physical backups alone is none.
+    """
     facts = conninfo.facts_of(text, data, server)
     problems = [from_dict(told) for told in facts.get("problems", [])]
+    if logical and facts.get("dumpable"):
+        problems = []
     for problem in problems:
         console.note(f"missing: {problem.message}")
         if problem.hint:
@@ -103,7 +109,8 @@ def examine(text: str, data: Path, server: str) -> dict[str, Any]:
         count = "one thing" if len(problems) == 1 else f"{len(problems)} things"
         raise Precondition(
             f"{count} must be added before {server} can be protected; nothing was changed",
-            hint="Do what each `fix` says, then run the same command again.",
+            hint="Do what each `fix` says, then run the same command again."
+            + (" Or take dumps only: --logical." if facts.get("dumpable") else ""),
         )
     console.note(
         f"checked {server}: PostgreSQL {facts.get('versionText', '?')}, "
@@ -112,14 +119,16 @@ def examine(text: str, data: Path, server: str) -> dict[str, Any]:
     return facts
 
 
-def register(vault: Vault, text: str, data: Path, server: str, *, replace: bool) -> dict[str, Any]:
+def register(
+    vault: Vault, text: str, data: Path, server: str, *, replace: bool, logical: bool = False
+) -> dict[str, Any]:
     """The agent looks after it, the control plane knows it: the server resource with facts."""
     conninfo.give_to_agent(text, data, server, replace=replace)
     wish = {"agentServer": server, "agent": conninfo.local_agent(data)}
     body = {"location": vault.connection.location, "properties": {"strongroom": wish}}
     found = vault.rest.put(vault.server(server), body)
     deadline = vault.clock.monotonic() + REPORT_SECONDS
-    while found["properties"]["state"] != "Ready":
+    while not _is_ready(found["properties"], logical=logical):
         if vault.clock.monotonic() > deadline:
             raise Failed(
                 f"the agent has not reported {server} ready in {REPORT_SECONDS:.0f} seconds",
@@ -130,6 +139,10 @@ def register(vault: Vault, text: str, data: Path, server: str, *, replace: bool)
         found = vault.rest.get(vault.server(server))
     console.note(f"registered {server} with the agent on this machine")
     return found
+
+
+def _is_ready(told: dict[str, Any], *, logical: bool) -> bool:
+    return told["state"] == "Ready" or (logical and bool(told["strongroom"]["dumpable"]))
 
 
 def start_backup(vault: Vault, server: str, *, full: bool = False, logical: bool = False) -> str:

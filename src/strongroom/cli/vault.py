@@ -15,6 +15,7 @@ from strongroom.model.ids import uuid4
 from strongroom.model.policy_templates import ten_years_policy
 
 TEN_YEARS = "ten-years"
+TEN_YEARS_LOGICAL = "ten-years-logical"
 SERVER_TYPE = "Microsoft.DBforPostgreSQL/flexibleServers"
 
 
@@ -103,10 +104,11 @@ class Vault:
             self.rest.put(self.home, {**body, "properties": {"storageSettings": settings}})
         if self.rest.find(self.policy(policy)) is not None:
             return
-        if policy != TEN_YEARS:
+        if policy not in {TEN_YEARS, TEN_YEARS_LOGICAL}:
             names = ", ".join(sorted({TEN_YEARS, *(p["name"] for p in self.policies())}))
             raise NotFound(f"there is no policy named {policy!r}", hint=f"There is: {names}.")
-        self.rest.put(self.policy(policy), {"properties": ten_years_policy()})
+        kind = "Logical" if policy == TEN_YEARS_LOGICAL else "Full"
+        self.rest.put(self.policy(policy), {"properties": ten_years_policy(kind)})
 
     def ensure_group(self) -> None:
         """The resource group alone: what registering a server needs."""

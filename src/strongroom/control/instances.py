@@ -114,7 +114,8 @@ def _examine(
             missing,
             lambda: check_vault_identity(control, connection, known["id"], owner["principal_id"]),
         )
-        _try(missing, lambda: check_ready(control, connection, known))
+        logical = policy is not None and parse_policy(policy["properties"]).is_logical
+        _try(missing, lambda: check_ready(control, connection, known, logical=logical))
     if missing or policy is None or server is None:
         raise _all_of(missing)
     return Found(vault=owner, policy=policy, server=server)

@@ -145,8 +145,13 @@ def check_prerequisites(control: Control, caller: Caller, group: str, name: str)
     return 1
 
 
-def check_ready(control: Control, connection: sa.Connection, server: sa.RowMapping) -> None:
-    """Precondition that names everything the agent has found missing."""
+def check_ready(
+    control: Control, connection: sa.Connection, server: sa.RowMapping, *, logical: bool = False
+) -> None:
+    """Precondition that names everything the agent has found missing.
+
+    `logical`: only dumps are wanted, which need no replication.
+    """
     facts = facts_of(server)
     if facts is None or not _is_heard(control, connection, server):
         heard = server["seen_at"]
@@ -156,7 +161,7 @@ def check_ready(control: Control, connection: sa.Connection, server: sa.RowMappi
             hint="wait a moment; if it stays so, see that the agent runs: strongroom status",
             code=_NOT_READY,
         )
-    if facts.ready:
+    if facts.ready or (logical and facts.dumpable):
         return
     problems = [from_dict(told) for told in facts.problems]
     hints = [problem.hint for problem in problems if problem.hint]

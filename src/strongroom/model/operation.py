@@ -47,6 +47,7 @@ class ServerFacts(Message):
     extensions: dict[str, str] = {}  # name -> version
     problems: list[dict[str, Any]] = []  # VaultError.to_dict() of each thing that is missing
     endpoint: str = ""  # host:port, for people
+    dumpable: bool = False  # a logical backup can be taken, whatever else is missing
 
 
 class EnrolRequest(Message):

@@ -108,6 +108,11 @@ class BackupPolicy:
     backup_rules: tuple[BackupRule, ...]
     retention_rules: tuple[RetentionRule, ...] = field(default=())
 
+    @property
+    def is_logical(self) -> bool:
+        """Whether nothing but dumps is asked for."""
+        return all(rule.backup_type == "Logical" for rule in self.backup_rules)
+
     def retention_for(self, tag: str) -> RetentionRule:
         """The rule of a tag (whatever its case), else the default one."""
         for rule in self.retention_rules:

@@ -7,7 +7,7 @@ from strongroom.model.policy import DATASOURCE_TYPE
 _STORE = {"objectType": "DataStoreInfoBase", "dataStoreType": "VaultStore"}
 
 
-def ten_years_policy() -> dict[str, Any]:
+def ten_years_policy(backup_type: str = "Full") -> dict[str, Any]:
     """`ten-years`: every night, kept 14 days; the first of each week 8 weeks, of each month
 
     13 months, of each year 10 years.
@@ -15,7 +15,9 @@ def ten_years_policy() -> dict[str, Any]:
     tags = [("Yearly", 5, "FirstOfYear"), ("Monthly", 15, "FirstOfMonth")]
     tags.append(("Weekly", 20, "FirstOfWeek"))
     kept = [("Default", "P14D"), ("Weekly", "P8W"), ("Monthly", "P13M"), ("Yearly", "P10Y")]
-    return _policy("BackupDaily", "R/2026-01-01T02:00:00+00:00/P1D", tags, kept)
+    made = _policy("BackupDaily", "R/2026-01-01T02:00:00+00:00/P1D", tags, kept)
+    made["policyRules"][0]["backupParameters"]["backupType"] = backup_type
+    return made
 
 
 def azure_default_policy() -> dict[str, Any]:

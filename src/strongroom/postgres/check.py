@@ -50,6 +50,7 @@ def look(conninfo: Conninfo, name: str) -> ServerFacts:
         with connect(conninfo) as connection:
             problems += _read(connection, facts)
         _read_extensions(conninfo, facts)
+        facts.dumpable = True
     except VaultError as error:
         problems.append(error)
     problems += _replication_problems(conninfo, facts, problems)
