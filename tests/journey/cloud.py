@@ -201,15 +201,23 @@ def ended_job(
 
 def protect(cloud: Cloud, house: House, name: str, conninfo: str) -> None:
     """Everything up to a protected server, without looking twice."""
-    house.add_server(name, conninfo)
     cloud.resources.resource_groups.create_or_update(cloud.group, {"location": "local"})
-    put_server(cloud, name)
     vault = cloud.make_vault()
     cloud.backup.backup_policies.create_or_update(
         cloud.group, cloud.vault, "pol", default_template()
     )
-    cloud.assign(cloud.scope(name), LTR, vault.identity.principal_id)
     cloud.assign(cloud.scope(), READER, vault.identity.principal_id)
+    protect_also(cloud, house, name, conninfo)
+
+
+def protect_also(
+    cloud: Cloud, house: House, name: str, conninfo: str, source: str = "auto"
+) -> None:
+    """One more server in a vault that is there."""
+    house.add_server(name, conninfo, source)
+    put_server(cloud, name)
+    vault = cloud.backup.backup_vaults.get(cloud.group, cloud.vault)
+    cloud.assign(cloud.scope(name), LTR, vault.identity.principal_id)
     until("the agent to see the server", lambda: is_ready(cloud, name))
     cloud.backup.backup_instances.begin_create_or_update(
         cloud.group,

@@ -117,9 +117,9 @@ class House:
     def log(self, name: str) -> str:
         return self.proc.log_file(name).read_text()[-4000:]
 
-    def add_server(self, name: str, conninfo: str) -> None:
+    def add_server(self, name: str, conninfo: str, source: str = "auto") -> None:
         command = [sys.executable, "-m", "strongroom", "agent", "add", name]
-        command += ["--data", str(self.directory / "agent")]
+        command += ["--data", str(self.directory / "agent"), "--source", source]
         subprocess.run(command, input=conninfo.encode(), check=True)
 
     @property
