@@ -19,7 +19,11 @@ POLICIES = st.builds(
     st.sampled_from([None, END]),
     st.sampled_from(["", "r", "racwdl"]),
 )
-IDS = st.text(st.characters(min_codepoint=32, exclude_characters="\x7f"), min_size=1, max_size=64)
+IDS = st.text(
+    st.characters(min_codepoint=32, exclude_characters="\x7f", codec="utf-8"),
+    min_size=1,
+    max_size=64,
+)
 
 
 def entry(inner: str) -> bytes:
