@@ -25,7 +25,7 @@
     │   ├── ObjectMissing        a named object is not there
     │   ├── ObjectExists         create-only met an existing name
     │   ├── Corrupt              what was read is not what was written
-    │   │   └── Unreadable       nobody can say what a container still needs (datastore/garbage.py)
+    │   │   └── Unreadable       nobody can say what a container still needs
     │   └── WrongKey             this key does not open it
     ├── TargetError        where we restore to
     │   ├── TargetNotEmpty       we never write into filled directories
