@@ -127,6 +127,10 @@ def a_scene() -> Iterator[Scene]:
             scene = Scene(house, server, house.watch(most_restores=2))
             done = scene.run("protect", "-", "--name", "orders", stdin=server.conninfo)
             assert done.code == 0, done.text
+            # Over the network, as most of these troubles need it: by itself it reads the disk.
+            command = [sys.executable, "-m", "strongroom", "agent", "add", "orders", "--replace"]
+            command += ["--data", str(house.directory / "agent"), "--source", "stream"]
+            subprocess.run(command, input=server.conninfo.encode(), check=True)
             yield scene
     finally:
         house.close()
