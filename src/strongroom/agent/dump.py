@@ -15,7 +15,7 @@ from strongroom.agent.access import OpenContainer
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.memory import WHOLE, Share
 from strongroom.agent.servers import ServerBook
-from strongroom.agent.take_backup import all_read, key_of, put_delta, writing
+from strongroom.agent.take_backup import key_of, put_delta, writing
 from strongroom.datastore.chunks import ChunkBook, ChunkedFile, ChunkStream, Keys
 from strongroom.datastore.delta import seal_delta
 from strongroom.datastore.dump_map import delta_of_dump, dump_source
@@ -75,7 +75,8 @@ def take_dump(
         source = _Source(tools, client, found)
         dumping = _Dumping(held, source, writer, chunks, int(clock.now().timestamp()))
         dumping.all(share.workers)
-        held.tell(all_read(writer, held.progress))
+        done, stored = held.progress.done_bytes, writer.stored_bytes
+        held.next_step("Writing", total_bytes=done, stored_bytes=stored)
         written = writer.finish()
     held.check()
     delta = delta_of_dump(
@@ -175,13 +176,11 @@ class _Dumping:
 
     def _dump(self, stream: ChunkStream, path: str, database: str) -> None:
         self._held.check()
-        program = self._source.start(database)
-        try:
-            with self._held.when_stopped(program.kill):
-                self._store(stream, path, program.pieces(_PIECE), program)
-        except BaseException:
-            program.kill()
-            raise
+        with (
+            self._source.start(database) as program,
+            self._held.when_stopped(program.kill),
+        ):
+            self._store(stream, path, program.pieces(_PIECE), program)
 
     def _store(
         self,

@@ -97,11 +97,8 @@ class IntoServer:
             program = load.restore_database(
                 tools, client, self.database, content.dump, jobs=1, owners=owners
             )
-            with held.when_stopped(program.kill):
-                for _ in program.pieces(1 << 16):
-                    held.check()
-                held.check()
-                program.finish()
+            with program, held.when_stopped(program.kill):
+                program.run(held.check)
 
     @contextmanager
     def _taken_away_on_failure(self, content: Content) -> Iterator[None]:

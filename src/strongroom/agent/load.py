@@ -265,14 +265,8 @@ class _Loading:
             jobs=self.point.share.workers,
             owners=self.owners,
         )
-        try:
-            with self.held.when_stopped(program.kill):
-                for _ in program.pieces(1 << 16):
-                    self.held.check()
-                program.finish()
-        except BaseException:
-            program.kill()
-            raise
+        with program, self.held.when_stopped(program.kill):
+            program.run(self.held.check)
 
     def result(self, version: int) -> LoadResult:
         steps = []

@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,22 +74,37 @@ def _passfile(directory: Path, password: str) -> Path:
 
 
 class Program:
-    """A program that runs; what it writes is read here, what it says is kept for its end."""
+    """A program that runs within its context: whatever happens in it, none is left afterwards.
+
+    What it writes is read here, what it says is kept for its end.
+    """
 
     def __init__(self, command: list[str], client: Client, what: str) -> None:
         """`what` is for people: "pg_dump of orders"."""
         self._what = what
         self._client = client
-        self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `finish`
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=self._words,
-            env=client.environment,
-            cwd="/",
-            start_new_session=True,
-        )
+        with contextlib.ExitStack() as stack:
+            self._words = stack.enter_context(tempfile.TemporaryFile())
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=self._words,
+                env=client.environment,
+                cwd="/",
+                start_new_session=True,
+            )
+            self._open = stack.pop_all()
+
+    def __enter__(self) -> "Program":
+        """It runs already."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it if it has not ended, and let go of what it held."""
+        self.kill()
+        with self._open, self._process:
+            pass
 
     @property
     def pid(self) -> int:
@@ -108,14 +123,23 @@ class Program:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
+    def run(self, check: Callable[[], None] = lambda: None) -> list[str]:
+        """To its end, for what it does and not for what it writes; `check` is asked meanwhile.
+
+        Raises what `check` and `finish` raise.
+        """
+        for _ in self.pieces(1 << 16):
+            check()
+        check()
+        return self.finish()
+
     def finish(self) -> list[str]:
         """Wait for its end: the lines it said. Raises SourceError when it did not end well."""
-        with self._words as words:
-            if self._process.stdout is not None:
-                self._process.stdout.close()
-            code = self._process.wait()
-            words.seek(0)
-            said = words.read(1 << 20).decode(errors="replace")
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        code = self._process.wait()
+        self._words.seek(0)
+        said = self._words.read(1 << 20).decode(errors="replace")
         if code:
             raise _failed(self._what, code, said, self._client.conninfo)
         return said.splitlines()
@@ -123,10 +147,8 @@ class Program:
 
 def run(command: list[str], client: Client, what: str) -> list[str]:
     """A program that writes nothing of interest, to its end."""
-    program = Program(command, client, what)
-    for _ in program.pieces(1 << 16):
-        pass
-    return program.finish()
+    with Program(command, client, what) as program:
+        return program.run()
 
 
 def _failed(what: str, code: int, said: str, conninfo: Conninfo) -> SourceError | ToolsMissing:

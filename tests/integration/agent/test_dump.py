@@ -15,6 +15,7 @@ from strongroom.model.errors import (
     SourceStopped,
     TargetNotEmpty,
     TargetRefused,
+    VaultError,
 )
 
 pytestmark = pytest.mark.postgres
@@ -184,7 +185,7 @@ def in_midway(server, made, then):
     def run():
         try:
             made.dump(server.conninfo, held)
-        except Exception as error:  # noqa: BLE001 - looked at by the test
+        except VaultError as error:
             raised.append(error)
 
     with server.connect("orders") as blocker, blocker.transaction():
@@ -193,7 +194,7 @@ def in_midway(server, made, then):
         thread.start()
         waits = "select count(*) from pg_locks where not granted"
         while server.sql(waits) == [(0,)]:
-            assert thread.is_alive()
+            assert thread.is_alive(), raised
         then(held, dumping())
         thread.join(60)
     assert not thread.is_alive()
