@@ -18,6 +18,7 @@ import psycopg
 from structlog.testing import capture_logs
 
 from agent_world import AGENT_TOKEN, AgentWorld, Operation, an_agent_world
+from backup_orders import a_backup_order
 from seams import SystemChance, SystemClock
 from store_world import KEY_TEXT, StoreWorld, a_sas, a_store_world
 from strongroom.agent.loop import Agent
@@ -163,22 +164,8 @@ class Story:
         assert not self._thread.is_alive()
 
     def backup_order(self, number: int = 1, **more: Any) -> tuple[BackupOrder, StorageAccess]:
-        point = f"{number:032x}"
-        delta = f"d/job-{number}.1.delta"
-        order = BackupOrder(
-            server="orders",
-            job_id=f"job-{number}",
-            recovery_point_id=point,
-            instance_id=INSTANCE,
-            generation=point,
-            delta_name=delta,
-            catalogue_key_id=self.catalogue.public.key_id,
-            catalogue_public_key=self.catalogue.public.to_bytes(),
-            data_key_id=self.data.public.key_id,
-            data_public_key=self.data.public.to_bytes(),
-            **more,
-        )
-        return order, self.writing(point, delta)
+        order = a_backup_order(number, INSTANCE, self.catalogue, self.data, **more)
+        return order, self.writing(order.generation, order.delta_name)
 
     def writing(self, generation: str, delta: str, *, minutes: float = 60) -> StorageAccess:
         sas = {

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from backup_orders import a_backup_order
 from integration.servers import Server, open_directory, run_restored
 from seams import SystemChance, SystemClock
 from strongroom.agent.held_lease import HeldLease
@@ -71,23 +72,11 @@ class Chain:
 
     def _order(self, parent: Manifest | None) -> BackupOrder:
         number = len(self.manifests) + 1
-        return BackupOrder(
-            server="orders",
-            job_id=f"job-{number}",
-            recovery_point_id=f"{number:032x}",
-            instance_id=INSTANCE,
-            generation=f"{number:032x}",
-            delta_name=f"d/job-{number}.1.delta",
-            catalogue_key_id=self.catalogue.public.key_id,
-            catalogue_public_key=self.catalogue.public.to_bytes(),
-            data_key_id=self.data.public.key_id,
-            data_public_key=self.data.public.to_bytes(),
-            parent=parent
-            and ParentPoint(
-                recovery_point_id=parent.facts.recovery_point_id,
-                generation=parent.facts.generation,
-            ),
+        wish = parent and ParentPoint(
+            recovery_point_id=parent.facts.recovery_point_id,
+            generation=parent.facts.generation,
         )
+        return a_backup_order(number, INSTANCE, self.catalogue, self.data, parent=wish)
 
     def _commit(self, order: BackupOrder, told: BackupResult, parent: Manifest | None) -> None:
         delta = open_delta(self.blobs.read(order.delta_name), self.catalogue)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from backup_orders import a_backup_order
 from integration.servers import Server, open_directory
 from seams import SystemChance, SystemClock
 from strongroom.agent.dump import take_dump
@@ -50,19 +51,8 @@ class Dumps:
     def order(self) -> BackupOrder:
         number = len(self.manifests) + 1
         parent = self.manifests[-1].facts.recovery_point_id if self.manifests else ""
-        return BackupOrder(
-            server="orders",
-            job_id=f"job-{number}",
-            recovery_point_id=f"{number:032x}",
-            instance_id=INSTANCE,
-            generation=f"{number:032x}",
-            delta_name=f"d/job-{number}.1.delta",
-            catalogue_key_id=self.catalogue.public.key_id,
-            catalogue_public_key=self.catalogue.public.to_bytes(),
-            data_key_id=self.data.public.key_id,
-            data_public_key=self.data.public.to_bytes(),
-            dump=DumpWish(chunk_key=bytes(range(32)), parent=parent),
-        )
+        wish = DumpWish(chunk_key=bytes(range(32)), parent=parent)
+        return a_backup_order(number, INSTANCE, self.catalogue, self.data, dump=wish)
 
     def dump(self, conninfo: str, held: HeldLease | None = None) -> BackupResult:
         held = held or self.lease(self.order())

@@ -1,9 +1,10 @@
-"""One house and one PostgreSQL for each file of journeys."""
+"""One house, one PostgreSQL and one person for each file of journeys."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from journey.person import Person, a_person
 from journey.world import House, Postgres
 
 
@@ -22,3 +23,9 @@ def house() -> Iterator[House]:
         yield found
     finally:
         found.close()
+
+
+@pytest.fixture(scope="module")
+def person() -> Iterator[Person]:
+    with a_person() as found:
+        yield found

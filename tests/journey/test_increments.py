@@ -1,29 +1,13 @@
 """Incremental for ever, as a person sees it: backup, change, backup, restore."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from integration.servers import Server, run_restored, start_server
-from journey.test_command_line import Person
+from journey.person import Person
 
 pytestmark = [pytest.mark.postgres, pytest.mark.journey]
-
-
-@pytest.fixture(scope="module")
-def person() -> Iterator[Person]:
-    home = Path(tempfile.mkdtemp(prefix="sr-inc-", dir="/tmp"))
-    home.chmod(0o755)
-    found = Person(home)
-    try:
-        found.ok("up", "--detach", "--port", "0")
-        yield found
-    finally:
-        found.run("down")
-        shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

@@ -1,29 +1,13 @@
 """Logical backups as a person sees them: dump, change, dump, load into another server."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from integration.servers import Server, start_server
-from journey.test_command_line import Person
+from journey.person import Person
 
 pytestmark = [pytest.mark.postgres, pytest.mark.journey]
-
-
-@pytest.fixture(scope="module")
-def person() -> Iterator[Person]:
-    home = Path(tempfile.mkdtemp(prefix="sr-log-", dir="/tmp"))
-    home.chmod(0o755)
-    found = Person(home)
-    try:
-        found.ok("up", "--detach", "--port", "0")
-        yield found
-    finally:
-        found.run("down")
-        shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

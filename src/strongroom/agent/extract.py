@@ -14,7 +14,7 @@ from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.into_server import Content, IntoServer
 from strongroom.agent.memory import WHOLE, Share
 from strongroom.agent.restore import Grounds, ask_keys, open_manifest
-from strongroom.agent.scratch_part import Part, scratch_server, step_of
+from strongroom.agent.scratch_part import Part, scratch_server
 from strongroom.agent.servers import ServerBook
 from strongroom.model.errors import Invalid
 from strongroom.model.extract import ExtractOrder, TableName, read_table
@@ -81,7 +81,7 @@ def _into_server(part: Part, grounds: Grounds, book: ServerBook) -> RestoreResul
         database, tables = _chosen(part, server)
         dump = place / "part.dump"
         dumped = _dump_one(part, server, database, tables, dump)
-        part.held.tell(step_of(part.held, "Loading"))
+        part.held.next_step("Loading")
         content = Content(dump, tables, server.roles_of(database), server.describe(database))
         warnings = target.load(part.held, content)
     result = RestoreResult(
@@ -127,7 +127,7 @@ def _chosen(part: Part, server: ScratchServer) -> tuple[str, list[TableName]]:
 def _dump_one(
     part: Part, server: ScratchServer, database: str, tables: list[TableName], path: Path
 ) -> Dumped:
-    part.held.tell(step_of(part.held, "Dumping"))
+    part.held.next_step("Dumping")
     words = ["-Fc", "-Z1", *(f"--table={_pattern(each)}" for each in tables)]
     return dump_to_file(server, database, "pg_dump", words, path, _watch(part.held))
 

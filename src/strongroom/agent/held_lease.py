@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import msgspec
+
 from strongroom.agent.control_client import ControlClient
 from strongroom.model.errors import Cancelled, Invalid, LeaseLost, Retry, VaultError
 from strongroom.model.operation import Heartbeat, Lease, Progress, StorageAccess
@@ -69,6 +71,11 @@ class HeldLease:
         self._progress = progress
         if is_new:
             self._wake.set()
+
+    def next_step(self, name: str, **counts: int) -> Progress:
+        """Tell another step, with the counts so far but for those that are given."""
+        self.tell(msgspec.structs.replace(self._progress, step=name, note="", **counts))
+        return self._progress
 
     def sas(self, scope: str) -> str:
         """The newest SAS query string of a scope ("packs", "delta", "read").

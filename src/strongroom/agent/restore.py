@@ -80,7 +80,7 @@ def restore(
         grounds.journal.keep(held.lease.operation_id, result)
     RestoreTarget(directory, order.tablespaces, order.job_id).drop_marker()
     if order.start and not result.started:
-        held.tell(_step(held, "Starting"))
+        held.next_step("Starting")
         result = start_restored(directory, order.port, result)
         grounds.journal.keep(held.lease.operation_id, result)
     return Completion(epoch=held.lease.epoch, restore=result)
@@ -145,7 +145,7 @@ def _write(
         progress.stored_bytes += stored
 
     try:
-        target.prepare([_restored(file) for file in manifest.files], total)
+        target.prepare([restored_file(file) for file in manifest.files], total)
         fetched = read_files(
             manifest, blobs, keys.packs, write, workers=share.workers, on_progress=advance
         )
@@ -166,10 +166,7 @@ def _write(
 
 def _verifying(held: HeldLease, total_bytes: int) -> Callable[[int], None]:
     """Every file is read once more: that counts from nothing, and can be stopped like the rest."""
-    progress = _step(held, "Verifying")
-    progress.done_bytes = 0
-    progress.total_bytes = total_bytes
-    held.tell(progress)
+    progress = held.next_step("Verifying", done_bytes=0, total_bytes=total_bytes)
 
     def watch(count: int) -> None:
         held.check()
@@ -178,16 +175,6 @@ def _verifying(held: HeldLease, total_bytes: int) -> Callable[[int], None]:
     return watch
 
 
-def _restored(file: FileFacts) -> RestoredFile:
+def restored_file(file: FileFacts) -> RestoredFile:
+    """What a target must know of a file of a manifest."""
     return RestoredFile(file.path, file.size, file.mode, file.mtime, file.kind, file.link)
-
-
-def _step(held: HeldLease, name: str) -> Progress:
-    before = held.progress
-    return Progress(
-        step=name,
-        done_bytes=before.done_bytes,
-        total_bytes=before.total_bytes,
-        stored_bytes=before.stored_bytes,
-        files=before.files,
-    )

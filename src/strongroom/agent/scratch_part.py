@@ -12,18 +12,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from strongroom.agent.held_lease import HeldLease
+from strongroom.agent.restore import restored_file
 from strongroom.datastore.blobs import Blobs
-from strongroom.datastore.manifest import FileFacts, Manifest
+from strongroom.datastore.manifest import Manifest
 from strongroom.datastore.reader import read_files
 from strongroom.model.errors import Precondition
 from strongroom.model.extract import ExtractOrder, TableName, read_table
-from strongroom.model.operation import Progress
 from strongroom.model.postgres import major_of
 from strongroom.postgres import scratch
 from strongroom.postgres.extract import ScratchServer, recovered
 from strongroom.postgres.layout import HOLDS_BYTES
 from strongroom.postgres.needed_files import NeededFiles, place_of
-from strongroom.postgres.restore import RestoredFile, RestoreTarget
+from strongroom.postgres.restore import RestoreTarget
 from strongroom.postgres.tools import find_tools
 
 _ROUNDS = 3
@@ -60,7 +60,7 @@ def scratch_server(part: Part, place: Path) -> Iterator[ScratchServer]:
             directory = home / "data"
             _give_to_owner_of(home, sockets)
             chosen, superuser = _fetch(part, directory, home)
-            part.held.tell(step_of(part.held, "Starting"))
+            part.held.next_step("Starting")
             tools = find_tools(major_of(part.manifest.source.version_number))
             with recovered(tools, directory, sockets, superuser) as server:
                 missing = _missing(part, server, chosen)
@@ -106,7 +106,7 @@ def _remove(home: Path) -> None:
 
 def _fetch(part: Part, directory: Path, home: Path) -> tuple[set[int], str]:
     """Write what is needed -> the files that are there in full, and who may log in."""
-    files = [_restored(file) for file in part.manifest.files]
+    files = [restored_file(file) for file in part.manifest.files]
     spaces = {f.link: str(home / f"space-{n}") for n, f in enumerate(files) if f.kind == "link"}
     target = RestoreTarget(directory, spaces, part.order.job_id)
     try:
@@ -118,7 +118,7 @@ def _fetch(part: Part, directory: Path, home: Path) -> tuple[set[int], str]:
             _read(part, target, more - chosen)
             chosen |= more
         superuser = needed.superuser()
-        part.held.tell(step_of(part.held, "Verifying"))
+        part.held.next_step("Verifying")
         target.finish(
             part.manifest.pg_manifest, {}, watch=lambda _: part.held.check(), only=chosen
         )
@@ -147,9 +147,7 @@ def _read(part: Part, target: RestoreTarget, select: set[int]) -> None:
     held = part.held
     size = sum(part.manifest.files[index].size for index in select)
     target.check_room(size)
-    progress = step_of(part.held, "Writing")
-    progress.total_bytes = progress.done_bytes + size
-    held.tell(progress)
+    progress = held.next_step("Writing", total_bytes=held.progress.done_bytes + size)
 
     def write(index: int, offset: int, data: memoryview) -> None:
         held.check()
@@ -189,19 +187,3 @@ def _missing(part: Part, server: ScratchServer, chosen: set[int]) -> set[int]:
     if not needed - chosen:
         server.check_recovered({(places[i].database, places[i].file) for i in needed})
     return needed - chosen
-
-
-def _restored(file: FileFacts) -> RestoredFile:
-    return RestoredFile(file.path, file.size, file.mode, file.mtime, file.kind, file.link)
-
-
-def step_of(held: HeldLease, name: str) -> Progress:
-    """The next step, with the counts so far."""
-    before = held.progress
-    return Progress(
-        step=name,
-        done_bytes=before.done_bytes,
-        total_bytes=before.total_bytes,
-        stored_bytes=before.stored_bytes,
-        files=before.files,
-    )

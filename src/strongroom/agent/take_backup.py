@@ -64,7 +64,8 @@ def take_backup(
         base = base_of(book, order.server, conninfo)
         reading = Reading(conninfo, increment, settled, facts.in_recovery, base)
         copied = copy_server(held, reading, writer, clock)
-        held.tell(all_read(writer, held.progress))
+        done, stored = held.progress.done_bytes, writer.stored_bytes
+        held.next_step("Writing", total_bytes=done, stored_bytes=stored)
         written = writer.finish()
     held.check()
     versions = increment.page_versions
@@ -120,16 +121,6 @@ def key_of(raw: bytes, key_id: bytes) -> PublicKey:
     if key.key_id != key_id:
         raise Invalid("a public key in the order is not the one that its id names")
     return key
-
-
-def all_read(writer: DatastoreWriter, before: Progress) -> Progress:
-    return Progress(
-        step="Writing",
-        done_bytes=before.done_bytes,
-        total_bytes=before.done_bytes,
-        stored_bytes=writer.stored_bytes,
-        files=before.files,
-    )
 
 
 def put_delta(blobs: Blobs, name: str, sealed: bytes) -> None:

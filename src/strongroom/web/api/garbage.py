@@ -5,7 +5,7 @@ from fastapi.responses import Response
 
 from strongroom.control import garbage
 from strongroom.model import arm
-from strongroom.web.api.door import ApiVersion, Base, Body, Means, RequestKey, Vault, Who, does
+from strongroom.web.api.door import Asked, Body, Vault, does
 from strongroom.web.api.long_running import accepted
 from strongroom.web.api.vaults import VAULT
 
@@ -13,28 +13,19 @@ router = APIRouter()
 
 
 @router.post(VAULT + "/backupInstances/{name}/collectGarbage", openapi_extra=does(garbage.ACTION))
-def collect_garbage(
-    name: str,
-    ref: Vault,
-    control: Means,
-    caller: Who,
-    body: Body,
-    base: Base,
-    version: ApiVersion,
-    key: RequestKey,
-) -> Response:
+def collect_garbage(name: str, ref: Vault, body: Body, call: Asked) -> Response:
     """A pass over its container; `dryRun` only counts, `graceDays` is how long garbage waits."""
     days = arm.pick(body, "graceDays")
     operation = garbage.trigger_collection(
-        control,
-        caller,
+        call.control,
+        call.caller,
         ref,
         name,
         grace_days=garbage.GRACE_DAYS if days is None else _number(days),
         dry_run=arm.pick(body, "dryRun") is True,
-        request_key=key,
+        request_key=call.key,
     )
-    return accepted(control, base, operation, version)
+    return accepted(call.control, call.base, operation, call.version)
 
 
 def _number(days: object) -> float:

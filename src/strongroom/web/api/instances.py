@@ -12,18 +12,7 @@ from whenever import Instant
 from strongroom.control import backups, instances, recovery_points, restores
 from strongroom.model import arm
 from strongroom.web.api import wire, wire_jobs
-from strongroom.web.api.door import (
-    ApiVersion,
-    Base,
-    Body,
-    Here,
-    Means,
-    RequestKey,
-    Vault,
-    Who,
-    does,
-    member,
-)
+from strongroom.web.api.door import Asked, Body, Here, Vault, does, member
 from strongroom.web.api.long_running import accepted, addresses
 from strongroom.web.api.vaults import VAULT
 
@@ -33,118 +22,71 @@ _PAGE = 100
 
 
 @router.post(VAULT + "/validateForBackup", openapi_extra=does(instances.VALIDATE))
-def validate(
-    ref: Vault,
-    control: Means,
-    caller: Who,
-    body: Body,
-    base: Base,
-    version: ApiVersion,
-    key: RequestKey,
-) -> Response:
+def validate(ref: Vault, body: Body, call: Asked) -> Response:
     """Could this server be protected now?"""
-    asked = instances.read_instance(control, ref, member(body, "backupInstance"), None)
-    operation = instances.validate_instance(control, caller, ref, asked, key)
-    return accepted(control, base, operation, version)
+    asked = instances.read_instance(call.control, ref, member(body, "backupInstance"), None)
+    operation = instances.validate_instance(call.control, call.caller, ref, asked, call.key)
+    return accepted(call.control, call.base, operation, call.version)
 
 
 @router.put(_INSTANCE, openapi_extra=does(instances.WRITE))
-def put_instance(
-    name: str,
-    ref: Vault,
-    here: Here,
-    control: Means,
-    caller: Who,
-    body: Body,
-    base: Base,
-    version: ApiVersion,
-    key: RequestKey,
-) -> JSONResponse:
+def put_instance(name: str, ref: Vault, here: Here, body: Body, call: Asked) -> JSONResponse:
     """Protect a server."""
-    asked = instances.read_instance(control, ref, member(body, "properties"), arm.read_tags(body))
-    row, operation, is_new = instances.put_instance(control, caller, ref, name, asked, key)
-    headers = addresses(control, base, operation, version)
+    asked = instances.read_instance(
+        call.control, ref, member(body, "properties"), arm.read_tags(body)
+    )
+    row, operation, is_new = instances.put_instance(
+        call.control, call.caller, ref, name, asked, call.key
+    )
+    headers = addresses(call.control, call.base, operation, call.version)
     return JSONResponse(wire.instance(here, ref, row), 201 if is_new else 200, headers)
 
 
 @router.get(_INSTANCE, openapi_extra=does(instances.READ))
-def get_instance(
-    name: str, ref: Vault, here: Here, control: Means, caller: Who, version: ApiVersion
-) -> dict[str, Any]:
+def get_instance(name: str, ref: Vault, here: Here, call: Asked) -> dict[str, Any]:
     """One backup instance."""
-    del version
-    return wire.instance(here, ref, instances.get_instance(control, caller, ref, name))
+    return wire.instance(here, ref, instances.get_instance(call.control, call.caller, ref, name))
 
 
 @router.get(VAULT + "/backupInstances", openapi_extra=does(instances.READ))
-def list_instances(
-    ref: Vault, here: Here, control: Means, caller: Who, version: ApiVersion
-) -> dict[str, Any]:
+def list_instances(ref: Vault, here: Here, call: Asked) -> dict[str, Any]:
     """The backup instances of a vault."""
-    del version
-    found = instances.list_instances(control, caller, ref)
+    found = instances.list_instances(call.control, call.caller, ref)
     return {"value": [wire.instance(here, ref, row) for row in found]}
 
 
 @router.post(_INSTANCE + "/backup", openapi_extra=does(backups.ACTION))
-def back_up(
-    name: str,
-    ref: Vault,
-    control: Means,
-    caller: Who,
-    body: Body,
-    base: Base,
-    version: ApiVersion,
-    key: RequestKey,
-) -> Response:
+def back_up(name: str, ref: Vault, body: Body, call: Asked) -> Response:
     """A backup on demand."""
     options = member(body, "backupRuleOptions")
     trigger = arm.pick_object(options, "triggerOption")
     operation = backups.trigger_backup(
-        control,
-        caller,
+        call.control,
+        call.caller,
         ref,
         name,
         rule_name=arm.pick_text(options, "ruleName"),
         tag_override=arm.pick_text(trigger, "retentionTagOverride") or None,
-        request_key=key,
+        request_key=call.key,
         full=arm.pick_object(options, "strongroom").get("full") is True,
         backup_type=arm.pick_text(arm.pick_object(options, "strongroom"), "backupType"),
     )
-    return accepted(control, base, operation, version)
+    return accepted(call.control, call.base, operation, call.version)
 
 
 @router.post(_INSTANCE + "/validateRestore", openapi_extra=does(restores.VALIDATE))
-def validate_restore(
-    name: str,
-    ref: Vault,
-    control: Means,
-    caller: Who,
-    body: Body,
-    base: Base,
-    version: ApiVersion,
-    key: RequestKey,
-) -> Response:
+def validate_restore(name: str, ref: Vault, body: Body, call: Asked) -> Response:
     """Could this restore begin now?"""
     asked = member(body, "restoreRequestObject")
-    operation = restores.validate_restore(control, caller, ref, name, asked, key)
-    return accepted(control, base, operation, version)
+    operation = restores.validate_restore(call.control, call.caller, ref, name, asked, call.key)
+    return accepted(call.control, call.base, operation, call.version)
 
 
 @router.post(_INSTANCE + "/restore", openapi_extra=does(restores.RESTORE))
-def restore(
-    name: str,
-    ref: Vault,
-    control: Means,
-    caller: Who,
-    body: Body,
-    base: Base,
-    version: ApiVersion,
-    key: RequestKey,
-) -> Response:
+def restore(name: str, ref: Vault, body: Body, call: Asked) -> Response:
     """A restore."""
-    operation = restores.trigger_restore(control, caller, ref, name, body, key)
-    return accepted(control, base, operation, version)
+    operation = restores.trigger_restore(call.control, call.caller, ref, name, body, call.key)
+    return accepted(call.control, call.base, operation, call.version)
 
 
 @router.get(_INSTANCE + "/recoveryPoints", openapi_extra=does(recovery_points.ACTION))
@@ -152,15 +94,12 @@ def list_points(
     name: str,
     ref: Vault,
     here: Here,
-    control: Means,
-    caller: Who,
-    base: Base,
-    version: ApiVersion,
+    call: Asked,
     skip: Annotated[str, Query(alias="$skipToken", max_length=10)] = "",
     wanted: Annotated[str, Query(alias="$filter", max_length=512)] = "",
 ) -> dict[str, Any]:
     """Newest first, a hundred a page; `$filter` may name startDate and endDate."""
-    listed = recovery_points.list_recovery_points(control, caller, ref, name)
+    listed = recovery_points.list_recovery_points(call.control, call.caller, ref, name)
     first, last = (_date(wanted, which) for which in ("startDate", "endDate"))
     found = [
         point
@@ -173,11 +112,11 @@ def list_points(
         "value": [wire_jobs.recovery_point(here, ref, name, point) for point in page]
     }
     if start + _PAGE < len(found):
-        asked = {"api-version": version, "$skipToken": start + _PAGE}
+        asked = {"api-version": call.version, "$skipToken": start + _PAGE}
         if wanted:
             asked["$filter"] = wanted
         home = quote(arm.instance_id_of(here, ref, name))
-        answer["nextLink"] = f"{base}{home}/recoveryPoints?{urlencode(asked)}"
+        answer["nextLink"] = f"{call.base}{home}/recoveryPoints?{urlencode(asked)}"
     return answer
 
 
@@ -195,16 +134,7 @@ def _date(wanted: str, which: str) -> Instant | None:
 
 
 @router.get(_INSTANCE + "/recoveryPoints/{point}", openapi_extra=does(recovery_points.ACTION))
-def get_point(
-    name: str,
-    point: str,
-    ref: Vault,
-    here: Here,
-    control: Means,
-    caller: Who,
-    version: ApiVersion,
-) -> dict[str, Any]:
+def get_point(name: str, point: str, ref: Vault, here: Here, call: Asked) -> dict[str, Any]:
     """One recovery point."""
-    del version
-    found = recovery_points.get_recovery_point(control, caller, ref, name, point)
+    found = recovery_points.get_recovery_point(call.control, call.caller, ref, name, point)
     return wire_jobs.recovery_point(here, ref, name, found)

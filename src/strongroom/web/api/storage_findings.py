@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from strongroom.control import storage_findings
-from strongroom.web.api.door import ApiVersion, Means, Vault, Who, does
+from strongroom.web.api.door import Asked, Vault, does
 from strongroom.web.api.vaults import VAULT
 from strongroom.web.api.wire import instant
 
@@ -16,12 +16,9 @@ router = APIRouter()
     VAULT + "/backupInstances/{name}/storageFindings",
     openapi_extra=does(storage_findings.ACTION),
 )
-def list_findings(
-    name: str, ref: Vault, control: Means, caller: Who, version: ApiVersion
-) -> dict[str, Any]:
+def list_findings(name: str, ref: Vault, call: Asked) -> dict[str, Any]:
     """Receipts in quarantine, damaged objects, what cannot be read."""
-    del version
-    found = storage_findings.list_storage_findings(control, caller, ref, name)
+    found = storage_findings.list_storage_findings(call.control, call.caller, ref, name)
     return {
         "value": [
             {
