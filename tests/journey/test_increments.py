@@ -33,6 +33,9 @@ def test_a_second_backup_is_an_increment_that_restores_alone(person, server, pro
     told = person.json("backup", protected)
     assert kinds(person, protected) == ["Incremental", "Full"]
     assert told["recoveryPoint"]["storedBytes"] < first["storedBytes"] / 4
+    plan = person.json("plan", protected, "--to-dir", str(person.home / "restored"))
+    added = told["recoveryPoint"]["storedBytes"]
+    assert plan["readBytes"] == pytest.approx(first["storedBytes"] + added, rel=0.05)
     target = person.home / "restored"
     person.ok("restore", protected, "--to-dir", str(target))
     with run_restored(server, target) as clone:

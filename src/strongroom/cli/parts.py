@@ -72,7 +72,7 @@ def read_wish(
 
 def cost_of(point: Mapping[str, Any], part: Mapping[str, Any] | None) -> Cost:
     """From the sizes that the point was committed with: what a part takes at most, about."""
-    raw, stored = int(point["rawBytes"]), int(point["storedBytes"])
+    raw, stored = int(point["rawBytes"]), _stored(point)
     if part is None or not part["database"]:
         return Cost(stored, raw)
     databases: dict[str, int] = point["facts"].get("databases") or {}
@@ -82,6 +82,11 @@ def cost_of(point: Mapping[str, Any], part: Mapping[str, Any] | None) -> Cost:
         return Cost(stored, raw, [told])
     share = min(raw, databases.get(name, raw) + _EVERY_SERVER)
     return Cost(stored * share // max(raw, 1), share)
+
+
+def _stored(point: Mapping[str, Any]) -> int:
+    """Bytes of all packs that it needs: an increment added only some of them."""
+    return int(point["facts"].get("restore_bytes", point["storedBytes"]))
 
 
 def describe(part: Mapping[str, Any]) -> str:

@@ -248,12 +248,11 @@ def _show(made: dict[str, Any], common: Common) -> None:
         "point": f"{made['point']} of {made['takenAt']} UTC",
         "databases": databases,
         "version": f"PostgreSQL {made['version']}",
-        "reads": f"{console.size(made['readBytes'])} from the vault",
+        "reads": f"at most about {console.size(made['readBytes'])} from the vault",
         "writes": console.size(made["writeBytes"]),
     }
     if made["part"] is not None:
         shown["takes"] = describe(made["part"])
-        shown["reads"] = f"at most about {shown['reads']}"
         shown["writes"] = f"at most about {shown['writes']}"
     if made["toServer"]:
         shown["into"] = f"server {made['toServer']}"

@@ -41,6 +41,11 @@ class Receipt(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
     packs: list[ReceiptPack]
     version: int = 1
 
+    @property
+    def stored_bytes(self) -> int:
+        """Of all packs that the point needs, whoever wrote them."""
+        return sum(pack.size for pack in self.packs)
+
 
 class VerifyKey:
     """The public half: 32 bytes."""

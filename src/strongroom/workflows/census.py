@@ -138,6 +138,7 @@ def _point(means: Means, receipt: Receipt, manifest: Manifest) -> RecoveryPoint:
         "extensions": told.get("extensions", {}),
         "files": len(manifest.files),
         "packs": len(manifest.packs),
+        "restore_bytes": receipt.stored_bytes,
     }
     return RecoveryPoint(
         id=RecoveryPointId(receipt.recovery_point_id),
@@ -155,7 +156,7 @@ def _point(means: Means, receipt: Receipt, manifest: Manifest) -> RecoveryPoint:
         manifest_size=receipt.manifest_size,
         manifest_blake3=receipt.manifest_blake3,
         raw_bytes=sum(file.size for file in manifest.files),
-        stored_bytes=sum(pack.size for pack in receipt.packs),
+        stored_bytes=receipt.stored_bytes,
         facts=facts,
         state="Completed",
     )

@@ -211,7 +211,7 @@ def record_point(means: Means, job_id: str, committed: dict[str, Any]) -> None:
             manifest_blake3=receipt.manifest_blake3,
             raw_bytes=result.raw_bytes,
             stored_bytes=result.stored_bytes,
-            facts=_facts(result),
+            facts=_facts(result, receipt),
             state="Completed",
         )
         recovery_points.add(connection, point)
@@ -243,7 +243,7 @@ def _whole(result: BackupResult) -> Progress:
     )
 
 
-def _facts(result: BackupResult) -> dict[str, Any]:
+def _facts(result: BackupResult, receipt: Receipt) -> dict[str, Any]:
     return {
         "version_number": result.version_number,
         "system_identifier": result.system_identifier,
@@ -255,4 +255,5 @@ def _facts(result: BackupResult) -> dict[str, Any]:
         "files": result.files,
         "packs": result.packs,
         "read_bytes": result.read_bytes,
+        "restore_bytes": receipt.stored_bytes,
     }
