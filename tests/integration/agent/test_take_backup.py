@@ -48,16 +48,30 @@ class TrippedBlobs(MemoryBlobs):
         self._at = at
         self._act = act
         self._count = 0
-        self.tripped = threading.Event()
 
     def create(self, name, data) -> None:
         with self._lock:
             self._count += 1
             now = self._count == self._at
         if now:
-            self.tripped.set()
             self._act()
         super().create(name, data)
+
+
+class TrippedLease(HeldLease):
+    """Once, after `at` bytes, `act` happens in the thread that reads: the rest can't be there yet."""
+
+    def __init__(self, act: Callable[[], None], at: int = 8 << 20) -> None:
+        super().__init__(None, a_lease(), SystemClock(), 5.0)
+        self._act = act
+        self._at = at
+        self.tripped = threading.Event()
+
+    def check(self) -> None:
+        if self.progress.done_bytes > self._at and not self.tripped.is_set():
+            self.tripped.set()
+            self._act()
+        super().check()
 
 
 def fails_with(error: StoreError) -> Callable[[], None]:
@@ -138,9 +152,12 @@ def an_order(**more) -> BackupOrder:
     return BackupOrder(**fields)
 
 
+def a_lease(**more) -> Lease:
+    return Lease(operation_id="op-1", epoch=1, backup=an_order(**more))
+
+
 def a_held(**more) -> HeldLease:
-    lease = Lease(operation_id="op-1", epoch=1, backup=an_order(**more))
-    return HeldLease(None, lease, SystemClock(), 5.0)
+    return HeldLease(None, a_lease(**more), SystemClock(), 5.0)
 
 
 def take(book, blobs, held=None) -> Completion:
@@ -194,9 +211,9 @@ def test_a_delta_that_is_there_already_is_an_answer_that_was_lost(book):
 
 
 def test_a_server_that_dies_midway_fails_the_backup_as_stopped(book, server):
-    blobs = TrippedBlobs(2, lambda: server.stop("immediate"))
+    blobs = MemoryBlobs()
     with pytest.raises(SourceStopped):
-        take(book, blobs)
+        take(book, blobs, TrippedLease(lambda: server.stop("immediate")))
     assert not list(blobs.list("d/"))
 
 
@@ -207,21 +224,19 @@ def test_a_log_connection_that_dies_midway_fails_the_backup(book, server):
             "where slot_name like 'strongroom%'"
         )
 
-    blobs = TrippedBlobs(2, end_log)
     with pytest.raises(SourceStopped):
-        take(book, blobs)
+        take(book, MemoryBlobs(), TrippedLease(end_log))
 
 
 def test_a_cancelled_backup_stops_within_moments(book):
-    held = a_held()
-    blobs = TrippedBlobs(2, lambda: held.stop(Cancelled("cancelled")))
+    blobs = MemoryBlobs()
+    held = TrippedLease(lambda: held.stop(Cancelled("cancelled")))
     with pytest.raises(Cancelled):
         take(book, blobs, held)
     assert not list(blobs.list("d/"))
 
 
 def test_a_backup_that_is_blocked_in_a_frozen_server_is_woken_when_cancelled(book, server):
-    held = a_held()
     frozen: list[int] = []
 
     def freeze() -> None:
@@ -233,18 +248,18 @@ def test_a_backup_that_is_blocked_in_a_frozen_server_is_woken_when_cancelled(boo
             os.kill(pid, signal.SIGSTOP)
             frozen.append(pid)
 
-    blobs = TrippedBlobs(2, freeze)
+    held = TrippedLease(freeze)
     raised: list[BaseException] = []
 
     def attempt() -> None:
         with pytest.raises((Cancelled, SourceStopped)) as caught:
-            take(book, blobs, held)
+            take(book, MemoryBlobs(), held)
         raised.append(caught.value)
 
     thread = threading.Thread(target=attempt)
     thread.start()
     try:
-        assert blobs.tripped.wait(20)
+        assert held.tripped.wait(20)
         time.sleep(1.0)
         assert thread.is_alive()
         held.stop(Cancelled("cancelled"))
