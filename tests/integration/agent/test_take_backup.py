@@ -59,7 +59,7 @@ class TrippedBlobs(MemoryBlobs):
 
 
 class TrippedLease(HeldLease):
-    """Once, after `at` bytes, `act` happens in the thread that reads: the rest can't be there yet."""
+    """Once, after `at` bytes, `act` happens in the reading thread: the rest is not there yet."""
 
     def __init__(self, act: Callable[[], None], at: int = 8 << 20) -> None:
         super().__init__(None, a_lease(), SystemClock(), 5.0)
