@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 STAMP := $(VENV)/installed
 
-.PHONY: help install demo demo-stop test check format bench clean
+.PHONY: help install demo demo-stop test campaign check format bench clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,8 +27,13 @@ demo-stop: ## stop and remove what the demo left running
 	$(BIN)/python demo/demo.py --stop
 
 test: install ## every test, on real parts
-	$(BIN)/python tests/fetch_servers.py 14 15 18
+	$(BIN)/python tests/fetch_servers.py 14 15 16 17 18
 	$(BIN)/python -m pytest -n 2
+
+campaign: install ## the long tests: every pair of the engine's array, large relations (SEED=18)
+	$(BIN)/python tests/fetch_servers.py 14 15 16 17 18
+	@echo 'campaign of seed $(or $(SEED),18); the same again: make campaign SEED=$(or $(SEED),18)'
+	SEED=$(or $(SEED),18) $(BIN)/python -m pytest -n 2 -o python_files='campaign_*.py' tests/campaign
 
 check: install ## lint, format, types, walls
 	$(BIN)/ruff check src tests

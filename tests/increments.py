@@ -10,22 +10,29 @@ import msgspec
 from backup_orders import a_backup_order
 from integration.servers import Server, open_directory, run_restored
 from seams import SystemChance, SystemClock
+from strongroom.agent.extract import extract
 from strongroom.agent.held_lease import HeldLease
-from strongroom.agent.servers import ServerBook
+from strongroom.agent.restore import Grounds
+from strongroom.agent.restore_journal import RestoreJournal
+from strongroom.agent.servers import ServerBook, Source
 from strongroom.agent.take_backup import take_backup
 from strongroom.datastore.blobs import MemoryBlobs
 from strongroom.datastore.delta import lay_over, of_whole_tree, open_delta
-from strongroom.datastore.manifest import Manifest, PointFacts
+from strongroom.datastore.manifest import Manifest, PointFacts, content_key_of, seal_manifest
 from strongroom.datastore.reader import read_files
 from strongroom.datastore.seal import KeyPair
-from strongroom.datastore.session import content_keys
+from strongroom.datastore.session import SessionKeys, content_keys, seal_session
+from strongroom.model.extract import ExtractOrder
 from strongroom.model.operation import (
     BackupOrder,
     BackupResult,
+    KeysReply,
+    KeysRequest,
     Lease,
     ParentPoint,
     ParentReply,
     ParentRequest,
+    RestoreResult,
 )
 from strongroom.postgres.restore import RestoredFile, RestoreTarget
 from strongroom.workflows.parents import told_of
@@ -35,14 +42,25 @@ INSTANCE = "1" * 32
 
 @dataclass
 class Client:
-    """The control plane's one answer."""
+    """The control plane's answers about one point."""
 
+    chain: "Chain"
     manifest: Manifest | None
 
     def parent(self, operation_id: str, request: ParentRequest, pause) -> ParentReply:
         assert self.manifest is not None
         reply = msgspec.json.encode(told_of(self.manifest))
         return msgspec.json.decode(reply, type=ParentReply)
+
+    def keys(self, operation_id: str, request: KeysRequest, pause) -> KeysReply:
+        assert self.manifest is not None
+        chain = self.chain
+        stored = chain.blobs.read(f"p/{self.manifest.facts.recovery_point_id}.manifest")
+        keys = SessionKeys(
+            manifest=content_key_of(stored, chain.catalogue),
+            packs=content_keys(chain.blobs, self.manifest, chain.data),
+        )
+        return KeysReply(sealed=seal_session(keys, request.session_public_key, operation_id))
 
 
 @dataclass
@@ -55,14 +73,16 @@ class Chain:
     manifests: list[Manifest] = field(default_factory=list)
     results: list[BackupResult] = field(default_factory=list)
 
-    def back_up(self, server: Server | None = None, *, on: int = -1) -> BackupResult:
+    def back_up(
+        self, server: Server | None = None, *, on: int = -1, source: Source = "auto"
+    ) -> BackupResult:
         """An increment on the point `on`, if there is one yet."""
         parent = self.manifests[on] if self.manifests else None
         book = ServerBook(self.home / "servers.json")
-        book.add("orders", (server or self.server).conninfo, replace=True)
+        book.add("orders", (server or self.server).conninfo, source=source, replace=True)
         order = self._order(parent)
         lease = Lease(operation_id=order.job_id, epoch=1, backup=order)
-        held = HeldLease(Client(parent), lease, SystemClock(), 5.0)
+        held = HeldLease(Client(self, parent), lease, SystemClock(), 5.0)
         done = take_backup(
             held, book, lambda held, scope: self.blobs, SystemClock(), SystemChance()
         )
@@ -92,8 +112,32 @@ class Chain:
             committed_at="",
             generation=generation,
         )
-        self.manifests.append(lay_over(delta, facts, parent))
+        manifest = lay_over(delta, facts, parent)
+        sealed = seal_manifest(manifest, self.catalogue.public, SystemClock(), SystemChance())
+        self.blobs.create(f"p/{order.recovery_point_id}.manifest", sealed)
+        self.manifests.append(manifest)
         self.results.append(told)
+
+    def extract(self, number: int, target: Server, database: str, rename: str) -> RestoreResult:
+        """One database of the point `number`, loaded into a server under a new name."""
+        point = self.manifests[number].facts.recovery_point_id
+        book = ServerBook(self.home / "targets.json")
+        book.add("target", target.conninfo, replace=True)
+        order = ExtractOrder(
+            job_id=f"extract-{rename}",
+            recovery_point_id=point,
+            instance_id=INSTANCE,
+            manifest_name=f"p/{point}.manifest",
+            database=database,
+            rename=rename,
+            target_server="target",
+        )
+        lease = Lease(operation_id=order.job_id, epoch=1, extract=order)
+        held = HeldLease(Client(self, self.manifests[number]), lease, SystemClock(), 5.0)
+        grounds = Grounds((), RestoreJournal(self.home / "journal"))
+        done = extract(held, grounds, book, lambda held, scope: self.blobs, SystemChance())
+        assert done.restore is not None
+        return done.restore
 
     def restore(self, number: int, directory: Path, spaces: dict[str, str] | None = None) -> None:
         """The point `number` (0 is the first) into a new directory."""
