@@ -31,7 +31,7 @@ from strongroom.postgres.low_level import LowLevelBackup
 from strongroom.postgres.page_check import FileCheck, PageCheck
 from strongroom.postgres.wire.pg_manifest import TimedFile, format_pg_manifest
 
-_CHUNK = 2 << 20  # bytes: the checksums of so many pages are computed at once
+_CHUNK = 4 << 20  # bytes: the checksums of so many pages are computed at once
 _MODE = 0o600
 _LOOKS = 5
 _ELSEWHERE = SourceRefused(

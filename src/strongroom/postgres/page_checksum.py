@@ -3,7 +3,7 @@
 Source: PostgreSQL src/include/storage/checksum_impl.h: 32 sums of FNV-1a's kind run side by side
 over the 32-bit words of a page, with pd_checksum taken for zero; two rounds of zeros stir them,
 their XOR is mixed with the block's number and reduced to 1 .. 65535. What runs side by side there
-runs side by side here too, over all pages at once: 2 GB/s for a core (docs/decisions/0115).
+runs side by side here too, over all pages at once: 3.7 GB/s for a core (docs/decisions/0115).
 """
 
 import numpy as np
@@ -13,6 +13,7 @@ from strongroom.model.postgres import PAGE, Lsn
 
 _SUMS = 32
 _WORDS = PAGE // 4
+_LINE = np.dtype(f"V{4 * _SUMS}")
 _PRIME = np.uint32(16777619)
 _SHIFT = np.uint32(17)
 _HIGH = np.uint32(0xFFFF0000)
@@ -51,15 +52,18 @@ def page_lsn(page: bytes | memoryview) -> Lsn:
 
 def _checksums(words: _Words, blocks: _Words) -> _Words:
     """Of each row of words, as pd_checksum holds it."""
-    rows = words.reshape(len(words), -1, _SUMS)
-    first = rows[:, 0].copy()
-    first[:, 2] &= _HIGH
-    sums = np.empty_like(first)
+    lines = words.view(_LINE)  # of each page, what goes into the sums at once
+    line = np.empty((len(words), _SUMS), dtype=np.uint32)
+    room = line.view(_LINE)[:, 0]
+    sums = np.empty_like(line)
     sums[:] = _FIRST
-    mixed = np.empty_like(sums)
-    _mix(sums, first, mixed)
-    for number in range(1, rows.shape[1]):
-        _mix(sums, rows[:, number], mixed)
+    mixed = np.empty_like(line)
+    for number in range(lines.shape[1]):
+        # Copied together first: to walk over pieces of 128 bytes costs more than all the sums.
+        np.copyto(room, lines[:, number])
+        if number == 0:
+            line[:, 2] &= _HIGH
+        _mix(sums, line, mixed)
     for _ in range(2):
         _mix(sums, np.uint32(0), mixed)
     folded: _Words = np.bitwise_xor.reduce(sums, axis=1) ^ blocks
