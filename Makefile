@@ -45,8 +45,9 @@ format: install ## put the code into its form
 	$(BIN)/ruff check --fix src tests
 	$(BIN)/ruff format src tests
 
-bench: install ## measure, and write bench/RESULTS.md
-	$(BIN)/python bench/backup.py
+bench: install ## measure, and write bench/RESULTS.md (ONLY="restore logical": those; GB=0.3: smaller)
+	$(BIN)/python tests/fetch_servers.py 15 18
+	PYTHONPATH=tests $(BIN)/python -m bench $(ONLY) $(GB)
 
 clean: ## remove what was installed here
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,81 +1,72 @@
-"""Increments after pgbench's churn, beside pg_basebackup --incremental in the same run.
+"""An increment after pgbench's transactions, beside `pg_basebackup --incremental` to a directory.
 
-    bench/incremental.py [GIGABYTES] [TRANSACTIONS]      default 1 and 40000
-
-PostgreSQL 18 with summarize_wal. After each round of transactions: ours (read, compressed, sealed,
-laid over its parent; packs stay in memory) and pg_basebackup --incremental to a directory. Each
-backs up the same changes since its own previous one. Prints a table; `make bench` runs it not.
+PostgreSQL 18 with summarize_wal. After each round of transactions both back up the same changes,
+each since its own previous one. Ours reads, compresses, seals, stores and commits; theirs writes.
 """
 
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-import time
+import statistics
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+from bench.ours import Ours, a_house, size_of
+from bench.peers import a_directory
+from bench.results import Ratio, Told, table
+from bench.workload import fill, run, timed
 
-from increments import a_chain  # noqa: E402
-from integration.servers import Server, start_server  # noqa: E402
+from integration.servers import Server, start_server
 
 ROUNDS = 3
+TRANSACTIONS = 40_000
 
 
-def place_of(server: Server) -> list[str]:
-    return ["-h", str(server.home), "-p", str(server.port), "-U", "postgres"]
-
-
-def run(server: Server, program: str, *words: str) -> None:
-    command = [str(server.tools.directory / program), *place_of(server), *words]
-    subprocess.run(command, check=True, capture_output=True)
-
-
-def theirs(server: Server, into: Path, since: Path | None) -> tuple[float, int]:
-    """(seconds, bytes) of pg_basebackup."""
-    more = [f"--incremental={since / 'backup_manifest'}"] if since else []
-    begun = time.monotonic()
-    run(server, "pg_basebackup", "-D", str(into), "-c", "fast", *more)
-    seconds = time.monotonic() - begun
-    return seconds, sum(path.stat().st_size for path in into.rglob("*") if path.is_file())
-
-
-def main() -> None:
-    gigabytes = float(sys.argv[1]) if sys.argv[1:] else 1.0
-    transactions = int(sys.argv[2]) if sys.argv[2:] else 40_000
-    home = Path(tempfile.mkdtemp(prefix="peer-", dir="/tmp"))
-    rows = [
-        "| round | ours s | theirs s | ratio | ours MB | theirs MB | ratio |",
-        "|---" * 7 + "|",
-    ]
+def measure(gigabytes: float) -> Told:
+    """Three rounds on a base of each."""
     with (
-        start_server(18, summarize_wal="on", max_wal_size="4GB") as server,
-        a_chain(server) as chain,
+        start_server(18, summarize_wal="on", max_wal_size="8GB") as server,
+        a_house() as ours,
+        a_directory() as home,
     ):
-        run(server, "pgbench", "-i", "-q", "-s", str(max(1, int(gigabytes * 66))), "postgres")
-        before: Path | None = None
-        for number in range(ROUNDS + 1):
-            if number:
-                count = str(transactions // 2)
-                run(server, "pgbench", "-c", "2", "-t", count, "postgres")
-            server.sql("checkpoint")  # neither pays for writing out what pgbench left
-            begun = time.monotonic()
-            told = chain.back_up()
-            seconds = time.monotonic() - begun
-            peer = home / str(number)
-            peer_seconds, size = theirs(server, peer, before)
-            before = peer
-            rows.append(
-                f"| {number} {told.kind} | {seconds:.2f} | {peer_seconds:.2f} | "
-                f"{seconds / peer_seconds:.2f} | {told.stored_bytes / 1e6:.1f} | "
-                f"{size / 1e6:.1f} | {told.stored_bytes / size:.3f} |"
-            )
-    shutil.rmtree(home)
-    print(f"{os.cpu_count()} cores, PostgreSQL 18, {gigabytes:g} GB, {transactions} transactions")
-    print("\n".join(rows))
+        size = fill(server, gigabytes)
+        ours.protect("orders", server.conninfo)
+        ours.back_up("orders")
+        _theirs(server, home / "0", None)
+        rows = [_round(server, ours, home, number) for number in range(1, ROUNDS + 1)]
+        return _told(size, rows, ours.peak_mib)
 
 
-if __name__ == "__main__":
-    main()
+def _round(server: Server, ours: Ours, home: Path, number: int) -> tuple[float, ...]:
+    """(our seconds, theirs, our bytes, theirs)."""
+    run(server, "pgbench", "-n", "-c", "2", "-t", str(TRANSACTIONS // 2))
+    server.sql("checkpoint")  # neither pays for writing out what pgbench left
+    before = ours.stored()
+    mine = ours.back_up("orders")
+    theirs = timed(lambda: _theirs(server, home / str(number), home / str(number - 1)))
+    return mine, theirs, ours.stored() - before, size_of(home / str(number))
+
+
+def _theirs(server: Server, into: Path, since: Path | None) -> None:
+    more = [f"--incremental={since / 'backup_manifest'}"] if since else []
+    run(server, "pg_basebackup", "-D", str(into), "-c", "fast", *more)
+
+
+def _told(size: int, rows: list[tuple[float, ...]], peak: float) -> Told:
+    mine, theirs, my_bytes, their_bytes = (
+        statistics.median(column) for column in zip(*rows, strict=True)
+    )
+    head = ["ours s", "theirs s", "ratio", "ours MB", "theirs MB", "ratio"]
+    lines = [[*_pair(a, b, ".2f"), *_pair(c / 1e6, d / 1e6, ".1f")] for a, b, c, d in rows]
+    intro = f"PostgreSQL 18, {size / 1e9:.2f} GB of databases, {TRANSACTIONS:,} transactions."
+    return Told(
+        title="Increment after pgbench's transactions",
+        text=[intro, "", *table(head, lines)],
+        ratios=[
+            Ratio("increment vs `pg_basebackup --incremental`, time", mine / theirs, 1.0),
+            Ratio("increment vs the same, bytes", my_bytes / their_bytes, 0.11),
+        ],
+        bars=[("strongroom", my_bytes / 1e6), ("pg_basebackup --incremental", their_bytes / 1e6)],
+        unit="MB stored",
+        peak_mib=peak,
+    )
+
+
+def _pair(mine: float, theirs: float, digits: str) -> list[str]:
+    return [f"{mine:{digits}}", f"{theirs:{digits}}", f"{mine / theirs:.3f}"]

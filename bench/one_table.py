@@ -1,61 +1,27 @@
 """One 50 MB table out of a physical point, beside a full restore and pg_dump of it.
 
-    bench/one_table.py [GIGABYTES]      default 2; writes bench/ONE_TABLE.md
-
-Both end with a dump of the same table on disk. The targets: a quarter of the time, a tenth of the
-bytes fetched.
+Both end with a dump of the same table on disk. The agent, in threads of this process, is real, and
+so are the storage endpoint and PostgreSQL; the control plane is one of a few lines.
 """
 
-import os
+import statistics
 import subprocess
-import sys
-import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "bench")]
+from bench.results import Ratio, Told, table
+from bench.workload import fill, timed
 
-from backup import fill, options  # noqa: E402
+from agent_story import Story, a_story, an_open_directory, free_port, own
+from integration.servers import Server, start_server
+from strongroom.model.operation import RestoreOrder, RestoreResult
+from strongroom.postgres import scratch
 
-from agent_story import Story, a_story, an_open_directory, free_port, own  # noqa: E402
-from integration.servers import Server, start_server  # noqa: E402
-from strongroom.model.operation import RestoreResult  # noqa: E402
-from strongroom.postgres import scratch  # noqa: E402
-
-RUNS = 3
+ROUNDS = 3
 
 
-def whole(story: Story, source: Server, target: Path) -> RestoreResult:
-    """Restore all of it, start it, dump the table, stop it."""
-    port = free_port()
-    order = story.restore_order(
-        target,
-        start=True,
-        port=port,
-        settings={"unix_socket_directories": str(source.home), "listen_addresses": ""},
-    )
-    operation = story.restore(order, 300)
-    assert operation.failure is None, operation.failure
-    command = [str(source.tools.program("pg_dump")), "-Fc", "-Z1", "-t", "wanted", "postgres"]
-    words = [*options(source)[:2], "-p", str(port), "-U", "postgres"]
-    with target.with_suffix(".dump").open("wb") as file:
-        subprocess.run([*command, *words], stdout=file, check=True)
-    scratch.stop(source.tools, target, "immediate")
-    return operation.result.restore
-
-
-def part(story: Story, target: Path) -> RestoreResult:
-    """The same dump, without the rest."""
-    order = story.extract_order(
-        target.name, database="postgres", table="wanted", target_directory=str(target)
-    )
-    operation = story.restore(order, 300)
-    assert operation.failure is None, operation.failure
-    return operation.result.restore
-
-
-def measure(gigabytes: float) -> list[str]:
-    with start_server(15) as source, an_open_directory() as root:
+def measure(gigabytes: float) -> Told:
+    """The table is of the kind of pgbench_accounts, 50 MB with its index."""
+    with start_server(15, max_wal_size="8GB") as source, an_open_directory() as root:
         own(root)
         source.sql(
             "create table wanted as select n, n % 10 as branch, 0 as balance, "
@@ -70,44 +36,75 @@ def measure(gigabytes: float) -> list[str]:
             operation = story.back_up(seconds=300)
             assert operation.failure is None, operation.failure
             story.commit(operation)
-            rows = []
-            for number in range(RUNS):
-                begun = time.monotonic()
-                all_of_it = whole(story, source, root / f"whole-{number}")
-                middle = time.monotonic()
-                one = part(story, root / f"part-{number}")
-                rows.append((middle - begun, time.monotonic() - middle))
-    return report(size, rows, all_of_it.fetched_bytes, one.fetched_bytes)
+            return _told(size, *_rounds(story, source, root))
 
 
-def report(
-    size: int, rows: list[tuple[float, float]], all_bytes: int, one_bytes: int
-) -> list[str]:
-    all_seconds, one_seconds = (
-        sorted(times)[len(times) // 2] for times in zip(*rows, strict=True)
+def _rounds(story: Story, source: Server, root: Path) -> tuple[list[float], list[float], float]:
+    """(seconds of all of it, seconds of the part, bytes fetched of the part / of all)."""
+    all_of_it, one = [], []
+    fetched: list[int] = [0, 0]
+
+    def whole(number: int) -> None:
+        fetched[0] = _whole(story, source, root / f"whole-{number}").fetched_bytes
+
+    def part(number: int) -> None:
+        fetched[1] = _part(story, root / f"part-{number}").fetched_bytes
+
+    for number in range(ROUNDS):
+        all_of_it.append(timed(lambda each=number: whole(each)))
+        one.append(timed(lambda each=number: part(each)))
+    return all_of_it, one, fetched[1] / fetched[0]
+
+
+def _whole(story: Story, source: Server, target: Path) -> RestoreResult:
+    """Restore all of it, start it, dump the table, stop it."""
+    port = free_port()
+    order: RestoreOrder = story.restore_order(
+        target,
+        start=True,
+        port=port,
+        settings={"unix_socket_directories": str(source.home), "listen_addresses": ""},
     )
-    return [
-        "# One table out of a physical point",
-        "",
-        f"{os.cpu_count()} cores, PostgreSQL 15, {size / 1e9:.2f} GB of databases; "
-        f"medians of {RUNS}.",
-        "Written by `bench/one_table.py`; read the ratios, the seconds are one machine's.",
-        "",
-        "| measure | full restore + pg_dump | one table | ratio |",
-        "|---|---|---|---|",
-        f"| seconds | {all_seconds:.2f} | {one_seconds:.2f} | {one_seconds / all_seconds:.2f} |",
-        f"| MB fetched | {all_bytes / 1e6:.1f} | {one_bytes / 1e6:.1f} "
-        f"| {one_bytes / all_bytes:.2f} |",
-        "",
+    result = _restored(story, order)
+    command = [str(source.tools.program("pg_dump")), "-Fc", "-Z1", "-t", "wanted", "postgres"]
+    words = ["-h", str(source.home), "-p", str(port), "-U", "postgres"]
+    with target.with_suffix(".dump").open("wb") as file:
+        subprocess.run([*command, *words], stdout=file, check=True)
+    scratch.stop(source.tools, target, "immediate")
+    return result
+
+
+def _part(story: Story, target: Path) -> RestoreResult:
+    """The same dump, without the rest."""
+    order = story.extract_order(
+        target.name, database="postgres", table="wanted", target_directory=str(target)
+    )
+    return _restored(story, order)
+
+
+def _restored(story: Story, order: object) -> RestoreResult:
+    operation = story.restore(order, 300)
+    assert operation.failure is None, operation.failure
+    result: RestoreResult = operation.result.restore
+    return result
+
+
+def _told(size: int, all_of_it: list[float], one: list[float], fetched: float) -> Told:
+    whole, part = statistics.median(all_of_it), statistics.median(one)
+    rows = [
+        ["full restore and pg_dump", f"{whole:.2f}", "1"],
+        ["one table", f"{part:.2f}", f"{fetched:.3f}"],
     ]
-
-
-def main() -> None:
-    """The table is of the kind of pgbench_accounts, 50 MB with its index."""
-    lines = measure(float(sys.argv[1]) if sys.argv[1:] else 2.0)
-    (ROOT / "bench" / "ONE_TABLE.md").write_text("\n".join(lines))
-    print("\n".join(lines))
-
-
-if __name__ == "__main__":
-    main()
+    return Told(
+        title="One 50 MB table out of a physical point",
+        text=[
+            f"PostgreSQL 15, {size / 1e9:.2f} GB of databases; medians of {ROUNDS}.",
+            "",
+            *table(["what", "seconds", "share of the bytes fetched"], rows),
+        ],
+        ratios=[
+            Ratio("one table vs full restore and pg_dump, time", part / whole, 0.25),
+            Ratio("one table vs the same, bytes fetched", fetched, 0.1),
+        ],
+        bars=[("strongroom, one table", part), ("full restore and pg_dump", whole)],
+    )

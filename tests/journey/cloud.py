@@ -199,7 +199,7 @@ def ended_job(
     return until("the job to end", look, patience)
 
 
-def protect(cloud: Cloud, house: House, name: str, conninfo: str) -> None:
+def protect(cloud: Cloud, house: House, name: str, conninfo: str, source: str = "auto") -> None:
     """Everything up to a protected server, without looking twice."""
     cloud.resources.resource_groups.create_or_update(cloud.group, {"location": "local"})
     vault = cloud.make_vault()
@@ -207,7 +207,7 @@ def protect(cloud: Cloud, house: House, name: str, conninfo: str) -> None:
         cloud.group, cloud.vault, "pol", default_template()
     )
     cloud.assign(cloud.scope(), READER, vault.identity.principal_id)
-    protect_also(cloud, house, name, conninfo)
+    protect_also(cloud, house, name, conninfo, source)
 
 
 def protect_also(

@@ -1,0 +1,34 @@
+"""Measure, and write bench/RESULTS.md.
+
+make bench                        all of them, about a quarter of an hour
+make bench ONLY=restore GB=0.3    one of them, smaller
+"""
+
+import sys
+from collections.abc import Callable
+
+from bench import full, incremental, memory, one_table, restore
+from bench.results import Told, keep
+
+BENCHES: dict[str, tuple[Callable[[float], Told], float]] = {
+    "full": (full.measure, 2.0),
+    "incremental": (incremental.measure, 2.0),
+    "restore": (restore.measure, 2.0),
+    "one_table": (one_table.measure, 2.0),
+    "memory": (memory.measure, 0.5),
+}
+
+
+def main(words: list[str]) -> None:
+    """`words`: names of benches, and how many gigabytes instead of each one's own."""
+    names = [word for word in words if word in BENCHES] or list(BENCHES)
+    sizes = [word for word in words if word not in BENCHES]
+    for name in names:
+        measure, gigabytes = BENCHES[name]
+        told = measure(float(sizes[0]) if sizes else gigabytes)
+        keep(name, told, list(BENCHES))
+        print("\n".join([f"## {told.title}", *told.text, ""]), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

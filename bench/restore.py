@@ -1,0 +1,92 @@
+"""A full point as a new data directory, beside `pgbackrest restore` and `cp -a` of the directory.
+
+Ours fetches from the storage endpoint, decrypts, decompresses, checks every file against
+PostgreSQL's own manifest and syncs. pgbackrest does as much from a directory, with two processes.
+`cp -a` copies in the kernel and leaves the writing for later; with `sync` it does not.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from bench.ours import Ours, a_house
+from bench.peers import PgBackRest, a_directory, a_pgbackrest, versions
+from bench.results import Told, against, of_times
+from bench.workload import fill, in_turn, timed
+
+from integration.servers import Server, own, start_server
+
+ROUNDS = 5
+
+
+def measure(gigabytes: float) -> Told:
+    """Five rounds, each into a new directory."""
+    with (
+        start_server(15, max_wal_size="8GB") as server,
+        a_house() as ours,
+        a_pgbackrest(server) as peer,
+        a_directory() as root,
+    ):
+        size = fill(server, gigabytes)
+        ours.protect("orders", server.conninfo)
+        ours.back_up("orders")
+        if peer is not None:
+            peer.back_up()
+        own(root)
+        times = _rounds(server, ours, peer, root)
+        return _told(size, times, ours.peak_mib)
+
+
+def _rounds(
+    server: Server, ours: Ours, peer: PgBackRest | None, root: Path
+) -> dict[str, list[float]]:
+    (point,) = ours.points("orders")
+
+    def restored(number: int) -> float:
+        target = root / f"ours-{number}"
+        return _removed(target, ours.restore("orders", point, target))
+
+    def copied(number: int, *, sync: bool) -> float:
+        target = root / f"copy-{number}"
+
+        def act() -> None:
+            subprocess.run(["cp", "-a", server.data_directory, target], check=True)
+            if sync:
+                subprocess.run(["sync", "-f", target], check=True)
+
+        return _removed(target, timed(act))
+
+    def theirs(number: int) -> float:
+        target = root / f"peer-{number}"
+        assert peer is not None
+        return _removed(target, timed(lambda: peer.restore(target)))
+
+    contenders = {"strongroom": restored, "pgbackrest restore": theirs}
+    if peer is None:
+        del contenders["pgbackrest restore"]
+    contenders["cp -a"] = lambda number: copied(number, sync=False)
+    contenders["cp -a and sync"] = lambda number: copied(number, sync=True)
+    return in_turn(ROUNDS, contenders)
+
+
+def _removed(target: Path, seconds: float) -> float:
+    """Gone, and nothing of it waits to be written while the next one runs."""
+    shutil.rmtree(target)
+    os.sync()
+    return seconds
+
+
+def _told(size: int, times: dict[str, list[float]], peak: float) -> Told:
+    lines, median = of_times(times, ["strongroom"])
+    mine = median["strongroom"]
+    return Told(
+        title="Restore of a full point",
+        text=[f"PostgreSQL 15, {size / 1e9:.2f} GB of databases. {versions()}", "", *lines],
+        ratios=[
+            *against("restore vs pgbackrest restore", 0.9, mine, median.get("pgbackrest restore")),
+            *against("restore vs `cp -a`", 1.4, mine, median["cp -a"]),
+        ],
+        bars=list(median.items()),
+        peak_mib=peak,
+    )
