@@ -10,6 +10,7 @@ from strongroom.web.api import (
     storage_findings,
     subscriptions,
     vaults,
+    verifications,
 )
 from strongroom.web.api.door import ACTION
 
@@ -19,6 +20,7 @@ ROUTERS = (
     instances,
     garbage,
     storage_findings,
+    verifications,
     jobs,
     servers,
     access,

@@ -80,6 +80,7 @@ class ArmWorld:
             ("backup", lambda story, job: None),
             ("restore", lambda story, job: None),
             ("collect-garbage", lambda story, job: None),
+            ("verify", lambda story, job: None),
         ):
             self.engine.register(name, story)
         self.engine.launch()

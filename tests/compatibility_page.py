@@ -121,6 +121,8 @@ are not run by our tests.
 - `collectGarbage` on a backup instance (`dryRun`, `graceDays`) deletes what no point needs; the
   numbers are in the job's `additionalDetails`. `metaData.damaged` of a point names what the scrub
   of the storage endpoint found damaged.
+- `verify` on a recovery point reads every byte of it; `metaData.verifiedAt` is when that last went
+  well, and damage fails the job by name.
 - `storageFindings` of a backup instance: receipts in quarantine, damaged objects, what stops the
   collection of garbage.
 - Servers are registered by `PUT`: `properties.strongroom` names `agent` and `agentServer`.

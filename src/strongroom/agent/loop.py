@@ -48,6 +48,7 @@ class Trades:
     look: Look
     take_backup: Work
     restore: Work
+    verify: Work
 
 
 class Agent:
@@ -254,6 +255,8 @@ class Agent:
             return self._trades.take_backup(held)
         if lease.restore is not None or lease.extract is not None or lease.load is not None:
             return self._trades.restore(held)
+        if lease.verify is not None:
+            return self._trades.verify(held)
         if lease.check is not None:
             return check(held, self._book, self._watch)
         raise Invalid(
@@ -341,6 +344,6 @@ def _stopping() -> Cancelled:
 
 
 def _names(lease: Lease) -> dict[str, Any]:
-    order = lease.backup or lease.restore or lease.extract or lease.load
+    order = lease.backup or lease.restore or lease.extract or lease.load or lease.verify
     names: dict[str, Any] = {"operation": lease.operation_id, "epoch": lease.epoch}
     return names | ({"job": order.job_id} if order is not None else {})

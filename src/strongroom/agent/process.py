@@ -22,6 +22,7 @@ from strongroom.agent.restore_journal import RestoreJournal
 from strongroom.agent.servers import ServerBook
 from strongroom.agent.settings import Identity, Settings
 from strongroom.agent.take_backup import take_backup
+from strongroom.agent.verify import verify
 from strongroom.model.operation import Completion
 from strongroom.model.seams import Chance, Clock
 from strongroom.postgres.check import look
@@ -67,7 +68,13 @@ def real_trades(
                 return extract(held, grounds, book, open_container, chance, share)
             return restore(held, grounds, open_container, chance, share)
 
-    return Trades(look=look, take_backup=back_up_within, restore=restore_within)
+    def verify_within(held: HeldLease) -> Completion:
+        with memory.share() as share:
+            return verify(held, open_container, chance, share)
+
+    return Trades(
+        look=look, take_backup=back_up_within, restore=restore_within, verify=verify_within
+    )
 
 
 def control_of(identity: Identity, chance: Chance) -> ControlClient:

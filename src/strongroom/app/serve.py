@@ -40,6 +40,7 @@ from strongroom.workflows.parents import open_parent
 from strongroom.workflows.restore import release_keys, restore
 from strongroom.workflows.sweeps import Sweeps
 from strongroom.workflows.vault_storage import VaultStorage
+from strongroom.workflows.verify import verify
 
 log = structlog.get_logger()
 
@@ -159,6 +160,7 @@ def _register(engine: JobEngine, means: Means) -> None:
     engine.register("backup", partial(back_up, means))
     engine.register("restore", partial(restore, means))
     engine.register("collect-garbage", partial(collect_garbage, means))
+    engine.register("verify", partial(verify, means))
 
 
 def _port(opened: socket.socket) -> int:

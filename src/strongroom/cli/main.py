@@ -24,6 +24,7 @@ COMMANDS = {
     "plan": "restore:plan",
     "restore": "restore:restore",
     "load": "load:load",
+    "verify": "verify:verify",
     "gc": "garbage:gc",
     "doctor": "doctor:doctor",
     "rescue": "offline:rescue",

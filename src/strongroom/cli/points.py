@@ -40,10 +40,21 @@ def points(name: str, /, *, common: Common = COMMON, means: Given) -> None:
             console.size(point["rawBytes"]),
             console.size(point["storedBytes"]),
             point["version"],
+            point["verifiedAt"][:10],
         )
         for point in found
     ]
-    columns = ("point", "taken (UTC)", "kept until", "tag", "kind", "size", "stored", "version")
+    columns = (
+        "point",
+        "taken (UTC)",
+        "kept until",
+        "tag",
+        "kind",
+        "size",
+        "stored",
+        "version",
+        "verified",
+    )
     console.table(columns, rows, f"{name} has no recovery point yet: strongroom backup {name}")
 
 
@@ -64,6 +75,7 @@ def brief(point: dict[str, Any]) -> dict[str, Any]:
         "rawBytes": int(facts.get("rawBytes", 0)),
         "storedBytes": int(facts.get("storedBytes", 0)),
         "version": f"{number // 10000}.{number % 10000}" if number else "",
+        "verifiedAt": short_time(facts.get("verifiedAt")),
         "facts": facts,
     }
 

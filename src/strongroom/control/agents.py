@@ -33,6 +33,7 @@ from strongroom.model.operation import (
     RestoreOrder,
     StorageAccess,
 )
+from strongroom.model.verify import VerifyOrder
 
 MOST_LEASES = 5  # a failure that may pass is tried this often before it is the answer
 
@@ -139,6 +140,8 @@ def _lease_of(control: Control, row: sa.RowMapping) -> Lease:
         lease.extract = msgspec.convert(order, ExtractOrder)
     elif row["kind"] == "load":
         lease.load = msgspec.convert(order, LoadOrder)
+    elif row["kind"] == "verify":
+        lease.verify = msgspec.convert(order, VerifyOrder)
     else:
         lease.check = msgspec.convert(order, CheckOrder)
     if row["kind"] != "check":
@@ -187,8 +190,8 @@ def release_keys(
     """The content keys of one restore, sealed to its session; audited."""
     with control.database.writing() as connection:
         row = agent_operations.held(connection, operation_id, agent, request.epoch)
-        if row["kind"] not in {"restore", "extract", "load"}:
-            raise Forbidden("only a restore is given keys")
+        if row["kind"] not in {"restore", "extract", "load", "verify"}:
+            raise Forbidden("only what reads a point is given keys")
         audit.append(
             connection,
             control.clock.now(),
@@ -223,7 +226,7 @@ def complete_operation(
     control: Control, agent: AgentId, operation_id: str, done: Completion
 ) -> None:
     """The agent's share is done; whoever waits for it goes on. Safe twice."""
-    told = done.backup or done.restore or done.load or done.check
+    told = done.backup or done.restore or done.load or done.verify or done.check
     if told is None:
         raise Invalid("a completion says what was completed")
     result = {**msgspec.to_builtins(told), "epoch": done.epoch}

@@ -85,9 +85,9 @@ class ChunkTable:
                 raise Corrupt("a chunk lies outside of every pack")
 
     def __iter__(self) -> Iterator[Part]:
-        return map(self._part, range(len(self.keys)))
+        return map(self.__getitem__, range(len(self.keys)))
 
-    def _part(self, row: int) -> Part:
+    def __getitem__(self, row: int) -> Part:
         at, pack, raw, length = (column[row] for column in self._columns)
         return Part(self.keys[row], at, Place(pack, raw, length))
 
@@ -100,7 +100,7 @@ class ChunkTable:
         found: list[Part] = []
         covered = 0
         while 0 <= row < len(self.keys) and self.keys[row] == key:
-            part = self._part(row)
+            part = self[row]
             if part.at == covered:
                 found.append(part)
                 covered += part.place.length

@@ -35,6 +35,7 @@ def read_files(  # noqa: PLR0913 - what, from where, with which keys, to where
     *,
     hole: Hole | None = None,
     select: Collection[int] | None = None,
+    extents: Extents | None = None,
     workers: int = 2,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> int:
@@ -42,12 +43,13 @@ def read_files(  # noqa: PLR0913 - what, from where, with which keys, to where
 
     `write` is called from several threads, once for each byte that an extent covers, in no order;
     `data` is good during the call only. With `hole(file, offset, length)` whole pages of zeros go
-    there instead. `content_keys`: pack id (16 bytes) -> key. `on_progress(raw bytes, fetched
+    there instead. `extents`: just these, in place of all that the manifest has (cut, perhaps, but
+    sorted as they are). `content_keys`: pack id (16 bytes) -> key. `on_progress(raw bytes, fetched
     bytes)` after each pack, in the caller's thread. Returns the bytes fetched. Corrupt,
     ObjectMissing and WrongKey name the pack; what `write` raises goes through. No thread is left.
     """
-    extents = manifest.all_extents()
-    rows = _rows_by_pack(extents, None if select is None else frozenset(select))
+    extents = manifest.all_extents() if extents is None else extents
+    rows = rows_by_pack(extents, None if select is None else frozenset(select))
     put = write if hole is None else partial(_write_around_zeros, write, hole)
     fetched = 0
     with ThreadPoolExecutor(workers, thread_name_prefix="read") as pool:
@@ -68,7 +70,7 @@ def read_files(  # noqa: PLR0913 - what, from where, with which keys, to where
     return fetched
 
 
-def _rows_by_pack(extents: Extents, select: frozenset[int] | None) -> dict[int, "array[int]"]:
+def rows_by_pack(extents: Extents, select: frozenset[int] | None) -> dict[int, "array[int]"]:
     """Numbers of the extents wanted, by pack: a few bytes each, whatever their count."""
     found: dict[int, array[int]] = {}
     for row, extent in enumerate(extents):
@@ -124,13 +126,23 @@ class StoredPack:
 
     def load_whole(self) -> None:
         """Keep all of it, compared with the size and the BLAKE3 that the manifest states."""
+        self.load_all()
+        if (error := self.wrong()) is not None:
+            raise error
+
+    def load_all(self) -> None:
+        """Keep all of it, as long as it was; Corrupt when it is not."""
         facts = self._facts
         self.load(0, facts.size + 1)
         if len(self._loaded) != facts.size:
             how = "cut off" if len(self._loaded) < facts.size else "longer than it was"
             raise Corrupt(f"pack {facts.pack_id} is {how}")
-        if blake3(self._loaded).digest() != facts.blake3:
-            raise Corrupt(f"pack {facts.pack_id} is not what was written")
+
+    def wrong(self) -> Corrupt | None:
+        """What is loaded is not what the manifest states; None when it is."""
+        if blake3(self._loaded).digest() == self._facts.blake3:
+            return None
+        return Corrupt(f"pack {self._facts.pack_id} is not what was written")
 
     def fetch(self, start: int, length: int) -> bytes | memoryview:
         """`length` bytes from `start`, fewer only where the object ends."""

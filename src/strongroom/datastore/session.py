@@ -14,7 +14,7 @@ from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.manifest import Manifest, decode_checked
 from strongroom.datastore.pack import HEADER_SIZE, PACK, open_content_key, read_header
 from strongroom.datastore.seal import KeyPair, PublicKey, open_sealed, seal
-from strongroom.model.errors import Corrupt
+from strongroom.model.errors import Corrupt, Invalid, ObjectMissing, WrongKey
 from strongroom.model.ids import KeyId
 
 _INFO = b"strongroom-session-1"
@@ -33,11 +33,13 @@ def content_keys(
     manifest: Manifest,
     data_keys: KeyPair | Callable[[KeyId], KeyPair],
     packs: Collection[int] | None = None,
+    *,
+    tolerant: bool = False,
 ) -> dict[bytes, bytes]:
     """The keys of the packs that a plan names (by index; all when None), from their own headers.
 
     `data_keys`: the instance's data key, or who finds one by its id. Raises ObjectMissing,
-    Corrupt, Invalid and WrongKey, naming the pack.
+    Corrupt, Invalid and WrongKey, naming the pack; `tolerant` leaves such a pack out instead.
     """
     chosen = range(len(manifest.packs)) if packs is None else sorted(packs)
     find = cache((lambda _: data_keys) if isinstance(data_keys, KeyPair) else data_keys)
@@ -52,8 +54,16 @@ def content_keys(
             raise Corrupt(f"under the name of pack {pack.pack_id} lies pack {header.pack_id}")
         return pack.id, open_content_key(header, find(header.key_id))
 
+    def attempt(index: int) -> tuple[bytes, bytes] | None:
+        try:
+            return one(index)
+        except (ObjectMissing, Corrupt, Invalid, WrongKey):
+            if tolerant:
+                return None
+            raise
+
     with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="keys") as pool:
-        return dict(pool.map(one, chosen))
+        return dict(filter(None, pool.map(attempt, chosen)))
 
 
 def seal_session(keys: SessionKeys, session_public: bytes, operation_id: str) -> bytes:

@@ -27,6 +27,7 @@ class JobKind(StrEnum):
     BACKUP = "Backup"
     RESTORE = "Restore"
     COLLECT = "CollectGarbage"
+    VERIFY = "Verify"
 
 
 # From each status, where a job may go. A terminal status never changes.
@@ -57,10 +58,12 @@ class SubTask(msgspec.Struct, kw_only=True):
 BACKUP_STEPS = ("Check readiness", "Read and store data", "Verify storage", "Commit")
 RESTORE_STEPS = ("Plan", "Restore data")
 COLLECT_STEPS = ("Collect garbage",)
+VERIFY_STEPS = ("Plan", "Read and check")
 _STEPS = {
     JobKind.BACKUP: BACKUP_STEPS,
     JobKind.RESTORE: RESTORE_STEPS,
     JobKind.COLLECT: COLLECT_STEPS,
+    JobKind.VERIFY: VERIFY_STEPS,
 }
 
 

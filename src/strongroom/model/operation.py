@@ -5,7 +5,7 @@ Transport: HTTPS, the agent calls in; bodies are JSON (msgspec). Bytes fields tr
     POST /agents/enrol                       EnrolRequest   -> EnrolReply
     POST /agents/lease                       LeaseRequest   -> Lease, or 204 when there is no work
     POST /agents/operations/{id}/heartbeat   Heartbeat      -> HeartbeatReply
-    POST /agents/operations/{id}/keys        KeysRequest    -> KeysReply     (restore only)
+    POST /agents/operations/{id}/keys        KeysRequest    -> KeysReply     (what reads a point)
     POST /agents/operations/{id}/parent      ParentRequest  -> ParentReply   (backup only)
     POST /agents/operations/{id}/complete    Completion     -> 204
     POST /agents/operations/{id}/fail        Failure        -> 204
@@ -21,6 +21,7 @@ import msgspec
 
 from strongroom.model.extract import ExtractOrder
 from strongroom.model.logical import DumpWish, LoadOrder, LoadResult
+from strongroom.model.verify import VerifyOrder, VerifyResult
 
 LEASE_SECONDS = 60
 HEARTBEAT_SECONDS = 2  # and one at once when the step changes
@@ -147,6 +148,7 @@ class Lease(Message):
     restore: RestoreOrder | None = None
     extract: ExtractOrder | None = None
     load: LoadOrder | None = None
+    verify: VerifyOrder | None = None
     check: CheckOrder | None = None
     access: StorageAccess | None = None
 
@@ -260,6 +262,7 @@ class Completion(Message):
     backup: BackupResult | None = None
     restore: RestoreResult | None = None
     load: LoadResult | None = None
+    verify: VerifyResult | None = None
     check: ServerFacts | None = None
 
 

@@ -93,6 +93,32 @@ class ParentPages:
         )
 
 
+class KnownPages:
+    """What was noted of the pages of one file, to be held against the pages themselves."""
+
+    def __init__(self, packed: bytes) -> None:
+        """Raises Corrupt when it is no such record."""
+        raw = _unpacked(packed)
+        length = len(raw) // _COLUMNS
+        self._columns = tuple(raw[n * length : (n + 1) * length] for n in range(_COLUMNS))
+
+    def differing(self, first: int, pages: memoryview) -> list[int]:
+        """The numbers of those pages, from `first` on, that are not as they were noted."""
+        words = PageColumns().add(pages)
+        count = len(pages) // PAGE
+        noted = [column[4 * first : 4 * (first + count)] for column in self._columns]
+        if all(one == other for one, other in zip(noted, words, strict=True)):
+            return []
+        return [
+            first + page
+            for page in range(count)
+            if any(
+                one[4 * page : 4 * page + 4] != other[4 * page : 4 * page + 4]
+                for one, other in zip(noted, words, strict=True)
+            )
+        ]
+
+
 def _unpacked(packed: bytes) -> bytes:
     try:
         size = zstandard.get_frame_parameters(packed).content_size

@@ -1,7 +1,7 @@
 """Whether what was restored is what PostgreSQL sent, file by file and segment by segment."""
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 
 from strongroom.model.errors import Corrupt
 from strongroom.model.postgres import Lsn, Timeline, lsn_from_text
@@ -24,6 +24,19 @@ def compare(
     `read(index)` gives (size, CRC32C) of a file as it lies there now. Of files that are not in
     `only`, when that is given, nothing but their presence counts.
     """
+    for path in differing(layout, told, read, only):
+        raise Corrupt(
+            f"{path} is not as PostgreSQL's own manifest says", hint=_HINT, facts={"path": path}
+        )
+
+
+def differing(
+    layout: Layout,
+    told: PgManifest,
+    read: Callable[[int], tuple[int, int]],
+    only: Collection[int] | None = None,
+) -> Iterator[str]:
+    """The path of each such file."""
     by_path = {file.path: index for index, file in enumerate(layout.files)}
     for pg_file in told.files.values():
         if pg_file.path in UNWANTED:
@@ -33,11 +46,11 @@ def compare(
             continue
         size, crc = (-1, 0) if index is None else read(index)
         if size != pg_file.size or (pg_file.crc32c is not None and crc != pg_file.crc32c):
-            raise _not_as_told(pg_file.path)
+            yield pg_file.path
     for file in layout.files:
         listed = file.path in told.files or file.path.startswith("pg_wal/")
         if file.kind in HOLDS_BYTES and not listed and file.path not in UNWANTED:
-            raise _not_as_told(file.path)
+            yield file.path
 
 
 def check_log(layout: Layout, told: PgManifest) -> None:
@@ -57,9 +70,3 @@ def check_log(layout: Layout, told: PgManifest) -> None:
 
 def _no_segment(name: str) -> Corrupt:
     return Corrupt(f"the recovery point lacks write-ahead log: {name}", hint=_HINT)
-
-
-def _not_as_told(path: str) -> Corrupt:
-    return Corrupt(
-        f"{path} is not as PostgreSQL's own manifest says", hint=_HINT, facts={"path": path}
-    )

@@ -295,8 +295,9 @@ class BlobStore:
         """Re-read the bytes of each named blob, now, from the disk."""
         self._ledger.container(container)
         findings = [self._look_again(container, name) for name in names]
+        known = set(self._ledger.corrupt(container))
         for finding in findings:
-            if finding.state == "corrupt":
+            if finding.state == "corrupt" or finding.name in known:
                 self._ledger.note_checked(finding, self._clock.now())
         return findings
 

@@ -29,6 +29,7 @@ from strongroom.web.api import (
     subscriptions,
     tokens,
     vaults,
+    verifications,
 )
 from strongroom.web.api.canonical import ArmManners
 from strongroom.web.api.door import check_path
@@ -72,6 +73,7 @@ def create_app(control: Control, settings: DoorSettings) -> FastAPI:
         instances.router,
         garbage.router,
         storage_findings.router,
+        verifications.router,
         jobs.router,
         servers.router,
         access.router,

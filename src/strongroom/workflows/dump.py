@@ -27,10 +27,15 @@ def is_logical(job: Job, found: Protection) -> bool:
     return wish == LOGICAL
 
 
+def chunk_key_of(means: Means, instance_id: str) -> bytes:
+    """The key of the digests of an instance's chunks: it follows from its catalogue key."""
+    pair = means.keyring.pair(instance_id, "catalogue")
+    return blake3(pair.to_bytes(), derive_key_context=_CONTEXT).digest()
+
+
 def wish_of(means: Means, job: Job) -> DumpWish:
     """The newest logical point of the instance is leant on, unless little of it is alive."""
-    pair = means.keyring.pair(job.instance_id, "catalogue")
-    key = blake3(pair.to_bytes(), derive_key_context=_CONTEXT).digest()
+    key = chunk_key_of(means, job.instance_id)
     with means.control.database.reading() as connection:
         points = recovery_points.list_of_instance(connection, job.instance_id)
     able = (p for p in points if p.state == "Completed" and p.kind == LOGICAL)

@@ -53,6 +53,7 @@ class Bench:
         trades = Trades(
             look=self._look,
             take_backup=self._work,
+            verify=self._work,
             restore=self._work,
         )
         self.agent = Agent(settings, self.client, self.book, trades, clock, chance)

@@ -142,6 +142,7 @@ def recovery_point(
 ) -> dict[str, Any]:
     """A recovery point; what PostgreSQL people want to know lies in metaData, as JSON."""
     told = {**point.facts, "rawBytes": point.raw_bytes, "storedBytes": point.stored_bytes}
+    told["verifiedAt"] = told.pop("verified_at", None)
     store = {
         "id": point.id,
         "type": "VaultStore",
