@@ -49,6 +49,7 @@ class Trades:
     take_backup: Work
     restore: Work
     verify: Work
+    look_at: Work
 
 
 class Agent:
@@ -257,6 +258,8 @@ class Agent:
             return self._trades.restore(held)
         if lease.verify is not None:
             return self._trades.verify(held)
+        if lease.look is not None:
+            return self._trades.look_at(held)
         if lease.check is not None:
             return check(held, self._book, self._watch)
         raise Invalid(

@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -14,6 +15,7 @@ from strongroom.agent.enrolment import enrolled
 from strongroom.agent.extract import extract
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.load import load
+from strongroom.agent.look_at import look_at
 from strongroom.agent.loop import Agent, Trades
 from strongroom.agent.memory import Memory
 from strongroom.agent.private_file import own_directory
@@ -73,7 +75,11 @@ def real_trades(
             return verify(held, open_container, chance, share)
 
     return Trades(
-        look=look, take_backup=back_up_within, restore=restore_within, verify=verify_within
+        look=look,
+        take_backup=back_up_within,
+        restore=restore_within,
+        verify=verify_within,
+        look_at=partial(look_at, allow=grounds.allow),
     )
 
 

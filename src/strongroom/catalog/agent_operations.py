@@ -11,6 +11,7 @@ from strongroom.model.errors import LeaseLost
 from strongroom.model.job import JobStatus
 
 OPEN = ("offered", "leased")
+WITHOUT_STORAGE = ("check", "look")  # kinds that are given no access to it
 
 
 def offer(connection: sa.Connection, operation: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 from strongroom.cli import console, following
 from strongroom.cli import vault as vaults
 from strongroom.cli.means import COMMON, Common, Given
+from strongroom.cli.plan_text import ask_plan, show
 from strongroom.cli.points import choose
 from strongroom.cli.vault import Vault
 from strongroom.model.errors import Cancelled, Invalid, NotFound
@@ -57,19 +58,25 @@ def load(  # noqa: PLR0913 - an option each
         The protected server whose point it is.
     """
     with vaults.opened(common, means) as vault:
-        chosen = choose(vault, name, point or _newest(vault, name))
         names = _names(database or [], rename or [])
-        request = _request(vault, name, chosen["id"], to_server, names, with_roles=with_roles)
+        chosen = choose_logical(vault, name, point)
+        request = load_request(vault, name, chosen, to_server, names, with_roles=with_roles)
+        made = ask_plan(vault, name, request)
         instance = vault.instance(name)
         vault.rest.post(f"{instance}/validateRestore", {"restoreRequestObject": request})
         what = ", ".join(f"{old} as {new}" for old, new in names.items()) or "every database"
         if common.output == "table":
             console.say(f"load of {what} of {name} into {to_server}")
+            show(made, common)
         if not yes and console.is_watched() and not console.confirmed("Load this?"):
             raise Cancelled("nothing was loaded", hint="Answer y, or give --yes.")
         job = str(vault.rest.post(f"{instance}/restore", request)["jobId"]).rpartition("/")[2]
         if not wait:
-            _tell(common, {"job": job}, [f"load started: strongroom jobs --follow {job}"])
+            _tell(
+                common,
+                {"job": job, "plan": made},
+                [f"load started: strongroom jobs --follow {job}"],
+            )
             return
         done = following.follow(vault, job, f"load of {name}")
     _finished(common, f"loaded {name} into {to_server}", job, done)
@@ -85,7 +92,10 @@ def _finished(common: Common, text: str, job: str, done: dict[str, Any]) -> None
     _tell(common, told, [text, *(f"next: {step}" for step in steps)])
 
 
-def _newest(vault: Vault, name: str) -> str:
+def choose_logical(vault: Vault, name: str, point: str) -> str:
+    """The id of the named point, or of the newest logical one. Raises NotFound."""
+    if point:
+        return str(choose(vault, name, point)["id"])
     for each in vault.points(name):
         if each["properties"]["recoveryPointType"] == LOGICAL:
             return str(each["name"])
@@ -105,14 +115,14 @@ def _names(databases: list[str], renames: list[str]) -> dict[str, str]:
     return names
 
 
-def _request(
+def load_request(
     vault: Vault,
     name: str,
     point: str,
     server: str,
     names: dict[str, str],
     *,
-    with_roles: bool,
+    with_roles: bool = False,
 ) -> dict[str, Any]:
     """ARM's restore request; what is ours stands under `strongroom.load`."""
     return {

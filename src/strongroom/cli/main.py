@@ -21,7 +21,7 @@ COMMANDS = {
     "backup": "backup:backup",
     "points": "points:points",
     "jobs": "backup:jobs",
-    "plan": "restore:plan",
+    "plan": "plan:plan",
     "restore": "restore:restore",
     "load": "load:load",
     "verify": "verify:verify",

@@ -1,7 +1,7 @@
 """What a restore takes of a recovery point: all of it, all as files, one database, one table."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,6 @@ import msgspec
 
 from strongroom.model.errors import Invalid
 from strongroom.model.extract import read_extract
-
-_EVERY_SERVER = 48 << 20  # raw bytes of the catalogues, the log and what is no relation, about
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +37,6 @@ class Wish:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """Estimates in bytes, and what to think of before."""
-
-    read_bytes: int
-    write_bytes: int
-    warnings: list[str] = field(default_factory=list)
-
-
 def read_wish(
     place: tuple[Path | None, Path | None, str],
     database: str,
@@ -68,35 +57,6 @@ def read_wish(
     if to_files is None and not database:
         return Wish(to_dir, None)
     return Wish(to_files or to_dir, msgspec.to_builtins(asked))
-
-
-def cost_of(point: Mapping[str, Any], part: Mapping[str, Any] | None) -> Cost:
-    """From the sizes that the point was committed with: what a part takes at most, about."""
-    raw, stored = int(point["rawBytes"]), _stored(point)
-    if part is None or not part["database"]:
-        return Cost(stored, raw)
-    databases: dict[str, int] = point["facts"].get("databases") or {}
-    name = part["database"]
-    if databases and name not in databases:
-        told = f"the point was taken without a database {name!r}: {', '.join(sorted(databases))}"
-        return Cost(stored, raw, [told])
-    share = min(raw, databases.get(name, raw) + _EVERY_SERVER)
-    return Cost(stored * share // max(raw, 1), share)
-
-
-def _stored(point: Mapping[str, Any]) -> int:
-    """Bytes of all packs that it needs: an increment added only some of them."""
-    return int(point["facts"].get("restore_bytes", point["storedBytes"]))
-
-
-def describe(part: Mapping[str, Any]) -> str:
-    """For people."""
-    if not part["database"]:
-        return "all databases, roles and tablespaces, as files"
-    found = f"database {part['database']}"
-    if part["table"]:
-        found = f"table {part['table']} of {found}"
-    return f"{found}, as {part['rename']}" if part["rename"] else found
 
 
 def part_of_request(part: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -33,6 +33,7 @@ from strongroom.model.operation import (
     RestoreOrder,
     StorageAccess,
 )
+from strongroom.model.plan import LookOrder
 from strongroom.model.verify import VerifyOrder
 
 MOST_LEASES = 5  # a failure that may pass is tried this often before it is the answer
@@ -142,9 +143,11 @@ def _lease_of(control: Control, row: sa.RowMapping) -> Lease:
         lease.load = msgspec.convert(order, LoadOrder)
     elif row["kind"] == "verify":
         lease.verify = msgspec.convert(order, VerifyOrder)
+    elif row["kind"] == "look":
+        lease.look = msgspec.convert(order, LookOrder)
     else:
         lease.check = msgspec.convert(order, CheckOrder)
-    if row["kind"] != "check":
+    if row["kind"] not in agent_operations.WITHOUT_STORAGE:
         lease.access = _access(control, row)
     return lease
 
@@ -181,7 +184,8 @@ def heartbeat(
         agent_operations.renew(connection, operation_id, until, progress)
         if row["job_id"]:
             jobs.set_progress(connection, row["job_id"], beat.progress)
-    return HeartbeatReply(access=_access(control, row) if row["kind"] != "check" else None)
+    stores = row["kind"] not in agent_operations.WITHOUT_STORAGE
+    return HeartbeatReply(access=_access(control, row) if stores else None)
 
 
 def release_keys(
@@ -226,7 +230,7 @@ def complete_operation(
     control: Control, agent: AgentId, operation_id: str, done: Completion
 ) -> None:
     """The agent's share is done; whoever waits for it goes on. Safe twice."""
-    told = done.backup or done.restore or done.load or done.verify or done.check
+    told = done.backup or done.restore or done.load or done.verify or done.check or done.look
     if told is None:
         raise Invalid("a completion says what was completed")
     result = {**msgspec.to_builtins(told), "epoch": done.epoch}

@@ -8,7 +8,7 @@ withdrawn: a storage endpoint that is away is asked again by the next sweep.
 import sqlalchemy as sa
 import structlog
 
-from strongroom.catalog import epochs, servers
+from strongroom.catalog import agent_operations, epochs, servers
 from strongroom.control.control import Control
 from strongroom.model.errors import StoreError, StoreUnavailable
 from strongroom.model.ids import AgentId
@@ -29,7 +29,7 @@ def give_access(control: Control, agent: AgentId, operation: sa.RowMapping, epoc
 
     Raises StoreError: then there is no lease to give.
     """
-    if operation["kind"] == "check":
+    if operation["kind"] in agent_operations.WITHOUT_STORAGE:
         return
     quota = _quota(control, agent, operation) if operation["kind"] == "backup" else 0
     instance = operation["order"]["instanceId"]

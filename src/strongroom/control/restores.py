@@ -31,12 +31,12 @@ def validate_restore(
 ) -> OperationId:
     """Say whether this restore could begin now; the operation holds the answer."""
 
-    def examine(connection: sa.Connection) -> dict[str, Any]:
-        _examine(control, connection, caller, (vault, instance_name), request)
+    def look(connection: sa.Connection) -> dict[str, Any]:
+        examine(control, connection, caller, (vault, instance_name), request)
         return {"jobId": None}
 
     scope = instance_id_of(control.installation.subscription_id, vault, instance_name)
-    return long_running.act_once(control, caller, VALIDATE, scope, request_key, examine)
+    return long_running.act_once(control, caller, VALIDATE, scope, request_key, look)
 
 
 def trigger_restore(
@@ -51,7 +51,7 @@ def trigger_restore(
 
     def begin(connection: sa.Connection) -> dict[str, Any]:
         asking = (vault, instance_name)
-        found, point, asked = _examine(control, connection, caller, asking, request)
+        found, point, asked = examine(control, connection, caller, asking, request)
         job_id = _enqueue(control, connection, caller, found, point, asked)
         return {"jobId": job_id_of(control.installation.subscription_id, vault, job_id)}
 
@@ -88,23 +88,30 @@ def _enqueue(
     return job_id
 
 
-def _examine(
+def examine(
     control: Control,
     connection: sa.Connection,
     caller: Caller,
     instance: tuple[VaultRef, str],
     request: dict[str, Any],
+    *,
+    placed: bool = True,
 ) -> tuple[Protection, RecoveryPoint, RestoreRequest]:
+    """The request, read and found to be possible. `placed`: it says where to, as all but plans do.
+
+    Raises Invalid, NotFound, Precondition, Forbidden.
+    """
     vault, instance_name = instance
     found = protection.by_name(connection, vault.resource_group, vault.name, instance_name)
-    asked = read_request(request)
+    asked = read_request(request, placed=placed)
     point = recovery_points.get(connection, found.instance_id, asked.recovery_point_id)
     if point.state != "Completed":
         raise Precondition(
             f"recovery point {point.id} is {point.state}",
             hint="choose another point: strongroom points NAME",
         )
-    loads.settle(control, connection, caller, (found, point), asked)
+    if placed or asked.target_directory or asked.part is not None or asked.load is not None:
+        loads.settle(control, connection, caller, (found, point), asked)
     if asked.part is not None and asked.part.target_server:
         asked.part.target_server = _target(
             control, connection, caller, found, asked.part.target_server

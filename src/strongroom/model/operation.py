@@ -21,6 +21,7 @@ import msgspec
 
 from strongroom.model.extract import ExtractOrder
 from strongroom.model.logical import DumpWish, LoadOrder, LoadResult
+from strongroom.model.plan import LookOrder, LookResult
 from strongroom.model.verify import VerifyOrder, VerifyResult
 
 LEASE_SECONDS = 60
@@ -150,6 +151,7 @@ class Lease(Message):
     load: LoadOrder | None = None
     verify: VerifyOrder | None = None
     check: CheckOrder | None = None
+    look: LookOrder | None = None
     access: StorageAccess | None = None
 
 
@@ -264,6 +266,7 @@ class Completion(Message):
     load: LoadResult | None = None
     verify: VerifyResult | None = None
     check: ServerFacts | None = None
+    look: LookResult | None = None
 
 
 class Failure(Message):

@@ -37,8 +37,10 @@ class RestoreRequest(msgspec.Struct, kw_only=True):
         return told
 
 
-def read_request(body: Mapping[str, Any]) -> RestoreRequest:
+def read_request(body: Mapping[str, Any], *, placed: bool = True) -> RestoreRequest:
     """ARM's `AzureBackupRecoveryPointBasedRestoreRequest` with a `RestoreTargetInfo`.
+
+    A plan may leave out where to: not `placed`.
 
     Our own wishes stand under `restoreTargetInfo.strongroom`, or, from clients that can only say
     what Azure's models hold, as JSON in `restoreTargetInfo.datasourceInfo.resourceUri`
@@ -57,7 +59,7 @@ def read_request(body: Mapping[str, Any]) -> RestoreRequest:
     directory, part = str(_get(wish, "targetDirectory") or ""), _part(wish)
     load = _load(wish)
     into_server = (part is not None and part.target_server and not directory) or load
-    if not into_server and not _is_absolute(directory):
+    if not into_server and not _is_absolute(directory) and (directory or placed):
         raise _invalid(
             f"the target directory {directory[:200]!r} is not an absolute path",
             "name a new or empty directory on the agent's host, such as /srv/restore",

@@ -55,6 +55,7 @@ class Bench:
             take_backup=self._work,
             verify=self._work,
             restore=self._work,
+            look_at=self._work,
         )
         self.agent = Agent(settings, self.client, self.book, trades, clock, chance)
         self.raised: list[VaultError] = []

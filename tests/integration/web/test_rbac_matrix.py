@@ -72,6 +72,7 @@ def body_of(method: str, path: str, story: Story) -> dict[str, Any] | None:
         "/backupInstances/{name}": {"properties": instance_body()},
         "/backup": {"backupRuleOptions": {"ruleName": "BackupWeekly"}},
         "/validateRestore": {"restoreRequestObject": RESTORE},
+        "/planRestore": {"restoreRequestObject": RESTORE},
         "/restore": RESTORE,
         "/roleAssignments/{name}": assignment_body(LONG_TERM_RETENTION.id, story.identity),
         "/checkNameAvailability": {"name": "v9"},

@@ -1,15 +1,17 @@
 """Backup instances: validate, protect, back up, look at points, restore."""
 
+import asyncio
 import re
 from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
-from fastapi import APIRouter, Query
+import msgspec
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 from whenever import Instant
 
-from strongroom.control import backups, instances, recovery_points, restores
+from strongroom.control import backups, instances, plans, recovery_points, restores
 from strongroom.model import arm
 from strongroom.web.api import wire, wire_jobs
 from strongroom.web.api.door import Asked, Body, Here, Vault, does, member
@@ -19,6 +21,7 @@ from strongroom.web.api.vaults import VAULT
 router = APIRouter()
 _INSTANCE = VAULT + "/backupInstances/{name}"
 _PAGE = 100
+_LOOK_AGAIN_SECONDS = 0.1
 
 
 @router.post(VAULT + "/validateForBackup", openapi_extra=does(instances.VALIDATE))
@@ -80,6 +83,24 @@ def validate_restore(name: str, ref: Vault, body: Body, call: Asked) -> Response
     asked = member(body, "restoreRequestObject")
     operation = restores.validate_restore(call.control, call.caller, ref, name, asked, call.key)
     return accepted(call.control, call.base, operation, call.version)
+
+
+@router.post(_INSTANCE + "/planRestore", openapi_extra=does(restores.VALIDATE))
+async def plan_restore(
+    name: str, ref: Vault, body: Body, call: Asked, request: Request
+) -> dict[str, Any]:
+    """What a restore would read, write and take, and what stands in its way."""
+    run, control = request.app.state.run, call.control
+    asked = member(body, "restoreRequestObject")
+    question = await run(plans.begin_plan, control, call.caller, ref, name, asked)
+    until = control.clock.monotonic() + plans.LOOK_SECONDS
+    while control.clock.monotonic() < until and not control.stopping.is_set():
+        if await run(plans.is_answered, control, question):
+            break
+        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+    made = await run(plans.finish_plan, control, question)
+    told: dict[str, Any] = msgspec.to_builtins(made)
+    return told
 
 
 @router.post(_INSTANCE + "/restore", openapi_extra=does(restores.RESTORE))

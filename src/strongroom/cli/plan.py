@@ -1,0 +1,68 @@
+"""Say what a restore would do."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from strongroom.cli import vault as vaults
+from strongroom.cli.load import choose_logical, load_request
+from strongroom.cli.means import COMMON, Common, Given
+from strongroom.cli.parts import read_wish
+from strongroom.cli.plan_text import ask_plan, show
+from strongroom.cli.points import choose
+from strongroom.cli.restore_options import (
+    Database,
+    Directory,
+    PointId,
+    Rename,
+    Table,
+    Tablespaces,
+    ToFiles,
+    ToServer,
+    mapping_of,
+    request_of,
+)
+
+
+def plan(  # noqa: PLR0913 - an option each
+    name: str,
+    /,
+    *,
+    point: PointId = "",
+    to_dir: Directory = None,
+    database: Database = "",
+    table: Table = "",
+    rename: Rename = "",
+    to_files: ToFiles = None,
+    prefix: Annotated[str, Parameter(help="What the names of --to-files begin with.")] = "",
+    to_server: ToServer = "",
+    tablespace: Tablespaces = None,
+    common: Common = COMMON,
+    means: Given,
+) -> None:
+    """Say what a restore would read, write and take, and what stands in its way.
+
+    Nothing is changed. The agent looks at the target, if it answers within ten seconds; the time
+    is told from what the same agent did before.
+
+    ```
+    strongroom plan orders
+    strongroom plan orders --to-dir /srv/restore
+    strongroom plan orders --to-dir /srv/part --database shop --table public.item
+    strongroom plan orders --to-server reports
+    ```
+
+    Parameters
+    ----------
+    name
+        The protected server.
+    """
+    with vaults.opened(common, means) as vault:
+        if to_server and not database:
+            asked = load_request(vault, name, choose_logical(vault, name, point), to_server, {})
+        else:
+            wish = read_wish((to_dir, to_files, to_server), database, table, rename, prefix)
+            chosen = choose(vault, name, point)["id"]
+            asked = request_of(vault, name, chosen, wish, mapping_of(tablespace))
+        made = ask_plan(vault, name, asked)
+    show(made, common)

@@ -1,0 +1,74 @@
+"""What a restore costs: bytes from the sizes of its point, time from what the agent did before."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from strongroom.catalog import measured
+from strongroom.model.errors import Invalid
+from strongroom.model.job import JobKind
+from strongroom.model.plan import Estimate
+from strongroom.model.postgres import lsn_from_text
+from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.restore_request import RestoreRequest
+
+_EVERY_SERVER = 48 << 20  # raw bytes of the catalogues, the log and what is no relation, about
+_ENOUGH = 5  # jobs that are measured; the newest
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Bytes, at most, about."""
+
+    read_bytes: int
+    write_bytes: int
+
+
+def cost_of(point: RecoveryPoint, databases: Mapping[str, Any]) -> Cost:
+    """`databases`: those that are taken; none: all of it."""
+    raw = point.raw_bytes
+    stored = int(point.facts.get("restore_bytes", point.stored_bytes))  # of all packs it needs
+    sizes: dict[str, int] = point.facts.get("databases") or {}
+    if not databases or not sizes:
+        return Cost(stored, raw)
+    share = min(raw, sum(sizes.get(name, 0) for name in databases) + _EVERY_SERVER)
+    return Cost(stored * share // max(raw, 1), share)
+
+
+def wal_bytes_of(point: RecoveryPoint) -> int:
+    """What recovery replays: from the point's start to its stop. A dump needs no recovery."""
+    try:
+        start, stop = (lsn_from_text(point.facts.get(at, "")) for at in ("start_lsn", "stop_lsn"))
+    except Invalid:
+        return 0
+    return max(0, stop - start)
+
+
+def sort_of(order: Mapping[str, Any]) -> str:
+    """Which jobs take their time alike."""
+    if order.get("load"):
+        return "loads"
+    return "extracts" if order.get("part") else "restores"
+
+
+def time_of(
+    connection: sa.Connection, agent_id: str, asked: RestoreRequest, count: int
+) -> Estimate:
+    """For `count` raw bytes: by jobs of the same sort; else by full backups, whose way is as long.
+
+    Unknown where the agent did neither.
+    """
+    wanted = sort_of({"load": asked.load, "part": asked.part})
+    done = measured.of_agent(connection, agent_id, JobKind.RESTORE)
+    alike = [job[1:] for job in done if sort_of(job[0]) == wanted]
+    if not alike:
+        wanted = "backups"
+        taken = measured.of_agent(connection, agent_id, JobKind.BACKUP)
+        alike = [job[1:] for job in taken if job[0].get("kind") == "Full"]
+    alike = alike[:_ENOUGH]
+    if not alike:
+        return Estimate()
+    rate = sum(size for size, _ in alike) / sum(seconds for _, seconds in alike)
+    return Estimate(seconds=count / rate, bytes_per_second=rate, measured=wanted, jobs=len(alike))

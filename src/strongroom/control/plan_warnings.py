@@ -1,0 +1,186 @@
+"""What stands in the way of a restore, or should be thought of before."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from strongroom.catalog import servers as catalog
+from strongroom.catalog.protection import Protection
+from strongroom.model.errors import from_dict
+from strongroom.model.operation import ServerFacts
+from strongroom.model.plan import Caution, LookResult, PlaceFacts, RestorePlan
+from strongroom.model.postgres import major_of
+from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.restore_request import RestoreRequest
+
+_OPEN_PUBLIC = 15  # since then nobody but the owner creates in "public"
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What the agent saw of the target; `seen` None: it did not answer, or was not asked."""
+
+    seen: LookResult | None
+    asked_for: bool
+
+    def place(self, path: str) -> PlaceFacts | None:
+        """One of the places, by the path that was asked."""
+        places = self.seen.places if self.seen is not None else []
+        return next((place for place in places if place.path == path), None)
+
+    def free_bytes(self, asked: RestoreRequest) -> int | None:
+        """Room where it is written: the file systems of all places together, each once."""
+        if self.seen is None:
+            return None
+        places = self.seen.places if asked.target_directory else [self.seen.scratch]
+        return sum({place.device: place.free_bytes for place in places}.values())
+
+
+def of(
+    plan: RestorePlan,
+    found: Protection,
+    point: RecoveryPoint,
+    asked: RestoreRequest,
+    sight: Sight,
+    target: ServerFacts | None,
+) -> list[Caution]:
+    """All of them, the gravest first."""
+    return [
+        *_of_point(plan, point, asked),
+        *_of_places(plan, asked, sight),
+        *_of_tablespaces(found, asked, sight),
+        *_of_server(plan, asked, target),
+        *_of_sight(found, asked, sight),
+    ]
+
+
+def _of_point(plan: RestorePlan, point: RecoveryPoint, asked: RestoreRequest) -> Iterator[Caution]:
+    for lost in point.facts.get("damaged", []):
+        yield Caution(
+            code="PointDamaged",
+            message=f"the point is damaged: {lost} is not what was written",
+            hint="choose another point: strongroom points NAME",
+        )
+    for name in _wanted(asked):
+        if plan.databases and name not in plan.databases:
+            there = ", ".join(sorted(plan.databases))
+            yield Caution(
+                code="NoSuchDatabase",
+                message=f"the point was taken without a database {name!r}: {there}",
+            )
+
+
+def _wanted(asked: RestoreRequest) -> list[str]:
+    if asked.load is not None:
+        return list(asked.load.databases)
+    return [asked.part.database] if asked.part is not None and asked.part.database else []
+
+
+def _of_places(plan: RestorePlan, asked: RestoreRequest, sight: Sight) -> Iterator[Caution]:
+    place = sight.place(asked.target_directory)
+    if place is not None and place.refused is not None:
+        error = from_dict(place.refused)
+        yield Caution(code=error.code, message=error.message, hint=error.hint)
+    elif place is not None and place.state in {"filled", "other"}:
+        what = "is not empty" if place.state == "filled" else "is no directory"
+        yield Caution(
+            code="TargetNotEmpty",
+            message=f"{place.path} {what}: the restore will refuse it",
+            hint="name a new or empty directory",
+        )
+    if plan.free_bytes is not None and plan.free_bytes < plan.write_bytes:
+        yield Caution(
+            code="TargetTooSmall",
+            message=f"{plan.write_bytes} bytes are written, and {plan.free_bytes} are free there",
+            hint="make room, or name a directory on another disk",
+        )
+
+
+def _of_tablespaces(found: Protection, asked: RestoreRequest, sight: Sight) -> Iterator[Caution]:
+    if asked.part is not None or asked.load is not None:
+        return
+    located: dict[str, str] = found.server_facts.get("tablespaces") or {}
+    for old in sorted(located.values()):
+        new = asked.tablespaces.get(old, old)
+        place = sight.place(new)
+        filled = place is not None and place.state in {"filled", "other"}
+        if new == old:
+            now = "is not empty" if filled else "must be empty"
+            yield Caution(
+                code="TablespaceUnmapped",
+                message=f"tablespace {old} goes back to its own place, which {now}",
+                hint=f"--tablespace {old}=NEW moves it",
+            )
+        elif filled:
+            yield Caution(
+                code="TargetNotEmpty",
+                message=f"{new}, for tablespace {old}, is not empty: the restore will refuse it",
+                hint="name a new or empty directory",
+            )
+
+
+def target_server(
+    connection: sa.Connection, found: Protection, asked: RestoreRequest
+) -> ServerFacts | None:
+    """What its agent last said of the server that is loaded; None when none is."""
+    if asked.load is not None:
+        agent, name = asked.load.agent_id, asked.load.agent_server
+    elif asked.part is not None and asked.part.target_server:
+        agent, name = found.agent_id, asked.part.target_server
+    else:
+        return None
+    row = catalog.of_agent(connection, agent, name)
+    told: dict[str, Any] = row["facts"] if row is not None else {}
+    return msgspec.convert(told, ServerFacts) if told else None
+
+
+def _of_server(
+    plan: RestorePlan, asked: RestoreRequest, target: ServerFacts | None
+) -> Iterator[Caution]:
+    if target is None or not target.version_number:
+        return
+    source, there = major_of(plan.version_number), major_of(target.version_number)
+    if there < source:
+        yield Caution(
+            code="MajorMismatch",
+            message=f"{plan.target} is PostgreSQL {there}, the point is of {source}",
+            hint="load it into a server of the same major version or a newer one",
+        )
+    if source < _OPEN_PUBLIC <= there:
+        yield Caution(
+            code="PublicSchemaClosed",
+            message=f"until PostgreSQL {_OPEN_PUBLIC - 1} everybody could create in schema "
+            f"public; in {plan.target}, of {there}, only its owner can",
+            hint="grant create on schema public to those who need it",
+        )
+    yield from _of_names(plan, asked, target)
+
+
+def _of_names(plan: RestorePlan, asked: RestoreRequest, target: ServerFacts) -> Iterator[Caution]:
+    if asked.load is not None:
+        names = list(asked.load.databases.values()) or sorted(plan.databases)
+    elif asked.part is not None and not asked.part.table:
+        names = [asked.part.rename or asked.part.database]
+    else:
+        return
+    for name in names:
+        if name in target.databases and name != "postgres":
+            yield Caution(
+                code="DatabaseThere",
+                message=f"{plan.target} has a database {name} already",
+                hint="load it under another name: --rename",
+            )
+
+
+def _of_sight(found: Protection, asked: RestoreRequest, sight: Sight) -> Iterator[Caution]:
+    writes = asked.load is None and (asked.target_directory or asked.part is not None)
+    if writes and sight.seen is None:
+        why = "did not answer at once" if sight.asked_for else "has not been heard of lately"
+        yield Caution(
+            code="TargetUnseen",
+            message=f"the agent of {found.server_name} {why}: nobody has looked at its disks",
+            hint="see that it runs: strongroom status; plan again when it is not busy",
+        )

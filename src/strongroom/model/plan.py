@@ -1,0 +1,81 @@
+"""What a restore would do, said before it is done; and what an agent sees of a target's places."""
+
+from typing import Any
+
+import msgspec
+
+
+class _Message(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
+    """Travels; unknown fields are ignored."""
+
+
+class LookOrder(_Message):
+    """Look at these absolute paths of the agent's host. Nothing is opened, nothing is changed."""
+
+    places: list[str]
+
+
+class PlaceFacts(_Message):
+    """One place: `state` is absent | empty | filled | other (no directory).
+
+    free_bytes: of the file system that it is on, or would be made on; `device` tells two apart.
+    refused: why this agent would not restore there, VaultError.to_dict().
+    """
+
+    path: str
+    state: str
+    free_bytes: int
+    device: int
+    refused: dict[str, Any] | None = None
+
+
+class LookResult(_Message):
+    """The places in the order's order, and where the agent itself keeps what is short-lived."""
+
+    places: list[PlaceFacts]
+    scratch: PlaceFacts
+
+
+class Caution(_Message):
+    """What to think of before. A code of our own, and what to do."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+class Estimate(msgspec.Struct, rename="camel", kw_only=True):
+    """How long it takes, from what the same agent did before; `seconds` None: nothing to go by.
+
+    measured: restores | loads | extracts | backups, `jobs` of them.
+    """
+
+    seconds: float | None = None
+    bytes_per_second: float = 0.0
+    measured: str = ""
+    jobs: int = 0
+
+
+class RestorePlan(msgspec.Struct, rename="camel", kw_only=True):
+    """All sizes are bytes, and the most that it may come to, about.
+
+    kind: Server | InPlace | Part | Files | Load. takes: what of the point, for people. target: a
+    directory, or a server's name; empty when none was named. wal_bytes: replayed by recovery.
+    free_bytes: where it is written, as the agent sees it; None when the agent did not look.
+    """
+
+    kind: str
+    takes: str
+    server: str
+    point: str
+    taken_at: str
+    version_number: int
+    databases: dict[str, int]
+    target: str
+    read_bytes: int
+    write_bytes: int
+    wal_bytes: int
+    time: Estimate
+    free_bytes: int | None = None
+    tablespaces: dict[str, str] = {}
+    warnings: list[Caution] = []

@@ -1,0 +1,234 @@
+"""A restore is planned first: bytes, time, log and warnings, and nothing is changed."""
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from arm_story import INSTANCE_ID, Story
+from arm_world import VERSION, ArmWorld, server_id
+from strongroom.agent.held_lease import HeldLease
+from strongroom.agent.look_at import look_at
+from strongroom.agent.restore import Grounds
+from strongroom.agent.restore_journal import RestoreJournal
+from strongroom.catalog import agents as agent_rows
+from strongroom.catalog import recovery_points
+from strongroom.catalog.tables import agent_operations, instances, jobs, servers
+from strongroom.catalog.tables import recovery_points as points_table
+from strongroom.control import agents, plans
+from strongroom.model.operation import Progress
+
+MEGABYTE = 1 << 20
+FACTS = {
+    "version_number": 140005,
+    "databases": {"shop": 30 * MEGABYTE, "postgres": 8 * MEGABYTE},
+    "start_lsn": "0/3000028",
+    "stop_lsn": "0/3400028",
+}
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="plan-") as name:
+        yield Path(name)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def points(world: ArmWorld, story: Story) -> None:
+    """1: physical, 2: damaged and larger than any disk, 3: logical."""
+    with world.database.writing() as connection:
+        instance = connection.execute(instances.select()).mappings().one()
+        for number, (kind, size) in enumerate(
+            (("Full", 400 * MEGABYTE), ("Full", 1 << 60), ("Logical", 40 * MEGABYTE)), 1
+        ):
+            now = world.clock.now()
+            row = {
+                "id": f"{number:032x}",
+                "instance_id": instance["id"],
+                "job_id": "job",
+                "kind": kind,
+                "taken_at": now,
+                "committed_at": now,
+                "expires_at": now.add(hours=240),
+                "tag": "Default",
+                "policy_id": instance["policy_id"],
+                "policy_version": 1,
+                "generation": "g",
+                "manifest_size": 1,
+                "manifest_blake3": b"x" * 32,
+                "raw_bytes": size,
+                "stored_bytes": size // 4,
+                "facts": FACTS,
+                "state": "Completed",
+            }
+            connection.execute(points_table.insert(), [row])
+        lost = {"damaged": ["g/1/2.pack"]}
+        recovery_points.note_facts(connection, f"{2:032x}", lost)
+    story.put(server_id("pg2"), {"properties": {"strongroom": {"agentServer": "newer"}}})
+    world.agent_says(story.agent, "newer", databases={"shop": 1}, versionNumber=180001)
+    story.put(server_id("pg3"), {"properties": {"strongroom": {"agentServer": "older"}}})
+    world.agent_says(story.agent, "older", versionNumber=130001)
+
+
+@pytest.fixture(scope="module")
+def agent(world: ArmWorld, story: Story, place: Path) -> Iterator[None]:
+    """One that looks, in earnest, and restores beneath `place` alone."""
+    ending = threading.Event()
+    with world.database.writing() as connection:
+        agent_rows.begin_session(connection, story.agent, "session")
+    grounds = Grounds((place,), RestoreJournal(place / "journal"))
+
+    def work() -> None:
+        while not ending.wait(0.02):
+            lease = agents.lease_operation(world.control, story.agent, "session")
+            if lease is not None:
+                held = HeldLease(world.control, lease, world.clock, 60.0)
+                done = look_at(held, grounds.allow)
+                agents.complete_operation(world.control, story.agent, lease.operation_id, done)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    ending.set()
+    thread.join()
+
+
+def plan(story: Story, point: int, status: int = 200, **wish: Any) -> dict[str, Any]:
+    request = {
+        "recoveryPointId": f"{point:032x}",
+        "restoreTargetInfo": {"objectType": "RestoreTargetInfo", "strongroom": wish},
+    }
+    body = {"restoreRequestObject": request}
+    answer = story.http.post(f"{INSTANCE_ID}/planRestore", params=VERSION, json=body)
+    assert answer.status_code == status, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def codes(told: dict[str, Any]) -> list[str]:
+    return [warning["code"] for warning in told["warnings"]]
+
+
+def test_a_new_directory_is_planned_without_a_warning(story, place, agent):
+    told = plan(story, 1, targetDirectory=str(place / "new" / "deep"))
+    assert told["warnings"] == []
+    assert (told["kind"], told["target"]) == ("Server", str(place / "new" / "deep"))
+    assert (told["readBytes"], told["writeBytes"]) == (100 * MEGABYTE, 400 * MEGABYTE)
+    assert told["walBytes"] == 4 * MEGABYTE
+    assert told["freeBytes"] == pytest.approx(shutil.disk_usage(place).free, rel=0.1)
+    assert told["time"]["seconds"] is None
+    assert not (place / "new").exists()
+
+
+def test_what_stands_in_the_way_is_told_and_the_damage_first(world, story, place, agent):
+    world.agent_says(story.agent, "main", tablespaces={"17001": str(place)})
+    (place / "filled").mkdir()
+    (place / "filled" / "mine").touch()
+    told = plan(story, 2, targetDirectory=str(place / "filled"))
+    world.agent_says(story.agent, "main")
+    assert codes(told) == [
+        "PointDamaged",
+        "TargetNotEmpty",
+        "TargetTooSmall",
+        "TablespaceUnmapped",
+    ]
+    assert "is not empty" in told["warnings"][3]["message"]
+
+
+def test_a_mapped_tablespace_is_looked_at_where_it_goes(world, story, place, agent):
+    world.agent_says(story.agent, "main", tablespaces={"17001": "/srv/fast"})
+    for name, wanted in (("filled", ["TargetNotEmpty"]), ("fresh", [])):
+        to = {"/srv/fast": str(place / name)}
+        assert codes(plan(story, 1, targetDirectory=str(place / "n"), tablespaces=to)) == wanted
+    world.agent_says(story.agent, "main")
+
+
+def test_what_the_agent_would_refuse_is_told_in_its_words(story, agent):
+    told = plan(story, 1, targetDirectory="/srv/elsewhere")
+    assert "outside the directories" in told["warnings"][0]["message"]
+
+
+def test_the_time_is_told_from_what_the_same_agent_did_before(world, story, place, agent):
+    now = world.clock.now()
+    with world.database.writing() as connection:
+        instance = connection.execute(instances.select()).mappings().one()
+        for kind, step, order, count in (
+            ("Backup", "Read and store data", {"kind": "Full"}, 100),
+            ("Restore", "Restore data", {"part": {"database": "shop"}}, 10),
+            ("Restore", "Restore data", {}, 200),
+        ):
+            progress = Progress(step="Completed", done_bytes=count * MEGABYTE)
+            begun, ended = now.subtract(seconds=20), now.subtract(seconds=10)
+            task = {"name": step, "status": "Completed"}
+            task |= {"started_at": begun.format_iso(), "ended_at": ended.format_iso()}
+            row = {
+                "id": f"done-{count}",
+                "vault_id": instance["vault_id"],
+                "instance_id": instance["id"],
+                "kind": kind,
+                "status": "Completed",
+                "started_at": now,
+                "ended_at": now,
+                "rule_name": "",
+                "tag": "",
+                "user_triggered": True,
+                "requested_by": "",
+                "order": order,
+                "progress": msgspec.to_builtins(progress),
+                "sub_tasks": [task],
+                "warnings": [],
+            }
+            connection.execute(jobs.insert(), [row])
+    whole = plan(story, 1, targetDirectory=str(place / "new"))["time"]
+    assert whole["seconds"] == pytest.approx(20)
+    assert (whole["measured"], whole["jobs"]) == ("restores", 1)
+    part = plan(story, 1, targetDirectory=str(place / "new"), part={"database": "shop"})
+    assert part["time"]["measured"] == "extracts"
+    assert part["writeBytes"] == 78 * MEGABYTE
+    assert part["time"]["seconds"] == pytest.approx(78)
+    load = plan(story, 3, load={"targetServer": "pg2", "databases": {"shop": "shop2"}})
+    assert load["time"]["measured"] == "backups"
+
+
+def test_a_load_tells_of_the_newer_server_and_of_what_is_there(story):
+    told = plan(story, 3, load={"targetServer": "pg2", "databases": {}})
+    assert (told["kind"], told["target"], told["walBytes"]) == ("Load", "pg2", 0)
+    assert codes(told) == ["PublicSchemaClosed", "DatabaseThere"]
+    refused = plan(story, 3, 400, load={"targetServer": "pg3", "databases": {}})
+    assert "PostgreSQL 13" in str(refused)
+
+
+def test_one_database_into_an_older_server_is_told_as_a_mismatch(story, place, agent):
+    told = plan(story, 1, part={"database": "shop", "targetServer": "pg3"})
+    assert codes(told) == ["MajorMismatch"]
+    assert told["freeBytes"] is not None, "of where the scratch server runs"
+    assert plan(story, 1, part={"database": "none", "targetServer": "pg3"})["warnings"][0][
+        "code"
+    ] == ("NoSuchDatabase")
+
+
+def test_without_a_place_the_point_alone_is_told(story):
+    told = plan(story, 1, targetDirectory="")
+    assert (told["kind"], told["target"], told["warnings"]) == ("Server", "", [])
+    assert plan(story, 3, targetDirectory="")["kind"] == "Load"
+
+
+def test_an_agent_that_does_not_answer_is_not_waited_for(world, story, place, monkeypatch):
+    with world.database.writing() as connection:
+        agent_rows.begin_session(connection, story.agent, "another process")
+    monkeypatch.setattr(plans, "LOOK_SECONDS", 0.3)
+    told = plan(story, 1, targetDirectory=str(place / "new"))
+    assert codes(told) == ["TargetUnseen"]
+    assert told["freeBytes"] is None
+    with world.database.writing() as connection:
+        connection.execute(servers.update().values(seen_at=None))
+    monkeypatch.setattr(plans, "LOOK_SECONDS", 600)
+    assert codes(plan(story, 1, targetDirectory=str(place / "new"))) == ["TargetUnseen"]
+    with world.database.reading() as connection:
+        found = connection.execute(agent_operations.select()).mappings().all()
+    assert {row["status"] for row in found} == {"completed", "cancelled"}
