@@ -112,8 +112,10 @@ are not run by our tests.
 - Restore as a server (`RestoreTargetInfo`) into a new directory on the host of the server's
   agent: `restoreTargetInfo.strongroom`, or `datasourceInfo.resourceUri` set to
   `file:///directory?start=true&port=5433` for clients that know Azure's models only.
-- `backupType` `Logical` in a policy, or in `backupRuleOptions.strongroom` of a backup on demand:
-  every database is dumped. `Full` and `Physical` copy the server.
+- `backupType` in a policy, or in `backupRuleOptions.strongroom` of a backup on demand: `Full` is
+  the best that the server allows (its files, of which only what has changed is stored; dumps where
+  it grants no replication, and job and point say why), `Physical` and `Logical` are that kind and
+  no other. `backupRuleOptions.strongroom.full` reads everything anew.
 - Load a logical point into a running server (`RestoreTargetInfo`, whose `datasourceInfo` is that
   server): `restoreTargetInfo.strongroom.load` names `targetServer`, `databases` (name in the point
   to name there; none: all) and `withRoles`.

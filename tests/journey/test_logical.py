@@ -74,13 +74,29 @@ def test_what_cannot_be_is_refused_before_anything_begins(person, server, protec
     assert "not empty" in refused.stderr
 
 
-def test_a_server_that_grants_no_replication_is_protected_by_dumps(person, server):
+def test_a_server_that_grants_no_replication_is_backed_up_by_dumps_and_told_why(person, server):
     server.sql("create role plain login", "grant pg_read_all_data to plain")
     text = server.conninfo.replace("user=postgres", "user=plain")
-    refused = person.run("protect", "-", "--name", "managed", stdin=text)
-    assert refused.returncode != 0
-    assert "--logical" in refused.stderr
-    person.ok("protect", "-", "--name", "managed", "--logical", stdin=text)
-    assert [point["kind"] for point in person.json("points", "managed")] == ["Logical"]
+    done = person.run("protect", "-", "--name", "managed", stdin=text)
+    assert done.returncode == 0, done.stderr
+    assert "allows no physical backup" in done.stderr
+    assert "ALTER ROLE plain REPLICATION" in done.stderr
+    assert "dumps only" in person.ok("server", "check", "managed")
+    done = person.run("backup", "managed")
+    assert "logical backup: the role plain may not replicate" in done.stderr
+    newest, first = person.json("points", "managed")
+    assert [newest["kind"], first["kind"]] == ["Logical", "Logical"]
+    assert newest["facts"]["why_logical"] == "the role plain may not replicate"
+    assert newest["storedBytes"] < first["storedBytes"] / 2
+    server.sql("alter role plain replication")
     person.ok("backup", "managed")
-    assert [p["kind"] for p in person.json("points", "managed")] == ["Logical", "Logical"]
+    assert person.json("points", "managed")[0]["kind"] == "Full"
+
+
+def test_a_server_is_registered_and_protected_for_dumps_alone(person, server):
+    server.sql("create role weak login", "grant pg_read_all_data to weak")
+    text = server.conninfo.replace("user=postgres", "user=weak")
+    person.ok("server", "add", "weak", "--logical", "-", stdin=text)
+    person.ok("protect", "-", "--name", "weak", "--logical", stdin=text)
+    assert [point["kind"] for point in person.json("points", "weak")] == ["Logical"]
+    assert person.json("jobs")[0]["status"] == "Completed"

@@ -100,7 +100,7 @@ def _chunk_book(held: HeldLease, order: BackupOrder) -> ChunkBook:
         raise Invalid("not an order to dump")
     known = b""
     if order.dump.parent:
-        request = ParentRequest(epoch=held.lease.epoch)
+        request = ParentRequest(epoch=held.lease.epoch, logical=True)
         known = held.client.parent(held.lease.operation_id, request, held.pause).chunk_keys
     return ChunkBook(order.dump.chunk_key, Keys(known))
 

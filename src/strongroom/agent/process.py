@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 from strongroom.agent.access import container_opener
+from strongroom.agent.back_up import back_up
 from strongroom.agent.control_client import ControlClient
 from strongroom.agent.dump import take_dump
 from strongroom.agent.enrolment import enrolled
@@ -58,9 +59,8 @@ def real_trades(
 
     def back_up_within(held: HeldLease) -> Completion:
         with memory.share() as share:
-            if held.lease.backup is not None and held.lease.backup.dump is not None:
-                return take_dump(held, book, open_container, clock, chance, share)
-            return take_backup(held, book, open_container, clock, chance, share)
+            given = (held, book, open_container, clock, chance, share)
+            return back_up(held, partial(take_backup, *given), partial(take_dump, *given))
 
     def restore_within(held: HeldLease) -> Completion:
         with memory.share() as share:

@@ -21,6 +21,7 @@ from strongroom.datastore.delta import delta_of, seal_delta
 from strongroom.datastore.manifest import Written
 from strongroom.datastore.seal import PublicKey
 from strongroom.datastore.writer import DatastoreWriter
+from strongroom.model.backup_type import is_denied
 from strongroom.model.errors import Invalid, ObjectExists, Precondition, from_dict
 from strongroom.model.operation import (
     BackupOrder,
@@ -86,7 +87,7 @@ def _order_of(held: HeldLease) -> BackupOrder:
 
 def _ready(facts: ServerFacts) -> ServerFacts:
     if facts.problems:
-        raise from_dict(facts.problems[0])
+        raise from_dict(next(filter(is_denied, facts.problems), facts.problems[0]))
     if not facts.ready:
         raise Precondition(f"server {facts.name} is not ready to be backed up")
     return facts

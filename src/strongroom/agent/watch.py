@@ -106,7 +106,8 @@ class ServerWatch:
         """The last known facts, with why the server cannot be backed up now."""
         with self._lock:
             known = self._facts.get(name, ServerFacts(name=name, ready=False))
-        return msgspec.structs.replace(known, ready=False, problems=[error.to_dict()])
+        problems = [error.to_dict()]
+        return msgspec.structs.replace(known, ready=False, dumpable=False, problems=problems)
 
     def _all_unready(self, error: VaultError) -> None:
         with self._lock:

@@ -54,7 +54,7 @@ def backup(
     point = next((each for each in found if each["id"] == wanted), None)
     if point is None:
         raise NotFound(f"the recovery point {wanted} of job {job} is not listed")
-    following.tell_why_full(done)
+    following.tell_why(done)
     text = f"recovery point {point['id']} ({point['kind']}): {console.size(point['rawBytes'])}, "
     text += f"stored as {console.size(point['storedBytes'])}, "
     text += f"kept until {point['expiresAt'][:10]} ({point['tag']})"
@@ -79,7 +79,7 @@ def jobs(
     with vaults.opened(common, means) as vault:
         if follow:
             done = following.follow(vault, follow, f"job {follow[:8]}")
-            following.tell_why_full(done)
+            following.tell_why(done)
             _tell(common, _brief(done), f"job {follow} is {done['properties']['status']}")
             return
         found = [_brief(job) for job in vault.jobs()]

@@ -10,11 +10,13 @@ from strongroom.cli import connection, console
 from strongroom.cli import vault as vaults
 from strongroom.cli.means import COMMON, Common, Given, Means
 from strongroom.cli.points import brief
+from strongroom.cli.preflight import best_of
 from strongroom.cli.rest import moment
 from strongroom.cli.running import Place, lives
 from strongroom.cli.vault import Vault
 from strongroom.model.errors import Failed, VaultError, from_dict
 from strongroom.model.job import JobStatus
+from strongroom.model.logical import LOGICAL
 
 LOW_SHARE = 0.1  # of the storage's disk
 STALE_HOURS = 36  # a nightly policy that has missed a night
@@ -96,7 +98,7 @@ def _space(place: Place) -> Iterator[Finding]:
 def _servers(vault: Vault, means: Means) -> Iterator[Finding]:
     for server in vault.servers():
         ours = server["properties"]["strongroom"]
-        for told in ours["problems"]:
+        for told in ours["problems"] if best_of(server) != LOGICAL else ():
             problem = from_dict(told)
             yield Finding(f"{server['name']}: {problem.message}", problem.hint)
         seen = moment(ours["seenAt"])

@@ -45,11 +45,13 @@ def warnings_of(job: dict[str, Any]) -> list[str]:
     return [str(each["warning"]["message"]) for each in told]
 
 
-def tell_why_full(job: dict[str, Any]) -> None:
-    """Why a backup that ended well read everything, when an increment would have been expected."""
+def tell_why(job: dict[str, Any]) -> None:
+    """Why a backup that ended well is not what would have been expected: a full one, or a dump."""
     told = (job["properties"].get("extendedInfo") or {}).get("additionalDetails") or {}
     if told.get("Why Full"):
         console.note(f"full backup: {told['Why Full']}")
+    if told.get("Why Logical"):
+        console.note(f"logical backup: {told['Why Logical']}")
 
 
 def _show(meter: console.Meter, properties: dict[str, Any]) -> None:

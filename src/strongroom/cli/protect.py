@@ -1,20 +1,18 @@
 """One command from a connection string to a recovery point."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from strongroom.cli import connection, conninfo, console, following, points
+from strongroom.cli import connection, conninfo, console, following, points, preflight
 from strongroom.cli import vault as vaults
 from strongroom.cli.means import COMMON, Common, Given
 from strongroom.cli.vault import TEN_YEARS, TEN_YEARS_LOGICAL, Vault
 from strongroom.model import arm
-from strongroom.model.errors import Conflict, Failed, Precondition, from_dict
+from strongroom.model.backup_type import FULL
+from strongroom.model.errors import Conflict, Failed
 from strongroom.model.job import JobStatus
 from strongroom.model.logical import LOGICAL
-
-REPORT_SECONDS = 60.0
 
 Source = Annotated[
     str,
@@ -38,8 +36,7 @@ def protect(  # noqa: PLR0913 - an option each
     name: Named = "",
     policy: Annotated[str, Parameter(help="Default: ten-years, which is made when missing.")] = "",
     logical: Annotated[
-        bool,
-        Parameter(negative="", help="Dumps only: needs no replication. Policy ten-years-logical."),
+        bool, Parameter(negative="", help="Dumps only, always. Policy ten-years-logical.")
     ] = False,
     wait: Annotated[bool, Parameter(help="Follow the first backup to its end.")] = True,
     replace: Replaced = False,
@@ -50,7 +47,8 @@ def protect(  # noqa: PLR0913 - an option each
 
     Everything that the server lacks is named with its remedy, and then nothing is changed. Policy
     `ten-years`: a backup every night, kept 14 days; the first of each week 8 weeks, of each month
-    13 months, of each year 10 years. Safe to run twice.
+    13 months, of each year 10 years. Safe to run twice. A server that does not allow physical
+    backups (it grants no replication, as managed ones do) is backed up by dumps, and told so.
 
     The connection string stays with the agent on this machine (mode 0600). An argument is visible
     to other users of the machine while the command runs: keep the password in a passfile
@@ -66,83 +64,30 @@ def protect(  # noqa: PLR0913 - an option each
     server = arm.check_name("server", name or conninfo.name_for(text))
     data = connection.data_directory(common)
     policy = policy or (TEN_YEARS_LOGICAL if logical else TEN_YEARS)
-    facts = examine(text, data, server, logical=logical)
+    facts = preflight.examine(text, data, server, LOGICAL if logical else FULL)
     with vaults.opened(common, means) as vault:
         vault.ensure(policy)
-        register(vault, text, data, server, replace=replace, logical=logical)
-        _configure(vault, server, policy)
-        found = vault.points(server)
+        kind = vault.backup_type(policy)
+        preflight.refuse(facts, kind)
+        preflight.register(vault, text, data, server, replace=replace, kind=kind)
+        found = _configure(vault, server, policy)
         job = None if found else start_backup(vault, server)
         if job and wait:
             following.follow(vault, job, f"first backup of {server}")
             found = vault.points(server)
-        newest = points.brief(found[0]) if found else None
         told = {
             "server": server,
             "policy": policy,
-            "version": facts.get("versionText", ""),
-            "sizeBytes": facts.get("sizeBytes", 0),
+            "version": facts.version_text,
+            "sizeBytes": facts.size_bytes,
             "job": job.rpartition("/")[2] if job else None,
-            "recoveryPoint": newest,
+            "recoveryPoint": points.brief(found[0]) if found else None,
             "portal": vault.connection.portal,
         }
     if common.output == "json":
         console.as_json(told)
     else:
         _tell(told)
-
-
-def examine(text: str, data: Path, server: str, *, logical: bool = False) -> dict[str, Any]:
-    """The server's facts. Prints each problem with its remedy; Precondition when there is any.
-
-    `logical`: what keeps it from physical backups alone is none.
-    """
-    facts = conninfo.facts_of(text, data, server)
-    problems = [from_dict(told) for told in facts.get("problems", [])]
-    if logical and facts.get("dumpable"):
-        problems = []
-    for problem in problems:
-        console.note(f"missing: {problem.message}")
-        if problem.hint:
-            console.note(f"    fix: {problem.hint}")
-    if problems:
-        count = "one thing" if len(problems) == 1 else f"{len(problems)} things"
-        raise Precondition(
-            f"{count} must be added before {server} can be protected; nothing was changed",
-            hint="Do what each `fix` says, then run the same command again."
-            + (" Or take dumps only: --logical." if facts.get("dumpable") else ""),
-        )
-    console.note(
-        f"checked {server}: PostgreSQL {facts.get('versionText', '?')}, "
-        f"{len(facts.get('databases', {}))} databases, {console.size(facts.get('sizeBytes', 0))}"
-    )
-    return facts
-
-
-def register(
-    vault: Vault, text: str, data: Path, server: str, *, replace: bool, logical: bool = False
-) -> dict[str, Any]:
-    """The agent looks after it, the control plane knows it: the server resource with facts."""
-    conninfo.give_to_agent(text, data, server, replace=replace)
-    wish = {"agentServer": server, "agent": conninfo.local_agent(data)}
-    body = {"location": vault.connection.location, "properties": {"strongroom": wish}}
-    found = vault.rest.put(vault.server(server), body)
-    deadline = vault.clock.monotonic() + REPORT_SECONDS
-    while not _is_ready(found["properties"], logical=logical):
-        if vault.clock.monotonic() > deadline:
-            raise Failed(
-                f"the agent has not reported {server} ready in {REPORT_SECONDS:.0f} seconds",
-                hint=f"`strongroom status` shows whether it runs, `strongroom server check "
-                f"{server}` what it sees.",
-            )
-        vault.clock.sleep(0.2)
-        found = vault.rest.get(vault.server(server))
-    console.note(f"registered {server} with the agent on this machine")
-    return found
-
-
-def _is_ready(told: dict[str, Any], *, logical: bool) -> bool:
-    return told["state"] == "Ready" or (logical and bool(told["strongroom"]["dumpable"]))
 
 
 def start_backup(vault: Vault, server: str, *, full: bool = False, logical: bool = False) -> str:
@@ -172,7 +117,8 @@ def running_backup(vault: Vault, server: str) -> str | None:
     return None
 
 
-def _configure(vault: Vault, server: str, policy: str) -> None:
+def _configure(vault: Vault, server: str, policy: str) -> list[dict[str, Any]]:
+    """The points that there are already."""
     vault.grant_roles(server)
     body = vault.protection(server, policy)
     present = vault.rest.find(vault.instance(server))
@@ -181,13 +127,14 @@ def _configure(vault: Vault, server: str, policy: str) -> None:
         good = present["properties"]["currentProtectionState"] == "ProtectionConfigured"
         if good and same == vault.policy(policy).lower():
             console.note(f"{server} is protected by policy {policy} already")
-            return
+            return vault.points(server)
     vault.rest.post(f"{vault.home}/validateForBackup", {"backupInstance": body})
     found = vault.rest.put(vault.instance(server), {"properties": body})
     state = found["properties"]["currentProtectionState"]
     if state != "ProtectionConfigured":
         raise Failed(f"{server} is {state}", hint="`strongroom doctor` says more.")
     console.note(f"protected {server} in vault {vault.connection.vault} by policy {policy}")
+    return vault.points(server)
 
 
 def _tell(told: dict[str, Any]) -> None:
@@ -196,6 +143,7 @@ def _tell(told: dict[str, Any]) -> None:
     if newest:
         stored = console.size(newest["storedBytes"])
         shown["recovery point"] = f"{newest['id']} of {newest['takenAt']} UTC"
+        shown["kind"] = newest["kind"]
         shown["size"] = f"{console.size(newest['rawBytes'])}, stored as {stored}"
         shown["kept until"] = f"{newest['expiresAt']} ({newest['tag']})"
     elif told["job"]:

@@ -1,14 +1,18 @@
 """Servers that the agent on this machine looks after: add, list, check."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from strongroom.cli import connection, conninfo, console
+from cyclopts import Parameter
+
+from strongroom.cli import connection, conninfo, console, preflight
 from strongroom.cli import vault as vaults
 from strongroom.cli.means import COMMON, Common, Given
 from strongroom.cli.points import short_time
-from strongroom.cli.protect import Replaced, Source, examine, register
+from strongroom.cli.protect import Replaced, Source
 from strongroom.model import arm
-from strongroom.model.errors import NotFound, Precondition, from_dict
+from strongroom.model.backup_type import FULL
+from strongroom.model.errors import NotFound, Precondition
+from strongroom.model.logical import LOGICAL
 
 
 def add(
@@ -17,6 +21,9 @@ def add(
     /,
     *,
     replace: Replaced = False,
+    logical: Annotated[
+        bool, Parameter(negative="", help="Dumps only are wanted: what these need is enough.")
+    ] = False,
     common: Common = COMMON,
     means: Given,
 ) -> None:
@@ -35,14 +42,17 @@ def add(
     arm.check_name("server", name)
     text = conninfo.read(source)
     data = connection.data_directory(common)
-    examine(text, data, name)
+    kind = LOGICAL if logical else FULL
+    preflight.examine(text, data, name, kind)
     with vaults.opened(common, means) as vault:
         vault.ensure_group()
-        found = _brief(register(vault, text, data, name, replace=replace), set())
+        found = preflight.register(vault, text, data, name, replace=replace, kind=kind)
+        found = _brief(found, set())
     if common.output == "json":
         console.as_json(found)
     else:
-        console.say(f"next: strongroom protect - --name {name} < conninfo.txt")
+        dumps = " --logical" if logical else ""
+        console.say(f"next: strongroom protect - --name {name}{dumps} < conninfo.txt")
 
 
 def list_servers(*, common: Common = COMMON, means: Given) -> None:
@@ -61,7 +71,7 @@ def list_servers(*, common: Common = COMMON, means: Given) -> None:
     rows = [
         (
             server["name"],
-            server["state"],
+            _state(server),
             server["version"],
             console.size(server["sizeBytes"]),
             "yes" if server["protected"] else "no",
@@ -93,11 +103,10 @@ def check(name: str, /, *, common: Common = COMMON, means: Given) -> None:
             f"there is no server named {name!r}", hint="`strongroom server list` shows them."
         )
     told = _brief(found, set())
-    problems = [from_dict(each) for each in told["problems"]]
     if common.output == "json":
         console.as_json(told)
     else:
-        console.say(f"{name} is {told['state']}")
+        console.say(f"{name} is {_state(told)}")
         console.facts(
             {
                 "version": told["version"],
@@ -106,13 +115,15 @@ def check(name: str, /, *, common: Common = COMMON, means: Given) -> None:
                 "seen": f"{told['seenAt']} UTC",
             }
         )
-    for problem in problems:
-        console.note(f"missing: {problem.message}")
-        console.note(f"    fix: {problem.hint}")
-    if problems or told["state"] != "Ready":
+    preflight.tell_problems(preflight.facts_in(found))
+    if not told["backups"]:
         raise Precondition(
             f"{name} is not ready to be backed up", hint="Do what each `fix` says; look again."
         )
+
+
+def _state(server: dict[str, Any]) -> str:
+    return "Ready for dumps only" if server["backups"] == LOGICAL else str(server["state"])
 
 
 def _brief(server: dict[str, Any], protected: set[str]) -> dict[str, Any]:
@@ -126,6 +137,7 @@ def _brief(server: dict[str, Any], protected: set[str]) -> dict[str, Any]:
         "sizeBytes": int(ours["sizeBytes"]),
         "databases": ours["databases"],
         "problems": ours["problems"],
+        "backups": preflight.best_of(server),
         "protected": server["name"] in protected,
         "seenAt": short_time(ours["seenAt"]),
     }

@@ -12,6 +12,7 @@ from strongroom.model import access, arm
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import Conflict, NotFound
 from strongroom.model.ids import uuid4
+from strongroom.model.policy import parse_policy
 from strongroom.model.policy_templates import ten_years_policy
 
 TEN_YEARS = "ten-years"
@@ -109,6 +110,10 @@ class Vault:
             raise NotFound(f"there is no policy named {policy!r}", hint=f"There is: {names}.")
         kind = "Logical" if policy == TEN_YEARS_LOGICAL else "Full"
         self.rest.put(self.policy(policy), {"properties": ten_years_policy(kind)})
+
+    def backup_type(self, policy: str) -> str:
+        """The most that a policy asks of a server (model/backup_type.py)."""
+        return parse_policy(self.rest.get(self.policy(policy))["properties"]).backup_type
 
     def ensure_group(self) -> None:
         """The resource group alone: what registering a server needs."""

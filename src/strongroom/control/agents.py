@@ -219,8 +219,10 @@ def open_parent(
     with control.database.reading() as connection:
         row = agent_operations.held(connection, operation_id, agent, request.epoch)
     order = row["order"]
-    parent = (order.get("parent") or {}).get("recoveryPointId")
-    parent = parent or (order.get("dump") or {}).get("parent")
+    if request.logical:
+        parent = (order.get("dump") or {}).get("parent")
+    else:
+        parent = (order.get("parent") or {}).get("recoveryPointId")
     if row["kind"] != "backup" or not parent:
         raise Forbidden("only an increment is told of a parent")
     return control.open_parent(parent, order["instanceId"])

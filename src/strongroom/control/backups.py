@@ -13,10 +13,11 @@ from strongroom.control import long_running
 from strongroom.control.control import Control
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of, job_id_of
+from strongroom.model.backup_type import read_backup_type
 from strongroom.model.errors import Conflict, Invalid, Precondition
 from strongroom.model.ids import JobId, OperationId, uuid4
 from strongroom.model.job import JobKind
-from strongroom.model.policy import BackupPolicy, parse_policy, read_backup_type
+from strongroom.model.policy import BackupPolicy, parse_policy
 
 ACTION = "Microsoft.DataProtection/backupVaults/backupInstances/backup/action"
 ABLE = frozenset({"ProtectionConfigured", "UpdatingProtection"})
@@ -37,7 +38,7 @@ def trigger_backup(  # noqa: PLR0913 - a wish each, by name
     """Begin a backup on demand; the operation ends at once and names the job.
 
     `full` asks for everything to be read, where an increment would do; `backup_type` for a kind
-    other than the policy's (model/policy.py).
+    other than the policy's (model/backup_type.py).
     """
 
     def begin(connection: sa.Connection) -> dict[str, Any]:

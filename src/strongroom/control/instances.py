@@ -18,6 +18,7 @@ from strongroom.control.vaults import need_vault
 from strongroom.model import arm
 from strongroom.model.access import Caller
 from strongroom.model.arm import PolicyRef, ServerRef, VaultRef
+from strongroom.model.backup_type import FULL
 from strongroom.model.errors import Conflict, NotFound, Precondition, UserError, VaultError
 from strongroom.model.ids import OperationId
 from strongroom.model.policy import parse_policy
@@ -114,8 +115,8 @@ def _examine(
             missing,
             lambda: check_vault_identity(control, connection, known["id"], owner["principal_id"]),
         )
-        logical = policy is not None and parse_policy(policy["properties"]).is_logical
-        _try(missing, lambda: check_ready(control, connection, known, logical=logical))
+        kind = parse_policy(policy["properties"]).backup_type if policy is not None else FULL
+        _try(missing, lambda: check_ready(control, connection, known, kind))
     if missing or policy is None or server is None:
         raise _all_of(missing)
     return Found(vault=owner, policy=policy, server=server)

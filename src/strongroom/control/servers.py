@@ -12,6 +12,7 @@ from strongroom.control.control import Control
 from strongroom.control.subscriptions import need_group
 from strongroom.model import arm
 from strongroom.model.access import Caller
+from strongroom.model.backup_type import FULL, allows
 from strongroom.model.errors import Conflict, NotFound, Precondition, from_dict
 from strongroom.model.operation import ServerFacts
 
@@ -146,12 +147,9 @@ def check_prerequisites(control: Control, caller: Caller, group: str, name: str)
 
 
 def check_ready(
-    control: Control, connection: sa.Connection, server: sa.RowMapping, *, logical: bool = False
+    control: Control, connection: sa.Connection, server: sa.RowMapping, backup_type: str = FULL
 ) -> None:
-    """Precondition that names everything the agent has found missing.
-
-    `logical`: only dumps are wanted, which need no replication.
-    """
+    """Precondition that names everything the agent has found missing for such a backup."""
     facts = facts_of(server)
     if facts is None or not _is_heard(control, connection, server):
         heard = server["seen_at"]
@@ -161,7 +159,7 @@ def check_ready(
             hint="wait a moment; if it stays so, see that the agent runs: strongroom status",
             code=_NOT_READY,
         )
-    if facts.ready or (logical and facts.dumpable):
+    if allows(facts, backup_type):
         return
     problems = [from_dict(told) for told in facts.problems]
     hints = [problem.hint for problem in problems if problem.hint]

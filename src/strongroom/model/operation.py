@@ -102,6 +102,8 @@ class BackupOrder(Message):
 
     With a parent an increment is asked for, whose packs go to the parent's generation; the agent
     takes a full one into `generation` when the parent cannot serve, and says why.
+    backup_type: model/backup_type.py; where it is Full, the agent dumps a server that does not
+    allow more, and says why.
     """
 
     server: str
@@ -116,11 +118,15 @@ class BackupOrder(Message):
     data_public_key: bytes
     compression_level: int = 1
     parent: ParentPoint | None = None
-    dump: DumpWish | None = None  # a logical backup is asked for
+    backup_type: str = "Full"
+    dump: DumpWish | None = None  # how a logical backup is taken; absent: it may not be one
 
 
 class RestoreOrder(Message):
-    """Write a recovery point as a data directory, and start it when asked."""
+    """Write a recovery point as a data directory, and start it when asked.
+
+    in_place: the directory is that of the server itself, and what differs in it is overwritten.
+    """
 
     job_id: str
     recovery_point_id: str
@@ -131,6 +137,7 @@ class RestoreOrder(Message):
     start: bool = False
     port: int = 0  # 0: the port in its own configuration
     settings: dict[str, str] = {}  # appended to postgresql.auto.conf
+    in_place: bool = False
 
 
 class CheckOrder(Message):
@@ -197,9 +204,13 @@ class KeysReply(Message):
 
 
 class ParentRequest(Message):
-    """What an increment needs to know of the parent that its order names."""
+    """What an increment needs to know of the parent that its order names; `logical`: of the dump
+
+    that a dump leans on.
+    """
 
     epoch: int
+    logical: bool = False
 
 
 class ParentReply(Message):
@@ -222,7 +233,7 @@ class BackupResult(Message):
     """The delta is in storage; these are facts to show without opening it.
 
     kind: Full | Incremental | Logical. why_full: why a full one was taken though a parent was
-    named.
+    named. why_logical: why a dump was taken where more was asked for.
     """
 
     delta_size: int
@@ -241,6 +252,7 @@ class BackupResult(Message):
     warnings: list[dict[str, Any]] = []
     kind: str = "Full"
     why_full: str = ""
+    why_logical: str = ""
     read_bytes: int = 0  # that were read and written anew, before compression
 
 

@@ -13,7 +13,9 @@ from typing import Any
 
 from whenever import ItemizedDelta, OffsetDateTime
 
+from strongroom.model.backup_type import FULL, PHYSICAL, read_backup_type
 from strongroom.model.errors import Invalid
+from strongroom.model.logical import LOGICAL
 from strongroom.model.schedule import Repeating, zone_of
 
 DATASOURCE_TYPE = "Microsoft.DBforPostgreSQL/flexibleServers"
@@ -89,7 +91,7 @@ class BackupRule:
     intervals: tuple[Repeating, ...]
     time_zone: str  # IANA
     tagging: tuple[Tagging, ...]
-    backup_type: str = "Full"
+    backup_type: str = FULL
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +111,10 @@ class BackupPolicy:
     retention_rules: tuple[RetentionRule, ...] = field(default=())
 
     @property
-    def is_logical(self) -> bool:
-        """Whether nothing but dumps is asked for."""
-        return all(rule.backup_type == "Logical" for rule in self.backup_rules)
+    def backup_type(self) -> str:
+        """The most that any of its rules asks of a server: Physical, else Full, else Logical."""
+        asked = {rule.backup_type for rule in self.backup_rules}
+        return next(kind for kind in (PHYSICAL, FULL, LOGICAL) if kind in asked)
 
     def retention_for(self, tag: str) -> RetentionRule:
         """The rule of a tag (whatever its case), else the default one."""
@@ -121,7 +124,6 @@ class BackupPolicy:
         return next(rule for rule in self.retention_rules if rule.is_default)
 
 
-BACKUP_TYPES = ("Full", "Physical", "Logical")
 ABSOLUTE = ("AllBackup", "FirstOfDay", "FirstOfWeek", "FirstOfMonth", "FirstOfYear")
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 WEEKS = ("First", "Second", "Third", "Fourth", "Last")
@@ -301,21 +303,8 @@ def _backup_rule(body: _Body) -> BackupRule:
 
 def _backup_type(body: _Body) -> str:
     if not body.has("backupParameters"):
-        return BACKUP_TYPES[0]
-    return read_backup_type(body.body("backupParameters").text("backupType") or BACKUP_TYPES[0])
-
-
-def read_backup_type(found: str) -> str:
-    """Full: the best that the server allows; Physical and Logical: that kind and no other.
-
-    Raises Invalid.
-    """
-    for known in BACKUP_TYPES:
-        if found.lower() == known.lower():
-            return known
-    raise _invalid(
-        f"backupType {found[:60]!r} is not offered", f"use one of {', '.join(BACKUP_TYPES)}"
-    )
+        return FULL
+    return read_backup_type(body.body("backupParameters").text("backupType") or FULL)
 
 
 def _tagging(body: _Body, zone: str) -> Tagging:

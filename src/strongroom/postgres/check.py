@@ -4,6 +4,7 @@ from typing import Any
 
 import psycopg
 
+from strongroom.model.backup_type import DENIED
 from strongroom.model.errors import SourceRefused, SourceUnsupported, VaultError
 from strongroom.model.operation import ServerFacts
 from strongroom.model.postgres import PAGE
@@ -85,7 +86,7 @@ def _setting_problems(row: tuple[Any, ...], facts: ServerFacts) -> list[VaultErr
             SourceRefused(
                 f"{max(senders - busy, 0)} of {senders} WAL senders are free, a backup needs two",
                 hint=f"Set max_wal_senders = {busy + 4} in postgresql.conf and restart it.",
-                facts={"cause": "max_wal_senders"},
+                facts={"cause": "max_wal_senders", DENIED: senders < 2},
             )
         )
     if not replicates:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from strongroom.model.backup_type import DENIED
 from strongroom.model.errors import (
     SourceError,
     SourceRefused,
@@ -66,7 +67,7 @@ def no_role(user: str) -> SourceRefused:
     return SourceRefused(
         f"the role {user} may not replicate",
         hint=f"Run as a superuser: ALTER ROLE {quote_name(user)} REPLICATION;",
-        facts={"cause": "replication"},
+        facts={"cause": "replication", DENIED: True},
     )
 
 
@@ -86,7 +87,7 @@ def wal_level_minimal() -> SourceRefused:
         "wal_level is minimal",
         hint="Set wal_level = replica and max_wal_senders = 10 in postgresql.conf and restart "
         "the server.",
-        facts={"cause": "max_wal_senders"},
+        facts={"cause": "max_wal_senders", DENIED: True},
     )
 
 
@@ -149,7 +150,7 @@ def _hba(words: str, attempt: Attempt) -> SourceError:
         if attempt.replicating
         else f"pg_hba.conf does not let {attempt.user} from {where} into {what}",
         hint=f"Add this line to pg_hba.conf, then run SELECT pg_reload_conf(): {line}",
-        facts={"line": line},
+        facts={"line": line, DENIED: attempt.replicating},
     )
 
 

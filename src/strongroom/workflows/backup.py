@@ -4,8 +4,10 @@ from strongroom.catalog import jobs, protection
 from strongroom.catalog.protection import Protection
 from strongroom.control import access
 from strongroom.durable.engine import Story
+from strongroom.model.backup_type import PHYSICAL
 from strongroom.model.errors import VaultError
 from strongroom.model.job import Job
+from strongroom.model.logical import LOGICAL
 from strongroom.model.operation import BackupOrder
 from strongroom.workflows import agent_work, dump
 from strongroom.workflows.commit import commit_point, point_id_of, record_point
@@ -51,8 +53,8 @@ def _offer(means: Means, job_id: str) -> None:
     catalogue = means.keyring.public(job.instance_id, "catalogue")
     data = means.keyring.public(job.instance_id, "data")
     point = point_id_of(job.id)
-    logical = dump.is_logical(job, found)
-    choice = Choice() if logical else choose_parent(means, job, found)
+    kind = dump.backup_type_of(job, found)
+    choice = Choice() if kind == LOGICAL else choose_parent(means, job, found)
     order = BackupOrder(
         server=found.agent_server,
         job_id=job.id,
@@ -65,7 +67,8 @@ def _offer(means: Means, job_id: str) -> None:
         data_key_id=data.key_id,
         data_public_key=data.to_bytes(),
         parent=choice.parent,
-        dump=dump.wish_of(means, job) if logical else None,
+        backup_type=kind,
+        dump=None if kind == PHYSICAL else dump.wish_of(means, job),
     )
     if choice.why_full:
         with means.control.database.writing() as connection:

@@ -25,7 +25,7 @@ from strongroom.datastore.receipt import Receipt, ReceiptPack
 from strongroom.model import retention
 from strongroom.model.errors import Corrupt, ObjectExists, ObjectMissing, StoreUnavailable
 from strongroom.model.ids import GenerationId, JobId, RecoveryPointId
-from strongroom.model.job import JobStatus
+from strongroom.model.job import Job, JobStatus
 from strongroom.model.logical import LOGICAL
 from strongroom.model.operation import BackupResult, Progress
 from strongroom.model.policy import parse_policy
@@ -218,12 +218,18 @@ def record_point(means: Means, job_id: str, committed: dict[str, Any]) -> None:
         jobs.set_progress(connection, job_id, _whole(result))
         status = JobStatus.COMPLETED_WITH_WARNINGS if result.warnings else JobStatus.COMPLETED
         now = control.clock.now()
-        why = job.order.get("why_full") or result.why_full
-        order = {**job.order, "kind": point.kind, "why_full": why}
+        order = {**job.order, "kind": point.kind, **_whys(job, result)}
         told = {"recovery_point_id": point.id, "warnings": result.warnings, "order": order}
         if jobs.end(connection, job_id, status, now, **told):
             what = {"job": job_id, "tag": point.tag, "expires": receipt.expires_at}
             audit.append(connection, now, "service", ("recoveryPoint/commit", point.id), what)
+
+
+def _whys(job: Job, result: BackupResult) -> dict[str, str]:
+    """Why the backup was not what a person would expect of it."""
+    if result.kind == LOGICAL:
+        return {"why_full": "", "why_logical": result.why_logical}
+    return {"why_full": str(job.order.get("why_full") or result.why_full)}
 
 
 def _generation(row: sa.RowMapping | None, result: BackupResult) -> GenerationId | None:
@@ -256,4 +262,5 @@ def _facts(result: BackupResult, receipt: Receipt) -> dict[str, Any]:
         "packs": result.packs,
         "read_bytes": result.read_bytes,
         "restore_bytes": receipt.stored_bytes,
+        **({"why_logical": result.why_logical} if result.why_logical else {}),
     }

@@ -10,6 +10,7 @@ from strongroom.catalog.protection import Protection
 from strongroom.datastore.delta import Delta
 from strongroom.datastore.dump_map import is_worth_leaning_on, lay_dump
 from strongroom.datastore.manifest import Manifest, PointFacts
+from strongroom.model.backup_type import FULL
 from strongroom.model.job import Job
 from strongroom.model.logical import LOGICAL, DumpWish
 from strongroom.model.policy import parse_policy
@@ -18,13 +19,13 @@ from strongroom.workflows.means import Means
 _CONTEXT = "strongroom 1: key of the digests of an instance's chunks"
 
 
-def is_logical(job: Job, found: Protection) -> bool:
-    """What the request says, else the policy's rule; a rule that says nothing is Full."""
+def backup_type_of(job: Job, found: Protection) -> str:
+    """What the request says, else the policy's rule."""
     wish = str(job.order.get("backup_type") or "")
-    if not wish:
-        rules = parse_policy(found.policy).backup_rules
-        wish = next((r.backup_type for r in rules if r.name == job.rule_name), "")
-    return wish == LOGICAL
+    if wish:
+        return wish
+    rules = parse_policy(found.policy).backup_rules
+    return next((rule.backup_type for rule in rules if rule.name == job.rule_name), FULL)
 
 
 def chunk_key_of(means: Means, instance_id: str) -> bytes:

@@ -52,7 +52,9 @@ def _details(found: Job) -> dict[str, str]:
     details = {"RetentionTag": found.tag or "default"}
     if found.order.get("kind"):
         details["Backup Kind"] = found.order["kind"]
-    if found.order.get("why_full"):
+    if found.order.get("why_logical"):
+        details["Why Logical"] = found.order["why_logical"]
+    elif found.order.get("why_full"):
         details["Why Full"] = found.order["why_full"]
     elif found.progress.note:
         details["Note"] = found.progress.note
