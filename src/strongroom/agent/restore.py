@@ -1,14 +1,17 @@
-"""Restore a recovery point as a data directory, and start it when asked.
+"""Restore a recovery point as a data directory, new or in place, and start it when asked.
 
 The content keys come sealed to a key pair that is made for this restore and lives in memory alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from strongroom.agent.access import OpenContainer
 from strongroom.agent.held_lease import HeldLease
+from strongroom.agent.in_place import InPlace, point_of
 from strongroom.agent.memory import WHOLE, Share
 from strongroom.agent.restore_journal import RestoreJournal
 from strongroom.agent.start_restored import next_steps, start_restored, tools_for
@@ -27,7 +30,10 @@ from strongroom.model.operation import (
 )
 from strongroom.model.postgres import major_of
 from strongroom.model.seams import Chance
-from strongroom.postgres.restore import RestoredFile, RestoreTarget
+from strongroom.postgres.in_place import InPlaceTarget
+from strongroom.postgres.restore import Finished, RestoredFile, RestoreTarget
+
+Source = tuple[Blobs, Mapping[bytes, bytes]]  # where packs lie, and their content keys by id
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +80,14 @@ def restore(
         blobs = open_container(held, "read")
         keys = ask_keys(held, chance)
         manifest = open_manifest(order.manifest_name, order.recovery_point_id, blobs, keys)
-        _check_before_writing(order, manifest, grounds)
-        result = _write(held, directory, manifest, blobs, keys, share)
+        if order.start:  # what would fail at the end fails now
+            tools_for(major_of(manifest.source.version_number))
+        made = _made_in_place if order.in_place else _made
+        result = made(held, grounds, manifest, (blobs, keys.packs), share)
         # First this, then the marker goes: what lacks the marker is known to be this job's own.
         grounds.journal.keep(held.lease.operation_id, result)
-    RestoreTarget(directory, order.tablespaces, order.job_id).drop_marker()
+    kind = InPlaceTarget if order.in_place else RestoreTarget
+    kind(directory, order.tablespaces, order.job_id).drop_marker()
     if order.start and not result.started:
         held.next_step("Starting")
         result = start_restored(directory, order.port, result)
@@ -112,24 +121,15 @@ def open_manifest(name: str, point_id: str, blobs: Blobs, keys: SessionKeys) -> 
     return manifest
 
 
-def _check_before_writing(order: RestoreOrder, manifest: Manifest, grounds: Grounds) -> None:
-    """What would fail at the end fails now."""
+def _made(
+    held: HeldLease, grounds: Grounds, manifest: Manifest, source: Source, share: Share
+) -> RestoreResult:
+    """In a new directory, all of it."""
+    order = _order_of(held)
+    directory = grounds.allow(order.target_directory)
     for file in manifest.files:
         if file.kind == "link":
             grounds.allow(order.tablespaces.get(file.link, file.link))
-    if order.start:
-        tools_for(major_of(manifest.source.version_number))
-
-
-def _write(
-    held: HeldLease,
-    directory: Path,
-    manifest: Manifest,
-    blobs: Blobs,
-    keys: SessionKeys,
-    share: Share,
-) -> RestoreResult:
-    order = _order_of(held)
     total = sum(file.size for file in manifest.files)
     progress = Progress(step="Writing", total_bytes=total)
     held.tell(progress)
@@ -146,14 +146,41 @@ def _write(
 
     try:
         target.prepare([restored_file(file) for file in manifest.files], total)
-        fetched = read_files(
-            manifest, blobs, keys.packs, write, workers=share.workers, on_progress=advance
-        )
+        fetched = read_files(manifest, *source, write, workers=share.workers, on_progress=advance)
         held.check()
         watch = _verifying(held, target.bytes_to_check)
         finished = target.finish(manifest.pg_manifest, order.settings, watch=watch)
     finally:
         target.close()
+    return _result(order, directory, manifest, finished, fetched)
+
+
+def _made_in_place(
+    held: HeldLease, grounds: Grounds, manifest: Manifest, source: Source, share: Share
+) -> RestoreResult:
+    """Over the server's own directory, what differs."""
+    order = _order_of(held)
+    directory = grounds.allow(order.target_directory)
+    target = InPlaceTarget(directory, order.tablespaces, order.job_id)
+    try:
+        target.survey([restored_file(file) for file in manifest.files], point_of(manifest))
+        for place in target.places:
+            grounds.allow(str(place))
+        writing = InPlace(held, target, manifest, source, share)
+        ranges = writing.compare()
+        with writing.begun():
+            writing.fetch(ranges)
+            watch = _verifying(held, target.bytes_to_check)
+            finished = target.finish(manifest.pg_manifest, order.settings, watch=watch)
+    finally:
+        target.close()
+    result = _result(order, directory, manifest, finished, writing.fetched)
+    return msgspec.structs.replace(result, next_steps=[*target.left, *result.next_steps])
+
+
+def _result(
+    order: RestoreOrder, directory: Path, manifest: Manifest, finished: Finished, fetched: int
+) -> RestoreResult:
     major = major_of(manifest.source.version_number)
     return RestoreResult(
         directory=str(directory),

@@ -53,14 +53,19 @@ def list_all(connection: sa.Connection) -> list[sa.RowMapping]:
 def seen(
     connection: sa.Connection, agent_id: str, at: Instant, facts: dict[str, dict[str, object]]
 ) -> None:
-    """The agent called: `facts` are its servers by the agent's own name."""
+    """The agent called: `facts` are its servers by the agent's own name.
+
+    Where its files lie stays known of a server that is stopped: so it can be restored in place.
+    """
     connection.execute(agents.update().where(agents.c.id == agent_id).values(seen_at=at))
     for name, told in facts.items():
-        connection.execute(
-            servers.update()
-            .where(servers.c.agent_id == agent_id, servers.c.agent_server == name)
-            .values(facts=told, seen_at=at)
-        )
+        this = sa.and_(servers.c.agent_id == agent_id, servers.c.agent_server == name)
+        place = told.get("dataDirectory")
+        if not place:
+            known = connection.execute(sa.select(servers.c.facts).where(this)).scalar() or {}
+            place = known.get("dataDirectory", "")
+        kept = {**told, "dataDirectory": place} if place else told
+        connection.execute(servers.update().where(this).values(facts=kept, seen_at=at))
 
 
 def begin_session(connection: sa.Connection, agent_id: str, session: str) -> None:

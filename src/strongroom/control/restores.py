@@ -112,11 +112,24 @@ def examine(
         )
     if placed or asked.target_directory or asked.part is not None or asked.load is not None:
         loads.settle(control, connection, caller, (found, point), asked)
+    if asked.in_place and not asked.target_directory:
+        asked.target_directory = _own_directory(found)
     if asked.part is not None and asked.part.target_server:
         asked.part.target_server = _target(
             control, connection, caller, found, asked.part.target_server
         )
     return found, point, asked
+
+
+def _own_directory(found: Protection) -> str:
+    """Where the server's files lie, as its agent has last seen it."""
+    known = str(found.server_facts.get("dataDirectory", ""))
+    if not known:
+        raise Precondition(
+            f"it is not known where the data directory of {found.server_name} lies",
+            hint="name it: strongroom restore NAME --in-place --to-dir DIRECTORY",
+        )
+    return known
 
 
 def _target(

@@ -70,6 +70,62 @@ class Extents(Sequence[Extent]):
             last_file, last_end = file, offset + length
 
 
+class Ranges:
+    """Stretches of files: 16 bytes each in memory. Added in order, none over another."""
+
+    def __init__(self) -> None:
+        self._files: dict[int, array.array[int]] = {}
+
+    def add(self, file: int, start: int, end: int) -> None:
+        """Bytes `start` to `end` of a file; joined to the stretch that ends where it begins."""
+        if start >= end:
+            return
+        bounds = self._files.setdefault(file, array.array("Q"))
+        if bounds and bounds[-1] == start:
+            bounds[-1] = end
+        else:
+            bounds.extend((start, end))
+
+    def of_file(self, file: int) -> Iterator[tuple[int, int]]:
+        """(start, end) in order."""
+        bounds = self._files.get(file, ())
+        return zip(bounds[::2], bounds[1::2], strict=True)
+
+    def files(self) -> list[int]:
+        """Those of which anything was added."""
+        return sorted(self._files)
+
+    def total_bytes(self) -> int:
+        """Of all stretches."""
+        return sum(sum(b[1::2]) - sum(b[::2]) for b in self._files.values())
+
+
+def within(extents: Extents, ranges: Ranges) -> tuple[Extents, Ranges]:
+    """What of the extents lies in the ranges, and what of the ranges lies in no extent."""
+    columns = [array.array(code) for code in _COLUMNS.values()]
+    bare = Ranges()
+    rows = iter(extents)
+    row = next(rows, None)
+    for file in ranges.files():
+        for begin, end in ranges.of_file(file):
+            start = begin
+            while row is not None and (row.file, row.end) <= (file, start):
+                row = next(rows, None)
+            while row is not None and row.file == file and row.offset < end:
+                bare.add(file, start, row.offset)
+                start = max(start, row.offset)
+                stop = min(end, row.end)
+                cut = (file, start, stop - start, row.pack, row.raw + start - row.offset)
+                for column, value in zip(columns, cut, strict=True):
+                    column.append(value)
+                start = stop
+                if row.end > end:
+                    break
+                row = next(rows, None)
+            bare.add(file, start, end)
+    return Extents(columns), bare
+
+
 def columns_of(extents: Iterable[Extent]) -> dict[str, bytes]:
     """Rows -> columns, sorted by (file, offset)."""
     ordered = sorted(extents, key=lambda e: (e.file, e.offset))

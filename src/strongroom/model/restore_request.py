@@ -19,6 +19,7 @@ class RestoreRequest(msgspec.Struct, kw_only=True):
     """Restore as a server: a data directory on the host of the agent that looks after it.
 
     With `part` dump files are left in the directory instead: of a database, of a table, or of all.
+    With `in_place` the directory is that of the server itself; empty, it is the one it told of.
     """
 
     recovery_point_id: str
@@ -28,6 +29,7 @@ class RestoreRequest(msgspec.Struct, kw_only=True):
     port: int  # 0: as its configuration says
     part: ExtractRequest | None = None
     load: LoadRequest | None = None  # of a logical point, into a running server
+    in_place: bool = False
 
     def to_order(self, point: RecoveryPoint) -> dict[str, Any]:
         """What the job row keeps."""
@@ -58,7 +60,8 @@ def read_request(body: Mapping[str, Any], *, placed: bool = True) -> RestoreRequ
         raise _invalid("restoreTargetInfo.strongroom is not an object", "see the API table")
     directory, part = str(_get(wish, "targetDirectory") or ""), _part(wish)
     load = _load(wish)
-    into_server = (part is not None and part.target_server and not directory) or load
+    in_place = _in_place(wish)
+    into_server = load or (not directory and (in_place or (part and part.target_server)))
     if not into_server and not _is_absolute(directory) and (directory or placed):
         raise _invalid(
             f"the target directory {directory[:200]!r} is not an absolute path",
@@ -72,11 +75,20 @@ def read_request(body: Mapping[str, Any], *, placed: bool = True) -> RestoreRequ
         port=_port(_get(wish, "port") or 0),
         part=part,
         load=load,
+        in_place=in_place,
     )
 
 
 def _is_absolute(directory: str) -> bool:
     return directory.startswith("/") and "\0" not in directory and "/../" not in f"{directory}/"
+
+
+def _in_place(wish: Mapping[str, Any]) -> bool:
+    if not _boolean(_get(wish, "inPlace") or False):
+        return False
+    if _get(wish, "part") is not None or _get(wish, "load") is not None:
+        raise _invalid("a part is never restored in place", "leave out inPlace")
+    return True
 
 
 def _load(wish: Mapping[str, Any]) -> LoadRequest | None:
@@ -138,6 +150,7 @@ def _from_uri(source: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "targetDirectory": unquote(parts.path),
         "start": query.get("start", ["false"])[0] == "true",
+        "inPlace": query.get("inPlace", ["false"])[0] == "true",
         "port": query.get("port", ["0"])[0],
         "tablespaces": dict(
             pair.split("=", 1) for pair in query.get("tablespace", []) if "=" in pair
@@ -159,7 +172,7 @@ def _locations(value: object) -> dict[str, str]:
 
 def _boolean(value: object) -> bool:
     if not isinstance(value, bool):
-        raise _invalid("start is neither true nor false", "send true or false")
+        raise _invalid(f"{str(value)[:60]!r} is neither true nor false", "send true or false")
     return value
 
 

@@ -10,7 +10,7 @@ from strongroom.model.postgres import PAGE, Lsn
 from strongroom.postgres.data_directory import segment_of
 from strongroom.postgres.page_checksum import page_lsn, wrong_pages
 
-_PAGES_OF_SEGMENT = (1 << 30) // PAGE  # RELSEG_SIZE; no packager changes it
+PAGES_OF_SEGMENT = (1 << 30) // PAGE  # RELSEG_SIZE; no packager changes it
 _LOOKS = 4
 _PAUSE = 0.01  # seconds: far longer than PostgreSQL takes to write a page
 _MOST_NAMED = 100  # blocks of one file
@@ -61,7 +61,7 @@ class PageCheck:
         segment = segment_of(path)
         if segment is None:
             return None
-        first = segment * _PAGES_OF_SEGMENT
+        first = segment * PAGES_OF_SEGMENT
         return FileCheck(descriptor, path, first, self._is_damaged)
 
     def _is_damaged(self, page: bytes) -> bool:

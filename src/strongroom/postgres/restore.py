@@ -32,7 +32,7 @@ from strongroom.postgres.layout import (
 from strongroom.postgres.restored_check import check_log, compare
 from strongroom.postgres.restored_settings import check_settings, settle_settings
 from strongroom.postgres.scratch import RunAs, find_user
-from strongroom.postgres.wire.pg_manifest import parse_pg_manifest
+from strongroom.postgres.wire.pg_manifest import PgManifest, parse_pg_manifest
 
 __all__ = ["MARKER", "Finished", "RestoreTarget", "RestoredFile"]
 
@@ -52,6 +52,7 @@ class Finished:
 class _Marker(msgspec.Struct):
     job: str
     roots: list[str]
+    in_place: bool = False  # in_place.py's, which says more
 
 
 def _go_on(count: int) -> None:
@@ -60,6 +61,8 @@ def _go_on(count: int) -> None:
 
 class RestoreTarget:
     """One restore into one directory, with its tablespaces beside it."""
+
+    _flags = os.O_WRONLY  # to open what is written
 
     def __init__(self, directory: Path, tablespaces: Mapping[str, str], job_id: str) -> None:
         """`tablespaces`: original location -> new location, for those that move."""
@@ -109,6 +112,11 @@ class RestoreTarget:
         marker = self._read_marker()
         if marker is None or str(place) not in marker.roots:
             raise self._not_empty(place, names)
+        if marker.in_place:
+            raise TargetNotEmpty(
+                f"{place} holds a restore in place that did not end",
+                hint="Run it again to finish it: strongroom restore NAME --in-place.",
+            )
         if marker.job != self._job_id:
             raise TargetNotEmpty(
                 f"{place} holds another restore that did not end",
@@ -207,18 +215,24 @@ class RestoreTarget:
         file, view = self._layout.files[index], memoryview(data).cast("B")
         if offset < 0 or offset + len(view) > file.size or file.kind not in HOLDS_BYTES:
             raise TargetRefused(f"bytes beyond the end of {file.path[:200]!r}")
+        count = len(view)
         if file.path not in UNWANTED:
             try:
                 with self._open.borrowed(index) as descriptor:
-                    _write_sparsely(descriptor, view, offset)
+                    count = self._put(descriptor, view, offset)
             except OSError as error:
                 raise refused(error, file.path) from error
         with self._lock:
-            self._written += len(view)
+            self._written += count
+
+    def _put(self, descriptor: int, data: memoryview, offset: int) -> int:
+        """Write -> the bytes that count as written."""
+        _write_sparsely(descriptor, data, offset)
+        return len(data)
 
     def _open_file(self, index: int) -> int:
         root, parts = self._place(index)
-        return root.open(parts, os.O_WRONLY)
+        return root.open(parts, self._flags)
 
     def pages(self, index: int) -> Iterator[bytes]:
         """What has been written of a file, page by page; the last may be shorter."""
@@ -257,7 +271,7 @@ class RestoreTarget:
         check_settings(settings)
         self._open.close()
         told = parse_pg_manifest(pg_manifest)
-        compare(self._layout, told, lambda index: self._sum(index, watch), only)
+        self._compare(told, watch, only)
         check_log(self._layout, told)
         main = self._roots[""]
         for name, place in self._layout.tablespaces.items():
@@ -270,6 +284,11 @@ class RestoreTarget:
         self.close()
         count = sum(file.kind in HOLDS_BYTES for file in self._layout.files)
         return Finished(count, self._written, steps)
+
+    def _compare(
+        self, told: PgManifest, watch: Callable[[int], None], only: Collection[int] | None
+    ) -> None:
+        compare(self._layout, told, lambda index: self._sum(index, watch), only)
 
     def drop_marker(self) -> None:
         """The last step, once it is written down that the target is whole. Safe twice, and after

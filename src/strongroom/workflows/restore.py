@@ -69,6 +69,7 @@ def _order(job: Job, point: RecoveryPoint) -> tuple[str, Order]:
         tablespaces=asked["tablespaces"],
         start=asked["start"],
         port=asked["port"],
+        in_place=asked.get("in_place", False),
     )
 
 
