@@ -86,13 +86,16 @@ def store(  # noqa: PLR0913 - an option each
     reserve: int = 1 << 30,
     scrub_days: float = 30.0,
     scrub_rate: int = 32 << 20,
+    accept_clock: bool = False,
 ) -> int:
     """Run the storage endpoint: an Azure-Blob-compatible server that only adds.
 
     On another host than the agents' it speaks https: `certificate` and `certificate-key` are the
     server.pem and server.key that `strongroom certificate` makes. `reserve` is how many bytes of
     the disk no upload is given: deletes and the ledger live on them. Every byte is read again and
-    compared once in `scrub-days` (0: never), at `scrub-rate` bytes a second at most.
+    compared once in `scrub-days` (0: never), at `scrub-rate` bytes a second at most. Locks do
+    not end by a clock that has jumped: after more than a week at rest, look whether the host's
+    clock is right, and start once with `accept-clock`.
 
     Example: strongroom store --data /srv/vault --account-key /etc/strongroom/account.key
     """
@@ -119,6 +122,7 @@ def store(  # noqa: PLR0913 - an option each
         reserve_bytes=reserve,
         scrub_days=scrub_days,
         scrub_bytes_per_second=scrub_rate,
+        accept_clock=accept_clock,
     )
     run(settings, SystemClock(), SystemChance())
     return 0

@@ -10,19 +10,26 @@ import ssl
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
+from whenever import Instant
 
-from strongroom.model.errors import StoreDenied, StoreError, StoreFull, StoreUnavailable
+from strongroom.model.errors import Locked, StoreDenied, StoreError, StoreFull, StoreUnavailable
 from strongroom.model.sas import shared_key
 from strongroom.model.seams import Clock
 
 _VERSION = "2025-01-05"
+_RFC1123 = "%a, %d %b %Y %H:%M:%S GMT"
+_UNTIL = "x-ms-immutability-policy-until-date"
+_MODE = "x-ms-immutability-policy-mode"
+_DAYS = "x-strongroom-days"
 _BATCH = 200
 _MOST_ANSWER = 1 << 20  # bytes
 _TIMEOUT = 10.0  # seconds without a byte
 _REREADING_TIMEOUT = 600.0  # a batch of packs is read from a disk before the answer
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,21 @@ class BlobDigest:
     blake3: bytes = b""
     missing: bool = False
     corrupt: bool = False
+
+
+class Immutability(msgspec.Struct, frozen=True):
+    """state: Disabled | Unlocked | Locked; each blob stays `days` from its creation."""
+
+    state: str
+    days: int = 0
+
+
+class Lock(msgspec.Struct, frozen=True):
+    """What keeps a name. `until`: ISO 8601, or None; it binds unless the state is Disabled."""
+
+    state: str
+    until: str | None
+    holds: list[str]
 
 
 class _Told(msgspec.Struct):
@@ -88,6 +110,55 @@ class Container:
         if status != 202 and code != "ContainerNotFound":
             raise _error(status, code)
 
+    def immutability(self) -> Immutability:
+        """As the endpoint keeps it."""
+        return _told(self._ask("GET", "immutability", {}), Immutability)
+
+    def set_immutability(self, wanted: Immutability) -> Immutability:
+        """What it is then. Raises Locked when less is wanted than is Locked."""
+        headers = {_MODE: wanted.state, _DAYS: str(wanted.days)}
+        return _told(self._ask("PUT", "immutability", {}, headers), Immutability)
+
+    def extend_lock(self, name: str, until: Instant) -> Lock:
+        """Lock a blob, or all beneath a prefix that ends in `/`; the answer is read back."""
+        date = until.to_stdlib().strftime(_RFC1123)
+        return _told(self._ask("PUT", "lock", {"prefix": name}, {_UNTIL: date}), Lock)
+
+    def lock(self, name: str) -> Lock:
+        """What keeps it."""
+        return _told(self._ask("GET", "lock", {"prefix": name}), Lock)
+
+    def release_lock(self, name: str) -> Lock:
+        """What keeps it then. Raises Locked where locks are Locked."""
+        return _told(self._ask("DELETE", "lock", {"prefix": name}), Lock)
+
+    def hold(self, name: str, identifier: str) -> Lock:
+        """A legal hold on a blob or a prefix; safe twice."""
+        return _told(self._ask("PUT", "hold", {"prefix": name, "id": identifier}), Lock)
+
+    def lift_hold(self, name: str, identifier: str) -> Lock:
+        """The end of one; safe twice."""
+        return _told(self._ask("DELETE", "hold", {"prefix": name, "id": identifier}), Lock)
+
+    def _ask(
+        self,
+        method: str,
+        comp: str,
+        query: dict[str, str],
+        headers: dict[str, str] | None = None,
+    ) -> bytes:
+        asked = {"comp": comp, "restype": "container", **query}
+        status, code, answer = self._send(method, asked, b"", headers=headers)
+        if status == 409:
+            raise Locked(
+                "the storage endpoint keeps what is locked",
+                hint="A lock can be extended, never shortened.",
+                facts={"code": code},
+            )
+        if status != 200:
+            raise _error(status, code)
+        return answer
+
     def digests(self, names: Sequence[str]) -> Iterator[BlobDigest]:
         """The endpoint re-reads every named object, and says what it found, in this order."""
         for start in range(0, len(names), _BATCH):
@@ -107,10 +178,7 @@ class Container:
             return []
         if status != 200:
             raise _error(status, code)
-        try:
-            return msgspec.json.decode(answer, type=_Damaged).damaged
-        except msgspec.MsgspecError as error:
-            raise StoreUnavailable("the storage endpoint's answer cannot be read") from error
+        return _told(answer, _Damaged).damaged
 
     def delete(self, name: str) -> bool:
         """Delete an object; one that is gone already is as good. False: the endpoint keeps it."""
@@ -129,10 +197,16 @@ class Container:
         timeout: float = _TIMEOUT,
         *,
         name: str = "",
+        headers: dict[str, str] | None = None,
     ) -> tuple[int, str, bytes]:
         """(status, Azure's code, body) of one signed request on a connection of its own."""
-        date = self._clock.now().to_stdlib().strftime("%a, %d %b %Y %H:%M:%S GMT")
-        headers = {"x-ms-date": date, "x-ms-version": _VERSION, "Content-Length": str(len(body))}
+        date = self._clock.now().to_stdlib().strftime(_RFC1123)
+        headers = {
+            "x-ms-date": date,
+            "x-ms-version": _VERSION,
+            "Content-Length": str(len(body)),
+            **(headers or {}),
+        }
         if body:
             headers["Content-Type"] = "application/json"
         path = self._url.path + (f"/{quote(name)}" if name else "")
@@ -169,6 +243,13 @@ class Container:
         pem = None if self._ca is None else self._ca.decode("ascii")
         context = ssl.create_default_context(cadata=pem)
         return HTTPSConnection(host, timeout=timeout, context=context)
+
+
+def _told(answer: bytes, kind: type[_Answer]) -> _Answer:
+    try:
+        return msgspec.json.decode(answer, type=kind)
+    except msgspec.MsgspecError as error:
+        raise StoreUnavailable("the storage endpoint's answer cannot be read") from error
 
 
 def _read(answer: bytes, asked: list[str]) -> Iterator[BlobDigest]:

@@ -13,7 +13,14 @@ from strongroom.storage.blocks import checked_block_id
 from strongroom.storage.body import Work, body_length
 from strongroom.storage.conditions import judge_create, judge_delete, judge_read, wanted_range
 from strongroom.storage.documents import read_block_list
-from strongroom.storage.facts import blob_headers, read_facts, read_md5, refuse_unsupported
+from strongroom.storage.facts import (
+    blob_headers,
+    lock_headers,
+    read_facts,
+    read_md5,
+    read_until,
+    refuse_unsupported,
+)
 from strongroom.storage.grant import Grant
 from strongroom.storage.request import Request
 from strongroom.storage.store import BlobStore, Upload
@@ -34,7 +41,10 @@ class BlobVerbs:
     async def put_blob(self, request: Request, grant: Grant) -> Answer:
         """Put Blob: create, whole, or not at all."""
         grant.need(CREATE)
-        refuse_unsupported(request)
+        refuse_unsupported(request, whole=True)
+        until = read_until(request)
+        if until is not None:
+            grant.need_account_key()
         if request.headers.get("x-ms-blob-type") != "BlockBlob":
             raise Invalid("only block blobs are kept here", code="InvalidHeaderValue")
         facts = read_facts(request, plain=True)
@@ -45,7 +55,7 @@ class BlobVerbs:
             await self._work.pour(request, upload.write)
             upload.check_md5(sent)
             upload.check_md5(kept)
-            blob = await self._work.run(self._store.commit, upload, facts)
+            blob = await self._work.run(self._store.commit, upload, facts, until)
         finally:
             await self._work.run(upload.abandon)
         return _created(blob, request, grant)
@@ -111,7 +121,9 @@ class BlobVerbs:
         blob = await self._work.run(self._store.blob, *_names(request))
         if judge_read(request, blob) == "not modified":
             return Answer(304, {"etag": blob.etag, "x-ms-error-code": "ConditionNotMet"})
-        return Answer(200, blob_headers(blob, grant.overrides), length=blob.size)
+        lock = await self._work.run(self._store.locks.of, blob.container, blob.name, blob.created)
+        headers = blob_headers(blob, grant.overrides) | lock_headers(lock)
+        return Answer(200, headers, length=blob.size)
 
     async def delete_blob(self, request: Request, grant: Grant) -> Answer:
         """Delete Blob: for the account key, or a SAS that says so."""

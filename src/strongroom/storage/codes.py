@@ -10,6 +10,7 @@ from strongroom.model.errors import (
     Corrupt,
     Forbidden,
     Invalid,
+    Locked,
     ObjectExists,
     ObjectMissing,
     StoreFull,
@@ -52,6 +53,7 @@ AZURE: Final = {
     "ContainerAlreadyExists": 409,
     "BlockCountExceedsLimit": 409,
     "PathConflict": 409,
+    "BlobImmutableDueToPolicy": 409,
     "MissingContentLengthHeader": 411,
     "ConditionNotMet": 412,
     "RequestBodyTooLarge": 413,
@@ -61,6 +63,7 @@ AZURE: Final = {
     "OperationTimedOut": 500,
 }
 OURS: Final = {
+    "ContainerImmutabilityLocked": 409,  # less is asked for than is locked
     "ContainerNotEmpty": 409,  # a container goes only after its blobs, each of them recorded
     "RequestHeaderFieldsTooLarge": 431,
     "BlobCorrupt": 500,  # the bytes are not those that were written
@@ -73,6 +76,7 @@ BY_CLASS: Final[dict[type[VaultError], str]] = {
     Unauthenticated: "NoAuthenticationInformation",
     Forbidden: "AuthorizationFailure",
     Conflict: "PathConflict",
+    Locked: "BlobImmutableDueToPolicy",
     ObjectMissing: "ResourceNotFound",
     ObjectExists: "BlobAlreadyExists",
     StoreFull: "InsufficientStorage",

@@ -25,6 +25,7 @@ from strongroom.storage.body import PIECE_BYTES, ClientGone, Work
 from strongroom.storage.container_verbs import ContainerVerbs
 from strongroom.storage.grant import Grant
 from strongroom.storage.identifiers import Identifier
+from strongroom.storage.lock_verbs import LockVerbs
 from strongroom.storage.request import Receive, Request, read_request
 from strongroom.storage.sas import check_sas
 from strongroom.storage.scrubbing import Scrub
@@ -60,6 +61,7 @@ class Endpoint:
         self._work = work
         self._verbs = _verb_table(BlobVerbs(store, work), ContainerVerbs(store, work))
         self._verbs |= _access_table(AccessVerbs(store, work))
+        self._verbs |= _lock_table(LockVerbs(store, work))
         batch = Batch(self._answer_part, work)
         self._verbs["POST", "container", "container", "batch"] = batch.submit
 
@@ -256,4 +258,16 @@ def _access_table(access: AccessVerbs) -> dict[Key, Verb]:
         ("PUT", "container", "container", "acl"): access.set_acl,
         ("PUT", "container", "container", "identifier"): access.give_identifier,
         ("DELETE", "container", "container", "identifier"): access.withdraw_identifier,
+    }
+
+
+def _lock_table(locks: LockVerbs) -> dict[Key, Verb]:
+    return {
+        ("GET", "container", "container", "immutability"): locks.get_immutability,
+        ("PUT", "container", "container", "immutability"): locks.set_immutability,
+        ("GET", "container", "container", "lock"): locks.get,
+        ("PUT", "container", "container", "lock"): locks.extend,
+        ("DELETE", "container", "container", "lock"): locks.release,
+        ("PUT", "container", "container", "hold"): locks.hold,
+        ("DELETE", "container", "container", "hold"): locks.lift,
     }

@@ -3,13 +3,20 @@
 import base64
 import binascii
 import re
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+from whenever import Instant
 
 from strongroom.model.errors import Invalid
 from strongroom.storage.answer import http_date
 from strongroom.storage.blob import Blob, Container, Facts
+from strongroom.storage.locks import Lock
 from strongroom.storage.request import Request
 
 MAX_METADATA_BYTES = 8 * 1024
+UNTIL = "x-ms-immutability-policy-until-date"
+MODE = "x-ms-immutability-policy-mode"
 _META = "x-ms-meta-"
 _META_NAME = re.compile(r"[a-z0-9_][a-z0-9_-]{0,127}", flags=re.ASCII)
 _VISIBLE = re.compile(r"[\x20-\x7e]{0,1024}")
@@ -28,14 +35,16 @@ _OVERRIDES = {
 _REFUSED = (
     *("x-ms-copy-source", "x-ms-structured-body", "x-ms-content-crc64", "x-ms-if-tags"),
     *("x-ms-encryption-key", "x-ms-encryption-scope", "x-ms-legal-hold", "x-ms-lease-id"),
-    *("x-ms-immutability-policy-until-date", "x-ms-immutability-policy-mode"),
-    *("x-ms-tags", "content-range"),
+    *(MODE, "x-ms-tags", "content-range"),
 )
 
 
-def refuse_unsupported(request: Request) -> None:
-    """Raise Invalid rather than quietly not do what a header asks for."""
-    for name in _REFUSED:
+def refuse_unsupported(request: Request, *, whole: bool = False) -> None:
+    """Raise Invalid rather than quietly not do what a header asks for.
+
+    `whole`: a blob comes in one request, which may lock it.
+    """
+    for name in _REFUSED if whole else (*_REFUSED, UNTIL):
         if name in request.headers:
             raise Invalid(f"the header {name} is not supported", code="UnsupportedHeader")
 
@@ -101,6 +110,25 @@ def blob_headers(blob: Blob, overrides: tuple[tuple[str, str], ...] = ()) -> dic
     for name, value in overrides:
         headers[_OVERRIDES[name]] = _visible(name, value)
     return headers
+
+
+def lock_headers(lock: Lock) -> dict[str, str]:
+    """What keeps a blob; nothing where nothing does."""
+    headers = {"x-ms-legal-hold": "true" if lock.holds else "false"}
+    if lock.until is not None and lock.state != "Disabled":
+        headers |= {UNTIL: http_date(lock.until), MODE: lock.state.lower()}
+    return headers
+
+
+def read_until(request: Request) -> Instant | None:
+    """The date of a lock (RFC 1123), or None when none is asked for. Raises Invalid."""
+    text = request.headers.get(UNTIL)
+    if text is None:
+        return None
+    try:
+        return Instant(parsedate_to_datetime(text).astimezone(UTC))
+    except (ValueError, OverflowError) as error:
+        raise Invalid(f"{UNTIL} is no date", code="InvalidHeaderValue") from error
 
 
 def container_headers(container: Container) -> dict[str, str]:

@@ -6,13 +6,14 @@ SQLite with WAL and synchronous=FULL: what `record` has answered survives a powe
     deleting  it is gone for everybody; its file is still to be removed
 
 Lazy notes (a link was made, a scrub came by) are written without waiting for the disk: lost, they
-are found again at the next start. The stored access policies (identifiers.py) lie here as well.
+are found again at the next start. The stored access policies (identifiers.py), the locks and holds
+(locks.py) and the latest believed time (lock_clock.py) lie here as well.
 """
 
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -58,9 +59,25 @@ CREATE TABLE identifiers (
     PRIMARY KEY (container, id)
 ) STRICT, WITHOUT ROWID;
 """
-_STEPS = (_FIRST, _IDENTIFIERS)  # a ledger of version N has had the first N
+_LOCKS = """
+CREATE TABLE immutability (
+    container TEXT PRIMARY KEY REFERENCES containers (name) ON DELETE CASCADE,
+    state TEXT NOT NULL, days INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE locks (
+    container TEXT NOT NULL REFERENCES containers (name) ON DELETE CASCADE, name TEXT NOT NULL,
+    until INTEGER NOT NULL, PRIMARY KEY (container, name)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE holds (
+    container TEXT NOT NULL REFERENCES containers (name) ON DELETE CASCADE, name TEXT NOT NULL,
+    id TEXT NOT NULL, PRIMARY KEY (container, name, id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), at INTEGER NOT NULL) STRICT;
+"""
+_STEPS = (_FIRST, _IDENTIFIERS, _LOCKS)  # a ledger of version N has had the first N
 VERSION = len(_STEPS)
 _COLUMNS = "container, name, size, blake3, md5, facts, created, incoming"
+Refuse = Callable[[sqlite3.Connection, Blob], None]
 BEYOND = "\U0010ffff"  # sorts after every name: invisible characters are not allowed in names
 
 
@@ -130,8 +147,8 @@ class Ledger:
 
     # --- blobs ---
 
-    def record(self, blob: Blob) -> None:
-        """The commit point of a put: one transaction, on disk when this returns.
+    def record(self, blob: Blob, lock: Callable[[sqlite3.Connection], None]) -> None:
+        """The commit point of a put: one transaction, on disk when this returns; `lock` is in it.
 
         Raises ObjectExists (BlobAlreadyExists), Conflict (PathConflict) or ObjectMissing.
         """
@@ -145,6 +162,7 @@ class Ledger:
                 f"INSERT INTO blobs ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
                 _row(blob),
             )
+            lock(connection)
 
     def check_free(self, container: str, name: str) -> None:
         """Raise what `record` would raise now: asked before a body is read."""
@@ -182,10 +200,13 @@ class Ledger:
             [blob.container, blob.name, blob.incoming],
         )
 
-    def condemn(self, container: str, name: str, now: Instant, caller: str) -> Blob:
+    def condemn(
+        self, container: str, name: str, now: Instant, caller: str, refuse: Refuse
+    ) -> Blob:
         """The commit point of a delete: from here on the blob is gone for everybody.
 
-        Raises ObjectMissing. One whose removal was broken off is condemned again, quietly.
+        Raises ObjectMissing, and what `refuse` raises within the same transaction. One whose
+        removal was broken off is condemned again, quietly.
         """
         query = f"SELECT {_COLUMNS}, state FROM blobs WHERE container = ? AND name = ?"  # noqa: S608
         with self.writing() as connection:
@@ -194,6 +215,7 @@ class Ledger:
                 raise ObjectMissing("the blob does not exist", code="BlobNotFound")
             blob = _blob(row[:-1])
             if row[-1] == "live":
+                refuse(connection, blob)
                 connection.execute(
                     "UPDATE blobs SET state = 'deleting' WHERE container = ? AND name = ?",
                     [container, name],

@@ -59,6 +59,7 @@ class Scrub:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            self._store.locks.clock.note()
             if not self._attempt():
                 self._stopping.wait(_REST_SECONDS)
 

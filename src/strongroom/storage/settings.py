@@ -39,7 +39,8 @@ class StoreSettings:
     `reserve_bytes` of the disk are never given to uploads: deletes and the ledger live on them.
     `port` 0 takes a free one; `ready.json` in `root` tells which. `tls_cert` and `tls_key` (PEM
     files) switch to https. `threads` is how many requests touch the disk at the same time.
-    Every byte is read again once in `scrub_days` (0: never), at a bounded rate.
+    Every byte is read again once in `scrub_days` (0: never), at a bounded rate. `accept_clock`:
+    the host's clock is right, though the store stood still for long (lock_clock.py).
     """
 
     root: Path
@@ -58,6 +59,7 @@ class StoreSettings:
     idle_seconds: float = 60.0
     stop_seconds: int = 10
     threads: int = 16
+    accept_clock: bool = False
 
     @property
     def ready_file(self) -> Path:

@@ -10,6 +10,7 @@ Plain sync functions for worker threads; any number of them at once.
 """
 
 import os
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -35,6 +36,8 @@ from strongroom.storage.identifiers import Identifiers
 from strongroom.storage.incoming import Incoming, disk_errors, read_pieces
 from strongroom.storage.layout import Layout, RootLock
 from strongroom.storage.ledger import BEYOND, Ledger
+from strongroom.storage.lock_clock import LockClock
+from strongroom.storage.locks import Locks, extend
 from strongroom.storage.placement import Placement
 from strongroom.storage.rereading import at_once, reread
 from strongroom.storage.settings import StoreSettings
@@ -91,6 +94,7 @@ class BlobStore:
         self._ledger = ledger
         self._placement = Placement(self._layout, disk, ledger)
         self.identifiers = Identifiers(ledger)
+        self.locks = Locks(ledger, LockClock(clock, ledger, accept=settings.accept_clock))
         self.max_blob_bytes = settings.max_blob_bytes
         self.space = Space(disk, settings.root, settings.reserve_bytes)
         self.blocks = StagedBlocks(
@@ -161,8 +165,10 @@ class BlobStore:
             incoming = self._incoming(length, with_md5=with_md5)
             return Upload(container, name, incoming, claim.pop_all(), identifier)
 
-    def commit(self, upload: Upload, facts: Facts) -> Blob:
+    def commit(self, upload: Upload, facts: Facts, until: Instant | None = None) -> Blob:
         """Make the bytes a blob. When this returns it is durable under its name.
+
+        With `until` it is locked in the same transaction.
 
         Raises Forbidden when the identifier was withdrawn while the bytes came.
         """
@@ -179,18 +185,24 @@ class BlobStore:
             created=self._clock.now(),
             incoming=incoming.path.name,
         )
+
+        def lock(connection: sqlite3.Connection) -> None:
+            if until is not None:
+                extend(connection, blob.container, blob.name, until)
+
         with self._holding(blob.container, blob.name), disk_errors():
             self._placement.check_path(blob.container, blob.name)
             # If the ledger fails we cannot know whether the row is there: the file stays, and
             # the next start decides. Only a plain refusal says that it is not.
             upload.belongs_to_ledger = True
             try:
-                self._ledger.record(blob)
+                self._ledger.record(blob, lock)
             except (ObjectExists, ObjectMissing, Conflict):
                 upload.belongs_to_ledger = False
                 raise
             self._placement.place(blob)
         self.blocks.forget((blob.container, blob.name))
+        self.locks.clock.note()
         return replace(blob, incoming=None)
 
     def stage(self, upload: Upload, block_id: str) -> None:
@@ -282,10 +294,12 @@ class BlobStore:
     # --- deleting ---
 
     def delete(self, container: str, name: str, caller: str) -> Blob:
-        """Recorded first, then gone. Raises ObjectMissing."""
+        """Recorded first, then gone. Raises ObjectMissing, or Locked."""
         self._ledger.container(container)
         with self._holding(container, name):
-            blob = self._ledger.condemn(container, name, self._clock.now(), caller)
+            blob = self._ledger.condemn(
+                container, name, self._clock.now(), caller, self.locks.refuse
+            )
             self._placement.remove(blob)
         return blob
 

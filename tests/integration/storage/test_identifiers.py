@@ -244,7 +244,7 @@ def test_a_container_has_a_bounded_number_of_identifiers(store: BlobStore) -> No
         store.identifiers.give("cont", "one too many", 1)
 
 
-def test_a_ledger_of_the_first_version_learns_identifiers_and_keeps_its_blobs(
+def test_a_ledger_of_the_first_version_learns_the_rest_and_keeps_its_blobs(
     tmp_path: Path,
 ) -> None:
     store = a_store(tmp_path)
@@ -253,7 +253,9 @@ def test_a_ledger_of_the_first_version_learns_identifiers_and_keeps_its_blobs(
     _put(store, "g/1/x", b"x")
     store.close()
     connection = sqlite3.connect(tmp_path / ".strongroom/ledger.sqlite")
-    connection.executescript("DROP TABLE identifiers; PRAGMA user_version = 1;")
+    later = ("identifiers", "immutability", "locks", "holds", "clock")
+    drops = "".join(f"DROP TABLE {name}; " for name in later)
+    connection.executescript(f"{drops} PRAGMA user_version = 1;")
     connection.close()
     again = a_store(tmp_path)
     assert again.identifiers.of("cont") == []

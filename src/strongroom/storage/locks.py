@@ -1,0 +1,190 @@
+"""Until when blobs stay, whoever asks: the store's own book of locks and holds.
+
+A lock is for one blob, or for all whose names begin with a prefix that ends in `/`: a generation
+of packs is locked, and its lock extended, in one row, however many packs it has. The state of the
+container says whether locks bind:
+
+    Disabled   they are only written down
+    Unlocked   they bind; the account key may release one, or disable them all
+    Locked     they bind, and so for ever: no verb shortens one, releases one or leaves this state
+
+A hold binds in every state, for as long as it is there. Source of the states: Azure, "Immutable
+vault"; of the code of a refusal: Azure Blob Storage, BlobImmutableDueToPolicy.
+"""
+
+import sqlite3
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from whenever import Instant
+
+from strongroom.model.errors import Invalid, Locked
+from strongroom.storage.blob import Blob
+from strongroom.storage.identifiers import checked_identifier
+from strongroom.storage.ledger import Ledger, instant_of, micros_of
+from strongroom.storage.lock_clock import LockClock
+from strongroom.storage.names import ancestors, checked_blob
+
+State = Literal["Disabled", "Unlocked", "Locked"]
+MOST_DAYS = 36_600  # a century
+MOST_HOLDS = 1000  # a container
+
+
+@dataclass(frozen=True, slots=True)
+class Immutability:
+    """Of a container. `days`: so long a blob stays from its creation, whatever else is said."""
+
+    state: State = "Disabled"
+    days: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """What keeps a name: `until` is the latest of all locks that meet it, binding or not."""
+
+    state: State
+    until: Instant | None
+    holds: tuple[str, ...]
+
+
+class Locks:
+    """All of them, in the ledger. Thread-safe as the ledger is."""
+
+    def __init__(self, ledger: Ledger, clock: LockClock) -> None:
+        self._ledger = ledger
+        self.clock = clock
+
+    def immutability(self, container: str) -> Immutability:
+        """Raises ObjectMissing (ContainerNotFound)."""
+        self._ledger.container(container)
+        with self._ledger.reading() as connection:
+            return _immutability(connection, container)
+
+    def set_immutability(self, container: str, wanted: Immutability) -> None:
+        """Raises Locked when it is Locked and less is wanted, Invalid or ObjectMissing."""
+        self._ledger.container(container)
+        if wanted.state not in get_args(State) or not 0 <= wanted.days <= MOST_DAYS:
+            raise Invalid(
+                f"immutability is Disabled, Unlocked or Locked, with 0 to {MOST_DAYS} days",
+                code="InvalidHeaderValue",
+            )
+        with self._ledger.writing() as connection:
+            now = _immutability(connection, container)
+            if now.state == "Locked" and (wanted.state != "Locked" or wanted.days < now.days):
+                raise _is_locked(container)
+            connection.execute(
+                "INSERT INTO immutability VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
+                "state = excluded.state, days = excluded.days",
+                [container, wanted.state, wanted.days],
+            )
+
+    def extend(self, container: str, name: str, until: Instant) -> Lock:
+        """At least until then; one that lasts longer stays. Answers what the ledger holds now."""
+        self._ledger.container(container)
+        checked_lockable(name)
+        with self._ledger.writing() as connection:
+            extend(connection, container, name, until)
+        return self.of(container, name)
+
+    def release(self, container: str, name: str) -> None:
+        """Take the lock of exactly this name away. Raises Locked where all is Locked."""
+        self._ledger.container(container)
+        with self._ledger.writing() as connection:
+            if _immutability(connection, container).state == "Locked":
+                raise _is_locked(container)
+            connection.execute(
+                "DELETE FROM locks WHERE container = ? AND name = ?", [container, name]
+            )
+
+    def hold(self, container: str, name: str, identifier: str) -> None:
+        """From here on nothing of it is deleted, until this hold is lifted; safe twice."""
+        self._ledger.container(container)
+        checked_lockable(name)
+        checked_identifier(identifier)
+        with self._ledger.writing() as connection:
+            query = "SELECT count(*) FROM holds WHERE container = ?"
+            if connection.execute(query, [container]).fetchone()[0] >= MOST_HOLDS:
+                raise Invalid(f"a container has at most {MOST_HOLDS} holds")
+            connection.execute(
+                "INSERT INTO holds VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                [container, name, identifier],
+            )
+
+    def lift(self, container: str, name: str, identifier: str) -> None:
+        """The reverse; one that is gone is as good."""
+        self._ledger.container(container)
+        with self._ledger.writing() as connection:
+            connection.execute(
+                "DELETE FROM holds WHERE container = ? AND name = ? AND id = ?",
+                [container, name, identifier],
+            )
+
+    def of(self, container: str, name: str, created: Instant | None = None) -> Lock:
+        """What meets this name; with the time when a blob was created also what that gives it."""
+        with self._ledger.reading() as connection:
+            return _lock(connection, container, name, created)
+
+    def refuse(self, connection: sqlite3.Connection, blob: Blob) -> None:
+        """Raise Locked (BlobImmutableDueToPolicy) when it may not be deleted now.
+
+        Asked in the transaction that would delete it.
+        """
+        lock = _lock(connection, blob.container, blob.name, blob.created)
+        if lock.holds:
+            raise Locked(
+                f"the blob is held by {len(lock.holds)} legal hold(s)",
+                hint="It can be deleted once every hold is lifted.",
+            )
+        binds = lock.state != "Disabled" and lock.until is not None
+        if binds and lock.until is not None and lock.until > self.clock.earliest():
+            until = lock.until.format_iso()
+            raise Locked(
+                f"the blob is locked until {until}",
+                hint="It can be deleted from then on.",
+                facts={"until": until},
+            )
+
+
+def extend(connection: sqlite3.Connection, container: str, name: str, until: Instant) -> None:
+    """Within a transaction of the caller's."""
+    connection.execute(
+        "INSERT INTO locks VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
+        "until = max(until, excluded.until)",
+        [container, name, micros_of(until)],
+    )
+
+
+def checked_lockable(name: str) -> str:
+    """A blob's name, or a prefix that ends in `/`. Raises Invalid."""
+    checked_blob(name.removesuffix("/"))
+    return name
+
+
+def _lock(
+    connection: sqlite3.Connection, container: str, name: str, created: Instant | None
+) -> Lock:
+    names = [name, *(f"{above}/" for above in ancestors(name.removesuffix("/")))]
+    marks = ",".join("?" * len(names))
+    found = _immutability(connection, container)
+    query = f"SELECT max(until) FROM locks WHERE container = ? AND name IN ({marks})"  # noqa: S608
+    latest = connection.execute(query, [container, *names]).fetchone()[0]
+    ends = [] if latest is None else [instant_of(latest)]
+    if created is not None and found.days:
+        ends.append(created.add(hours=24 * found.days))
+    query = f"SELECT DISTINCT id FROM holds WHERE container = ? AND name IN ({marks}) ORDER BY id"  # noqa: S608
+    holds = tuple(row[0] for row in connection.execute(query, [container, *names]))
+    return Lock(found.state, max(ends, default=None), holds)
+
+
+def _immutability(connection: sqlite3.Connection, container: str) -> Immutability:
+    query = "SELECT state, days FROM immutability WHERE container = ?"
+    row = connection.execute(query, [container]).fetchone()
+    return Immutability() if row is None else Immutability(*row)
+
+
+def _is_locked(container: str) -> Locked:
+    return Locked(
+        f"the immutability of container {container} is locked",
+        code="ContainerImmutabilityLocked",
+        hint="It can be extended, never shortened or taken away: that is what it is for.",
+    )
