@@ -50,6 +50,23 @@ def test_a_full_backup_is_taken_when_it_is_asked_for_and_says_so(person, protect
     assert kinds(person, protected)[0] == "Full"
 
 
+def test_the_server_goes_back_in_its_own_directory(person, server, protected):
+    wanted = server.digests()
+    person.ok("backup", protected)
+    server.sql("update t set md5 = 'gone wrong'", "create table late (n int)")
+    plan = person.json("plan", protected, "--in-place")
+    assert plan["target"] == str(server.data_directory)
+    assert [warning["code"] for warning in plan["warnings"]] == ["Overwritten", "ServerRuns"]
+    refused = person.run("restore", protected, "--in-place")
+    assert refused.returncode != 0
+    assert "a server runs in" in refused.stderr
+    server.stop()
+    port = str(server.port)
+    told = person.ok("restore", protected, "--in-place", "--start", "--port", port)
+    assert f"restored {protected} into {server.data_directory}" in told
+    assert server.digests() == wanted
+
+
 def test_the_job_of_the_first_backup_says_why_it_was_full(person, protected):
     job = person.json("jobs")[-1]["id"]
     done = person.run("jobs", "--follow", job)

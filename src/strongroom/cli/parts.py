@@ -17,6 +17,7 @@ class Wish:
 
     directory: Path | None
     part: dict[str, Any] | None
+    in_place: bool = False
 
     @property
     def server(self) -> str:
@@ -25,7 +26,7 @@ class Wish:
 
     def check(self, *, start: bool, mapping: Mapping[str, str]) -> None:
         """Raises Invalid when options do not go together, or the place is missing."""
-        if self.directory is None and not self.server:
+        if self.directory is None and not self.server and not self.in_place:
             raise Invalid(
                 "there is no place to restore to",
                 hint="Give --to-dir DIR, --to-server NAME, or --to-files DIR for all as dumps.",
@@ -43,6 +44,8 @@ def read_wish(
     table: str,
     rename: str,
     prefix: str,
+    *,
+    in_place: bool = False,
 ) -> Wish:
     """Options -> wish; `place` is (--to-dir, --to-files, --to-server). Raises Invalid."""
     to_dir, to_files, to_server = place
@@ -53,9 +56,14 @@ def read_wish(
         )
     if to_server and (to_files is not None or to_dir is not None):
         raise Invalid("give a server or a directory, not both", hint="Leave one of them out.")
+    if in_place and (to_files is not None or to_server or database):
+        raise Invalid(
+            "all of a server is restored in place, and nothing less",
+            hint="Leave out --in-place, or --database, --to-files and --to-server.",
+        )
     asked = read_extract(database, table, rename, prefix, to_server)
     if to_files is None and not database:
-        return Wish(to_dir, None)
+        return Wish(to_dir, None, in_place)
     return Wish(to_files or to_dir, msgspec.to_builtins(asked))
 
 

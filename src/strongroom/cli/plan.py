@@ -13,6 +13,7 @@ from strongroom.cli.points import choose
 from strongroom.cli.restore_options import (
     Database,
     Directory,
+    InPlace,
     PointId,
     Rename,
     Table,
@@ -30,6 +31,7 @@ def plan(  # noqa: PLR0913 - an option each
     *,
     point: PointId = "",
     to_dir: Directory = None,
+    in_place: InPlace = False,
     database: Database = "",
     table: Table = "",
     rename: Rename = "",
@@ -49,6 +51,7 @@ def plan(  # noqa: PLR0913 - an option each
     strongroom plan orders
     strongroom plan orders --to-dir /srv/restore
     strongroom plan orders --to-dir /srv/part --database shop --table public.item
+    strongroom plan orders --in-place
     strongroom plan orders --to-server reports
     ```
 
@@ -61,7 +64,8 @@ def plan(  # noqa: PLR0913 - an option each
         if to_server and not database:
             asked = load_request(vault, name, choose_logical(vault, name, point), to_server, {})
         else:
-            wish = read_wish((to_dir, to_files, to_server), database, table, rename, prefix)
+            places = (to_dir, to_files, to_server)
+            wish = read_wish(places, database, table, rename, prefix, in_place=in_place)
             chosen = choose(vault, name, point)["id"]
             asked = request_of(vault, name, chosen, wish, mapping_of(tablespace))
         made = ask_plan(vault, name, asked)

@@ -8,6 +8,7 @@ from strongroom.cli.vault import Vault
 
 _KINDS = {
     "Server": "a data directory",
+    "InPlace": "what it was of the server's own data directory",
     "Part": "a dump, out of a scratch server",
     "Files": "files, out of a scratch server",
     "Load": "databases of a running server",
@@ -40,6 +41,8 @@ def show(made: dict[str, Any], common: Common) -> None:
         "time": time_text(made["time"]),
         "free there": console.size(free) if free is not None else "not known",
     }
+    if made.get("differingBytes") is not None:
+        shown["differs"] = f"about {console.size(made['differingBytes'])} at the newest point"
     if not made["walBytes"]:
         del shown["replays"]
     if made["target"]:

@@ -13,6 +13,7 @@ from strongroom.cli.points import choose
 from strongroom.cli.restore_options import (
     Database,
     Directory,
+    InPlace,
     PointId,
     Rename,
     Table,
@@ -31,6 +32,7 @@ def restore(  # noqa: PLR0913 - an option each
     *,
     to_dir: Directory = None,
     point: PointId = "",
+    in_place: InPlace = False,
     database: Database = "",
     table: Table = "",
     rename: Rename = "",
@@ -49,12 +51,12 @@ def restore(  # noqa: PLR0913 - an option each
 ) -> None:
     """Restore a recovery point as a PostgreSQL data directory, or a part of it as dump files.
 
-    Nothing is ever overwritten: the directory must be new or empty, and so must the new place of
-    every tablespace. The plan is shown first.
+    But for --in-place, directory and tablespaces must go to new or empty places.
 
     ```
     strongroom restore orders --to-dir /srv/restore
     strongroom restore orders --to-dir /srv/restore --start --port 5433
+    strongroom restore orders --point 3f2a --in-place
     strongroom restore orders --point 3f2a --to-dir /srv/restore --tablespace /srv/fast=/srv/new
     strongroom restore orders --to-dir /srv/part --database shop --table public.item
     strongroom restore orders --to-server orders --database shop --rename shop_then
@@ -68,20 +70,19 @@ def restore(  # noqa: PLR0913 - an option each
     """
     with vaults.opened(common, means) as vault:
         mapping = mapping_of(tablespace)
-        wish = read_wish((to_dir, to_files, to_server), database, table, rename, prefix)
+        places = to_dir, to_files, to_server
+        wish = read_wish(places, database, table, rename, prefix, in_place=in_place)
         wish.check(start=start, mapping=mapping)
         chosen = choose(vault, name, point)["id"]
         request = request_of(vault, name, chosen, wish, mapping, start=start, port=port)
-        made = ask_plan(vault, name, request)
-        instance = vault.instance(name)
+        made, instance = ask_plan(vault, name, request), vault.instance(name)
         vault.rest.post(f"{instance}/validateRestore", {"restoreRequestObject": request})
         if common.output == "table":
             show(made, common)
         _confirm(yes=yes)
         job = str(vault.rest.post(f"{instance}/restore", request)["jobId"]).rpartition("/")[2]
         if not wait:
-            text = f"restore started: strongroom jobs --follow {job}"
-            _tell(common, {"job": job, "plan": made}, text)
+            _tell(common, made, job)
             return
         done = following.follow(vault, job, f"restore of {name}")
     _finished(common, made, job, done)
@@ -111,8 +112,8 @@ def _finished(common: Common, made: dict[str, Any], job: str, done: dict[str, An
         console.say(f"{'next:' if number == 0 else '     '} {step}")
 
 
-def _tell(common: Common, told: dict[str, Any], text: str) -> None:
+def _tell(common: Common, made: dict[str, Any], job: str) -> None:
     if common.output == "json":
-        console.as_json(told)
+        console.as_json({"job": job, "plan": made})
     else:
-        console.say(text)
+        console.say(f"restore started: strongroom jobs --follow {job}")

@@ -24,6 +24,13 @@ Table = Annotated[
 ToServer = Annotated[
     str, Parameter(help="Load the part into this server, which the same agent looks after.")
 ]
+InPlace = Annotated[
+    bool,
+    Parameter(
+        negative="",
+        help="Over the server's own data directory (or --to-dir): rewrite what differs.",
+    ),
+]
 Rename = Annotated[str, Parameter(help="The new name of the database, or of the table.")]
 ToFiles = Annotated[
     Path | None,
@@ -67,6 +74,7 @@ def request_of(  # noqa: PLR0913 - one for each thing that is asked
                 "start": start,
                 "port": port,
                 "part": part_of_request(wish.part),
+                "inPlace": wish.in_place,
             },
         },
         "identityDetails": {"useSystemAssignedIdentity": True},

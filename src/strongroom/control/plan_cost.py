@@ -6,9 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog import measured
+from strongroom.catalog import measured, recovery_points
 from strongroom.model.errors import Invalid
 from strongroom.model.job import JobKind
+from strongroom.model.logical import LOGICAL
 from strongroom.model.plan import Estimate
 from strongroom.model.postgres import lsn_from_text
 from strongroom.model.recovery_point import RecoveryPoint
@@ -37,6 +38,18 @@ def cost_of(point: RecoveryPoint, databases: Mapping[str, Any]) -> Cost:
     return Cost(stored * share // max(raw, 1), share)
 
 
+def changed_since(connection: sa.Connection, point: RecoveryPoint) -> int | None:
+    """Raw bytes that the increments after a point have read anew; None where that says nothing.
+
+    About what a restore in place of the point rewrites, at the time of the newest one.
+    """
+    points = recovery_points.list_of_instance(connection, point.instance_id)
+    newer = [p for p in points if p.taken_at > point.taken_at and p.kind != LOGICAL]
+    if any(p.kind != "Incremental" or "read_bytes" not in p.facts for p in newer):
+        return None
+    return sum(int(p.facts["read_bytes"]) for p in newer)
+
+
 def wal_bytes_of(point: RecoveryPoint) -> int:
     """What recovery replays: from the point's start to its stop. A dump needs no recovery."""
     try:
@@ -50,6 +63,8 @@ def sort_of(order: Mapping[str, Any]) -> str:
     """Which jobs take their time alike."""
     if order.get("load"):
         return "loads"
+    if order.get("in_place"):
+        return "in place"
     return "extracts" if order.get("part") else "restores"
 
 

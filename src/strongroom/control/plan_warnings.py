@@ -48,6 +48,12 @@ def of(
     target: ServerFacts | None,
 ) -> list[Caution]:
     """All of them, the gravest first."""
+    if asked.in_place:
+        return [
+            *_of_point(plan, point, asked),
+            *_of_own_directory(found, asked, sight),
+            *_of_sight(found, asked, sight),
+        ]
     return [
         *_of_point(plan, point, asked),
         *_of_places(plan, asked, sight),
@@ -96,6 +102,30 @@ def _of_places(plan: RestorePlan, asked: RestoreRequest, sight: Sight) -> Iterat
             code="TargetTooSmall",
             message=f"{plan.write_bytes} bytes are written, and {plan.free_bytes} are free there",
             hint="make room, or name a directory on another disk",
+        )
+
+
+def _of_own_directory(found: Protection, asked: RestoreRequest, sight: Sight) -> Iterator[Caution]:
+    yield Caution(
+        code="Overwritten",
+        message=f"{asked.target_directory} is overwritten: what differs from the point is lost",
+        hint="--to-dir DIR without --in-place restores into a new directory",
+    )
+    if found.server_facts.get("ready"):
+        yield Caution(
+            code="ServerRuns",
+            message=f"{found.server_name} runs: the restore will refuse it",
+            hint=f"stop it first: pg_ctl -D {asked.target_directory} -m fast stop",
+        )
+    place = sight.place(asked.target_directory)
+    if place is not None and place.refused is not None:
+        error = from_dict(place.refused)
+        yield Caution(code=error.code, message=error.message, hint=error.hint)
+    elif place is not None and place.state in {"absent", "empty"}:
+        yield Caution(
+            code="NoDataDirectory",
+            message=f"{place.path} is {place.state}: there is nothing to restore over",
+            hint="restore into it without --in-place",
         )
 
 

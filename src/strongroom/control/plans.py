@@ -13,7 +13,7 @@ from strongroom.catalog.protection import Protection
 from strongroom.control import plan_warnings, restores, servers
 from strongroom.control.access import require
 from strongroom.control.control import Control
-from strongroom.control.plan_cost import cost_of, time_of, wal_bytes_of
+from strongroom.control.plan_cost import changed_since, cost_of, time_of, wal_bytes_of
 from strongroom.control.plan_warnings import Sight
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of
@@ -64,7 +64,7 @@ def _places(question: Question) -> list[str] | None:
     if asked.load is not None or not (asked.target_directory or asked.part):
         return None
     places = [asked.target_directory] if asked.target_directory else []
-    if asked.part is None:
+    if asked.part is None and not asked.in_place:
         located: dict[str, str] = question.found.server_facts.get("tablespaces") or {}
         places += [asked.tablespaces.get(old, old) for old in sorted(located.values())]
     return places
@@ -132,6 +132,7 @@ def _plan(connection: sa.Connection, question: Question, seen: LookResult | None
         time=time_of(connection, _agent(question), asked, cost.write_bytes),
         free_bytes=sight.free_bytes(asked),
         tablespaces=asked.tablespaces,
+        differing_bytes=changed_since(connection, point) if asked.in_place else None,
     )
     target = plan_warnings.target_server(connection, found, asked)
     plan.warnings = plan_warnings.of(plan, question.found, point, asked, sight, target)
@@ -155,7 +156,7 @@ def _databases(asked: RestoreRequest) -> dict[str, str]:
 
 def _kind(asked: RestoreRequest) -> str:
     if asked.part is None:
-        return "Server"
+        return "InPlace" if asked.in_place else "Server"
     return "Part" if asked.part.database else "Files"
 
 

@@ -212,6 +212,19 @@ def test_one_database_into_an_older_server_is_told_as_a_mismatch(story, place, a
     ] == ("NoSuchDatabase")
 
 
+def test_in_place_the_servers_own_directory_is_told_as_overwritten(world, story, place, agent):
+    world.agent_says(story.agent, "main", dataDirectory=str(place / "filled"), ready=True)
+    world.agent_says(story.agent, "main", ready=True)
+    told = plan(story, 1, inPlace=True)
+    assert (told["kind"], told["target"]) == ("InPlace", str(place / "filled"))
+    assert codes(told) == ["Overwritten", "ServerRuns"]
+    assert "stop" in told["warnings"][1]["hint"]
+    elsewhere = plan(story, 1, inPlace=True, targetDirectory=str(place / "new"))
+    assert codes(elsewhere)[2] == "NoDataDirectory"
+    refused = plan(story, 1, 400, inPlace=True, part={"database": "shop"})
+    assert "never restored in place" in str(refused)
+
+
 def test_without_a_place_the_point_alone_is_told(story):
     told = plan(story, 1, targetDirectory="")
     assert (told["kind"], told["target"], told["warnings"]) == ("Server", "", [])
