@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -11,8 +12,11 @@ from backup_orders import a_backup_order
 from integration.servers import Server, open_directory
 from seams import SystemChance, SystemClock
 from strongroom.agent.dump import take_dump
+from strongroom.agent.extract import extract
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.load import load
+from strongroom.agent.restore import Grounds
+from strongroom.agent.restore_journal import RestoreJournal
 from strongroom.agent.servers import ServerBook
 from strongroom.datastore.blobs import MemoryBlobs
 from strongroom.datastore.delta import open_delta
@@ -20,8 +24,16 @@ from strongroom.datastore.dump_map import lay_dump
 from strongroom.datastore.manifest import Manifest, PointFacts, content_key_of, seal_manifest
 from strongroom.datastore.seal import KeyPair
 from strongroom.datastore.session import SessionKeys, content_keys, seal_session
+from strongroom.model.extract import ExtractOrder
 from strongroom.model.logical import DumpWish, LoadOrder, LoadResult
-from strongroom.model.operation import BackupOrder, BackupResult, KeysReply, Lease, ParentReply
+from strongroom.model.operation import (
+    BackupOrder,
+    BackupResult,
+    KeysReply,
+    Lease,
+    ParentReply,
+    RestoreResult,
+)
 from strongroom.workflows.parents import told_of
 
 INSTANCE = "1" * 32
@@ -37,10 +49,14 @@ class Dumps:
     data: KeyPair = field(default_factory=lambda: KeyPair.generate(SystemChance()))
     manifests: list[Manifest] = field(default_factory=list)
 
-    def lease(self, order: BackupOrder | LoadOrder) -> HeldLease:
-        backup = order if isinstance(order, BackupOrder) else None
-        wish = order if isinstance(order, LoadOrder) else None
-        lease = Lease(operation_id=order.job_id, epoch=1, backup=backup, load=wish)
+    def lease(self, order: BackupOrder | LoadOrder | ExtractOrder) -> HeldLease:
+        lease = Lease(operation_id=order.job_id, epoch=1)
+        if isinstance(order, BackupOrder):
+            lease.backup = order
+        elif isinstance(order, LoadOrder):
+            lease.load = order
+        else:
+            lease.extract = order
         return HeldLease(self, lease, SystemClock(), 5.0)
 
     def book(self, conninfo: str) -> ServerBook:
@@ -102,6 +118,25 @@ class Dumps:
         assert done.load is not None
         assert not list((self.home / "spool").iterdir())
         return done.load
+
+    def extract_order(self, name: str, **more: Any) -> ExtractOrder:
+        """Of the newest point."""
+        point = self.manifests[-1].facts.recovery_point_id
+        return ExtractOrder(
+            job_id=f"extract-{name}",
+            recovery_point_id=point,
+            instance_id=INSTANCE,
+            manifest_name=f"p/{point}.manifest",
+            **more,
+        )
+
+    def extract(self, order: ExtractOrder, conninfo: str = "") -> RestoreResult:
+        """`conninfo`: of the server that "orders" is."""
+        grounds = Grounds((), RestoreJournal(self.home / "restores"))
+        book = self.book(conninfo) if conninfo else ServerBook(self.home / "no-servers.json")
+        done = extract(self.lease(order), grounds, book, lambda *_: self.blobs, SystemChance())
+        assert done.restore is not None
+        return done.restore
 
     # the control plane's answers
 

@@ -133,7 +133,7 @@ def test_all_is_left_as_files(person, protected):
     target = person.home / "files"
     person.ok("restore", protected, "--to-files", str(target), "--prefix", "p")
     names = {path.name for path in target.iterdir()}
-    assert {"p_database_postgres.sql", "p_roles.sql", "RESTORE.md"} <= names
+    assert {"p_database_postgres.sql", "p_roles.sql", "p_RESTORE.md"} <= names
 
 
 def test_a_filled_directory_is_never_restored_into(person, protected):

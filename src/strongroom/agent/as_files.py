@@ -3,30 +3,35 @@
 [prefix_]database_<name>.sql   each database, in pg_dump's own format (PGDMP)
 [prefix_]roles.sql             without passwords, and without what a managed server refuses
 [prefix_]tablespaces.sql       [prefix_]schema.sql
-RESTORE.md                     what to do with them; SHA256SUMS and manifest.json beside it
+[prefix_]RESTORE.md            what to do with them; SHA256SUMS and manifest.json beside it
 """
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Sequence
 
-from strongroom.agent.dump_directory import DumpDirectory, file_name
+from strongroom.agent.dump_files import GUIDE, MANIFEST, SUMS, DumpFiles
+from strongroom.agent.file_targets import Sink
 from strongroom.agent.held_lease import HeldLease
 from strongroom.model.operation import Progress
+from strongroom.model.postgres import major_of
 from strongroom.postgres.extract import ScratchServer
-from strongroom.postgres.roles_file import cleaned
-from strongroom.postgres.scratch_dump import dump_to_file
+from strongroom.postgres.roles_file import Cleaning
+from strongroom.postgres.scratch_dump import dump_to
 
-_GUIDE = """# Restore these files
+GLOBALS = ("roles", "tablespaces", "schema")
+_HEAD = """# Restore these files
 
-PostgreSQL {version} wrote them, recovery point {point} of {taken_at}. Every command is run in this
-directory, with PGHOST, PGPORT and PGUSER set to a server of major version {major} or newer.
+PostgreSQL {version} wrote them, recovery point {point} of {taken_at}. Have all of them in one
+directory, `{manifest}` names them. Every command is run in there, with PGHOST, PGPORT and PGUSER
+set to a server of major version {major} or newer.
 
 1. Nothing has changed since they were written:
 
 ```
-sha256sum -c SHA256SUMS
+sha256sum -c {sums}
 ```
-
+"""
+_ALL = """
 2. Roles. They have no passwords; that a role is there already is no harm.
 
 ```
@@ -44,58 +49,118 @@ roles, and leave out `--no-tablespaces` below.
 
 `{schema}` shows the definitions of everything as plain SQL, for reading; nothing here needs it.
 """
+_DATABASE = """
+2. The database is created. Where the server has its roles, leave out `--no-owner --no-privileges`.
+
+```
+{commands}
+```
+"""
+_TABLE = """
+2. The table, into the database that PGDATABASE names: it must not be there yet, its schema must.
+Where the server has its roles, leave out `--no-owner --no-privileges`.
+
+```
+{commands}
+```
+"""
 
 
-def dump_all(
+def dump_all(held: HeldLease, server: ScratchServer, files: DumpFiles) -> None:
+    """Every database that may be connected to, and what all of them share."""
+    databases = server.databases()
+    files.check_free([*(database_file(each) for each in databases), *map(globals_file, GLOBALS)])
+    for database in databases:
+        held.tell(Progress(step="Dumping", note=database))
+        dump_database(
+            held, server, database, (database_file(database), f"database {database}"), files
+        )
+    for what in GLOBALS:
+        _dump_globals(held, server, what, files)
+    write_guide(files, databases)
+
+
+def dump_database(
     held: HeldLease,
     server: ScratchServer,
-    dumps: DumpDirectory,
-    prefix: str,
-    watch: Callable[[int], None],
+    database: str,
+    what: tuple[str, str],
+    files: DumpFiles,
+    words: Sequence[str] = (),
 ) -> None:
-    """Every database that may be connected to, and what all of them share."""
-    begin = f"{prefix}_" if prefix else ""
+    """One, or the part of it that `words` choose; `what`: its file, and what that holds."""
+
+    def fill(sink: Sink) -> None:
+        def write(piece: bytes) -> None:
+            held.check()
+            sink(piece)
+
+        dump_to(server, database, "pg_dump", ["-Fc", "-Z1", *words], write)
+
+    files.put(*what, fill)
+
+
+def _dump_globals(held: HeldLease, server: ScratchServer, what: str, files: DumpFiles) -> None:
+    def fill(sink: Sink) -> None:
+        cleaning = Cleaning(sink)
+
+        def write(piece: bytes) -> None:
+            held.check()
+            cleaning.feed(piece)
+
+        words = [f"--{what}-only", "--no-role-passwords"]
+        dump_to(server, server.any_database(), "pg_dumpall", words, write)
+        cleaning.end()
+
+    files.put(globals_file(what), what, fill)
+
+
+def database_file(database: str) -> str:
+    """Its name after the prefix."""
+    return f"database_{database}.sql"
+
+
+def globals_file(what: str) -> str:
+    """The same of roles, tablespaces and schema."""
+    return f"{what}.sql"
+
+
+def write_guide(files: DumpFiles, databases: Sequence[str]) -> None:
+    """RESTORE.md for all of a point."""
     commands = []
-    for database in server.databases():
-        held.tell(Progress(step="Dumping", note=database))
-        name = file_name(f"{begin}database_{database}.sql")
-        words = ["-Fc", "-Z1"]
-        dumped = dump_to_file(server, database, "pg_dump", words, dumps.path / name, watch)
-        dumps.add(dumped, f"database {database}")
+    for database in databases:
         create = "" if database == "postgres" else "--create "
-        commands.append(f"pg_restore --no-tablespaces {create}-d postgres {shlex.quote(name)}")
-    names = {what: file_name(f"{begin}{what}.sql") for what in ("roles", "tablespaces", "schema")}
-    for what, name in names.items():
-        _globals(server, dumps, what, name, watch)
-    _guide(server, dumps, names, commands)
+        name = shlex.quote(files.name(database_file(database)))
+        commands.append(f"pg_restore --no-tablespaces {create}-d postgres {name}")
+    names = {what: shlex.quote(files.name(globals_file(what))) for what in GLOBALS}
+    _write(files, _ALL.format(commands="\n".join(commands), **names))
 
 
-def _globals(
-    server: ScratchServer,
-    dumps: DumpDirectory,
-    what: str,
-    name: str,
-    watch: Callable[[int], None],
-) -> None:
-    raw = dumps.path / f".{name}"
-    words = [f"--{what}-only", "--no-role-passwords"]
-    dump_to_file(server, server.any_database(), "pg_dumpall", words, raw, watch)
-    text = raw.read_text(errors="surrogateescape")
-    raw.unlink()
-    dumps.write(name, text if what == "tablespaces" else cleaned(text), what)
+def write_guide_of_database(files: DumpFiles, what: str, create: str = "") -> None:
+    """RESTORE.md for one; `create`: the name it is made under, where the dump has another one."""
+    words = "pg_restore --no-tablespaces --no-owner --no-privileges"
+    name = shlex.quote(files.name(what))
+    commands = f"{words} --create -d postgres {name}"
+    if create:
+        new = shlex.quote(create)
+        commands = f"createdb -T template0 {new}\n{words} -d {new} {name}"
+    _write(files, _DATABASE.format(commands=commands))
 
 
-def _guide(
-    server: ScratchServer, dumps: DumpDirectory, names: dict[str, str], commands: list[str]
-) -> None:
-    told = dumps.manifest
-    version = f"{told.source_version // 10000}.{told.source_version % 10000}"
-    text = _GUIDE.format(
-        version=version,
-        major=server.tools.major,
+def write_guide_of_table(files: DumpFiles, what: str) -> None:
+    """RESTORE.md for one."""
+    words = 'pg_restore --no-tablespaces --no-owner --no-privileges -d "$PGDATABASE"'
+    _write(files, _TABLE.format(commands=f"{words} {shlex.quote(files.name(what))}"))
+
+
+def _write(files: DumpFiles, text: str) -> None:
+    told = files.manifest
+    head = _HEAD.format(
+        version=f"{told.source_version // 10000}.{told.source_version % 10000}",
+        major=major_of(told.source_version),
         point=told.recovery_point,
         taken_at=told.taken_at,
-        commands="\n".join(commands),
-        **{what: shlex.quote(name) for what, name in names.items()},
+        manifest=files.name(MANIFEST),
+        sums=shlex.quote(files.name(SUMS)),
     )
-    dumps.write("RESTORE.md", text, "what to do with these files")
+    files.write(GUIDE, head + text, "what to do with these files")

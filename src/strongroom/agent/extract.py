@@ -1,29 +1,37 @@
-"""One database, one table, or all as files, out of a physical recovery point.
+"""One database, one table, or all as files, out of a recovery point.
 
-A scratch server recovers from the few files that this takes; PostgreSQL's own pg_dump reads it.
+Of a physical one a scratch server recovers from the few files that this takes; of a logical one
+the dumps are there already, and only for one table a scratch server takes its rows. PostgreSQL's
+own pg_dump reads it.
 """
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from strongroom.agent import as_files, logical_files
 from strongroom.agent.access import OpenContainer
-from strongroom.agent.as_files import dump_all
-from strongroom.agent.dump_directory import DumpDirectory, DumpManifest, file_name
+from strongroom.agent.dump_files import GUIDE, DumpFiles, DumpManifest
+from strongroom.agent.file_places import open_target
+from strongroom.agent.file_targets import Bytes
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.into_server import Content, IntoServer
+from strongroom.agent.logical_point import LogicalPoint, is_logical
 from strongroom.agent.memory import WHOLE, Share
 from strongroom.agent.restore import Grounds, ask_keys, open_manifest
 from strongroom.agent.scratch_part import Part, scratch_server
+from strongroom.agent.scratch_table import TableOfDump
 from strongroom.agent.servers import ServerBook
-from strongroom.model.errors import Invalid
+from strongroom.model.errors import Invalid, TargetRefused, VaultError
 from strongroom.model.extract import ExtractOrder, TableName, read_table
 from strongroom.model.operation import Completion, RestoreResult
 from strongroom.model.postgres import major_of
 from strongroom.model.seams import Chance
 from strongroom.postgres import scratch
 from strongroom.postgres.extract import ScratchServer
-from strongroom.postgres.scratch_dump import Dumped, dump_to_file
+from strongroom.postgres.scratch_dump import dump_to
 from strongroom.postgres.tools import find_tools
 
 
@@ -35,7 +43,7 @@ def extract(
     chance: Chance,
     share: Share = WHOLE,
 ) -> Completion:
-    """The whole story. A second attempt starts over, or reports what the first one finished.
+    """The whole story. A second attempt starts over, goes on, or reports what the first finished.
 
     Raises NotFound, TargetError, StoreError (Corrupt and WrongKey among them), LeaseLost,
     Cancelled.
@@ -44,58 +52,50 @@ def extract(
     if part.order.target_server:
         result = _into_server(part, grounds, book)
     else:
-        result = _into_directory(part, grounds)
+        with open_target(held, part.order, grounds, chance) as target:
+            result = _as_files(part, DumpFiles(target, _manifest(part), part.order.file_prefix))
     return Completion(epoch=held.lease.epoch, restore=result)
 
 
-def _into_directory(part: Part, grounds: Grounds) -> RestoreResult:
-    directory = grounds.allow(part.order.target_directory)
-    facts, source = part.manifest.facts, part.manifest.source
-    dumps = DumpDirectory(
-        directory,
-        DumpManifest(
-            job=part.order.job_id,
-            recovery_point=facts.recovery_point_id,
-            taken_at=facts.taken_at,
-            source_version=source.version_number,
-        ),
-    )
-    result = dumps.finished()
-    if result is not None:
-        return result
-    dumps.claim()
-    with scratch_server(part, directory) as server:
-        _dump(part, server, dumps)
-    return dumps.finish(_result(part, directory))
+@dataclass(slots=True)
+class _Source:
+    """A point of either kind."""
+
+    physical: Part
+    logical: LogicalPoint | None = None
+    warnings: list[VaultError] = field(default_factory=list)
+
+    @property
+    def held(self) -> HeldLease:
+        return self.physical.held
+
+    @property
+    def order(self) -> ExtractOrder:
+        return self.physical.order
+
+    @property
+    def fetched(self) -> int:
+        return self.physical.fetched if self.logical is None else self.logical.fetched
+
+    @property
+    def version(self) -> int:
+        return self.physical.manifest.source.version_number
+
+    @contextmanager
+    def server(self, place: Path) -> Iterator[ScratchServer]:
+        if self.logical is None:
+            with scratch_server(self.physical, place) as server:
+                yield server
+            return
+        of_dump = TableOfDump(self.logical, self.order)
+        with of_dump.server(place) as server:
+            self.warnings += of_dump.warnings
+            yield server
 
 
-def _into_server(part: Part, grounds: Grounds, book: ServerBook) -> RestoreResult:
-    operation_id = part.held.lease.operation_id
-    done = grounds.journal.find(operation_id)
-    if done is not None:
-        return done
-    order, version = part.order, part.manifest.source.version_number
-    target = IntoServer(order, book.conninfo(order.target_server), version)
-    target.check()
-    with scratch.scratch_directory() as place, scratch_server(part, place) as server:
-        database, tables = _chosen(part, server)
-        dump = place / "part.dump"
-        dumped = _dump_one(part, server, database, tables, dump)
-        part.held.next_step("Loading")
-        content = Content(dump, tables, server.roles_of(database), server.describe(database))
-        warnings = target.load(part.held, content)
-    result = RestoreResult(
-        directory="",
-        files=1,
-        written_bytes=dumped.size,
-        fetched_bytes=part.fetched,
-        warnings=[warning.to_dict() for warning in warnings],
-    )
-    grounds.journal.keep(operation_id, result)
-    return result
-
-
-def _begin(held: HeldLease, open_container: OpenContainer, chance: Chance, share: Share) -> Part:
+def _begin(
+    held: HeldLease, open_container: OpenContainer, chance: Chance, share: Share
+) -> _Source:
     order = held.lease.extract
     if order is None:
         raise Invalid("not an order to extract")
@@ -103,41 +103,118 @@ def _begin(held: HeldLease, open_container: OpenContainer, chance: Chance, share
     keys = ask_keys(held, chance)
     manifest = open_manifest(order.manifest_name, order.recovery_point_id, blobs, keys)
     find_tools(major_of(manifest.source.version_number))  # what would fail at the end fails now
-    return Part(held, order, manifest, blobs, keys.packs, share.workers)
+    part = Part(held, order, manifest, blobs, keys.packs, share.workers)
+    if not is_logical(manifest):
+        return _Source(part)
+    if order.target_server and not order.table:
+        raise TargetRefused("a database of a logical point is loaded as it is: strongroom load")
+    return _Source(part, LogicalPoint(held, manifest, blobs, keys.packs, share))
 
 
-def _dump(part: Part, server: ScratchServer, dumps: DumpDirectory) -> None:
-    if not part.order.database:
-        dump_all(part.held, server, dumps, part.order.file_prefix, _watch(part.held))
+def _manifest(source: _Source) -> DumpManifest:
+    facts = source.physical.manifest.facts
+    return DumpManifest(
+        job=source.order.job_id,
+        recovery_point=facts.recovery_point_id,
+        taken_at=facts.taken_at,
+        source_version=source.version,
+    )
+
+
+def _as_files(source: _Source, files: DumpFiles) -> RestoreResult:
+    result = files.finished()
+    if result is not None:
+        return result
+    files.claim()
+    if source.logical is not None and not source.order.table:
+        logical_files.leave(source.logical, source.order, files)
+    else:
+        with _place_for(files) as place, source.server(place) as server:
+            _dump(source, server, files)
+    place_of = files.target.place
+    return files.finish(
+        RestoreResult(
+            directory=place_of,
+            files=0,
+            written_bytes=0,
+            fetched_bytes=source.fetched,
+            next_steps=[f"Read {shlex.quote(files.name(GUIDE))} in {place_of}: how to load them."],
+            warnings=[warning.to_dict() for warning in source.warnings],
+        )
+    )
+
+
+@contextmanager
+def _place_for(files: DumpFiles) -> Iterator[Path]:
+    """For a scratch server: beside the files where those lie on this host."""
+    if files.target.directory is not None:
+        yield files.target.directory
         return
-    database, tables = _chosen(part, server)
-    name, holds = f"{database}.dump", f"database {database}"
-    if tables:
-        name, holds = f"{database}.{tables[0]}.dump", f"table {tables[0]} of {database}"
-    dumps.add(_dump_one(part, server, database, tables, dumps.path / file_name(name)), holds)
+    with scratch.scratch_directory() as place:
+        yield place
 
 
-def _chosen(part: Part, server: ScratchServer) -> tuple[str, list[TableName]]:
+def _into_server(source: _Source, grounds: Grounds, book: ServerBook) -> RestoreResult:
+    operation_id = source.held.lease.operation_id
+    done = grounds.journal.find(operation_id)
+    if done is not None:
+        return done
+    order = source.order
+    target = IntoServer(order, book.conninfo(order.target_server), source.version)
+    target.check()
+    with scratch.scratch_directory() as place, source.server(place) as server:
+        database, tables = _chosen(order, server)
+        dump = place / "part.dump"
+        size = _dump_locally(source.held, server, database, tables, dump)
+        source.held.next_step("Loading")
+        content = Content(dump, tables, server.roles_of(database), server.describe(database))
+        warnings = [*source.warnings, *target.load(source.held, content)]
+    result = RestoreResult(
+        directory="",
+        files=1,
+        written_bytes=size,
+        fetched_bytes=source.fetched,
+        warnings=[warning.to_dict() for warning in warnings],
+    )
+    grounds.journal.keep(operation_id, result)
+    return result
+
+
+def _dump_locally(
+    held: HeldLease, server: ScratchServer, database: str, tables: list[TableName], dump: Path
+) -> int:
+    with dump.open("xb") as file:
+
+        def write(piece: Bytes) -> None:
+            held.check()
+            file.write(piece)
+
+        dump_to(server, database, "pg_dump", ["-Fc", "-Z1", *_words(tables)], write)
+        return file.tell()
+
+
+def _dump(source: _Source, server: ScratchServer, files: DumpFiles) -> None:
+    held = source.held
+    if not source.order.database:
+        as_files.dump_all(held, server, files)
+        return
+    database, tables = _chosen(source.order, server)
+    held.next_step("Dumping")
+    if not tables:
+        what = (f"{database}.dump", f"database {database}")
+        as_files.dump_database(held, server, database, what, files)
+        as_files.write_guide_of_database(files, what[0])
+        return
+    what = (f"{database}.{tables[0]}.dump", f"table {tables[0]} of {database}")
+    as_files.dump_database(held, server, database, what, files, _words(tables))
+    as_files.write_guide_of_table(files, what[0])
+
+
+def _chosen(order: ExtractOrder, server: ScratchServer) -> tuple[str, list[TableName]]:
     """The database, and its tables if just some are wanted: by the names that they shall have."""
-    database, table = part.order.database, part.table
-    tables = [] if table is None else server.tables(database, table)
-    return _rename(part.order, server, tables) if part.order.rename else (database, tables)
-
-
-def _dump_one(
-    part: Part, server: ScratchServer, database: str, tables: list[TableName], path: Path
-) -> Dumped:
-    part.held.next_step("Dumping")
-    words = ["-Fc", "-Z1", *(f"--table={_pattern(each)}" for each in tables)]
-    return dump_to_file(server, database, "pg_dump", words, path, _watch(part.held))
-
-
-def _watch(held: HeldLease) -> Callable[[int], None]:
-    def watch(count: int) -> None:
-        del count
-        held.check()
-
-    return watch
+    table = read_table(order.table) if order.table else None
+    tables = [] if table is None else server.tables(order.database, table)
+    return _rename(order, server, tables) if order.rename else (order.database, tables)
 
 
 def _rename(
@@ -152,29 +229,11 @@ def _rename(
     return order.database, [new, *tables[1:]]
 
 
+def _words(tables: list[TableName]) -> list[str]:
+    return [f"--table={_pattern(each)}" for each in tables]
+
+
 def _pattern(table: TableName) -> str:
     """pg_dump's pattern that fits one table alone."""
     quoted = (part.replace('"', '""') for part in (table.schema, table.name))
     return ".".join(f'"{part}"' for part in quoted)
-
-
-def _result(part: Part, directory: Path) -> RestoreResult:
-    return RestoreResult(
-        directory=str(directory),
-        files=0,
-        written_bytes=0,
-        fetched_bytes=part.fetched,
-        next_steps=_next_steps(part, shlex.quote(str(directory))),
-    )
-
-
-def _next_steps(part: Part, place: str) -> list[str]:
-    if not part.order.database:
-        return [f"Read {place}/RESTORE.md: it says how these files are loaded."]
-    major = major_of(part.manifest.source.version_number)
-    program = shlex.quote(str(find_tools(major).program("pg_restore")))
-    create = "" if part.order.table else " --create"
-    return [
-        f"cd {place} && sha256sum -c SHA256SUMS",
-        f"{program}{create} --dbname=postgres {place}/*.dump",
-    ]

@@ -4,7 +4,6 @@ The dumps are put together in a private directory, one after the other: pg_resto
 that it can seek in to work side by side, and packs are read in the order in which they lie.
 """
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,26 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from strongroom.agent.access import OpenContainer
 from strongroom.agent.held_lease import HeldLease
+from strongroom.agent.logical_point import LogicalPoint, described
 from strongroom.agent.memory import WHOLE, Share
 from strongroom.agent.private_file import own_directory
 from strongroom.agent.restore import ask_keys, open_manifest
 from strongroom.agent.servers import ServerBook
-from strongroom.datastore.blobs import Blobs
-from strongroom.datastore.manifest import Manifest
-from strongroom.datastore.reader import read_files
-from strongroom.model.errors import (
-    Corrupt,
-    Invalid,
-    NotFound,
-    TargetFull,
-    TargetRefused,
-    VaultError,
-)
-from strongroom.model.logical import GLOBALS, PARAMETERS, LoadOrder, LoadResult
+from strongroom.model.errors import Invalid, TargetFull, TargetRefused, VaultError
+from strongroom.model.logical import LoadOrder, LoadResult
 from strongroom.model.operation import Completion, Progress
 from strongroom.model.postgres import major_of
 from strongroom.model.seams import Chance
@@ -62,7 +50,7 @@ def load(
     blobs = open_container(held, "read")
     keys = ask_keys(held, chance)
     manifest = open_manifest(order.manifest_name, order.recovery_point_id, blobs, keys)
-    point = _Point(held, manifest, blobs, keys.packs, share)
+    point = LogicalPoint(held, manifest, blobs, keys.packs, share)
     parameters = point.parameters()
     plan = _plan(order, parameters)
     with connect(conninfo) as connection:
@@ -92,11 +80,7 @@ def _plan(order: LoadOrder, parameters: dict[str, Any]) -> dict[str, str]:
     known = parameters["databases"]
     plan = dict(order.databases) or {name: name for name in known}
     for name in plan:
-        if name not in known:
-            there = ", ".join(sorted(known))
-            raise NotFound(
-                f"the point has no database {name!r}", hint=f"It has: {there or 'none'}."
-            )
+        described(parameters, name)
     if len(set(plan.values())) != len(plan):
         raise Invalid("two databases would have one name", hint="Rename one of them.")
     return plan
@@ -110,83 +94,9 @@ def _spool(home: Path) -> Iterator[Path]:
 
 
 @dataclass(slots=True)
-class _Point:
-    """The files of a logical point, to be read one at a time."""
-
-    held: HeldLease
-    manifest: Manifest
-    blobs: Blobs
-    keys: dict[bytes, bytes]
-    share: Share
-    fetched: int = 0
-
-    def index(self, path: str) -> int:
-        for index, file in enumerate(self.manifest.files):
-            if file.path == path:
-                return index
-        raise Corrupt(f"the recovery point holds no {path}")
-
-    def size(self, path: str) -> int:
-        return self.manifest.files[self.index(path)].size
-
-    def text(self, path: str) -> str:
-        """A small file."""
-        found = bytearray(self.size(path))
-
-        def write(_file: int, offset: int, data: memoryview) -> None:
-            found[offset : offset + len(data)] = data
-
-        self._read(path, write, lambda _count: None)
-        return found.decode()
-
-    def parameters(self) -> dict[str, Any]:
-        if self.manifest.facts.kind != "logical":
-            raise TargetRefused(
-                "only a logical point can be loaded into a running server",
-                hint="Choose a point of kind Logical, or restore it as a server: --to-dir.",
-            )
-        found: dict[str, Any] = msgspec.json.decode(self.text(PARAMETERS))
-        return found
-
-    def spool(self, path: str, into: Path, progress: Progress) -> None:
-        """One file into a new one of mode 0600."""
-        handle = os.open(into, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-
-        def write(_file: int, offset: int, data: memoryview) -> None:
-            self.held.check()
-            while data:
-                count = os.pwrite(handle, data, offset)
-                data, offset = data[count:], offset + count
-
-        def advance(count: int) -> None:
-            progress.done_bytes += count
-
-        try:
-            os.ftruncate(handle, self.size(path))
-            self._read(path, write, advance)
-        finally:
-            os.close(handle)
-
-    def _read(self, path: str, write: Any, advance: Any) -> None:  # noqa: ANN401 - see reader.py
-        def told(raw: int, _stored: int) -> None:
-            self.held.check()
-            advance(raw)
-
-        self.fetched += read_files(
-            self.manifest,
-            self.blobs,
-            self.keys,
-            write,
-            select=[self.index(path)],
-            workers=self.share.workers,
-            on_progress=told,
-        )
-
-
-@dataclass(slots=True)
 class _Loading:
     held: HeldLease
-    point: _Point
+    point: LogicalPoint
     conninfo: Conninfo
     tools: Tools
     client: Client
@@ -199,7 +109,7 @@ class _Loading:
 
     def prepare(self, order: LoadOrder, parameters: dict[str, Any]) -> None:
         """Roles, when asked; whether owners and privileges can be kept."""
-        globals_sql = self.point.text(GLOBALS)
+        globals_sql = self.point.globals()
         with connect(self.conninfo) as connection:
             if order.with_roles:
                 self._make_roles(target.make_roles(connection, globals_sql), parameters)
@@ -227,9 +137,9 @@ class _Loading:
                 )
             )
 
-    def one(self, described: dict[str, Any], name: str, *, make: bool) -> None:
+    def one(self, facts: dict[str, Any], name: str, *, make: bool) -> None:
         """One database, from storage to the server."""
-        path = str(described["file"])
+        path = str(facts["file"])
         size = self.point.size(path)
         if shutil.disk_usage(self.directory).free < size:
             raise TargetFull(
@@ -241,10 +151,10 @@ class _Loading:
         dump = self.directory / "dump"
         self.point.spool(path, dump, progress)
         self.held.tell(Progress(step=f"Loading {name}", done_bytes=size, total_bytes=size))
-        owner = str(described["owner"]) if self.owners else ""
+        owner = str(facts["owner"]) if self.owners else ""
         if make:
             with connect(self.conninfo) as connection:
-                target.create_database(connection, name, described, owner=owner)
+                target.create_database(connection, name, facts, owner=owner)
         try:
             self._restore(name, dump)
         except BaseException:

@@ -9,6 +9,7 @@ from strongroom.control.control import Control
 from strongroom.model.access import Caller
 from strongroom.model.arm import server_id_of
 from strongroom.model.errors import Precondition
+from strongroom.model.extract import ExtractRequest
 from strongroom.model.logical import LOGICAL, LoadRequest
 from strongroom.model.postgres import major_of
 from strongroom.model.recovery_point import RecoveryPoint
@@ -24,12 +25,15 @@ def settle(
 ) -> None:
     """The request fits the kind of its point; a load names its agent from here on.
 
-    One database with a `part.targetServer` is a load too, when the point is logical.
+    One whole database with a `part.targetServer` is a load too, when the point is logical.
     """
     found, point = what
     if point.kind == LOGICAL and asked.load is None:
-        asked.load = _as_load(asked)
-        asked.part = None
+        part = _need_part(asked)
+        if part.target_server and not part.table:
+            names = {part.database: part.rename or part.database}
+            asked.load = LoadRequest(target_server=part.target_server, databases=names)
+            asked.part = None
     if asked.load is None:
         return
     if point.kind != LOGICAL:
@@ -40,16 +44,15 @@ def settle(
     _find_target(control, connection, caller, (found, point), asked.load)
 
 
-def _as_load(asked: RestoreRequest) -> LoadRequest:
-    part = asked.part
-    if part is None or not part.target_server or part.table:
+def _need_part(asked: RestoreRequest) -> ExtractRequest:
+    if asked.part is None:
         raise Precondition(
             f"recovery point {asked.recovery_point_id} is a logical one: it holds dumps, and no "
             "data directory",
-            hint="load it into a running server: strongroom load NAME --to-server SERVER",
+            hint="load it into a running server (strongroom load NAME --to-server SERVER), or "
+            "leave it as files: --to-files",
         )
-    names = {part.database: part.rename or part.database}
-    return LoadRequest(target_server=part.target_server, databases=names)
+    return asked.part
 
 
 def _find_target(

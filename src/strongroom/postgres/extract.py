@@ -151,6 +151,18 @@ class ScratchServer:
                 raise _no_table(connection, database, table)
         return [TableName(schema=str(schema), name=str(name)) for schema, name in found]
 
+    def sequences(self, database: str, tables: Sequence[TableName]) -> list[TableName]:
+        """Those that belong to columns of the tables."""
+        found: list[TableName] = []
+        with self.connect(database) as connection:
+            for table in tables:
+                found += [
+                    TableName(schema=table.schema, name=name)
+                    for name, kind in _companions(connection, table)
+                    if kind == "sequence"
+                ]
+        return found
+
     def any_database(self) -> str:
         """One that is always there, for what all databases share."""
         return "template1"

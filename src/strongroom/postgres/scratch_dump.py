@@ -1,65 +1,39 @@
-"""PostgreSQL's own programs, reading a scratch server: what they write is digested on its way."""
+"""PostgreSQL's own programs, reading a scratch server: what they write goes to a callable."""
 
-import hashlib
-import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 from strongroom.model.errors import TargetError
 from strongroom.postgres import scratch
-from strongroom.postgres.beneath import refused
 from strongroom.postgres.extract import ScratchServer
 
 _CHUNK = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Dumped:
-    """One file that was written and synced."""
-
-    path: Path
-    size: int
-    sha256: str
-
-
-def dump_to_file(
+def dump_to(
     server: ScratchServer,
     database: str,
     program: str,
     words: Sequence[str],
-    path: Path,
-    watch: Callable[[int], None],
-) -> Dumped:
-    """Run a program against a database of the scratch server; its output becomes a new file.
+    write: Callable[[bytes], None],
+) -> None:
+    """Run a program against a database of the scratch server; its output is written in pieces.
 
-    It runs as the user that the server runs as. `watch` is told of the bytes and may raise: the
-    program is ended then. Raises TargetError with its words, TargetRefused and TargetFull.
+    It runs as the user that the server runs as. `write` may raise: the program is ended then.
+    Raises TargetError with its words.
     """
-    digest, size = hashlib.sha256(), 0
-    try:
-        with path.open("xb") as file, tempfile.TemporaryFile() as said:
-            path.chmod(0o600)
-            with _running(server, database, [program, *words], said) as process:
-                assert process.stdout is not None  # noqa: S101 - a pipe, asked for below
-                try:
-                    while chunk := process.stdout.read(_CHUNK):
-                        file.write(chunk)
-                        digest.update(chunk)
-                        size += len(chunk)
-                        watch(len(chunk))
-                except BaseException:
-                    process.kill()
-                    raise
-            _check(process.returncode, program, said)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise refused(error, path) from error
-    return Dumped(path, size, digest.hexdigest())
+    with tempfile.TemporaryFile() as said:
+        with _running(server, database, [program, *words], said) as process:
+            assert process.stdout is not None  # noqa: S101 - a pipe, asked for below
+            try:
+                while chunk := process.stdout.read(_CHUNK):
+                    write(chunk)
+            except BaseException:
+                process.kill()
+                raise
+        _check(process.returncode, program, said)
 
 
 def _running(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent_story import Story, a_story, an_open_directory, own
+from guide import follow
 from integration.servers import Server, start_server
 
 pytestmark = pytest.mark.postgres
@@ -113,7 +114,12 @@ def test_one_table_is_dumped_and_little_else_is_fetched(story, source, root):
     operation = story.restore(order)
     assert operation.failure is None, operation.failure
     result = operation.result.restore
-    assert _names(target) == ["SHA256SUMS", "manifest.json", "shop.sales.Item.s.dump"]
+    assert _names(target) == [
+        "RESTORE.md",
+        "SHA256SUMS",
+        "manifest.json",
+        "shop.sales.Item.s.dump",
+    ]
     stored = sum(size for _, size in story.blobs.list("g/"))
     assert result.fetched_bytes < 0.5 * stored
     source.sql("create database loaded_one")
@@ -185,28 +191,6 @@ def test_a_table_that_is_not_there_is_told_with_those_that_are(story, source, ro
     assert "sales.Item.s" in failure.error["hint"]
 
 
-def _follow(guide: str, server: Server, directory: Path) -> None:
-    """Run every block of commands in it, as somebody who reads it would."""
-    blocks = guide.split("```")[1::2]
-    assert len(blocks) == 3
-    programs = server.tools.directory
-    for block in blocks:
-        done = subprocess.run(
-            ["/bin/sh", "-ec", block],
-            cwd=directory,
-            env={
-                "PATH": f"{programs}:/usr/bin:/bin",
-                "PGHOST": str(server.home),
-                "PGPORT": str(server.port),
-                "PGUSER": "postgres",
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, (block, done.stderr)
-
-
 def test_all_as_files_are_restored_by_following_their_guide(story, source, root):
     target = root / f"files-{source.tools.major}"
     order = story.extract_order("files", target_directory=str(target), file_prefix="monday")
@@ -219,16 +203,16 @@ def test_all_as_files_are_restored_by_following_their_guide(story, source, root)
         "monday_roles.sql",
         "monday_schema.sql",
         "monday_tablespaces.sql",
-        "RESTORE.md",
-        "SHA256SUMS",
-        "manifest.json",
-    } <= set(_names(target))
+        "monday_RESTORE.md",
+        "monday_SHA256SUMS",
+        "monday_manifest.json",
+    } == set(_names(target))
     assert (target / "monday_database_shop.sql").read_bytes()[:5] == b"PGDMP"
     roles = (target / "monday_roles.sql").read_text()
     assert "CREATE ROLE clerk;" in roles
     assert not {"SUPERUSER", "NOBYPASSRLS", "SCRAM-SHA-256"} & set(roles.replace(";", " ").split())
     with start_server(source.tools.major) as fresh:
-        _follow((target / "RESTORE.md").read_text(), fresh, target)
+        follow(target / "monday_RESTORE.md", fresh)
         was, now = fresh.digests("shop"), source.digests("shop")
         assert set(was) == set(now)
         assert was['sales."Item.s"'] == now['sales."Item.s"']
