@@ -105,8 +105,8 @@ class SteppedLedger(Ledger):
         except OSError as error:
             raise StoreUnavailable("the ledger does not answer") from error
 
-    def record(self, *args: Any) -> None:
-        self._step("record", lambda: super(SteppedLedger, self).record(*args))
+    def record(self, blob: Any) -> None:
+        self._step("record", lambda: super(SteppedLedger, self).record(blob))
 
     def note_linked(self, blob: Any) -> None:
         self._step("note_linked", lambda: super(SteppedLedger, self).note_linked(blob))

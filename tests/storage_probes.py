@@ -145,7 +145,7 @@ PROBES = [
     Probe("set tags", UNKNOWN, path=OLD, query="comp=tags"),
     Probe("read tags", UNKNOWN, "GET", OLD, query="comp=tags", body=None),
     Probe("tags with a new blob", "UnsupportedHeader", headers=BLOCK | {"x-ms-tags": "a=b"}),
-    Probe("a lock with a new blob", MISMATCH, headers=BLOCK | {"x-ms-immutability-policy-until-date": "Fri, 01 Jan 2100 00:00:00 GMT"}),
+    Probe("a lock with a new blob", "UnsupportedHeader", headers=BLOCK | {"x-ms-immutability-policy-until-date": "Fri, 01 Jan 2100 00:00:00 GMT"}),
     Probe("a lock's mode with a new blob", "UnsupportedHeader", headers=BLOCK | {"x-ms-immutability-policy-mode": "Locked"}),
     Probe("a hold with a new blob", "UnsupportedHeader", headers=BLOCK | {"x-ms-legal-hold": "true"}),
     Probe("a key of its own", "UnsupportedHeader", headers=BLOCK | {"x-ms-encryption-key": "AAAA"}),

@@ -18,7 +18,6 @@ from strongroom.storage.facts import (
     lock_headers,
     read_facts,
     read_md5,
-    read_until,
     refuse_unsupported,
 )
 from strongroom.storage.grant import Grant
@@ -41,10 +40,7 @@ class BlobVerbs:
     async def put_blob(self, request: Request, grant: Grant) -> Answer:
         """Put Blob: create, whole, or not at all."""
         grant.need(CREATE)
-        refuse_unsupported(request, whole=True)
-        until = read_until(request)
-        if until is not None:
-            grant.need_account_key()
+        refuse_unsupported(request)
         if request.headers.get("x-ms-blob-type") != "BlockBlob":
             raise Invalid("only block blobs are kept here", code="InvalidHeaderValue")
         facts = read_facts(request, plain=True)
@@ -55,7 +51,7 @@ class BlobVerbs:
             await self._work.pour(request, upload.write)
             upload.check_md5(sent)
             upload.check_md5(kept)
-            blob = await self._work.run(self._store.commit, upload, facts, until)
+            blob = await self._work.run(self._store.commit, upload, facts)
         finally:
             await self._work.run(upload.abandon)
         return _created(blob, request, grant)

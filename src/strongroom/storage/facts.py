@@ -35,16 +35,13 @@ _OVERRIDES = {
 _REFUSED = (
     *("x-ms-copy-source", "x-ms-structured-body", "x-ms-content-crc64", "x-ms-if-tags"),
     *("x-ms-encryption-key", "x-ms-encryption-scope", "x-ms-legal-hold", "x-ms-lease-id"),
-    *(MODE, "x-ms-tags", "content-range"),
+    *(UNTIL, MODE, "x-ms-tags", "content-range"),
 )
 
 
-def refuse_unsupported(request: Request, *, whole: bool = False) -> None:
-    """Raise Invalid rather than quietly not do what a header asks for.
-
-    `whole`: a blob comes in one request, which may lock it.
-    """
-    for name in _REFUSED if whole else (*_REFUSED, UNTIL):
+def refuse_unsupported(request: Request) -> None:
+    """Raise Invalid rather than quietly not do what a header asks for."""
+    for name in _REFUSED:
         if name in request.headers:
             raise Invalid(f"the header {name} is not supported", code="UnsupportedHeader")
 

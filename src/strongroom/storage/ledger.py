@@ -147,8 +147,8 @@ class Ledger:
 
     # --- blobs ---
 
-    def record(self, blob: Blob, lock: Callable[[sqlite3.Connection], None]) -> None:
-        """The commit point of a put: one transaction, on disk when this returns; `lock` is in it.
+    def record(self, blob: Blob) -> None:
+        """The commit point of a put: one transaction, on disk when this returns.
 
         Raises ObjectExists (BlobAlreadyExists), Conflict (PathConflict) or ObjectMissing.
         """
@@ -162,7 +162,6 @@ class Ledger:
                 f"INSERT INTO blobs ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
                 _row(blob),
             )
-            lock(connection)
 
     def check_free(self, container: str, name: str) -> None:
         """Raise what `record` would raise now: asked before a body is read."""

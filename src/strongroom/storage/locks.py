@@ -79,11 +79,18 @@ class Locks:
             )
 
     def extend(self, container: str, name: str, until: Instant) -> Lock:
-        """At least until then; one that lasts longer stays. Answers what the ledger holds now."""
+        """At least until then; one that lasts longer stays. Answers what the ledger holds now.
+
+        A name may be locked before its blob is put: then there is no moment between the two.
+        """
         self._ledger.container(container)
         checked_lockable(name)
         with self._ledger.writing() as connection:
-            extend(connection, container, name, until)
+            connection.execute(
+                "INSERT INTO locks VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
+                "until = max(until, excluded.until)",
+                [container, name, micros_of(until)],
+            )
         return self.of(container, name)
 
     def release(self, container: str, name: str) -> None:
@@ -143,15 +150,6 @@ class Locks:
                 hint="It can be deleted from then on.",
                 facts={"until": until},
             )
-
-
-def extend(connection: sqlite3.Connection, container: str, name: str, until: Instant) -> None:
-    """Within a transaction of the caller's."""
-    connection.execute(
-        "INSERT INTO locks VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
-        "until = max(until, excluded.until)",
-        [container, name, micros_of(until)],
-    )
 
 
 def checked_lockable(name: str) -> str:

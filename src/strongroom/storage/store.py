@@ -10,7 +10,6 @@ Plain sync functions for worker threads; any number of them at once.
 """
 
 import os
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -37,7 +36,7 @@ from strongroom.storage.incoming import Incoming, disk_errors, read_pieces
 from strongroom.storage.layout import Layout, RootLock
 from strongroom.storage.ledger import BEYOND, Ledger
 from strongroom.storage.lock_clock import LockClock
-from strongroom.storage.locks import Locks, extend
+from strongroom.storage.locks import Locks
 from strongroom.storage.placement import Placement
 from strongroom.storage.rereading import at_once, reread
 from strongroom.storage.settings import StoreSettings
@@ -165,10 +164,8 @@ class BlobStore:
             incoming = self._incoming(length, with_md5=with_md5)
             return Upload(container, name, incoming, claim.pop_all(), identifier)
 
-    def commit(self, upload: Upload, facts: Facts, until: Instant | None = None) -> Blob:
+    def commit(self, upload: Upload, facts: Facts) -> Blob:
         """Make the bytes a blob. When this returns it is durable under its name.
-
-        With `until` it is locked in the same transaction.
 
         Raises Forbidden when the identifier was withdrawn while the bytes came.
         """
@@ -185,18 +182,13 @@ class BlobStore:
             created=self._clock.now(),
             incoming=incoming.path.name,
         )
-
-        def lock(connection: sqlite3.Connection) -> None:
-            if until is not None:
-                extend(connection, blob.container, blob.name, until)
-
         with self._holding(blob.container, blob.name), disk_errors():
             self._placement.check_path(blob.container, blob.name)
             # If the ledger fails we cannot know whether the row is there: the file stays, and
             # the next start decides. Only a plain refusal says that it is not.
             upload.belongs_to_ledger = True
             try:
-                self._ledger.record(blob, lock)
+                self._ledger.record(blob)
             except (ObjectExists, ObjectMissing, Conflict):
                 upload.belongs_to_ledger = False
                 raise

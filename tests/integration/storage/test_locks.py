@@ -43,10 +43,12 @@ def store(tmp_path: Path, clock: FakeClock) -> Iterator[BlobStore]:
 
 
 def put(store: BlobStore, name: str, until: Instant | None = None) -> None:
+    if until is not None:
+        store.locks.extend("cont", name, until)
     upload = store.begin("cont", name, 1)
     try:
         upload.write([b"x"])
-        store.commit(upload, Facts(), until)
+        store.commit(upload, Facts())
     finally:
         upload.abandon()
 
