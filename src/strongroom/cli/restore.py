@@ -54,7 +54,6 @@ def restore(  # noqa: PLR0913 - an option each
     But for --in-place, directory and tablespaces must go to new or empty places.
 
     ```
-    strongroom restore orders --to-dir /srv/restore
     strongroom restore orders --to-dir /srv/restore --start --port 5433
     strongroom restore orders --point 3f2a --in-place
     strongroom restore orders --point 3f2a --to-dir /srv/restore --tablespace /srv/fast=/srv/new

@@ -103,6 +103,12 @@ class InPlaceTarget(RestoreTarget):
         if not self.why_whole and self._marker is not None and self._marker.mixed:
             self.why_whole = "an unfinished restore of another history lies there"
         self._surplus = list(surplus_of(self._layout, self._roots, self._kept()))
+        self.left = [
+            f"Tablespace {self.directory.joinpath(*surplus.parts).resolve()} is not in the point: "
+            "remove what PostgreSQL left there when nothing else uses it."
+            for surplus in self._surplus
+            if surplus.root == "" and surplus.parts[0] == "pg_tblspc" and len(surplus.parts) == 2
+        ]
         self._check_growth()
 
     def _unfinished(self) -> _Marker | None:
