@@ -35,6 +35,7 @@ from strongroom.workflows.care import Care
 from strongroom.workflows.collect_job import collect_garbage
 from strongroom.workflows.configure_protection import configure_protection
 from strongroom.workflows.keyring import Keyring
+from strongroom.workflows.locking import lock_vault
 from strongroom.workflows.means import Means
 from strongroom.workflows.parents import open_parent
 from strongroom.workflows.restore import release_keys, restore
@@ -159,6 +160,7 @@ def _register(engine: JobEngine, means: Means) -> None:
     engine.register("configure-protection", partial(configure_protection, means))
     engine.register("backup", partial(back_up, means))
     engine.register("restore", partial(restore, means))
+    engine.register("lock-vault", partial(lock_vault, means))
     engine.register("collect-garbage", partial(collect_garbage, means))
     engine.register("verify", partial(verify, means))
 

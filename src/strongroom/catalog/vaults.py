@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog.tables import resource_groups
+from strongroom.catalog.tables import instances, resource_groups
 from strongroom.catalog.tables import vaults as table
 
 _SELECT = sa.select(table, resource_groups.c.name.label("resource_group")).join(
@@ -31,6 +31,12 @@ def list_of_group(connection: sa.Connection, group: str | None) -> list[sa.RowMa
     if group is not None:
         query = query.where(table.c.resource_group_key == group.lower())
     return list(connection.execute(query).mappings())
+
+
+def of_instance(connection: sa.Connection, instance_id: str) -> sa.RowMapping:
+    """The vault that a backup instance lies in."""
+    query = _SELECT.join(instances, instances.c.vault_id == table.c.id)
+    return connection.execute(query.where(instances.c.id == instance_id)).mappings().one()
 
 
 def change(connection: sa.Connection, vault_id: str, **values: Any) -> None:  # noqa: ANN401

@@ -16,7 +16,7 @@ from strongroom.model.arm import VaultRef
 from strongroom.model.conditions import Conditions
 from strongroom.model.errors import Conflict, Invalid, NotFound
 from strongroom.model.ids import OperationId
-from strongroom.model.vault import VaultWish, merge, read_vault
+from strongroom.model.vault import VaultWish, immutability_of, merge, read_vault
 
 READ = "Microsoft.DataProtection/backupVaults/read"
 WRITE = "Microsoft.DataProtection/backupVaults/write"
@@ -52,7 +52,7 @@ def put_vault(
                 code="InvalidResourceLocation",
             )
         else:
-            _change(connection, found, wish)
+            _change(control, connection, found, wish)
         what = "vault/create" if found is None else "vault/change"
         _record(control, connection, caller, what, scope, wish)
         if operation is None:
@@ -72,7 +72,7 @@ def patch_vault(
         require(control, connection, caller, WRITE, scope)
         found = need_vault(connection, ref)
         seen.check(found["version"])
-        _change(connection, found, wish)
+        _change(control, connection, found, wish)
         _record(control, connection, caller, "vault/change", scope, wish)
         return need_vault(connection, ref)
 
@@ -96,14 +96,20 @@ def _create(
     catalog.add(connection, row)
 
 
-def _change(connection: sa.Connection, found: sa.RowMapping, wish: VaultWish) -> None:
+def _change(
+    control: Control, connection: sa.Connection, found: sa.RowMapping, wish: VaultWish
+) -> None:
+    settings, version = merge(found["properties"], wish.settings), found["version"] + 1
     catalog.change(
         connection,
         found["id"],
-        properties=merge(found["properties"], wish.settings),
+        properties=settings,
         tags=found["tags"] if wish.tags is None else wish.tags,
-        version=found["version"] + 1,
+        version=version,
     )
+    if immutability_of(settings) != immutability_of(found["properties"]):
+        story = f"immutability:{found['id']}:{version}"
+        control.jobs.enqueue(connection, "lock-vault", story, found["id"])
 
 
 def _record(

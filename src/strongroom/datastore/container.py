@@ -120,8 +120,11 @@ class Container:
         return _told(self._ask("PUT", "immutability", {}, headers), Immutability)
 
     def extend_lock(self, name: str, until: Instant) -> Lock:
-        """Lock a blob, or all beneath a prefix that ends in `/`; the answer is read back."""
-        date = until.to_stdlib().strftime(_RFC1123)
+        """Lock a blob, or all beneath a prefix that ends in `/`; the answer is read back.
+
+        The wire has whole seconds: the lock ends with the one that `until` lies in.
+        """
+        date = until.round("second", mode="ceil").to_stdlib().strftime(_RFC1123)
         return _told(self._ask("PUT", "lock", {"prefix": name}, {_UNTIL: date}), Lock)
 
     def lock(self, name: str) -> Lock:

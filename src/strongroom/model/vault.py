@@ -70,6 +70,12 @@ def merge(before: Mapping[str, Any], wish: Mapping[str, Any]) -> dict[str, Any]:
     return after
 
 
+def immutability_of(settings: Mapping[str, Any]) -> str:
+    """Disabled, Unlocked or Locked; Azure's default is the first."""
+    found = _at(settings, ("securitySettings", "immutabilitySettings", "state"))
+    return str(found or IMMUTABILITY[0])
+
+
 def _laid_over(before: Mapping[str, Any], wish: Mapping[str, Any]) -> dict[str, Any]:
     after = dict(before)
     for key, value in wish.items():

@@ -7,8 +7,10 @@ from strongroom.control import long_running, scheduling
 from strongroom.datastore.manifest import FORMAT_LINE, FORMAT_NAME
 from strongroom.durable.engine import Story
 from strongroom.model.errors import ObjectExists, VaultError
+from strongroom.model.ids import InstanceId
 from strongroom.model.policy import parse_policy
 from strongroom.workflows.keyring import PURPOSES
+from strongroom.workflows.locking import make_immutable
 from strongroom.workflows.means import Means
 
 
@@ -24,6 +26,7 @@ def configure_protection(means: Means, story: Story, instance_id: str, operation
 
 def _make_container(means: Means, instance_id: str) -> None:
     means.storage.account_view(instance_id).ensure()
+    make_immutable(means, InstanceId(instance_id))
     with contextlib.suppress(ObjectExists):
         means.storage.container(instance_id).create(FORMAT_NAME, FORMAT_LINE)
 

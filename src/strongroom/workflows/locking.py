@@ -1,0 +1,59 @@
+"""Locks at the storage endpoint: as immutable as the vault says, as long as the points need.
+
+The endpoint keeps them in a book of its own (docs/decisions/0013): what is written there once,
+this process cannot take back where the vault is Locked.
+"""
+
+from collections.abc import Collection
+
+from whenever import Instant
+
+from strongroom.catalog import instances, vaults
+from strongroom.datastore.container import Immutability
+from strongroom.datastore.manifest import FORMAT_NAME
+from strongroom.durable.engine import Story
+from strongroom.model.errors import StoreUnavailable
+from strongroom.model.ids import InstanceId
+from strongroom.model.vault import immutability_of
+from strongroom.workflows.means import Means
+
+UNCOMMITTED_DAYS = 14  # what an agent has put stays so long, committed or not
+
+
+def lock_vault(means: Means, story: Story, vault_id: str) -> None:
+    """The durable story behind a change of a vault's immutability."""
+    with means.control.database.reading() as connection:
+        found = [row["id"] for row in instances.list_of_vault(connection, vault_id)]
+    for instance_id in found:
+        story.step("set immutability", make_immutable, means, instance_id)
+
+
+def make_immutable(means: Means, instance_id: InstanceId) -> None:
+    """The container is as its vault is now; safe twice.
+
+    Raises Locked when the container is Locked and the vault is said not to be.
+    """
+    with means.control.database.reading() as connection:
+        vault = vaults.of_instance(connection, instance_id)
+    state = immutability_of(vault["properties"])
+    wanted = Immutability(state, 0 if state == "Disabled" else UNCOMMITTED_DAYS)
+    view = means.storage.account_view(instance_id)
+    if view.immutability() != wanted:
+        view.set_immutability(wanted)
+
+
+def lock_point(
+    means: Means, instance_id: str, point: str, generations: Collection[str], until: Instant
+) -> None:
+    """Lock all that a point needs, and what will be its manifest and receipt, until it ends.
+
+    The instance's sealed keys are needed by every point.
+    One request for a generation, however many packs it has. What the endpoint says then is what
+    counts: raises StoreUnavailable when a lock is not there.
+    """
+    view = means.storage.account_view(instance_id)
+    names = [FORMAT_NAME, "k/", *(f"g/{generation}/" for generation in sorted(generations))]
+    for name in [*names, f"p/{point}.manifest", f"p/{point}.receipt"]:
+        lock = view.extend_lock(name, until)
+        if lock.until is None or Instant.parse_iso(lock.until) < until:
+            raise StoreUnavailable(f"the storage endpoint does not hold the lock of {name}")
