@@ -10,7 +10,14 @@ from typing import Protocol
 
 import google_crc32c
 
-from strongroom.model.errors import Corrupt, Invalid, SourceRefused, SourceUnsupported
+from strongroom.model.errors import (
+    Corrupt,
+    Invalid,
+    SourceRefused,
+    SourceStopped,
+    SourceUnsupported,
+    VaultError,
+)
 from strongroom.model.postgres import (
     PAGE,
     Lsn,
@@ -20,6 +27,7 @@ from strongroom.model.postgres import (
     major_of,
 )
 from strongroom.postgres.connect import Conninfo, replication
+from strongroom.postgres.damaged_file import told_by_server
 from strongroom.postgres.events import (
     Ended,
     Event,
@@ -30,6 +38,7 @@ from strongroom.postgres.events import (
     ManifestData,
     Started,
     Tablespace,
+    Warned,
 )
 from strongroom.postgres.replication import Replication
 from strongroom.postgres.wire.messages import (
@@ -48,8 +57,10 @@ SPREAD_SECONDS = 90000.0  # checkpoint_timeout is at most a day
 MOST_MANIFEST_BYTES = 1 << 30
 _GATHER = 256 << 10  # bytes: they still lie in the processor's cache when they are summed
 _READING = "reading the base backup"
+_ENDING = "ending the base backup"
 _CHECKPOINT = "waiting for the checkpoint"
 _NOT_NOW = "55000"  # object_not_in_prerequisite_state
+_DAMAGED = "XX001"  # data_corrupted
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +138,7 @@ def base_backup(
     `label` is for people (printable, at most 200 characters); `fast` asks for an immediate
     checkpoint. `watch` is called about once a second while waiting; what it raises ends the
     backup. Every file's size and CRC32C is compared with the server's own manifest before `Ended`.
+    Pages that fail the server's own check come as they are, with a `Warned` at the end.
 
     Raises SourceUnreachable, SourceRefused, SourceUnsupported, SourceStopped, and Corrupt naming
     the file that did not arrive as it was sent.
@@ -153,9 +165,10 @@ def base_backup(
         )
         reader = BackupReader({space.location: space.oid for space in spaces})
         yield from reader.events(_new(server) if new_protocol else _old(server, spaces))
-        stop = server.next_rows("ending the base backup")[0]
-        server.settle("ending the base backup")
+        stop = server.next_rows(_ENDING)[0]
+        damaged = _settle(server)
         reader.compare()
+        yield from map(Warned, damaged)
         yield Ended(_lsn(stop[0]), Timeline(int(stop[1])))
 
 
@@ -196,6 +209,20 @@ def _command(server: Replication, label: str, *, fast: bool, incremental: bool =
         f"BASE_BACKUP LABEL {quoted} PROGRESS{speed} NOWAIT MANIFEST 'yes' "
         "MANIFEST_CHECKSUMS 'CRC32C'"
     )
+
+
+def _settle(server: Replication) -> list[VaultError]:
+    """The end of the command -> pages that the server found damaged as it sent them.
+
+    It sends all of them, and the manifest, and where the backup ends; then it says that it failed.
+    """
+    try:
+        server.settle(_ENDING)
+    except SourceStopped as error:
+        if error.facts.get("sqlstate") != _DAMAGED:
+            raise
+        return told_by_server([*server.warnings, error.message])
+    return []
 
 
 def _lsn(text: bytes) -> Lsn:

@@ -3,50 +3,16 @@
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
-from strongroom.model.errors import Corrupt, VaultError
 from strongroom.model.postgres import PAGE, Lsn
+from strongroom.postgres.damaged_file import DamagedFile
 from strongroom.postgres.data_directory import segment_of
 from strongroom.postgres.page_checksum import page_lsn, wrong_pages
 
 PAGES_OF_SEGMENT = (1 << 30) // PAGE  # RELSEG_SIZE; no packager changes it
 _LOOKS = 4
 _PAUSE = 0.01  # seconds: far longer than PostgreSQL takes to write a page
-_MOST_NAMED = 100  # blocks of one file
 _NEVER = threading.Event()
-
-
-@dataclass(slots=True)
-class DamagedFile:
-    """Pages of one file that are not as PostgreSQL wrote them, wherever else the log may help."""
-
-    path: str
-    count: int = 0
-    blocks: list[int] = field(default_factory=list)  # of the relation; the first hundred
-
-    def add(self, block: int) -> None:
-        """One more."""
-        self.count += 1
-        if len(self.blocks) < _MOST_NAMED:
-            self.blocks.append(block)
-
-    def warning(self) -> VaultError:
-        """What a person is told."""
-        shown = ", ".join(str(block) for block in self.blocks[:10])
-        more = "" if self.count <= 10 else " and more"
-        pages = "1 page is" if self.count == 1 else f"{self.count} pages are"
-        return Corrupt(
-            f"{pages} damaged on the server's disk in {self.path}: block {shown}{more}",
-            hint="The backup holds them as they are. Test the disk, find the relation with "
-            "pg_filenode_relation, and restore it from a point before the damage.",
-            facts={
-                "severity": "warning",
-                "path": self.path,
-                "blocks": self.blocks,
-                "pages": self.count,
-            },
-        )
 
 
 class PageCheck:

@@ -22,6 +22,7 @@ STALL_SECONDS = 300.0
 _FIRST_SLICE = 50  # milliseconds
 _SLICE = 1000
 _PIECE = 64 << 10  # bytes of a message to the server
+_MOST_WARNINGS = 1000
 
 
 class Replication:
@@ -41,6 +42,8 @@ class Replication:
         self._poll_nudged.register(pgconn.socket, select.POLLIN)
         self._poll_nudged.register(self._nudged, select.POLLIN)
         self._lock = threading.Lock()
+        self.warnings: list[str] = []  # what the server has warned of, the first thousand
+        pgconn.notice_handler = self._note
         self.version_number = pgconn.server_version
         self.backend_pid = pgconn.backend_pid
 
@@ -184,6 +187,12 @@ class Replication:
             if self._twin is not None:
                 self._twin.close()
                 self._twin = None
+
+    def _note(self, said: pq.abc.PGresult) -> None:
+        severity = said.error_field(pq.DiagnosticField.SEVERITY_NONLOCALIZED)
+        words = said.error_field(pq.DiagnosticField.MESSAGE_PRIMARY)
+        if severity == b"WARNING" and words and len(self.warnings) < _MOST_WARNINGS:
+            self.warnings.append(words.decode(errors="replace"))
 
     def _expect(self, status: pq.ExecStatus, what: str, limit: float) -> pq.abc.PGresult:
         result = self._result(what, limit)
