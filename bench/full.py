@@ -22,7 +22,7 @@ OURS = ("strongroom, streamed", "strongroom, from disk")
 def measure(gigabytes: float) -> Told:
     """Three rounds; pages are checked on both sides."""
     with (
-        start_server(15, max_wal_size="8GB") as server,
+        start_server(15, options=("--data-checksums",), max_wal_size="8GB") as server,
         a_house() as ours,
         a_pgbackrest(server) as peer,
     ):
