@@ -14,7 +14,7 @@ from oracle.statements import GOOD, moment
 
 _NAME = re.compile(
     r"FORMAT|k/[0-9a-f]{32}\.key|g/(?P<generation>[0-9A-Za-z-]{1,64})/[0-9a-f-]{36}\.pack"
-    r"|d/(?P<job>[0-9A-Za-z-]+)\.[0-9]+\.delta|p/(?P<point>[0-9a-f]{32})\.(manifest|receipt)"
+    r"|d/(?P<job>[0-9A-Za-z-]+)\.[0-9]+(/[0-9]+)?\.delta|p/(?P<point>[0-9a-f]{32})\.(manifest|receipt)"
 )
 
 

@@ -42,6 +42,7 @@ from strongroom.model.operation import (
     ParentReply,
     ParentRequest,
 )
+from strongroom.model.resume import ResumeReply, ResumeRequest
 from strongroom.model.seams import Chance
 
 CONNECT_SECONDS = 5.0
@@ -122,6 +123,13 @@ class ControlClient:
         path = f"/agents/operations/{operation_id}/parent"
         return self._asked(
             lambda: _decoded(self._post(path, request, seconds=KEYS_SECONDS), ParentReply), pause
+        )
+
+    def resume(self, operation_id: str, request: ResumeRequest, pause: Pause) -> ResumeReply:
+        """What earlier tries have stored. `pause` waits between tries and may raise."""
+        path = f"/agents/operations/{operation_id}/resume"
+        return self._asked(
+            lambda: _decoded(self._post(path, request, seconds=KEYS_SECONDS), ResumeReply), pause
         )
 
     def complete(self, operation_id: str, completion: Completion) -> None:

@@ -39,15 +39,21 @@ class Copied:
     warnings: tuple[VaultError, ...]
 
 
+def _nothing() -> None:
+    """Where nobody wants to look."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What is to be read: `increment` leans on a parent or on nothing; `settled` is called when it
-    is known which, before the first byte is written.
+    is known which, before the first byte is written. `begun` is given the source and the stream of
+    its files; what it returns is called after each piece of one.
     """
 
     conninfo: Conninfo
     increment: Increment
     settled: Callable[[], None]
+    begun: Callable[[Source, RawStream], Callable[[], None]] = lambda *_: _nothing
     in_recovery: bool = False
     base: Callable[..., Generator[Event, None, None]] = base_backup  # or `disk_backup`
 
@@ -83,13 +89,15 @@ def _copy(
     started: Started | None = None
     pg_manifest = bytearray()
     warnings: list[VaultError] = []
+    look = _nothing
     for event in events:
         held.check()
         match event:
             case Started():
                 started = event
                 reading.settled()
-                progress.note = reading.increment.why
+                progress.note = reading.increment.note
+                look = reading.begun(_source(event, event.start_lsn), stream)
                 progress.total_bytes = event.estimated_bytes
                 held.tell(progress)
             case Warned(warning):
@@ -97,11 +105,13 @@ def _copy(
             case FileBegun() | FileAt() | FileData() | FileEnded():
                 _store_file(stream, event)
                 _advance(progress, writer, event)
+                look()
             case ManifestData(data):
                 pg_manifest += data
             case Ended() if started is not None:
                 stream.close()
-                return Copied(_source(started, event), bytes(pg_manifest), tuple(warnings))
+                source = _source(started, event.stop_lsn)
+                return Copied(source, bytes(pg_manifest), tuple(warnings))
             case Ended():
                 break
     raise SourceStopped("the server ended the backup without its end")
@@ -144,13 +154,13 @@ def _facts_of(file: FileBegun) -> FileFacts:
     )
 
 
-def _source(started: Started, ended: Ended) -> Source:
+def _source(started: Started, stop: int) -> Source:
     return Source(
         version_number=started.version_number,
         system_identifier=started.system_identifier,
         timeline=started.timeline,
         start_lsn=started.start_lsn,
-        stop_lsn=ended.stop_lsn,
+        stop_lsn=stop,
         checksums=started.checksums,
         block_size=PAGE,
         wal_segment_size=started.wal_segment_size,

@@ -5,21 +5,24 @@ nothing here is a recovery point; the control plane commits one.
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from blake3 import blake3
 
 from strongroom.agent.access import OpenContainer
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.memory import WHOLE, Share
+from strongroom.agent.resume import PartialDeltas, stored_chunks
 from strongroom.agent.servers import ServerBook
 from strongroom.agent.take_backup import key_of, put_delta, writing
 from strongroom.datastore.chunks import ChunkBook, ChunkedFile, ChunkStream, Keys
 from strongroom.datastore.delta import seal_delta
 from strongroom.datastore.dump_map import delta_of_dump, dump_source
 from strongroom.datastore.manifest import Written
+from strongroom.datastore.partial import ChunksSoFar
 from strongroom.datastore.writer import DatastoreWriter
 from strongroom.model.errors import Cancelled, Invalid
 from strongroom.model.logical import EXTENSIONS, GLOBALS, LOGICAL, PARAMETERS
@@ -65,7 +68,9 @@ def take_dump(
     held.tell(Progress(step="Connecting"))
     found = survey(conninfo)
     tools = dump_tools(found.version_number)
-    chunks = _chunk_book(held, order)
+    earlier = stored_chunks(held, order)
+    chunks = _chunk_book(held, order, earlier)
+    about = dump_source(found.version_number, found.system_identifier)
     blobs = open_container(held, "packs")
     with (
         client_of(conninfo) as client,
@@ -73,18 +78,20 @@ def take_dump(
         held.when_stopped(writer.abort_soon),
     ):
         source = _Source(tools, client, found)
-        dumping = _Dumping(held, source, writer, chunks, int(clock.now().timestamp()))
+        partials = PartialDeltas(held, order, open_container, catalogue_key, writer, clock, chance)
+        look = partial(partials.look, ChunksSoFar(writer, chunks).delta, about)
+        dumping = _Dumping(held, source, writer, chunks, look, int(clock.now().timestamp()))
         dumping.all(share.workers)
         done, stored = held.progress.done_bytes, writer.stored_bytes
         held.next_step("Writing", total_bytes=done, stored_bytes=stored)
         written = writer.finish()
     held.check()
-    delta = delta_of_dump(
-        written, chunks, dump_source(found.version_number, found.system_identifier)
-    )
+    delta = delta_of_dump(written, chunks, about)
     sealed = seal_delta(delta, catalogue_key, clock, chance)
     put_delta(open_container(held, "delta"), order.delta_name, sealed)
-    return Completion(epoch=held.lease.epoch, backup=_result(written, found, sealed))
+    result = _result(written, found, sealed)
+    result.resumed = bool(earlier)
+    return Completion(epoch=held.lease.epoch, backup=result)
 
 
 def _order_of(held: HeldLease) -> BackupOrder:
@@ -94,12 +101,13 @@ def _order_of(held: HeldLease) -> BackupOrder:
     return order
 
 
-def _chunk_book(held: HeldLease, order: BackupOrder) -> ChunkBook:
-    """The parent's digests are asked for once; nothing in storage is read."""
+def _chunk_book(held: HeldLease, order: BackupOrder, known: bytes) -> ChunkBook:
+    """The parent's digests are asked for once; nothing in storage is read. `known`: those that an
+    earlier try has stored, the parent's among them; none without one.
+    """
     if order.dump is None:
         raise Invalid("not an order to dump")
-    known = b""
-    if order.dump.parent:
+    if order.dump.parent and not known:
         request = ParentRequest(epoch=held.lease.epoch, logical=True)
         known = held.client.parent(held.lease.operation_id, request, held.pause).chunk_keys
     return ChunkBook(order.dump.chunk_key, Keys(known))
@@ -131,6 +139,7 @@ class _Dumping:
         source: _Source,
         writer: DatastoreWriter,
         chunks: ChunkBook,
+        look: Callable[[], None],
         mtime: int,
     ) -> None:
         self._held = held
@@ -138,6 +147,8 @@ class _Dumping:
         self._writer = writer
         self._chunks = chunks
         self._mtime = mtime
+        self._look = look
+        self._looking = threading.Lock()
         self._lock = threading.Lock()
         self._waiting = source.programs()
         self._failure: BaseException | None = None
@@ -197,6 +208,11 @@ class _Dumping:
                 raise Cancelled("another database could not be dumped")
             file.write(data)
             self._advance(len(data))
+            if self._looking.acquire(blocking=False):
+                try:
+                    self._look()
+                finally:
+                    self._looking.release()
         if program is not None:
             program.finish()
         file.end(self._mtime)

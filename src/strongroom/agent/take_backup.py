@@ -4,8 +4,9 @@ The packs are sealed to the data key and the delta to the catalogue key: this pr
 neither once they are written. Nothing here is a recovery point; the control plane commits one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from blake3 import blake3
 
@@ -14,13 +15,15 @@ from strongroom.agent.copy_server import Copied, Reading, copy_server
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.memory import WHOLE, Share
 from strongroom.agent.parent import parent_of
+from strongroom.agent.resume import PartialDeltas, stored_of
 from strongroom.agent.servers import ServerBook
 from strongroom.agent.source import base_of
 from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.delta import delta_of, seal_delta
-from strongroom.datastore.manifest import Written
+from strongroom.datastore.manifest import Source, Written
+from strongroom.datastore.partial import SoFar
 from strongroom.datastore.seal import PublicKey
-from strongroom.datastore.writer import DatastoreWriter
+from strongroom.datastore.writer import DatastoreWriter, RawStream
 from strongroom.model.backup_type import is_denied
 from strongroom.model.errors import Invalid, ObjectExists, Precondition, from_dict
 from strongroom.model.operation import (
@@ -53,7 +56,7 @@ def take_backup(
     conninfo = book.conninfo(order.server)
     held.tell(Progress(step="Connecting"))
     facts = _ready(look(conninfo, order.server))
-    increment = Increment(parent_of(held, order))
+    increment = Increment(parent_of(held, order), stored_of(held, order))
     blobs = open_container(held, "packs")
     within = writing(blobs, order, clock, chance, share)
     with within as writer, held.when_stopped(writer.abort_soon):
@@ -63,7 +66,13 @@ def take_backup(
                 writer.write_to(open_container(held, "parent"), order.parent.generation)
 
         base = base_of(book, order.server, conninfo)
-        reading = Reading(conninfo, increment, settled, facts.in_recovery, base)
+        partials = PartialDeltas(held, order, open_container, catalogue_key, writer, clock, chance)
+
+        def begun(source: Source, stream: RawStream) -> Callable[[], None]:
+            so_far = SoFar(writer, stream, increment.versions)
+            return partial(partials.look, so_far.delta, source)
+
+        reading = Reading(conninfo, increment, settled, begun, facts.in_recovery, base)
         copied = copy_server(held, reading, writer, clock)
         done, stored = held.progress.done_bytes, writer.stored_bytes
         held.next_step("Writing", total_bytes=done, stored_bytes=stored)
@@ -76,6 +85,7 @@ def take_backup(
     result = _result(written, copied, facts, sealed)
     result.kind = "Full" if increment.is_full else "Incremental"
     result.why_full = increment.why if increment.is_full else ""
+    result.resumed = increment.resumes
     return Completion(epoch=held.lease.epoch, backup=result)
 
 

@@ -39,6 +39,7 @@ from strongroom.workflows.locking import lock_vault
 from strongroom.workflows.means import Means
 from strongroom.workflows.parents import open_parent
 from strongroom.workflows.restore import release_keys, restore
+from strongroom.workflows.resume import open_resume
 from strongroom.workflows.sweeps import Sweeps
 from strongroom.workflows.vault_storage import VaultStorage
 from strongroom.workflows.verify import verify
@@ -92,6 +93,7 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
         give_identifier=storage.give_identifier,
         withdraw_identifier=storage.withdraw_identifier,
         open_parent=lambda *asked: open_parent(tied[0], *asked),
+        open_resume=lambda *asked: open_resume(tied[0], *asked),
     )
     means = Means(control=control, keyring=keyring, storage=storage)
     tied.append(means)

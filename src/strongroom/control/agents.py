@@ -164,6 +164,7 @@ def _access(control: Control, row: sa.RowMapping) -> StorageAccess:
         "generation": order.get("generation", ""),
         "parent": (order.get("parent") or {}).get("generation", ""),
         "delta": delta,
+        "partial": delta.removesuffix(".delta"),
         "identifier": epochs.identifier_of(row["id"], row["epoch"]),
     }
     return control.grant_access(row["kind"], order["instanceId"], paths)

@@ -10,12 +10,19 @@ from strongroom.durable.engine import JobEngine
 from strongroom.model.errors import NotFound
 from strongroom.model.installation import Installation
 from strongroom.model.operation import ParentReply, StorageAccess
+from strongroom.model.resume import ResumeReply
 from strongroom.model.seams import Chance, Clock
 
 
 def no_parent(point_id: str, instance_id: str) -> ParentReply:
     """For a control plane that opens no manifests."""
     raise NotFound(f"the point {point_id[:64]} of {instance_id[:64]} cannot be opened here")
+
+
+def nothing_stored(operation_id: str, epoch: int, logical: bool) -> ResumeReply:  # noqa: FBT001
+    """For a control plane that opens no deltas."""
+    del operation_id, epoch, logical
+    return ResumeReply()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +34,9 @@ class Control:
     instance id, order)` mints the SAS of one operation, which hangs on an identifier;
     `give_identifier(instance id, identifier, bytes that may be put)` and its reverse tell the
     storage endpoint; `open_parent(recovery point id, instance id)` tells of the point that an
-    increment leans on. All are handed in because deciding and opening are two rooms (`workflows/`
-    opens).
+    increment leans on, `open_resume(operation id, epoch, whether of dumps)` of what earlier tries
+    of a backup have stored. All are handed in because deciding and opening are two rooms
+    (`workflows/` opens).
     """
 
     database: Database
@@ -41,6 +49,7 @@ class Control:
     give_identifier: Callable[[str, str, int], None]
     withdraw_identifier: Callable[[str, str], None]
     open_parent: Callable[[str, str], ParentReply] = no_parent
+    open_resume: Callable[[str, int, bool], ResumeReply] = nothing_stored
     offered: Bell = field(default_factory=Bell)
     # Set when this process ends: nobody is kept waiting then.
     stopping: threading.Event = field(default_factory=threading.Event)

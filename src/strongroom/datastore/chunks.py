@@ -200,6 +200,11 @@ class ChunkBook:
                 self._rows.append(Part(key, at, place))
                 at += place.length
 
+    def written(self, seen: int) -> list[Part]:
+        """The chunks written, after the first `seen` rows."""
+        with self._lock:
+            return self._rows[seen:]
+
     def note_reused(self, rows: list[Reused]) -> None:
         """Stretches of a file that ended."""
         with self._lock:

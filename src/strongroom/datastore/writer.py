@@ -169,6 +169,16 @@ class DatastoreWriter:
         key = PackKey(PACK, pack_id, self._data_key, self._chance)
         return _OpenPack(index, key, self.frame_size)
 
+    def sent(self) -> dict[int, PackFacts]:
+        """The packs that are in storage, by index."""
+        with self._lock:
+            return dict(self._packs)
+
+    def ended(self, seen: int) -> tuple[list[Extent], list[FileFacts], dict[int, int]]:
+        """(extents after the first `seen`, files, kept): of files that have ended."""
+        with self._lock:
+            return self._extents[seen:], list(self._files), dict(self._kept)
+
     def take_buffer(self) -> bytearray:
         """An empty buffer; waits for a worker to give one back."""
         while True:
@@ -250,6 +260,7 @@ class RawStream:
         self._file = -1
         self._facts: FileFacts | None = None
         self._whole = True
+        self._kept: int | None = None
         self._offset = 0
         self._written = 0  # bytes of this file
         self._extents: list[Extent] = []
@@ -263,7 +274,7 @@ class RawStream:
         _check_text(facts)
         self._file = self._writer.add_file(facts, kept)
         self._facts = facts
-        self._whole = kept is None
+        self._whole, self._kept = kept is None, kept
         self._offset = self._written = 0
         self._extents = []
 
@@ -293,6 +304,10 @@ class RawStream:
         while padding:
             padding -= self._take(memoryview(_ZEROS)[:padding], extent=False)
         self._facts = None
+
+    def under_way(self) -> tuple[FileFacts | None, int | None, list[Extent], int]:
+        """(file, kept, extents so far, where it goes on); no file between two."""
+        return self._facts, self._kept, self._extents, self._offset
 
     def _take(self, view: memoryview, *, extent: bool) -> int:
         """Copy what fits into the current buffer; returns how much."""

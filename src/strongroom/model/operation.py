@@ -7,6 +7,7 @@ Transport: HTTPS, the agent calls in; bodies are JSON (msgspec). Bytes fields tr
     POST /agents/operations/{id}/heartbeat   Heartbeat      -> HeartbeatReply
     POST /agents/operations/{id}/keys        KeysRequest    -> KeysReply     (what reads a point)
     POST /agents/operations/{id}/parent      ParentRequest  -> ParentReply   (backup only)
+    POST /agents/operations/{id}/resume      ResumeRequest  -> ResumeReply   (backup only)
     POST /agents/operations/{id}/complete    Completion     -> 204
     POST /agents/operations/{id}/fail        Failure        -> 204
 
@@ -85,7 +86,7 @@ class StorageAccess(Message):
 
     container_url: str  # http(s)://host:port/account/container, no query
     sas: dict[str, str]  # scope -> SAS query string: "packs", "delta" (backup; "parent": an
-    # increment's packs) or "read" (restore)
+    # increment's packs; "partial": its partial deltas) or "read" (restore)
     expires_at: str  # ISO 8601 UTC
     ca: str = ""  # PEM: whom to trust there, when the control plane was told
 
@@ -118,6 +119,7 @@ class BackupOrder(Message):
     data_public_key: bytes
     compression_level: int = 1
     parent: ParentPoint | None = None
+    resume: bool = False  # say what is stored as it is stored, and ask what was before
     backup_type: str = "Full"
     dump: DumpWish | None = None  # how a logical backup is taken; absent: it may not be one
 
@@ -254,6 +256,7 @@ class BackupResult(Message):
     why_full: str = ""
     why_logical: str = ""
     read_bytes: int = 0  # that were read and written anew, before compression
+    resumed: bool = False  # it leans on what earlier tries had stored
 
 
 class RestoreResult(Message):

@@ -50,20 +50,53 @@ class Parent:
     page_versions: Mapping[str, bytes] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What earlier tries of this backup have stored, when they broke off.
+
+    files: path -> (start LSN of the try, page versions of the file or its beginning).
+    """
+
+    system_identifier: SystemIdentifier
+    timeline: Timeline
+    files: Mapping[str, tuple[Lsn, bytes]]
+
+
 class Increment:
     """One backup: give `prepare` to `physical_backup`, and what it yields to `events`.
 
-    From `Started` on `is_full` and `why` are known; at the end `page_versions` are this backup's.
+    From `Started` on `is_full`, `why` and `resumes` are known: whether it leans on what was stored
+    before. At the end `page_versions` are this backup's.
     """
 
-    def __init__(self, parent: Parent | None = None) -> None:
-        self.page_versions: dict[str, bytes] = {}
+    def __init__(self, parent: Parent | None = None, stored: Stored | None = None) -> None:
         self.is_full = True
+        self.resumes = False
         self.why = ""
         self._parent = parent
+        self._stored = stored
         self._records = True
+        self._notes: dict[str, bytes] = {}
+        self._under_way: tuple[str, PageColumns] = ("", PageColumns())
         self._sizes: dict[str, int] = {}  # of files that came in part, or of which a page stayed
         self._label: bytes | None = None
+
+    @property
+    def page_versions(self) -> Mapping[str, bytes]:
+        """Of every file that came whole; none where the server itself will tell what changes."""
+        return self._notes if self._records else {}
+
+    @property
+    def note(self) -> str:
+        """For people who watch: `why`, or that an earlier try is gone on with."""
+        return self.why or ("going on where an earlier try broke off" if self.resumes else "")
+
+    def versions(self, path: str, pages: int) -> bytes | None:
+        """Of so many pages at the beginning of a file, if they are known."""
+        name, columns = self._under_way
+        if name == path:
+            return columns.packed(pages) if pages <= len(columns) else None
+        return self._notes.get(path)
 
     def prepare(self, server: Replication, system: System) -> bytes:
         """The parent's backup_manifest where the server's summaries can serve it, else nothing."""
@@ -106,6 +139,17 @@ class Increment:
                     yield event
 
     def _choose(self, started: Started, *, in_recovery: bool) -> None:
+        self._choose_parent(started, in_recovery=in_recovery)
+        stored = self._stored
+        self.resumes = stored is not None and self._may_resume(started, stored)
+
+    def _may_resume(self, started: Started, stored: Stored) -> bool:
+        same = (stored.system_identifier, stored.timeline)
+        if started.by_summaries or same != (started.system_identifier, started.timeline):
+            return False
+        return all(start <= started.start_lsn for start, _ in stored.files.values())
+
+    def _choose_parent(self, started: Started, *, in_recovery: bool) -> None:
         parent = self._parent
         if parent is None:
             return
@@ -139,7 +183,7 @@ class Increment:
                     yield event
 
     def _told(self, manifest: bytes) -> bytes:
-        if self.is_full:
+        if self.is_full and not self.resumes:
             return manifest
         return of_whole_files(manifest, self._sizes, self._label)
 
@@ -152,7 +196,7 @@ class Increment:
             yield from self._without_increments(begun, source)
         elif by_summaries and (whole := whole_name(begun.path)) is not None:
             yield from self._part(replace(begun, path=whole, kind="main"), source)
-        elif self._records and begun.kind == "main" and begun.size % PAGE == 0:
+        elif not by_summaries and begun.kind == "main" and begun.size % PAGE == 0:
             yield from self._relation(begun, source)
         else:
             yield begun
@@ -185,6 +229,7 @@ class Increment:
     def _relation(self, begun: FileBegun, source: Iterator[Event]) -> Iterator[Event]:
         """A file of a relation that came whole: its page versions are noted, and compared."""
         now, older = PageColumns(), self._older(begun.path)
+        self._under_way = begun.path, now
         kept = None if older is None else min(older.count * PAGE, begun.size)
         yield replace(begun, kept=kept)
         changed_pages = 0
@@ -201,10 +246,14 @@ class Increment:
         yield FileEnded()
         if older is not None and changed_pages < len(now):
             self._sizes[begun.path] = begun.size
+        self._under_way = "", PageColumns()
         if len(now):
-            self.page_versions[begun.path] = now.packed()
+            self._notes[begun.path] = now.packed()
 
     def _older(self, path: str) -> ParentPages | None:
+        if self.resumes and self._stored is not None and path in self._stored.files:
+            start, versions = self._stored.files[path]
+            return ParentPages(versions, start)
         if self._parent is None or path not in self._parent.page_versions:
             return None
         return ParentPages(self._parent.page_versions[path], self._parent.start_lsn)

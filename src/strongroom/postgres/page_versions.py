@@ -39,9 +39,10 @@ class PageColumns:
             column.extend(more)
         return found
 
-    def packed(self) -> bytes:
-        """As a manifest keeps them."""
-        return zstandard.compress(b"".join(self._columns), _LEVEL)
+    def packed(self, pages: int | None = None) -> bytes:
+        """As a manifest keeps them; of so many pages at the beginning, all when None."""
+        end = None if pages is None else 4 * pages
+        return zstandard.compress(b"".join(column[:end] for column in self._columns), _LEVEL)
 
 
 class ParentPages:

@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 import msgspec
 from fastapi import APIRouter, Depends, Header, Request, Response
 
-from strongroom.control import agents
+from strongroom.control import agents, resumes
 from strongroom.control.control import Control
 from strongroom.model.errors import Invalid, Unauthenticated
 from strongroom.model.ids import AgentId
@@ -20,6 +20,7 @@ from strongroom.model.operation import (
     LeaseRequest,
     ParentRequest,
 )
+from strongroom.model.resume import ResumeRequest
 
 router = APIRouter(prefix="/agents", include_in_schema=False)
 _LONGEST_WAIT = 30.0  # seconds
@@ -111,6 +112,12 @@ def keys(operation_id: str, control: Means, agent: Agent, raw: Bytes) -> Respons
 def parent(operation_id: str, control: Means, agent: Agent, raw: Bytes) -> Response:
     """What an increment leans on."""
     return _answer(agents.open_parent(control, agent, operation_id, _read(raw, ParentRequest)))
+
+
+@router.post("/operations/{operation_id}/resume")
+def resume(operation_id: str, control: Means, agent: Agent, raw: Bytes) -> Response:
+    """What earlier tries of a backup have stored."""
+    return _answer(resumes.open_resume(control, agent, operation_id, _read(raw, ResumeRequest)))
 
 
 @router.post("/operations/{operation_id}/complete")

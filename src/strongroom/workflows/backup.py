@@ -67,6 +67,7 @@ def _offer(means: Means, job_id: str) -> None:
         data_key_id=data.key_id,
         data_public_key=data.to_bytes(),
         parent=choice.parent,
+        resume=True,
         backup_type=kind,
         dump=None if kind == PHYSICAL else dump.wish_of(means, job),
     )

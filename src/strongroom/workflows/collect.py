@@ -69,13 +69,21 @@ def keep(means: Means, instance_id: str, names: Collection[str]) -> None:
 
     Raises ObjectMissing when one of them is being deleted already.
     """
-    with means.control.database.writing() as connection:
-        late = condemned.pardon(connection, instance_id, names)
+    late = pardon(means, instance_id, names)
     if late:
         raise ObjectMissing(
             f"{late[0]} was collected as garbage before this backup could name it",
             hint="The next backup does not lean on it: strongroom backup NAME",
         )
+
+
+def pardon(means: Means, instance_id: str, names: Collection[str]) -> list[str]:
+    """A backup under way leans on these. Returns those that are being deleted already.
+
+    Condemned anew they wait until every job has ended that was under way by then.
+    """
+    with means.control.database.writing() as connection:
+        return condemned.pardon(connection, instance_id, names)
 
 
 def _look(means: Means, instance_id: str) -> tuple[set[str], dict[str, int]]:

@@ -33,6 +33,7 @@ from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.workflows import dump
 from strongroom.workflows.collect import keep
 from strongroom.workflows.means import Means
+from strongroom.workflows.resume import base_of
 
 INCREMENTAL = "Incremental"
 
@@ -61,7 +62,6 @@ def commit_point(means: Means, job_id: str, told: dict[str, Any]) -> dict[str, A
     delta, parent = open_delta(sealed, pair), None
     if result.kind == INCREMENTAL:
         parent = _parent(means, job.instance_id, operation)
-        delta = of_whole_tree(delta, parent)
     facts = PointFacts(
         recovery_point_id=point,
         instance_id=job.instance_id,
@@ -72,9 +72,11 @@ def commit_point(means: Means, job_id: str, told: dict[str, Any]) -> dict[str, A
         generation=point if parent is None else parent.facts.generation,
     )
     if result.kind == LOGICAL:
-        manifest, parent = dump.lay(means, delta, facts, operation)
+        manifest, parent = dump.lay(means, delta, facts, (operation, told))
     else:
-        manifest = lay_over(delta, facts, parent)
+        base = base_of(means, operation, told, parent)
+        whole = delta if base is None else of_whole_tree(delta, base)
+        manifest = lay_over(whole, facts, base)
     keep(means, job.instance_id, [pack.name for pack in manifest.packs])
     _verify_packs(means, job.instance_id, manifest, parent)
     stored = _create_manifest(means, job.instance_id, manifest)

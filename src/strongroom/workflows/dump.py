@@ -15,6 +15,7 @@ from strongroom.model.job import Job
 from strongroom.model.logical import LOGICAL, DumpWish
 from strongroom.model.policy import parse_policy
 from strongroom.workflows.means import Means
+from strongroom.workflows.resume import base_of
 
 _CONTEXT = "strongroom 1: key of the digests of an instance's chunks"
 
@@ -49,10 +50,14 @@ def wish_of(means: Means, job: Job) -> DumpWish:
 
 
 def lay(
-    means: Means, delta: Delta, facts: PointFacts, operation: sa.RowMapping | None
+    means: Means,
+    delta: Delta,
+    facts: PointFacts,
+    what: tuple[sa.RowMapping | None, dict[str, Any]],
 ) -> tuple[Manifest, Manifest | None]:
     """(the point's manifest, its parent's): over the very parent that the order named."""
+    operation, told = what
     order: dict[str, Any] = operation["order"] if operation else {}
     named = (order.get("dump") or {}).get("parent", "")
     parent = means.open_point(facts.instance_id, named)[1] if named else None
-    return lay_dump(delta, facts, parent), parent
+    return lay_dump(delta, facts, base_of(means, operation, told, parent)), parent

@@ -72,6 +72,7 @@ class VaultStorage:
             sas = {
                 "packs": sign("d", f"g/{paths['generation']}", "c"),
                 "delta": sign("b", paths["delta"], "c"),
+                "partial": sign("d", paths["partial"], "c"),
             }
             if paths.get("parent"):
                 sas["parent"] = sign("d", f"g/{paths['parent']}", "c")

@@ -1,0 +1,82 @@
+"""Going on with a backup that broke off: asked at the beginning, told while it is under way."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from strongroom.agent.access import OpenContainer
+from strongroom.agent.held_lease import HeldLease
+from strongroom.datastore.delta import Delta, seal_delta
+from strongroom.datastore.manifest import Source
+from strongroom.datastore.partial import Due
+from strongroom.datastore.seal import PublicKey
+from strongroom.datastore.writer import DatastoreWriter
+from strongroom.model.errors import ObjectExists
+from strongroom.model.operation import BackupOrder
+from strongroom.model.postgres import SystemIdentifier, Timeline, lsn_from_text
+from strongroom.model.resume import ResumeReply, ResumeRequest
+from strongroom.model.seams import Chance, Clock
+from strongroom.postgres.incremental import Stored
+
+SCOPE = "partial"  # of the SAS for partial deltas
+
+
+def stored_of(held: HeldLease, order: BackupOrder) -> Stored | None:
+    """What earlier tries have stored of a physical backup; None when there is nothing."""
+    told = _ask(held, order, logical=False)
+    if not told.files:
+        return None
+    files = {
+        path: (lsn_from_text(part.start_lsn), versions)
+        for part in told.files
+        for path, versions in part.page_versions.items()
+    }
+    identifier = SystemIdentifier(int(told.system_identifier))
+    return Stored(identifier, Timeline(told.timeline), files)
+
+
+def stored_chunks(held: HeldLease, order: BackupOrder) -> bytes:
+    """The digests of the chunks that earlier tries of a dump have stored, sorted."""
+    return _ask(held, order, logical=True).chunk_keys
+
+
+def _ask(held: HeldLease, order: BackupOrder, *, logical: bool) -> ResumeReply:
+    if not order.resume:
+        return ResumeReply()
+    request = ResumeRequest(epoch=held.lease.epoch, logical=logical)
+    return held.client.resume(held.lease.operation_id, request, held.pause)
+
+
+@dataclass(slots=True)
+class PartialDeltas:
+    """Puts a partial delta whenever enough was sent. For one thread at a time.
+
+    A control plane that gives no access for them gets none.
+    """
+
+    held: HeldLease
+    order: BackupOrder
+    open_container: OpenContainer
+    catalogue_key: PublicKey
+    writer: DatastoreWriter
+    clock: Clock
+    chance: Chance
+    _count: int = 0
+    _due: Due = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._due = Due(self.writer)
+
+    def look(self, delta: Callable[[Source], Delta | None], source: Source) -> None:
+        """Put one, if it is time for it. Raises StoreError, LeaseLost, Cancelled."""
+        if not self.order.resume or not self._due():
+            return
+        found = delta(source)
+        if found is None:
+            return
+        sealed = seal_delta(found, self.catalogue_key, self.clock, self.chance)
+        name = f"{self.order.delta_name.removesuffix('.delta')}/{self._count}.delta"
+        self._count += 1
+        try:
+            self.open_container(self.held, SCOPE).create(name, sealed)
+        except ObjectExists:
+            return  # the name holds our epoch: an answer that was lost

@@ -1,0 +1,381 @@
+"""What a try of a backup has stored is told to the next one, and to none whom it does not fit."""
+
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from care_world import CareWorld, job_of
+from strongroom.catalog import agent_operations, condemned
+from strongroom.catalog.tables import agent_operations as operations
+from strongroom.catalog.tables import agents
+from strongroom.datastore.delta import delta_of, lay_over, of_whole_tree, seal_delta
+from strongroom.datastore.manifest import FileFacts, Manifest, PointFacts, Source
+from strongroom.datastore.partial import SoFar
+from strongroom.datastore.reader import read_files
+from strongroom.datastore.session import content_keys
+from strongroom.model.errors import Corrupt
+from strongroom.model.job import JobStatus
+from strongroom.model.postgres import PAGE, Lsn, lsn_to_text
+from strongroom.model.resume import ResumeReply
+from strongroom.postgres.events import (
+    FileAt,
+    FileBegun,
+    FileData,
+    FileEnded,
+    ManifestData,
+    Started,
+)
+from strongroom.postgres.incremental import Increment, Stored
+from strongroom.workflows.collect import collect
+from strongroom.workflows.resume import base_of, open_resume
+from worlds import SOURCE, noise, point_id
+
+GRACE = 86_400.0
+START = SOURCE.start_lsn
+
+
+def page(seed: int, lsn: int = START - 8) -> bytes:
+    """A page that was changed at `lsn`."""
+    return struct.pack("<II", lsn >> 32, lsn & 0xFFFFFFFF) + noise(seed, PAGE - 8)
+
+
+def relation(first: int, count: int = 20) -> bytes:
+    return b"".join(page(first + number) for number in range(count))
+
+
+class Tries:
+    """Backups of one instance that break off, and those that go on with them."""
+
+    def __init__(self, world: CareWorld) -> None:
+        self.world = world
+        self.instance = world.instance
+
+    def begin(self, number: int, epoch: int, parent: str = "") -> str:
+        """The job of a point, with its operation leased so many times: the job's id."""
+        job = job_of(point_id(number))
+        order: dict[str, Any] = {"instanceId": self.instance}
+        if parent:
+            order["parent"] = {"recoveryPointId": parent, "generation": parent}
+        with self.world.database.writing() as connection:
+            if agent_operations.get(connection, job) is None:
+                agent = connection.execute(agents.select()).mappings().first()
+                row = {"id": job, "job_id": job, "workflow_id": f"job:{job}", "kind": "backup"}
+                row |= {
+                    "agent_id": agent["id"],
+                    "order": order,
+                    "created_at": self.world.clock.now(),
+                }
+                agent_operations.offer(connection, row)
+            mine = operations.c.id == job
+            connection.execute(
+                operations.update().where(mine).values(epoch=epoch, status="leased")
+            )
+        return str(job)
+
+    def store(
+        self, number: int, epoch: int, tree: Mapping[str, bytes], *, start: int = START
+    ) -> list[str]:
+        """A try that stores these relations and tells of them: the names of its packs."""
+        increment = Increment()
+        writer = self.world.written.writer(point_id(number))
+        stream = writer.stream()
+        so_far = SoFar(writer, stream, increment.versions)
+        self._copy(increment, stream, tree, start)
+        stream.close()
+        writer.finish()
+        source = self._source(start)
+        delta = so_far.delta(source)
+        assert delta is not None
+        self.put(number, epoch, 0, delta)
+        return [pack.name for pack in delta.packs]
+
+    def put(self, number: int, epoch: int, count: int, delta: Any) -> None:
+        written = self.world.written
+        sealed = seal_delta(delta, written.keys.catalogue.public, written.clock, written.chance)
+        name = f"d/{job_of(point_id(number))}.{epoch}/{count}.delta"
+        self.world.blobs.create(name, sealed)
+
+    @staticmethod
+    def _source(start: int) -> Source:
+        return type(SOURCE)(
+            **{n: getattr(SOURCE, n) for n in SOURCE.__struct_fields__} | {"start_lsn": start}
+        )
+
+    def _copy(
+        self, increment: Increment, stream: Any, tree: Mapping[str, bytes], start: int
+    ) -> None:
+        for event in increment.events(_events(tree, start)):
+            match event:
+                case FileBegun():
+                    facts = FileFacts(
+                        path=event.path, size=event.size, mode=0o600, mtime=0, kind="main"
+                    )
+                    stream.begin_file(facts, kept=event.kept)
+                case FileData(data):
+                    stream.write(data)
+                case FileEnded():
+                    stream.end_file()
+                case FileAt(offset):
+                    stream.seek(offset)
+
+    def ask(self, number: int, epoch: int) -> ResumeReply:
+        return open_resume(self.world.means, job_of(point_id(number)), epoch, False)
+
+    def finish(
+        self, number: int, epoch: int, tree: Mapping[str, bytes], told: ResumeReply, start: int
+    ) -> tuple[Manifest, int]:
+        """The next try to its end: the manifest, and how many bytes it wrote itself."""
+        files = {
+            path: (Lsn(start_of(part.start_lsn)), versions)
+            for part in told.files
+            for path, versions in part.page_versions.items()
+        }
+        stored = Stored(
+            told.system_identifier and int(told.system_identifier), told.timeline, files
+        )
+        increment = Increment(None, stored if told.files else None)
+        writer = self.world.written.writer(point_id(number))
+        stream = writer.stream()
+        self._copy(increment, stream, tree, start)
+        stream.close()
+        written = writer.finish()
+        delta = delta_of(written, self._source(start), b"")
+        with self.world.database.reading() as connection:
+            row = agent_operations.get(connection, job_of(point_id(number)))
+        result = {"epoch": epoch, "resumed": increment.resumes}
+        base = base_of(self.world.means, row, result, None)
+        whole = delta if base is None else of_whole_tree(delta, base)
+        return lay_over(whole, FACTS, base), written.raw_bytes
+
+    def read(self, manifest: Manifest) -> dict[str, bytes]:
+        found = {file.path: bytearray(file.size) for file in manifest.files}
+        paths = [file.path for file in manifest.files]
+
+        def write(index: int, offset: int, data: memoryview) -> None:
+            found[paths[index]][offset : offset + len(data)] = data
+
+        keys = content_keys(self.world.blobs, manifest, self.world.written.keys.data)
+        read_files(manifest, self.world.blobs, keys, write)
+        return {path: bytes(data) for path, data in found.items()}
+
+
+FACTS = PointFacts(
+    recovery_point_id="p", instance_id="i", job_id="j", taken_at="", committed_at=""
+)
+
+
+def start_of(text: str) -> int:
+    high, low = text.split("/")
+    return int(high, 16) << 32 | int(low, 16)
+
+
+def _events(tree: Mapping[str, bytes], start: int) -> Any:
+    yield Started(
+        start_lsn=Lsn(start),
+        timeline=SOURCE.timeline,
+        tablespaces=(),
+        estimated_bytes=0,
+        system_identifier=SOURCE.system_identifier,
+        version_number=SOURCE.version_number,
+        wal_segment_size=SOURCE.wal_segment_size,
+        checksums=True,
+    )
+    for path, content in tree.items():
+        yield FileBegun(path, len(content), 0o600, 0, "main")
+        yield FileData(memoryview(content))
+        yield FileEnded()
+    yield ManifestData(memoryview(b""))
+
+
+@pytest.fixture
+def tries(world: CareWorld) -> Tries:
+    return Tries(world)
+
+
+def test_the_next_epoch_writes_only_what_has_changed_and_the_point_is_whole(tries: Tries) -> None:
+    tree = {"base/5/1": relation(0), "base/5/2": relation(100)}
+    tries.world.a_job(1, JobStatus.IN_PROGRESS)
+    tries.begin(1, 1)
+    tries.store(1, 1, tree)
+    tries.begin(1, 2)
+    told = tries.ask(1, 2)
+    assert [part.start_lsn for part in told.files] == [lsn_to_text(Lsn(START))]
+    changed = page(7777, START + 50)
+    late = page(8888, START + 10)  # stored by the first try while it was being written, perhaps
+    now = {
+        "base/5/1": tree["base/5/1"][:PAGE] + changed + tree["base/5/1"][2 * PAGE :],
+        "base/5/2": tree["base/5/2"] + late,
+        "base/5/3": relation(200, 3),
+    }
+    manifest, written = tries.finish(1, 2, now, told, START + 1000)
+    assert written == 5 * PAGE
+    assert tries.read(manifest) == now
+
+
+def test_a_page_that_changed_after_the_start_of_the_try_that_stored_it_is_never_kept(
+    tries: Tries,
+) -> None:
+    torn = page(5, START + 8)
+    tree = {"base/5/1": relation(0, 3) + torn}
+    tries.world.a_job(1, JobStatus.IN_PROGRESS)
+    tries.begin(1, 1)
+    tries.store(1, 1, tree)
+    tries.begin(1, 2)
+    _, written = tries.finish(1, 2, tree, tries.ask(1, 2), START + 1000)
+    assert written == PAGE, "its words are the same, and it is written again"
+
+
+def test_a_third_try_leans_on_both_before_it_each_by_its_own_start(tries: Tries) -> None:
+    tries.world.a_job(1, JobStatus.IN_PROGRESS)
+    tries.begin(1, 1)
+    one, two = {"base/5/1": relation(0)}, {"base/5/2": relation(100)}
+    tries.store(1, 1, one)
+    tries.begin(1, 2)
+    tries.ask(1, 2)
+    tries.store(1, 2, two, start=START + 100)
+    tries.begin(1, 3)
+    told = tries.ask(1, 3)
+    starts = {path: part.start_lsn for part in told.files for path in part.page_versions}
+    assert starts == {
+        "base/5/1": lsn_to_text(Lsn(START)),
+        "base/5/2": lsn_to_text(Lsn(START + 100)),
+    }
+    manifest, written = tries.finish(1, 3, one | two, told, START + 1000)
+    assert written == 0
+    assert tries.read(manifest) == one | two
+
+
+def test_what_arrives_after_the_answer_is_not_leant_on(tries: Tries) -> None:
+    tries.world.a_job(1, JobStatus.IN_PROGRESS)
+    tries.begin(1, 1)
+    tries.store(1, 1, {"base/5/1": relation(0)})
+    tries.begin(1, 2)
+    told = tries.ask(1, 2)
+    increment, writer = Increment(), tries.world.written.writer(point_id(1))
+    stream = writer.stream()
+    so_far = SoFar(writer, stream, increment.versions)
+    tries._copy(increment, stream, {"base/5/1": relation(500)}, START)
+    stream.close()
+    writer.finish()
+    tries.put(1, 1, 1, so_far.delta(SOURCE))
+    assert tries.ask(1, 2) == told
+    manifest, _ = tries.finish(1, 2, {"base/5/1": relation(0)}, told, START + 1000)
+    assert tries.read(manifest) == {"base/5/1": relation(0)}
+
+
+def test_a_new_job_goes_on_with_the_failed_one_before_it_unless_a_good_one_came_between(
+    tries: Tries,
+) -> None:
+    world = tries.world
+    world.a_job(1, JobStatus.FAILED)
+    tries.begin(1, 1)
+    tries.store(1, 1, {"base/5/1": relation(0)})
+    world.clock.advance(60)
+    world.a_job(2, JobStatus.IN_PROGRESS)
+    tries.begin(2, 1)
+    told = tries.ask(2, 1)
+    assert [*told.files[0].page_versions] == ["base/5/1"]
+    manifest, written = tries.finish(2, 1, {"base/5/1": relation(0)}, told, START + 1000)
+    assert written == 0
+    assert {pack.generation for pack in manifest.packs} == {point_id(1)}
+    world.end_job(job_of(point_id(2)))
+    world.clock.advance(60)
+    world.a_job(3, JobStatus.IN_PROGRESS)
+    tries.begin(3, 1)
+    assert tries.ask(3, 1) == ResumeReply()
+
+
+def test_a_try_on_another_parent_is_not_gone_on_with(tries: Tries) -> None:
+    world = tries.world
+    parent = world.a_point(9, listed=True)
+    world.a_job(1, JobStatus.FAILED)
+    tries.begin(1, 1)
+    tries.store(1, 1, {"base/5/1": relation(0)})
+    world.clock.advance(60)
+    world.a_job(2, JobStatus.IN_PROGRESS)
+    tries.begin(2, 1, parent)
+    assert tries.ask(2, 1) == ResumeReply()
+
+
+@pytest.mark.parametrize("harm", ["gone", "damaged", "cut off", "collected"])
+def test_nothing_is_leant_on_that_is_not_there_whole(tries: Tries, harm: str) -> None:
+    world = tries.world
+    world.a_job(1, JobStatus.IN_PROGRESS)
+    tries.begin(1, 1)
+    pack = tries.store(1, 1, {"base/5/1": relation(0)})[0]
+    if harm == "gone":
+        world.remove(pack)
+    elif harm == "damaged":
+        world.damage(pack)
+        list(world.means.storage.account_view(world.instance).digests([pack]))
+    elif harm == "cut off":
+        world.remove(pack)
+        world.blobs.create(pack, b"short")
+    else:
+        with world.database.writing() as connection:
+            condemned.condemn(connection, world.instance, {pack: 1}, world.clock.now())
+            condemned.set_state(connection, world.instance, [pack], condemned.GOING)
+    tries.begin(1, 2)
+    assert tries.ask(1, 2) == ResumeReply()
+
+
+def test_a_partial_delta_that_is_lost_after_it_was_told_fails_the_commit_by_name(
+    tries: Tries,
+) -> None:
+    tree = {"base/5/1": relation(0)}
+    tries.world.a_job(1, JobStatus.IN_PROGRESS)
+    tries.begin(1, 1)
+    tries.store(1, 1, tree)
+    tries.begin(1, 2)
+    told = tries.ask(1, 2)
+    name = f"d/{job_of(point_id(1))}.1/0.delta"
+    tries.world.remove(name)
+    with pytest.raises(Corrupt, match=name):
+        tries.finish(1, 2, tree, told, START + 1000)
+
+
+def test_garbage_that_a_try_leans_on_waits_for_its_job(tries: Tries) -> None:
+    world = tries.world
+    world.a_job(1, JobStatus.FAILED)
+    tries.begin(1, 1)
+    packs = tries.store(1, 1, {"base/5/1": relation(0)})
+    collect(world.means, world.instance, grace_seconds=GRACE)
+    world.clock.advance(10 * GRACE)
+    world.a_job(2, JobStatus.IN_PROGRESS)
+    tries.begin(2, 1)
+    assert tries.ask(2, 1).files
+    for _ in range(2):
+        collect(world.means, world.instance, grace_seconds=GRACE)
+        world.clock.advance(2 * GRACE)
+    assert set(packs) <= set(world.names())
+    world.end_job(job_of(point_id(2)), JobStatus.FAILED)
+    world.clock.advance(2 * GRACE)
+    assert collect(world.means, world.instance, grace_seconds=GRACE).freed_objects > len(packs)
+    assert not set(packs) & set(world.names())
+
+
+@pytest.mark.parametrize("kind", ["parent", "dump"])
+def test_the_parent_of_a_backup_under_way_is_kept_though_its_receipt_goes(
+    tries: Tries, kind: str
+) -> None:
+    world = tries.world
+    parent = world.a_point(9, listed=True)
+    packs = world.names(f"g/{parent}/")
+    world.a_job(1, JobStatus.IN_PROGRESS)
+    wish = {"parent": {"recoveryPointId": parent}, "dump": {"parent": parent}}
+    job = tries.begin(1, 1)
+    with world.database.writing() as connection:
+        order = {"instanceId": world.instance, kind: wish[kind]}
+        connection.execute(operations.update().where(operations.c.id == job).values(order=order))
+    world.clock.advance(60)
+    world.remove(f"p/{parent}.receipt")
+    for _ in range(3):
+        collect(world.means, world.instance, grace_seconds=GRACE)
+        world.clock.advance(2 * GRACE)
+    assert set(packs) <= set(world.names())
+    world.end_job(job_of(point_id(1)), JobStatus.FAILED)
+    world.clock.advance(2 * GRACE)
+    collect(world.means, world.instance, grace_seconds=GRACE)
+    assert not set(packs) & set(world.names())
