@@ -80,6 +80,8 @@ def jobs(
         if follow:
             done = following.follow(vault, follow, f"job {follow[:8]}")
             following.tell_why(done)
+            for warning in following.warnings_of(done):
+                console.note(f"warning: {warning}")
             _tell(common, _brief(done), f"job {follow} is {done['properties']['status']}")
             return
         found = [_brief(job) for job in vault.jobs()]

@@ -30,6 +30,9 @@ def points(name: str, /, *, common: Common = COMMON, means: Given) -> None:
     for point in found:
         for lost in point["facts"].get("damaged", []):
             console.note(f"warning: {point['id']} is damaged: {lost} is not what was written")
+        for path, blocks in point["facts"].get("damaged_pages", {}).items():
+            shown = ", ".join(map(str, blocks[:10]))
+            console.note(f"warning: {point['id']} was taken of a damaged {path}: block {shown}")
     rows = [
         (
             point["id"],

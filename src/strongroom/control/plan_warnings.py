@@ -70,6 +70,12 @@ def _of_point(plan: RestorePlan, point: RecoveryPoint, asked: RestoreRequest) ->
             message=f"the point is damaged: {lost} is not what was written",
             hint="choose another point: strongroom points NAME",
         )
+    for path in point.facts.get("damaged_pages", {}):
+        yield Caution(
+            code="SourceDamaged",
+            message=f"pages of {path} were damaged on the server's disk when it was backed up",
+            hint="choose a point of before; the backup's job names the blocks",
+        )
     for name in _wanted(asked):
         if plan.databases and name not in plan.databases:
             there = ", ".join(sorted(plan.databases))

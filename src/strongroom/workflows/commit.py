@@ -265,4 +265,12 @@ def _facts(result: BackupResult, receipt: Receipt) -> dict[str, Any]:
         "read_bytes": result.read_bytes,
         "restore_bytes": receipt.stored_bytes,
         **({"why_logical": result.why_logical} if result.why_logical else {}),
+        **_damaged_pages(result),
     }
+
+
+def _damaged_pages(result: BackupResult) -> dict[str, Any]:
+    """File -> blocks that were damaged on the server's own disk, and are so in the point."""
+    told = [warning.get("facts") or {} for warning in result.warnings]
+    found = {facts["path"]: facts["blocks"] for facts in told if facts.get("blocks")}
+    return {"damaged_pages": found} if found else {}

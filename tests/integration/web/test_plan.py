@@ -67,7 +67,7 @@ def points(world: ArmWorld, story: Story) -> None:
                 "state": "Completed",
             }
             connection.execute(points_table.insert(), [row])
-        lost = {"damaged": ["g/1/2.pack"]}
+        lost = {"damaged": ["g/1/2.pack"], "damaged_pages": {"base/5/16384": [3]}}
         recovery_points.note_facts(connection, f"{2:032x}", lost)
     story.put(server_id("pg2"), {"properties": {"strongroom": {"agentServer": "newer"}}})
     world.agent_says(story.agent, "newer", databases={"shop": 1}, versionNumber=180001)
@@ -133,11 +133,12 @@ def test_what_stands_in_the_way_is_told_and_the_damage_first(world, story, place
     world.agent_says(story.agent, "main")
     assert codes(told) == [
         "PointDamaged",
+        "SourceDamaged",
         "TargetNotEmpty",
         "TargetTooSmall",
         "TablespaceUnmapped",
     ]
-    assert "is not empty" in told["warnings"][3]["message"]
+    assert "is not empty" in told["warnings"][4]["message"]
 
 
 def test_a_mapped_tablespace_is_looked_at_where_it_goes(world, story, place, agent):
