@@ -28,6 +28,7 @@ demo-stop: ## stop and remove what the demo left running
 
 test: install ## every test, on real parts
 	$(BIN)/python tests/fetch_servers.py 14 15 16 17 18
+	$(BIN)/python tests/fetch_azurite.py
 	$(BIN)/python -m pytest -n 2
 
 campaign: install ## the long tests: every pair of the engine's array, large relations (SEED=18)

@@ -33,6 +33,7 @@ from strongroom.model.operation import (
     Lease,
     ParentReply,
     RestoreResult,
+    StorageAccess,
 )
 from strongroom.workflows.parents import told_of
 
@@ -49,15 +50,20 @@ class Dumps:
     data: KeyPair = field(default_factory=lambda: KeyPair.generate(SystemChance()))
     manifests: list[Manifest] = field(default_factory=list)
 
-    def lease(self, order: BackupOrder | LoadOrder | ExtractOrder) -> HeldLease:
-        lease = Lease(operation_id=order.job_id, epoch=1)
+    def lease(
+        self,
+        order: BackupOrder | LoadOrder | ExtractOrder,
+        access: StorageAccess | None = None,
+        kind: type[HeldLease] = HeldLease,
+    ) -> HeldLease:
+        lease = Lease(operation_id=order.job_id, epoch=1, access=access)
         if isinstance(order, BackupOrder):
             lease.backup = order
         elif isinstance(order, LoadOrder):
             lease.load = order
         else:
             lease.extract = order
-        return HeldLease(self, lease, SystemClock(), 5.0)
+        return kind(self, lease, SystemClock(), 5.0)
 
     def book(self, conninfo: str) -> ServerBook:
         book = ServerBook(self.home / "servers.json")
@@ -130,11 +136,19 @@ class Dumps:
             **more,
         )
 
-    def extract(self, order: ExtractOrder, conninfo: str = "") -> RestoreResult:
+    def extract(
+        self,
+        order: ExtractOrder,
+        conninfo: str = "",
+        *,
+        access: StorageAccess | None = None,
+        held: HeldLease | None = None,
+    ) -> RestoreResult:
         """`conninfo`: of the server that "orders" is."""
         grounds = Grounds((), RestoreJournal(self.home / "restores"))
         book = self.book(conninfo) if conninfo else ServerBook(self.home / "no-servers.json")
-        done = extract(self.lease(order), grounds, book, lambda *_: self.blobs, SystemChance())
+        held = held or self.lease(order, access)
+        done = extract(held, grounds, book, lambda *_: self.blobs, SystemChance())
         assert done.restore is not None
         return done.restore
 

@@ -1,12 +1,14 @@
 """The target that an order names, opened."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
+from strongroom.agent.azure_target import AzureTarget
 from strongroom.agent.directory_target import DirectoryTarget
 from strongroom.agent.file_targets import FileTarget
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.restore import Grounds
+from strongroom.agent.s3_target import S3Target
 from strongroom.model.extract import ExtractOrder
 from strongroom.model.seams import Chance
 
@@ -16,5 +18,12 @@ def open_target(
     held: HeldLease, order: ExtractOrder, grounds: Grounds, chance: Chance
 ) -> Iterator[FileTarget]:
     """Raises TargetRefused for a directory outside of what this agent may restore into."""
-    del held, chance
-    yield DirectoryTarget(grounds.allow(order.target_directory), order.job_id)
+    url = order.target_url
+    if not url:
+        yield DirectoryTarget(grounds.allow(order.target_directory), order.job_id)
+    elif url.startswith("s3:"):
+        with closing(S3Target(held, url, order.target_endpoint, order.job_id)) as bucket:
+            yield bucket
+    else:
+        with closing(AzureTarget(held, url, order.job_id, chance)) as container:
+            yield container

@@ -11,9 +11,9 @@ _LONGEST = 130  # two names of 63 bytes, quoted
 class ExtractOrder(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
     """Recover a scratch server that holds just what is asked, and dump that.
 
-    Dump files are left in `target_directory`, or the part is loaded into `target_server`, which
-    this agent looks after. Without `database` all databases are dumped, each as a file, with
-    roles, tablespaces and schema beside them.
+    Dump files are left in `target_directory` or at `target_url` (model/files_place.py), or the
+    part is loaded into `target_server`, which this agent looks after. Without `database` all
+    databases are dumped, each as a file, with roles, tablespaces and schema beside them.
     """
 
     job_id: str
@@ -24,6 +24,8 @@ class ExtractOrder(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=T
     table: str = ""  # schema.table, or a table of "public"
     rename: str = ""  # the database's new name, or the table's (schema.table, or table)
     target_directory: str = ""
+    target_url: str = ""  # a container, whose SAS comes with the lease as "files", or a bucket
+    target_endpoint: str = ""  # of the bucket
     target_server: str = ""  # the agent's own name of it
     file_prefix: str = ""
 
@@ -36,6 +38,8 @@ class ExtractRequest(msgspec.Struct, kw_only=True):
     rename: str = ""
     file_prefix: str = ""
     target_server: str = ""
+    target_url: str = ""
+    target_endpoint: str = ""
 
 
 def read_extract(
