@@ -1,4 +1,4 @@
-"""Commit a recovery point: verify the packs, create the manifest, read it back, sign the receipt.
+"""Commit a recovery point: verify and lock the packs, create the manifest, sign the receipt.
 
 The order is the promise (docs/format.md): until the receipt exists nothing has happened, after it
 the point is whole. Every step may run again: what is there already is opened and compared.
@@ -32,6 +32,7 @@ from strongroom.model.policy import parse_policy
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.workflows import dump
 from strongroom.workflows.collect import keep
+from strongroom.workflows.locking import lock_point
 from strongroom.workflows.means import Means
 from strongroom.workflows.resume import base_of
 
@@ -79,9 +80,11 @@ def commit_point(means: Means, job_id: str, told: dict[str, Any]) -> dict[str, A
         manifest = lay_over(whole, facts, base)
     keep(means, job.instance_id, [pack.name for pack in manifest.packs])
     _verify_packs(means, job.instance_id, manifest, parent)
+    verdict = _verdict(means, job)
+    generations = {pack.generation for pack in manifest.packs}
+    lock_point(means, job.instance_id, point, generations, verdict.expires_at)
     stored = _create_manifest(means, job.instance_id, manifest)
-    receipt = _sign(means, job_id, manifest, stored)
-    return _builtins(receipt)
+    return _builtins(_sign(means, job, manifest, stored, verdict))
 
 
 def _parent(means: Means, instance_id: str, operation: sa.RowMapping | None) -> Manifest:
@@ -156,14 +159,21 @@ def _create_manifest(means: Means, instance_id: str, manifest: Manifest) -> byte
     return stored
 
 
-def _sign(means: Means, job_id: str, manifest: Manifest, stored: bytes) -> Receipt:
-    control = means.control
-    with control.database.reading() as connection:
-        job = jobs.get(connection, job_id)
+def _verdict(means: Means, job: Job) -> retention.Verdict:
+    """Which tag the point gets, and when it ends."""
+    with means.control.database.reading() as connection:
         found = protection.by_id(connection, job.instance_id)
         earlier = recovery_points.tags_of_instance(connection, job.instance_id)
     policy = parse_policy(found.policy)
-    verdict = retention.tag_for(policy, job.rule_name, job.started_at, earlier, job.tag or None)
+    return retention.tag_for(policy, job.rule_name, job.started_at, earlier, job.tag or None)
+
+
+def _sign(
+    means: Means, job: Job, manifest: Manifest, stored: bytes, verdict: retention.Verdict
+) -> Receipt:
+    control = means.control
+    with control.database.reading() as connection:
+        found = protection.by_id(connection, job.instance_id)
     receipt = Receipt(
         recovery_point_id=manifest.facts.recovery_point_id,
         instance_id=job.instance_id,
