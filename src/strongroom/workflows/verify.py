@@ -10,7 +10,6 @@ import msgspec
 import structlog
 
 from strongroom.catalog import audit, jobs, protection, recovery_points
-from strongroom.datastore.garbage import read_receipt
 from strongroom.datastore.receipt import Receipt
 from strongroom.datastore.verify import DAMAGE, verify_manifest
 from strongroom.durable.engine import Story
@@ -83,8 +82,8 @@ def _prove_map(means: Means, job: Job, point_id: str) -> None:
 
 
 def _receipt(means: Means, instance_id: str, point_id: str) -> Receipt:
-    blobs = means.storage.container(instance_id)
-    return read_receipt(blobs, means.keyring.signing.public, f"p/{point_id}.receipt")
+    raw = means.storage.container(instance_id).read(f"p/{point_id}.receipt")
+    return means.keyring.signing.public.check(raw)
 
 
 def _judge(means: Means, job_id: str, told: dict[str, Any]) -> None:
