@@ -1,0 +1,124 @@
+"""Tries that break off as their packs are put, and the next ones, against real servers."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from increments import INSTANCE
+from integration.servers import Server, start_server
+from logical import Dumps, dumps
+from seams import SystemChance, SystemClock
+from strongroom.agent.dump import take_dump
+from strongroom.agent.memory import Share
+from strongroom.datastore import partial
+from strongroom.datastore.blobs import MemoryBlobs
+from strongroom.datastore.chunks import distinct_keys
+from strongroom.datastore.delta import open_delta
+from strongroom.datastore.dump_map import lay_dump
+from strongroom.datastore.manifest import PointFacts, seal_manifest
+from strongroom.datastore.partial import Base, lay_partial
+from strongroom.model.errors import StoreUnavailable
+from strongroom.model.operation import BackupOrder, BackupResult
+from strongroom.model.resume import ResumeReply, ResumeRequest
+
+pytestmark = pytest.mark.postgres
+SMALL = Share(pack_raw_size=1 << 20, workers=2)
+
+
+class Cut(MemoryBlobs):
+    """The network goes away when so many packs have been put after the first partial delta."""
+
+    def __init__(self, whole: MemoryBlobs, packs: int) -> None:
+        super().__init__()
+        self._whole, self._left = whole, packs
+
+    def create(self, name: str, data: Any) -> None:
+        told = any(each.startswith("d/") for each in self._whole.objects)
+        if name.endswith(".pack") and told:
+            if self._left == 0:
+                raise StoreUnavailable("the network is away")
+            self._left -= 1
+        self._whole.create(name, data)
+
+
+class Tries(Dumps):
+    """A control plane that answers what was stored."""
+
+    base = Base()
+    asked = 0
+
+    def resume(self, operation_id: str, request: ResumeRequest, pause: Any) -> ResumeReply:
+        assert request.logical
+        self.asked += 1
+        self.base = Base(self.manifests[-1] if self.manifests else None)
+        for name in sorted(self.blobs.objects):
+            if name.startswith("d/") and name.count("/") == 2:
+                delta = open_delta(self.blobs.read(name), self.catalogue)
+                self.base = lay_partial(self.base, delta)
+        manifest = self.base.manifest
+        return ResumeReply(chunk_keys=distinct_keys(manifest.chunks) if manifest else b"")
+
+    def attempt(self, server: Server, order: BackupOrder, blobs: MemoryBlobs) -> BackupResult:
+        held = self.lease(order)
+        book = self.book(server.conninfo)
+        done = take_dump(held, book, lambda *_: blobs, SystemClock(), SystemChance(), SMALL)
+        assert done.backup is not None
+        return done.backup
+
+    def commit(self, order: BackupOrder) -> None:
+        facts = PointFacts(
+            recovery_point_id=order.recovery_point_id,
+            instance_id=INSTANCE,
+            job_id=order.job_id,
+            taken_at="",
+            committed_at="",
+            kind="logical",
+            generation=order.generation,
+        )
+        delta = open_delta(self.blobs.read(order.delta_name), self.catalogue)
+        manifest = lay_dump(delta, facts, self.base.manifest)
+        sealed = seal_manifest(manifest, self.catalogue.public, SystemClock(), SystemChance())
+        self.blobs.create(f"p/{order.recovery_point_id}.manifest", sealed)
+        self.manifests.append(manifest)
+
+    def packs(self) -> dict[str, int]:
+        return {n: len(d) for n, d in self.blobs.objects.items() if n.endswith(".pack")}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with start_server(15) as found:
+        found.sql("create database shop")
+        found.sql(
+            "create table t as select g, md5(g::text) || md5((-g)::text) as m "
+            "from generate_series(1, 120000) g",
+            database="shop",
+        )
+        yield found
+
+
+def test_a_dump_that_broke_off_sends_only_the_chunks_that_it_had_not(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partial, "EVERY", 1 << 20)
+    with dumps() as home:
+        tries = Tries(home.home)
+        order = msgspec.structs.replace(tries.order(), resume=True)
+        with pytest.raises(StoreUnavailable):
+            tries.attempt(server, order, Cut(tries.blobs, 2))
+        before = tries.packs()
+        again = msgspec.structs.replace(order, delta_name="d/job-1.2.delta")
+        told = tries.attempt(server, again, tries.blobs)
+        assert told.resumed
+        assert tries.asked == 2
+        tries.commit(again)
+        after = tries.packs()
+        sent = sum(size for name, size in after.items() if name not in before)
+        needed = {pack.name for pack in tries.manifests[0].packs}
+        assert needed & before.keys(), "it leans on packs of the first try"
+        assert sent < sum(after[name] for name in needed) - (1 << 20)
+        server.sql("drop database if exists again")
+        tries.load(server, {"shop": "again"})
+        assert server.digests("again") == server.digests("shop")
