@@ -18,7 +18,7 @@ from strongroom.model.errors import (
     VaultError,
 )
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.P8]
 ODD = ["orders", 'we "quote" it', "sl/ash..", "spaß 日本", "it's", "-d x=y"]
 FILL = [
     "create extension pg_trgm",

@@ -17,7 +17,7 @@ from strongroom.postgres.events import FileBegun, FileData, FileEnded, Started
 from strongroom.postgres.page_versions import ParentPages
 from strongroom.postgres.physical import physical_backup
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.P6]
 SECTOR = 512
 
 

@@ -24,6 +24,7 @@ from strongroom.postgres import beneath
 from strongroom.postgres.beneath import MOST_OPEN, refused
 from strongroom.postgres.restore import MARKER, RestoredFile, RestoreTarget
 
+pytestmark = pytest.mark.P7
 PAGE = 8192
 SEGMENT = "pg_wal/000000010000000000000020"  # of 1 MiB
 WAL = [(1, "0/2000028", "0/2000100")]
@@ -151,6 +152,7 @@ def test_an_empty_directory_is_as_good_as_a_new_one(place):
     assert stat.S_IMODE((place / "data").stat().st_mode) == 0o700
 
 
+@pytest.mark.D1
 def test_too_little_space_is_said_with_both_numbers_before_anything_is_written(place):
     files, _ = a_backup(more=[RestoredFile("base/5/huge", 1 << 46, 0o600, 0, "main")])
     with pytest.raises(TargetFull) as caught:

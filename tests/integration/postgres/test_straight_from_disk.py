@@ -17,7 +17,7 @@ from strongroom.postgres.page_check import PageCheck
 from strongroom.postgres.page_checksum import wrong_pages
 from strongroom.postgres.whereabouts import data_directory_of
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.B5]
 
 
 @pytest.fixture(scope="module", params=MAJORS)

@@ -294,6 +294,7 @@ class SmallDisk(Disk):
         super().write(handle, pieces)
 
 
+@pytest.mark.D1
 def test_a_full_disk_answers_507_leaves_nothing_and_still_deletes() -> None:
     disk = SmallDisk()
     with a_store_world(disk, reserve_bytes=1000) as world:
@@ -327,6 +328,7 @@ def test_creates_and_deletes_are_told_with_who_and_what() -> None:
     assert lines[1]["blake3"] == blake3(b"x").hexdigest()
 
 
+@pytest.mark.D1
 def test_a_store_that_is_full_by_the_ledger_says_so(store: BlobStore) -> None:
     store._ledger._writer.execute("PRAGMA max_page_count = 12")
     with pytest.raises(StoreFull):
