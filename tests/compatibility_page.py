@@ -127,6 +127,9 @@ are not run by our tests.
   well, and damage fails the job by name.
 - `storageFindings` of a backup instance: receipts in quarantine, damaged objects, what stops the
   collection of garbage.
+- `properties.strongroom.settings` of a backup instance: `bandwidth` (bytes a second into storage),
+  `compressionLevel`, `parallelism`, `window`. A `PUT` that says nothing of them leaves them alone.
+  Beside them: `nextBackup`, and while the window holds a backup `heldSince`, `missedWindow`.
 - Servers are registered by `PUT`: `properties.strongroom` names `agent` and `agentServer`.
 
 ## Not offered

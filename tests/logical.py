@@ -15,6 +15,7 @@ from strongroom.agent.dump import take_dump
 from strongroom.agent.extract import extract
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.load import load
+from strongroom.agent.memory import WHOLE, Share
 from strongroom.agent.restore import Grounds
 from strongroom.agent.restore_journal import RestoreJournal
 from strongroom.agent.servers import ServerBook
@@ -76,12 +77,14 @@ class Dumps:
         wish = DumpWish(chunk_key=bytes(range(32)), parent=parent)
         return a_backup_order(number, INSTANCE, self.catalogue, self.data, dump=wish)
 
-    def dump(self, conninfo: str, held: HeldLease | None = None) -> BackupResult:
+    def dump(
+        self, conninfo: str, held: HeldLease | None = None, share: Share = WHOLE
+    ) -> BackupResult:
         held = held or self.lease(self.order())
         order = held.lease.backup
         assert order is not None
         done = take_dump(
-            held, self.book(conninfo), lambda *_: self.blobs, SystemClock(), SystemChance()
+            held, self.book(conninfo), lambda *_: self.blobs, SystemClock(), SystemChance(), share
         )
         assert done.backup is not None
         facts = PointFacts(

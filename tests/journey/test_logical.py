@@ -1,11 +1,15 @@
 """Logical backups as a person sees them: dump, change, dump, load into another server."""
 
+import contextlib
+import json
+import sqlite3
 from collections.abc import Iterator
 
 import pytest
 
 from integration.servers import Server, start_server
 from journey.person import Person
+from strongroom.config import ServeFiles
 
 pytestmark = [pytest.mark.postgres, pytest.mark.journey]
 
@@ -100,3 +104,38 @@ def test_a_server_is_registered_and_protected_for_dumps_alone(person, server):
     person.ok("protect", "-", "--name", "weak", "--logical", stdin=text)
     assert [point["kind"] for point in person.json("points", "weak")] == ["Logical"]
     assert person.json("jobs")[0]["status"] == "Completed"
+
+
+def test_backups_are_taken_as_the_server_is_set_and_between_the_hooks_of_its_host(person, server):
+    refused = person.run("server", "set", "weak", "--window", "22-6")
+    assert refused.returncode != 0
+    assert "22:00-06:00@Europe/Prague" in refused.stderr
+    wished = ("--bandwidth", "80MiB/s", "--compression", "9", "--parallel", "3")
+    person.ok("server", "set", "weak", *wished)
+    person.ok("server", "set", "weak", "--window", "22:00-06:00@Europe/Prague")
+    asked = {"bandwidth": 80 << 20, "compressionLevel": 9, "parallelism": 3}
+    told = person.json("server", "show", "weak")["settings"]
+    assert told == {**asked, "window": "22:00-06:00@Europe/Prague"}
+    assert "80.0 MiB/s, level 9, 3 side by side" in person.ok("server", "list")
+    seen = person.home / "seen"
+    agent = ("--data", str(person.data / "agent"))
+    script = f"/bin/sh -c 'echo $STRONGROOM_SERVER $STRONGROOM_OUTCOME >> {seen}; exit 1'"
+    person.ok("agent", "hooks", "weak", *agent, "--post", script)
+    done = person.run("backup", "weak")
+    assert done.returncode == 0, done.stderr
+    assert "warning: the post hook of the agent's host ended with 1" in done.stderr
+    assert person.json("jobs")[0]["status"] == "CompletedWithWarnings"
+    assert seen.read_text() == "weak Completed\n"
+    assert {**order_of_the_last_backup(person), **asked} == order_of_the_last_backup(person)
+    person.ok("agent", "hooks", "weak", *agent, "--pre", "/bin/false")
+    done = person.run("backup", "weak")
+    assert done.returncode != 0
+    assert "pre hook of the agent's host ended with 1" in done.stderr
+
+
+def order_of_the_last_backup(person) -> dict[str, object]:
+    """What the agent was asked, as the catalogue keeps it."""
+    files = ServeFiles(person.data / "serve")
+    with contextlib.closing(sqlite3.connect(files.catalogue)) as catalogue:
+        query = 'select "order" from agent_operations order by created_at desc limit 1'
+        return json.loads(catalogue.execute(query).fetchone()[0])

@@ -4,15 +4,18 @@ An argument list is public on most systems, and a conninfo may hold a password.
 """
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TextIO
 
 import msgspec
 
+from strongroom.agent.own_settings import EVERY_SERVER, Hooks, OwnSettings, OwnSettingsFile
 from strongroom.agent.process import run
 from strongroom.agent.servers import ServerBook, Source
 from strongroom.agent.settings import Settings
+from strongroom.model.backup_settings import read_rate, read_settings
 from strongroom.model.errors import Invalid
 from strongroom.model.operation import ServerFacts
 from strongroom.model.seams import Chance, Clock
@@ -70,6 +73,44 @@ def check_server(data: Path, name: str) -> ServerFacts:
 def facts_as_json(facts: ServerFacts) -> str:
     """ServerFacts for people and pipes: indented JSON, camelCase as on the wire."""
     return msgspec.json.format(msgspec.json.encode(facts), indent=2).decode()
+
+
+def set_bandwidth(data: Path, bandwidth: str) -> OwnSettings:
+    """`agent set --bandwidth 50MiB/s`: of all backups of this agent together; none: no limit."""
+    rate = read_settings({"bandwidth": read_rate(bandwidth)}).bandwidth
+
+    def changed(known: OwnSettings) -> OwnSettings:
+        return msgspec.structs.replace(known, bandwidth=rate)
+
+    return _own(data).change(changed)
+
+
+def set_hooks(data: Path, server: str, pre: str, post: str, seconds: float) -> OwnSettings:
+    """`agent hooks NAME --pre COMMAND --post COMMAND`, words as a shell would cut them.
+
+    Empty commands: none. Raises Invalid, and NotFound for a server that it does not look after.
+    """
+    if server:
+        _book(data).conninfo(server)
+    try:
+        hooks = Hooks(pre=shlex.split(pre), post=shlex.split(post), seconds=seconds)
+    except ValueError as error:
+        raise Invalid(f"the command cannot be read: {error}", hint="See its quotes.") from error
+    return _own(data).set_hooks(server or EVERY_SERVER, hooks)
+
+
+def own_settings(data: Path) -> OwnSettings:
+    """`agent settings`: what this host decides alone."""
+    return _own(data).load()
+
+
+def settings_as_json(settings: OwnSettings) -> str:
+    """For people and pipes."""
+    return msgspec.json.format(msgspec.json.encode(settings), indent=2).decode()
+
+
+def _own(data: Path) -> OwnSettingsFile:
+    return OwnSettingsFile(Settings(data=data).own_file)
 
 
 def _book(data: Path) -> ServerBook:

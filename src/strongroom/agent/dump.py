@@ -81,7 +81,7 @@ def take_dump(
         partials = PartialDeltas(held, order, open_container, catalogue_key, writer, clock, chance)
         look = partial(partials.look, ChunksSoFar(writer, chunks).delta, about)
         dumping = _Dumping(held, source, writer, chunks, look, int(clock.now().timestamp()))
-        dumping.all(share.workers)
+        dumping.all(share.lanes)
         done, stored = held.progress.done_bytes, writer.stored_bytes
         held.next_step("Writing", total_bytes=done, stored_bytes=stored)
         written = writer.finish()

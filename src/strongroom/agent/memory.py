@@ -9,18 +9,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from strongroom.datastore.throttle import Pace, at_once
 from strongroom.datastore.writer import PACK_RAW
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one operation holds at once: `pack_raw_size` bytes a pack, and so many workers."""
+    """What one operation holds at once: `pack_raw_size` bytes a pack, and so many workers.
+
+    `lanes`: databases dumped, or files read, side by side. `pace`: told how many bytes are to be
+    sent, the seconds to wait before.
+    """
 
     pack_raw_size: int
     workers: int
+    lanes: int = 1
+    pace: Pace = at_once
 
 
-WHOLE = Share(pack_raw_size=PACK_RAW, workers=2)
+WHOLE = Share(pack_raw_size=PACK_RAW, workers=2, lanes=2)
 LESSER = Share(pack_raw_size=4 << 20, workers=1)
 
 

@@ -1,7 +1,10 @@
 """Small files that hold secrets: mode 0600, replaced as a whole or not at all."""
 
+import fcntl
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from strongroom.model.errors import Invalid, Precondition
@@ -22,6 +25,19 @@ def write_private(path: Path, data: bytes) -> None:
         beside.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Within: no other process of ours changes the file. Two changes at once must not lose one."""
+    own_directory(path.parent)
+    lock = path.with_name(f".{path.stem}.lock")
+    handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def read_private(path: Path) -> bytes | None:

@@ -9,16 +9,19 @@ from pathlib import Path
 from types import FrameType
 
 from strongroom.agent.access import container_opener
-from strongroom.agent.back_up import back_up
+from strongroom.agent.back_up import back_up, order_of
 from strongroom.agent.control_client import ControlClient
 from strongroom.agent.dump import take_dump
 from strongroom.agent.enrolment import enrolled
 from strongroom.agent.extract import extract
 from strongroom.agent.held_lease import HeldLease
+from strongroom.agent.hooks import with_hooks
+from strongroom.agent.limits import Limits
 from strongroom.agent.load import load
 from strongroom.agent.look_at import look_at
 from strongroom.agent.loop import Agent, Trades
 from strongroom.agent.memory import Memory
+from strongroom.agent.own_settings import OwnSettingsFile
 from strongroom.agent.private_file import own_directory
 from strongroom.agent.restore import Grounds, restore
 from strongroom.agent.restore_journal import RestoreJournal
@@ -55,12 +58,20 @@ def real_trades(
     """The work itself: PostgreSQL, storage and this machine's disks."""
     open_container = container_opener(Path(identity.ca_file) if identity.ca_file else None)
     grounds = Grounds(settings.restore_roots, RestoreJournal(settings.data / "restores"))
-    memory = Memory()
+    memory, limits = Memory(), Limits(clock)
+    own = OwnSettingsFile(settings.own_file)
 
     def back_up_within(held: HeldLease) -> Completion:
-        with memory.share() as share:
-            given = (held, book, open_container, clock, chance, share)
-            return back_up(held, partial(take_backup, *given), partial(take_dump, *given))
+        order, told = order_of(held), own.load()
+        secrets = (*book.conninfo(order.server).secrets(), identity.agent_token)
+
+        def work() -> Completion:
+            with memory.share() as whole:
+                share = limits.applied(order, whole, told.bandwidth)
+                given = (held, book, open_container, clock, chance, share)
+                return back_up(held, partial(take_backup, *given), partial(take_dump, *given))
+
+        return with_hooks(held, told.hooks_of(order.server), secrets, work)
 
     def restore_within(held: HeldLease) -> Completion:
         with memory.share() as share:

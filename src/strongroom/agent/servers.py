@@ -1,16 +1,12 @@
 """The servers this agent looks after: name -> conninfo and source, in a file of mode 0600."""
 
-import fcntl
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, get_args
 
 import msgspec
 
-from strongroom.agent.private_file import own_directory, read_private, write_private
+from strongroom.agent.private_file import locked, read_private, write_private
 from strongroom.model.errors import Conflict, Invalid, NotFound
 from strongroom.postgres.connect import Conninfo
 
@@ -84,7 +80,7 @@ class ServerBook:
             raise Invalid(f"not a source: {source[:80]!r}", hint="Use auto, stream or disk.")
         Conninfo.parse(conninfo)
         new = Kept(conninfo, source)
-        with self._locked():
+        with locked(self._path):
             kept = self._kept()
             if name in kept and kept[name] != new and not replace:
                 raise Conflict(
@@ -95,7 +91,7 @@ class ServerBook:
 
     def remove(self, name: str) -> None:
         """Look after it no more; NotFound when it is not there."""
-        with self._locked():
+        with locked(self._path):
             kept = self._kept()
             if name not in kept:
                 raise NotFound(
@@ -119,14 +115,3 @@ class ServerBook:
 
     def _write(self, kept: dict[str, Kept]) -> None:
         write_private(self._path, msgspec.json.encode(dict(sorted(kept.items()))))
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Two `agent add` at once must not lose one of the two."""
-        own_directory(self._path.parent)
-        handle = os.open(self._path.with_name(".servers.lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)

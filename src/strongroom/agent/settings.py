@@ -3,6 +3,7 @@
 DIR/agent.token   the token that we made, until agent.json holds it             (0600)
 DIR/agent.json    who this agent is, and how it finds the control plane      (0600)
 DIR/servers.json  name -> conninfo of the servers it looks after             (0600)
+DIR/settings.json hooks and limits: own_settings.py                          (0600)
 DIR/ready.json    written when the agent has made its first call for work
 """
 
@@ -52,6 +53,11 @@ class Settings:
     def servers_file(self) -> Path:
         """What we look after."""
         return self.data / "servers.json"
+
+    @property
+    def own_file(self) -> Path:
+        """What this host decides alone."""
+        return self.data / "settings.json"
 
     @property
     def ready_file(self) -> Path:

@@ -119,6 +119,7 @@ def writing(
         level=level,
         workers=share.workers,
         pack_raw_size=share.pack_raw_size,
+        pace=share.pace,
     )
     try:
         yield writer

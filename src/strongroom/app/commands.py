@@ -42,6 +42,9 @@ def _commands() -> Any:  # noqa: ANN401 - cyclopts' App
     agent.command(agent_run, name="run")
     agent.command(agent_add, name="add")
     agent.command(agent_check, name="check")
+    agent.command(agent_set, name="set")
+    agent.command(agent_hooks, name="hooks")
+    agent.command(agent_settings, name="settings")
     app.command(agent)
     return app
 
@@ -233,6 +236,41 @@ def agent_check(name: str = "", *, data: Path | None = None, conninfo_stdin: boo
     else:
         facts = check_server(data or Path(), name)
     print(facts_as_json(facts))  # noqa: T201 - its answer
+    return 0
+
+
+def agent_set(*, data: Path, bandwidth: str) -> int:
+    """Limit what all backups of this agent together send into storage; none: no limit.
+
+    Example: strongroom agent set --data /var/lib/strongroom-agent --bandwidth 50MiB/s
+    """
+    from strongroom.agent.commands import set_bandwidth
+
+    set_bandwidth(data, bandwidth)
+    return 0
+
+
+def agent_hooks(
+    name: str = "", *, data: Path, pre: str = "", post: str = "", seconds: float = 60.0
+) -> int:
+    """Run commands of this host before and after each backup of a server, or of all without NAME.
+
+    Without a shell; each may take `seconds`. A pre hook that fails fails the backup, a post hook
+    that fails is a warning. With neither `pre` nor `post` there are none any more.
+
+    Example: strongroom agent hooks orders --data DIR --pre "/usr/local/bin/quiesce orders"
+    """
+    from strongroom.agent.commands import set_hooks
+
+    set_hooks(data, name, pre, post, seconds)
+    return 0
+
+
+def agent_settings(*, data: Path) -> int:
+    """Print hooks and limits of this agent, as JSON."""
+    from strongroom.agent.commands import own_settings, settings_as_json
+
+    print(settings_as_json(own_settings(data)))  # noqa: T201 - its answer
     return 0
 
 

@@ -1,13 +1,19 @@
-"""Backup instances. Rows carry the names of policy, vault and server beside their own columns."""
+"""Backup instances. Rows carry the names of policy, vault and server beside their own columns,
+
+and when the next scheduled backup is, or was, due.
+"""
 
 from typing import Any
 
 import sqlalchemy as sa
 
 from strongroom.catalog.tables import instances as table
-from strongroom.catalog.tables import policies, resource_groups, servers, vaults
+from strongroom.catalog.tables import policies, resource_groups, schedules, servers, vaults
 from strongroom.model.ids import InstanceId
 
+_NEXT = sa.select(sa.func.min(schedules.c.next_fire_at)).where(
+    schedules.c.instance_id == table.c.id
+)
 _SELECT = (
     sa.select(
         table,
@@ -16,6 +22,7 @@ _SELECT = (
         servers.c.name.label("server_name"),
         servers.c.location.label("server_location"),
         resource_groups.c.name.label("server_group"),
+        _NEXT.correlate(table).scalar_subquery().label("next_fire_at"),
     )
     .join(vaults, table.c.vault_id == vaults.c.id)
     .join(policies, table.c.policy_id == policies.c.id)

@@ -16,6 +16,7 @@ class Protection(msgspec.Struct, kw_only=True):
     instance_id: InstanceId
     instance_name: str
     state: str
+    properties: dict[str, Any]  # of the instance, as it was asked for
     vault_id: str
     vault_name: str
     vault_principal_id: str
@@ -39,6 +40,7 @@ _SELECT = (
         instances.c.id.label("instance_id"),
         instances.c.name.label("instance_name"),
         instances.c.state,
+        instances.c.properties,
         vaults.c.id.label("vault_id"),
         vaults.c.name.label("vault_name"),
         vaults.c.principal_id.label("vault_principal_id"),

@@ -7,12 +7,13 @@ from strongroom.catalog.tables import instances, policies, schedules
 
 
 def due(connection: sa.Connection, now: Instant) -> list[sa.RowMapping]:
-    """Every interval whose time has come, with its policy."""
+    """Every interval whose time has come, with its policy and its instance's properties."""
     query = (
         sa.select(
             schedules,
             policies.c.properties.label("policy"),
             instances.c.state.label("instance_state"),
+            instances.c.properties,
         )
         .join(instances, schedules.c.instance_id == instances.c.id)
         .join(policies, instances.c.policy_id == policies.c.id)

@@ -37,6 +37,8 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
             "add": "server:add",
             "list": "server:list_servers",
             "check": "server:check",
+            "show": "server_settings:show",
+            "set": "server_settings:set_settings",
             "enrol-token": "offline:enrol_token",
         },
     ),

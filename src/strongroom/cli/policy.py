@@ -87,12 +87,6 @@ def preview(
         _tell(policy, means.clock.now(), count)
 
 
-def next_backup(policy: BackupPolicy, now: Instant) -> Instant | None:
-    """The first time at which any rule fires."""
-    times = [i.next_after(now) for rule in policy.backup_rules for i in rule.intervals]
-    return min((time for time in times if time is not None), default=None)
-
-
 def _tell(policy: BackupPolicy, now: Instant, count: int) -> None:
     console.say(f"kept: {_kept(policy)}")
     rows = [

@@ -1,5 +1,6 @@
 """Servers that the agent on this machine looks after: add, list, check."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -9,7 +10,9 @@ from strongroom.cli import vault as vaults
 from strongroom.cli.means import COMMON, Common, Given
 from strongroom.cli.points import short_time
 from strongroom.cli.protect import Replaced, Source
+from strongroom.cli.server_settings import words_of
 from strongroom.model import arm
+from strongroom.model.backup_settings import BackupSettings, settings_of
 from strongroom.model.backup_type import FULL
 from strongroom.model.errors import NotFound, Precondition
 from strongroom.model.logical import LOGICAL
@@ -47,7 +50,7 @@ def add(
     with vaults.opened(common, means) as vault:
         vault.ensure_group()
         found = preflight.register(vault, text, data, name, replace=replace, kind=kind)
-        found = _brief(found, set())
+        found = brief(found, {})
     if common.output == "json":
         console.as_json(found)
     else:
@@ -63,24 +66,28 @@ def list_servers(*, common: Common = COMMON, means: Given) -> None:
     ```
     """
     with vaults.opened(common, means) as vault:
-        protected = {each["name"] for each in vault.instances()}
-        found = [_brief(server, protected) for server in vault.servers()]
+        protected = {each["name"]: settings_of(each["properties"]) for each in vault.instances()}
+        found = [brief(server, protected) for server in vault.servers()]
     if common.output == "json":
         console.as_json(found)
         return
     rows = [
         (
             server["name"],
-            _state(server),
+            state_of(server),
             server["version"],
             console.size(server["sizeBytes"]),
             "yes" if server["protected"] else "no",
             server["endpoint"],
             server["seenAt"],
+            ", ".join(words_of(protected.get(server["name"], BackupSettings())).values()),
         )
         for server in found
     ]
-    columns = ("server", "state", "version", "size", "protected", "endpoint", "seen (UTC)")
+    columns = (
+        *("server", "state", "version", "size"),
+        *("protected", "endpoint", "seen (UTC)", "settings"),
+    )
     console.table(columns, rows, "no server yet: strongroom protect CONNINFO")
 
 
@@ -102,11 +109,11 @@ def check(name: str, /, *, common: Common = COMMON, means: Given) -> None:
         raise NotFound(
             f"there is no server named {name!r}", hint="`strongroom server list` shows them."
         )
-    told = _brief(found, set())
+    told = brief(found, {})
     if common.output == "json":
         console.as_json(told)
     else:
-        console.say(f"{name} is {_state(told)}")
+        console.say(f"{name} is {state_of(told)}")
         console.facts(
             {
                 "version": told["version"],
@@ -122,11 +129,13 @@ def check(name: str, /, *, common: Common = COMMON, means: Given) -> None:
         )
 
 
-def _state(server: dict[str, Any]) -> str:
+def state_of(server: dict[str, Any]) -> str:
+    """Of a `brief` one, for people."""
     return "Ready for dumps only" if server["backups"] == LOGICAL else str(server["state"])
 
 
-def _brief(server: dict[str, Any], protected: set[str]) -> dict[str, Any]:
+def brief(server: dict[str, Any], protected: Mapping[str, BackupSettings]) -> dict[str, Any]:
+    """A server resource as one flat object; `protected`: those that are, with their settings."""
     told = server["properties"]
     ours = told["strongroom"]
     return {
@@ -139,5 +148,6 @@ def _brief(server: dict[str, Any], protected: set[str]) -> dict[str, Any]:
         "problems": ours["problems"],
         "backups": preflight.best_of(server),
         "protected": server["name"] in protected,
+        "settings": protected[server["name"]].to_dict() if server["name"] in protected else None,
         "seenAt": short_time(ours["seenAt"]),
     }

@@ -6,13 +6,11 @@ from typing import Any
 from strongroom.cli import connection, console
 from strongroom.cli import vault as vaults
 from strongroom.cli.means import COMMON, Common, Given
-from strongroom.cli.points import brief
-from strongroom.cli.policy import next_backup
+from strongroom.cli.points import brief, short_time
 from strongroom.cli.running import Place, lives
 from strongroom.cli.vault import Vault
 from strongroom.model.errors import Precondition
 from strongroom.model.job import JobStatus
-from strongroom.model.policy import parse_policy
 
 
 def status(*, common: Common = COMMON, means: Given) -> None:
@@ -53,16 +51,13 @@ def _processes(place: Place) -> dict[str, Any]:
 
 
 def _protection(vault: Vault) -> dict[str, Any]:
-    policies = {each["id"].lower(): each["properties"] for each in vault.policies()}
     jobs = vault.jobs()
     servers = []
-    now = vault.clock.now()
     for instance in vault.instances():
         told = instance["properties"]
         points = [brief(each) for each in vault.points(instance["name"])]
         policy_id = told["policyInfo"]["policyId"]
-        body = policies.get(policy_id.lower())
-        coming = next_backup(parse_policy(body), now) if body else None
+        ours = told["strongroom"]
         servers.append(
             {
                 "name": instance["name"],
@@ -72,7 +67,9 @@ def _protection(vault: Vault) -> dict[str, Any]:
                 "damagedPoints": sum(bool(each["facts"].get("damaged")) for each in points),
                 "storageFindings": len(vault.findings(instance["name"])),
                 "lastGoodPoint": points[0]["takenAt"] if points else None,
-                "nextBackup": coming.to_stdlib().strftime("%Y-%m-%d %H:%M") if coming else None,
+                "nextBackup": short_time(ours["nextBackup"])[:16] or None,
+                "heldSince": short_time(ours["heldSince"])[:16] or None,
+                "missedWindow": ours["missedWindow"],
             }
         )
     return {
@@ -136,6 +133,12 @@ def _show(told: dict[str, Any], place: Place) -> None:
             console.say(
                 f"{server['name']}: {server['storageFindings']} things are wrong in storage, "
                 f"{server['damagedPoints']} points are damaged: strongroom doctor"
+            )
+        if server["heldSince"]:
+            missed = "missed its window and " if server["missedWindow"] else ""
+            console.say(
+                f"{server['name']}: the backup of {server['heldSince']} UTC {missed}waits for the "
+                f"next window: {server['nextBackup']} UTC"
             )
     for name in told["unprotected"]:
         console.say(f"{name} is registered but not protected")

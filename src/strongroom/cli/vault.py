@@ -10,6 +10,7 @@ from strongroom.cli.means import Common, Means
 from strongroom.cli.rest import Rest
 from strongroom.model import access, arm
 from strongroom.model.arm import VaultRef
+from strongroom.model.backup_settings import BackupSettings
 from strongroom.model.errors import Conflict, NotFound
 from strongroom.model.ids import uuid4
 from strongroom.model.policy import parse_policy
@@ -160,6 +161,11 @@ class Vault:
             "policyInfo": {"policyId": self.policy(policy), "policyParameters": None},
             "identityDetails": {"useSystemAssignedIdentity": True},
         }
+
+    def set_settings(self, instance: dict[str, Any], settings: BackupSettings) -> dict[str, Any]:
+        """The same instance with other settings. Returns what it is now."""
+        changed = {**instance["properties"], "strongroom": {"settings": settings.to_dict()}}
+        return self.rest.put(instance["id"], {"tags": instance["tags"], "properties": changed})
 
     def backup_rule(self, instance: dict[str, Any]) -> str:
         """The name of the first backup rule of the policy that protects an instance."""

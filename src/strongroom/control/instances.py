@@ -18,6 +18,7 @@ from strongroom.control.vaults import need_vault
 from strongroom.model import arm
 from strongroom.model.access import Caller
 from strongroom.model.arm import PolicyRef, ServerRef, VaultRef
+from strongroom.model.backup_settings import BackupSettings, read_settings, settings_of
 from strongroom.model.backup_type import FULL
 from strongroom.model.errors import Conflict, NotFound, Precondition, UserError, VaultError
 from strongroom.model.ids import OperationId
@@ -32,12 +33,21 @@ T = TypeVar("T")
 
 
 class Asked(msgspec.Struct, kw_only=True, frozen=True):
-    """What a request for protection names; `properties` are those that are only echoed."""
+    """What a request for protection names; `properties` are those that are only echoed.
+
+    `settings`: None where the request says nothing of them, and they stay as they are.
+    """
 
     server: ServerRef
     policy: PolicyRef
     properties: dict[str, Any]
     tags: dict[str, str]
+    settings: BackupSettings | None = None
+
+    def kept(self, before: Mapping[str, Any]) -> dict[str, Any]:
+        """What the catalogue keeps, after the properties that it held before."""
+        settings = settings_of(before) if self.settings is None else self.settings
+        return {**self.properties, "strongroom": {"settings": settings.to_dict()}}
 
 
 class Found(msgspec.Struct, kw_only=True, frozen=True):
@@ -68,7 +78,13 @@ def read_instance(
         policy=policy,
         properties={name: arm.pick(properties, name) for name in _ECHOED},
         tags=tags or {},
+        settings=_read_settings(properties),
     )
+
+
+def _read_settings(properties: Mapping[str, Any]) -> BackupSettings | None:
+    asked = arm.pick(arm.pick_object(properties, "strongroom"), "settings")
+    return None if asked is None else read_settings(asked)
 
 
 def validate_instance(
@@ -189,7 +205,9 @@ def put_instance(
         operation = long_running.begin_operation(
             control, connection, caller, ("backupInstance", scope), request_key
         )
-        told = {"policy": found.policy["name"], "server": found.server["name"]}
+        told: dict[str, Any] = {"policy": found.policy["name"], "server": found.server["name"]}
+        if asked.settings is not None:
+            told["settings"] = asked.settings.to_dict()
         now = control.clock.now()
         audit.append(connection, now, caller.principal_id, ("instance/write", scope), told)
         if before is None:
@@ -226,7 +244,7 @@ def _create(
         "name_key": name.lower(),
         "server_id": found.server["id"],
         "policy_id": found.policy["id"],
-        "properties": asked.properties,
+        "properties": asked.kept({}),
         "tags": asked.tags,
         "state": CONFIGURING,
         "created_at": control.clock.now(),
@@ -245,7 +263,7 @@ def _change(
 ) -> None:
     values = {
         "policy_id": found.policy["id"],
-        "properties": asked.properties,
+        "properties": asked.kept(before["properties"]),
         "tags": asked.tags,
     }
     catalog.change(connection, before["id"], **values)
@@ -253,8 +271,9 @@ def _change(
         catalog.change(connection, before["id"], state=CONFIGURING, error=None)
         _configure(control, connection, before["id"], operation)
         return
-    rules = parse_policy(found.policy["properties"])
-    scheduling.plan_instance(control, connection, before["id"], rules)
+    if before["policy_id"] != found.policy["id"]:
+        rules = parse_policy(found.policy["properties"])
+        scheduling.plan_instance(control, connection, before["id"], rules)
     long_running.end_operation(connection, operation, control.clock.now(), result={})
 
 

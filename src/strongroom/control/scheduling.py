@@ -6,6 +6,7 @@ from whenever import Instant
 from strongroom.catalog import schedules
 from strongroom.control import backups
 from strongroom.control.control import Control
+from strongroom.model.backup_settings import settings_of, window_of
 from strongroom.model.ids import JobId
 from strongroom.model.policy import BackupPolicy, parse_policy
 
@@ -19,9 +20,13 @@ def list_due(control: Control) -> list[sa.RowMapping]:
 def fire(control: Control, due: sa.RowMapping) -> JobId | None:
     """Begin the backup of one interval, once; what was missed is caught up once.
 
-    None when another process was faster, when a backup is under way, or when the policy has lost
-    the rule. One transaction for each, so that one bad policy holds up no other.
+    None when another process was faster, when a backup is under way, when the policy has lost the
+    rule, or while the instance's window is closed: then it stays due. One transaction for each, so
+    that one bad policy holds up no other.
     """
+    window = window_of(settings_of(due["properties"]))
+    if window is not None and window.waiting(due["next_fire_at"], control.clock.now()):
+        return None
     with control.database.writing() as connection:
         policy = parse_policy(due["policy"])
         following = _next_fire(policy, due["rule_name"], due["position"], control.clock.now())

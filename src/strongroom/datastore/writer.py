@@ -18,6 +18,7 @@ from strongroom.datastore.extents import Extent, columns_of
 from strongroom.datastore.manifest import FileFacts, PackFacts, Written, pack_name
 from strongroom.datastore.pack import FRAME, PACK, PackKey
 from strongroom.datastore.seal import PublicKey
+from strongroom.datastore.throttle import Pace, at_once
 from strongroom.model.errors import (
     Cancelled,
     Corrupt,
@@ -66,8 +67,10 @@ class DatastoreWriter:
         level: int = 1,
         pack_raw_size: int = PACK_RAW,
         frame_size: int = FRAME,
+        pace: Pace = at_once,
     ) -> None:
         """`pack_raw_size` and `frame_size` are multiples of PostgreSQL's page (8192)."""
+        self._pace = pace
         self._blobs = blobs
         self._generation = generation
         self._data_key = data_key
@@ -230,7 +233,7 @@ class DatastoreWriter:
         ending = pack.key.ending(pack.frame_size, [(len(data), raw) for data, raw in frames])
         stored = b"".join([pack.key.header, *[data for data, _ in frames], ending])
         del frames
-        self.check()
+        self._wait(self._pace(len(stored)))
         pack_id = pack.key.pack_id.bytes
         # It exists under our own fresh id: an earlier try arrived and its answer was lost. The
         # commit has the endpoint re-read size and digest, so nothing is believed here.
@@ -246,6 +249,14 @@ class DatastoreWriter:
         with self._lock:
             self._packs[pack.index] = facts
             self.stored_bytes += len(stored)
+
+    def _wait(self, seconds: float) -> None:
+        """Until it is this pack's turn; leaves at once with what the writing has failed with."""
+        until = self._clock.monotonic() + seconds
+        self.check()
+        while (left := until - self._clock.monotonic()) > 0:
+            self._clock.sleep(min(left, _PATIENCE))
+            self.check()
 
 
 class RawStream:

@@ -104,7 +104,7 @@ class BackupOrder(Message):
     With a parent an increment is asked for, whose packs go to the parent's generation; the agent
     takes a full one into `generation` when the parent cannot serve, and says why.
     backup_type: model/backup_type.py; where it is Full, the agent dumps a server that does not
-    allow more, and says why.
+    allow more, and says why. compression_level, bandwidth, parallelism: model/backup_settings.py.
     """
 
     server: str
@@ -118,6 +118,8 @@ class BackupOrder(Message):
     data_key_id: bytes
     data_public_key: bytes
     compression_level: int = 1
+    bandwidth: int = 0
+    parallelism: int = 0
     parent: ParentPoint | None = None
     resume: bool = False  # say what is stored as it is stored, and ask what was before
     backup_type: str = "Full"

@@ -29,6 +29,7 @@ _DEADLINES = {
 # The server must not take a writer that waits for storage for a dead one. Any role may set these.
 _PATIENT = "-c wal_sender_timeout=0 -c idle_session_timeout=0"
 _FORM = "Write it as postgresql://user@host:5432/database or as host=... user=... dbname=..."
+_SECRETS = ("password", "sslpassword", "oauth_client_secret")
 _OURS = {"replication", "options", "fallback_application_name", "client_encoding"}
 
 
@@ -68,6 +69,10 @@ class Conninfo:
         """The string as it is kept in the agent's own file. Holds the password: never print it."""
         return make_conninfo("", **dict(self._parameters))
 
+    def secrets(self) -> list[str]:
+        """What must be in no log."""
+        return [found for name in _SECRETS if (found := self.get(name))]
+
     @property
     def endpoint(self) -> str:
         """host:port for people."""
@@ -77,7 +82,7 @@ class Conninfo:
         return f"{place or 'the local socket'}:{self.get('port', '5432')}"
 
     def __repr__(self) -> str:
-        hidden = {"password", "sslpassword", "passfile", "oauth_client_secret"}
+        hidden = {*_SECRETS, "passfile"}
         shown = {k: "***" if k in hidden else v for k, v in self._parameters}
         return f"Conninfo({shown})"
 

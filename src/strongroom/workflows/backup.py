@@ -4,6 +4,7 @@ from strongroom.catalog import jobs, protection
 from strongroom.catalog.protection import Protection
 from strongroom.control import access
 from strongroom.durable.engine import Story
+from strongroom.model.backup_settings import settings_of
 from strongroom.model.backup_type import PHYSICAL
 from strongroom.model.errors import VaultError
 from strongroom.model.job import Job
@@ -55,6 +56,7 @@ def _offer(means: Means, job_id: str) -> None:
     point = point_id_of(job.id)
     kind = dump.backup_type_of(job, found)
     choice = Choice() if kind == LOGICAL else choose_parent(means, job, found)
+    settings = settings_of(found.properties)
     order = BackupOrder(
         server=found.agent_server,
         job_id=job.id,
@@ -66,6 +68,9 @@ def _offer(means: Means, job_id: str) -> None:
         catalogue_public_key=catalogue.to_bytes(),
         data_key_id=data.key_id,
         data_public_key=data.to_bytes(),
+        compression_level=settings.compression_level,
+        bandwidth=settings.bandwidth,
+        parallelism=settings.parallelism,
         parent=choice.parent,
         resume=True,
         backup_type=kind,

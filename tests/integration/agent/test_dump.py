@@ -1,14 +1,17 @@
 """Logical backups of real servers, and their loading into servers of the same or a newer major."""
 
+import contextlib
 import os
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from integration.servers import start_server
 from logical import dumps
+from strongroom.agent.memory import WHOLE
 from strongroom.model.errors import (
     Cancelled,
     SourceRefused,
@@ -200,6 +203,32 @@ def in_midway(server, made, then):
     assert not thread.is_alive()
     assert not dumping()
     return raised[0]
+
+
+def test_as_many_databases_are_dumped_side_by_side_as_there_are_lanes(old):
+    """Each of three waits for a lock that is held here: with fewer lanes one would not come."""
+    names = [*ODD[:2], "postgres"]
+    old.sql("create table plain (n int)", database="postgres")
+    waits = "select count(*) from pg_locks where not granted"
+    try:
+        with dumps() as made, contextlib.ExitStack() as held:
+            for name in names:
+                blocker = held.enter_context(old.connect(name))
+                held.enter_context(blocker.transaction())
+                blocker.execute("lock table plain in access exclusive mode")
+            share = replace(WHOLE, lanes=3)
+            thread = threading.Thread(
+                target=made.dump, args=(old.conninfo,), kwargs={"share": share}
+            )
+            thread.start()
+            while old.sql(waits) != [(3,)]:
+                assert thread.is_alive()
+            held.close()
+            thread.join(60)
+            assert not thread.is_alive()
+            assert len(made.manifests) == 1
+    finally:
+        old.sql("drop table plain", database="postgres")
 
 
 def test_a_killed_pg_dump_fails_loudly_and_leaves_no_delta(old):

@@ -1,6 +1,6 @@
 from whenever import Instant
 
-from strongroom.cli.policy import _coming, _kept, next_backup
+from strongroom.cli.policy import _coming, _kept
 from strongroom.model.policy import parse_policy
 from strongroom.model.policy_templates import ten_years_policy
 
@@ -20,10 +20,6 @@ def test_the_preview_promotes_the_first_of_each_period():
 def test_the_preview_says_until_when_each_is_kept():
     first = _coming(POLICY, NEW_YEAR, 1)[0]
     assert first["expiresAt"] == "2037-01-01"
-
-
-def test_the_next_backup_is_the_next_night():
-    assert next_backup(POLICY, NEW_YEAR) == Instant.parse_iso("2027-01-01T02:00:00Z")
 
 
 def test_retention_is_told_in_words():

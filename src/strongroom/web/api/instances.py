@@ -42,20 +42,23 @@ def put_instance(name: str, ref: Vault, here: Here, body: Body, call: Asked) -> 
         call.control, call.caller, ref, name, asked, call.key
     )
     headers = addresses(call.control, call.base, operation, call.version)
-    return JSONResponse(wire.instance(here, ref, row), 201 if is_new else 200, headers)
+    answer = wire.instance(here, ref, row, call.control.clock.now())
+    return JSONResponse(answer, 201 if is_new else 200, headers)
 
 
 @router.get(_INSTANCE, openapi_extra=does(instances.READ))
 def get_instance(name: str, ref: Vault, here: Here, call: Asked) -> dict[str, Any]:
     """One backup instance."""
-    return wire.instance(here, ref, instances.get_instance(call.control, call.caller, ref, name))
+    row = instances.get_instance(call.control, call.caller, ref, name)
+    return wire.instance(here, ref, row, call.control.clock.now())
 
 
 @router.get(VAULT + "/backupInstances", openapi_extra=does(instances.READ))
 def list_instances(ref: Vault, here: Here, call: Asked) -> dict[str, Any]:
     """The backup instances of a vault."""
     found = instances.list_instances(call.control, call.caller, ref)
-    return {"value": [wire.instance(here, ref, row) for row in found]}
+    now = call.control.clock.now()
+    return {"value": [wire.instance(here, ref, row, now) for row in found]}
 
 
 @router.post(_INSTANCE + "/backup", openapi_extra=does(backups.ACTION))

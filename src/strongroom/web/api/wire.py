@@ -8,6 +8,7 @@ from whenever import Instant
 
 from strongroom.model import arm
 from strongroom.model.arm import VaultRef
+from strongroom.model.backup_settings import settings_of, window_of
 from strongroom.model.conditions import etag_of
 from strongroom.model.operation import ServerFacts
 from strongroom.web.api.errors import user_facing
@@ -86,7 +87,7 @@ def policy(subscription: str, ref: VaultRef, row: Row) -> dict[str, Any]:
     }
 
 
-def instance(subscription: str, ref: VaultRef, row: Row) -> dict[str, Any]:
+def instance(subscription: str, ref: VaultRef, row: Row, now: Instant) -> dict[str, Any]:
     """A backup instance: what was asked, and what has become of it. Never a credential."""
     asked = row["properties"]
     state = row["state"]
@@ -115,7 +116,22 @@ def instance(subscription: str, ref: VaultRef, row: Row) -> dict[str, Any]:
             "currentProtectionState": state,
             "protectionErrorDetails": failed,
             "provisioningState": _PROVISIONING.get(state, "Succeeded"),
+            "strongroom": _extension(row, now),
         },
+    }
+
+
+def _extension(row: Row, now: Instant) -> dict[str, Any]:
+    """Settings of backups, when the next one begins, and whether one is held by its window."""
+    settings = settings_of(row["properties"])
+    window, due = window_of(settings), row["next_fire_at"]
+    waiting = window.waiting(due, now) if window and due else None
+    starts = window.next_open(max(due, now)) if window and due else due
+    return {
+        "settings": settings.to_dict(),
+        "nextBackup": instant(starts),
+        "heldSince": instant(waiting.since) if waiting else None,
+        "missedWindow": bool(waiting and waiting.missed),
     }
 
 

@@ -1,0 +1,86 @@
+"""What the host of the agent decides alone: hooks, and a limit for all of its backups together.
+
+DIR/settings.json, mode 0600. No API reads or writes it: commands that run here come from here. It
+is read anew for each backup.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from strongroom.agent.private_file import locked, read_private, write_private
+from strongroom.model.errors import Invalid
+
+LONGEST_HOOK_SECONDS = 86_400.0
+EVERY_SERVER = "*"
+
+
+class Hooks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Commands as argument lists, run without a shell; empty: none. `seconds`: how long each may
+
+    take.
+    """
+
+    pre: list[str] = []
+    post: list[str] = []
+    seconds: float = 60.0
+
+
+class OwnSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """bandwidth: bytes a second of all backups together, 0: no limit. hooks: by server, or `*`."""
+
+    bandwidth: int = 0
+    hooks: dict[str, Hooks] = {}
+
+    def hooks_of(self, server: str) -> Hooks:
+        """The server's own, else those of every server."""
+        return self.hooks.get(server) or self.hooks.get(EVERY_SERVER) or Hooks()
+
+
+class OwnSettingsFile:
+    """The file. Safe for several processes at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def load(self) -> OwnSettings:
+        """Raises Invalid when it cannot be read: no hook is passed over in silence."""
+        data = read_private(self._path)
+        if data is None:
+            return OwnSettings()
+        try:
+            return msgspec.json.decode(data, type=OwnSettings)
+        except msgspec.MsgspecError as error:
+            raise Invalid(
+                f"{self._path} does not hold the agent's settings: {error}",
+                hint="Correct it, or remove it and give the settings again: strongroom agent set.",
+            ) from error
+
+    def change(self, change: Callable[[OwnSettings], OwnSettings]) -> OwnSettings:
+        """One change, whole; what it raises is raised and changes nothing."""
+        with locked(self._path):
+            changed = change(self.load())
+            write_private(self._path, msgspec.json.format(msgspec.json.encode(changed), indent=2))
+        return changed
+
+    def set_hooks(self, server: str, hooks: Hooks) -> OwnSettings:
+        """Of one server, or of `*`; with no command at all there are none. Raises Invalid."""
+        if not 0 < hooks.seconds <= LONGEST_HOOK_SECONDS:
+            raise Invalid(
+                f"a hook cannot take {hooks.seconds:g} seconds",
+                hint=f"Give more than 0 and at most {LONGEST_HOOK_SECONDS:.0f}.",
+            )
+        for command in filter(None, (hooks.pre, hooks.post)):
+            if not Path(command[0]).is_absolute():
+                raise Invalid(
+                    f"{command[0][:80]!r} is not a whole path",
+                    hint="Name the program by its whole path: it is run without a shell.",
+                )
+
+        def changed(known: OwnSettings) -> OwnSettings:
+            others = {name: each for name, each in known.hooks.items() if name != server}
+            named = {server: hooks} if hooks.pre or hooks.post else {}
+            return msgspec.structs.replace(known, hooks={**others, **named})
+
+        return self.change(changed)

@@ -1,0 +1,118 @@
+"""How backups of a server are taken: show it, change it."""
+
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import Parameter
+
+from strongroom.cli import console
+from strongroom.cli import vault as vaults
+from strongroom.cli.means import COMMON, Common, Given
+from strongroom.cli.points import short_time
+from strongroom.model.backup_settings import BackupSettings, read_rate, read_settings, settings_of
+from strongroom.model.errors import Invalid
+
+_NONE = "none"
+
+
+def set_settings(  # noqa: PLR0913 - an option each
+    name: str,
+    /,
+    *,
+    bandwidth: Annotated[str, Parameter(help="Into storage: 50MiB/s, or none.")] = "",
+    compression: Annotated[int | None, Parameter(help="zstd's level, 1 to 19.")] = None,
+    parallel: Annotated[
+        int | None,
+        Parameter(help="Databases dumped, or files read, side by side: 1 to 8; 0: by itself."),
+    ] = None,
+    window: Annotated[
+        str,
+        Parameter(help="When scheduled backups may start: 22:00-06:00@Europe/Prague, or none."),
+    ] = "",
+    common: Common = COMMON,
+    means: Given,
+) -> None:
+    """Set how backups of a protected server are taken. What is not named stays as it is.
+
+    A scheduled backup starts within the window only, and one that is due outside of it waits until
+    the next one opens; a backup on demand never waits.
+
+    ```
+    strongroom server set orders --bandwidth 50MiB/s --compression 3 --parallel 2
+    strongroom server set orders --window 22:00-06:00@Europe/Prague
+    strongroom server set orders --bandwidth none --window none
+    ```
+
+    Parameters
+    ----------
+    name
+        The protected server.
+    """
+    asked = {
+        "bandwidth": read_rate(bandwidth) if bandwidth else None,
+        "compressionLevel": compression,
+        "parallelism": parallel,
+        "window": "" if window.lower() == _NONE else window or None,
+    }
+    asked = {name: value for name, value in asked.items() if value is not None}
+    if not asked:
+        raise Invalid("nothing is to be set", hint="Name a setting: --bandwidth 50MiB/s.")
+    read_settings(asked)
+    with vaults.opened(common, means) as vault:
+        instance = vault.need_instance(name)
+        known = settings_of(instance["properties"])
+        found = vault.set_settings(instance, read_settings({**known.to_dict(), **asked}))
+    _tell(common, name, found)
+
+
+def show(name: str, /, *, common: Common = COMMON, means: Given) -> None:
+    """Show how backups of a protected server are taken, and when the next one begins.
+
+    ```
+    strongroom server show orders
+    ```
+
+    Parameters
+    ----------
+    name
+        The protected server.
+    """
+    with vaults.opened(common, means) as vault:
+        found = vault.need_instance(name)
+    _tell(common, name, found)
+
+
+def words_of(settings: BackupSettings) -> dict[str, str]:
+    """The settings that are not as they were made, for people."""
+    usual = msgspec.to_builtins(BackupSettings())
+    words = {
+        "bandwidth": f"{console.size(settings.bandwidth)}/s",
+        "compressionLevel": f"level {settings.compression_level}",
+        "parallelism": f"{settings.parallelism} side by side",
+        "window": settings.window,
+    }
+    told = settings.to_dict()
+    return {name: text for name, text in words.items() if told[name] != usual[name]}
+
+
+def _tell(common: Common, name: str, instance: dict[str, Any]) -> None:
+    told = instance["properties"]
+    ours = told["strongroom"]
+    settings = read_settings(ours["settings"])
+    if common.output == "json":
+        console.as_json({"name": name, **ours})
+        return
+    shown = words_of(settings)
+    console.say(f"{name} is {told['currentProtectionState']}")
+    console.facts(
+        {
+            "policy": told["policyInfo"]["policyId"].rpartition("/")[2],
+            "bandwidth": shown.get("bandwidth", "no limit"),
+            "compression": f"level {settings.compression_level}",
+            "side by side": str(settings.parallelism or "by itself"),
+            "window": settings.window or "at any time",
+            "next backup": f"{short_time(ours['nextBackup'])} UTC"
+            if ours["nextBackup"]
+            else "none",
+        }
+    )
