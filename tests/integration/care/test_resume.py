@@ -4,6 +4,7 @@ import struct
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
 from care_world import CareWorld, job_of
@@ -11,7 +12,7 @@ from strongroom.catalog import agent_operations, condemned
 from strongroom.catalog.tables import agent_operations as operations
 from strongroom.catalog.tables import agents
 from strongroom.datastore.delta import delta_of, lay_over, of_whole_tree, seal_delta
-from strongroom.datastore.manifest import FileFacts, Manifest, PointFacts, Source
+from strongroom.datastore.manifest import FileFacts, Manifest, PointFacts, Source, seal_manifest
 from strongroom.datastore.partial import SoFar
 from strongroom.datastore.reader import read_files
 from strongroom.datastore.session import content_keys
@@ -27,7 +28,7 @@ from strongroom.postgres.events import (
     ManifestData,
     Started,
 )
-from strongroom.postgres.incremental import Increment, Stored
+from strongroom.postgres.incremental import Increment, Parent, Stored
 from strongroom.workflows.collect import collect
 from strongroom.workflows.resume import base_of, open_resume
 from worlds import SOURCE, noise, point_id
@@ -51,6 +52,28 @@ class Tries:
     def __init__(self, world: CareWorld) -> None:
         self.world = world
         self.instance = world.instance
+        self.parent: Parent | None = None
+
+    def commit_parent(self, number: int, tree: Mapping[str, bytes]) -> str:
+        """A point with page versions, which the tries from now on lean on."""
+        world, point = self.world.written, point_id(number)
+        increment, writer = Increment(), world.writer(point)
+        stream = writer.stream()
+        self._copy(increment, stream, tree, START)
+        stream.close()
+        source = msgspec.structs.replace(SOURCE, stop_lsn=START + 20)
+        versions = increment.page_versions
+        delta = delta_of(writer.finish(), source, b"", page_versions=versions)
+        facts = msgspec.structs.replace(FACTS, recovery_point_id=point)
+        manifest = lay_over(delta, facts)
+        sealed = seal_manifest(manifest, world.keys.catalogue.public, world.clock, world.chance)
+        world.blobs.create(f"p/{point}.manifest", sealed)
+        receipt = world.keys.signing.sign(world.receipt(manifest, sealed))
+        world.blobs.create(f"p/{point}.receipt", receipt)
+        self.parent = Parent(
+            SOURCE.system_identifier, SOURCE.timeline, Lsn(START), Lsn(START + 20), b"", versions
+        )
+        return point
 
     def begin(self, number: int, epoch: int, parent: str = "") -> str:
         """The job of a point, with its operation leased so many times: the job's id."""
@@ -78,7 +101,7 @@ class Tries:
         self, number: int, epoch: int, tree: Mapping[str, bytes], *, start: int = START
     ) -> list[str]:
         """A try that stores these relations and tells of them: the names of its packs."""
-        increment = Increment()
+        increment = Increment(self.parent)
         writer = self.world.written.writer(point_id(number))
         stream = writer.stream()
         so_far = SoFar(writer, stream, increment.versions)
@@ -99,9 +122,7 @@ class Tries:
 
     @staticmethod
     def _source(start: int) -> Source:
-        return type(SOURCE)(
-            **{n: getattr(SOURCE, n) for n in SOURCE.__struct_fields__} | {"start_lsn": start}
-        )
+        return msgspec.structs.replace(SOURCE, start_lsn=start)
 
     def _copy(
         self, increment: Increment, stream: Any, tree: Mapping[str, bytes], start: int
@@ -135,7 +156,7 @@ class Tries:
         stored = Stored(
             told.system_identifier and int(told.system_identifier), told.timeline, files
         )
-        increment = Increment(None, stored if told.files else None)
+        increment = Increment(self.parent, stored if told.files else None)
         writer = self.world.written.writer(point_id(number))
         stream = writer.stream()
         self._copy(increment, stream, tree, start)
@@ -245,6 +266,26 @@ def test_a_third_try_leans_on_both_before_it_each_by_its_own_start(tries: Tries)
     manifest, written = tries.finish(1, 3, one | two, told, START + 1000)
     assert written == 0
     assert tries.read(manifest) == one | two
+
+
+def test_an_increment_that_broke_off_leans_on_its_parent_and_on_what_it_had_stored(
+    tries: Tries,
+) -> None:
+    old = {"base/5/1": relation(0), "base/5/2": relation(100), "base/5/3": relation(200)}
+    parent = tries.commit_parent(9, old)
+    tries.world.a_job(1, JobStatus.IN_PROGRESS)
+    tries.begin(1, 1, parent)
+    now = dict(old)
+    for path, seed in (("base/5/1", 7000), ("base/5/2", 8000)):
+        now[path] = page(seed, START + 30) + old[path][PAGE:]
+    tries.store(1, 1, {"base/5/1": now["base/5/1"]}, start=START + 100)
+    tries.begin(1, 2, parent)
+    told = tries.ask(1, 2)
+    assert [*told.files[0].page_versions] == ["base/5/1"]
+    manifest, written = tries.finish(1, 2, now, told, START + 1000)
+    assert written == PAGE, "the changed page of the second relation; that of the first is stored"
+    assert tries.read(manifest) == now
+    assert {pack.generation for pack in manifest.packs} == {parent, point_id(1)}
 
 
 def test_what_arrives_after_the_answer_is_not_leant_on(tries: Tries) -> None:
