@@ -7,7 +7,7 @@ frames. Deterministic for a seed: the same clock, the same chance, the same byte
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from blake3 import blake3
@@ -101,6 +101,11 @@ class World:
         self.clock = FakeClock()
         self.chance = SeededChance(seed + 1_000_000)
         self.instance_id = f"{seed:032x}"
+        far = datetime(2100, 1, 1, tzinfo=UTC)
+        self.locks = {
+            "g/": far,
+            "p/": far,
+        }  # what lies in memory has no ledger: told to the oracle
 
     def lay_ground(self) -> None:
         """FORMAT and the instance's two keys."""
@@ -217,7 +222,7 @@ def memory(world: World) -> dict[str, bytes]:
 def watch(world: World, trees: Mapping[str, Mapping[str, bytes]]) -> Watched:
     """A world in memory, for the oracle; `trees` is what each point was made of."""
     recovery = world.keys.recovery
-    door = MemoryDoor(memory(world))
+    door = MemoryDoor(memory(world), world.locks)
     return Watched(
         containers=lambda: {world.instance_id: door},
         recovery=recovery.to_text(),

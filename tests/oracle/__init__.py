@@ -4,7 +4,7 @@
     I2   truthful status       Completed is true now, Failed says why, an end is for ever
     I3   write-once            name -> digest is a function for all time; nothing named vanishes
     I4   retention floor       no point ends before its time plus its tag's duration
-    I5   lock horizon          not asked yet: the product has no locks; the first lock brings it
+    I5   lock horizon          what a point names is locked until it ends; no lock shrinks
     I6   blind writer          no secret in arguments, environments, logs or rows
     I7   nothing unseen        what was altered is found by the keyless scrub and by the reader
     I8   safe twice            repeating a step leaves the same points, trees and statuses
@@ -19,7 +19,7 @@ asks the product, whose scrub and reader are then the accused.
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-from oracle import accounts, bytes_of, hosts, statements
+from oracle import accounts, bytes_of, hosts, locks, statements
 from oracle.look import Look, Watched
 
 __all__ = ["INVARIANTS", "Depth", "Violated", "Watched", "check"]
@@ -32,6 +32,7 @@ INVARIANTS: dict[str, Invariant] = {
     "I2": statements.truthful_status,
     "I3": bytes_of.write_once,
     "I4": statements.retention_floor,
+    "I5": locks.lock_horizon,
     "I6": hosts.blind_writer,
     "I7": bytes_of.nothing_unseen,
     "I8": bytes_of.safe_twice,

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
@@ -28,12 +29,15 @@ class Door(Protocol):
     def read(self, name: str) -> bytes:
         """The bytes of one object."""
 
+    def locks(self) -> dict[str, datetime]:
+        """Until when each name, or all beneath a prefix that ends in `/`, is locked."""
+
 
 class MemoryDoor:
     """A container that lies in memory; its listing is always of the bytes themselves."""
 
-    def __init__(self, objects: Mapping[str, bytes]) -> None:
-        self._objects = objects
+    def __init__(self, objects: Mapping[str, bytes], locks: Mapping[str, datetime]) -> None:
+        self._objects, self._locks = objects, locks
 
     def listed(self) -> dict[str, Entry]:
         return {
@@ -43,6 +47,9 @@ class MemoryDoor:
 
     def read(self, name: str) -> bytes:
         return self._objects[name]
+
+    def locks(self) -> dict[str, datetime]:
+        return dict(self._locks)
 
 
 class StoreDoor:
@@ -74,6 +81,13 @@ class StoreDoor:
             if not rows or rows[0][0] is None:
                 raise
             return (self._root / ".strongroom" / "incoming" / f"{rows[0][0]}.part").read_bytes()
+
+    def locks(self) -> dict[str, datetime]:
+        with reading(self._root / ".strongroom" / "ledger.sqlite") as connection:
+            query = "SELECT name, until FROM locks WHERE container = ?"
+            rows = connection.execute(query, [self._container]).fetchall()
+        epoch = datetime(1970, 1, 1, tzinfo=UTC)
+        return {name: epoch + timedelta(microseconds=until) for name, until in rows}
 
 
 @contextmanager

@@ -68,6 +68,7 @@ class Memory:
     ended: dict[str, str] = field(default_factory=dict)  # job -> terminal status
     expires: dict[str, int] = field(default_factory=dict)  # point -> microseconds, in the row
     durations: dict[tuple[str, int], dict[str, str]] = field(default_factory=dict)
+    locks: dict[str, dict[str, datetime]] = field(default_factory=dict)  # by container
     whole: dict[str, str] = field(default_factory=dict)  # point -> digest of its restored tree
 
 

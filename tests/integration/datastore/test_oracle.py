@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,20 @@ def lengthen_the_policy(house: SmallHouse) -> None:
 
 def let_a_point_go(house: SmallHouse) -> None:
     house.remove(tables.recovery_points)
+
+
+def shrink_a_lock(house: SmallHouse) -> None:
+    house.world.locks["g/"] -= timedelta(days=1)
+
+
+def leave_a_pack_unlocked(house: SmallHouse) -> None:
+    house.watched.memory.locks.clear()
+    del house.world.locks["g/"]
+
+
+def lock_a_manifest_too_short(house: SmallHouse) -> None:
+    house.watched.memory.locks.clear()
+    house.world.locks["p/"] = house.watched.now()
 
 
 def log_a_secret(house: SmallHouse) -> None:
@@ -204,6 +219,9 @@ CASES: list[tuple[str, Depth, Break]] = [
     ("I4", "fast", shorten_the_row),
     ("I4", "fast", lengthen_the_policy),
     ("I4", "fast", let_a_point_go),
+    ("I5", "fast", shrink_a_lock),
+    ("I5", "fast", leave_a_pack_unlocked),
+    ("I5", "fast", lock_a_manifest_too_short),
     ("I6", "fast", log_a_secret),
     ("I6", "fast", log_a_signature),
     ("I6", "deep", write_a_secret_into_a_row),
