@@ -26,8 +26,14 @@ from strongroom.postgres.connect import Conninfo
 from strongroom.postgres.tools import Tools, find_tools, install
 
 ALL_MAJORS = (14, 15, 16, 17, 18)
-MAJORS = ALL_MAJORS if os.environ.get("STRONGROOM_ALL_MAJORS") == "1" else (14, 15, 18)
+_ALL = os.environ.get("STRONGROOM_ALL_MAJORS") == "1"
+MAJORS = ALL_MAJORS if _ALL else (14, 15, 18)
 _QUICK = {"fsync": "off", "shared_buffers": "32MB", "max_wal_size": "256MB"}
+
+
+def some(*majors: int, of: tuple[int, ...] = ALL_MAJORS) -> tuple[int, ...]:
+    """These major versions in the tests; all of them in the campaign."""
+    return of if _ALL else majors
 
 
 def tools_of(major: int) -> Tools:

@@ -3,7 +3,7 @@
 import pytest
 
 from increments import a_chain
-from integration.servers import start_server
+from integration.servers import some, start_server
 from strongroom.agent import copy_server
 from strongroom.postgres.events import Started
 from strongroom.postgres.extract import ScratchServer
@@ -12,7 +12,7 @@ from strongroom.postgres.physical import physical_backup
 pytestmark = [pytest.mark.postgres, pytest.mark.P7]
 
 
-@pytest.mark.parametrize("major", [14, 17])
+@pytest.mark.parametrize("major", some(14, of=(14, 15, 16, 17)))
 def test_the_log_speaks_of_a_page_of_zeros_and_recovery_passes_over_it(major, monkeypatch):
     """VACUUM marks a page all-visible and logs no image of it, where nothing is summed."""
     with start_server(major, autovacuum="off") as server, a_chain(server) as chain:

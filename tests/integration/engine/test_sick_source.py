@@ -13,7 +13,7 @@ import pytest
 
 from increments import Chain, a_chain
 from integration.copies import back_up
-from integration.servers import Server, own, start_server
+from integration.servers import Server, own, some, start_server
 from strongroom.model.errors import SourceRefused, SourceStopped
 from strongroom.model.postgres import PAGE
 from strongroom.postgres.local import disk_backup
@@ -46,7 +46,10 @@ def told(chain: Chain) -> list[tuple[str, list[int]]]:
     return [(w["facts"]["path"], w["facts"]["blocks"]) for w in chain.results[-1].warnings]
 
 
-@pytest.mark.parametrize(("major", "source"), [(14, "stream"), (18, "stream"), (15, "disk")])
+@pytest.mark.parametrize(
+    ("major", "source"),
+    [*((major, "stream") for major in some(14)), *((major, "disk") for major in some(18))],
+)
 def test_damaged_pages_are_named_and_everything_else_comes_back(major, source):
     with a_checked_server(major) as server, a_chain(server) as chain:
         file = fill(server)
