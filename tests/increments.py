@@ -35,7 +35,7 @@ from strongroom.model.operation import (
     RestoreResult,
 )
 from strongroom.postgres.restore import RestoredFile, RestoreTarget
-from strongroom.workflows.parents import told_of
+from strongroom.workflows.parents import told_of, told_part
 
 INSTANCE = "1" * 32
 
@@ -49,8 +49,10 @@ class Client:
 
     def parent(self, operation_id: str, request: ParentRequest, pause) -> ParentReply:
         assert self.manifest is not None
-        reply = msgspec.json.encode(told_of(self.manifest))
-        return msgspec.json.decode(reply, type=ParentReply)
+        told = told_of(self.manifest)
+        if request.part >= 0:
+            told = told_part(self.manifest, self.chain.blobs, request.part)
+        return msgspec.json.decode(msgspec.json.encode(told), type=ParentReply)
 
     def keys(self, operation_id: str, request: KeysRequest, pause) -> KeysReply:
         assert self.manifest is not None

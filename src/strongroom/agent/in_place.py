@@ -9,6 +9,7 @@ from strongroom.agent.memory import Share
 from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.extents import Ranges, within
 from strongroom.datastore.manifest import Manifest
+from strongroom.datastore.page_parts import versions_of
 from strongroom.datastore.reader import read_files
 from strongroom.model.errors import VaultError
 from strongroom.model.operation import Progress
@@ -61,7 +62,8 @@ class InPlace:
         manifest, told = self._manifest, parse_pg_manifest(self._manifest.pg_manifest)
         total = sum(file.size for file in manifest.files)
         progress = self._held.next_step("Comparing", total_bytes=total)
-        versions = {} if self._target.why_whole else manifest.page_versions
+        believed = not self._target.why_whole
+        versions = versions_of(manifest, self._source[0]) if believed else {}
         ranges = Ranges()
 
         def watch(count: int) -> None:
@@ -149,6 +151,6 @@ def point_of(manifest: Manifest) -> PointOfServer:
         timeline=source.timeline,
         start_lsn=Lsn(source.start_lsn),
         checksums=source.checksums,
-        has_versions=bool(manifest.page_versions),
+        has_versions=bool(manifest.page_versions or manifest.page_parts),
         old_label=(-1, 0) if old is None else (old.size, old.mtime),
     )

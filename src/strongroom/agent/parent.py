@@ -1,8 +1,12 @@
 """What an increment leans on, asked of the control plane: storage tells an agent nothing."""
 
+from collections.abc import Callable
+from functools import partial
+
 import zstandard
 
 from strongroom.agent.held_lease import HeldLease
+from strongroom.datastore.page_parts import PageVersions
 from strongroom.model.errors import Corrupt
 from strongroom.model.operation import BackupOrder, ParentReply, ParentRequest
 from strongroom.model.postgres import SystemIdentifier, Timeline, lsn_from_text
@@ -14,18 +18,22 @@ def parent_of(held: HeldLease, order: BackupOrder) -> Parent | None:
     """The order's parent; None when a full backup is asked for. Raises as `ControlClient` does."""
     if order.parent is None:
         return None
-    request = ParentRequest(epoch=held.lease.epoch)
-    return _parent(held.client.parent(held.lease.operation_id, request, held.pause))
+    ask = partial(held.client.parent, held.lease.operation_id, pause=held.pause)
+
+    def part(number: int) -> dict[str, bytes]:
+        return ask(ParentRequest(epoch=held.lease.epoch, part=number)).page_versions
+
+    return _parent(ask(ParentRequest(epoch=held.lease.epoch)), part)
 
 
-def _parent(told: ParentReply) -> Parent:
+def _parent(told: ParentReply, part: Callable[[int], dict[str, bytes]]) -> Parent:
     return Parent(
         system_identifier=SystemIdentifier(int(told.system_identifier)),
         timeline=Timeline(told.timeline),
         start_lsn=lsn_from_text(told.start_lsn),
         stop_lsn=lsn_from_text(told.stop_lsn),
         pg_manifest=_inflated(told.pg_manifest),
-        page_versions=told.page_versions,
+        page_versions=PageVersions(told.page_versions, told.page_parts, part),
     )
 
 

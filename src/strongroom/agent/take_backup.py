@@ -20,7 +20,8 @@ from strongroom.agent.servers import ServerBook
 from strongroom.agent.source import base_of
 from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.delta import delta_of, seal_delta
-from strongroom.datastore.manifest import Source, Written
+from strongroom.datastore.manifest import PagePart, Source, Written
+from strongroom.datastore.page_parts import store_page_versions
 from strongroom.datastore.partial import SoFar
 from strongroom.datastore.seal import PublicKey
 from strongroom.datastore.writer import DatastoreWriter, RawStream
@@ -78,13 +79,15 @@ def take_backup(
         held.next_step("Writing", total_bytes=done, stored_bytes=stored)
         written = writer.finish()
     held.check()
-    versions = increment.page_versions
+    versions, parts = _store_versions(held, increment, open_container, clock, chance)
     delta = delta_of(written, copied.source, copied.pg_manifest, page_versions=versions)
+    delta.page_parts = parts
     sealed = seal_delta(delta, catalogue_key, clock, chance)
     put_delta(open_container(held, "delta"), order.delta_name, sealed)
     result = _result(written, copied, facts, sealed)
     result.kind = "Full" if increment.is_full else "Incremental"
     result.why_full = increment.why if increment.is_full else ""
+    result.stored_bytes += sum(part.size for part in parts)
     result.resumed = increment.resumes
     return Completion(epoch=held.lease.epoch, backup=result)
 
@@ -93,6 +96,23 @@ def _order_of(held: HeldLease) -> BackupOrder:
     if held.lease.backup is None:
         raise Invalid("not an order to take a backup")
     return held.lease.backup
+
+
+def _store_versions(
+    held: HeldLease,
+    increment: Increment,
+    open_container: OpenContainer,
+    clock: Clock,
+    chance: Chance,
+) -> tuple[dict[str, bytes], list[PagePart]]:
+    """Page versions: for the delta, or, where there are many, beside the packs."""
+    order = _order_of(held)
+    scope, generation = "packs", order.generation
+    if not increment.is_full and order.parent is not None:
+        scope, generation = "parent", order.parent.generation
+    blobs = open_container(held, scope)
+    key = key_of(order.catalogue_public_key, order.catalogue_key_id)
+    return store_page_versions(increment.page_versions, blobs, generation, key, clock, chance)
 
 
 def _ready(facts: ServerFacts) -> ServerFacts:

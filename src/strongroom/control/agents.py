@@ -226,7 +226,7 @@ def open_parent(
         parent = (order.get("parent") or {}).get("recoveryPointId")
     if row["kind"] != "backup" or not parent:
         raise Forbidden("only an increment is told of a parent")
-    return control.open_parent(parent, order["instanceId"])
+    return control.open_parent(parent, order["instanceId"], request.part)
 
 
 def complete_operation(

@@ -14,8 +14,9 @@ from strongroom.model.resume import ResumeReply
 from strongroom.model.seams import Chance, Clock
 
 
-def no_parent(point_id: str, instance_id: str) -> ParentReply:
+def no_parent(point_id: str, instance_id: str, part: int) -> ParentReply:
     """For a control plane that opens no manifests."""
+    del part
     raise NotFound(f"the point {point_id[:64]} of {instance_id[:64]} cannot be opened here")
 
 
@@ -48,7 +49,7 @@ class Control:
     grant_access: Callable[[str, str, dict[str, str]], StorageAccess]
     give_identifier: Callable[[str, str, int], None]
     withdraw_identifier: Callable[[str, str], None]
-    open_parent: Callable[[str, str], ParentReply] = no_parent
+    open_parent: Callable[[str, str, int], ParentReply] = no_parent
     open_resume: Callable[[str, int, bool], ResumeReply] = nothing_stored
     offered: Bell = field(default_factory=Bell)
     # Set when this process ends: nobody is kept waiting then.

@@ -16,11 +16,13 @@ from strongroom.datastore.manifest import (
     FileFacts,
     Manifest,
     PackFacts,
+    PagePart,
     PointFacts,
     Size,
     Source,
     Written,
     check_map,
+    check_parts,
     decode_checked,
 )
 from strongroom.datastore.pack import (
@@ -42,7 +44,7 @@ class Delta(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defau
     kept: index of a file -> bytes at its beginning that stay the parent's where no extent of this
     delta lies; what neither covers reads as zeros. A file that is not in `kept` is whole.
     gone: paths of the parent that are no more.
-    page_versions: as in the manifest; the parent's do not count any more.
+    page_versions, page_parts: as in the manifest; the parent's do not count any more.
     chunks, reused: of a dump, the chunks that were written, and the stretches of its files that
     are chunks of the parent (chunks.py). dump_map.py alone lays such a delta over its parent.
     """
@@ -56,6 +58,7 @@ class Delta(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defau
     kept: dict[int, Size] = {}
     gone: list[str] = []
     page_versions: dict[str, bytes] = {}
+    page_parts: list[PagePart] = []
     chunks: dict[str, bytes] = {}
     reused: dict[str, bytes] = {}
 
@@ -101,6 +104,7 @@ def open_delta(stored: bytes, pair: KeyPair) -> Delta:
     if delta.version != VERSION:
         raise Corrupt(f"this delta is version {delta.version}, we read version {VERSION}")
     check_map(delta.files, delta.extents, delta.packs)
+    check_parts(delta.packs, delta.page_parts)
     if any(not 0 <= index < len(delta.files) for index in delta.kept):
         raise Corrupt("a delta keeps a part of a file that it does not name")
     return delta
@@ -134,7 +138,7 @@ def _manifest(
     extents: dict[str, bytes],
     packs: list[PackFacts],
 ) -> Manifest:
-    generations = {pack.generation for pack in delta.packs}
+    generations = {pack.generation for pack in [*delta.packs, *delta.page_parts]}
     if len(generations) > 1 or (facts.generation and generations - {facts.generation}):
         raise Corrupt("a delta names packs of more than its own generation")
     generation = facts.generation or next(iter(generations), "")
@@ -147,6 +151,7 @@ def _manifest(
         packs=packs,
         pg_manifest=delta.pg_manifest,
         page_versions=delta.page_versions,
+        page_parts=delta.page_parts,
     ).check()
 
 

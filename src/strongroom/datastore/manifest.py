@@ -97,6 +97,15 @@ class PackFacts(
         return PackId(UUID(bytes=self.id))
 
 
+class PagePart(
+    PackFacts, kw_only=True, frozen=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """A part of the page versions (page_parts.py): its content key, and whose records it holds."""
+
+    key: bytes
+    paths: list[str]
+
+
 def pack_name(generation: str, pack_id: bytes) -> str:
     """`g/<generation>/<pack id>.pack`."""
     return f"g/{generation}/{UUID(bytes=pack_id)}.pack"
@@ -120,7 +129,8 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_de
     """The map, checked.
 
     page_versions: path of a relation's file -> the first words of its pages, compressed: what an
-    increment compares with (docs/format.md). Empty where nothing was recorded.
+    increment compares with (docs/format.md). Empty where nothing was recorded, or where they are
+    too many: then page_parts say where they lie.
     chunks: of a logical point, the table of its chunks (chunks.py), sorted by digest.
     """
 
@@ -132,7 +142,13 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_de
     packs: list[PackFacts]
     pg_manifest: bytes
     page_versions: dict[str, bytes] = {}
+    page_parts: list[PagePart] = []
     chunks: dict[str, bytes] = {}
+
+    @property
+    def objects(self) -> list[PackFacts]:
+        """All that must lie in storage for it: what its receipt names."""
+        return [*self.packs, *self.page_parts]
 
     def all_extents(self) -> Extents:
         """Sorted by (file, offset)."""
@@ -151,6 +167,7 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_de
         if self.version != VERSION:
             raise Corrupt(f"this manifest is version {self.version}, we read version {VERSION}")
         check_map(self.files, self.extents, self.packs)
+        check_parts(self.packs, self.page_parts)
         return self
 
 
@@ -161,6 +178,14 @@ def check_packs(packs: list[PackFacts]) -> None:
             raise Corrupt("a pack is named in no valid way")
     if len({pack.id for pack in packs}) != len(packs):
         raise Corrupt("a pack is named twice")
+
+
+def check_parts(packs: list[PackFacts], parts: list[PagePart]) -> None:
+    """Parts of page versions are no packs, have keys, and no file lies in two of them."""
+    check_packs([*packs, *parts])
+    paths = [path for part in parts for path in part.paths]
+    if len(set(paths)) != len(paths) or any(len(part.key) != 32 for part in parts):
+        raise Corrupt("parts of the page versions do not fit together")
 
 
 def check_files(files: list[FileFacts]) -> None:

@@ -31,6 +31,7 @@ from strongroom.model.seams import Chance
 PACK = b"SRPACK01"
 MANIFEST = b"SRMANI01"
 DELTA = b"SRDELT01"
+PAGES = b"SRPAGE01"
 END = b"SRPACKED"
 FRAME = 128 << 10
 TAG = 16
@@ -64,8 +65,16 @@ def _frame_aad(pack_id: bytes, number: int, raw_length: int) -> bytes:
 class PackKey:
     """The content key of one pack: made fresh, sealed at once, forgotten with this object."""
 
-    def __init__(self, magic: bytes, pack_id: PackId, seal_to: PublicKey, chance: Chance) -> None:
-        secret = chance.bytes(32)
+    def __init__(
+        self,
+        magic: bytes,
+        pack_id: PackId,
+        seal_to: PublicKey,
+        chance: Chance,
+        key: bytes | None = None,
+    ) -> None:
+        """`key`: who gives one keeps it, and has made it for this pack alone."""
+        secret = chance.bytes(32) if key is None else key
         self.pack_id = pack_id
         fixed = _FIXED.pack(magic, SUITE, pack_id.bytes, seal_to.key_id, HEADER_SIZE - _FIXED.size)
         self.header = fixed + seal(seal_to, fixed, secret)
@@ -283,13 +292,24 @@ class PackReader:
 
 
 def pack_bytes(
-    magic: bytes, raw: bytes, pack_id: PackId, seal_to: PublicKey, chance: Chance
+    magic: bytes,
+    raw: bytes,
+    pack_id: PackId,
+    seal_to: PublicKey,
+    chance: Chance,
+    *,
+    key: bytes | None = None,
 ) -> bytes:
-    """A whole small object (a manifest, a delta) at once."""
-    key = PackKey(magic, pack_id, seal_to, chance)
-    frames = key.frames(0, raw, FRAME, 3)
-    ending = key.ending(FRAME, [(len(frame), length) for frame, length in frames])
-    return b"".join([key.header, *(frame for frame, _ in frames), ending])
+    """A whole small object (a manifest, a delta) at once; `key` as in PackKey."""
+    if len(raw) > MOST_WHOLE:
+        raise Invalid(
+            f"a {magic.decode()} object of {len(raw)} bytes would be larger than any reader takes",
+            hint="take a full backup; a server with more pieces cannot be backed up as one",
+        )
+    sealing = PackKey(magic, pack_id, seal_to, chance, key)
+    frames = sealing.frames(0, raw, FRAME, 3)
+    ending = sealing.ending(FRAME, [(len(frame), length) for frame, length in frames])
+    return b"".join([sealing.header, *(frame for frame, _ in frames), ending])
 
 
 def unpack_bytes(magic: bytes, stored: bytes, content_key: bytes) -> bytes:

@@ -144,7 +144,7 @@ def verify_manifest(manifest: Manifest, receipt: Receipt) -> None:
     if manifest.facts.recovery_point_id != receipt.recovery_point_id:
         raise Corrupt("the manifest is of another recovery point than its receipt")
     told = {(pack.name, pack.size, pack.blake3) for pack in receipt.packs}
-    if told != {(pack.name, pack.size, pack.blake3) for pack in manifest.packs}:
+    if told != {(pack.name, pack.size, pack.blake3) for pack in manifest.objects}:
         raise Corrupt("the manifest and its receipt do not name the same packs")
 
 

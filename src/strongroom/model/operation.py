@@ -215,6 +215,7 @@ class ParentRequest(Message):
 
     epoch: int
     logical: bool = False
+    part: int = -1  # just the page versions in this part
 
 
 class ParentReply(Message):
@@ -230,6 +231,7 @@ class ParentReply(Message):
     stop_lsn: str
     pg_manifest: bytes
     page_versions: dict[str, bytes] = {}
+    page_parts: list[list[str]] = []  # too many for one answer: the paths of each part
     chunk_keys: bytes = b""  # of a logical point: the sorted digests of its chunks, 16 bytes each
 
 

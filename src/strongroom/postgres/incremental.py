@@ -21,6 +21,7 @@ from strongroom.postgres.events import (
     ManifestData,
     Started,
 )
+from strongroom.postgres.page_notes import PageNotes
 from strongroom.postgres.page_versions import PageColumns, ParentPages
 from strongroom.postgres.replication import Replication
 from strongroom.postgres.wire.backup_label import MOST_BYTES, without_increments
@@ -76,7 +77,7 @@ class Increment:
         self._parent = parent
         self._stored = stored
         self._records = True
-        self._notes: dict[str, bytes] = {}
+        self._notes = PageNotes()
         self._under_way: tuple[str, PageColumns] = ("", PageColumns())
         self._sizes: dict[str, int] = {}  # of files that came in part, or of which a page stayed
         self._label: bytes | None = None

@@ -78,7 +78,7 @@ def commit_point(means: Means, job_id: str, told: dict[str, Any]) -> dict[str, A
         base = base_of(means, operation, told, parent)
         whole = delta if base is None else of_whole_tree(delta, base)
         manifest = lay_over(whole, facts, base)
-    keep(means, job.instance_id, [pack.name for pack in manifest.packs])
+    keep(means, job.instance_id, [pack.name for pack in manifest.objects])
     _verify_packs(means, job.instance_id, manifest, parent)
     verdict = _verdict(means, job)
     generations = {pack.generation for pack in manifest.packs}
@@ -118,7 +118,7 @@ def _verify_packs(
     """
     older = {pack.name for pack in parent.packs} if parent is not None else set()
     _look_up(means, instance_id, [pack for pack in manifest.packs if pack.name in older])
-    wanted = {pack.name: pack for pack in manifest.packs if pack.name not in older}
+    wanted = {pack.name: pack for pack in manifest.objects if pack.name not in older}
     found = means.storage.account_view(instance_id).digests(list(wanted))
     for digest in found:
         pack = wanted.pop(digest.name)
@@ -185,7 +185,7 @@ def _sign(
         expires_at=verdict.expires_at.format_iso(),
         manifest_size=len(stored),
         manifest_blake3=blake3(stored).digest(),
-        packs=[ReceiptPack(name=p.name, size=p.size, blake3=p.blake3) for p in manifest.packs],
+        packs=[ReceiptPack(name=p.name, size=p.size, blake3=p.blake3) for p in manifest.objects],
     )
     name = f"p/{receipt.recovery_point_id}.receipt"
     raw = means.keyring.signing.sign(receipt)

@@ -6,12 +6,16 @@ packs: a full read puts both in order, and it is asked for when it pays (docs/de
 
 from dataclasses import dataclass
 
+import msgspec
 import zstandard
 
 from strongroom.catalog import recovery_points
 from strongroom.catalog.protection import Protection
+from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.chunks import distinct_keys
 from strongroom.datastore.manifest import Manifest
+from strongroom.datastore.page_parts import open_part
+from strongroom.model.errors import NotFound
 from strongroom.model.job import Job
 from strongroom.model.operation import ParentPoint, ParentReply
 from strongroom.model.postgres import Lsn, lsn_to_text
@@ -81,9 +85,25 @@ def why_refresh(manifest: Manifest) -> str:
     return ""
 
 
-def open_parent(means: Means, point_id: str, instance_id: str) -> ParentReply:
-    """What an agent needs of a committed point to take an increment on it."""
-    return told_of(means.open_point(instance_id, point_id)[1])
+def open_parent(means: Means, point_id: str, instance_id: str, part: int = -1) -> ParentReply:
+    """What an agent needs of a committed point to take an increment on it.
+
+    With `part` just the page versions in that part: of a large server they come one by one.
+    """
+    manifest = means.open_point(instance_id, point_id)[1]
+    if part < 0:
+        return told_of(manifest)
+    return told_part(manifest, means.storage.container(instance_id), part)
+
+
+def told_part(manifest: Manifest, blobs: Blobs, part: int) -> ParentReply:
+    """The page versions of one part, and nothing else of worth. Raises NotFound, Corrupt."""
+    if part >= len(manifest.page_parts):
+        raise NotFound(f"the parent has no part {part} of page versions")
+    bare = msgspec.structs.replace(manifest, page_parts=[], pg_manifest=b"", chunks={})
+    told = told_of(bare)
+    told.page_versions = open_part(blobs, manifest.page_parts[part])
+    return told
 
 
 def told_of(manifest: Manifest) -> ParentReply:
@@ -96,5 +116,6 @@ def told_of(manifest: Manifest) -> ParentReply:
         stop_lsn=lsn_to_text(Lsn(source.stop_lsn)),
         pg_manifest=zstandard.compress(manifest.pg_manifest, 3),
         page_versions=manifest.page_versions,
+        page_parts=[part.paths for part in manifest.page_parts],
         chunk_keys=distinct_keys(manifest.chunks),
     )

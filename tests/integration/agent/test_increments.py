@@ -8,6 +8,7 @@ import pytest
 
 from increments import Chain, a_chain
 from integration.servers import Server, open_directory, own, start_server
+from strongroom.datastore import page_parts
 
 pytestmark = pytest.mark.postgres
 
@@ -78,12 +79,18 @@ def _third(story: Story) -> None:
 
 @pytest.fixture(scope="module", params=CASES)
 def story(request) -> Iterator[Story]:
+    """Of the first, page versions stand in the manifests; of the others in parts, as of a large
+    server's."""
     major, options, settings = request.param
     with (
+        pytest.MonkeyPatch.context() as patch,
         start_server(major, options=options, **settings) as server,
         a_chain(server) as chain,
         open_directory() as place,
     ):
+        if request.param_index:  # all but the first
+            patch.setattr(page_parts, "INLINE_BYTES", 0)
+            patch.setattr(page_parts, "PART_BYTES", 20_000)
         space = place / "space"
         space.mkdir()
         story = Story(chain, own(space))
@@ -114,6 +121,16 @@ def test_each_point_holds_the_rows_of_its_time_and_is_sound(story, number):
     with story.chain.restored(number, story.space) as clone:
         assert clone.digests() == story.digests[number]
         check_sound(clone)
+
+
+def test_page_versions_of_a_large_server_lie_in_parts(story, request):
+    kinds = {
+        (bool(manifest.page_versions), len(manifest.page_parts) > 1)
+        for manifest in story.chain.manifests
+    }
+    name = request.node.callspec.id
+    wanted = {"15-checksums": (True, False), "18-summaries": (False, False)}
+    assert kinds == {wanted.get(name, (False, True))}
 
 
 def test_an_increment_writes_a_part_of_what_there_is(story):
