@@ -7,7 +7,7 @@ make bench ONLY=restore GB=0.3    one of them, smaller
 import sys
 from collections.abc import Callable
 
-from bench import full, incremental, memory, one_table, restore
+from bench import full, incremental, memory, one_table, profile, restore
 from bench.results import Told, keep
 
 BENCHES: dict[str, tuple[Callable[[float], Told], float]] = {
@@ -16,6 +16,7 @@ BENCHES: dict[str, tuple[Callable[[float], Told], float]] = {
     "restore": (restore.measure, 2.0),
     "one_table": (one_table.measure, 2.0),
     "memory": (memory.measure, 0.5),
+    "profile": (profile.measure, 2.0),
 }
 
 

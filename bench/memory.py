@@ -34,7 +34,7 @@ def measure(gigabytes: float) -> Told:
         return Told(
             title="Memory of the agent",
             text=[
-                f"PostgreSQL 15, {gigabytes:g} GB; the peak of the process, anew for each line.",
+                f"PostgreSQL 15, {gigabytes:g} GB; each line is the peak of a new process.",
                 "",
                 *table(["at once", "peak MiB"], rows),
             ],
@@ -45,8 +45,8 @@ def measure(gigabytes: float) -> Told:
 
 
 def _at_once(ours: Ours, acts: list[Callable[[], None]]) -> float:
-    """Peak MiB."""
-    ours.forget_peak()
+    """Peak MiB of a new process."""
+    ours.house.restart("agent")
     with ThreadPoolExecutor(len(acts)) as pool:
         for done in [pool.submit(act) for act in acts]:
             done.result()
