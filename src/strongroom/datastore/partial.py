@@ -27,6 +27,7 @@ from strongroom.model.postgres import PAGE
 
 EVERY = 32 << 20  # stored bytes between two partial deltas
 _SHARE = 32  # and a 32nd of what was stored before: of a large server there are a few hundred
+_MOST = 4 << 30  # but never more than this
 
 _NOBODY = PointFacts(recovery_point_id="", instance_id="", job_id="", taken_at="", committed_at="")
 
@@ -46,7 +47,7 @@ class Due:
         stored = self._writer.stored_bytes
         if stored < self._next:
             return False
-        self._next = stored + max(EVERY, stored // _SHARE)
+        self._next = stored + max(EVERY, min(stored // _SHARE, _MOST))
         return True
 
 

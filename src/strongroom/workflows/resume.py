@@ -26,6 +26,7 @@ from strongroom.model.resume import ResumeReply, StoredFiles
 from strongroom.workflows.collect import pardon
 from strongroom.workflows.means import Means
 
+MOST_VERSIONS = 128 << 20  # bytes of page versions in one answer: those of about 200 GiB
 _PARTIAL = re.compile(r"d/([0-9A-Za-z-]+)\.([0-9]+)/([0-9]+)\.delta")
 
 log = structlog.get_logger()
@@ -42,7 +43,8 @@ def open_resume(means: Means, operation_id: str, epoch: int, logical: bool) -> R
     names = resumes.told_to(mine, attempt)
     parent = _parent(means, mine, logical=logical)
     if names is None:
-        names = _sound(means, mine, parent, _chain(means, tries, epoch, logical=logical))
+        names = _chain(means, tries, epoch, logical=logical)
+        names = _sound(means, mine, parent, _own(means, tries, names))
         with means.control.database.writing() as connection:
             resumes.note_told(connection, operation_id, attempt, names)
     return _reply(_fold(means, mine, parent, names), logical=logical)
@@ -100,6 +102,27 @@ def _chain(
                 before = resumes.told_to(each, _attempt(earlier, logical=logical)) or []
                 return [*before, *(name for _, name in sorted(names))]
     return []
+
+
+def _own(means: Means, tries: Sequence[sa.RowMapping], names: list[str]) -> list[str]:
+    """Up to the first that names packs of another generation than its own try was given: a writer
+    may lean on nothing that it was not asked to write.
+    """
+    given = {each["job_id"]: _generations(each) for each in tries}
+    for count, name in enumerate(names):
+        match = _PARTIAL.fullmatch(name)
+        delta = _open(means, tries[0]["order"]["instanceId"], name)
+        own = given.get(match[1], set()) if match else set()
+        if delta is None or {pack.generation for pack in delta.packs} - own:
+            log.error("resume.foreign", partial=name)
+            return names[:count]
+    return names
+
+
+def _generations(operation: sa.RowMapping) -> set[str]:
+    order: dict[str, Any] = operation["order"]
+    parent = (order.get("parent") or {}).get("generation")
+    return {str(found) for found in (order.get("generation"), parent) if found}
 
 
 def _sound(
@@ -164,9 +187,13 @@ def _fold(
     """Up to the first that does not fit. Those of another sort, or server, are passed over."""
     instance = operation["order"]["instanceId"]
     found = _Folded(Base(parent))
+    held: dict[str, int] = {}  # bytes of page versions, by path
     for name in names:
         delta = _open(means, instance, name)
         if delta is None:
+            break
+        held |= {path: len(versions) for path, versions in delta.page_versions.items()}
+        if sum(held.values()) > MOST_VERSIONS:
             break
         base = found.base if is_same_server(found.base, delta) else Base(parent)
         try:

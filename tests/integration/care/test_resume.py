@@ -29,6 +29,7 @@ from strongroom.postgres.events import (
     Started,
 )
 from strongroom.postgres.incremental import Increment, Parent, Stored
+from strongroom.workflows import resume
 from strongroom.workflows.collect import collect
 from strongroom.workflows.resume import base_of, open_resume
 from worlds import SOURCE, noise, point_id
@@ -78,7 +79,7 @@ class Tries:
     def begin(self, number: int, epoch: int, parent: str = "") -> str:
         """The job of a point, with its operation leased so many times: the job's id."""
         job = job_of(point_id(number))
-        order: dict[str, Any] = {"instanceId": self.instance}
+        order: dict[str, Any] = {"instanceId": self.instance, "generation": point_id(number)}
         if parent:
             order["parent"] = {"recoveryPointId": parent, "generation": parent}
         with self.world.database.writing() as connection:
@@ -360,6 +361,40 @@ def test_nothing_is_leant_on_that_is_not_there_whole(tries: Tries, harm: str) ->
             condemned.set_state(connection, world.instance, [pack], condemned.GOING)
     tries.begin(1, 2)
     assert tries.ask(1, 2) == ResumeReply()
+
+
+def test_a_try_that_names_packs_of_others_is_not_leant_on(tries: Tries) -> None:
+    """Whoever has an agent's access could tell of anything: it may tell of its own packs alone."""
+    tries.world.a_job(1, JobStatus.IN_PROGRESS)
+    tries.begin(1, 1)
+    increment, writer = Increment(), tries.world.written.writer(point_id(7))
+    stream = writer.stream()
+    so_far = SoFar(writer, stream, increment.versions)
+    tries._copy(increment, stream, {"base/5/1": relation(0)}, START)
+    stream.close()
+    writer.finish()
+    tries.put(1, 1, 0, so_far.delta(SOURCE))
+    tries.begin(1, 2)
+    assert tries.ask(1, 2) == ResumeReply()
+
+
+def test_more_page_versions_than_one_answer_holds_are_left_out(
+    tries: Tries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries.world.a_job(1, JobStatus.IN_PROGRESS)
+    tries.begin(1, 1)
+    tries.store(1, 1, {"base/5/1": relation(0)})
+    tries.begin(1, 2)
+    (versions,) = tries.ask(1, 2).files[0].page_versions.values()
+    tries.store(1, 2, {"base/5/2": relation(100)})
+    tries.begin(1, 3)
+    monkeypatch.setattr(resume, "MOST_VERSIONS", len(versions) + 8)
+    told = tries.ask(1, 3)
+    assert [path for part in told.files for path in part.page_versions] == ["base/5/1"]
+    now = {"base/5/1": relation(0), "base/5/2": relation(100)}
+    manifest, written = tries.finish(1, 3, now, told, START + 1000)
+    assert written == 20 * PAGE
+    assert tries.read(manifest) == now
 
 
 def test_a_partial_delta_that_is_lost_after_it_was_told_fails_the_commit_by_name(
