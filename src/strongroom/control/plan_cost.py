@@ -75,7 +75,8 @@ def time_of(
 
     Unknown where the agent did neither.
     """
-    wanted = sort_of({"load": asked.load, "part": asked.part})
+    order = {"load": asked.load, "in_place": asked.in_place, "part": asked.part}
+    wanted = sort_of(order)
     done = measured.of_agent(connection, agent_id, JobKind.RESTORE)
     alike = [job[1:] for job in done if sort_of(job[0]) == wanted]
     if not alike:
