@@ -1,11 +1,17 @@
 """The care of storage over the wire: who asks learns what is wrong, and may begin a collection."""
 
+import json
+from typing import Any
+
 import pytest
+from whenever import Instant
 
 from arm_story import INSTANCE_ID, Story
 from arm_world import VERSION, ArmWorld
 from strongroom.catalog import storage_findings
-from strongroom.catalog.tables import instances
+from strongroom.catalog.tables import instances, recovery_points
+
+POINT = "a" * 32
 
 
 def collect(story: Story, **wishes: object) -> tuple[int, dict[str, object]]:
@@ -30,6 +36,52 @@ def test_a_collection_is_a_job_of_its_own_kind(world: ArmWorld, story: Story) ->
     assert collect(story, dryRun=True)[0] == 202
     jobs = [job.properties.operation for job in world.backup().jobs.list("backup-rg", "v1")]
     assert "CollectGarbage" in jobs
+
+
+def test_a_verification_is_a_job_of_its_own_kind_and_of_a_point_that_is(
+    world: ArmWorld, story: Story
+) -> None:
+    with world.database.writing() as connection:
+        instance = connection.execute(instances.select()).mappings().one()
+        connection.execute(recovery_points.insert(), [a_point(instance)])
+    home = f"{INSTANCE_ID}/recoveryPoints"
+    answer = story.http.post(f"{home}/{POINT}/verify", params=VERSION)
+    assert answer.status_code == 202
+    assert story.http.post(f"{home}/{'0' * 32}/verify", params=VERSION).status_code == 404
+    told = story.http.get(answer.headers["Azure-AsyncOperation"]).json()
+    job_id = told["properties"]["jobId"].rpartition("/")[2]
+    job = world.backup().jobs.get("backup-rg", "v1", job_id)
+    assert job.properties.operation == "Verify"
+    assert [task.task_name for task in job.properties.extended_info.sub_tasks] == [
+        "Plan",
+        "Read and check",
+    ]
+    (found,) = story.get(home)["value"]
+    (store,) = found["properties"]["recoveryPointDataStoresDetails"]
+    assert json.loads(store["metaData"])["verifiedAt"] == "2026-01-01T00:00:00Z"
+
+
+def a_point(instance: Any) -> dict[str, Any]:
+    at = Instant.parse_iso("2026-01-01T00:00:00Z")
+    return {
+        "id": POINT,
+        "instance_id": instance["id"],
+        "job_id": "job",
+        "kind": "Full",
+        "taken_at": at,
+        "committed_at": at,
+        "expires_at": at.add(hours=24),
+        "tag": "Default",
+        "policy_id": instance["policy_id"],
+        "policy_version": 1,
+        "generation": "g",
+        "manifest_size": 1,
+        "manifest_blake3": b"x" * 32,
+        "raw_bytes": 10,
+        "stored_bytes": 5,
+        "facts": {"verified_at": "2026-01-01T00:00:00Z"},
+        "state": "Completed",
+    }
 
 
 @pytest.mark.parametrize("days", [0, 0.5, -1, 1e9, "7", True])
