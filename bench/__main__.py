@@ -7,13 +7,16 @@ make bench ONLY=restore GB=0.3    one of them, smaller
 import sys
 from collections.abc import Callable
 
-from bench import full, incremental, memory, one_table, profile, restore
+from bench import chain, full, incremental, logical, memory, one_table, profile, restore, stored
 from bench.results import Told, keep
 
 BENCHES: dict[str, tuple[Callable[[float], Told], float]] = {
     "full": (full.measure, 2.0),
     "incremental": (incremental.measure, 2.0),
     "restore": (restore.measure, 2.0),
+    "chain": (chain.measure, 1.0),
+    "stored": (stored.measure, 0.4),
+    "logical": (logical.measure, 1.0),
     "one_table": (one_table.measure, 2.0),
     "memory": (memory.measure, 0.5),
     "profile": (profile.measure, 2.0),

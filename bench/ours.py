@@ -1,6 +1,7 @@
 """strongroom as it is installed: store, serve and agent as processes, asked by Azure's SDK."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,14 @@ class Ours:
     def points(self, name: str) -> list[str]:
         """The newest first."""
         return [str(point.name) for point in self.cloud.points(f"{name}-inst")]
+
+    def kinds(self, name: str) -> list[str]:
+        """How many points there are of each kind, as words."""
+        found = Counter(
+            str(point.properties.recovery_point_type)
+            for point in self.cloud.points(f"{name}-inst")
+        )
+        return [f"{number} {kind}" for kind, number in found.items()]
 
     def restore(self, name: str, point: str, directory: Path) -> float:
         """The whole point as a new data directory; seconds."""

@@ -47,3 +47,30 @@ def in_turn(
         for name, act in contenders.items():
             times[name].append(act(number))
     return times
+
+
+def churn(server: Server, number: int, share: float = 0.01) -> None:
+    """Change one row in that share of the pages of pgbench_accounts, scattered by chance.
+
+    The table wants a fillfactor of 90: the new row then fits into the page of the old one, so that
+    the share is of pages, and no index changes. `number` seeds the chance.
+    """
+    server.sql(
+        f"select setseed({(number % 100) / 100})",
+        "with pages as (select distinct floor(random() * pages)::bigint as page from "
+        "(select pg_relation_size('pgbench_accounts') / 8192 as pages) sized, "
+        f"generate_series(1, (pages * {share})::bigint)), "
+        "chosen as (select ('(' || page || ',' || 1 + floor(random() * 40)::int || ')')::tid "
+        "as place from pages) update pgbench_accounts set abalance = abalance + 1 "
+        "where ctid = any (array(select place from chosen))",
+        "checkpoint",
+    )
+
+
+def day(server: Server, number: int) -> str:
+    """One day of thirty: churn, and on two of them what rewrites a table or its index."""
+    churn(server, number)
+    what = {10: "vacuum full pgbench_accounts", 20: "reindex table pgbench_accounts"}.get(number)
+    if what is not None:
+        server.sql(what, "checkpoint")
+    return what or "churn"
