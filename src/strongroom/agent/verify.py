@@ -5,7 +5,7 @@ alone. Then what they hold is held against what the server itself said of its fi
 """
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -18,8 +18,9 @@ from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.chunk_check import ChunkCheck
 from strongroom.datastore.extents import Extent, Extents, columns_of
 from strongroom.datastore.manifest import Manifest
+from strongroom.datastore.page_parts import PageVersions, open_part
 from strongroom.datastore.reader import read_files, rows_by_pack
-from strongroom.datastore.verify import Finding, Take, lost_places, verify_packs
+from strongroom.datastore.verify import DAMAGE, Finding, Take, lost_places, verify_packs
 from strongroom.datastore.wanted import Wanted
 from strongroom.model.errors import Corrupt, Invalid
 from strongroom.model.operation import Completion, Progress
@@ -79,10 +80,11 @@ class _Look:
     def packs(self) -> list[Damage]:
         """Every byte of every pack, and what the bytes must come to."""
         manifest, progress = self.manifest, self.progress
-        progress.total_bytes = sum(pack.raw_size or pack.size for pack in manifest.packs)
+        progress.total_bytes = sum(each.raw_size or each.size for each in manifest.objects)
         progress.files = len(manifest.files)
         self.held.tell(progress)
-        check = self._chunks() if self.order.chunk_key else self._files()
+        lost = dict(self._page_parts())
+        check = self._chunks() if self.order.chunk_key else self._files(lost)
         findings = verify_packs(
             manifest,
             self.blobs,
@@ -97,6 +99,7 @@ class _Look:
             places[manifest.packs[place.pack].name].append(place)
             self.lost.add(place.file)
         return [
+            *lost.values(),
             *(self._damaged(finding, places[finding.name]) for finding in findings),
             *check.damage(self.lost),
         ]
@@ -107,8 +110,21 @@ class _Look:
         self.progress.stored_bytes += stored
         self.progress.total_bytes = max(self.progress.total_bytes, self.progress.done_bytes)
 
-    def _files(self) -> "_Files":
-        return _Files(self.held, self.manifest)
+    def _page_parts(self) -> Iterator[tuple[int, Damage]]:
+        """Page versions beside the packs that are not as they were: number -> what."""
+        for number, part in enumerate(self.manifest.page_parts):
+            try:
+                open_part(self.blobs, part)
+            except DAMAGE as error:
+                yield number, Damage(name=part.name, problem=error.message)
+            self._advance(part.raw_size, part.size)
+
+    def _files(self, lost: Collection[int]) -> "_Files":
+        parts = self.manifest.page_parts
+        paths = [[] if number in lost else part.paths for number, part in enumerate(parts)]
+        inline = self.manifest.page_versions
+        versions = PageVersions(inline, paths, lambda n: open_part(self.blobs, parts[n]))
+        return _Files(self.held, self.manifest, versions)
 
     def _chunks(self) -> "_Chunks":
         return _Chunks(self.held, self.manifest, self.order.chunk_key)
@@ -162,6 +178,7 @@ class _Files:
 
     held: HeldLease
     manifest: Manifest
+    versions: Mapping[str, bytes]
     check: PointCheck = field(init=False)
     extents: Extents = field(init=False)
     rows: dict[int, "array[int]"] = field(init=False)
@@ -169,7 +186,7 @@ class _Files:
     def __post_init__(self) -> None:
         manifest = self.manifest
         files = [restored_file(file) for file in manifest.files]
-        self.check = PointCheck(files, manifest.pg_manifest, manifest.page_versions)
+        self.check = PointCheck(files, manifest.pg_manifest, self.versions)
         self.extents = manifest.all_extents()
         self.rows = rows_by_pack(self.extents, None)
 

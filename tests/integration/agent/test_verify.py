@@ -12,6 +12,7 @@ from logical import Dumps, dumps
 from seams import SystemChance, SystemClock
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.verify import verify
+from strongroom.datastore import page_parts
 from strongroom.datastore.blobs import MemoryBlobs
 from strongroom.datastore.extents import Extent, columns_of
 from strongroom.datastore.manifest import Manifest, content_key_of, seal_manifest
@@ -132,6 +133,31 @@ def test_a_flipped_bit_loses_one_frame_and_names_its_blocks(chain: Chain) -> Non
     places = len(damage.places) + damage.more
     assert 0 < places < 100
     assert any(place.startswith(("base/", "global/", "pg_")) for place in damage.places)
+
+
+def test_page_versions_beside_the_packs_are_read_too(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proof = of_chain(chain, 1)
+    monkeypatch.setattr(page_parts, "INLINE_BYTES", 0)
+    monkeypatch.setattr(page_parts, "PART_BYTES", 2000)
+    inline, parts = page_parts.store_page_versions(
+        proof.manifest.page_versions,
+        proof.blobs,
+        "beside",
+        proof.catalogue.public,
+        SystemClock(),
+        SystemChance(),
+    )
+    assert not inline
+    assert len(parts) > 1
+    proof.manifest = msgspec.structs.replace(proof.manifest, page_versions={}, page_parts=parts)
+    told = proof.run()
+    assert told.damage == []
+    assert told.fetched_bytes == sum(each.size for each in proof.manifest.objects)
+    proof.blobs.objects[parts[0].name] = bytes(parts[0].size)
+    (damage,) = proof.run().damage
+    assert damage.name == parts[0].name
 
 
 @pytest.mark.parametrize("harm", ["gone", "cut off", "header"])
