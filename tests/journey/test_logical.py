@@ -3,6 +3,7 @@
 import contextlib
 import json
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -61,6 +62,24 @@ def test_one_database_is_loaded_beside_the_old_one_under_another_name(person, se
     person.ok("backup", protected, "--logical")
     person.ok("load", protected, "--to-server", "orders", "--rename", "shop=shop then")
     assert server.digests("shop then") == server.digests("shop")
+
+
+def test_a_dump_is_rescued_from_storage_with_the_recovery_key_alone(
+    person, server, newer, protected
+):
+    person.ok("backup", protected, "--logical")
+    point = person.json("points", protected)[0]["id"]
+    place = person.home / "rescued"
+    where = ("--storage", str(person.data / "store"), "--key", str(person.data / "recovery.key"))
+    told = person.json("rescue", *where, "--point", point, "--to", str(place))
+    assert f"pg_restore --exit-on-error -d NAME {place}/NAME.dump" in told["next"]
+    assert 'CREATE ROLE "clerk"' in (place / "globals.sql").read_text()
+    assert (place / "shop.dump").stat().st_mode & 0o077 == 0
+    newer.sql('create database "shop rescued" template template0')
+    target = newer.conninfo + " dbname='shop rescued'"
+    programs = (str(newer.tools.program("pg_restore")), "--exit-on-error", "--no-owner")
+    subprocess.run([*programs, "-d", target, str(place / "shop.dump")], check=True)
+    assert newer.digests("shop rescued") == server.digests("shop")
 
 
 def test_what_cannot_be_is_refused_before_anything_begins(person, server, protected):

@@ -27,6 +27,7 @@ from strongroom.model.seams import Chance
 from strongroom.postgres import load as target
 from strongroom.postgres.client import Client, client_of
 from strongroom.postgres.connect import Conninfo, connect
+from strongroom.postgres.database_settings import apply_settings, settings_of
 from strongroom.postgres.tools import Tools, find_tools
 
 _OWN_STATISTICS = 18  # from this major on a dump brings the planner's statistics along
@@ -65,7 +66,7 @@ def load(
         loading = _Loading(held, point, conninfo, tools, client, directory)
         loading.prepare(order, parameters)
         for old, new in plan.items():
-            loading.one(parameters["databases"][old], new, make=new not in there)
+            loading.one(parameters, old, new, make=new not in there)
     return Completion(epoch=held.lease.epoch, load=loading.result(version))
 
 
@@ -137,8 +138,9 @@ class _Loading:
                 )
             )
 
-    def one(self, facts: dict[str, Any], name: str, *, make: bool) -> None:
+    def one(self, parameters: dict[str, Any], old: str, name: str, *, make: bool) -> None:
         """One database, from storage to the server."""
+        facts = parameters["databases"][old]
         path = str(facts["file"])
         size = self.point.size(path)
         if shutil.disk_usage(self.directory).free < size:
@@ -157,6 +159,7 @@ class _Loading:
                 target.create_database(connection, name, facts, owner=owner)
         try:
             self._restore(name, dump)
+            self._set(parameters, old, name)
         except BaseException:
             if make:
                 with connect(self.conninfo) as connection:
@@ -165,6 +168,19 @@ class _Loading:
         dump.unlink()
         self.loaded.append(name)
         self.loaded_bytes += size
+
+    def _set(self, parameters: dict[str, Any], old: str, name: str) -> None:
+        """Last: what makes a database read only would keep its rows out."""
+        with connect(self.conninfo) as connection:
+            roles = target.existing_roles(connection)
+            refused = apply_settings(connection, name, settings_of(parameters, old), roles)
+        self.warnings += [
+            TargetRefused(
+                f"a setting of database {name} is not as it was: {line}",
+                hint="Set it by hand: ALTER DATABASE ... SET, or ALTER ROLE ... IN DATABASE.",
+            )
+            for line in refused
+        ]
 
     def _restore(self, name: str, dump: Path) -> None:
         program = target.restore_database(

@@ -27,6 +27,7 @@ from strongroom.datastore.verify import (
     verify_packs,
 )
 from strongroom.model.errors import Corrupt, Invalid, NotFound, ObjectMissing
+from strongroom.model.logical import GLOBALS, LOGICAL, PARAMETERS
 from strongroom.model.postgres import major_of
 
 
@@ -138,7 +139,9 @@ def rescue(
     *,
     tablespaces: Mapping[str, Path] | None = None,
 ) -> Manifest:
-    """Write a recovery point as a data directory that PostgreSQL can be started on.
+    """Write a recovery point as a data directory that PostgreSQL can be started on; a logical one
+
+    as its dumps, a file a database.
 
     `tablespaces`: where one lay -> where it goes; else `<directory>.tablespaces/<oid>`. All of
     them, and `directory`, are new or empty. `on_progress(raw bytes, fetched bytes)`. Raises
@@ -155,6 +158,8 @@ def rescue(
 def next_steps(manifest: Manifest, directory: Path) -> list[str]:
     """What a person does after a rescue, a line each."""
     major = major_of(manifest.source.version_number)
+    if manifest.facts.kind == LOGICAL.lower():
+        return _steps_of_dumps(major, directory)
     moved = f"  {directory}.tablespaces" if any(f.kind == "link" for f in manifest.files) else ""
     return [
         f"Give it to PostgreSQL's user:  chown -R postgres: {directory}{moved}",
@@ -162,4 +167,16 @@ def next_steps(manifest: Manifest, directory: Path) -> list[str]:
         f"Start it with version {major}:  pg_ctl -D {directory} -o '-p 5433' start",
         "It replays the log of the backup and is then as the source was when the backup ended. "
         "Archiving is off in postgresql.auto.conf.",
+    ]
+
+
+def _steps_of_dumps(major: int, directory: Path) -> list[str]:
+    return [
+        "These are dumps, a file a database (odd characters as %XX), "
+        f"for the programs of version {major} or newer.",
+        f"Make the roles that you need: {directory}/{GLOBALS} has them. Read it before it runs.",
+        "Load a database:  createdb -T template0 NAME, then  "
+        f"pg_restore --exit-on-error -d NAME {directory}/NAME.dump",
+        "Without the roles:  pg_restore --no-owner --no-privileges ...",
+        f"Encodings, locales and settings of the databases are in {directory}/{PARAMETERS}.",
     ]

@@ -133,6 +133,49 @@ def test_without_the_roles_the_rows_come_and_a_warning_names_what_is_missing(old
     drop_all(new)
 
 
+def settings(server, database):
+    """Of a database, and of roles in it: as the catalogue holds them."""
+    query = """
+    select coalesce(r.rolname, ''), unnest(s.setconfig) from pg_db_role_setting s
+    join pg_database d on d.oid = s.setdatabase left join pg_roles r on r.oid = s.setrole
+    where d.datname = %s order by 1, 2
+    """
+    with server.connect() as connection:
+        return connection.execute(query, [database]).fetchall()
+
+
+def test_settings_of_a_database_and_of_roles_in_it_come_along(old, new):
+    old.sql(
+        """alter database orders set search_path = '$user', 'Odd, "schema"', public""",
+        "alter database orders set work_mem = '7MB'",
+        "alter database orders set default_transaction_read_only = on",
+        """alter database orders set "our.thing" = 'a, "b" it''s'""",
+        "alter database orders set temp_tablespaces = ''",
+        "alter role clerk in database orders set statement_timeout = '5s'",
+        "alter role \"Own er\" in database orders set search_path = ''",
+    )
+    try:
+        with dumps() as made:
+            made.dump(old.conninfo)
+            expected = settings(old, "orders")
+            done = made.load(new, {"orders": "orders then"}, roles=True)
+            assert settings(new, "orders then") == expected
+            assert len(expected) == 7
+            assert not done.warnings
+            drop_all(new)
+            old.sql("alter database orders set force_parallel_mode = off")  # not since 16
+            made.dump(old.conninfo)
+            done = made.load(new, {"orders": "orders"})
+    finally:
+        old.sql("alter database orders reset all", "alter role clerk in database orders reset all",
+                'alter role "Own er" in database orders reset all')  # fmt: skip
+    told = "\n".join(warning["message"] for warning in done.warnings)
+    assert "force_parallel_mode" in told
+    assert "statement_timeout of the role clerk: the role is missing" in told
+    assert ("", "work_mem=7MB") in settings(new, "orders")
+    drop_all(new)
+
+
 def test_a_filled_database_is_refused_and_stays_as_it_is(old):
     before = old.digests("orders")
     with dumps() as made:
