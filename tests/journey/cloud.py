@@ -178,13 +178,31 @@ def restore_request(
         resource_id=cloud.scope("pg1"),
         resource_uri=f"file://{directory}",
     )
+    target = m.RestoreTargetInfo(
+        recovery_option="FailIfExists", restore_location="local", datasource_info=source
+    )
+    return a_request(point, target)
+
+
+def a_request(
+    point: str, target: m.RestoreTargetInfoBase
+) -> m.AzureBackupRecoveryPointBasedRestoreRequest:
+    """To any kind of target."""
     return m.AzureBackupRecoveryPointBasedRestoreRequest(
         recovery_point_id=point,
         source_data_store_type="VaultStore",
-        restore_target_info=m.RestoreTargetInfo(
-            recovery_option="FailIfExists", restore_location="local", datasource_info=source
-        ),
+        restore_target_info=target,
     )
+
+
+def validate(cloud: Cloud, wish: m.AzureBackupRecoveryPointBasedRestoreRequest) -> None:
+    """Could it begin now?"""
+    cloud.backup.backup_instances.begin_validate_for_restore(
+        cloud.group,
+        cloud.vault,
+        "pg1-inst",
+        m.ValidateRestoreRequestObject(restore_request_object=wish),
+    ).result()
 
 
 def ended_job(

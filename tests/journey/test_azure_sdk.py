@@ -1,15 +1,19 @@
 """Azure's own SDK, unmodified, from an empty vault to a restored server."""
 
 import shutil
+import sqlite3
 
+import psycopg
 import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.mgmt.dataprotection import models as m
 
+from file_places import Places, azurite
 from journey.cloud import (
     LTR,
     READER,
     Cloud,
+    a_request,
     default_template,
     digest,
     ended_job,
@@ -18,6 +22,7 @@ from journey.cloud import (
     protected,
     put_server,
     restore_request,
+    validate,
 )
 from journey.world import House, Postgres, until
 from oracle import check
@@ -70,17 +75,74 @@ def test_the_unmodified_sdk_protects_backs_up_and_restores(
     assert len(points) == 1
     assert points[0].properties.retention_tag_name == "Default"
 
+    _leave_as_files(cloud, house, points[0].name)
+    _load_one_item(cloud, postgres, points[0].name)
+
     postgres.stop()
     shutil.rmtree(postgres.data)
     wish = restore_request(cloud, points[0].name, postgres.data)
-    cloud.backup.backup_instances.begin_validate_for_restore(
-        cloud.group,
-        cloud.vault,
-        "pg1-inst",
-        m.ValidateRestoreRequestObject(restore_request_object=wish),
-    ).result()
+    validate(cloud, wish)
     restored = ended_job(cloud, cloud.restore("pg1-inst", wish))
     assert restored.properties.status == "Completed", restored.properties.error_details
     postgres.start()
     assert digest(postgres.conninfo) == expected
     check(house.watch(), "deep")
+
+
+def _leave_as_files(cloud: Cloud, house: House, point: str) -> None:
+    """As Azure's own clients ask for it: a container, a prefix, and a signature in the URL."""
+    with azurite() as service:
+        place = Places("azurite", service).new()
+        details = m.TargetDetails(
+            file_prefix="monday",
+            restore_target_location_type="AzureBlobs",
+            url=f"{place.url}?sp=r&sig=x",
+        )
+        target = m.RestoreFilesTargetInfo(
+            recovery_option="FailIfExists", restore_location="local", target_details=details
+        )
+        wish = a_request(point, target)
+        with pytest.raises(HttpResponseError) as refused:
+            validate(cloud, wish)
+        assert "written and read again" in refused.value.error.message
+        details.url = f"{place.url}?{place.sas}"
+        validate(cloud, wish)
+        job = ended_job(cloud, cloud.restore("pg1-inst", wish))
+        assert job.properties.status == "Completed", job.properties.error_details
+        told = job.properties.extended_info
+        assert told.recovery_destination == place.url
+        assert told.additional_details["Restore File Prefix"] == "monday"
+        assert place.get("monday_database_postgres.sql")[:5] == b"PGDMP"
+        assert b"CREATE ROLE" in place.get("monday_roles.sql")
+        kept = place.sas.rpartition("sig=")[2].encode()
+        files = [path for path in house.directory.rglob("*") if path.is_file()]
+        assert [path for path in files if kept in path.read_bytes()] == []
+        with sqlite3.connect(house.directory / "serve" / "catalogue.sqlite") as catalogue:
+            sealed = catalogue.execute("select sealed_signature from jobs").fetchall()
+        assert set(sealed) == {(None,)}
+
+
+def _load_one_item(cloud: Cloud, postgres: Postgres, point: str) -> None:
+    """One table, by its path, under another name, into the server that it came from."""
+    item = m.ItemPathBasedRestoreCriteria(
+        item_path="postgres/public.entries",
+        is_path_relative_to_backup_item=True,
+        rename_to="public.entries_then",
+    )
+    target = m.ItemLevelRestoreTargetInfo(
+        recovery_option="FailIfExists",
+        restore_location="local",
+        restore_criteria=[item],
+        datasource_info=m.Datasource(resource_id=cloud.scope("pg1")),
+    )
+    wish = a_request(point, target)
+    validate(cloud, wish)
+    job = ended_job(cloud, cloud.restore("pg1-inst", wish))
+    assert job.properties.status == "Completed", job.properties.error_details
+    with psycopg.connect(postgres.conninfo, autocommit=True) as connection:
+        query = "select count(*), md5(string_agg(t::text, '' order by t::text)) from {} t"
+        was, now = (
+            connection.execute(query.format(name)).fetchone()
+            for name in ("entries_then", "entries")
+        )
+    assert was == now

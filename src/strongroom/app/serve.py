@@ -92,6 +92,8 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
         grant_access=storage.grant,
         give_identifier=storage.give_identifier,
         withdraw_identifier=storage.withdraw_identifier,
+        seal_signature=lambda job, text: keyring.seal_signature(job, text, chance),
+        open_signature=keyring.open_signature,
         open_parent=lambda *asked: open_parent(tied[0], *asked),
         open_resume=lambda *asked: open_resume(tied[0], *asked),
     )

@@ -105,6 +105,13 @@ def list_running(connection: sa.Connection) -> list[JobId]:
     return [JobId(found) for found in connection.execute(query).scalars()]
 
 
+def sealed_signature(connection: sa.Connection, job_id: str) -> bytes | None:
+    """What opens the target of a job that is under way, sealed; None when it needs nothing."""
+    query = sa.select(jobs.c.sealed_signature).where(jobs.c.id == job_id)
+    found: bytes | None = connection.execute(query).scalar()
+    return found
+
+
 def set_progress(connection: sa.Connection, job_id: str, progress: Progress) -> None:
     """What the agent last said. Late news of an ended job is dropped."""
     connection.execute(
@@ -158,6 +165,7 @@ def end(
             status=status.value,
             ended_at=at,
             sub_tasks=msgspec.to_builtins(job.sub_tasks),
+            sealed_signature=None,
             **facts,
         )
     )

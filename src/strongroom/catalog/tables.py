@@ -204,6 +204,7 @@ jobs = sa.Table(
     sa.Column("error", Json),
     _column("warnings", Json),
     sa.Column("recovery_point_id", sa.Text),
+    sa.Column("sealed_signature", sa.LargeBinary),  # opens its target; gone when it ends
     sa.Index("ix_jobs_vault_started", "vault_id", "started_at"),
     sa.Index("ix_jobs_instance_status", "instance_id", "status"),
     sa.Index("ix_jobs_status", "status"),

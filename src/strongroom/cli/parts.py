@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from strongroom.cli.files_option import Files
 from strongroom.model.errors import Invalid
 from strongroom.model.extract import read_extract
 
@@ -18,6 +19,7 @@ class Wish:
     directory: Path | None
     part: dict[str, Any] | None
     in_place: bool = False
+    files: Files | None = None  # when they go to a container or a bucket
 
     @property
     def server(self) -> str:
@@ -26,10 +28,11 @@ class Wish:
 
     def check(self, *, start: bool, mapping: Mapping[str, str]) -> None:
         """Raises Invalid when options do not go together, or the place is missing."""
-        if self.directory is None and not self.server and not self.in_place:
+        elsewhere = self.server or self.in_place or self.files is not None
+        if self.directory is None and not elsewhere:
             raise Invalid(
                 "there is no place to restore to",
-                hint="Give --to-dir DIR, --to-server NAME, or --to-files DIR for all as dumps.",
+                hint="Give --to-dir DIR, --to-server NAME, or --to-files PLACE for all as dumps.",
             )
         if self.part is not None and (start or mapping):
             raise Invalid(
@@ -39,32 +42,29 @@ class Wish:
 
 
 def read_wish(
-    place: tuple[Path | None, Path | None, str],
+    place: tuple[Path | None, Files, str],
     database: str,
     table: str,
     rename: str,
-    prefix: str,
     *,
     in_place: bool = False,
 ) -> Wish:
     """Options -> wish; `place` is (--to-dir, --to-files, --to-server). Raises Invalid."""
-    to_dir, to_files, to_server = place
-    if to_files is not None and (to_dir is not None or database):
-        raise Invalid(
-            "--to-files takes all databases, to a directory of its own",
-            hint="For one database give --to-dir DIR --database NAME.",
-        )
-    if to_server and (to_files is not None or to_dir is not None):
-        raise Invalid("give a server or a directory, not both", hint="Leave one of them out.")
-    if in_place and (to_files is not None or to_server or database):
+    to_dir, files, to_server = place
+    if len([given for given in (to_dir, files.to_files, to_server) if given]) > 1:
+        raise Invalid("give one place to restore to", hint="Leave the others out.")
+    if in_place and (files.to_files or to_server or database):
         raise Invalid(
             "all of a server is restored in place, and nothing less",
             hint="Leave out --in-place, or --database, --to-files and --to-server.",
         )
-    asked = read_extract(database, table, rename, prefix, to_server)
-    if to_files is None and not database:
+    asked = read_extract(database, table, rename, files.prefix, to_server)
+    if not files.to_files and not database:
         return Wish(to_dir, None, in_place)
-    return Wish(to_files or to_dir, msgspec.to_builtins(asked))
+    part = msgspec.to_builtins(asked)
+    if files.url:
+        return Wish(None, part, files=files)
+    return Wish(files.directory or to_dir, part)
 
 
 def part_of_request(part: Mapping[str, Any] | None) -> dict[str, Any] | None:

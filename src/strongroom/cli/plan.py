@@ -1,10 +1,7 @@
 """Say what a restore would do."""
 
-from typing import Annotated
-
-from cyclopts import Parameter
-
 from strongroom.cli import vault as vaults
+from strongroom.cli.files_option import FILES, Files
 from strongroom.cli.load import choose_logical, load_request
 from strongroom.cli.means import COMMON, Common, Given
 from strongroom.cli.parts import read_wish
@@ -18,7 +15,6 @@ from strongroom.cli.restore_options import (
     Rename,
     Table,
     Tablespaces,
-    ToFiles,
     ToServer,
     mapping_of,
     request_of,
@@ -35,8 +31,7 @@ def plan(  # noqa: PLR0913 - an option each
     database: Database = "",
     table: Table = "",
     rename: Rename = "",
-    to_files: ToFiles = None,
-    prefix: Annotated[str, Parameter(help="What the names of --to-files begin with.")] = "",
+    files: Files = FILES,
     to_server: ToServer = "",
     tablespace: Tablespaces = None,
     common: Common = COMMON,
@@ -64,9 +59,10 @@ def plan(  # noqa: PLR0913 - an option each
         if to_server and not database:
             asked = load_request(vault, name, choose_logical(vault, name, point), to_server, {})
         else:
-            places = (to_dir, to_files, to_server)
-            wish = read_wish(places, database, table, rename, prefix, in_place=in_place)
+            wish = read_wish(
+                (to_dir, files, to_server), database, table, rename, in_place=in_place
+            )
             chosen = choose(vault, name, point)["id"]
-            asked = request_of(vault, name, chosen, wish, mapping_of(tablespace))
+            asked = request_of(vault, name, chosen, wish, mapping_of(tablespace), plan=True)
         made = ask_plan(vault, name, asked)
     show(made, common)

@@ -6,6 +6,7 @@ from cyclopts import Parameter
 
 from strongroom.cli import console, following
 from strongroom.cli import vault as vaults
+from strongroom.cli.files_option import FILES, Files
 from strongroom.cli.means import COMMON, Common, Given
 from strongroom.cli.parts import read_wish
 from strongroom.cli.plan_text import ask_plan, show
@@ -15,10 +16,11 @@ from strongroom.cli.restore_options import (
     Directory,
     InPlace,
     PointId,
+    Port,
     Rename,
+    Start,
     Table,
     Tablespaces,
-    ToFiles,
     ToServer,
     mapping_of,
     request_of,
@@ -36,14 +38,11 @@ def restore(  # noqa: PLR0913 - an option each
     database: Database = "",
     table: Table = "",
     rename: Rename = "",
-    to_files: ToFiles = None,
-    prefix: Annotated[str, Parameter(help="What the names of --to-files begin with.")] = "",
+    files: Files = FILES,
     to_server: ToServer = "",
     tablespace: Tablespaces = None,
-    start: Annotated[
-        bool, Parameter(negative="", help="Start PostgreSQL there when it is written.")
-    ] = False,
-    port: Annotated[int, Parameter(help="Port for --start; 0: as its configuration says.")] = 0,
+    start: Start = False,
+    port: Port = 0,
     yes: Annotated[bool, Parameter(negative="", help="Do not ask.")] = False,
     wait: Annotated[bool, Parameter(help="Follow the restore to its end.")] = True,
     common: Common = COMMON,
@@ -60,6 +59,8 @@ def restore(  # noqa: PLR0913 - an option each
     strongroom restore orders --to-dir /srv/part --database shop --table public.item
     strongroom restore orders --to-server orders --database shop --rename shop_then
     strongroom restore orders --to-files /srv/files --prefix monday
+    strongroom restore orders --to-files https://acct.blob.core.windows.net/out --sas-file out.sas
+    strongroom restore orders --to-files s3://bucket/orders --database shop
     ```
 
     Parameters
@@ -69,8 +70,7 @@ def restore(  # noqa: PLR0913 - an option each
     """
     with vaults.opened(common, means) as vault:
         mapping = mapping_of(tablespace)
-        places = to_dir, to_files, to_server
-        wish = read_wish(places, database, table, rename, prefix, in_place=in_place)
+        wish = read_wish((to_dir, files, to_server), database, table, rename, in_place=in_place)
         wish.check(start=start, mapping=mapping)
         chosen = choose(vault, name, point)["id"]
         request = request_of(vault, name, chosen, wish, mapping, start=start, port=port)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from strongroom.cli.files_option import Files
 from strongroom.cli.parts import Wish, part_of_request
 from strongroom.cli.vault import Vault
 from strongroom.model.errors import Invalid
@@ -31,11 +32,9 @@ InPlace = Annotated[
         help="Over the server's own data directory (or --to-dir): rewrite what differs.",
     ),
 ]
+Start = Annotated[bool, Parameter(negative="", help="Start PostgreSQL there when it is written.")]
+Port = Annotated[int, Parameter(help="Port for --start; 0: as its configuration says.")]
 Rename = Annotated[str, Parameter(help="The new name of the database, or of the table.")]
-ToFiles = Annotated[
-    Path | None,
-    Parameter(help="A new or empty directory for dumps of all databases, roles and tablespaces."),
-]
 Tablespaces = Annotated[
     list[str] | None,
     Parameter(negative="", help="OLD=NEW: where a tablespace goes; once for each."),
@@ -51,33 +50,52 @@ def request_of(  # noqa: PLR0913 - one for each thing that is asked
     *,
     start: bool = False,
     port: int = 0,
+    plan: bool = False,
 ) -> dict[str, Any]:
-    """ARM's restore request; our own wishes stand under `strongroom`."""
+    """ARM's restore request; our own wishes stand under `strongroom`. A plan needs no secret."""
     source = vault.source(name)
     directory = "" if wish.directory is None else str(wish.directory.absolute())
+    ours = {
+        "targetDirectory": directory,
+        "tablespaces": mapping,
+        "start": start,
+        "port": port,
+        "part": part_of_request(wish.part),
+        "inPlace": wish.in_place,
+    }
+    target = {
+        "objectType": "RestoreTargetInfo",
+        "datasourceInfo": {
+            **source,
+            "resourceProperties": {"objectType": "DefaultResourceProperties"},
+        },
+        "strongroom": ours,
+    }
+    if wish.files is not None:
+        target = _as_files(wish.files, ours, plan=plan)
     return {
         "objectType": "AzureBackupRecoveryPointBasedRestoreRequest",
         "sourceDataStoreType": "VaultStore",
         "sourceResourceId": source["resourceID"],
         "recoveryPointId": point,
         "restoreTargetInfo": {
-            "objectType": "RestoreTargetInfo",
+            **target,
             "recoveryOption": "FailIfExists",
             "restoreLocation": vault.connection.location,
-            "datasourceInfo": {
-                **source,
-                "resourceProperties": {"objectType": "DefaultResourceProperties"},
-            },
-            "strongroom": {
-                "targetDirectory": directory,
-                "tablespaces": mapping,
-                "start": start,
-                "port": port,
-                "part": part_of_request(wish.part),
-                "inPlace": wish.in_place,
-            },
         },
         "identityDetails": {"useSystemAssignedIdentity": True},
+    }
+
+
+def _as_files(files: Files, ours: dict[str, Any], *, plan: bool) -> dict[str, Any]:
+    return {
+        "objectType": "RestoreFilesTargetInfo",
+        "targetDetails": {
+            "url": files.url if plan else files.signed_url(),
+            "filePrefix": files.prefix,
+            "restoreTargetLocationType": "AzureBlobs",
+        },
+        "strongroom": {"part": ours["part"], "endpoint": files.s3_endpoint},
     }
 
 

@@ -167,7 +167,17 @@ def _access(control: Control, row: sa.RowMapping) -> StorageAccess:
         "partial": delta.removesuffix(".delta"),
         "identifier": epochs.identifier_of(row["id"], row["epoch"]),
     }
-    return control.grant_access(row["kind"], order["instanceId"], paths)
+    access = control.grant_access(row["kind"], order["instanceId"], paths)
+    if row["kind"] == "extract" and (signature := _signature(control, row["job_id"])):
+        access.sas["files"] = signature
+    return access
+
+
+def _signature(control: Control, job_id: str) -> str:
+    """What opens the container that the job fills; empty when it fills none."""
+    with control.database.reading() as connection:
+        sealed = jobs.sealed_signature(connection, job_id)
+    return "" if sealed is None else control.open_signature(job_id, sealed)
 
 
 def heartbeat(

@@ -3,11 +3,12 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from strongroom.catalog.database import Database
 from strongroom.control.bell import Bell
 from strongroom.durable.engine import JobEngine
-from strongroom.model.errors import NotFound
+from strongroom.model.errors import NotFound, Precondition
 from strongroom.model.installation import Installation
 from strongroom.model.operation import ParentReply, StorageAccess
 from strongroom.model.resume import ResumeReply
@@ -26,6 +27,14 @@ def nothing_stored(operation_id: str, epoch: int, logical: bool) -> ResumeReply:
     return ResumeReply()
 
 
+def no_seal(job_id: str, signature: object) -> NoReturn:
+    """For a control plane that keeps no secrets."""
+    del signature
+    raise Precondition(
+        f"the signature of job {job_id[:64]} cannot be kept here", hint="restore to a directory"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Control:
     """The control plane's means. A use case is a function `verb_noun(control, caller, ...)`.
@@ -36,7 +45,8 @@ class Control:
     `give_identifier(instance id, identifier, bytes that may be put)` and its reverse tell the
     storage endpoint; `open_parent(recovery point id, instance id)` tells of the point that an
     increment leans on, `open_resume(operation id, epoch, whether of dumps)` of what earlier tries
-    of a backup have stored. All are handed in because deciding and opening are two rooms
+    of a backup have stored; `seal_signature(job id, SAS)` and its reverse keep what opens the
+    container that a job fills. All are handed in because deciding and opening are two rooms
     (`workflows/` opens).
     """
 
@@ -51,6 +61,8 @@ class Control:
     withdraw_identifier: Callable[[str, str], None]
     open_parent: Callable[[str, str, int], ParentReply] = no_parent
     open_resume: Callable[[str, int, bool], ResumeReply] = nothing_stored
+    seal_signature: Callable[[str, str], bytes] = no_seal
+    open_signature: Callable[[str, bytes], str] = no_seal
     offered: Bell = field(default_factory=Bell)
     # Set when this process ends: nobody is kept waiting then.
     stopping: threading.Event = field(default_factory=threading.Event)

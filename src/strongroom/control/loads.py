@@ -7,7 +7,7 @@ from strongroom.control import servers
 from strongroom.control.access import require
 from strongroom.control.control import Control
 from strongroom.model.access import Caller
-from strongroom.model.arm import server_id_of
+from strongroom.model.arm import read_server_id, server_id_of
 from strongroom.model.errors import Precondition
 from strongroom.model.extract import ExtractRequest
 from strongroom.model.logical import LOGICAL, LoadRequest
@@ -64,10 +64,8 @@ def _find_target(
 ) -> None:
     """Who loads a server must be allowed to change it; it is of the same major or newer."""
     found, point = what
-    group = found.server_resource_group
-    scope = server_id_of(control.installation.subscription_id, group, load.target_server)
-    require(control, connection, caller, servers.WRITE, scope)
-    server = servers.need_server(connection, group, load.target_server)
+    server = need_writable(control, connection, caller, found, load.target_server)
+    load.target_server = str(server["name"])
     facts = servers.facts_of(server)
     source, target = point.facts["version_number"], facts.version_number if facts else 0
     if target and major_of(target) < major_of(source):
@@ -78,3 +76,27 @@ def _find_target(
         )
     load.agent_id = str(server["agent_id"])
     load.agent_server = str(server["agent_server"])
+
+
+def need_writable(
+    control: Control, connection: sa.Connection, caller: Caller, found: Protection, server: str
+) -> sa.RowMapping:
+    """A server by its name, in the group of the one that is protected, or by its whole id.
+
+    Raises Forbidden when the caller may not change it, NotFound, Invalid.
+    """
+    subscription = control.installation.subscription_id
+    group = found.server_resource_group
+    if server.startswith("/"):
+        named = read_server_id(server, subscription)
+        group, server = named.resource_group, named.name
+    scope = server_id_of(subscription, group, server)
+    require(control, connection, caller, servers.WRITE, scope)
+    return servers.need_server(connection, group, server)
+
+
+def sealed_signature(control: Control, job_id: str, asked: RestoreRequest) -> bytes | None:
+    """What opens the container that a job fills, as the job's row keeps it until its end."""
+    if asked.signature is None:
+        return None
+    return control.seal_signature(job_id, asked.signature.query)

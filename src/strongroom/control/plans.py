@@ -118,7 +118,7 @@ def _plan(connection: sa.Connection, question: Question, seen: LookResult | None
     cost = cost_of(point, _databases(asked))
     sight = Sight(seen, asked_for=bool(question.look))
     plan = RestorePlan(
-        kind="Load" if point.kind == LOGICAL else _kind(asked),
+        kind=_kind(point, asked),
         takes=_takes(asked),
         server=found.server_name,
         point=point.id,
@@ -154,7 +154,9 @@ def _databases(asked: RestoreRequest) -> dict[str, str]:
     return {part.database: part.rename if part.rename and not part.table else part.database}
 
 
-def _kind(asked: RestoreRequest) -> str:
+def _kind(point: RecoveryPoint, asked: RestoreRequest) -> str:
+    if asked.load is not None or (point.kind == LOGICAL and asked.part is None):
+        return "Load"
     if asked.part is None:
         return "InPlace" if asked.in_place else "Server"
     return "Part" if asked.part.database else "Files"
@@ -178,6 +180,6 @@ def _takes(asked: RestoreRequest) -> str:
 def _target(asked: RestoreRequest) -> str:
     if asked.load is not None:
         return asked.load.target_server
-    if asked.part is not None and asked.part.target_server:
-        return asked.part.target_server
+    if asked.part is not None and not asked.target_directory:
+        return asked.part.target_server or asked.part.target_url
     return asked.target_directory

@@ -6,11 +6,10 @@ import sqlalchemy as sa
 
 from strongroom.catalog import audit, jobs, protection, recovery_points
 from strongroom.catalog.protection import Protection
-from strongroom.control import loads, long_running, servers
-from strongroom.control.access import require
+from strongroom.control import loads, long_running
 from strongroom.control.control import Control
 from strongroom.model.access import Caller
-from strongroom.model.arm import VaultRef, instance_id_of, job_id_of, server_id_of
+from strongroom.model.arm import VaultRef, instance_id_of, job_id_of
 from strongroom.model.errors import Precondition
 from strongroom.model.ids import JobId, OperationId, uuid4
 from strongroom.model.job import JobKind
@@ -80,8 +79,10 @@ def _enqueue(
         requested_by=caller.principal_id,
         order=asked.to_order(point),
         recovery_point_id=point.id,
+        sealed_signature=loads.sealed_signature(control, job_id, asked),
     )
-    what = {"job": job_id, "point": point.id, "directory": asked.target_directory}
+    place = asked.target_directory or (asked.part.target_url if asked.part is not None else "")
+    what = {"job": job_id, "point": point.id, "directory": place}
     where = ("restore/trigger", found.instance_name)
     audit.append(connection, now, caller.principal_id, where, what)
     control.jobs.enqueue(connection, "restore", f"job:{job_id}", job_id)
@@ -103,7 +104,7 @@ def examine(
     """
     vault, instance_name = instance
     found = protection.by_name(connection, vault.resource_group, vault.name, instance_name)
-    asked = read_request(request, placed=placed)
+    asked = read_request(request, control.clock.now(), placed=placed)
     point = recovery_points.get(connection, found.instance_id, asked.recovery_point_id)
     if point.state != "Completed":
         raise Precondition(
@@ -136,10 +137,7 @@ def _target(
     control: Control, connection: sa.Connection, caller: Caller, found: Protection, name: str
 ) -> str:
     """What the agent calls the server to load. Who loads it must be allowed to change it."""
-    group = found.server_resource_group
-    scope = server_id_of(control.installation.subscription_id, group, name)
-    require(control, connection, caller, servers.WRITE, scope)
-    server = servers.need_server(connection, group, name)
+    server = loads.need_writable(control, connection, caller, found, name)
     if server["agent_id"] != found.agent_id:
         raise Precondition(
             f"{name} is looked after by another agent than {found.server_name}",

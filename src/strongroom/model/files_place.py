@@ -39,8 +39,10 @@ class FilesPlace(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str = ""
 
 
-def read_place(url: str, endpoint: str, now: Instant) -> tuple[FilesPlace, Signature | None]:
-    """Checked at the door. Raises Invalid, which names no signature."""
+def read_place(
+    url: str, endpoint: str, now: Instant, *, signed: bool = True
+) -> tuple[FilesPlace, Signature | None]:
+    """Checked at the door. `signed`: it must be. Raises Invalid, which names no signature."""
     parts = _split(url)
     if parts.scheme == "s3":
         return _bucket(parts, endpoint), None
@@ -53,8 +55,11 @@ def read_place(url: str, endpoint: str, now: Instant) -> tuple[FilesPlace, Signa
             f"{parts.scheme}://{parts.netloc} names no container",
             "write https://ACCOUNT.blob.core.windows.net/CONTAINER?SAS",
         )
+    place = FilesPlace(url=f"{parts.scheme}://{parts.netloc}{path}")
+    if not parts.query and not signed:
+        return place, None
     _check_signature(parts.query, now)
-    return FilesPlace(url=f"{parts.scheme}://{parts.netloc}{path}"), Signature(parts.query)
+    return place, Signature(parts.query)
 
 
 def _split(url: str) -> SplitResult:

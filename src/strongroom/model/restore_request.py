@@ -3,14 +3,16 @@
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
+from whenever import Instant
 
 from strongroom.model.errors import Invalid
 from strongroom.model.extract import ExtractRequest, read_extract
+from strongroom.model.files_place import Signature, read_place
 from strongroom.model.logical import LoadRequest, read_load
 from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.target_info import wish_of
 
 _POINT = re.compile(r"[0-9a-fA-F]{32}")
 
@@ -18,7 +20,8 @@ _POINT = re.compile(r"[0-9a-fA-F]{32}")
 class RestoreRequest(msgspec.Struct, kw_only=True):
     """Restore as a server: a data directory on the host of the agent that looks after it.
 
-    With `part` dump files are left in the directory instead: of a database, of a table, or of all.
+    With `part` dump files are left there instead, or in a container: of a database, of a table, or
+    of all. `signature` opens the container; it is no part of what is kept of the request.
     With `in_place` the directory is that of the server itself; empty, it is the one it told of.
     """
 
@@ -30,17 +33,19 @@ class RestoreRequest(msgspec.Struct, kw_only=True):
     part: ExtractRequest | None = None
     load: LoadRequest | None = None  # of a logical point, into a running server
     in_place: bool = False
+    signature: Signature | None = None
 
     def to_order(self, point: RecoveryPoint) -> dict[str, Any]:
         """What the job row keeps."""
         told: dict[str, Any] = msgspec.to_builtins(self)
+        del told["signature"]
         told["recovery_point_id"] = point.id
         told["recovery_point_time"] = point.taken_at.format_iso()
         return told
 
 
-def read_request(body: Mapping[str, Any], *, placed: bool = True) -> RestoreRequest:
-    """ARM's `AzureBackupRecoveryPointBasedRestoreRequest` with a `RestoreTargetInfo`.
+def read_request(body: Mapping[str, Any], now: Instant, *, placed: bool = True) -> RestoreRequest:
+    """ARM's `AzureBackupRecoveryPointBasedRestoreRequest` with any target of model/target_info.py.
 
     A plan may leave out where to: not `placed`.
 
@@ -48,20 +53,13 @@ def read_request(body: Mapping[str, Any], *, placed: bool = True) -> RestoreRequ
     what Azure's models hold, as JSON in `restoreTargetInfo.datasourceInfo.resourceUri`
     (`file:///directory?start=true&port=5433`). Source: azure-mgmt-dataprotection 2.2.0 models.
     """
-    target = _mapping(body, "restoreTargetInfo")
-    kind = _get(target, "objectType")
-    if kind != "RestoreTargetInfo":
-        raise _invalid(
-            f"restore target {str(kind)[:60]!r} is not offered",
-            "ask for RestoreTargetInfo: a data directory on the database host",
-        )
-    wish = _get(target, "strongroom") or _from_uri(_mapping(target, "datasourceInfo"))
-    if not isinstance(wish, Mapping):
-        raise _invalid("restoreTargetInfo.strongroom is not an object", "see the API table")
+    wish = wish_of(_mapping(body, "restoreTargetInfo"))
     directory, part = str(_get(wish, "targetDirectory") or ""), _part(wish)
     load = _load(wish)
     in_place = _in_place(wish)
-    into_server = load or (not directory and (in_place or (part and part.target_server)))
+    signature = _leave_at(part, wish, now, placed=placed)
+    elsewhere = part and (part.target_server or part.target_url)
+    into_server = load or (not directory and (in_place or elsewhere))
     if not into_server and not _is_absolute(directory) and (directory or placed):
         raise _invalid(
             f"the target directory {directory[:200]!r} is not an absolute path",
@@ -76,7 +74,26 @@ def read_request(body: Mapping[str, Any], *, placed: bool = True) -> RestoreRequ
         part=part,
         load=load,
         in_place=in_place,
+        signature=signature,
     )
+
+
+def _leave_at(
+    part: ExtractRequest | None, wish: Mapping[str, Any], now: Instant, *, placed: bool
+) -> Signature | None:
+    """Where files go if to no directory; what opens it comes back apart."""
+    files = _get(wish, "files")
+    if files is None:
+        return None
+    url = str(_get(files, "url") or "") if isinstance(files, Mapping) else ""
+    if not url and not placed:
+        return None
+    if part is None or part.target_server or not url:
+        raise _invalid("files names no place", "send a url, and in part what is left there")
+    endpoint = str(_get(files, "endpoint") or "")
+    place, signature = read_place(url, endpoint, now, signed=placed)
+    part.target_url, part.target_endpoint = place.url, place.endpoint
+    return signature
 
 
 def _is_absolute(directory: str) -> bool:
@@ -137,25 +154,6 @@ def _point_id(body: Mapping[str, Any]) -> str:
             "list the recovery points and copy one id",
         )
     return found.lower()
-
-
-def _from_uri(source: Mapping[str, Any]) -> dict[str, Any]:
-    parts = urlsplit(str(_get(source, "resourceUri") or ""))
-    if parts.scheme != "file":
-        raise _invalid(
-            "the restore names no target directory",
-            "set datasourceInfo.resourceUri to file:///absolute/directory",
-        )
-    query = parse_qs(parts.query)
-    return {
-        "targetDirectory": unquote(parts.path),
-        "start": query.get("start", ["false"])[0] == "true",
-        "inPlace": query.get("inPlace", ["false"])[0] == "true",
-        "port": query.get("port", ["0"])[0],
-        "tablespaces": dict(
-            pair.split("=", 1) for pair in query.get("tablespace", []) if "=" in pair
-        ),
-    }
 
 
 def _locations(value: object) -> dict[str, str]:

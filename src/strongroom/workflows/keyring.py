@@ -67,6 +67,14 @@ class Keyring:
             open_under_kek(self._kek, sealed, _bound_to(instance_id, purpose))
         )
 
+    def seal_signature(self, job_id: str, signature: str, chance: Chance) -> bytes:
+        """What opens a job's target, for the job's row alone."""
+        return seal_under_kek(self._kek, signature.encode(), _bound_to_job(job_id), chance)
+
+    def open_signature(self, job_id: str, sealed: bytes) -> str:
+        """The reverse; WrongKey for another job's."""
+        return open_under_kek(self._kek, sealed, _bound_to_job(job_id)).decode()
+
     def public(self, instance_id: str, purpose: str) -> PublicKey:
         """The public half: what a writer is given."""
         with self._database.reading() as connection:
@@ -78,3 +86,7 @@ class Keyring:
 
 def _bound_to(instance_id: str, purpose: str) -> bytes:
     return f"strongroom-instance-key-1\n{instance_id}\n{purpose}".encode()
+
+
+def _bound_to_job(job_id: str) -> bytes:
+    return f"strongroom-job-signature-1\n{job_id}".encode()

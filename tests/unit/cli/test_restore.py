@@ -1,14 +1,14 @@
 import pytest
 
-from strongroom.cli.restore import _mapping
+from strongroom.cli.restore_options import mapping_of
 from strongroom.model.errors import Invalid
 
 
 def test_tablespaces_are_mapped_old_to_new():
-    assert _mapping(["/a=/b", "/c=/d"]) == {"/a": "/b", "/c": "/d"}
+    assert mapping_of(["/a=/b", "/c=/d"]) == {"/a": "/b", "/c": "/d"}
 
 
 @pytest.mark.parametrize("word", ["/a", "a=/b", "/a=b", "="])
 def test_a_half_said_tablespace_is_refused(word):
     with pytest.raises(Invalid):
-        _mapping([word])
+        mapping_of([word])

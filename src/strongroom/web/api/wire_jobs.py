@@ -60,6 +60,9 @@ def _details(found: Job) -> dict[str, str]:
         details["Note"] = found.progress.note
     if found.order.get("target_directory"):
         details["Target Directory"] = found.order["target_directory"]
+    part = found.order.get("part") or {}
+    if part.get("file_prefix"):
+        details["Restore File Prefix"] = part["file_prefix"]
     result = found.order.get("result") or {}
     if result.get("started"):
         details["Started On Port"] = str(result.get("port", 0))
@@ -69,6 +72,12 @@ def _details(found: Job) -> dict[str, str]:
         words = key.replace("condemned", "garbage").replace("_", " ").title()
         details[words] = str(value)
     return details
+
+
+def _destination(found: Job) -> str | None:
+    part = found.order.get("part") or {}
+    place: str | None = found.order.get("target_directory") or part.get("target_url")
+    return place
 
 
 def _extended(found: Job) -> dict[str, Any]:
@@ -82,7 +91,7 @@ def _extended(found: Job) -> dict[str, Any]:
         "dataTransferredInBytes": float(found.progress.done_bytes),
         "targetRecoverPoint": None if is_restore else point,
         "sourceRecoverPoint": point if is_restore else None,
-        "recoveryDestination": found.order.get("target_directory"),
+        "recoveryDestination": _destination(found),
         "subTasks": _sub_tasks(found),
         "additionalDetails": _details(found),
         "warningDetails": [

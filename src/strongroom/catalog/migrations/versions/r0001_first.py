@@ -356,6 +356,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("recovery_point_id", sa.Text(), nullable=True),
+        sa.Column("sealed_signature", sa.LargeBinary(), nullable=True),
         sa.ForeignKeyConstraint(
             ["instance_id"], ["instances.id"], name=op.f("fk_jobs_instance_id_instances")
         ),
