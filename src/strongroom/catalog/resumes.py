@@ -5,19 +5,22 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from strongroom.catalog.tables import agent_operations, jobs
+from strongroom.model.errors import Corrupt, Invalid, ObjectMissing, WrongKey
 from strongroom.model.job import JobKind, JobStatus
 
 _GOOD = (JobStatus.COMPLETED.value, JobStatus.COMPLETED_WITH_WARNINGS.value)
+_DAMAGED = {error.__name__ for error in (Corrupt, ObjectMissing, WrongKey, Invalid)}
 _KEY = "resumedFrom"  # in the order: {try: names of partial deltas}
 
 
 def tries_before(connection: sa.Connection, job_id: str) -> list[sa.RowMapping]:
     """The operations of the failed backups of this instance since its last good one, the newest
-    first; the job's own comes before them.
+    first; the job's own comes before them. One whose bytes were found to be others, and what came
+    before it, is nothing to lean on.
     """
     mine = connection.execute(sa.select(jobs).where(jobs.c.id == job_id)).mappings().one()
     query = (
-        sa.select(jobs.c.id, jobs.c.status)
+        sa.select(jobs.c.id, jobs.c.status, jobs.c.error)
         .where(
             jobs.c.instance_id == mine["instance_id"],
             jobs.c.kind == JobKind.BACKUP.value,
@@ -28,7 +31,7 @@ def tries_before(connection: sa.Connection, job_id: str) -> list[sa.RowMapping]:
     )
     ids = [job_id]
     for job in connection.execute(query):
-        if job.status in _GOOD:
+        if job.status in _GOOD or (job.error or {}).get("kind") in _DAMAGED:
             break
         ids.append(job.id)
     rows = connection.execute(

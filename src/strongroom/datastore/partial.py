@@ -6,14 +6,14 @@ one is laid over what came before, as a delta is laid over a parent. Nothing tha
 recovery point (docs/decisions/0121).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from strongroom.datastore.chunks import ChunkBook, ChunkTable, Part, table_of
 from strongroom.datastore.delta import Delta, lay_over
-from strongroom.datastore.extents import Extent, columns_of
+from strongroom.datastore.extents import Extent, Extents, columns_of
 from strongroom.datastore.manifest import (
     VERSION,
     FileFacts,
@@ -193,9 +193,47 @@ class Base:
         return None if self.manifest is None else self.manifest.source
 
 
+def joined(deltas: Sequence[Delta]) -> Delta:
+    """The partial deltas of one try as one: of a file that was told more than once, the last."""
+    told = enumerate(each.files for each in deltas)
+    last = {file.path: (n, i) for n, files in told for i, file in enumerate(files)}
+    index = {place: new for new, place in enumerate(last.values())}
+    packs: dict[bytes, PackFacts] = {}
+    places: dict[bytes, int] = {}
+    rows: list[Extent] = []
+    chunks: list[Part] = []
+    for n, each in enumerate(deltas):
+        ours = []
+        for pack in each.packs:
+            packs.setdefault(pack.id, pack)
+            ours.append(places.setdefault(pack.id, len(places)))
+        for extent in Extents.of_columns(each.extents):
+            new = index.get((n, extent.file))
+            if new is not None:
+                place = ours[extent.pack]
+                rows.append(Extent(new, extent.offset, extent.length, place, extent.raw))
+        table = ChunkTable(each.chunks, len(each.packs))
+        chunks += [_moved(part, ours[part.place.pack]) for part in table]
+    return Delta(
+        version=VERSION,
+        source=deltas[-1].source,
+        files=[deltas[n].files[i] for n, i in last.values()],
+        extents=columns_of(rows),
+        packs=list(packs.values()),
+        pg_manifest=b"",
+        kept={index[n, i]: deltas[n].kept[i] for n, i in last.values() if i in deltas[n].kept},
+        page_versions={
+            path: deltas[n].page_versions[path]
+            for path, (n, _) in last.items()
+            if path in deltas[n].page_versions
+        },
+        chunks=table_of(chunks),
+    )
+
+
 def lay_partial(base: Base, delta: Delta) -> Base:
-    """The next one over what came before it. Raises Corrupt when they do not fit together."""
-    if delta.chunks:
+    """The next try over what came before it. Raises Corrupt when they do not fit together."""
+    if delta.chunks.get("key"):
         return Base(_with_chunks(base.manifest, delta))
     manifest = lay_over(delta, _NOBODY, base.manifest)
     before = base.manifest.page_versions if base.manifest else {}

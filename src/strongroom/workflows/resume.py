@@ -5,19 +5,19 @@ commit lays its delta over the same, whatever arrives late (docs/decisions/0121)
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
 import structlog
 
 from strongroom.catalog import resumes
-from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.chunks import distinct_keys
 from strongroom.datastore.delta import Delta, open_delta
 from strongroom.datastore.manifest import Manifest, PackFacts
-from strongroom.datastore.partial import Base, is_same_server, lay_partial
+from strongroom.datastore.partial import Base, is_same_server, joined, lay_partial
 from strongroom.datastore.verify import DAMAGE
 from strongroom.model.errors import Corrupt
 from strongroom.model.logical import LOGICAL
@@ -38,16 +38,16 @@ def open_resume(means: Means, operation_id: str, epoch: int, logical: bool) -> R
         tries = resumes.tries_before(connection, operation_id)
     if epoch == 1 and len(tries) == 1:
         return ResumeReply()
-    mine = tries[0]
-    attempt = _attempt(epoch, logical=logical)
+    mine, attempt = tries[0], _attempt(epoch, logical=logical)
     names = resumes.told_to(mine, attempt)
     parent = _parent(means, mine, logical=logical)
-    if names is None:
-        names = _chain(means, tries, epoch, logical=logical)
-        names = _sound(means, mine, parent, _own(means, tries, names))
-        with means.control.database.writing() as connection:
-            resumes.note_told(connection, operation_id, attempt, names)
-    return _reply(_fold(means, mine, parent, names), logical=logical)
+    if names is not None:
+        return _reply(_fold(means, mine, parent, names), logical=logical)
+    names = _chain(means, tries, epoch, logical=logical)
+    found = _fold(means, mine, parent, names, _Soundness(means, tries, logical=logical).allows)
+    with means.control.database.writing() as connection:
+        resumes.note_told(connection, operation_id, attempt, names[: found.count])
+    return _reply(found, logical=logical)
 
 
 def base_of(
@@ -59,12 +59,11 @@ def base_of(
     logical = told.get("kind") == LOGICAL
     names = resumes.told_to(operation, _attempt(int(told["epoch"]), logical=logical)) or []
     parent = _parent(means, operation, logical=logical)
-    base = _fold(means, operation, parent, names)
-    if base.count != len(names):
-        raise Corrupt(
-            f"{names[base.count]} cannot be read any more", hint="Take the backup again."
-        )
-    return base.base.manifest
+    found = _fold(means, operation, parent, names)
+    if found.count != len(names):
+        lost = names[found.count]
+        raise Corrupt(f"{lost} cannot be read any more", hint="Take the backup again.")
+    return found.base.manifest
 
 
 def _attempt(epoch: int, *, logical: bool) -> str:
@@ -104,65 +103,48 @@ def _chain(
     return []
 
 
-def _own(means: Means, tries: Sequence[sa.RowMapping], names: list[str]) -> list[str]:
-    """Up to the first that names packs of another generation than its own try was given: a writer
-    may lean on nothing that it was not asked to write.
+class _Soundness:
+    """Whether a partial delta can be leant on.
+
+    It is of the sort that is asked for, and names packs of its own try alone: a writer may lean on
+    nothing that it was not asked to write. All of them are there, none is known to be damaged, and
+    from now on nobody collects them, nor the delta.
     """
-    given = {each["job_id"]: _generations(each) for each in tries}
-    for count, name in enumerate(names):
+
+    def __init__(self, means: Means, tries: Sequence[sa.RowMapping], *, logical: bool) -> None:
+        self._means = means
+        self._logical = logical
+        self._instance: str = tries[0]["order"]["instanceId"]
+        self._own = {each["job_id"]: _generations(each) for each in tries}
+        self._damaged = set(means.storage.account_view(self._instance).damaged())
+        self._sizes: dict[str, dict[str, int]] = {}
+
+    def allows(self, name: str, delta: Delta) -> bool:
         match = _PARTIAL.fullmatch(name)
-        delta = _open(means, tries[0]["order"]["instanceId"], name)
-        own = given.get(match[1], set()) if match else set()
-        if delta is None or {pack.generation for pack in delta.packs} - own:
-            log.error("resume.foreign", partial=name)
-            return names[:count]
-    return names
+        own = self._own.get(match[1], set()) if match else set()
+        names = [name, *(pack.name for pack in delta.packs)]
+        sound = (
+            bool(delta.chunks) == self._logical
+            and {pack.generation for pack in delta.packs} <= own
+            and self._damaged.isdisjoint(names)
+            and all(self._size(pack) == pack.size for pack in delta.packs)
+            and not pardon(self._means, self._instance, names)
+        )
+        if not sound:
+            log.warning("resume.cut", instance=self._instance, partial=name)
+        return sound
+
+    def _size(self, pack: PackFacts) -> int | None:
+        if pack.generation not in self._sizes:
+            blobs = self._means.storage.container(self._instance)
+            self._sizes[pack.generation] = dict(blobs.list(f"g/{pack.generation}/"))
+        return self._sizes[pack.generation].get(pack.name)
 
 
 def _generations(operation: sa.RowMapping) -> set[str]:
     order: dict[str, Any] = operation["order"]
     parent = (order.get("parent") or {}).get("generation")
     return {str(found) for found in (order.get("generation"), parent) if found}
-
-
-def _sound(
-    means: Means, operation: sa.RowMapping, parent: Manifest | None, names: list[str]
-) -> list[str]:
-    """Those of the chain that can be leant on, up to the first that cannot: all of its packs are
-    there, none is known to be damaged, and from now on nobody collects them.
-    """
-    instance = operation["order"]["instanceId"]
-    packs = _Packs(means, instance)
-    late = set(pardon(means, instance, names))
-    for count, name in enumerate(names):
-        delta = _open(means, instance, name)
-        if delta is None or name in late or not packs.are_sound(delta.packs):
-            log.warning("resume.cut", instance=instance, partial=name)
-            names = names[:count]
-            break
-    return names[: _fold(means, operation, parent, names).count]
-
-
-class _Packs:
-    """What lies in a container, looked up a generation at a time."""
-
-    def __init__(self, means: Means, instance_id: str) -> None:
-        self._means = means
-        self._instance = instance_id
-        self._damaged = set(means.storage.account_view(instance_id).damaged())
-        self._sizes: dict[str, dict[str, int]] = {}
-
-    def are_sound(self, packs: Sequence[PackFacts]) -> bool:
-        names = [pack.name for pack in packs]
-        if pardon(self._means, self._instance, names) or not self._damaged.isdisjoint(names):
-            return False
-        return all(self._size(pack) == pack.size for pack in packs)
-
-    def _size(self, pack: PackFacts) -> int | None:
-        if pack.generation not in self._sizes:
-            blobs: Blobs = self._means.storage.container(self._instance)
-            self._sizes[pack.generation] = dict(blobs.list(f"g/{pack.generation}/"))
-        return self._sizes[pack.generation].get(pack.name)
 
 
 def _open(means: Means, instance_id: str, name: str) -> Delta | None:
@@ -175,34 +157,48 @@ def _open(means: Means, instance_id: str, name: str) -> Delta | None:
 
 @dataclass(slots=True)
 class _Folded:
-    """So many partial deltas, one over the other."""
+    """So many partial deltas, one try over the other."""
 
     base: Base = field(default_factory=Base)
     count: int = 0
 
 
 def _fold(
-    means: Means, operation: sa.RowMapping, parent: Manifest | None, names: Sequence[str]
+    means: Means,
+    operation: sa.RowMapping,
+    parent: Manifest | None,
+    names: Sequence[str],
+    allows: Callable[[str, Delta], bool] = lambda *_: True,
 ) -> _Folded:
-    """Up to the first that does not fit. Those of another sort, or server, are passed over."""
+    """Up to the first that does not fit, is not allowed, or is too much for one answer."""
     instance = operation["order"]["instanceId"]
     found = _Folded(Base(parent))
     held: dict[str, int] = {}  # bytes of page versions, by path
-    for name in names:
-        delta = _open(means, instance, name)
-        if delta is None:
+    for _, group in groupby(names, lambda name: name.rpartition("/")[0]):
+        deltas, wanted = [], list(group)
+        for name in wanted:
+            delta = _open(means, instance, name)
+            if delta is None or not allows(name, delta):
+                break
+            held |= {path: len(versions) for path, versions in delta.page_versions.items()}
+            if sum(held.values()) > MOST_VERSIONS:
+                break
+            deltas.append(delta)
+        if deltas:
+            try:
+                found.base = _over(found.base, joined(deltas), parent)
+            except Corrupt as error:
+                log.warning("resume.unfit", instance=instance, partial=name, why=error.message)
+                break
+        found.count += len(deltas)
+        if len(deltas) < len(wanted):
             break
-        held |= {path: len(versions) for path, versions in delta.page_versions.items()}
-        if sum(held.values()) > MOST_VERSIONS:
-            break
-        base = found.base if is_same_server(found.base, delta) else Base(parent)
-        try:
-            found.base = lay_partial(base, delta)
-        except Corrupt as error:
-            log.warning("resume.unfit", instance=instance, partial=name, why=error.message)
-            break
-        found.count += 1
     return found
+
+
+def _over(base: Base, delta: Delta, parent: Manifest | None) -> Base:
+    """What is of another server, or another history, takes the place of what came before."""
+    return lay_partial(base if is_same_server(base, delta) else Base(parent), delta)
 
 
 def _reply(found: _Folded, *, logical: bool) -> ResumeReply:
