@@ -33,6 +33,7 @@ def _parent(told: ParentReply, part: Callable[[int], dict[str, bytes]]) -> Paren
         start_lsn=lsn_from_text(told.start_lsn),
         stop_lsn=lsn_from_text(told.stop_lsn),
         pg_manifest=_inflated(told.pg_manifest),
+        checksums=told.checksums,
         page_versions=PageVersions(told.page_versions, told.page_parts, part),
     )
 

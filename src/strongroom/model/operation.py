@@ -230,6 +230,7 @@ class ParentReply(Message):
     start_lsn: str
     stop_lsn: str
     pg_manifest: bytes
+    checksums: bool = False
     page_versions: dict[str, bytes] = {}
     page_parts: list[list[str]] = []  # too many for one answer: the paths of each part
     chunk_keys: bytes = b""  # of a logical point: the sorted digests of its chunks, 16 bytes each

@@ -48,6 +48,7 @@ class Parent:
     start_lsn: Lsn
     stop_lsn: Lsn
     pg_manifest: bytes
+    checksums: bool = False
     page_versions: Mapping[str, bytes] = field(default_factory=dict)
 
 
@@ -77,6 +78,7 @@ class Increment:
         self._parent = parent
         self._stored = stored
         self._records = True
+        self._switched = False
         self._notes = PageNotes()
         self._under_way: tuple[str, PageColumns] = ("", PageColumns())
         self._sizes: dict[str, int] = {}  # of files that came in part, or of which a page stayed
@@ -111,7 +113,10 @@ class Increment:
         self.why = self._why_not(server, system, self._parent)
         if self.why:
             self._parent = None
-        return self._parent.pg_manifest if self._parent is not None and has_summaries else b""
+            return b""
+        # pg_checksums rewrites every page, and tells neither the log nor its summaries.
+        self._switched = self._parent.checksums != system.checksums
+        return self._parent.pg_manifest if has_summaries and not self._switched else b""
 
     def _why_not(self, server: Replication, system: System, parent: Parent) -> str:
         if parent.system_identifier != system.identifier:
@@ -162,7 +167,9 @@ class Increment:
                 f"point ended at {lsn_to_text(parent.stop_lsn)}"
             )
         elif not parent.page_versions:
-            self.why = started.refused or "the last point kept no page versions to compare with"
+            kept_none = "the last point kept no page versions to compare with"
+            switched = "page checksums have been switched on or off, and that is in no summary"
+            self.why = switched if self._switched else started.refused or kept_none
         else:
             self.is_full = False
             self._records = True

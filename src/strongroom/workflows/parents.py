@@ -115,6 +115,7 @@ def told_of(manifest: Manifest) -> ParentReply:
         start_lsn=lsn_to_text(Lsn(source.start_lsn)),
         stop_lsn=lsn_to_text(Lsn(source.stop_lsn)),
         pg_manifest=zstandard.compress(manifest.pg_manifest, 3),
+        checksums=source.checksums,
         page_versions=manifest.page_versions,
         page_parts=[part.paths for part in manifest.page_parts],
         chunk_keys=distinct_keys(manifest.chunks),
