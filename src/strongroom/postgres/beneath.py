@@ -11,11 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from strongroom.model.errors import TargetFull, TargetRefused
+from strongroom.model.postgres import PAGE
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_SPACE = {28, 122}  # ENOSPC, EDQUOT
 MOST_OPEN = 128
+_SYNC_FILE_RANGE_WRITE = 2  # Source: linux/fs.h
+_WORTH_BEGINNING = 1 << 20  # bytes; less than that would be many small writes
+_ZERO_PAGE = bytes(PAGE)
+_LIBRARY = ctypes.CDLL(None, use_errno=True)
 
 
 def parts_of(path: str) -> tuple[str, ...]:
@@ -172,11 +177,21 @@ def _sync_file_system(descriptor: int) -> bool:
     """syncfs(2), one barrier for all files. False where there is none that reports errors."""
     if sys.platform != "linux":
         return False
-    library = ctypes.CDLL(None, use_errno=True)
-    if library.syncfs(descriptor) != 0:
+    if _LIBRARY.syncfs(descriptor) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
     return True
+
+
+def begin_sync(descriptor: int, offset: int, length: int) -> None:
+    """Let the disk begin with what a later `sync` waits for. Source: sync_file_range(2).
+
+    A wish: where it cannot be had nothing is lost but time, and `sync` tells what goes wrong.
+    """
+    if sys.platform == "linux" and length >= _WORTH_BEGINNING:
+        _LIBRARY.sync_file_range(
+            descriptor, ctypes.c_int64(offset), ctypes.c_int64(length), _SYNC_FILE_RANGE_WRITE
+        )
 
 
 def write_at(descriptor: int, data: memoryview, offset: int) -> None:
@@ -184,6 +199,19 @@ def write_at(descriptor: int, data: memoryview, offset: int) -> None:
     while data:
         done = os.pwrite(descriptor, data, offset)
         data, offset = data[done:], offset + done
+
+
+def write_sparsely(descriptor: int, data: memoryview, offset: int) -> None:
+    """Write all but whole pages of zeros, in stretches as long as they come."""
+    start = 0
+    for position in range(0, len(data), PAGE):
+        page = data[position : position + PAGE]
+        if page[:8] == _ZERO_PAGE[: len(page[:8])] and bytes(page) == _ZERO_PAGE[: len(page)]:
+            if start < position:
+                write_at(descriptor, data[start:position], offset + start)
+            start = position + len(page)
+    if start < len(data):
+        write_at(descriptor, data[start:], offset + start)
 
 
 @dataclass(slots=True)

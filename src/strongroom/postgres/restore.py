@@ -19,7 +19,14 @@ import msgspec
 
 from strongroom.model.errors import Corrupt, TargetFull, TargetNotEmpty, TargetRefused
 from strongroom.model.postgres import PAGE
-from strongroom.postgres.beneath import OpenFiles, Root, parts_of, refused, write_at
+from strongroom.postgres.beneath import (
+    OpenFiles,
+    Root,
+    begin_sync,
+    parts_of,
+    refused,
+    write_sparsely,
+)
 from strongroom.postgres.layout import (
     HOLDS_BYTES,
     MARKER,
@@ -37,7 +44,6 @@ from strongroom.postgres.wire.pg_manifest import PgManifest, parse_pg_manifest
 __all__ = ["MARKER", "Finished", "RestoreTarget", "RestoredFile"]
 
 _CHUNK = 4 << 20
-_ZERO_PAGE = bytes(PAGE)
 
 
 @dataclass(slots=True)
@@ -74,6 +80,7 @@ class RestoreTarget:
         self._open = OpenFiles(self._open_file)
         self._lock = threading.Lock()
         self._written = 0
+        self._synced = True
 
     # --- before the first byte
 
@@ -93,6 +100,7 @@ class RestoreTarget:
         for place in ours:
             _clear(place)
         self._check_space(needed_bytes, {} if in_part else self._layout.sizes())
+        self._synced = not in_part
         self._claim()
         for index in range(len(files)):
             self._make(index)
@@ -227,7 +235,9 @@ class RestoreTarget:
 
     def _put(self, descriptor: int, data: memoryview, offset: int) -> int:
         """Write -> the bytes that count as written."""
-        _write_sparsely(descriptor, data, offset)
+        write_sparsely(descriptor, data, offset)
+        if self._synced:
+            begin_sync(descriptor, offset, len(data))
         return len(data)
 
     def _open_file(self, index: int) -> int:
@@ -379,16 +389,3 @@ def _existing(place: Path) -> Path:
     while not place.exists():
         place = place.parent
     return place
-
-
-def _write_sparsely(descriptor: int, data: memoryview, offset: int) -> None:
-    """Write all but whole pages of zeros, in stretches as long as they come."""
-    start = 0
-    for position in range(0, len(data), PAGE):
-        page = data[position : position + PAGE]
-        if page[:8] == _ZERO_PAGE[: len(page[:8])] and bytes(page) == _ZERO_PAGE[: len(page)]:
-            if start < position:
-                write_at(descriptor, data[start:position], offset + start)
-            start = position + len(page)
-    if start < len(data):
-        write_at(descriptor, data[start:], offset + start)
