@@ -7,7 +7,9 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
+from azure.storage.blob import BlobServiceClient
 
+from file_places import AzurePlace, a_container
 from integration.servers import Server, start_server
 from journey.person import Person
 from strongroom.config import ServeFiles
@@ -80,6 +82,41 @@ def test_a_dump_is_rescued_from_storage_with_the_recovery_key_alone(
     programs = (str(newer.tools.program("pg_restore")), "--exit-on-error", "--no-owner")
     subprocess.run([*programs, "-d", target, str(place / "shop.dump")], check=True)
     assert newer.digests("shop rescued") == server.digests("shop")
+
+
+def test_dumps_are_left_in_a_container_of_our_own_store_and_one_table_in_a_directory(
+    person, server, protected
+):
+    person.ok("backup", protected, "--logical")
+    sas = person.home / "out.sas"
+    with _our_container(person) as place:
+        sas.write_text(place.sas)
+        refused = person.run("restore", protected, "--to-files", f"{place.url}?{place.sas}")
+        assert refused.returncode != 0
+        assert "--sas-file" in refused.stderr
+        words = ("--to-files", place.url, "--prefix", "mon")
+        assert person.json("plan", protected, *words)["target"] == place.url
+        told = person.json("restore", protected, *words, "--sas-file", str(sas))
+        assert "mon_RESTORE.md" in told["nextSteps"][0]
+        assert place.get("mon_database_shop.sql")[:5] == b"PGDMP"
+        again = person.run("restore", protected, *words, "--sas-file", str(sas))
+        assert again.returncode != 0
+        assert "already" in again.stderr
+        secret = place.sas.rpartition("sig=")[2].encode()
+    files = [path for path in person.data.rglob("*") if path.is_file()]
+    assert [path for path in files if secret in path.read_bytes()] == []
+    table = person.home / "table"
+    person.ok("restore", protected, "--to-dir", str(table), "--database", "shop", "--table", "t")
+    assert (table / "shop.public.t.dump").read_bytes()[:5] == b"PGDMP"
+
+
+@contextlib.contextmanager
+def _our_container(person: Person) -> Iterator[AzurePlace]:
+    """Made with the account's key, as its owner would."""
+    found = json.loads((person.data / "connection.json").read_text())
+    url = f"{found['blob']}/{found['blobAccount']}"
+    with BlobServiceClient(url, credential=found["blobKey"]) as service:
+        yield a_container(service, found["blobAccount"], found["blobKey"], "for-files")
 
 
 def test_what_cannot_be_is_refused_before_anything_begins(person, server, protected):
