@@ -16,8 +16,8 @@ from strongroom.postgres.whereabouts import data_directory_of
 Base = Callable[..., Generator[Event, None, None]]
 
 
-def base_of(book: ServerBook, name: str, conninfo: Conninfo) -> Base:
-    """Chosen anew for each backup, for a server may move.
+def base_of(book: ServerBook, name: str, conninfo: Conninfo, readers: int = 0) -> Base:
+    """Chosen anew for each backup, for a server may move. `readers` of the disk; 0: one.
 
     Raises SourceRefused when the server's entry asks for the disk and it cannot be read.
     """
@@ -25,7 +25,8 @@ def base_of(book: ServerBook, name: str, conninfo: Conninfo) -> Base:
     if wanted == "stream":
         return base_backup
     try:
-        return partial(disk_backup, directory=data_directory_of(conninfo))
+        directory = data_directory_of(conninfo)
+        return partial(disk_backup, directory=directory, readers=readers or 1)
     except SourceRefused as error:
         if wanted == "disk":
             raise

@@ -66,7 +66,7 @@ def take_backup(
             if not increment.is_full and order.parent is not None:
                 writer.write_to(open_container(held, "parent"), order.parent.generation)
 
-        base = base_of(book, order.server, conninfo)
+        base = base_of(book, order.server, conninfo, order.parallelism)
         partials = PartialDeltas(held, order, open_container, catalogue_key, writer, clock, chance)
 
         def begun(source: Source, stream: RawStream) -> Callable[[], None]:

@@ -23,7 +23,9 @@ def set_settings(  # noqa: PLR0913 - an option each
     compression: Annotated[int | None, Parameter(help="zstd's level, 1 to 19.")] = None,
     parallel: Annotated[
         int | None,
-        Parameter(help="Databases dumped, or files read, side by side: 1 to 8; 0: by itself."),
+        Parameter(
+            help="Databases dumped, or pieces of a file read, at once: 1 to 8; 0: by itself."
+        ),
     ] = None,
     window: Annotated[
         str,

@@ -18,7 +18,7 @@ _STEPS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 class BackupSettings(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
     """bandwidth: bytes a second into storage, 0: no limit. compression_level: zstd's, 1 to 19.
 
-    parallelism: databases dumped, or files read, side by side, 1 to 8; 0: the agent's choice.
+    parallelism: databases dumped, or pieces of a file read, side by side, 1 to 8; 0: by itself.
     window: when scheduled backups may start (model/window.py), empty: at any time.
     """
 

@@ -30,7 +30,8 @@ class DamagedFile:
 
     def warning(self) -> VaultError:
         """What a person is told."""
-        shown = ", ".join(str(block) for block in self.blocks[:10])
+        blocks = sorted(self.blocks)
+        shown = ", ".join(str(block) for block in blocks[:10])
         more = "" if self.count <= 10 else " and more"
         pages = "1 page is" if self.count == 1 else f"{self.count} pages are"
         return Corrupt(
@@ -40,7 +41,7 @@ class DamagedFile:
             facts={
                 "severity": "warning",
                 "path": self.path,
-                "blocks": self.blocks,
+                "blocks": blocks,
                 "pages": self.count,
             },
         )

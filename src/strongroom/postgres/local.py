@@ -29,9 +29,9 @@ from strongroom.postgres.events import (
 )
 from strongroom.postgres.low_level import LowLevelBackup
 from strongroom.postgres.page_check import FileCheck, PageCheck
+from strongroom.postgres.read_ahead import ReadAhead
 from strongroom.postgres.wire.pg_manifest import TimedFile, format_pg_manifest
 
-_CHUNK = 4 << 20  # bytes: the checksums of so many pages are computed at once
 _MODE = 0o600
 _LOOKS = 5
 _ELSEWHERE = SourceRefused(
@@ -47,8 +47,11 @@ def disk_backup(
     directory: Path,
     watch: Callable[[], None] = lambda: None,
     prepare: Prepare = everything,
+    readers: int = 1,
 ) -> Generator[Event, None, None]:
     """Read the whole server from `directory`, without its write-ahead log; as `base_backup` does.
+
+    `readers`: pieces of a file that are read at once.
 
     Where the server itself can tell what has changed since the parent that `prepare` gives, it is
     asked over the stream instead: that reads less. Pages that are damaged on the disk come as they
@@ -61,13 +64,17 @@ def disk_backup(
     if has_less:
         yield from base_backup(conninfo, label, watch=watch, prepare=prepare)
         return
-    with session(conninfo, watch) as server, closing(DataDirectory(directory)) as tree:
+    with (
+        session(conninfo, watch) as server,
+        closing(DataDirectory(directory)) as tree,
+        closing(ReadAhead(readers)) as ahead,
+    ):
         held = LowLevelBackup(server, major_of(server.version_number))
         start = held.start(label)
         system = held.system()
         yield _started(tree, system, start)
         pages = PageCheck(start, held.position) if system.checksums else None
-        copy = _Copy(tree, pages)
+        copy = _Copy(tree, pages, ahead)
         yield from copy.events()
         _check_control(copy.control, system.identifier, start)
         stop = held.stop(start, system.timeline)
@@ -121,9 +128,10 @@ class ControlFile:
 class _Copy:
     """The files of a tree as events, and the list of what came."""
 
-    def __init__(self, tree: DataDirectory, pages: PageCheck | None) -> None:
+    def __init__(self, tree: DataDirectory, pages: PageCheck | None, ahead: ReadAhead) -> None:
         self._tree = tree
         self._pages = pages
+        self._ahead = ahead
         self._mtime = 0  # of the control file, which the backup's own checkpoint has just written
         self.files: list[TimedFile] = []
         self.control = b""
@@ -169,11 +177,15 @@ class _Copy:
             check = self._pages.of_file(descriptor, entry.path) if self._pages else None
             yield FileBegun(entry.path, size, entry.mode, entry.mtime, entry.kind)
             crc = 0
-            for offset in range(0, size, _CHUNK):
+
+            def read(length: int, offset: int) -> bytes:
                 with reading(place):
-                    data = _read(descriptor, min(_CHUNK, size - offset), offset, check)
-                crc = google_crc32c.extend(crc, data)
-                yield FileData(memoryview(data))
+                    return _read(descriptor, length, offset, check)
+
+            with closing(self._ahead.pieces(read, size)) as pieces:
+                for data in pieces:
+                    crc = google_crc32c.extend(crc, data)
+                    yield FileData(memoryview(data))
             yield FileEnded()
         finally:
             os.close(descriptor)

@@ -41,7 +41,7 @@ class PageCheck:
 
 
 class FileCheck:
-    """Of one open file."""
+    """Of one open file. Safe for threads that read different pieces of it."""
 
     def __init__(
         self, descriptor: int, path: str, first: int, is_damaged: Callable[[bytes], bool]
@@ -49,6 +49,7 @@ class FileCheck:
         self._descriptor = descriptor
         self._first = first
         self._is_damaged = is_damaged
+        self._lock = threading.Lock()  # one question to the server at once
         self.damaged = DamagedFile(path)
 
     def checked(self, data: bytes, offset: int) -> bytes:
@@ -64,8 +65,9 @@ class FileCheck:
             if not wrong:
                 break
         for index in wrong:
-            if self._is_damaged(bytes(mended[index * PAGE : (index + 1) * PAGE])):
-                self.damaged.add(self._first + offset // PAGE + index)
+            with self._lock:
+                if self._is_damaged(bytes(mended[index * PAGE : (index + 1) * PAGE])):
+                    self.damaged.add(self._first + offset // PAGE + index)
         return bytes(mended)
 
     def _read_again(self, data: bytearray, index: int, offset: int) -> bool:

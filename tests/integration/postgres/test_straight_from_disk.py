@@ -15,6 +15,7 @@ from strongroom.postgres.events import FileBegun, Started
 from strongroom.postgres.local import disk_backup
 from strongroom.postgres.page_check import PageCheck
 from strongroom.postgres.page_checksum import wrong_pages
+from strongroom.postgres.read_ahead import PIECE
 from strongroom.postgres.whereabouts import data_directory_of
 
 pytestmark = [pytest.mark.postgres, pytest.mark.B5]
@@ -32,9 +33,10 @@ def server(request):
         yield found
 
 
-def from_disk(server, on_event=lambda _: None):
+def from_disk(server, on_event=lambda _: None, readers=1):
     directory = data_directory_of(server.parsed())
-    return back_up(server.parsed(), on_event, read=partial(disk_backup, directory=directory))
+    read = partial(disk_backup, directory=directory, readers=readers)
+    return back_up(server.parsed(), on_event, read=read)
 
 
 def file_of(server, table):
@@ -107,6 +109,27 @@ def test_a_damaged_page_is_told_with_file_and_block_and_the_rest_comes(server, p
         file.write_bytes(whole)
     assert [(w.facts["path"], w.facts["blocks"]) for w in read.warnings] == [(path, [3])]
     assert read.content(path) == bytes(damaged)
+
+
+def test_several_readers_give_the_same_file_and_name_damage_in_each_of_its_pieces(server):
+    server.sql("create table wide as select g, repeat('x', 1000) from generate_series(1, 15000) g")
+    path = file_of(server, "wide")
+    file = server.data_directory / path
+    server.sql("checkpoint")
+    whole = file.read_bytes()
+    blocks = range(3, len(whole) // PAGE, 300)  # a piece has 512
+    assert len(whole) > 3 * PIECE
+    damaged = bytearray(whole)
+    for block in blocks:
+        damaged[block * PAGE + 5000] ^= 1
+    try:
+        file.write_bytes(damaged)
+        read = from_disk(server, readers=4)
+    finally:
+        file.write_bytes(whole)
+    assert [(w.facts["path"], w.facts["blocks"]) for w in read.warnings] == [(path, [*blocks])]
+    assert read.content(path) == bytes(damaged)
+    server.sql("drop table wide", "checkpoint")
 
 
 def test_a_page_that_the_log_repairs_is_no_damage(server):
