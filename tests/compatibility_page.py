@@ -112,10 +112,20 @@ are not run by our tests.
 - Restore as a server (`RestoreTargetInfo`) into a new directory on the host of the server's
   agent: `restoreTargetInfo.strongroom`, or `datasourceInfo.resourceUri` set to
   `file:///directory?start=true&port=5433` for clients that know Azure's models only.
+- Restore in place: `restoreTargetInfo.strongroom.inPlace`, `true`; without `targetDirectory` it is
+  the directory that the server itself told of. Azure has nothing of the kind.
 - `backupType` in a policy, or in `backupRuleOptions.strongroom` of a backup on demand: `Full` is
   the best that the server allows (its files, of which only what has changed is stored; dumps where
   it grants no replication, and job and point say why), `Physical` and `Logical` are that kind and
   no other. `backupRuleOptions.strongroom.full` reads everything anew.
+- Restore as files (`RestoreFilesTargetInfo`) into a container: `targetDetails.url` with its SAS
+  (read, create, write), which is kept sealed until the job ends; `filePrefix` begins every name. A
+  manifest with digests and a `RESTORE.md` lie beside the files. `url` may be `s3://bucket/prefix`,
+  with the agent's own credentials and `strongroom.endpoint`, or `file:///directory`.
+  `strongroom.part` takes one `database`, or one `table` of it.
+- Restore of one item (`ItemLevelRestoreTargetInfo`) into a running server, `datasourceInfo`: one
+  `ItemPathBasedRestoreCriteria` whose `itemPath` is `database` or `database/schema.table`, and
+  `renameTo` if it shall have another name there.
 - Load a logical point into a running server (`RestoreTargetInfo`, whose `datasourceInfo` is that
   server): `restoreTargetInfo.strongroom.load` names `targetServer`, `databases` (name in the point
   to name there; none: all) and `withRoles`.
@@ -139,8 +149,9 @@ Asked for, these are refused in ARM's form: 404 or 405, or 400 that names the se
 - Stop, suspend and resume of protection; deletion and undeletion of backup instances. No request
   deletes a recovery point. `softDeleteSettings` and `immutabilitySettings` are kept and shown, and
   do nothing else yet; neither can be weakened once it is `AlwaysOn` or `Locked`.
-- Restore as files, cross-region and cross-subscription restore, rehydration, archive tier,
-  point-in-time restore (`findRestorableTimeRanges`), item-level restore.
+- Cross-region and cross-subscription restore, rehydration, archive tier, point-in-time restore
+  (`findRestorableTimeRanges`), several items in one restore, Azure Files. Files without a SAS: the
+  vault's identity opens no container.
 - Resource guards, customer-managed keys, user-assigned identities, export of jobs,
   `deletedVaults`, `checkFeatureSupport`.
 - Custom roles, conditions on role assignments, deny assignments, management groups.
