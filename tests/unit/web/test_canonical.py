@@ -31,5 +31,5 @@ def test_every_literal_segment_of_a_route_is_known() -> None:
         for part in path.split("/")
         if part and not part.startswith("{")
     }
-    verbs = {"backup", "restore", "collectGarbage", "storageFindings", "verify"}
+    verbs = {"backup", "restore", "collectGarbage", "planRestore", "storageFindings", "verify"}
     assert {part for part in literal if SEGMENTS.get(part.lower()) != part} == verbs
