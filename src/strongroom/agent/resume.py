@@ -7,6 +7,7 @@ from strongroom.agent.access import OpenContainer
 from strongroom.agent.held_lease import HeldLease
 from strongroom.datastore.delta import Delta, seal_delta
 from strongroom.datastore.manifest import Source
+from strongroom.datastore.page_parts import PageVersions
 from strongroom.datastore.partial import Due
 from strongroom.datastore.seal import PublicKey
 from strongroom.datastore.writer import DatastoreWriter
@@ -22,16 +23,19 @@ SCOPE = "partial"  # of the SAS for partial deltas
 
 def stored_of(held: HeldLease, order: BackupOrder) -> Stored | None:
     """What earlier tries have stored of a physical backup; None when there is nothing."""
-    told = _ask(held, order, logical=False)
-    if not told.files:
+    told = _ask(held, order)
+    if not told.parts:
         return None
-    files = {
-        path: (lsn_from_text(part.start_lsn), versions)
-        for part in told.files
-        for path, versions in part.page_versions.items()
-    }
-    identifier = SystemIdentifier(int(told.system_identifier))
-    return Stored(identifier, Timeline(told.timeline), files)
+
+    def fetch(part: int) -> dict[str, bytes]:
+        return _ask(held, order, part=part).page_versions
+
+    return Stored(
+        system_identifier=SystemIdentifier(int(told.system_identifier)),
+        timeline=Timeline(told.timeline),
+        starts={path: lsn_from_text(p.start_lsn) for p in told.parts for path in p.paths},
+        page_versions=PageVersions({}, [part.paths for part in told.parts], fetch),
+    )
 
 
 def stored_chunks(held: HeldLease, order: BackupOrder) -> bytes:
@@ -39,10 +43,12 @@ def stored_chunks(held: HeldLease, order: BackupOrder) -> bytes:
     return _ask(held, order, logical=True).chunk_keys
 
 
-def _ask(held: HeldLease, order: BackupOrder, *, logical: bool) -> ResumeReply:
+def _ask(
+    held: HeldLease, order: BackupOrder, *, logical: bool = False, part: int = -1
+) -> ResumeReply:
     if not order.resume:
         return ResumeReply()
-    request = ResumeRequest(epoch=held.lease.epoch, logical=logical)
+    request = ResumeRequest(epoch=held.lease.epoch, logical=logical, part=part)
     return held.client.resume(held.lease.operation_id, request, held.pause)
 
 

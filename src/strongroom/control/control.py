@@ -11,7 +11,7 @@ from strongroom.durable.engine import JobEngine
 from strongroom.model.errors import NotFound, Precondition
 from strongroom.model.installation import Installation
 from strongroom.model.operation import ParentReply, StorageAccess
-from strongroom.model.resume import ResumeReply
+from strongroom.model.resume import ResumeReply, ResumeRequest
 from strongroom.model.seams import Chance, Clock
 
 
@@ -21,9 +21,9 @@ def no_parent(point_id: str, instance_id: str, part: int) -> ParentReply:
     raise NotFound(f"the point {point_id[:64]} of {instance_id[:64]} cannot be opened here")
 
 
-def nothing_stored(operation_id: str, epoch: int, logical: bool) -> ResumeReply:  # noqa: FBT001
+def nothing_stored(operation_id: str, request: ResumeRequest) -> ResumeReply:
     """For a control plane that opens no deltas."""
-    del operation_id, epoch, logical
+    del operation_id, request
     return ResumeReply()
 
 
@@ -44,7 +44,7 @@ class Control:
     instance id, order)` mints the SAS of one operation, which hangs on an identifier;
     `give_identifier(instance id, identifier, bytes that may be put)` and its reverse tell the
     storage endpoint; `open_parent(recovery point id, instance id)` tells of the point that an
-    increment leans on, `open_resume(operation id, epoch, whether of dumps)` of what earlier tries
+    increment leans on, `open_resume(operation id, what is asked)` of what earlier tries
     of a backup have stored; `seal_signature(job id, SAS)` and its reverse keep what opens the
     container that a job fills. All are handed in because deciding and opening are two rooms
     (`workflows/` opens).
@@ -60,7 +60,7 @@ class Control:
     give_identifier: Callable[[str, str, int], None]
     withdraw_identifier: Callable[[str, str], None]
     open_parent: Callable[[str, str, int], ParentReply] = no_parent
-    open_resume: Callable[[str, int, bool], ResumeReply] = nothing_stored
+    open_resume: Callable[[str, ResumeRequest], ResumeReply] = nothing_stored
     seal_signature: Callable[[str, str], bytes] = no_seal
     open_signature: Callable[[str, bytes], str] = no_seal
     offered: Bell = field(default_factory=Bell)

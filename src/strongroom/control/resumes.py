@@ -15,4 +15,4 @@ def open_resume(
         row = agent_operations.held(connection, operation_id, agent, request.epoch)
     if row["kind"] != "backup":
         raise Forbidden("only a backup is gone on with")
-    return control.open_resume(operation_id, request.epoch, request.logical)
+    return control.open_resume(operation_id, request)

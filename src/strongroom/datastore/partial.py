@@ -194,7 +194,10 @@ class Base:
 
 
 def joined(deltas: Sequence[Delta]) -> Delta:
-    """The partial deltas of one try as one: of a file that was told more than once, the last."""
+    """The partial deltas of one try as one: of a file that was told more than once, the last.
+
+    Without page versions, of which there may be gigabytes.
+    """
     told = enumerate(each.files for each in deltas)
     last = {file.path: (n, i) for n, files in told for i, file in enumerate(files)}
     index = {place: new for new, place in enumerate(last.values())}
@@ -222,11 +225,6 @@ def joined(deltas: Sequence[Delta]) -> Delta:
         packs=list(packs.values()),
         pg_manifest=b"",
         kept={index[n, i]: deltas[n].kept[i] for n, i in last.values() if i in deltas[n].kept},
-        page_versions={
-            path: deltas[n].page_versions[path]
-            for path, (n, _) in last.items()
-            if path in deltas[n].page_versions
-        },
         chunks=table_of(chunks),
     )
 
@@ -236,8 +234,6 @@ def lay_partial(base: Base, delta: Delta) -> Base:
     if delta.chunks.get("key"):
         return Base(_with_chunks(base.manifest, delta))
     manifest = lay_over(delta, _NOBODY, base.manifest)
-    before = base.manifest.page_versions if base.manifest else {}
-    manifest.page_versions = {**before, **delta.page_versions}
     started = dict.fromkeys((file.path for file in delta.files), delta.source.start_lsn)
     return Base(manifest, {**base.starts, **started})
 

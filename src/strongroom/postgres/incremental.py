@@ -56,12 +56,14 @@ class Parent:
 class Stored:
     """What earlier tries of this backup have stored, when they broke off.
 
-    files: path -> (start LSN of the try, page versions of the file or its beginning).
+    starts: path -> start LSN of the try that stored the file or its beginning; page_versions: of
+    the same paths.
     """
 
     system_identifier: SystemIdentifier
     timeline: Timeline
-    files: Mapping[str, tuple[Lsn, bytes]]
+    starts: Mapping[str, Lsn]
+    page_versions: Mapping[str, bytes]
 
 
 class Increment:
@@ -153,7 +155,7 @@ class Increment:
         same = (stored.system_identifier, stored.timeline)
         if started.by_summaries or same != (started.system_identifier, started.timeline):
             return False
-        return all(start <= started.start_lsn for start, _ in stored.files.values())
+        return all(start <= started.start_lsn for start in stored.starts.values())
 
     def _choose_parent(self, started: Started, *, in_recovery: bool) -> None:
         parent = self._parent
@@ -259,9 +261,9 @@ class Increment:
             self._notes[begun.path] = now.packed()
 
     def _older(self, path: str) -> ParentPages | None:
-        if self.resumes and self._stored is not None and path in self._stored.files:
-            start, versions = self._stored.files[path]
-            return ParentPages(versions, start)
+        stored = self._stored
+        if self.resumes and stored is not None and path in stored.starts:
+            return ParentPages(stored.page_versions[path], stored.starts[path])
         if self._parent is None or path not in self._parent.page_versions:
             return None
         return ParentPages(self._parent.page_versions[path], self._parent.start_lsn)

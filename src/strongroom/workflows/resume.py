@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 import structlog
 
@@ -19,35 +20,52 @@ from strongroom.datastore.delta import Delta, open_delta
 from strongroom.datastore.manifest import Manifest, PackFacts
 from strongroom.datastore.partial import Base, is_same_server, joined, lay_partial
 from strongroom.datastore.verify import DAMAGE
-from strongroom.model.errors import Corrupt
+from strongroom.model.errors import Corrupt, NotFound
 from strongroom.model.logical import LOGICAL
 from strongroom.model.postgres import Lsn, lsn_to_text
-from strongroom.model.resume import ResumeReply, StoredFiles
+from strongroom.model.resume import ResumeReply, ResumeRequest, StoredPart
 from strongroom.workflows.collect import pardon
 from strongroom.workflows.means import Means
 
-MOST_VERSIONS = 128 << 20  # bytes of page versions in one answer: those of about 200 GiB
 _PARTIAL = re.compile(r"d/([0-9A-Za-z-]+)\.([0-9]+)/([0-9]+)\.delta")
 
 log = structlog.get_logger()
 
 
-def open_resume(means: Means, operation_id: str, epoch: int, logical: bool) -> ResumeReply:  # noqa: FBT001 - as Control calls it
-    """What is in storage already of this very backup, or of one that failed before it."""
+def open_resume(means: Means, operation_id: str, request: ResumeRequest) -> ResumeReply:
+    """What is in storage already of this very backup, or of one that failed before it.
+
+    With `part` just the page versions in that part: one partial delta is a part.
+    """
+    logical = request.logical
     with means.control.database.reading() as connection:
         tries = resumes.tries_before(connection, operation_id)
-    if epoch == 1 and len(tries) == 1:
+    if request.epoch == 1 and len(tries) == 1:
         return ResumeReply()
-    mine, attempt = tries[0], _attempt(epoch, logical=logical)
+    mine, attempt = tries[0], _attempt(request.epoch, logical=logical)
     names = resumes.told_to(mine, attempt)
+    if request.part >= 0:
+        return _told_part(means, mine, names or [], request.part)
     parent = _parent(means, mine, logical=logical)
     if names is not None:
         return _reply(_fold(means, mine, parent, names), logical=logical)
-    names = _chain(means, tries, epoch, logical=logical)
-    found = _fold(means, mine, parent, names, _Soundness(means, tries, logical=logical).allows)
+    names = _chain(means, tries, request.epoch, logical=logical)
+    allows = _Soundness(means, tries, logical=logical).allows
+    found = _fold(means, mine, parent, names, allows)
     with means.control.database.writing() as connection:
         resumes.note_told(connection, operation_id, attempt, names[: found.count])
     return _reply(found, logical=logical)
+
+
+def _told_part(
+    means: Means, operation: sa.RowMapping, names: Sequence[str], part: int
+) -> ResumeReply:
+    delta = None
+    if part < len(names):
+        delta = _open(means, operation["order"]["instanceId"], names[part])
+    if delta is None:
+        raise NotFound(f"there is no part {part} of page versions", hint="Take the backup again.")
+    return ResumeReply(page_versions=delta.page_versions)
 
 
 def base_of(
@@ -157,10 +175,14 @@ def _open(means: Means, instance_id: str, name: str) -> Delta | None:
 
 @dataclass(slots=True)
 class _Folded:
-    """So many partial deltas, one try over the other."""
+    """So many partial deltas, one try over the other.
+
+    parts: path -> which of them has its page versions.
+    """
 
     base: Base = field(default_factory=Base)
     count: int = 0
+    parts: dict[str, int] = field(default_factory=dict)
 
 
 def _fold(
@@ -170,20 +192,18 @@ def _fold(
     names: Sequence[str],
     allows: Callable[[str, Delta], bool] = lambda *_: True,
 ) -> _Folded:
-    """Up to the first that does not fit, is not allowed, or is too much for one answer."""
+    """Up to the first that does not fit, or is not allowed."""
     instance = operation["order"]["instanceId"]
     found = _Folded(Base(parent))
-    held: dict[str, int] = {}  # bytes of page versions, by path
     for _, group in groupby(names, lambda name: name.rpartition("/")[0]):
-        deltas, wanted = [], list(group)
+        wanted = list(group)
+        deltas: list[Delta] = []
         for name in wanted:
             delta = _open(means, instance, name)
             if delta is None or not allows(name, delta):
                 break
-            held |= {path: len(versions) for path, versions in delta.page_versions.items()}
-            if sum(held.values()) > MOST_VERSIONS:
-                break
-            deltas.append(delta)
+            found.parts |= dict.fromkeys(delta.page_versions, found.count + len(deltas))
+            deltas.append(msgspec.structs.replace(delta, page_versions={}))
         if deltas:
             try:
                 found.base = _over(found.base, joined(deltas), parent)
@@ -207,15 +227,15 @@ def _reply(found: _Folded, *, logical: bool) -> ResumeReply:
         return ResumeReply()
     if logical:
         return ResumeReply(chunk_keys=distinct_keys(manifest.chunks))
-    by_start: dict[int, dict[str, bytes]] = {}
-    for path, start in found.base.starts.items():
-        if path in manifest.page_versions:
-            by_start.setdefault(start, {})[path] = manifest.page_versions[path]
+    parts: list[list[str]] = [[] for _ in range(found.count)]
+    for path in found.base.starts:
+        parts[found.parts[path]].append(path)
+    starts = [found.base.starts[paths[0]] if paths else 0 for paths in parts]
     return ResumeReply(
         system_identifier=str(manifest.source.system_identifier),
         timeline=manifest.source.timeline,
-        files=[
-            StoredFiles(start_lsn=lsn_to_text(Lsn(start)), page_versions=versions)
-            for start, versions in sorted(by_start.items())
+        parts=[
+            StoredPart(start_lsn=lsn_to_text(Lsn(start)), paths=paths)
+            for start, paths in zip(starts, parts, strict=True)
         ],
     )

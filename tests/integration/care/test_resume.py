@@ -8,7 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from backup_orders import a_backup_order
 from care_world import CareWorld, job_of
+from seams import SystemClock
+from strongroom.agent.held_lease import HeldLease
+from strongroom.agent.resume import stored_of
 from strongroom.catalog import agent_operations, condemned, jobs
 from strongroom.catalog.tables import agent_operations as operations
 from strongroom.catalog.tables import agents
@@ -18,10 +22,11 @@ from strongroom.datastore.partial import SoFar
 from strongroom.datastore.reader import read_files
 from strongroom.datastore.session import content_keys
 from strongroom.datastore.writer import RawStream
-from strongroom.model.errors import Corrupt
+from strongroom.model.errors import Corrupt, NotFound
 from strongroom.model.job import JobStatus
+from strongroom.model.operation import Lease
 from strongroom.model.postgres import PAGE, Lsn, lsn_to_text
-from strongroom.model.resume import ResumeReply
+from strongroom.model.resume import ResumeReply, ResumeRequest
 from strongroom.postgres.events import (
     FileAt,
     FileBegun,
@@ -31,7 +36,6 @@ from strongroom.postgres.events import (
     Started,
 )
 from strongroom.postgres.incremental import Increment, Parent, Stored
-from strongroom.workflows import resume
 from strongroom.workflows.collect import collect
 from strongroom.workflows.resume import base_of, open_resume
 from worlds import SOURCE, noise, point_id
@@ -74,7 +78,13 @@ class Tries:
         receipt = world.keys.signing.sign(world.receipt(manifest, sealed))
         world.blobs.create(f"p/{point}.receipt", receipt)
         self.parent = Parent(
-            SOURCE.system_identifier, SOURCE.timeline, Lsn(START), Lsn(START + 20), b"", versions
+            system_identifier=SOURCE.system_identifier,
+            timeline=SOURCE.timeline,
+            start_lsn=Lsn(START),
+            stop_lsn=Lsn(START + 20),
+            pg_manifest=b"",
+            checksums=True,
+            page_versions=versions,
         )
         return point
 
@@ -149,21 +159,26 @@ class Tries:
                 stream.seek(offset)
 
     def ask(self, number: int, epoch: int) -> ResumeReply:
-        return open_resume(self.world.means, job_of(point_id(number)), epoch, False)
+        job, request = job_of(point_id(number)), ResumeRequest(epoch=epoch)
+        return open_resume(self.world.means, job, request)
+
+    def stored(self, number: int, epoch: int) -> Stored | None:
+        """As an agent puts it together, part by part."""
+        order = a_backup_order(
+            1, "i", self.world.written.keys.catalogue, self.world.written.keys.data, resume=True
+        )
+        lease = Lease(operation_id=job_of(point_id(number)), epoch=epoch)
+        return stored_of(HeldLease(self, lease, SystemClock(), 5.0), order)  # type: ignore[arg-type]
+
+    def resume(self, operation_id: str, request: ResumeRequest, pause: object) -> ResumeReply:
+        """The control plane's answer."""
+        return open_resume(self.world.means, operation_id, request)
 
     def finish(
         self, number: int, epoch: int, tree: Mapping[str, bytes], told: ResumeReply, start: int
     ) -> tuple[Manifest, int]:
         """The next try to its end: the manifest, and how many bytes it wrote itself."""
-        files = {
-            path: (Lsn(start_of(part.start_lsn)), versions)
-            for part in told.files
-            for path, versions in part.page_versions.items()
-        }
-        stored = Stored(
-            told.system_identifier and int(told.system_identifier), told.timeline, files
-        )
-        increment = Increment(self.parent, stored if told.files else None)
+        increment = Increment(self.parent, self.stored(number, epoch) if told.parts else None)
         writer = self.world.written.writer(point_id(number))
         stream = writer.stream()
         self._copy(increment, stream, tree, start)
@@ -192,11 +207,6 @@ class Tries:
 FACTS = PointFacts(
     recovery_point_id="p", instance_id="i", job_id="j", taken_at="", committed_at=""
 )
-
-
-def start_of(text: str) -> int:
-    high, low = text.split("/")
-    return int(high, 16) << 32 | int(low, 16)
 
 
 def _events(tree: Mapping[str, bytes], start: int) -> Any:
@@ -230,7 +240,7 @@ def test_the_next_epoch_writes_only_what_has_changed_and_the_point_is_whole(trie
     tries.store(1, 1, tree)
     tries.begin(1, 2)
     told = tries.ask(1, 2)
-    assert [part.start_lsn for part in told.files] == [lsn_to_text(Lsn(START))]
+    assert [part.start_lsn for part in told.parts] == [lsn_to_text(Lsn(START))]
     changed = page(7777, START + 50)
     late = page(8888, START + 10)  # stored by the first try while it was being written, perhaps
     now = {
@@ -266,7 +276,7 @@ def test_a_third_try_leans_on_both_before_it_each_by_its_own_start(tries: Tries)
     tries.store(1, 2, two, start=START + 100)
     tries.begin(1, 3)
     told = tries.ask(1, 3)
-    starts = {path: part.start_lsn for part in told.files for path in part.page_versions}
+    starts = {path: part.start_lsn for part in told.parts for path in part.paths}
     assert starts == {
         "base/5/1": lsn_to_text(Lsn(START)),
         "base/5/2": lsn_to_text(Lsn(START + 100)),
@@ -289,7 +299,7 @@ def test_an_increment_that_broke_off_leans_on_its_parent_and_on_what_it_had_stor
     tries.store(1, 1, {"base/5/1": now["base/5/1"]}, start=START + 100)
     tries.begin(1, 2, parent)
     told = tries.ask(1, 2)
-    assert [*told.files[0].page_versions] == ["base/5/1"]
+    assert told.parts[0].paths == ["base/5/1"]
     manifest, written = tries.finish(1, 2, now, told, START + 1000)
     assert written == PAGE, "the changed page of the second relation; that of the first is stored"
     assert tries.read(manifest) == now
@@ -325,7 +335,7 @@ def test_a_new_job_goes_on_with_the_failed_one_before_it_unless_a_good_one_came_
     world.a_job(2, JobStatus.IN_PROGRESS)
     tries.begin(2, 1)
     told = tries.ask(2, 1)
-    assert [*told.files[0].page_versions] == ["base/5/1"]
+    assert told.parts[0].paths == ["base/5/1"]
     manifest, written = tries.finish(2, 1, {"base/5/1": relation(0)}, told, START + 1000)
     assert written == 0
     assert {pack.generation for pack in manifest.packs} == {point_id(1)}
@@ -356,10 +366,9 @@ def test_a_dump_does_not_go_on_with_a_copy(tries: Tries) -> None:
     tries.begin(1, 1)
     tries.store(1, 1, {"base/5/1": relation(0)})
     tries.begin(1, 2)
-    logical = True
-    told = open_resume(tries.world.means, job_of(point_id(1)), 2, logical)
-    assert told == ResumeReply()
-    assert tries.ask(1, 2).files, "and a copy does still"
+    request = ResumeRequest(epoch=2, logical=True)
+    assert open_resume(tries.world.means, job_of(point_id(1)), request) == ResumeReply()
+    assert tries.ask(1, 2).parts, "and a copy does still"
 
 
 def test_of_a_file_that_was_told_as_it_grew_the_last_counts(tries: Tries) -> None:
@@ -434,38 +443,23 @@ def test_a_try_that_names_packs_of_others_is_not_leant_on(tries: Tries) -> None:
     assert tries.ask(1, 2) == ResumeReply()
 
 
-def test_more_page_versions_than_one_answer_holds_are_left_out(
-    tries: Tries, monkeypatch: pytest.MonkeyPatch
+def test_a_partial_delta_that_is_lost_after_it_was_told_fails_the_commit_by_name(
+    tries: Tries,
 ) -> None:
     tries.world.a_job(1, JobStatus.IN_PROGRESS)
     tries.begin(1, 1)
     tries.store(1, 1, {"base/5/1": relation(0)})
-    tries.begin(1, 2)
-    (versions,) = tries.ask(1, 2).files[0].page_versions.values()
-    tries.store(1, 2, {"base/5/2": relation(100)})
-    tries.begin(1, 3)
-    monkeypatch.setattr(resume, "MOST_VERSIONS", len(versions) + 8)
-    told = tries.ask(1, 3)
-    assert [path for part in told.files for path in part.page_versions] == ["base/5/1"]
-    now = {"base/5/1": relation(0), "base/5/2": relation(100)}
-    manifest, written = tries.finish(1, 3, now, told, START + 1000)
-    assert written == 20 * PAGE
-    assert tries.read(manifest) == now
-
-
-def test_a_partial_delta_that_is_lost_after_it_was_told_fails_the_commit_by_name(
-    tries: Tries,
-) -> None:
-    tree = {"base/5/1": relation(0)}
-    tries.world.a_job(1, JobStatus.IN_PROGRESS)
-    tries.begin(1, 1)
-    tries.store(1, 1, tree)
-    tries.begin(1, 2)
-    told = tries.ask(1, 2)
-    name = f"d/{job_of(point_id(1))}.1/0.delta"
+    job = tries.begin(1, 2)
+    stored = tries.stored(1, 2)
+    assert stored is not None
+    name = f"d/{job}.1/0.delta"
     tries.world.remove(name)
+    with pytest.raises(NotFound):
+        stored.page_versions["base/5/1"]
+    with tries.world.database.reading() as connection:
+        row = agent_operations.get(connection, job)
     with pytest.raises(Corrupt, match=name):
-        tries.finish(1, 2, tree, told, START + 1000)
+        base_of(tries.world.means, row, {"epoch": 2, "resumed": True}, None)
 
 
 def test_garbage_that_a_try_leans_on_waits_for_its_job(tries: Tries) -> None:
@@ -477,7 +471,7 @@ def test_garbage_that_a_try_leans_on_waits_for_its_job(tries: Tries) -> None:
     world.clock.advance(10 * GRACE)
     world.a_job(2, JobStatus.IN_PROGRESS)
     tries.begin(2, 1)
-    assert tries.ask(2, 1).files
+    assert tries.ask(2, 1).parts
     for _ in range(2):
         collect(world.means, world.instance, grace_seconds=GRACE)
         world.clock.advance(2 * GRACE)
