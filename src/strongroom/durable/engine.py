@@ -283,11 +283,13 @@ class JobEngine:
     def close(self) -> None:
         """Stop taking work; what waits goes on at the next launch, what runs a step ends it."""
         self._closing.set()
-        if self._client is not None:
-            inside.let_go(self._dbos)
-            self._client.destroy()
-            self._client = None
-        DBOS.destroy(destroy_registry=True)
+        launched, self._client = self._client, None
+        if launched is None:
+            DBOS.destroy(destroy_registry=True)
+            return
+        with inside.letting_go(self._dbos):
+            launched.destroy()
+            DBOS.destroy(destroy_registry=True)
 
 
 def _error_of(workflow_id: str, status: str, error: Exception | None) -> VaultError | None:

@@ -17,8 +17,8 @@ from dbos._utils import retriable_postgres_exception
 
 from strongroom.model.errors import ControlUnavailable
 
-_LOOKS = 40
 _LOOK_SECONDS = 0.05
+_GRACE_SECONDS = 10.0
 
 
 class Dropped(BaseException):
@@ -56,24 +56,37 @@ def wake(dbos: DBOS, workflow_id: str) -> None:
             signal.set()
 
 
-def let_go(dbos: DBOS) -> None:
-    """Drop every story that waits: without it a wait of an hour holds up the exit for an hour.
+@contextmanager
+def letting_go(dbos: DBOS) -> Iterator[None]:
+    """Within DBOS is ended: every story that waits, or begins to, is dropped.
 
-    Nothing is recorded, so the wait goes on at the next launch with the time that is left.
+    Without it a wait of an hour holds up the exit for an hour. Nothing is recorded, so the wait
+    goes on at the next launch with the time that is left. What runs a step has ten seconds.
     """
-    database = database_of(dbos)
+    database, over = database_of(dbos), threading.Event()
 
     def drop(*_: object) -> NoReturn:
         raise Dropped
 
+    def wake_all() -> None:  # again and again: one may be on its way into a wait when we look
+        while not over.wait(_LOOK_SECONDS):
+            for _, _, signal in database.notifications_map.snapshot():
+                signal.set()
+
     database.recv = database.recv_consume = drop
-    pause = threading.Event()
-    for _ in range(_LOOKS):  # one that was about to wait when we looked shows up a little later
-        waiting = database.notifications_map.snapshot()
-        for _, _, signal in waiting:
-            signal.set()
-        if pause.wait(_LOOK_SECONDS) or not waiting:
-            return
+    thread = threading.Thread(target=wake_all, name="letting-go", daemon=True)
+    thread.start()
+    try:
+        yield
+        for story in _threads_of_stories():
+            story.join(_GRACE_SECONDS)
+    finally:
+        over.set()
+        thread.join()
+
+
+def _threads_of_stories() -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each.name.startswith("dbos-executor")]
 
 
 def take_over(dbos: DBOS, dead_executor_id: str, version: str) -> int:
