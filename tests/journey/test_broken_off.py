@@ -15,6 +15,7 @@ import pytest
 
 from integration.servers import Server, run_restored, start_server
 from journey.world import House, until
+from oracle import check
 
 pytestmark = [pytest.mark.postgres, pytest.mark.journey]
 
@@ -97,6 +98,7 @@ def test_the_second_try_sends_what_the_first_had_not(shell: Shell, server: Serve
     query = "select count(*), sum(g), md5(string_agg(md5(b), '' order by md5(b))) from t"
     with run_restored(server, target) as clone:
         assert clone.sql(query) == server.sql(query)
+    check(house.watch(most_restores=1), "deep")
 
 
 def flip(path: Path) -> None:
@@ -138,3 +140,4 @@ def test_a_flipped_bit_is_found_by_name_marked_and_forgiven_when_it_is_mended(
     flip(pack)
     assert shell.json("verify", "orders", "--point", points["Incremental"]["id"])[0]["verified"]
     assert "damaged" not in by_kind(shell)["Incremental"]["facts"]
+    check(shell.house.watch(most_restores=1))

@@ -113,10 +113,13 @@ def _iso(micros: int) -> str:
 def _job_records(book: Book) -> Iterator[str]:
     begun = {
         kind: Counter(r["detail"]["job"] for r in book.records(f"{kind.lower()}/trigger"))
-        for kind in ("Backup", "Restore")
+        for kind in ("Backup", "Restore", "Verify")
     }
     failed = Counter(record["target"] for record in book.records("job/fail"))
-    restored = Counter(record["detail"]["job"] for record in book.records("restore/complete"))
+    ended = {
+        kind: Counter(record["detail"]["job"] for record in book.records(action))
+        for kind, action in (("Restore", "restore/complete"), ("Verify", "recoveryPoint/verify"))
+    }
     for job in book["jobs"]:
         name, status = job["id"], job["status"]
         told = f"job {name}, {job['kind']}, {status}"
@@ -124,8 +127,9 @@ def _job_records(book: Book) -> Iterator[str]:
             yield f"{told}: {begun[job['kind']][name]} records that it was asked for"
         if failed[name] != (status == "Failed"):
             yield f"{told}: {failed[name]} records that it failed"
-        if job["kind"] == "Restore" and restored[name] != (status in GOOD):
-            yield f"{told}: {restored[name]} records that it ended well"
+        well = ended.get(job["kind"])
+        if well is not None and well[name] != (status in GOOD):
+            yield f"{told}: {well[name]} records that it ended well"
 
 
 def _point_records(book: Book) -> Iterator[str]:
@@ -137,7 +141,7 @@ def _point_records(book: Book) -> Iterator[str]:
         yield f"the audit knows the commit of point {point}, which is not listed"
     released = {r["detail"]["operation"] for r in book.records("keys/release")}
     for operation in book["agent_operations"]:
-        done = operation["kind"] == "restore" and operation["status"] == "completed"
+        done = operation["kind"] in {"restore", "verify"} and operation["status"] == "completed"
         if done and operation["id"] not in released:
             yield f"operation {operation['id']} has read, and no release of keys is recorded"
 
