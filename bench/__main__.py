@@ -15,7 +15,7 @@ BENCHES: dict[str, tuple[Callable[[float], Told], float]] = {
     "incremental": (incremental.measure, 2.0),
     "restore": (restore.measure, 2.0),
     "chain": (chain.measure, 1.0),
-    "stored": (stored.measure, 0.4),
+    "stored": (stored.measure, 0.3),
     "logical": (logical.measure, 1.0),
     "one_table": (one_table.measure, 2.0),
     "memory": (memory.measure, 0.5),

@@ -3,10 +3,6 @@
 One full backup and thirty increments at 1 % of pages each, a VACUUM FULL and a REINDEX among them.
 """
 
-import os
-import shutil
-from pathlib import Path
-
 from bench.ours import a_house
 from bench.peers import a_directory
 from bench.results import Told, against, of_times
@@ -35,19 +31,11 @@ def measure(gigabytes: float) -> Told:
             ours.back_up("orders")
         newest, *_, first = ours.points("orders")
 
-        def restored(point: str, target: Path) -> float:
-            seconds = ours.restore("orders", point, target)
-            shutil.rmtree(target)
-            os.sync()
-            return seconds
-
-        times = in_turn(
-            ROUNDS,
-            {
-                FIRST: lambda number: restored(first, root / f"first-{number}"),
-                NEWEST: lambda number: restored(newest, root / f"newest-{number}"),
-            },
-        )
+        contenders = {
+            FIRST: lambda number: ours.restore("orders", first, root / f"first-{number}"),
+            NEWEST: lambda number: ours.restore("orders", newest, root / f"newest-{number}"),
+        }
+        times = in_turn(ROUNDS, contenders, leaving=root)
         lines, median = of_times(times, [NEWEST])
         kinds = ", ".join(ours.kinds("orders"))
         return Told(

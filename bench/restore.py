@@ -5,8 +5,6 @@ PostgreSQL's own manifest and syncs. pgbackrest does as much from a directory, w
 `cp -a` copies in the kernel and leaves the writing for later; with `sync` it does not.
 """
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -44,37 +42,28 @@ def _rounds(
     (point,) = ours.points("orders")
 
     def restored(number: int) -> float:
-        target = root / f"ours-{number}"
-        return _removed(target, ours.restore("orders", point, target))
+        return ours.restore("orders", point, root / f"ours-{number}")
 
     def copied(number: int, *, sync: bool) -> float:
-        target = root / f"copy-{number}"
+        target = root / f"copy-{number}-{sync}"
 
         def act() -> None:
             subprocess.run(["cp", "-a", server.data_directory, target], check=True)
             if sync:
                 subprocess.run(["sync", "-f", target], check=True)
 
-        return _removed(target, timed(act))
+        return timed(act)
 
     def theirs(number: int) -> float:
-        target = root / f"peer-{number}"
         assert peer is not None
-        return _removed(target, timed(lambda: peer.restore(target)))
+        return timed(lambda: peer.restore(root / f"peer-{number}"))
 
     contenders = {"strongroom": restored, "pgbackrest restore": theirs}
     if peer is None:
         del contenders["pgbackrest restore"]
     contenders["cp -a"] = lambda number: copied(number, sync=False)
     contenders["cp -a and sync"] = lambda number: copied(number, sync=True)
-    return in_turn(ROUNDS, contenders)
-
-
-def _removed(target: Path, seconds: float) -> float:
-    """Gone, and nothing of it waits to be written while the next one runs."""
-    shutil.rmtree(target)
-    os.sync()
-    return seconds
+    return in_turn(ROUNDS, contenders, leaving=root)
 
 
 def _told(size: int, times: dict[str, list[float]], peak: float) -> Told:

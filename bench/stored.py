@@ -1,8 +1,8 @@
 """What lies in storage after one full backup and thirty daily increments, beside the peers.
 
-Each day 1 % of the pages of the table change, scattered; on one day it is rewritten (VACUUM FULL),
-on another its index (REINDEX). pgbackrest: one full, thirty incr; it keeps no WAL here, ours keeps
-what each point needs. restic: a dump a day (pg_dump -Fc -Z0) into one repository.
+Each day 1 % of the pages of two tables change, scattered; on one day one of them is rewritten
+(VACUUM FULL), on another its index (REINDEX). pgbackrest: one full, thirty incr; it keeps no WAL
+here, ours keeps what each point needs. restic: a dump a day (pg_dump -Fc -Z0) into one repository.
 """
 
 from bench.ours import Ours, a_house

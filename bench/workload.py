@@ -1,12 +1,17 @@
 """What the servers hold, and how it changes."""
 
+import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from bench.peers import place_of
 
 from integration.servers import Server
+
+_RECENTLY = 6.0  # seconds
 
 
 def fill(server: Server, gigabytes: float, *, fillfactor: int = 100) -> int:
@@ -15,7 +20,8 @@ def fill(server: Server, gigabytes: float, *, fillfactor: int = 100) -> int:
     run(server, "pgbench", "-i", "-q", "-s", str(scale), "-F", str(fillfactor))
     rows = int(gigabytes * 0.25 * 5_000_000)
     server.sql(
-        "create table documents as select g as id, jsonb_build_object('user', g % 5000, "
+        f"create table documents with (fillfactor = {fillfactor}) as "
+        "select g as id, jsonb_build_object('user', g % 5000, "
         "'page', md5(g::text), 'ms', g % 731, 'tags', array[md5((g * 3)::text)]) as body "
         f"from generate_series(1, {rows}) g"
     )
@@ -39,32 +45,50 @@ def timed(act: Callable[[], object]) -> float:
 
 
 def in_turn(
-    rounds: int, contenders: Mapping[str, Callable[[int], float]]
+    rounds: int,
+    contenders: Mapping[str, Callable[[int], float]],
+    leaving: Path | None = None,
 ) -> dict[str, list[float]]:
-    """Each once a round, told the round's number; the seconds that each reports."""
+    """Each once a round, told the round's number; the seconds that each reports.
+
+    What they leave beneath `leaving` is removed after each round. Then we wait: ext4 passes over
+    inodes that were deleted within five seconds, which would make the next one's files dear.
+    """
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(rounds):
         for name, act in contenders.items():
             times[name].append(act(number))
+            os.sync()
+        if leaving is not None:
+            for target in leaving.iterdir():
+                shutil.rmtree(target)
+            os.sync()
+            time.sleep(_RECENTLY)
     return times
 
 
-def churn(server: Server, number: int, share: float = 0.01) -> None:
-    """Change one row in that share of the pages of pgbench_accounts, scattered by chance.
+_CHANGES = {
+    "pgbench_accounts": "abalance = abalance + 1",
+    "documents": "body = jsonb_set(body, '{ms}', to_jsonb((random() * 731)::int))",
+}
 
-    The table wants a fillfactor of 90: the new row then fits into the page of the old one, so that
+
+def churn(server: Server, number: int, share: float = 0.01) -> None:
+    """Change one row in that share of the pages of both tables, scattered by chance.
+
+    The tables want a fillfactor of 90: the new row then fits into the page of the old one, so that
     the share is of pages, and no index changes. `number` seeds the chance.
     """
-    server.sql(
-        f"select setseed({(number % 100) / 100})",
-        "with pages as (select distinct floor(random() * pages)::bigint as page from "
-        "(select pg_relation_size('pgbench_accounts') / 8192 as pages) sized, "
-        f"generate_series(1, (pages * {share})::bigint)), "
-        "chosen as (select ('(' || page || ',' || 1 + floor(random() * 40)::int || ')')::tid "
-        "as place from pages) update pgbench_accounts set abalance = abalance + 1 "
-        "where ctid = any (array(select place from chosen))",
-        "checkpoint",
-    )
+    for table, change in _CHANGES.items():
+        server.sql(
+            f"select setseed({number / 100})",
+            f"with sized as (select pg_relation_size('{table}') / 8192 as pages), "
+            "chosen as (select ('(' || floor(random() * pages)::bigint || ',' || "
+            "1 + floor(random() * 20)::int || ')')::tid as place "
+            f"from sized, generate_series(1, (pages * {share})::bigint)) "
+            f"update {table} set {change} where ctid = any (array(select place from chosen))",
+        )
+    server.sql("checkpoint")
 
 
 def day(server: Server, number: int) -> str:
