@@ -121,6 +121,24 @@ def test_a_whole_physical_point_is_proven(chain: Chain, number: int) -> None:
     assert told.fetched_bytes == sum(pack.size for pack in proof.manifest.packs)
 
 
+def test_an_increment_that_the_server_sent_in_parts_is_proven_and_its_damage_named() -> None:
+    with start_server(18, summarize_wal="on") as server, a_chain(server) as chain:
+        server.sql("create table t as select g, md5(g::text) from generate_series(1, 20000) g")
+        chain.back_up()
+        server.sql("update t set md5 = 'changed' where g % 4000 = 0", "checkpoint")
+        assert chain.back_up().kind == "Incremental"
+        proof = of_chain(chain, 1)
+        assert not proof.manifest.page_versions, "by the server's own summaries"
+        assert proof.run().damage == []
+        newest = proof.manifest.packs[-1]
+        stored = bytearray(proof.blobs.objects[newest.name])
+        stored[len(stored) // 2] ^= 1
+        proof.blobs.objects[newest.name] = bytes(stored)
+        (damage,) = proof.run().damage
+        assert damage.name == newest.name
+        assert not any("INCREMENTAL" in place for place in damage.places)
+
+
 def test_a_flipped_bit_loses_one_frame_and_names_its_blocks(chain: Chain) -> None:
     proof = of_chain(chain, 0)
     pack = proof.manifest.packs[0]
