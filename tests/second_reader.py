@@ -289,6 +289,20 @@ def pack_stream(container, facts, keys):
     return raw
 
 
+def page_versions(container, manifest, keys):
+    """Path -> the words of its pages, packed: no restore needs them, the next increment does."""
+    packed = dict(manifest.get("page_versions", {}))
+    for part in manifest.get("page_parts", []):
+        name = f"g/{part['generation']}/{UUID(bytes=part['id'])}.pack"
+        stored = (container / name).read_bytes()
+        demand(blake3(stored).digest() == part["blake3"], f"{name} has another digest")
+        _, raw = raw_stream(stored, b"SRPAGE01", keys)
+        found = unpack(raw)
+        demand(list(found) == part["paths"], f"{name} is of other files")
+        packed |= found
+    return packed
+
+
 def lay_out(files, target):
     """Directories, and empty files of full length; tablespaces become directories in place."""
     for file in files:

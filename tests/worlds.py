@@ -178,7 +178,9 @@ class World:
             expires_at="2026-02-01T00:00:00Z",
             manifest_size=len(stored),
             manifest_blake3=blake3(stored).digest(),
-            packs=[ReceiptPack(name=p.name, size=p.size, blake3=p.blake3) for p in manifest.packs],
+            packs=[
+                ReceiptPack(name=p.name, size=p.size, blake3=p.blake3) for p in manifest.objects
+            ],
         )
 
     def back_up(self, tree: Mapping[str, bytes], point: str) -> Manifest:

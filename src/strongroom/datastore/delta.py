@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from strongroom.datastore.extents import Extent, Extents, columns_of
+from strongroom.datastore.extents import Extent, ExtentColumns, Extents
 from strongroom.datastore.manifest import (
     VERSION,
     FileFacts,
@@ -125,10 +125,9 @@ def lay_over(delta: Delta, facts: PointFacts, parent: Manifest | None = None) ->
         return _manifest(delta, facts, delta.files, delta.extents, delta.packs)
     if parent.source.system_identifier != delta.source.system_identifier:
         raise Corrupt("the delta is of another server than its parent")
-    files, extents = _laid_over(parent, delta, rows)
     packs = _Packs(parent.packs, delta.packs)
-    placed = [packs.place(extent, from_delta=new) for extent, new in extents]
-    return _manifest(delta, facts, files, columns_of(placed), packs.used)
+    files, extents = _laid_over(parent, delta, rows, packs)
+    return _manifest(delta, facts, files, extents, packs.used)
 
 
 def _manifest(
@@ -166,32 +165,36 @@ def _check_whole(delta: Delta, rows: Extents) -> None:
 
 
 def _laid_over(
-    parent: Manifest, delta: Delta, rows: Extents
-) -> tuple[list[FileFacts], list[tuple[Extent, bool]]]:
-    """Files in the parent's order, new ones last; extents with whether they are the delta's.
-
-    Extents name their file by its new index and their pack by the index in its own list.
+    parent: Manifest, delta: Delta, ours: Extents, packs: "_Packs"
+) -> tuple[list[FileFacts], dict[str, bytes]]:
+    """Files in the parent's order, new ones last; and their extents. One file at a time is looked
+    at: of all their extents, millions perhaps, only the columns are held.
     """
     newer = {file.path: index for index, file in enumerate(delta.files)}
     gone = set(delta.gone)
     if not gone.isdisjoint(newer):
         raise Corrupt("a delta names a file that it says is gone")
-    ours, theirs = _by_file(rows), _by_file(parent.all_extents())
+    theirs = parent.all_extents()
     files: list[FileFacts] = []
-    extents: list[tuple[Extent, bool]] = []
+    extents = ExtentColumns()
+
+    def place(over: int | None, older: list[Extent]) -> None:
+        found = list(_of_file(len(files), delta, over, ours.of_file(over), older))
+        for extent, is_new in sorted(found, key=lambda each: each[0].offset):
+            extents.add(packs.place(extent, from_delta=is_new))
+
     for index, file in enumerate(parent.files):
         if file.path in gone:
             continue
         over = newer.pop(file.path, None)
-        older = theirs.get(index, [])
-        extents += _of_file(len(files), delta, over, ours.get(over, []), older)
+        place(over, theirs.of_file(index))
         files.append(file if over is None else delta.files[over])
     for index in newer.values():
         if index in delta.kept:
             raise Corrupt(f"the parent has no {delta.files[index].path} to keep a part of")
-        extents += _of_file(len(files), delta, index, ours.get(index, []), [])
+        place(index, [])
         files.append(delta.files[index])
-    return files, extents
+    return files, extents.stored()
 
 
 def _of_file(
@@ -226,13 +229,6 @@ def _left_over(theirs: list[Extent], ours: list[Extent], limit: int) -> Iterator
 def _part(extent: Extent, start: int, end: int) -> Extent:
     raw = extent.raw + start - extent.offset
     return Extent(extent.file, start, end - start, extent.pack, raw)
-
-
-def _by_file(extents: Extents) -> Mapping[int | None, list[Extent]]:
-    found: dict[int | None, list[Extent]] = {}
-    for extent in extents:
-        found.setdefault(extent.file, []).append(extent)
-    return found
 
 
 class _Packs:

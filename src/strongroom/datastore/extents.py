@@ -6,6 +6,7 @@ In an object each column is little-endian, `file` u32, `offset` u64, `length` u6
 
 import array
 import sys
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
@@ -56,6 +57,13 @@ class Extents(Sequence[Extent]):
 
     def __iter__(self) -> Iterator[Extent]:
         return map(Extent, *self._columns)
+
+    def of_file(self, file: int | None) -> list[Extent]:
+        """Those of one file; none of None."""
+        if file is None:
+            return []
+        first = bisect_left(self._columns[0], file)
+        return [self[row] for row in range(first, bisect_right(self._columns[0], file, first))]
 
     def check(self, sizes: Sequence[int], packs: int, most_raw: int) -> None:
         """Sorted, not overlapping, inside their file and their pack; Corrupt otherwise."""
@@ -124,6 +132,24 @@ def within(extents: Extents, ranges: Ranges) -> tuple[Extents, Ranges]:
                 row = next(rows, None)
             bare.add(file, start, end)
     return Extents(columns), bare
+
+
+class ExtentColumns:
+    """Columns that are filled row by row, in the order of (file, offset)."""
+
+    def __init__(self) -> None:
+        self._columns = [array.array(code) for code in _COLUMNS.values()]
+
+    def add(self, extent: Extent) -> None:
+        """The next row."""
+        for column, value in zip(self._columns, msgspec.structs.astuple(extent), strict=True):
+            column.append(value)
+
+    def stored(self) -> dict[str, bytes]:
+        """As in a manifest; nothing is to be added any more."""
+        return {
+            name: to_little(column) for name, column in zip(_COLUMNS, self._columns, strict=True)
+        }
 
 
 def columns_of(extents: Iterable[Extent]) -> dict[str, bytes]:

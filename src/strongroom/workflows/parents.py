@@ -23,6 +23,7 @@ from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.workflows.means import Means
 
 LEAST_LIVE = 0.5  # of the stored bytes that the newest point leans on
+MOST_PIECES = 4_000_000  # of relations: 112 MB of a manifest, which may have 256
 MOST_EXTENTS = 64  # per MiB of relations: a stretch of two pages each
 
 
@@ -72,6 +73,8 @@ def why_refresh(manifest: Manifest) -> str:
         if kinds[extent.file] == "main":
             relations += extent.length
             scattered += 1
+    if scattered > MOST_PIECES:
+        return f"the last point lies in {scattered} pieces: it is put together again"
     if scattered << 20 > MOST_EXTENTS * max(relations, 1 << 20):
         return (
             f"the last point lies in {scattered} pieces of {relations // scattered >> 10} KiB: "

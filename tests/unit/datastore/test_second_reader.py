@@ -17,6 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import second_reader
+from strongroom.datastore import page_parts
+from strongroom.datastore.manifest import seal_manifest
+from strongroom.datastore.rescue import open_point_keys
 from worlds import World, memory, micro_world, noise, point_id, restore, small_tree, tree_of
 
 POINT = point_id(1)
@@ -49,6 +52,29 @@ def test_it_imports_nothing_of_strongroom() -> None:
     allowed = {"zstandard", "blake3", "cryptography"} | sys.stdlib_module_names
     assert {name.split(".")[0] for name in names} <= allowed
     assert len(source.splitlines()) < 400
+
+
+def test_both_readers_open_the_parts_of_page_versions(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(page_parts, "INLINE_BYTES", 0)
+    monkeypatch.setattr(page_parts, "PART_BYTES", 100)
+    world = micro_world(0)
+    public = world.keys.catalogue.public
+    versions = {f"base/5/{number}": bytes([number]) * 60 for number in range(5)}
+    known, _ = open_point_keys(world.blobs, world.keys.recovery, POINT)
+    inline, parts = page_parts.store_page_versions(
+        versions, world.blobs, POINT, public, world.clock, world.chance
+    )
+    manifest = msgspec.structs.replace(known, page_versions=inline, page_parts=parts)
+    stored = seal_manifest(manifest, public, world.clock, world.chance)
+    memory(world)[f"p/{POINT}.manifest"] = stored
+    memory(world)[f"p/{POINT}.receipt"] = world.keys.signing.sign(world.receipt(manifest, stored))
+    ours, _ = open_point_keys(world.blobs, world.keys.recovery, POINT)
+    assert dict(page_parts.versions_of(ours, world.blobs)) == versions
+    container = laid_out(memory(world), tmp_path / "container")
+    recovery = second_reader.RecoveryKey(world.keys.recovery.to_text())
+    theirs = second_reader.restore(container, recovery, POINT, tmp_path / "restored")
+    keys = second_reader.instance_keys(container, recovery)
+    assert second_reader.page_versions(container, theirs, keys) == versions
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
