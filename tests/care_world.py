@@ -10,7 +10,7 @@ from integration.durable.sweep_world import SweepWorld
 from seams import SeededChance, SystemChance, SystemClock
 from store_world import KEY, StoreWorld, a_store_world
 from strongroom.catalog import audit as audit_rows
-from strongroom.catalog import jobs, protection, recovery_points
+from strongroom.catalog import jobs, protection, recovery_points, vaults
 from strongroom.catalog.tables import audit
 from strongroom.datastore.keys import RecoveryKey
 from strongroom.datastore.receipt import SigningKey
@@ -19,9 +19,12 @@ from strongroom.model.errors import StoreUnavailable
 from strongroom.model.ids import JobId
 from strongroom.model.job import JobKind, JobStatus
 from strongroom.workflows.keyring import PURPOSES, Keyring
+from strongroom.workflows.locking import make_immutable
 from strongroom.workflows.means import Means
 from strongroom.workflows.vault_storage import VaultStorage
 from worlds import Keys, World, point_id, small_tree
+
+LIFE_HOURS = 1000  # of every point
 
 
 class CareWorld(SweepWorld):
@@ -51,6 +54,7 @@ class CareWorld(SweepWorld):
     def a_point(self, number: int, *, listed: bool = False) -> str:
         """A committed point that the catalogue knows only when it is `listed`."""
         point = point_id(number)
+        self.written.expires_at = self.clock.now().add(hours=LIFE_HOURS).format_iso()
         manifest = self.written.back_up(small_tree(number), point)
         if listed:
             self._list(point, len(manifest.packs))
@@ -68,7 +72,7 @@ class CareWorld(SweepWorld):
                 kind="Full",
                 taken_at=now,
                 committed_at=now,
-                expires_at=now.add(hours=1000),
+                expires_at=now.add(hours=LIFE_HOURS),
                 tag="Daily",
                 policy_id=found.policy_id,
                 policy_version=1,
@@ -103,6 +107,14 @@ class CareWorld(SweepWorld):
     def points(self) -> list[recovery_points.RecoveryPoint]:
         with self.database.reading() as connection:
             return recovery_points.list_of_instance(connection, self.instance)
+
+    def say_immutable(self, state: str) -> None:
+        """What the vault's settings say from now on, and its containers with them."""
+        settings = {"securitySettings": {"immutabilitySettings": {"state": state}}}
+        with self.database.writing() as connection:
+            vault = vaults.of_instance(connection, self.instance)
+            vaults.change(connection, vault["id"], properties=settings)
+        make_immutable(self.means, self.instance)
 
     def audited(self, action: str) -> list[str]:
         """The targets of an action; the chain is whole."""

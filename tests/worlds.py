@@ -101,6 +101,7 @@ class World:
         self.clock = FakeClock()
         self.chance = SeededChance(seed + 1_000_000)
         self.instance_id = f"{seed:032x}"
+        self.expires_at = "2026-02-01T00:00:00Z"  # of the points to come
         far = datetime(2100, 1, 1, tzinfo=UTC)
         self.locks = {
             "g/": far,
@@ -175,7 +176,7 @@ class World:
             taken_at=manifest.facts.taken_at,
             committed_at=manifest.facts.committed_at,
             tag="Daily",
-            expires_at="2026-02-01T00:00:00Z",
+            expires_at=self.expires_at,
             manifest_size=len(stored),
             manifest_blake3=blake3(stored).digest(),
             packs=[

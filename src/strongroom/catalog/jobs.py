@@ -99,6 +99,14 @@ def running(connection: sa.Connection, instance_id: InstanceId, kind: JobKind) -
     return None if found is None else JobId(found)
 
 
+def is_busy(connection: sa.Connection, instance_id: InstanceId) -> bool:
+    """Whether any job of the instance is under way."""
+    query = sa.select(jobs.c.id).where(
+        jobs.c.instance_id == instance_id, jobs.c.status == JobStatus.IN_PROGRESS.value
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def list_running(connection: sa.Connection) -> list[JobId]:
     """Every job that is under way."""
     query = sa.select(jobs.c.id).where(jobs.c.status == JobStatus.IN_PROGRESS.value)

@@ -1,4 +1,9 @@
-"""Recovery points: rows in, `RecoveryPoint` out."""
+"""Recovery points: rows in, `RecoveryPoint` out.
+
+Completed  whole in storage: what is listed, restored and leant on
+Expired    over: nobody sees it any more, its manifest is still to go
+Deleted    its manifest is gone; the row stays, as its receipt does, for tags and audit
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +17,7 @@ from strongroom.model.errors import NotFound
 from strongroom.model.ids import InstanceId
 from strongroom.model.recovery_point import RecoveryPoint
 
+COMPLETED, EXPIRED, DELETED = "Completed", "Expired", "Deleted"
 _SELECT = sa.select(recovery_points, policies.c.name.label("policy_name")).join(
     policies, recovery_points.c.policy_id == policies.c.id
 )
@@ -38,6 +44,7 @@ def get(connection: sa.Connection, instance_id: InstanceId, point_id: str) -> Re
         _SELECT.where(
             recovery_points.c.instance_id == instance_id,
             recovery_points.c.id == point_id.lower(),
+            recovery_points.c.state == COMPLETED,
         )
     ).mappings()
     found = row.first()
@@ -50,16 +57,32 @@ def get(connection: sa.Connection, instance_id: InstanceId, point_id: str) -> Re
 
 
 def list_of_instance(connection: sa.Connection, instance_id: InstanceId) -> list[RecoveryPoint]:
-    """Newest first."""
-    query = _SELECT.where(recovery_points.c.instance_id == instance_id)
+    """Those that can be restored, newest first."""
+    query = _SELECT.where(
+        recovery_points.c.instance_id == instance_id, recovery_points.c.state == COMPLETED
+    )
     rows = connection.execute(query.order_by(recovery_points.c.taken_at.desc())).mappings()
     return [_point(row) for row in rows]
 
 
 def ids_of_instance(connection: sa.Connection, instance_id: str) -> set[str]:
-    """Every point that is known of an instance."""
+    """Every point that is or was known of an instance."""
     query = sa.select(recovery_points.c.id).where(recovery_points.c.instance_id == instance_id)
     return set(connection.execute(query).scalars())
+
+
+def list_expired(connection: sa.Connection, instance_id: str) -> list[str]:
+    """Ids of points that are over, and whose manifests are still to go."""
+    query = sa.select(recovery_points.c.id).where(
+        recovery_points.c.instance_id == instance_id, recovery_points.c.state == EXPIRED
+    )
+    return list(connection.execute(query.order_by(recovery_points.c.id)).scalars())
+
+
+def set_state(connection: sa.Connection, point_id: str, state: str) -> None:
+    """Completed | Expired | Deleted."""
+    query = recovery_points.update().where(recovery_points.c.id == point_id)
+    connection.execute(query.values(state=state))
 
 
 def facts_of(connection: sa.Connection, point_id: str) -> dict[str, Any]:

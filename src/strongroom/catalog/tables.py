@@ -229,7 +229,7 @@ recovery_points = sa.Table(
     _column("raw_bytes", sa.BigInteger),
     _column("stored_bytes", sa.BigInteger),
     _column("facts", Json),  # version, LSNs, databases with sizes, extensions
-    _column("state", sa.Text),  # Completed
+    _column("state", sa.Text),  # Completed | Expired | Deleted
     sa.Index("ix_recovery_points_instance_taken", "instance_id", "taken_at"),
 )
 

@@ -7,6 +7,7 @@ about who needs it: an increment names packs of its parents.
 from collections.abc import Collection, Mapping
 
 from blake3 import blake3
+from whenever import Instant
 
 from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.receipt import Receipt, VerifyKey
@@ -30,17 +31,46 @@ def unnamed(listing: Mapping[str, int], named: Collection[str]) -> dict[str, int
     }
 
 
-def read_receipts(blobs: Blobs, verify: VerifyKey) -> list[Receipt]:
+def read_receipts(
+    blobs: Blobs, verify: VerifyKey, now: Instant, live: Collection[str]
+) -> list[Receipt]:
     """Every receipt of a container, each signed, and its manifest what it states.
+
+    Not those of points that have ended: by now their signed time is over and their manifest is
+    gone, and they are none of the `live` ones, those that the catalogue shows.
 
     Raises Unreadable for one that is not so, and StoreError for what cannot be checked now: a
     container of which anything is unknown has no garbage.
     """
+    names = [name for name, _ in list(blobs.list("p/"))]
     return [
         read_receipt(blobs, verify, name)
-        for name, _ in list(blobs.list("p/"))
-        if name.endswith(".receipt")
+        for name in names
+        if name.endswith(".receipt") and not _has_ended(blobs, verify, name, names, now, live)
     ]
+
+
+def has_ended(receipt: Receipt, now: Instant) -> bool:
+    """Whether its signed time is over: then its manifest need not be there."""
+    return Instant.parse_iso(receipt.expires_at) <= now
+
+
+def _has_ended(
+    blobs: Blobs,
+    verify: VerifyKey,
+    name: str,
+    names: list[str],
+    now: Instant,
+    live: Collection[str],
+) -> bool:
+    point = name.removeprefix("p/").removesuffix(".receipt")
+    if point in live or f"p/{point}.manifest" in names:
+        return False
+    try:
+        receipt = verify.check(blobs.read(name))
+    except (Corrupt, ObjectMissing, Invalid):
+        return False  # `read_receipt` says what is wrong with it
+    return receipt.recovery_point_id == point and has_ended(receipt, now)
 
 
 def read_receipt(blobs: Blobs, verify: VerifyKey, name: str) -> Receipt:

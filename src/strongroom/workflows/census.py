@@ -18,6 +18,8 @@ from strongroom.catalog import (
     recovery_points,
     storage_findings,
 )
+from strongroom.datastore.blobs import Blobs
+from strongroom.datastore.garbage import has_ended
 from strongroom.datastore.manifest import Manifest
 from strongroom.datastore.receipt import Receipt
 from strongroom.datastore.verify import DAMAGE, verify_manifest
@@ -100,6 +102,8 @@ def _unlisted(means: Means, instance_id: InstanceId, name: str) -> RecoveryPoint
         receipt = means.keyring.signing.public.check(blobs.read(name))
     except ObjectMissing:
         return None
+    if has_ended(receipt, means.control.clock.now()) and not _has_manifest(blobs, receipt):
+        return None  # its point was over, and went; the catalogue has forgotten it since
     expected = (instance_id, f"p/{receipt.recovery_point_id}.receipt")
     if (receipt.instance_id, name) != expected:
         raise Corrupt("the receipt is of another point, or of another instance")
@@ -107,6 +111,11 @@ def _unlisted(means: Means, instance_id: InstanceId, name: str) -> RecoveryPoint
     verify_manifest(manifest, receipt)
     _verify_packs(means, receipt)
     return _point(means, receipt, manifest)
+
+
+def _has_manifest(blobs: Blobs, receipt: Receipt) -> bool:
+    name = f"p/{receipt.recovery_point_id}.manifest"
+    return any(found == name for found, _ in blobs.list(name))
 
 
 def _verify_packs(means: Means, receipt: Receipt) -> None:

@@ -16,9 +16,10 @@ import sqlalchemy as sa
 import structlog
 from whenever import Instant
 
-from strongroom.catalog import audit, condemned, storage_findings
+from strongroom.catalog import audit, condemned, recovery_points, storage_findings
 from strongroom.datastore.garbage import Unreadable, read_receipts, unnamed
 from strongroom.model.errors import ObjectMissing
+from strongroom.model.ids import InstanceId
 from strongroom.workflows.means import Means
 
 GRACE_SECONDS = 7 * 86_400.0
@@ -91,13 +92,16 @@ def _look(means: Means, instance_id: str) -> tuple[set[str], dict[str, int]]:
 
     Objects are listed first: what is committed after that has its receipt in the second look.
     """
-    blobs = means.storage.container(instance_id)
+    blobs, now = means.storage.container(instance_id), means.control.clock.now()
+    with means.control.database.reading() as connection:
+        points = recovery_points.list_of_instance(connection, InstanceId(instance_id))
+    live = {point.id for point in points}
     try:
         listing = dict(blobs.list(""))
     except ObjectMissing:  # its protection was never set up: there is no container
         return set(), {}
     try:
-        receipts = read_receipts(blobs, means.keyring.signing.public)
+        receipts = read_receipts(blobs, means.keyring.signing.public, now, live)
     except Unreadable as error:
         _note_unreadable(means, instance_id, error)
         raise

@@ -5,7 +5,7 @@ import structlog
 from strongroom.catalog import audit, recovery_points, storage_findings
 from strongroom.datastore.garbage import Unreadable, read_receipt
 from strongroom.datastore.receipt import Receipt
-from strongroom.model.ids import RecoveryPointId
+from strongroom.model.ids import InstanceId, RecoveryPointId
 from strongroom.workflows.means import Means
 
 log = structlog.get_logger()
@@ -31,8 +31,8 @@ def mark(means: Means, instance_id: str, damaged: list[str]) -> list[RecoveryPoi
     """Write the fact `damaged` (names of objects) to every point that needs one of them."""
     control, marked = means.control, []
     with control.database.reading() as connection:
-        known = recovery_points.ids_of_instance(connection, instance_id)
-    for point in sorted(known):
+        points = recovery_points.list_of_instance(connection, InstanceId(instance_id))
+    for point in sorted(point.id for point in points):
         needs = sorted(set(damaged) & _needed(means, instance_id, point))
         if not needs:
             continue

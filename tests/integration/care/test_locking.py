@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from care_world import CareWorld, care_world
-from strongroom.catalog import condemned, vaults
+from strongroom.catalog import condemned
 from strongroom.datastore.container import Immutability
 from strongroom.model.errors import Locked
 from strongroom.workflows.collect import collect
@@ -19,34 +19,25 @@ def world(tmp_path: Path) -> Iterator[CareWorld]:
         yield world
 
 
-def say(world: CareWorld, state: str) -> None:
-    """What the vault's settings say from now on, and its containers with them."""
-    settings = {"securitySettings": {"immutabilitySettings": {"state": state}}}
-    with world.database.writing() as connection:
-        vault = vaults.of_instance(connection, world.instance)
-        vaults.change(connection, vault["id"], properties=settings)
-    make_immutable(world.means, world.instance)
-
-
 def test_a_container_is_as_immutable_as_its_vault_and_what_is_not_committed_stays_a_fortnight(
     world,
 ):
     view = world.means.storage.account_view(world.instance)
     for state, days in [("Unlocked", UNCOMMITTED_DAYS), ("Disabled", 0), ("Locked", 14)]:
-        say(world, state)
+        world.say_immutable(state)
         make_immutable(world.means, world.instance)
         assert view.immutability() == Immutability(state, days)
 
 
 def test_a_locked_container_stays_locked_whatever_the_catalogue_says(world):
-    say(world, "Locked")
+    world.say_immutable("Locked")
     with pytest.raises(Locked):
-        say(world, "Disabled")
+        world.say_immutable("Disabled")
     assert world.means.storage.account_view(world.instance).immutability().state == "Locked"
 
 
 def test_all_that_a_point_needs_is_locked_until_it_ends_at_one_request_a_generation(world):
-    say(world, "Unlocked")
+    world.say_immutable("Unlocked")
     point = world.a_point(1)
     until = world.clock.now().add(hours=24 * 400)
     lock_point(world.means, world.instance, point, {point}, until)
@@ -60,7 +51,7 @@ def test_all_that_a_point_needs_is_locked_until_it_ends_at_one_request_a_generat
 
 
 def test_garbage_that_is_locked_is_retained_and_no_failure(world):
-    say(world, "Unlocked")
+    world.say_immutable("Unlocked")
     world.blobs.create("g/9/nobody.pack", b"x")
     collect(world.means, world.instance, grace_seconds=0)
     world.clock.advance(1)
@@ -69,6 +60,6 @@ def test_garbage_that_is_locked_is_retained_and_no_failure(world):
     with world.database.reading() as connection:
         rows = condemned.list_of_instance(connection, world.instance)
     assert [row["state"] for row in rows] == [condemned.RETAINED]
-    say(world, "Disabled")
+    world.say_immutable("Disabled")
     world.clock.advance(1)
     assert collect(world.means, world.instance, grace_seconds=0).freed_objects == 1

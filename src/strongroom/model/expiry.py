@@ -1,0 +1,43 @@
+"""Which recovery points are over, and why each of them goes or stays: a plan, before any act.
+
+Age alone never takes the last good point: a server that could not be backed up for a month keeps
+what it has. A point that is damaged is not good, and takes nobody's place.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from whenever import Instant
+
+from strongroom.model.recovery_point import RecoveryPoint
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A point whose time is over at the moment of the plan, and a sentence that says why."""
+
+    point: RecoveryPoint
+    goes: bool
+    why: str
+
+
+def plan(points: Sequence[RecoveryPoint], now: Instant, *, busy: bool) -> list[Ending]:
+    """Of all points of one instance, those that are over; the oldest first.
+
+    `busy`: a job of the instance is under way and may lean on any of them.
+    """
+    good = [point for point in points if not point.facts.get("damaged")]
+    newest = max(good, key=lambda point: point.taken_at, default=None)
+    over = [point for point in points if point.expires_at <= now]
+    return [_ending(point, newest, busy=busy) for point in sorted(over, key=lambda p: p.taken_at)]
+
+
+def _ending(point: RecoveryPoint, newest: RecoveryPoint | None, *, busy: bool) -> Ending:
+    if newest is None:
+        return Ending(point, goes=False, why="no good point would be left")
+    if point.id == newest.id:
+        return Ending(point, goes=False, why="it is the last good point")
+    if busy:
+        return Ending(point, goes=False, why="a job is under way that may need it")
+    ended = point.expires_at.format_iso()
+    return Ending(point, goes=True, why=f"its time as {point.tag} ended on {ended}")

@@ -1,0 +1,52 @@
+"""Points whose time is over leave the catalogue, then storage: the manifest first, packs later.
+
+The row says `Expired` in the transaction that found it over, with an audit record that says why;
+from then on nobody lists it, restores it or leans on it. Its manifest goes, and what no other
+receipt names is garbage (collect.py). The receipt stays: it is the proof of what was there, and of
+the time until which it had to be. Whoever dies in between is followed by the next pass.
+"""
+
+import structlog
+
+from strongroom.catalog import audit, jobs, recovery_points
+from strongroom.model.expiry import Ending, plan
+from strongroom.model.ids import InstanceId
+from strongroom.workflows.means import Means
+
+log = structlog.get_logger()
+
+
+def expire(means: Means, instance_id: InstanceId) -> list[Ending]:
+    """One pass over one instance; returns what was over, gone or not, and why.
+
+    Raises StoreError when the endpoint cannot be asked: the next pass goes on.
+    """
+    control = means.control
+    with control.database.writing() as connection:
+        now = control.clock.now()
+        points = recovery_points.list_of_instance(connection, instance_id)
+        endings = plan(points, now, busy=jobs.is_busy(connection, instance_id))
+        for ending in endings:
+            if ending.goes:
+                recovery_points.set_state(connection, ending.point.id, recovery_points.EXPIRED)
+                told = {"why": ending.why, "expires": ending.point.expires_at.format_iso()}
+                what = ("recoveryPoint/expire", ending.point.id)
+                audit.append(connection, now, "service", what, told)
+        expired = recovery_points.list_expired(connection, instance_id)
+    for point in expired:
+        _delete_manifest(means, instance_id, point)
+    return endings
+
+
+def _delete_manifest(means: Means, instance_id: InstanceId, point: str) -> None:
+    """One that the endpoint keeps (a lock, a hold) is asked for again in the next pass."""
+    view = means.storage.account_view(instance_id)
+    if not view.delete(f"p/{point}.manifest"):
+        log.info("recovery_point.retained", instance=instance_id, point=point)
+        return
+    control = means.control
+    with control.database.writing() as connection:
+        recovery_points.set_state(connection, point, recovery_points.DELETED)
+        what = ("recoveryPoint/delete", point)
+        audit.append(connection, control.clock.now(), "service", what)
+    log.info("recovery_point.expired", instance=instance_id, point=point)
