@@ -81,7 +81,7 @@ def commit_point(means: Means, job_id: str, told: dict[str, Any]) -> dict[str, A
     keep(means, job.instance_id, [pack.name for pack in manifest.objects])
     _verify_packs(means, job.instance_id, manifest, parent)
     verdict = _verdict(means, job)
-    generations = {pack.generation for pack in manifest.packs}
+    generations = {pack.generation for pack in manifest.objects}
     lock_point(means, job.instance_id, point, generations, verdict.expires_at)
     stored = _create_manifest(means, job.instance_id, manifest)
     return _builtins(_sign(means, job, manifest, stored, verdict))
