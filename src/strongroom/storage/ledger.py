@@ -31,51 +31,9 @@ from strongroom.model.errors import (
     StoreUnavailable,
 )
 from strongroom.storage.blob import Asked, Blob, Container, Facts, Finding
+from strongroom.storage.ledger_schema import STEPS, VERSION
 from strongroom.storage.names import ancestors
 
-_FIRST = """
-CREATE TABLE containers (
-    name TEXT PRIMARY KEY, created INTEGER NOT NULL, metadata TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE blobs (
-    container TEXT NOT NULL REFERENCES containers (name), name TEXT NOT NULL,
-    size INTEGER NOT NULL, blake3 BLOB NOT NULL, md5 BLOB, facts TEXT NOT NULL,
-    created INTEGER NOT NULL, incoming TEXT, state TEXT NOT NULL DEFAULT 'live',
-    checked INTEGER NOT NULL DEFAULT 0, finding TEXT NOT NULL DEFAULT '',
-    PRIMARY KEY (container, name)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX unfinished ON blobs (state) WHERE incoming IS NOT NULL OR state = 'deleting';
-CREATE INDEX least_recently_checked ON blobs (checked);
-CREATE TABLE deletions (
-    at INTEGER NOT NULL, container TEXT NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL,
-    blake3 BLOB NOT NULL, caller TEXT NOT NULL
-) STRICT;
-"""
-_IDENTIFIERS = """
-CREATE TABLE identifiers (
-    container TEXT NOT NULL REFERENCES containers (name) ON DELETE CASCADE, id TEXT NOT NULL,
-    starts INTEGER, expires INTEGER, permissions TEXT NOT NULL,
-    quota INTEGER, used INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (container, id)
-) STRICT, WITHOUT ROWID;
-"""
-_LOCKS = """
-CREATE TABLE immutability (
-    container TEXT PRIMARY KEY REFERENCES containers (name) ON DELETE CASCADE,
-    state TEXT NOT NULL, days INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE locks (
-    container TEXT NOT NULL REFERENCES containers (name) ON DELETE CASCADE, name TEXT NOT NULL,
-    until INTEGER NOT NULL, PRIMARY KEY (container, name)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE holds (
-    container TEXT NOT NULL REFERENCES containers (name) ON DELETE CASCADE, name TEXT NOT NULL,
-    id TEXT NOT NULL, PRIMARY KEY (container, name, id)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), at INTEGER NOT NULL) STRICT;
-"""
-_STEPS = (_FIRST, _IDENTIFIERS, _LOCKS)  # a ledger of version N has had the first N
-VERSION = len(_STEPS)
 _COLUMNS = "container, name, size, blake3, md5, facts, created, incoming"
 Refuse = Callable[[sqlite3.Connection, Blob], None]
 BEYOND = "\U0010ffff"  # sorts after every name: invisible characters are not allowed in names
@@ -306,7 +264,7 @@ class Ledger:
     def _prepare(self) -> None:
         version = self._writer.execute("PRAGMA user_version").fetchone()[0]
         if version < VERSION:
-            steps = " ".join(_STEPS[version:])
+            steps = " ".join(STEPS[version:])
             self._writer.executescript(
                 f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {VERSION}; COMMIT;"
             )
