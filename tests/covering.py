@@ -26,6 +26,18 @@ def covering(factors: Factors, allowed: Allowed, seed: int, strength: int = 2) -
     return rows
 
 
+def one_of_each(rows: Sequence[Row], factor: str) -> list[Row]:
+    """A row for each level of a factor, such that together they hold many pairs."""
+    chosen: list[Row] = []
+    held: set[frozenset[Any]] = set()
+    for level in dict.fromkeys(row[factor] for row in rows):
+        fitting = [row for row in rows if row[factor] == level]
+        best = max(fitting, key=lambda row: len(_held(row, 2) - held))
+        chosen.append(best)
+        held |= _held(best, 2)
+    return chosen
+
+
 def _combinations(factors: Factors, allowed: Allowed, strength: int) -> Iterator[frozenset[Any]]:
     for names in itertools.combinations(factors, strength):
         for levels in itertools.product(*(factors[name] for name in names)):

@@ -6,17 +6,21 @@ finds nothing.
 """
 
 import contextlib
-import difflib
-import pprint
-import re
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from covering import covering
+from covering import covering, one_of_each
+from engine_checks import (
+    Digests,
+    check_sound,
+    digests_of,
+    digests_of_database,
+    same,
+    schema_of,
+)
 from increments import Chain, a_chain
 from integration.copies import back_up
 from integration.servers import Server, open_directory, own, run_restored, start_server
@@ -37,7 +41,6 @@ FACTORS = {
     "changes": ("summaries", "pages"),
 }
 ODD = "o\"d d\n'ü日\\ %s; --"
-Digests = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,14 @@ def can_be(row: dict[str, Any]) -> bool:
     return not backwards and not (row.get("changes") == "summaries" and row.get("source", 18) < 17)
 
 
-def engine_rows(seed: int, strength: int) -> list[EngineRow]:
-    return [EngineRow(**row) for row in covering(FACTORS, can_be, seed, strength)]
+def engine_rows(seed: int) -> list[EngineRow]:
+    """Every pair of levels that can meet does."""
+    return [EngineRow(**row) for row in covering(FACTORS, can_be, seed)]
+
+
+def few_rows(seed: int) -> list[EngineRow]:
+    """One a source major."""
+    return [EngineRow(**row) for row in one_of_each(covering(FACTORS, can_be, seed), "source")]
 
 
 class EngineStory:
@@ -93,7 +102,8 @@ class EngineStory:
         self.server = primary  # that backups are taken of
         self.points: list[Digests] = []
 
-    def run(self, target: Server) -> None:
+    def run(self, target: Server, *restored: int) -> None:
+        """Three points: a full one and two increments. `restored`: which are restored whole."""
         fill(self.row, self.primary, self.space)
         with self._source():
             for change in (None, first_change, second_change):
@@ -105,7 +115,7 @@ class EngineStory:
             kinds = [told.kind for told in self.chain.results]
             assert kinds == ["Full", "Incremental", "Incremental"], self._reasons()
             assert not any(told.warnings for told in self.chain.results)
-            for number in (0, 2):
+            for number in restored:
                 self._restored(number)
             self._loaded(target)
         self._extracted(target)
@@ -181,20 +191,6 @@ def an_engine_story(row: EngineRow) -> Iterator[EngineStory]:
             space.mkdir()
             own(space)
         yield EngineStory(row, server, chain, space)
-
-
-# The source's pg_dump leaves out what is the default of its own major: until 14 everybody may
-# create in "public", and it belongs to the bootstrap superuser.
-_OF_PUBLIC = re.compile(r"(SCHEMA )?public; Type: (SCHEMA|ACL)").match
-
-
-def same(found: Any, wanted: Any) -> None:
-    """Or say where they differ: lines of text, or digests by name."""
-    lines = [
-        told if isinstance(told, list) else pprint.pformat(told, width=200).splitlines()
-        for told in (wanted, found)
-    ]
-    assert found == wanted, "\n".join(difflib.unified_diff(*lines, "wanted", "found", lineterm=""))
 
 
 def quoted(name: str) -> str:
@@ -329,66 +325,6 @@ def second_change(row: EngineRow, server: Server) -> None:
         database=row.database,
     )
     server.sql("create database other")
-
-
-def digests_of(server: Server) -> Digests:
-    """Of every database: rows of tables, large objects, where sequences stand.
-
-    Not of unlogged tables, which are empty after every recovery.
-    """
-    names = server.sql("select datname from pg_database where datallowconn and not datistemplate")
-    return {name: digests_of_database(server, name) for (name,) in names}
-
-
-def digests_of_database(server: Server, name: str, *, unlogged: bool = False) -> dict[str, Any]:
-    tables = server.sql(
-        "select format('%%I.%%I', nspname, relname) from pg_class c join pg_namespace n "
-        "on n.oid = relnamespace where relkind in ('r', 'p', 'm') and relpersistence = any(%s) "
-        "and nspname not in ('pg_catalog', 'information_schema', 'pg_toast') order by 1"
-        % ("'{p,u}'" if unlogged else "'{p}'"),
-        database=name,
-    )
-    rows = "select count(*), md5(string_agg(md5(t::text), '' order by t::text)) from {} t"
-    found: dict[str, Any] = {
-        table: server.sql(rows.format(table), database=name) for (table,) in tables
-    }
-    found["large objects"] = server.sql(
-        "select count(*), md5(string_agg(md5(data), '' order by loid, pageno)) "
-        "from pg_largeobject", database=name)  # fmt: skip
-    found["sequences"] = server.sql(
-        "select schemaname, sequencename, last_value from pg_sequences order by 1, 2",
-        database=name,
-    )
-    return found
-
-
-def schema_of(by: Server, server: Server, database: str) -> list[str]:
-    """What the newer pg_dump says of a database, less what it says of the servers."""
-    program = by.tools.program("pg_dump")
-    place = ["-h", server.home, "-p", str(server.port), "-U", "postgres"]
-    name = "dbname='{}'".format(database.replace("\\", "\\\\").replace("'", "\\'"))
-    done = subprocess.run(
-        [program, *place, "--schema-only", "--no-tablespaces", "-d", name],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    entries = done.stdout.split("\n--\n-- Name: ")[1:]
-    return [entry.partition("\n\\unrestrict")[0] for entry in entries if not _OF_PUBLIC(entry)]
-
-
-def check_sound(clone: Server) -> None:
-    """Every heap and every index, by PostgreSQL's own checker."""
-    program = clone.tools.program("pg_amcheck")
-    place = ["-h", clone.home, "-p", str(clone.port), "-U", "postgres"]
-    done = subprocess.run(
-        [program, *place, "--install-missing", "--heapallindexed", "--all"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def follow(primary: Server, directory: Path) -> None:

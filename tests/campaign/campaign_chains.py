@@ -9,7 +9,7 @@ import pytest
 
 from campaign.seed import SEED
 from combined import RawBackups
-from engine_rows import check_sound
+from engine_checks import check_sound
 from increments import Chain, a_chain
 from integration.servers import Server, open_directory, own, start_server
 from trees import differences

@@ -5,7 +5,7 @@ Cheap: most of its first segment is zero pages, which are a hole on the disk; th
 
 import pytest
 
-from engine_rows import check_sound
+from engine_checks import check_sound
 from increments import a_chain
 from integration.servers import Server, own, start_server
 from strongroom.model.postgres import PAGE

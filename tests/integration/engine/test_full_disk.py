@@ -14,7 +14,7 @@ from integration.servers import open_directory, run_restored, start_server
 from strongroom.model.errors import TargetFull
 
 pytestmark = [pytest.mark.postgres, pytest.mark.D1, pytest.mark.P7]
-LEVELS = 8
+LEVELS = 4
 
 
 @contextmanager

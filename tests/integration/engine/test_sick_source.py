@@ -140,25 +140,3 @@ def test_an_older_copy_of_itself_in_its_place_is_refused_too():
         server.sql("insert into t values (0)", "checkpoint")
         with pytest.raises(SourceRefused, match="not those of the server"):
             back_up(server.parsed(), read=partial(disk_backup, directory=copy))
-
-
-def test_tablespaces_are_read_from_the_disk_as_from_the_stream():
-    with a_checked_server() as server, a_chain(server) as chain:
-        space = server.home / 'sp "ace'
-        space.mkdir()
-        own(space)
-        server.sql(
-            f"create tablespace fast location '{space}'",
-            "create table priced tablespace fast as select g from generate_series(1, 9000) g",
-        )
-        chain.back_up(source="disk")
-        with a_chain(server) as streamed:
-            streamed.back_up(source="stream")
-            read, sent = (
-                {f.path for f in one.manifests[0].files if not f.path.startswith("pg_wal/0")}
-                for one in (chain, streamed)
-            )
-        assert read - sent == {"tablespace_map"}  # which no restore writes: its links lead back
-        assert sent <= read
-        with chain.restored(0, space) as clone:
-            assert clone.digests() == server.digests()
