@@ -1,3 +1,5 @@
+import weakref
+
 import pytest
 
 from strongroom.agent.memory import LESSER, WHOLE, Memory
@@ -22,3 +24,15 @@ def test_a_failed_operation_gives_its_share_back():
         assert 1 / 0
     with memory.share() as share:
         assert share == WHOLE
+
+
+def test_what_an_operation_left_in_circles_is_let_go_at_its_end():
+    class Buffer:
+        def __init__(self) -> None:
+            self.owner = self
+
+    with Memory().share():
+        held = Buffer()
+        watched = weakref.ref(held)
+        del held
+    assert watched() is None
