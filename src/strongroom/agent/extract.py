@@ -24,6 +24,7 @@ from strongroom.agent.restore import Grounds, ask_keys, open_manifest
 from strongroom.agent.scratch_part import Part, scratch_server
 from strongroom.agent.scratch_table import TableOfDump
 from strongroom.agent.servers import ServerBook
+from strongroom.datastore.manifest import Manifest
 from strongroom.model.errors import Invalid, TargetRefused, VaultError
 from strongroom.model.extract import ExtractOrder, TableName, read_table
 from strongroom.model.operation import Completion, RestoreResult
@@ -102,13 +103,22 @@ def _begin(
     blobs = open_container(held, "read")
     keys = ask_keys(held, chance)
     manifest = open_manifest(order.manifest_name, order.recovery_point_id, blobs, keys)
-    find_tools(major_of(manifest.source.version_number))  # what would fail at the end fails now
+    _need_tools(order, manifest)
     part = Part(held, order, manifest, blobs, keys.packs, share.workers)
     if not is_logical(manifest):
         return _Source(part)
     if order.target_server and not order.table:
         raise TargetRefused("a database of a logical point is loaded as it is: strongroom load")
     return _Source(part, LogicalPoint(held, manifest, blobs, keys.packs, share))
+
+
+def _need_tools(order: ExtractOrder, manifest: Manifest) -> None:
+    """What would fail at the end fails now: dumps as they are need no server's programs."""
+    as_they_are = is_logical(manifest) and not order.table
+    find_tools(
+        major_of(manifest.source.version_number),
+        program="pg_restore" if as_they_are else "postgres",
+    )
 
 
 def _manifest(source: _Source) -> DumpManifest:

@@ -9,8 +9,8 @@ from strongroom.cli.vault import Vault
 _KINDS = {
     "Server": "a data directory",
     "InPlace": "what it was of the server's own data directory",
-    "Part": "a dump, out of a scratch server",
-    "Files": "files, out of a scratch server",
+    "Part": "a dump of it",
+    "Files": "files: a dump of each database, and what they share",
     "Load": "databases of a running server",
 }
 

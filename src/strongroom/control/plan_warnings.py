@@ -21,10 +21,14 @@ _OPEN_PUBLIC = 15  # since then nobody but the owner creates in "public"
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What the agent saw of the target; `seen` None: it did not answer, or was not asked."""
+    """What the agent saw of the target; `seen` None: it did not answer, or was not asked.
+
+    `wanted`: there is something to look at, for a disk of its host is written.
+    """
 
     seen: LookResult | None
     asked_for: bool
+    wanted: bool
 
     def place(self, path: str) -> PlaceFacts | None:
         """One of the places, by the path that was asked."""
@@ -52,14 +56,14 @@ def of(
         return [
             *_of_point(plan, point, asked),
             *_of_own_directory(found, asked, sight),
-            *_of_sight(found, asked, sight),
+            *_of_sight(found, sight),
         ]
     return [
         *_of_point(plan, point, asked),
         *_of_places(plan, asked, sight),
         *_of_tablespaces(found, asked, sight),
         *_of_server(plan, asked, target),
-        *_of_sight(found, asked, sight),
+        *_of_sight(found, sight),
     ]
 
 
@@ -211,9 +215,8 @@ def _of_names(plan: RestorePlan, asked: RestoreRequest, target: ServerFacts) -> 
             )
 
 
-def _of_sight(found: Protection, asked: RestoreRequest, sight: Sight) -> Iterator[Caution]:
-    writes = asked.load is None and (asked.target_directory or asked.part is not None)
-    if writes and sight.seen is None:
+def _of_sight(found: Protection, sight: Sight) -> Iterator[Caution]:
+    if sight.wanted and sight.seen is None:
         why = "did not answer at once" if sight.asked_for else "has not been heard of lately"
         yield Caution(
             code="TargetUnseen",

@@ -63,6 +63,8 @@ def _places(question: Question) -> list[str] | None:
     asked = question.asked
     if asked.load is not None or not (asked.target_directory or asked.part):
         return None
+    if question.point.kind == LOGICAL and asked.part and asked.part.is_streamed:
+        return None
     places = [asked.target_directory] if asked.target_directory else []
     if asked.part is None and not asked.in_place:
         located: dict[str, str] = question.found.server_facts.get("tablespaces") or {}
@@ -116,7 +118,7 @@ def finish_plan(control: Control, question: Question) -> RestorePlan:
 def _plan(connection: sa.Connection, question: Question, seen: LookResult | None) -> RestorePlan:
     found, point, asked = question.found, question.point, question.asked
     cost = cost_of(point, _databases(asked))
-    sight = Sight(seen, asked_for=bool(question.look))
+    sight = Sight(seen, asked_for=bool(question.look), wanted=_places(question) is not None)
     plan = RestorePlan(
         kind=_kind(point, asked),
         takes=_takes(asked),

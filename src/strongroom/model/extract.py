@@ -41,6 +41,11 @@ class ExtractRequest(msgspec.Struct, kw_only=True):
     target_url: str = ""
     target_endpoint: str = ""
 
+    @property
+    def is_streamed(self) -> bool:
+        """Whether of a logical point it goes out as it is read: no disk is in between."""
+        return bool(self.target_url) and not self.table
+
 
 def read_extract(
     database: str, table: str, rename: str, file_prefix: str, target_server: str = ""
