@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 
 from arm_world import DATASOURCE, GROUP, SUBSCRIPTION, VERSION, ArmWorld, server_id, vault_id
+from strongroom.catalog.tables import instances, recovery_points
 from strongroom.model.access import LONG_TERM_RETENTION, READER
 from strongroom.model.policy_templates import azure_default_policy
 
@@ -33,6 +34,33 @@ def assignment_body(role: str, principal: str) -> dict[str, Any]:
 
 def assignment_id(scope: str, guid: str) -> str:
     return f"{scope}/providers/Microsoft.Authorization/roleAssignments/{guid}"
+
+
+def add_point(world: ArmWorld, number: int, kind: str, size: int, facts: dict[str, Any]) -> None:
+    """A recovery point of the one instance: its row alone."""
+    now = world.clock.now()
+    with world.database.writing() as connection:
+        instance = connection.execute(instances.select()).mappings().one()
+        row = {
+            "id": f"{number:032x}",
+            "instance_id": instance["id"],
+            "job_id": "job",
+            "kind": kind,
+            "taken_at": now,
+            "committed_at": now,
+            "expires_at": now.add(hours=240),
+            "tag": "Default",
+            "policy_id": instance["policy_id"],
+            "policy_version": 1,
+            "generation": "g",
+            "manifest_size": 1,
+            "manifest_blake3": b"x" * 32,
+            "raw_bytes": size,
+            "stored_bytes": size // 4,
+            "facts": facts,
+            "state": "Completed",
+        }
+        connection.execute(recovery_points.insert(), [row])
 
 
 class Story:

@@ -24,6 +24,7 @@ from strongroom.catalog.database import Database
 from strongroom.catalog.tables import metadata
 from strongroom.control import identity, long_running, scheduling
 from strongroom.control.control import Control
+from strongroom.datastore.keys import open_under_kek, seal_under_kek
 from strongroom.durable.engine import JobEngine
 from strongroom.model.access import OWNER
 from strongroom.model.installation import Installation
@@ -34,6 +35,7 @@ from strongroom.web.server import DoorSettings, create_app
 TENANT = "72f988bf-86f1-41af-91ab-2d7cd011db47"
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
 APP, SECRET = "00000000-aaaa-bbbb-cccc-000000000001", "correct horse battery staple"
+KEK = bytes(range(32))
 GROUP = "backup-rg"
 VERSION = {"api-version": "2026-06-01"}
 DATASOURCE = "Microsoft.DBforPostgreSQL/flexibleServers"
@@ -74,6 +76,10 @@ class ArmWorld:
             grant_access=lambda *asked: StorageAccess(container_url="", sas={}, expires_at=""),
             give_identifier=lambda *asked: None,
             withdraw_identifier=lambda *asked: None,
+            seal_signature=lambda job, text: seal_under_kek(
+                KEK, text.encode(), job.encode(), self.chance
+            ),
+            open_signature=lambda job, sealed: open_under_kek(KEK, sealed, job.encode()).decode(),
         )
         for name, story in (
             ("configure-protection", self._configure),

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from arm_story import INSTANCE_ID, Story
+from arm_story import INSTANCE_ID, Story, add_point
 from arm_world import VERSION, ArmWorld, server_id
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.look_at import look_at
@@ -19,7 +19,6 @@ from strongroom.agent.restore_journal import RestoreJournal
 from strongroom.catalog import agents as agent_rows
 from strongroom.catalog import recovery_points
 from strongroom.catalog.tables import agent_operations, instances, jobs, servers
-from strongroom.catalog.tables import recovery_points as points_table
 from strongroom.control import agents, plans
 from strongroom.model.operation import Progress
 
@@ -41,32 +40,11 @@ def place() -> Iterator[Path]:
 @pytest.fixture(scope="module", autouse=True)
 def points(world: ArmWorld, story: Story) -> None:
     """1: physical, 2: damaged and larger than any disk, 3: logical."""
+    for number, (kind, size) in enumerate(
+        (("Full", 400 * MEGABYTE), ("Full", 1 << 60), ("Logical", 40 * MEGABYTE)), 1
+    ):
+        add_point(world, number, kind, size, FACTS)
     with world.database.writing() as connection:
-        instance = connection.execute(instances.select()).mappings().one()
-        for number, (kind, size) in enumerate(
-            (("Full", 400 * MEGABYTE), ("Full", 1 << 60), ("Logical", 40 * MEGABYTE)), 1
-        ):
-            now = world.clock.now()
-            row = {
-                "id": f"{number:032x}",
-                "instance_id": instance["id"],
-                "job_id": "job",
-                "kind": kind,
-                "taken_at": now,
-                "committed_at": now,
-                "expires_at": now.add(hours=240),
-                "tag": "Default",
-                "policy_id": instance["policy_id"],
-                "policy_version": 1,
-                "generation": "g",
-                "manifest_size": 1,
-                "manifest_blake3": b"x" * 32,
-                "raw_bytes": size,
-                "stored_bytes": size // 4,
-                "facts": FACTS,
-                "state": "Completed",
-            }
-            connection.execute(points_table.insert(), [row])
         lost = {"damaged": ["g/1/2.pack"], "damaged_pages": {"base/5/16384": [3]}}
         recovery_points.note_facts(connection, f"{2:032x}", lost)
     story.put(server_id("pg2"), {"properties": {"strongroom": {"agentServer": "newer"}}})

@@ -1,0 +1,117 @@
+"""What opens a container comes with the request, and to the agent that fills it; nowhere else."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import pytest
+
+from arm_story import INSTANCE_ID, Story, add_point
+from arm_world import ArmWorld
+from strongroom.catalog import agent_operations, agents, jobs, protection, recovery_points
+from strongroom.catalog.tables import audit, operations
+from strongroom.catalog.tables import jobs as jobs_table
+from strongroom.control.agents import heartbeat, lease_operation
+from strongroom.model.errors import WrongKey
+from strongroom.model.job import JobStatus
+from strongroom.model.operation import Heartbeat, Progress
+from strongroom.workflows.agent_work import operation_of
+from strongroom.workflows.restore import _order as order_of
+
+URL = "https://acct.blob.core.windows.net/out"
+SECRET = "c2VjcmV0c2VjcmV0"
+SAS = f"sv=2022-11-02&sp=rcw&sr=c&sig={SECRET}"
+FACTS = {"version_number": 150005, "databases": {"shop": 1}}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def points(world: ArmWorld, story: Story) -> None:
+    add_point(world, 1, "Full", 1 << 20, FACTS)
+    add_point(world, 2, "Logical", 1 << 20, FACTS)
+
+
+def as_files(point: int, url: str = f"{URL}?{SAS}") -> dict[str, Any]:
+    return {
+        "objectType": "AzureBackupRecoveryPointBasedRestoreRequest",
+        "recoveryPointId": f"{point:032x}",
+        "restoreTargetInfo": {
+            "objectType": "RestoreFilesTargetInfo",
+            "recoveryOption": "FailIfExists",
+            "targetDetails": {
+                "url": url,
+                "filePrefix": "mon",
+                "restoreTargetLocationType": "AzureBlobs",
+            },
+        },
+    }
+
+
+def rows(world: ArmWorld, job_id: str) -> tuple[Mapping[str, Any], bytes]:
+    """The job's row, and all that the catalogue says of it, of operations and in the audit."""
+    with world.database.reading() as connection:
+        job = connection.execute(jobs_table.select().where(jobs_table.c.id == job_id))
+        row = job.mappings().one()
+        others = [
+            dict(each)
+            for table in (operations, audit)
+            for each in connection.execute(table.select()).mappings()
+        ]
+    told = repr({**row, "sealed_signature": bytes(row["sealed_signature"] or b"")}) + repr(others)
+    return row, told.encode()
+
+
+@pytest.mark.parametrize("point", [1, 2])
+def test_a_signature_lies_sealed_goes_to_the_agent_and_is_forgotten(world, story, point):
+    told = story.outcome(f"{INSTANCE_ID}/restore", as_files(point))
+    job_id = told["properties"]["jobId"].rpartition("/")[2]
+    row, words = rows(world, job_id)
+    assert SECRET.encode() not in words
+    with pytest.raises(WrongKey):
+        world.control.open_signature("another job", row["sealed_signature"])
+
+    with world.database.writing() as connection:
+        agents.begin_session(connection, story.agent, "session")
+        job = jobs.get(connection, job_id)
+        found = protection.by_id(connection, job.instance_id)
+        of = recovery_points.get(connection, job.instance_id, f"{point:032x}")
+        operation = operation_of(job, found, *order_of(job, of))
+        operation["created_at"] = world.clock.now()
+        agent_operations.offer(connection, operation)
+    lease = lease_operation(world.control, story.agent, "session")
+    assert lease is not None
+    assert lease.extract is not None
+    assert (lease.extract.target_url, lease.extract.file_prefix) == (URL, "mon")
+    assert SECRET.encode() not in msgspec.json.encode(lease.extract)
+    assert lease.access is not None
+    assert lease.access.sas["files"] == SAS
+    assert renewed(world, story, lease.operation_id)["files"] == SAS
+
+    with world.database.writing() as connection:
+        jobs.end(connection, job_id, JobStatus.COMPLETED, world.clock.now())
+    assert rows(world, job_id)[0]["sealed_signature"] is None
+    assert "files" not in renewed(world, story, lease.operation_id)
+    with world.database.writing() as connection:
+        agent_operations.end(connection, lease.operation_id, "completed", result={})
+
+
+def renewed(world: ArmWorld, story: Story, operation_id: str) -> dict[str, str]:
+    beat = Heartbeat(epoch=1, progress=Progress(step="Writing"))
+    reply = heartbeat(world.control, story.agent, operation_id, beat)
+    assert reply.access is not None
+    return reply.access.sas
+
+
+def test_a_container_without_a_signature_is_refused_before_there_is_a_job(world, story):
+    with world.database.reading() as connection:
+        before = len(connection.execute(jobs_table.select()).all())
+    for verb, body in (
+        ("validateRestore", {"restoreRequestObject": as_files(1, URL)}),
+        ("restore", as_files(1, URL)),
+    ):
+        answer = story.http.post(
+            f"{INSTANCE_ID}/{verb}", params={"api-version": "2026-06-01"}, json=body
+        )
+        assert answer.status_code == 400
+        assert "no signature" in answer.text
+    with world.database.reading() as connection:
+        assert len(connection.execute(jobs_table.select()).all()) == before
