@@ -4,11 +4,12 @@ make bench                        all of them, about a quarter of an hour
 make bench ONLY=restore GB=0.3    one of them, smaller
 """
 
+import signal
 import sys
 from collections.abc import Callable
 
 from bench import chain, full, incremental, logical, memory, one_table, profile, restore, stored
-from bench.results import Told, keep
+from bench.results import HERE, Told, into_readme, keep
 
 BENCHES: dict[str, tuple[Callable[[float], Told], float]] = {
     "full": (full.measure, 2.0),
@@ -32,7 +33,10 @@ def main(words: list[str]) -> None:
         told = measure(float(sizes[0]) if sizes else gigabytes)
         keep(name, told, list(BENCHES))
         print("\n".join([f"## {told.title}", *told.text, ""]), flush=True)
+    if not sizes:
+        into_readme(HERE.resolve().parent / "README.md")
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # servers are ended on the way
     main(sys.argv[1:])

@@ -21,6 +21,7 @@ from integration.servers import Server, own, start_server
 from journey.world import House, until
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+_BUSY = 0.85  # of the machine, from which on nothing but the processors is waited for
 _LINES = 12  # of the table of lines
 
 
@@ -89,7 +90,7 @@ def _profile(
     after = _processes(house, server)
     spent = {name: after[name] - before[name] for name in before}
     moved = [(now - was) / 1e6 for was, now in zip(disk, _disk_bytes(), strict=True)]
-    rows = _busiest(house.take_samples())
+    samples = house.take_samples()
     names = ("agent", "store", "serve", "postgres")
     cpu = ", ".join(f"{name} {spent[name]:.2f}" for name in names)
     cores = os.cpu_count() or 1
@@ -100,9 +101,21 @@ def _profile(
         f"({spent['all'] / cores / seconds:.0%}). Disk: {moved[0]:.0f} MB read, "
         f"{moved[1]:.0f} MB written.",
         "",
-        *table(["thread", "where", "what", "ran s", "stood s"], rows),
+        _limit(spent["all"] / cores / seconds, moved[1] / seconds),
+        "",
+        *table(["thread", "where", "what", "ran s", "stood s"], _busiest(samples)),
         "",
     ]
+
+
+def _limit(busy: float, written: float) -> str:
+    """What a faster one would have to be, in words; `written`: MB a second."""
+    if busy >= _BUSY:
+        return "The limit is the processors: what ran longest below is what can be made cheaper."
+    return (
+        f"The processors stood still for {1 - busy:.0%} of it, with {written:.0f} MB/s written: "
+        "the limit is what the threads below stood for (the disk, the wire, or one another)."
+    )
 
 
 def _busiest(samples: list[list[object]]) -> list[list[str]]:

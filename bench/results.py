@@ -19,6 +19,7 @@ machine, and the seconds are that machine's. "met" compares with the targets tha
 | measure | measured | at most | |
 |---|---|---|---|
 """
+_MARKS = ("<!-- written by make bench -->", "<!-- to here -->")
 
 
 class Ratio(msgspec.Struct):
@@ -50,6 +51,19 @@ def keep(name: str, told: Told, order: Sequence[str]) -> None:
     (HERE / "RESULTS.md").write_text(_page(known))
     if told.bars:
         (HERE / f"{name}.svg").write_text(bars(told.title, told.unit, told.bars))
+
+
+def into_readme(page: Path) -> None:
+    """Put the measured ratios between the page's two marks."""
+    before, _, rest = page.read_text().partition(_MARKS[0])
+    _, _, after = rest.partition(_MARKS[1])
+    ratios = [ratio for told in _known().values() for ratio in told.ratios]
+    lines = table(["measured in one run", "ours / theirs"], [_short(ratio) for ratio in ratios])
+    page.write_text("\n".join([before + _MARKS[0], *lines, _MARKS[1] + after]))
+
+
+def _short(ratio: Ratio) -> list[str]:
+    return [ratio.measure, f"{ratio.found:.2f}"]
 
 
 def machine() -> str:

@@ -77,7 +77,7 @@ class Sampler(threading.Thread):
         for place, stood in self._stood.items():
             thread, file, function, line = place
             source = linecache.getline(file, line).strip()
-            name = file.rpartition(_HERE)[2]
+            name = file.rpartition(_HERE)[2] if _HERE in file else Path(file).name
             rows.append([thread, name, function, source, self._ran[place], stood])
         self._ran.clear()
         self._stood.clear()
@@ -92,7 +92,7 @@ def _place(thread: str, frame: FrameType) -> Place:
     while found is not None and _HERE not in found.f_code.co_filename:
         found = found.f_back
     chosen = found or frame
-    name = thread.rstrip("0123456789").rstrip("_-")
+    name = "operation" if thread.startswith("do-") else thread.rstrip("0123456789").rstrip("_-")
     return name, chosen.f_code.co_filename, chosen.f_code.co_name, chosen.f_lineno or 0
 
 
