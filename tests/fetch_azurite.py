@@ -4,6 +4,7 @@ The lock file holds a digest of each package and no address. Where the host has 
 comes from the same place as Python's packages.
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -17,10 +18,16 @@ PROGRAM = HOME / "node_modules/azurite/dist/src/blob/main.js"
 
 
 def fetch() -> None:
-    """Safe twice: what is there as it was pinned stays."""
-    stamp = HOME / "installed.json"
-    if stamp.exists() and stamp.read_bytes() == LOCK.read_bytes():
-        return
+    """Safe twice, and for several at once: what is there as it was pinned stays."""
+    HOME.parent.mkdir(exist_ok=True)
+    with HOME.with_suffix(".lock").open("w") as alone:
+        fcntl.flock(alone, fcntl.LOCK_EX)
+        stamp = HOME / "installed.json"
+        if not stamp.exists() or stamp.read_bytes() != LOCK.read_bytes():
+            _install(stamp)
+
+
+def _install(stamp: Path) -> None:
     if node() is None or shutil.which("npm", path=search_path()) is None:
         words = ["-m", "pip", "install", "-q", "--disable-pip-version-check", "--require-hashes"]
         subprocess.run(
