@@ -12,6 +12,9 @@ from azure.storage.blob import BlobServiceClient
 from file_places import AzurePlace, a_container
 from integration.servers import Server, start_server
 from journey.person import Person
+from seams import SystemClock
+from strongroom.catalog.database import Database
+from strongroom.catalog.tables import schedules
 from strongroom.config import ServeFiles
 
 pytestmark = [pytest.mark.postgres, pytest.mark.journey]
@@ -187,6 +190,21 @@ def test_backups_are_taken_as_the_server_is_set_and_between_the_hooks_of_its_hos
     done = person.run("backup", "weak")
     assert done.returncode != 0
     assert "pre hook of the agent's host ended with 1" in done.stderr
+
+
+def test_a_backup_that_missed_its_window_is_told_by_status_and_doctor(person, server):
+    now = SystemClock().now().to_tz("UTC")
+    begins, ends = (now.add(hours=hours).time().format("HH:mm") for hours in (10, 12))
+    person.ok("server", "set", "weak", "--window", f"{begins}-{ends}@UTC")
+    due = now.subtract(hours=30).to_instant()
+    catalogue = Database(f"sqlite:///{ServeFiles(person.data / 'serve').catalogue}")
+    with contextlib.closing(catalogue), catalogue.writing() as connection:
+        connection.execute(schedules.update().values(next_fire_at=due))
+    told = next(each for each in person.json("status")["servers"] if each["name"] == "weak")
+    assert told["missedWindow"]
+    assert told["nextBackup"].endswith(begins)
+    assert "weak: the backup of" in person.ok("status")
+    assert "weak missed its window" in person.run("doctor").stdout
 
 
 def order_of_the_last_backup(person) -> dict[str, object]:

@@ -9,7 +9,7 @@ from typing import Any
 from strongroom.cli import connection, console
 from strongroom.cli import vault as vaults
 from strongroom.cli.means import COMMON, Common, Given, Means
-from strongroom.cli.points import brief
+from strongroom.cli.points import brief, short_time
 from strongroom.cli.preflight import best_of
 from strongroom.cli.rest import moment
 from strongroom.cli.running import Place, lives
@@ -135,6 +135,13 @@ def _protection(vault: Vault, means: Means) -> Iterator[Finding]:
         name, state = instance["name"], instance["properties"]["currentProtectionState"]
         if state != "ProtectionConfigured":
             yield Finding(f"{name} is {state}", f"strongroom server check {name}")
+        ours = instance["properties"]["strongroom"]
+        if ours["missedWindow"]:
+            yield Finding(
+                f"{name} missed its window: nothing ran in it; the next one is "
+                f"{short_time(ours['nextBackup'])} UTC",
+                f"strongroom backup {name} takes one now",
+            )
         mine = [j["properties"] for j in jobs if j["properties"]["dataSourceName"] == name]
         backups = [j for j in mine if j["operation"] == "Backup"]
         if backups and backups[0]["status"] == JobStatus.FAILED.value:

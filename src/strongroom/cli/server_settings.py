@@ -105,6 +105,7 @@ def _tell(common: Common, name: str, instance: dict[str, Any]) -> None:
         console.as_json({"name": name, **ours})
         return
     shown = words_of(settings)
+    times = {"next backup": ours["nextBackup"], "waits since": ours["heldSince"]}
     console.say(f"{name} is {told['currentProtectionState']}")
     console.facts(
         {
@@ -113,8 +114,6 @@ def _tell(common: Common, name: str, instance: dict[str, Any]) -> None:
             "compression": f"level {settings.compression_level}",
             "side by side": str(settings.parallelism or "by itself"),
             "window": settings.window or "at any time",
-            "next backup": f"{short_time(ours['nextBackup'])} UTC"
-            if ours["nextBackup"]
-            else "none",
+            **{what: f"{short_time(at)} UTC" for what, at in times.items() if at},
         }
     )

@@ -117,25 +117,38 @@ def _examine(
     caller: Caller,
     vault: VaultRef,
     asked: Asked,
-    name: str = "",
+    before: sa.RowMapping | None = None,
 ) -> Found:
-    """Everything that protection needs. Raises one error that names all that is missing."""
+    """Everything that protection needs. Raises one error that names all that is missing.
+
+    Where the instance is there (`before`) and goes on as it was, the server need not be ready.
+    """
     missing: list[UserError] = []
     owner = need_vault(connection, vault)
     policy = _try(missing, lambda: need_policy(connection, owner["id"], asked.policy.name))
     server = _try(missing, lambda: _see_server(control, connection, caller, asked.server))
     if server is not None:
         known = server
-        _try(missing, lambda: _check_free(connection, known, owner["id"], name))
+        _try(missing, lambda: _check_free(connection, known, before))
         _try(
             missing,
             lambda: check_vault_identity(control, connection, known["id"], owner["principal_id"]),
         )
         kind = parse_policy(policy["properties"]).backup_type if policy is not None else FULL
-        _try(missing, lambda: check_ready(control, connection, known, kind))
+        if not _goes_on(before, policy):
+            _try(missing, lambda: check_ready(control, connection, known, kind))
     if missing or policy is None or server is None:
         raise _all_of(missing)
     return Found(vault=owner, policy=policy, server=server)
+
+
+def _goes_on(before: sa.RowMapping | None, policy: sa.RowMapping | None) -> bool:
+    """Under the same policy: whoever changes settings may do so while the server is down."""
+    if before is None or policy is None:
+        return False
+    return bool(
+        before["policy_id"] == policy["id"] and before["state"] not in {CONFIGURING, FAILED}
+    )
 
 
 def _try(missing: list[UserError], look: Callable[[], T]) -> T | None:
@@ -169,10 +182,10 @@ def _see_server(
 
 
 def _check_free(
-    connection: sa.Connection, server: sa.RowMapping, vault_id: str, name: str
+    connection: sa.Connection, server: sa.RowMapping, before: sa.RowMapping | None
 ) -> None:
     taken = catalog.of_server(connection, server["id"])
-    if taken is None or (taken["vault_id"] == vault_id and taken["name_key"] == name.lower()):
+    if taken is None or (before is not None and taken["id"] == before["id"]):
         return
     raise Conflict(
         f"server {server['name']} is protected already, by instance {taken['name']} "
@@ -195,7 +208,7 @@ def put_instance(
         known = _known_operation(connection, before, scope, request_key)
         if before is not None and known is not None:
             return before, known, False
-        found = _examine(control, connection, caller, vault, asked, name)
+        found = _examine(control, connection, caller, vault, asked, before)
         if before is not None and before["server_id"] != found.server["id"]:
             raise Conflict(
                 f"backup instance {before['name']} protects server {before['server_name']}",

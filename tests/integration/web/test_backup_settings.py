@@ -39,6 +39,21 @@ def test_they_are_as_they_were_made_until_set_and_stay_through_a_put_that_says_n
     assert ours(story)["settings"] == USUAL
 
 
+def test_they_can_be_set_while_the_server_is_down_and_another_policy_cannot(
+    world: ArmWorld, story: Story
+) -> None:
+    world.agent_says(story.agent, "main", ready=False, problems=[])
+    try:
+        put(story, strongroom={"settings": {"parallelism": 2}})
+        assert ours(story)["settings"]["parallelism"] == 2
+        body = {"properties": instance_body(policy="spare")}
+        answer = story.http.put(INSTANCE_ID, params=VERSION, json=body)
+        assert answer.status_code == 400
+    finally:
+        world.agent_says(story.agent, "main")
+    put(story, strongroom={"settings": {}})
+
+
 @pytest.mark.parametrize(
     "asked",
     [{"bandwidth": "fast"}, {"level": 3}, {"window": "22:00-22:00@UTC"}, {"parallelism": 99}, 7],
