@@ -18,6 +18,7 @@ from strongroom.model.errors import (
     SourceStopped,
     TargetNotEmpty,
     TargetRefused,
+    ToolsMissing,
     VaultError,
 )
 
@@ -190,6 +191,21 @@ def test_an_older_major_is_refused_as_a_target(old, new):
         made.dump(new.conninfo)
         with pytest.raises(TargetRefused, match="18 cannot be loaded into 14"):
             made.load(old)
+
+
+def test_programs_that_are_missing_are_named_with_the_command_that_fetches_them(
+    old, new, tmp_path, monkeypatch
+):
+    with dumps() as made:
+        made.dump(old.conninfo)
+        monkeypatch.setenv("STRONGROOM_PGTOOLS", str(tmp_path))
+        with pytest.raises(ToolsMissing) as missing:
+            made.dump(old.conninfo)
+        assert missing.value.hint.endswith("strongroom pgtools install 14")
+        with pytest.raises(ToolsMissing) as missing:
+            made.load(new, {"orders": "orders"})
+        assert missing.value.hint.endswith("strongroom pgtools install 18")
+    assert new.sql("select count(*) from pg_database where datname = 'orders'") == [(0,)]
 
 
 def test_a_load_that_fails_leaves_no_database_behind(old, new):
