@@ -129,6 +129,8 @@ are not run by our tests.
 - Load a logical point into a running server (`RestoreTargetInfo`, whose `datasourceInfo` is that
   server): `restoreTargetInfo.strongroom.load` names `targetServer`, `databases` (name in the point
   to name there; none: all) and `withRoles`.
+- `immutabilitySettings` of a vault: `Unlocked` and `Locked` are enforced by the storage endpoint,
+  `Locked` for ever. A point that is over leaves by itself, the last good one of a server never.
 - A policy may be changed while it protects; points that exist keep what they were promised.
 - `collectGarbage` on a backup instance (`dryRun`, `graceDays`) deletes what no point needs; the
   numbers are in the job's `additionalDetails`. `metaData.damaged` of a point names what the scrub
@@ -147,8 +149,8 @@ are not run by our tests.
 Asked for, these are refused in ARM's form: 404 or 405, or 400 that names the setting.
 
 - Stop, suspend and resume of protection; deletion and undeletion of backup instances. No request
-  deletes a recovery point. `softDeleteSettings` and `immutabilitySettings` are kept and shown, and
-  do nothing else yet; neither can be weakened once it is `AlwaysOn` or `Locked`.
+  deletes a recovery point. `softDeleteSettings` are kept and shown, and do nothing else yet; they
+  cannot be weakened once they are `AlwaysOn`.
 - Cross-region and cross-subscription restore, rehydration, archive tier, point-in-time restore
   (`findRestorableTimeRanges`), several items in one restore, Azure Files. Files without a SAS: the
   vault's identity opens no container.

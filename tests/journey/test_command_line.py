@@ -11,9 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from azure.core.exceptions import HttpResponseError
+from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from integration.servers import Server, free_port, run_restored, start_server
 from journey.person import Person
+from journey.world import until
 from strongroom.cli.running import start_time
 from strongroom.postgres import scratch
 
@@ -195,6 +198,35 @@ def test_no_secret_is_in_an_argument_list_or_a_log(person, server, protected):
     for name in ("store", "serve", "agent"):
         line = Path(f"/proc/{person.child(name)}/cmdline").read_bytes()
         assert password.encode() not in line
+
+
+def test_what_a_locked_vault_keeps_the_holder_of_the_storage_key_cannot_delete(person, protected):
+    assert "Disabled" in person.ok("vault", "show")
+    refused = person.run("vault", "set", "--immutability", "locked")
+    assert refused.returncode == 2
+    assert "--confirm" in refused.stderr
+    assert "Disabled" in person.ok("vault", "show")
+    name = person.json("vault", "show")["name"]
+    assert "Locked" in person.ok("vault", "set", "--immutability", "locked", "--confirm", name)
+    assert person.run("vault", "set", "--immutability", "disabled").returncode != 0
+    container = container_of(person)
+    names = [blob.name for blob in container.list_blobs() if blob.name[:2] in {"g/", "p/", "k/"}]
+    assert len(names) > 4
+    manifest = container.get_blob_client(next(n for n in names if n.endswith(".manifest")))
+    until("the lock", lambda: manifest.get_blob_properties().immutability_policy.policy_mode)
+    for name in names:
+        with pytest.raises(HttpResponseError) as caught:
+            container.delete_blob(name)
+        assert caught.value.error_code == "BlobImmutableDueToPolicy", name
+
+
+def container_of(person: Person) -> ContainerClient:
+    """The first one, with the account's key."""
+    found = json.loads((person.data / "connection.json").read_text())
+    account = BlobServiceClient(
+        f"{found['blob']}/{found['blobAccount']}", credential=found["blobKey"], retry_total=0
+    )
+    return account.get_container_client(next(iter(account.list_containers())).name)
 
 
 def test_storage_and_the_recovery_key_are_enough(person, server, protected):

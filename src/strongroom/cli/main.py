@@ -50,6 +50,10 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
             "preview": "policy:preview",
         },
     ),
+    "vault": (
+        "What the vault promises to keep.",
+        {"show": "vault_settings:show", "set": "vault_settings:set_vault"},
+    ),
     "pgtools": ("PostgreSQL's own programs.", {"install": "offline:install_tools"}),
     "db": ("The catalogue.", {"upgrade": "offline:upgrade"}),
 }
@@ -69,6 +73,8 @@ def build(app: App) -> App:
 
 def run(app: App, arguments: Sequence[str], means: Means) -> int:
     """Parse, run, and say what went wrong: the exit code."""
+    if not arguments or {"--help", "-h"} & set(arguments):
+        _load(app)
     try:
         command, bound, ignored = app.parse_args(
             list(arguments), exit_on_error=False, print_error=False
@@ -94,6 +100,13 @@ def run(app: App, arguments: Sequence[str], means: Means) -> int:
         _tell_bug(error)
         return FAILED
     return found if isinstance(found, int) and not isinstance(found, bool) else OK
+
+
+def _load(app: App) -> None:
+    """Import the commands: what a list of them says of each is its docstring's first line."""
+    for name in app:
+        if not name.startswith("-"):
+            _load(app[name])
 
 
 def _help_of(app: App, arguments: Sequence[str]) -> str:

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from cyclopts import App
 
@@ -29,6 +31,14 @@ def means():
 @pytest.fixture
 def app():
     return main.build(App(name="strongroom"))
+
+
+@pytest.mark.parametrize("group", ["", *main.GROUPS])
+def test_the_list_of_commands_says_what_each_of_them_does(app, means, capsys, group):
+    names = main.GROUPS[group][1] if group else main.COMMANDS
+    main.run(app, [*([group] if group else []), "--help"], means)
+    shown = capsys.readouterr().out
+    assert [name for name in names if not re.search(rf"{name} +[A-Z]\w+ \w+", shown)] == []
 
 
 def every_command() -> list[list[str]]:
