@@ -43,7 +43,7 @@ def set_vault(
 
     ```
     strongroom vault set --immutability unlocked
-    strongroom vault set --immutability locked --confirm default
+    strongroom vault set --immutability locked --confirm vault
     ```
     """
     known = {state.lower(): state for state in IMMUTABILITY}
