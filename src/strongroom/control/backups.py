@@ -82,7 +82,7 @@ def fire_backup(
         "tag": "",
         "user_triggered": False,
         "requested_by": "schedule",
-        "order": {},
+        "order": {"due_at": at.format_iso()},
     }
     _enqueue(control, connection, found, job_id, asked)
     return job_id

@@ -50,8 +50,12 @@ def tag_for(
     taken_at: Instant,
     earlier: Sequence[Point],
     override: str | None = None,
+    due_at: Instant | None = None,
 ) -> Verdict:
     """Decide for one new point. `override` is the tag that an on-demand backup asked for.
+
+    `due_at`: when it should have begun, where it is a scheduled one. What speaks of the calendar
+    goes by that: Sunday's point that had to wait for its window until Monday stays Sunday's.
 
     It always decides: a point that was read for hours is kept by the default rule when its own
     rule has meanwhile left the policy.
@@ -66,7 +70,8 @@ def tag_for(
     if override:
         return _verdict(policy, override, local, "asked for by whoever triggered it")
     for tagging in sorted(rule.tagging, key=lambda t: t.priority):
-        reason = _why(policy, rule, tagging, local, earlier)
+        due = due_at.to_tz(rule.time_zone) if due_at is not None else local
+        reason = _why(policy, rule, tagging, (local, due), earlier)
         if reason:
             return _verdict(policy, tagging.tag, local, reason)
     return _verdict(policy, default, local, "no other tag applies")
@@ -126,9 +131,11 @@ def _why(
     policy: BackupPolicy,
     rule: BackupRule,
     tagging: Tagging,
-    local: ZonedDateTime,
+    times: tuple[ZonedDateTime, ZonedDateTime],
     earlier: Sequence[Point],
 ) -> str:
+    """`times`: when it was taken, and when it was due. Empty: the tag is not for it."""
+    local, due = times
     if tagging.is_default and not tagging.criteria:
         return "no other tag applies"
     ends = expiry(local, policy.retention_for(tagging.tag).duration)
@@ -141,8 +148,8 @@ def _why(
     same = [time.to_tz(rule.time_zone) for time, tag in earlier if tag.lower() in covering]
     for criteria in tagging.criteria:
         first = _absolute(criteria, local, same)
-        if first is not None and _calendar_fits(criteria, local):
-            return " and ".join([*first, *_calendar_words(criteria, local)])
+        if first is not None and _calendar_fits(criteria, due):
+            return " and ".join([*first, *_calendar_words(criteria, due)])
     return ""
 
 

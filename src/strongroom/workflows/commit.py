@@ -165,7 +165,11 @@ def _verdict(means: Means, job: Job) -> retention.Verdict:
         found = protection.by_id(connection, job.instance_id)
         earlier = recovery_points.tags_of_instance(connection, job.instance_id)
     policy = parse_policy(found.policy)
-    return retention.tag_for(policy, job.rule_name, job.started_at, earlier, job.tag or None)
+    due = job.order.get("due_at")
+    due_at = Instant.parse_iso(due) if due else None
+    return retention.tag_for(
+        policy, job.rule_name, job.started_at, earlier, job.tag or None, due_at
+    )
 
 
 def _sign(

@@ -48,6 +48,14 @@ def test_a_backup_that_is_due_outside_of_its_window_waits_until_it_opens(
     assert following == Instant.parse_iso("2030-01-16T12:00:00Z")
 
 
+def test_it_remembers_when_it_was_due_for_its_tag(world: SweepWorld) -> None:
+    assert begun(world, "2030-01-16T01:00:00Z")
+    with world.database.reading() as connection:
+        job = jobs.running(connection, world.instance, JobKind.BACKUP)
+        assert job is not None
+        assert jobs.get(connection, job).order["due_at"] == NOON
+
+
 def test_one_whose_window_has_gone_by_begins_in_the_next_one(world: SweepWorld) -> None:
     assert not begun(world, "2030-01-18T13:00:00Z")
     assert begun(world, "2030-01-18T22:00:00Z")

@@ -54,3 +54,17 @@ def test_an_added_point_never_shortens_another_ones_life() -> None:
     alone = nightly("2026-01-01T02:00:00Z", 1)[0][1]
     among = nightly("2026-01-01T02:00:00Z", 30)[0][1]
     assert among == alone
+
+
+def test_a_point_that_waited_for_its_window_is_tagged_by_the_day_on_which_it_was_due() -> None:
+    body = ten_years_policy()
+    criterion = body["policyRules"][0]["trigger"]["taggingCriteria"][2]
+    assert criterion["tagInfo"]["tagName"] == "Weekly"
+    criterion["criteria"] = [{"daysOfTheWeek": ["Sunday"]}]
+    body["policyRules"][0]["trigger"]["taggingCriteria"] = [criterion]
+    policy = parse_policy(body)
+    sunday, monday = (Instant.parse_iso(f"2026-02-0{n}T12:00:00Z") for n in (1, 2))
+    assert tag_for(policy, "BackupDaily", monday, []).tag == "Default"
+    kept = tag_for(policy, "BackupDaily", monday, [], due_at=sunday)
+    assert kept.tag == "Weekly"
+    assert kept.expires_at == monday.add(hours=8 * 7 * 24)
