@@ -1,4 +1,4 @@
-"""Where each second goes: a full backup, streamed and from disk, a restore, and what limits them.
+"""Where each second goes in a full backup, an increment and a restore, and what limits them.
 
 The agent runs with a sampler (sampling.py). The CPU time of every process and of the whole machine
 and the bytes that moved to and from disk are the kernel's counts over the same seconds.
@@ -12,15 +12,17 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.incremental import TRANSACTIONS
 from bench.ours import Ours
 from bench.peers import a_directory
 from bench.results import Told, table
-from bench.workload import fill, timed
+from bench.workload import fill, run, timed
 
 from integration.servers import Server, own, start_server
 from journey.world import House, until
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+INCREMENT = f"Increment after {TRANSACTIONS:,} transactions"
 _BUSY = 0.85  # of the machine, from which on nothing but the processors is waited for
 _LINES = 12  # of the table of lines
 
@@ -53,7 +55,10 @@ def measure(gigabytes: float) -> Told:
     """One operation of each kind, after one that warmed up."""
     house = SampledHouse()
     try:
-        with start_server(15, max_wal_size="8GB") as server, a_directory() as root:
+        with (
+            start_server(18, summarize_wal="on", max_wal_size="8GB") as server,
+            a_directory() as root,
+        ):
             own(root)
             size = fill(server, gigabytes)
             house.start_all()
@@ -61,8 +66,11 @@ def measure(gigabytes: float) -> Told:
             ours.protect("streamed", server.conninfo, "stream")
             ours.protect("from-disk", server.conninfo, "disk")
             ours.back_up("streamed", full=True)
-            lines = [f"PostgreSQL 15, {size / 1e9:.2f} GB of databases.", ""]
+            lines = [f"PostgreSQL 18, {size / 1e9:.2f} GB of databases.", ""]
             for title, act in _acts(ours, root).items():
+                if title == INCREMENT:
+                    run(server, "pgbench", "-n", "-c", "2", "-t", str(TRANSACTIONS // 2))
+                    server.sql("checkpoint")
                 lines += _profile(title, act, house, server)
             return Told(title="Where each second goes", text=lines)
     finally:
@@ -76,6 +84,7 @@ def _acts(ours: Ours, root: Path) -> dict[str, Callable[[], object]]:
     return {
         "Full backup, streamed": lambda: ours.back_up("streamed", full=True),
         "Full backup, from disk": lambda: ours.back_up("from-disk", full=True),
+        INCREMENT: lambda: ours.back_up("from-disk"),
         "Restore": restore,
     }
 
