@@ -24,6 +24,7 @@ from strongroom.datastore.manifest import PagePart, Source, Written
 from strongroom.datastore.page_parts import store_page_versions
 from strongroom.datastore.partial import SoFar
 from strongroom.datastore.seal import PublicKey
+from strongroom.datastore.throttle import Pace, PacedBlobs
 from strongroom.datastore.writer import DatastoreWriter, RawStream
 from strongroom.model.backup_type import is_denied
 from strongroom.model.errors import Invalid, ObjectExists, Precondition, from_dict
@@ -79,7 +80,7 @@ def take_backup(
         held.next_step("Writing", total_bytes=done, stored_bytes=stored)
         written = writer.finish()
     held.check()
-    versions, parts = _store_versions(held, increment, open_container, clock, chance)
+    versions, parts = _store_versions(held, increment, open_container, clock, chance, share.pace)
     delta = delta_of(written, copied.source, copied.pg_manifest, page_versions=versions)
     delta.page_parts = parts
     sealed = seal_delta(delta, catalogue_key, clock, chance)
@@ -104,13 +105,14 @@ def _store_versions(
     open_container: OpenContainer,
     clock: Clock,
     chance: Chance,
+    pace: Pace,
 ) -> tuple[dict[str, bytes], list[PagePart]]:
     """Page versions: for the delta, or, where there are many, beside the packs."""
     order = _order_of(held)
     scope, generation = "packs", order.generation
     if not increment.is_full and order.parent is not None:
         scope, generation = "parent", order.parent.generation
-    blobs = open_container(held, scope)
+    blobs = PacedBlobs(open_container(held, scope), pace, held.pause)
     key = key_of(order.catalogue_public_key, order.catalogue_key_id)
     return store_page_versions(increment.page_versions, blobs, generation, key, clock, chance)
 

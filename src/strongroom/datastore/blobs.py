@@ -45,12 +45,16 @@ _ANSWER = re.compile(
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)  # obstore asks again: None would mean "for ever"
 
 
-class Blobs(Protocol):
-    """One container."""
+class Creates(Protocol):
+    """What a writer needs of a container."""
 
     def create(self, name: str, data: Bytes) -> None:
         """Store under a new name; ObjectExists when it is taken."""
         ...
+
+
+class Blobs(Creates, Protocol):
+    """One container."""
 
     def read(self, name: str) -> bytes:
         """The whole object; ObjectMissing when there is none."""

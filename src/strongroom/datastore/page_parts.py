@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import msgspec
 from blake3 import blake3
 
-from strongroom.datastore.blobs import Blobs
+from strongroom.datastore.blobs import Blobs, Creates
 from strongroom.datastore.manifest import Manifest, PagePart, decode_checked
 from strongroom.datastore.pack import PAGES, pack_bytes, unpack_bytes
 from strongroom.datastore.seal import PublicKey
@@ -30,7 +30,7 @@ Records = dict[str, bytes]
 
 def store_page_versions(
     versions: Mapping[str, bytes],
-    blobs: Blobs,
+    blobs: Creates,
     generation: str,
     catalogue_key: PublicKey,
     clock: Clock,

@@ -7,6 +7,7 @@ it are paid for. Over any stretch of time no more than the rate, and one pack, g
 import threading
 from collections.abc import Callable
 
+from strongroom.datastore.blobs import Bytes, Creates
 from strongroom.model.seams import Clock
 
 Pace = Callable[[int], float]  # told how many bytes are to be sent, the seconds to wait before
@@ -37,3 +38,18 @@ class Throttle:
             begin = max(now, self._paid_at)
             self._paid_at = begin + count / rate
             return begin - now
+
+
+class PacedBlobs:
+    """A container into which objects go at a pace, one after the other."""
+
+    def __init__(self, blobs: Creates, pace: Pace, pause: Callable[[float], None]) -> None:
+        """`pause` waits so many seconds, and leaves with what it raises."""
+        self._blobs = blobs
+        self._pace = pace
+        self._pause = pause
+
+    def create(self, name: str, data: Bytes) -> None:
+        """When it is its turn."""
+        self._pause(self._pace(len(data)))
+        self._blobs.create(name, data)

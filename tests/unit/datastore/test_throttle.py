@@ -9,8 +9,9 @@ from strongroom.agent.limits import Limits
 from strongroom.agent.memory import WHOLE
 from strongroom.datastore.blobs import Bytes, MemoryBlobs
 from strongroom.datastore.manifest import FileFacts
+from strongroom.datastore.page_parts import store_page_versions
 from strongroom.datastore.seal import KeyPair
-from strongroom.datastore.throttle import Throttle
+from strongroom.datastore.throttle import PacedBlobs, Throttle
 from strongroom.datastore.writer import DatastoreWriter
 from strongroom.model.errors import Cancelled
 from strongroom.model.operation import BackupOrder
@@ -93,6 +94,20 @@ def test_the_agents_own_bandwidth_is_shared_by_its_backups_and_each_has_its_inst
     assert second.pace(RATE) == 4  # its own: a quarter of the rate
     free = limits.applied(order(), WHOLE, bandwidth=0)
     assert free.pace(1 << 40) == free.pace(1 << 40) == 0
+
+
+def test_page_versions_that_go_in_parts_go_at_the_same_pace() -> None:
+    clock, chance = FakeClock(), SeededChance()
+    blobs, throttle = Watched(clock), Throttle(clock)
+    versions = {f"base/5/{n}": Random(n).randbytes(2 << 20) for n in range(6)}
+    key = KeyPair.generate(chance).public
+    paced = PacedBlobs(blobs, lambda count: throttle.reserve(count, RATE), clock.sleep)
+    _, parts = store_page_versions(versions, paced, "g", key, clock, chance)
+    assert len(parts) == len(blobs.came) > 1
+    before = 0
+    for at, size in blobs.came:
+        assert at == pytest.approx(before / RATE)
+        before += size
 
 
 def test_packs_are_small_where_the_way_is_slow_and_lanes_are_as_many_as_were_asked_for() -> None:
