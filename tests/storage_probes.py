@@ -153,7 +153,7 @@ PROBES = [
     Probe("a lease with a new blob", "UnsupportedHeader", headers=BLOCK | {"x-ms-lease-id": "00000000-0000-0000-0000-000000000001"}),
     Probe("lock the container's immutability", MISMATCH, path="/strongroom/cont", sas=container(ALL), query="restype=container&comp=immutability", headers={"x-ms-immutability-policy-mode": "Locked"}, body=None),
     Probe("disable immutability", MISMATCH, path="/strongroom/cont", sas=container(ALL), query="restype=container&comp=immutability", headers={"x-ms-immutability-policy-mode": "Disabled"}, body=None),
-    Probe("lock a generation", MISMATCH, path="/strongroom/cont", sas=container(ALL), query="restype=container&comp=lock&prefix=g/gen1/", headers={"x-ms-immutability-policy-until-date": "Fri, 01 Jan 2100 00:00:00 GMT"}, body=None),
+    Probe("lock a generation", MISMATCH, path="/strongroom/cont", sas=container(ALL), query="restype=container&comp=lock", headers={"x-ms-immutability-policy-until-date": "Fri, 01 Jan 2100 00:00:00 GMT"}, body=b'{"names": ["g/gen1/"]}'),
     Probe("see a lock", MISMATCH, "GET", "/strongroom/cont", container(ALL), "restype=container&comp=lock&prefix=g/gen1/", body=None),
     Probe("release a lock", MISMATCH, "DELETE", "/strongroom/cont", container(ALL), "restype=container&comp=lock&prefix=g/gen1/", body=None),
     Probe("set a hold", MISMATCH, path="/strongroom/cont", sas=container(ALL), query="restype=container&comp=hold&prefix=g/gen1/&id=mine", body=None),

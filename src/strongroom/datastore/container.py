@@ -58,6 +58,10 @@ class Lock(msgspec.Struct, frozen=True):
     holds: list[str]
 
 
+class _Locks(msgspec.Struct):
+    locks: list[Lock]
+
+
 class _Told(msgspec.Struct):
     """One entry of the endpoint's answer."""
 
@@ -119,13 +123,14 @@ class Container:
         headers = {_MODE: wanted.state, _DAYS: str(wanted.days)}
         return _told(self._ask("PUT", "immutability", {}, headers), Immutability)
 
-    def extend_lock(self, name: str, until: Instant) -> Lock:
-        """Lock a blob, or all beneath a prefix that ends in `/`; the answer is read back.
+    def extend_locks(self, names: Sequence[str], until: Instant) -> list[Lock]:
+        """Lock blobs, or all beneath a prefix that ends in `/`; the answers are read back.
 
-        The wire has whole seconds: the lock ends with the one that `until` lies in.
+        The wire has whole seconds: a lock ends with the one that `until` lies in.
         """
         date = until.round("second", mode="ceil").to_stdlib().strftime(_RFC1123)
-        return _told(self._ask("PUT", "lock", {"prefix": name}, {_UNTIL: date}), Lock)
+        body = msgspec.json.encode({"names": names})
+        return _told(self._ask("PUT", "lock", {}, {_UNTIL: date}, body), _Locks).locks
 
     def lock(self, name: str) -> Lock:
         """What keeps it."""
@@ -149,9 +154,10 @@ class Container:
         comp: str,
         query: dict[str, str],
         headers: dict[str, str] | None = None,
+        body: bytes = b"",
     ) -> bytes:
         asked = {"comp": comp, "restype": "container", **query}
-        status, code, answer = self._send(method, asked, b"", headers=headers)
+        status, code, answer = self._send(method, asked, body, headers=headers)
         if status == 409:
             raise Locked(
                 "the storage endpoint keeps what is locked",

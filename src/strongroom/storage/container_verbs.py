@@ -18,8 +18,8 @@ from strongroom.storage.request import Request
 from strongroom.storage.store import BlobStore
 
 MAX_RESULTS = 5000
-MAX_DIGESTS_BYTES = 4 << 20
-MAX_DIGESTS = 1000
+MAX_NAMES_BYTES = 4 << 20
+MAX_NAMES = 1000
 _INCLUDES = frozenset(("", "metadata", "uncommittedblobs", "deleted", "snapshots", "tags"))
 _log = structlog.get_logger("strongroom.storage")
 
@@ -91,13 +91,7 @@ class ContainerVerbs:
         """Re-read the named blobs and say what is there now. Ours, not Azure's."""
         grant.need_account_key()
         container = container_of(request)
-        body = await self._work.collect(request, MAX_DIGESTS_BYTES)
-        try:
-            names = msgspec.json.decode(body, type=_Names).names
-        except msgspec.MsgspecError as error:
-            raise Invalid('the body must be {"names": [...]}') from error
-        if len(names) > MAX_DIGESTS:
-            raise Invalid(f"at most {MAX_DIGESTS} names can be asked for at once")
+        names = read_names(await self._work.collect(request, MAX_NAMES_BYTES))
         checked = [checked_blob(name) for name in names]
         findings = await self._work.run(self._store.digests, container, checked)
         reply = {"digests": [_told(finding) for finding in findings]}
@@ -110,6 +104,17 @@ class ContainerVerbs:
         return Answer(
             200, {"content-type": "application/json"}, msgspec.json.encode({"damaged": names})
         )
+
+
+def read_names(body: bytes) -> list[str]:
+    """Names of which several are asked for at once. Raises Invalid."""
+    try:
+        names = msgspec.json.decode(body, type=_Names).names
+    except msgspec.MsgspecError as error:
+        raise Invalid('the body must be {"names": [...]}') from error
+    if len(names) > MAX_NAMES:
+        raise Invalid(f"at most {MAX_NAMES} names can be asked for at once")
+    return names
 
 
 def container_of(request: Request) -> str:

@@ -1,7 +1,8 @@
 """The verbs of locks and holds: for the account key alone, and ours (docs/decisions/0013).
 
     PUT|GET    /container?restype=container&comp=immutability
-    PUT|GET|DELETE  ...&comp=lock&prefix=NAME
+    PUT             ...&comp=lock, a body {"names": [NAME, ...]}
+    GET|DELETE      ...&comp=lock&prefix=NAME
     PUT|DELETE      ...&comp=hold&prefix=NAME&id=HOLD
 
 NAME is a blob's, or a prefix that ends in `/`. Every answer is what the ledger holds, read again.
@@ -15,7 +16,7 @@ import structlog
 from strongroom.model.errors import Invalid
 from strongroom.storage.answer import Answer
 from strongroom.storage.body import Work
-from strongroom.storage.container_verbs import container_of
+from strongroom.storage.container_verbs import MAX_NAMES_BYTES, container_of, read_names
 from strongroom.storage.facts import MODE, UNTIL, read_until
 from strongroom.storage.grant import Grant
 from strongroom.storage.locks import Immutability, Lock, State
@@ -51,15 +52,16 @@ class LockVerbs:
         return _json({"state": found.state, "days": found.days})
 
     async def extend(self, request: Request, grant: Grant) -> Answer:
-        """Lock until a date, or longer."""
+        """Lock until a date, or longer, all of them in one step."""
         grant.need_account_key()
-        name, prefix = container_of(request), request.query.get("prefix", "")
+        name = container_of(request)
         until = read_until(request)
         if until is None:
             raise Invalid(f"the header {UNTIL} is missing", code="MissingRequiredHeader")
-        lock = await self._work.run(self._locks.extend, name, prefix, until)
-        self._tell("lock_extended", request, grant, until=until.format_iso())
-        return _json(_told(lock))
+        names = read_names(await self._work.collect(request, MAX_NAMES_BYTES))
+        locks = await self._work.run(self._locks.extend, name, names, until)
+        self._tell("locks_extended", request, grant, names=names, until=until.format_iso())
+        return _json({"locks": [_told(lock) for lock in locks]})
 
     async def get(self, request: Request, grant: Grant) -> Answer:
         """What keeps a name."""

@@ -13,6 +13,7 @@ vault"; of the code of a refusal: Azure Blob Storage, BlobImmutableDueToPolicy.
 """
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -78,20 +79,20 @@ class Locks:
                 [container, wanted.state, wanted.days],
             )
 
-    def extend(self, container: str, name: str, until: Instant) -> Lock:
+    def extend(self, container: str, names: Sequence[str], until: Instant) -> list[Lock]:
         """At least until then; one that lasts longer stays. Answers what the ledger holds now.
 
         A name may be locked before its blob is put: then there is no moment between the two.
         """
         self._ledger.container(container)
-        checked_lockable(name)
+        rows = [[container, checked_lockable(name), micros_of(until)] for name in names]
         with self._ledger.writing() as connection:
-            connection.execute(
+            connection.executemany(
                 "INSERT INTO locks VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
                 "until = max(until, excluded.until)",
-                [container, name, micros_of(until)],
+                rows,
             )
-        return self.of(container, name)
+        return [self.of(container, name) for name in names]
 
     def release(self, container: str, name: str) -> None:
         """Take the lock of exactly this name away. Raises Locked where all is Locked."""

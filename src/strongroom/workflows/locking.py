@@ -48,12 +48,12 @@ def lock_point(
     """Lock all that a point needs, and what will be its manifest and receipt, until it ends.
 
     The instance's sealed keys are needed by every point.
-    One request for a generation, however many packs it has. What the endpoint says then is what
+    One row for a generation, however many packs it has. What the endpoint says then is what
     counts: raises StoreUnavailable when a lock is not there.
     """
     view = means.storage.account_view(instance_id)
     names = [FORMAT_NAME, "k/", *(f"g/{generation}/" for generation in sorted(generations))]
-    for name in [*names, f"p/{point}.manifest", f"p/{point}.receipt"]:
-        lock = view.extend_lock(name, until)
+    names += [f"p/{point}.manifest", f"p/{point}.receipt"]
+    for name, lock in zip(names, view.extend_locks(names, until), strict=True):
         if lock.until is None or Instant.parse_iso(lock.until) < until:
             raise StoreUnavailable(f"the storage endpoint does not hold the lock of {name}")

@@ -44,7 +44,7 @@ def store(tmp_path: Path, clock: FakeClock) -> Iterator[BlobStore]:
 
 def put(store: BlobStore, name: str, until: Instant | None = None) -> None:
     if until is not None:
-        store.locks.extend("cont", name, until)
+        store.locks.extend("cont", [name], until)
     upload = store.begin("cont", name, 1)
     try:
         upload.write([b"x"])
@@ -65,7 +65,7 @@ def until(days: int) -> Instant:
 def test_a_locked_generation_keeps_each_of_its_packs_until_then(store, clock, state):
     store.locks.set_immutability("cont", Immutability(state))
     put(store, PACK)
-    store.locks.extend("cont", "g/1/", until(10))
+    store.locks.extend("cont", ["g/1/"], until(10))
     put(store, "g/1/later.pack")
     put(store, "g/10/other.pack")
     delete(store, "g/10/other.pack")
@@ -81,9 +81,9 @@ def test_a_locked_generation_keeps_each_of_its_packs_until_then(store, clock, st
 
 
 def test_a_lock_is_extended_and_never_shortened_by_extending(store):
-    store.locks.extend("cont", "g/1/", until(10))
-    assert store.locks.extend("cont", "g/1/", until(5)).until == until(10)
-    assert store.locks.extend("cont", "g/1/", until(20)).until == until(20)
+    store.locks.extend("cont", ["g/1/"], until(10))
+    assert store.locks.extend("cont", ["g/1/"], until(5))[0].until == until(10)
+    assert store.locks.extend("cont", ["g/1/"], until(20))[0].until == until(20)
     assert store.locks.of("cont", PACK).until == until(20)
     assert store.locks.of("cont", "g/11/a.pack").until is None
 
@@ -92,7 +92,7 @@ def test_where_immutability_is_disabled_locks_are_only_written_down(store):
     put(store, PACK, until(10))
     delete(store, PACK)
     put(store, "g/1/b.pack")
-    store.locks.extend("cont", "g/1/", until(10))
+    store.locks.extend("cont", ["g/1/"], until(10))
     store.locks.set_immutability("cont", Immutability("Unlocked"))
     with pytest.raises(Locked):
         delete(store, "g/1/b.pack")
@@ -110,7 +110,7 @@ def test_an_unlocked_lock_may_be_released_and_immutability_disabled(store):
 
 def test_what_is_locked_once_is_locked_for_ever(store):
     store.locks.set_immutability("cont", Immutability("Locked", 14))
-    store.locks.extend("cont", "g/1/", until(10))
+    store.locks.extend("cont", ["g/1/"], until(10))
     less = [Immutability("Disabled", 14), Immutability("Unlocked", 14), Immutability("Locked", 13)]
     for wanted in less:
         with pytest.raises(Locked):
@@ -201,7 +201,7 @@ def ended_after_a_standstill(root: Path, clock: FakeClock, days: int, *, accept:
 @pytest.mark.parametrize("name", ["", "/", "g//", "../x", "g/1/\n"])
 def test_a_name_that_no_blob_can_have_is_refused(store, name):
     with pytest.raises(Invalid):
-        store.locks.extend("cont", name, until(1))
+        store.locks.extend("cont", [name], until(1))
     with pytest.raises(Invalid):
         store.locks.hold("cont", name, "case-7")
 
@@ -228,7 +228,7 @@ def test_the_account_key_itself_cannot_delete_what_is_locked(world):
     assert view.set_immutability(container.Immutability("Locked", 14)).state == "Locked"
     client = world.azure().get_container_client("cont")
     client.upload_blob(PACK, b"x")
-    assert view.extend_lock("g/1/", tomorrow).until == tomorrow.format_iso()
+    assert view.extend_locks(["g/1/"], tomorrow)[0].until == tomorrow.format_iso()
     with pytest.raises(HttpResponseError) as caught:
         client.delete_blob(PACK)
     assert (caught.value.status_code, caught.value.error_code) == (409, "BlobImmutableDueToPolicy")

@@ -17,7 +17,7 @@ from strongroom.model.operation import CheckOrder, Lease
 from strongroom.workflows.vault_storage import VaultStorage
 
 INSTANCE = "0192-instance"
-PATHS = {"generation": "rp", "delta": "d/job.1.delta", "identifier": "job.1"}
+PATHS = {"generation": "rp", "delta": "d/job.1.delta", "partial": "d/job.1", "identifier": "job.1"}
 
 
 @pytest.fixture
