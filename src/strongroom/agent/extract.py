@@ -21,7 +21,8 @@ from strongroom.agent.into_server import Content, IntoServer
 from strongroom.agent.logical_point import LogicalPoint, is_logical
 from strongroom.agent.memory import WHOLE, Share
 from strongroom.agent.restore import Grounds, ask_keys, open_manifest
-from strongroom.agent.scratch_part import Part, scratch_server
+from strongroom.agent.restore_journal import RestoreJournal
+from strongroom.agent.scratch_part import SCRATCH, Part, scratch_server
 from strongroom.agent.scratch_table import TableOfDump
 from strongroom.agent.servers import ServerBook
 from strongroom.datastore.manifest import Manifest
@@ -54,7 +55,8 @@ def extract(
         result = _into_server(part, grounds, book)
     else:
         with open_target(held, part.order, grounds, chance) as target:
-            result = _as_files(part, DumpFiles(target, _manifest(part), part.order.file_prefix))
+            files = DumpFiles(target, _manifest(part), part.order.file_prefix)
+            result = _as_files(part, files, grounds)
     return Completion(epoch=held.lease.epoch, restore=result)
 
 
@@ -131,7 +133,7 @@ def _manifest(source: _Source) -> DumpManifest:
     )
 
 
-def _as_files(source: _Source, files: DumpFiles) -> RestoreResult:
+def _as_files(source: _Source, files: DumpFiles, grounds: Grounds) -> RestoreResult:
     result = files.finished()
     if result is not None:
         return result
@@ -139,7 +141,7 @@ def _as_files(source: _Source, files: DumpFiles) -> RestoreResult:
     if source.logical is not None and not source.order.table:
         logical_files.leave(source.logical, source.order, files)
     else:
-        with _place_for(files) as place, source.server(place) as server:
+        with _place_for(files, grounds.journal) as place, source.server(place) as server:
             _dump(source, server, files)
     place_of = files.target.place
     return files.finish(
@@ -155,13 +157,15 @@ def _as_files(source: _Source, files: DumpFiles) -> RestoreResult:
 
 
 @contextmanager
-def _place_for(files: DumpFiles) -> Iterator[Path]:
+def _place_for(files: DumpFiles, journal: RestoreJournal) -> Iterator[Path]:
     """For a scratch server: beside the files where those lie on this host."""
-    if files.target.directory is not None:
-        yield files.target.directory
+    directory = files.target.directory
+    if directory is None:
+        with scratch.scratch_directory() as place, journal.noted(place):
+            yield place
         return
-    with scratch.scratch_directory() as place:
-        yield place
+    with journal.noted(directory / SCRATCH):
+        yield directory
 
 
 def _into_server(source: _Source, grounds: Grounds, book: ServerBook) -> RestoreResult:
@@ -172,7 +176,8 @@ def _into_server(source: _Source, grounds: Grounds, book: ServerBook) -> Restore
     order = source.order
     target = IntoServer(order, book.conninfo(order.target_server), source.version)
     target.check()
-    with scratch.scratch_directory() as place, source.server(place) as server:
+    noted = grounds.journal.noted
+    with scratch.scratch_directory() as place, noted(place), source.server(place) as server:
         database, tables = _chosen(order, server)
         dump = place / "part.dump"
         size = _dump_locally(source.held, server, database, tables, dump)

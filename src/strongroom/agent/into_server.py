@@ -1,7 +1,8 @@
 """A part of a recovery point, loaded into a server that this agent looks after.
 
 What has the same name there already is never touched: it is looked for before anything is fetched.
-What was begun and could not be finished is taken away again.
+What was begun and could not be finished is taken away again. An agent that was killed cannot do
+that: tables come in one transaction, and a database says in its comment whose load it is.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,8 @@ from strongroom.postgres import load
 from strongroom.postgres.client import client_of
 from strongroom.postgres.connect import Conninfo, connect
 from strongroom.postgres.tools import Tools, find_tools
+
+_LOADING = "strongroom: being loaded, by order"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +54,8 @@ class IntoServer:
         with connect(self._conninfo) as connection:
             load.check_major(self._source_version, connection.info.server_version)
             there = load.databases_of(connection)
-        if not self._order.table and self.database in there:
-            raise TargetNotEmpty(
-                f"{self._order.target_server} has a database {self.database} already",
-                hint="Load it under another name: --rename NEW.",
-            )
+            if not self._order.table and self.database in there:
+                self._take_away_unfinished(connection)
         if self._order.table and self.database not in there:
             raise Precondition(
                 f"{self._order.target_server} has no database {self.database}",
@@ -63,6 +63,29 @@ class IntoServer:
             )
         if self._order.table:
             self._check_absent(read_table(self._order.rename or self._order.table))
+
+    @property
+    def _note(self) -> str:
+        return f"{_LOADING} of job {self._order.job_id}: it is not whole before this goes"
+
+    def _take_away_unfinished(self, connection: load.Connection) -> None:
+        """What a try of this order left when it was killed; TargetNotEmpty for all else."""
+        note = load.note_of_database(connection, self.database)
+        if note == self._note:
+            load.drop_database(connection, self.database)
+            return
+        name, server = self.database, self._order.target_server
+        if note.startswith(_LOADING):
+            quoted = sql.Identifier(name).as_string(connection)
+            raise TargetNotEmpty(
+                f"{server} has a database {name} that another load has not finished: {note}",
+                hint="When that job runs no more, drop what it left, and load again: "
+                f"DROP DATABASE {quoted} WITH (FORCE);",
+            )
+        raise TargetNotEmpty(
+            f"{server} has a database {name} already",
+            hint="Load it under another name: --rename NEW.",
+        )
 
     def _check_absent(self, table: TableName) -> None:
         query = (
@@ -93,9 +116,10 @@ class IntoServer:
         return [told]
 
     def _restore(self, held: HeldLease, tools: Tools, content: Content, *, owners: bool) -> None:
+        jobs = 0 if content.tables else 1
         with client_of(self._conninfo) as client:
             program = load.restore_database(
-                tools, client, self.database, content.dump, jobs=1, owners=owners
+                tools, client, self.database, content.dump, jobs=jobs, owners=owners
             )
             with program, held.when_stopped(program.kill):
                 program.run(held.check)
@@ -106,6 +130,7 @@ class IntoServer:
         if not content.tables:
             with connect(self._conninfo) as connection:
                 load.create_database(connection, self.database, content.described)
+                load.note_on_database(connection, self.database, self._note)
         else:
             with connect(inside) as connection:
                 for schema in {table.schema for table in content.tables}:
@@ -113,6 +138,9 @@ class IntoServer:
                     connection.execute(words.format(sql.Identifier(schema)))
         try:
             yield
+            if not content.tables:
+                with connect(self._conninfo) as connection:
+                    load.note_on_database(connection, self.database, None)
         except BaseException:
             with connect(inside if content.tables else self._conninfo) as connection:
                 if not content.tables:

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
+import structlog
+
 from strongroom.agent.access import container_opener
 from strongroom.agent.back_up import back_up, order_of
 from strongroom.agent.control_client import ControlClient
@@ -25,10 +27,12 @@ from strongroom.agent.own_settings import OwnSettingsFile
 from strongroom.agent.private_file import own_directory
 from strongroom.agent.restore import Grounds, restore
 from strongroom.agent.restore_journal import RestoreJournal
+from strongroom.agent.scratch_part import remove_scratch
 from strongroom.agent.servers import ServerBook
 from strongroom.agent.settings import Identity, Settings
 from strongroom.agent.take_backup import take_backup
 from strongroom.agent.verify import verify
+from strongroom.model.errors import VaultError
 from strongroom.model.operation import Completion
 from strongroom.model.seams import Chance, Clock
 from strongroom.postgres.check import look
@@ -44,12 +48,24 @@ def run(settings: Settings, clock: Clock, chance: Chance) -> bool:
     settings.ready_file.unlink(missing_ok=True)
     book = ServerBook(settings.servers_file)
     book.servers()
+    _take_away_left(settings)
     identity = enrolled(settings, clock, chance)
     with control_of(identity, chance) as client:
         trades = real_trades(settings, identity, book, clock, chance)
         agent = Agent(settings, client, book, trades, clock, chance)
         with _stopped_by_signals(agent):
             return agent.work()
+
+
+def _take_away_left(settings: Settings) -> None:
+    """Scratch servers and their directories that a killed agent left. One that cannot be taken
+    away now is tried again at the next start.
+    """
+    try:
+        RestoreJournal(settings.data / "restores").take_away_left(remove_scratch)
+    except (OSError, VaultError) as error:
+        log = structlog.get_logger("strongroom.agent")
+        log.warning("a scratch directory was left", why=str(error))
 
 
 def real_trades(

@@ -5,6 +5,9 @@ attempt must report it, not write it again. So this is written before the marker
 """
 
 import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -37,6 +40,23 @@ class RestoreJournal:
         files = sorted(self._directory.glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
         for file in files[:-_KEPT]:
             file.unlink(missing_ok=True)
+
+    @contextmanager
+    def noted(self, scratch: Path) -> Iterator[Path]:
+        """Within, a short-lived directory is noted: it is found when this process was killed."""
+        own_directory(self._directory)
+        note = self._directory / f"{hashlib.sha256(os.fsencode(scratch)).hexdigest()}.scratch"
+        write_private(note, os.fsencode(scratch))
+        try:
+            yield scratch
+        finally:
+            note.unlink(missing_ok=True)
+
+    def take_away_left(self, remove: Callable[[Path], None]) -> None:
+        """What earlier processes noted and left. `remove` takes a directory away."""
+        for note in sorted(self._directory.glob("*.scratch")):
+            remove(Path(os.fsdecode(read_private(note) or b"")))
+            note.unlink(missing_ok=True)
 
     def _file(self, operation_id: str) -> Path:
         return self._directory / f"{hashlib.sha256(operation_id.encode()).hexdigest()}.json"

@@ -27,6 +27,7 @@ from strongroom.postgres.restore import RestoreTarget
 from strongroom.postgres.tools import find_tools
 
 _ROUNDS = 3
+SCRATCH = "strongroom-scratch"
 
 
 @dataclass(slots=True)
@@ -77,14 +78,14 @@ def scratch_server(part: Part, place: Path) -> Iterator[ScratchServer]:
 @contextmanager
 def _directory(place: Path) -> Iterator[Path]:
     """A directory for the server's user that is gone afterwards; what a killed try left goes."""
-    home = place / "strongroom-scratch"
-    _remove(home)
+    home = place / SCRATCH
+    remove_scratch(home)
     home.mkdir(mode=0o700, parents=True)
     _give_to_owner_of(place, home)
     try:
         yield home
     finally:
-        _remove(home)
+        remove_scratch(home)
 
 
 def _give_to_owner_of(place: Path, directory: Path) -> None:
@@ -93,13 +94,16 @@ def _give_to_owner_of(place: Path, directory: Path) -> None:
         shutil.chown(directory, user.uid, user.gid)
 
 
-def _remove(home: Path) -> None:
-    """With the server that may run there still."""
-    data = home / "data"
-    if (data / "postmaster.pid").exists():
-        tools = find_tools(int((data / "PG_VERSION").read_text()))
-        if scratch.is_running(tools, data):
-            scratch.stop(tools, data, "immediate")
+def remove_scratch(home: Path) -> None:
+    """A directory of ours, with the server that may run in it still, and with its socket's."""
+    for data in (home / "data", home / SCRATCH / "data"):
+        if (data / "postmaster.pid").exists():
+            tools = find_tools(int((data / "PG_VERSION").read_text()))
+            if scratch.is_running(tools, data):
+                sockets = scratch.running(data).socket_directory
+                scratch.stop(tools, data, "immediate")
+                if sockets.name.startswith(scratch.PREFIX):
+                    shutil.rmtree(sockets, ignore_errors=True)
     if home.exists():
         shutil.rmtree(home)
 

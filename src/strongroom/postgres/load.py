@@ -160,6 +160,22 @@ def create_database(
         ) from error
 
 
+def note_on_database(connection: Connection, name: str, note: str | None) -> None:
+    """Its comment, which everybody sees; None takes it away."""
+    words = sql.SQL("COMMENT ON DATABASE {} IS {}")
+    connection.execute(words.format(sql.Identifier(name), sql.Literal(note)))
+
+
+def note_of_database(connection: Connection, name: str) -> str:
+    """Its comment; empty where it has none."""
+    row = connection.execute(
+        "select pg_catalog.shobj_description(oid, 'pg_database') from pg_catalog.pg_database "
+        "where datname = %s",
+        (name,),
+    ).fetchone()
+    return str(row[0] or "") if row else ""
+
+
 def drop_database(connection: Connection, name: str) -> None:
     """One that was made here and did not get its content."""
     connection.execute(
@@ -173,9 +189,10 @@ def restore_database(
     """pg_restore into an empty database; it ends at the first error.
 
     Without `owners` everything belongs to the role that loads, and no privilege is granted.
+    No `jobs` (0) is one transaction: for few objects, of which nothing is there before it ends.
     """
     command = [str(tools.program("pg_restore")), "-w", "--exit-on-error", "--no-tablespaces"]
-    command += ["--no-subscriptions", f"--jobs={jobs}"]
+    command += ["--no-subscriptions", f"--jobs={jobs}" if jobs else "--single-transaction"]
     if not owners:
         command += ["--no-owner", "--no-privileges"]
     command += ["-d", client.target(database), str(dump)]

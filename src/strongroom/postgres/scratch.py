@@ -15,6 +15,7 @@ from strongroom.model.errors import TargetError
 from strongroom.postgres.tools import Tools
 
 _LOG = "strongroom-start.log"
+PREFIX = "strongroom-"
 _SOCKET_PATH_BYTES = 90  # sun_path is 108, less `/.s.PGSQL.65535`
 
 
@@ -74,7 +75,7 @@ def server_user(directory: Path | None = None) -> RunAs:
 
 
 @contextmanager
-def scratch_directory(prefix: str = "strongroom-") -> Iterator[Path]:
+def scratch_directory(prefix: str = PREFIX) -> Iterator[Path]:
     """A short-lived directory under the system's temporary one, owned by the server's user."""
     with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as name:
         path = Path(name)

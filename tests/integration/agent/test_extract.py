@@ -2,16 +2,21 @@
 
 import contextlib
 import json
+import socket
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from agent_story import Story, a_story, an_open_directory, own
+from agent_story import Story, a_story, an_open_directory
 from guide import follow
-from integration.servers import Server, start_server
+from integration.servers import Server, free_port, own, start_server, tools_of
+from strongroom.agent.restore_journal import RestoreJournal
+from strongroom.agent.scratch_part import SCRATCH, remove_scratch
+from strongroom.postgres import scratch
 
 pytestmark = pytest.mark.postgres
 NOISE = 24
@@ -253,6 +258,52 @@ def test_a_database_is_loaded_into_a_server_under_a_new_name(story, source):
     assert operation.failure is None, operation.failure
     assert operation.result.restore.warnings == []
     assert source.digests("other_then") == source.digests("other")
+
+
+def test_what_a_killed_load_left_is_taken_away_by_its_own_next_try_and_told_to_others(
+    story, source
+):
+    """A database says in its comment whose load it is, as long as it is not whole."""
+    mark = "strongroom: being loaded, by order of job {}: it is not whole before this goes"
+    killed = story.extract_order(
+        "killed", database="other", rename="half_then", target_server="orders"
+    )
+    source.sql(
+        "create database half_then",
+        f"comment on database half_then is '{mark.format(killed.job_id)}'",
+    )
+    another = story.extract_order(
+        "another", database="other", rename="half_then", target_server="orders"
+    )
+    refused = story.restore(another).failure
+    assert refused is not None
+    assert 'DROP DATABASE "half_then" WITH (FORCE);' in refused.error["hint"]
+    operation = story.restore(killed)
+    assert operation.failure is None, operation.failure
+    assert source.digests("half_then") == source.digests("other")
+    comment = "select shobj_description(oid, 'pg_database') from pg_database where datname = "
+    assert source.sql(f"{comment} 'half_then'") == [(None,)]
+
+
+def test_a_scratch_server_that_a_killed_agent_left_is_stopped_and_taken_away(root):
+    journal = RestoreJournal(root / "killed" / "restores")
+    (root / "killed").mkdir(mode=0o700)
+    place, sockets = (own(Path(tempfile.mkdtemp(prefix=scratch.PREFIX))) for _ in range(2))
+    killed = contextlib.ExitStack()  # it closes nothing before the end
+    killed.enter_context(journal.noted(place))
+    tools = tools_of(15)
+    scratch.initialise(tools, place / SCRATCH / "data", "--no-sync")
+    server = scratch.start(
+        tools, place / SCRATCH / "data", port=free_port(), socket_directory=sockets
+    )
+    journal.take_away_left(remove_scratch)
+    assert not place.exists()
+    assert not sockets.exists()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", server.port)).close()
+    journal.take_away_left(remove_scratch)
+    assert list((root / "killed" / "restores").iterdir()) == []
+    killed.close()
 
 
 def test_a_table_is_loaded_beside_the_one_it_was(story, source):
