@@ -45,6 +45,10 @@ class Place(Protocol):
         """Name -> what changes when it is written again."""
         ...
 
+    def unfinished(self) -> list[str]:
+        """What was begun, and would stay for ever."""
+        ...
+
 
 @dataclass
 class AzurePlace:
@@ -64,6 +68,9 @@ class AzurePlace:
 
     def names(self) -> dict[str, str]:
         return {blob.name: str(blob.etag) for blob in self.client.list_blobs()}
+
+    def unfinished(self) -> list[str]:
+        return []  # blocks without a blob go by themselves, after a week
 
 
 @dataclass
@@ -90,6 +97,10 @@ class S3Place:
             each["Key"].removeprefix("some/where/"): f"{each['ETag']} {each['LastModified']}"
             for each in found
         }
+
+    def unfinished(self) -> list[str]:
+        found = self.client.list_multipart_uploads(Bucket=self.bucket).get("Uploads", [])
+        return [each["Key"] for each in found]
 
 
 def a_container(service: BlobServiceClient, account: str, key: str, name: str) -> AzurePlace:

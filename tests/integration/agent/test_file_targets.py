@@ -147,6 +147,7 @@ def test_of_two_that_write_one_name_the_first_one_wins(kind, size):
         assert quick.holds("x")
         with pytest.raises(TargetNotEmpty):
             slow.holds("x")
+        assert place.unfinished() == []
 
 
 def test_what_cannot_be_opened_is_said_without_a_word_of_the_signature(made, kind):
