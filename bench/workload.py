@@ -49,15 +49,16 @@ def in_turn(
     contenders: Mapping[str, Callable[[int], float]],
     leaving: Path | None = None,
 ) -> dict[str, list[float]]:
-    """Each once a round, told the round's number; the seconds that each reports.
+    """Each once a round, told the round's number, another one first each time; their seconds.
 
     What they leave beneath `leaving` is removed after each round. Then we wait: ext4 passes over
     inodes that were deleted within five seconds, which would make the next one's files dear.
     """
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(rounds):
-        for name, act in contenders.items():
-            times[name].append(act(number))
+        first = number % len(contenders)
+        for name in [*contenders][first:] + [*contenders][:first]:
+            times[name].append(contenders[name](number))
             os.sync()
         if leaving is not None:
             for target in leaving.iterdir():
