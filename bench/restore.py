@@ -3,6 +3,10 @@
 Ours fetches from the storage endpoint, decrypts, decompresses, checks every file against
 PostgreSQL's own manifest and syncs. pgbackrest does as much from a directory, with two processes.
 `cp -a` copies in the kernel and leaves the writing for later; with `sync` it does not.
+
+Half of the agent's CPU time is the kernel's filling of its page cache (perf: pwrite 48 %, making
+files 10 %, decompressing 10 %). A virtual machine whose host takes free memory back pays for that
+anew: 2 s for each GB where memory that was in use a moment ago costs 0.25 s. All four pay alike.
 """
 
 import subprocess
