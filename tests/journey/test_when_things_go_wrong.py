@@ -34,18 +34,18 @@ CASES = [
     ),
     Case(
         trouble.no_replication,
-        1,
+        0,
         ("the role plain may not replicate", "fix: Run as a superuser: ALTER ROLE plain"),
     ),
     Case(
         trouble.no_hba_entry,
-        1,
+        0,
         ("pg_hba.conf lets keeper", "host replication keeper 127.0.0.1/32 scram-sha-256"),
     ),
     Case(
         trouble.minimal_log,
-        1,
-        ("wal_level is minimal", "fix: Set wal_level = replica", "nothing was changed"),
+        0,
+        ("wal_level is minimal", "fix: Set wal_level = replica", "it is backed up by dumps"),
     ),
     Case(
         trouble.unsupported_version,

@@ -67,6 +67,12 @@ class Scene:
         assert "lacking" not in self.run("server", "list").text
         return found
 
+    def add_for_dumps(self, name: str, conninfo: str) -> Outcome:
+        """Register a server that can be dumped and not copied."""
+        found = self.run("server", "add", name, "-", stdin=conninfo)
+        assert name in self.run("server", "list").text
+        return found
+
     def backup(self) -> Outcome:
         return self.run("backup", "orders")
 
@@ -165,17 +171,17 @@ def wrong_password(scene: Scene) -> Outcome:
 
 def no_replication(scene: Scene) -> Outcome:
     with _rules(scene.server, ORDINARY, REPLICATION):
-        return scene.add(scene.tcp("plain"))
+        return scene.add_for_dumps("no-replication", scene.tcp("plain"))
 
 
 def no_hba_entry(scene: Scene) -> Outcome:
     with _rules(scene.server, ORDINARY):
-        return scene.add(scene.tcp("keeper"))
+        return scene.add_for_dumps("no-hba-entry", scene.tcp("keeper"))
 
 
 def minimal_log(scene: Scene) -> Outcome:
     with start_server(15, wal_level="minimal", max_wal_senders=0) as server:
-        return scene.add(server.conninfo)
+        return scene.add_for_dumps("minimal-log", server.conninfo)
 
 
 def unsupported_version(scene: Scene) -> Outcome:

@@ -268,10 +268,10 @@ def an_old_server(version: str) -> Iterator[int]:
     )
 
     def serve(listening: socket.socket) -> None:
-        for _ in range(2):
+        while True:
             try:
                 peer, _ = listening.accept()
-            except OSError:
+            except OSError:  # it was shut down
                 return
             with peer:
                 peer.recv(4096)
@@ -281,9 +281,11 @@ def an_old_server(version: str) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=serve, args=(listening,))
         thread.start()
-        yield listening.getsockname()[1]
-        listening.shutdown(socket.SHUT_RDWR)
-        thread.join()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
 
 @pytest.mark.parametrize(("version", "who"), [("13.9", "the server"), ("19devel", "strongroom")])
