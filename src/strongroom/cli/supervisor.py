@@ -107,7 +107,10 @@ class Supervisor:
             wanted = self._state.ports.get(name, DEFAULT_PORT + offset)
             if asked is not None:
                 wanted = asked + offset if asked else 0
-            self._state.ports[name] = self._free(name, wanted)
+            found = self._free(name, wanted)
+            # A free port that is chosen here may be taken by the time it is used: the child that
+            # listens chooses, and says which.
+            self._state.ports[name] = found if wanted else 0
 
     def _free(self, name: str, wanted: int) -> int:
         host = LOOPBACK if name == "portal" else self._state.listening.host

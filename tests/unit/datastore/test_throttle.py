@@ -66,14 +66,17 @@ def test_no_more_than_the_rate_and_one_pack_goes_out_over_any_time() -> None:
 def test_a_backup_that_is_given_up_does_not_wait_for_its_turn() -> None:
     """Were it to wait, the clock would stand at an hour."""
     clock, chance = FakeClock(), SeededChance()
-    writer = DatastoreWriter(
-        MemoryBlobs(), "g", KeyPair.generate(chance).public, clock, chance, pace=lambda _: 3600.0
-    )
+
+    def pace(_: int) -> float:
+        writer.abort_soon()  # while it has an hour to wait
+        return 3600.0
+
+    key = KeyPair.generate(chance).public
+    writer = DatastoreWriter(MemoryBlobs(), "g", key, clock, chance, pace=pace)
     write(writer, b"x" * 8192)
-    writer.abort()
-    assert clock.monotonic() < 3600
     with pytest.raises(Cancelled):
-        writer.check()
+        writer.finish()
+    assert clock.monotonic() < 3600
 
 
 def order(**settings: int) -> BackupOrder:
