@@ -11,8 +11,9 @@ from pathlib import Path
 from bench.results import Ratio, Told, table
 from bench.workload import fill, timed
 
-from agent_story import Story, a_story, an_open_directory, free_port, own
+from agent_story import Story, a_story, an_open_directory, own
 from integration.servers import Server, start_server
+from ports import free_port
 from strongroom.model.operation import RestoreOrder, RestoreResult
 from strongroom.postgres import scratch
 

@@ -6,7 +6,6 @@ PostgreSQL is real, the storage endpoint is real, the agent's loop runs in threa
 import contextlib
 import os
 import shutil
-import socket
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from structlog.testing import capture_logs
 
 from agent_world import AGENT_TOKEN, AgentWorld, Operation, an_agent_world
 from backup_orders import a_backup_order
+from ports import free_port
 from seams import SystemChance, SystemClock
 from store_world import KEY_TEXT, StoreWorld, a_sas, a_store_world
 from strongroom.agent.loop import Agent
@@ -43,12 +43,6 @@ from strongroom.postgres.tools import Tools, find_tools
 
 MAJOR = 15
 INSTANCE = "1" * 32
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from azure.storage.blob import (
 from moto.server import ThreadedMotoServer
 
 from fetch_azurite import PROGRAM, fetch, node
-from integration.servers import free_port
+from ports import free_port
 from store_world import ACCOUNT, KEY_TEXT, a_store_world, soon
 
 EMULATED = "devstoreaccount1"  # what follows is public: every emulator has it

@@ -11,7 +11,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any
 
 import psycopg
 
+from ports import free_port
 from strongroom.model.errors import ToolsMissing
 from strongroom.postgres import scratch
 from strongroom.postgres.connect import Conninfo
@@ -41,12 +41,6 @@ def tools_of(major: int) -> Tools:
         return find_tools(major)
     except ToolsMissing:
         return install(major)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def own(path: Path) -> Path:

@@ -14,9 +14,10 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobServiceClient, ContainerClient
 
-from integration.servers import Server, free_port, run_restored, start_server
+from integration.servers import Server, run_restored, start_server
 from journey.person import Person
 from journey.world import until
+from ports import free_port
 from strongroom.cli.running import start_time
 from strongroom.postgres import scratch
 

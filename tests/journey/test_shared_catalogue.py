@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 from journey.cloud import Cloud, ended_job, fill, protect
-from journey.world import House, Postgres, free_port, until
+from journey.world import House, Postgres, until
+from ports import free_port
 from strongroom.datastore.blobs import DirectoryBlobs
 from strongroom.datastore.keys import RecoveryKey
 from strongroom.datastore.rescue import list_points

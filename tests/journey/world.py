@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from oracle import Watched
 from oracle.book import open_book
 from oracle.doors import StoreDoor
 from oracle.hosts import Host
+from ports import free_port
 from seams import Proc
 from strongroom.datastore.keys import RecoveryKey
 from strongroom.postgres import scratch
@@ -27,12 +27,6 @@ from worlds import reads, scrub_names
 
 NAMES = ("store", "serve", "agent")
 PATIENCE = 60.0
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def until(what: str, look: Any, patience: float = PATIENCE) -> Any:

@@ -13,10 +13,10 @@ from agent_story import (
     a_server,
     a_story,
     an_open_directory,
-    free_port,
     own,
     restored,
 )
+from ports import free_port
 from seams import SystemChance, SystemClock
 from store_world import KEY, a_sas
 from strongroom.datastore.container import Container

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from care_world import CareWorld, care_world
-from integration.servers import free_port
+from ports import free_port
 from seams import SystemClock
 from store_world import KEY
 from strongroom.catalog import recovery_points, tables

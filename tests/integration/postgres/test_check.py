@@ -10,7 +10,8 @@ from contextlib import contextmanager
 import pytest
 
 from integration.copies import back_up
-from integration.servers import Server, free_port, open_directory, own, start_server
+from integration.servers import Server, open_directory, own, start_server
+from ports import free_port
 from strongroom.model.errors import (
     SourceError,
     SourceRefused,

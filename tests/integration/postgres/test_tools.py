@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from integration.servers import MAJORS, free_port, open_directory, tools_of
+from integration.servers import MAJORS, open_directory, tools_of
+from ports import free_port
 from strongroom.model.errors import TargetError, ToolsMissing
 from strongroom.postgres import scratch, tools
 
