@@ -43,6 +43,11 @@ def refused(error: OSError, place: object) -> TargetFull | TargetRefused:
     )
 
 
+def open_in(directory: int, name: str, flags: int, mode: int) -> int:
+    """A descriptor of a regular file in an open directory; no link is followed."""
+    return os.open(name, flags | _FILE, mode, dir_fd=directory)
+
+
 class Root:
     """An open directory. Only one thread changes the tree; files may be opened from any."""
 
@@ -88,7 +93,7 @@ class Root:
         """A descriptor of a regular file beneath, which the caller closes."""
         with self.directory(parts[:-1]) as parent:
             try:
-                return os.open(parts[-1], flags | _FILE, mode, dir_fd=parent)
+                return open_in(parent, parts[-1], flags, mode)
             except OSError as error:
                 raise refused(error, self.path.joinpath(*parts)) from error
 

@@ -17,7 +17,7 @@ import msgspec
 
 from strongroom.model.errors import Conflict, TargetNotEmpty, TargetRefused
 from strongroom.model.postgres import PAGE
-from strongroom.postgres.beneath import Root, refused, write_at
+from strongroom.postgres.beneath import Root, write_at
 from strongroom.postgres.layout import HOLDS_BYTES, MARKER, UNWANTED, RestoredFile, lay_out
 from strongroom.postgres.page_compare import ToldFile, differing
 from strongroom.postgres.restore import RestoreTarget
@@ -54,6 +54,7 @@ class InPlaceTarget(RestoreTarget):
     """survey, compare, begin, write, finish, drop_marker: in this order."""
 
     _flags = os.O_RDWR
+    _make_flags = os.O_RDWR | os.O_CREAT  # what stands there stays
 
     def __init__(self, directory: Path, tablespaces: Mapping[str, str], job_id: str) -> None:
         """`tablespaces`: original location -> new location, for those that do not stand there."""
@@ -225,8 +226,7 @@ class InPlaceTarget(RestoreTarget):
             if name not in self._roots:
                 place.mkdir(mode=mode, parents=True, exist_ok=True)
                 self._roots[name] = Root(place)
-        for index in range(len(self._layout.files)):
-            self._make(index)
+        self._make_all()
 
     def _set_control_aside(self) -> None:
         with self._roots[""].directory(CONTROL[:-1]) as directory:
@@ -242,26 +242,6 @@ class InPlaceTarget(RestoreTarget):
     def _place(self, index: int) -> tuple[Root, tuple[str, ...]]:
         root, parts = super()._place(index)
         return (root, _NEW_CONTROL) if parts == CONTROL else (root, parts)
-
-    def _make(self, index: int) -> None:
-        file = self._layout.files[index]
-        root, parts = self._place(index)
-        above = parts if file.kind == "directory" else parts[:-1]
-        if file.kind == "link" or file.path in UNWANTED:
-            return
-        with root.directory(above, make_mode=self._layout.directory_mode):
-            pass
-        if file.kind == "directory":
-            return
-        descriptor = root.open(parts, os.O_RDWR | os.O_CREAT, self._layout.file_mode)
-        try:
-            os.fchmod(descriptor, self._layout.file_mode)
-            if os.fstat(descriptor).st_size != file.size:
-                os.ftruncate(descriptor, file.size)
-        except OSError as error:
-            raise refused(error, file.path) from error
-        finally:
-            os.close(descriptor)
 
     def _put(self, descriptor: int, data: memoryview, offset: int) -> int:
         """Only what is not there yet."""

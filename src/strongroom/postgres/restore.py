@@ -12,6 +12,7 @@ import shutil
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 import google_crc32c
@@ -23,6 +24,7 @@ from strongroom.postgres.beneath import (
     OpenFiles,
     Root,
     begin_sync,
+    open_in,
     parts_of,
     refused,
     write_sparsely,
@@ -69,6 +71,7 @@ class RestoreTarget:
     """One restore into one directory, with its tablespaces beside it."""
 
     _flags = os.O_WRONLY  # to open what is written
+    _make_flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
     def __init__(self, directory: Path, tablespaces: Mapping[str, str], job_id: str) -> None:
         """`tablespaces`: original location -> new location, for those that move."""
@@ -102,8 +105,7 @@ class RestoreTarget:
         self._check_space(needed_bytes, {} if in_part else self._layout.sizes())
         self._synced = not in_part
         self._claim()
-        for index in range(len(files)):
-            self._make(index)
+        self._make_all()
 
     def _check_place(self, place: Path) -> bool:
         """Whether an earlier try of this job left something there; TargetNotEmpty for others'."""
@@ -190,21 +192,36 @@ class RestoreTarget:
                 told = _Marker(self._job_id, [str(p) for p in self._layout.places.values()])
                 root.write((MARKER,), msgspec.json.encode(told), 0o600)
 
-    def _make(self, index: int) -> None:
+    def _make_all(self) -> None:
+        """Directories, and files of their full length."""
+        everything = range(len(self._layout.files))
+        for (name, above), indexes in groupby(everything, self._directory_of):
+            with self._roots[name].directory(above, self._layout.directory_mode) as directory:
+                for index in indexes:
+                    self._make(index, directory)
+
+    def _directory_of(self, index: int) -> tuple[str, tuple[str, ...]]:
+        """Where a file is made; neighbours share the way to it."""
         file = self._layout.files[index]
-        root, parts = self._place(index)
-        if file.kind == "directory":
-            with root.directory(parts, make_mode=self._layout.directory_mode):
-                return
         if file.kind == "link" or file.path in UNWANTED:
+            return "", ()
+        name, parts = self._layout.root_of(index)
+        return name, parts if file.kind == "directory" else parts[:-1]
+
+    def _make(self, index: int, directory: int) -> None:
+        file = self._layout.files[index]
+        if file.kind in {"directory", "link"} or file.path in UNWANTED:
             return
-        with root.directory(parts[:-1], make_mode=self._layout.directory_mode):
-            pass
         mode = self._layout.file_mode
-        descriptor = root.open(parts, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        name = self._place(index)[1][-1]
+        try:
+            descriptor = open_in(directory, name, self._make_flags, mode)
+        except OSError as error:
+            raise refused(error, file.path) from error
         try:
             os.fchmod(descriptor, mode)
-            os.ftruncate(descriptor, file.size)
+            if os.fstat(descriptor).st_size != file.size:
+                os.ftruncate(descriptor, file.size)
         except OSError as error:
             raise refused(error, file.path) from error
         finally:
