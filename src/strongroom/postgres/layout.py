@@ -1,5 +1,6 @@
 """What a restore is going to make, decided before anything is touched: names, places, modes."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -118,3 +119,15 @@ def absolute(place: Path) -> Path:
             hint="Name the directory from the root, without `..`.",
         )
     return place
+
+
+def check_apart(places: list[Path]) -> None:
+    """No place lies in another one."""
+    real = [Path(os.path.realpath(place)) for place in places]
+    for index, place in enumerate(real):
+        for other in real[:index]:
+            if place.is_relative_to(other) or other.is_relative_to(place):
+                raise TargetRefused(
+                    f"{places[index]} and {other} lie in one another",
+                    hint="Give the data directory and each tablespace a place of its own.",
+                )

@@ -36,6 +36,7 @@ from strongroom.postgres.layout import (
     Layout,
     RestoredFile,
     absolute,
+    check_apart,
     lay_out,
 )
 from strongroom.postgres.restored_check import check_log, compare
@@ -98,7 +99,7 @@ class RestoreTarget:
         """
         self._layout = lay_out(self.directory, files, self._moved)
         places = list(self._layout.places.values())
-        _check_apart(places)
+        check_apart(places)
         ours = [place for place in places if self._check_place(place)]
         for place in ours:
             _clear(place)
@@ -388,18 +389,6 @@ def _clear(place: Path) -> None:
                 entry.unlink()
     except OSError as error:
         raise refused(error, place) from error
-
-
-def _check_apart(places: list[Path]) -> None:
-    """No place lies in another one."""
-    real = [Path(os.path.realpath(place)) for place in places]
-    for index, place in enumerate(real):
-        for other in real[:index]:
-            if place.is_relative_to(other) or other.is_relative_to(place):
-                raise TargetRefused(
-                    f"{places[index]} and {other} lie in one another",
-                    hint="Give the data directory and each tablespace a place of its own.",
-                )
 
 
 def _existing(place: Path) -> Path:

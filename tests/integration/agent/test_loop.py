@@ -481,8 +481,8 @@ def test_servers_are_looked_at_no_more_often_than_they_must_be(bench, world):
     bench.look = lambda conninfo, name: looks.append(name) or ready(name)
     bench.book.add("orders", "host=/tmp user=postgres")
     world.await_that(lambda: "orders" in world.servers)
-    time.sleep(1.2)
-    assert len(looks) == 1
+    time.sleep(2.2)  # four ticks and more
+    assert len(looks) <= 2  # once more when the book was written while it was read
 
 
 def test_the_logs_name_operation_and_epoch_and_no_token(bench, world):
