@@ -58,7 +58,7 @@ def into_readme(page: Path) -> None:
     before, _, rest = page.read_text().partition(_MARKS[0])
     _, _, after = rest.partition(_MARKS[1])
     ratios = [ratio for told in _known().values() for ratio in told.ratios]
-    lines = table(["measured in one run", "ours / theirs"], [_short(ratio) for ratio in ratios])
+    lines = table(["measured", "ours / theirs"], [_short(ratio) for ratio in ratios])
     page.write_text("\n".join([before + _MARKS[0], *lines, _MARKS[1] + after]))
 
 

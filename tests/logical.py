@@ -77,16 +77,8 @@ class Dumps:
         wish = DumpWish(chunk_key=bytes(range(32)), parent=parent)
         return a_backup_order(number, INSTANCE, self.catalogue, self.data, dump=wish)
 
-    def dump(
-        self, conninfo: str, held: HeldLease | None = None, share: Share = WHOLE
-    ) -> BackupResult:
-        held = held or self.lease(self.order())
-        order = held.lease.backup
-        assert order is not None
-        done = take_dump(
-            held, self.book(conninfo), lambda *_: self.blobs, SystemClock(), SystemChance(), share
-        )
-        assert done.backup is not None
+    def commit(self, order: BackupOrder, base: Manifest | None) -> None:
+        """What the control plane makes of a dump that leans on `base`."""
         facts = PointFacts(
             recovery_point_id=order.recovery_point_id,
             instance_id=INSTANCE,
@@ -97,10 +89,22 @@ class Dumps:
             generation=order.generation,
         )
         delta = open_delta(self.blobs.read(order.delta_name), self.catalogue)
-        manifest = lay_dump(delta, facts, self.manifests[-1] if self.manifests else None)
+        manifest = lay_dump(delta, facts, base)
         sealed = seal_manifest(manifest, self.catalogue.public, SystemClock(), SystemChance())
         self.blobs.create(f"p/{order.recovery_point_id}.manifest", sealed)
         self.manifests.append(manifest)
+
+    def dump(
+        self, conninfo: str, held: HeldLease | None = None, share: Share = WHOLE
+    ) -> BackupResult:
+        held = held or self.lease(self.order())
+        order = held.lease.backup
+        assert order is not None
+        done = take_dump(
+            held, self.book(conninfo), lambda *_: self.blobs, SystemClock(), SystemChance(), share
+        )
+        assert done.backup is not None
+        self.commit(order, self.manifests[-1] if self.manifests else None)
         return done.backup
 
     def load(

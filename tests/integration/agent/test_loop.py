@@ -476,15 +476,6 @@ def test_a_removed_server_is_told_no_more(bench, world):
     world.await_that(lambda: not world.lease_requests[-1].servers, seconds=3)
 
 
-def test_servers_are_looked_at_no_more_often_than_they_must_be(bench, world):
-    looks = []
-    bench.look = lambda conninfo, name: looks.append(name) or ready(name)
-    bench.book.add("orders", "host=/tmp user=postgres")
-    world.await_that(lambda: "orders" in world.servers)
-    time.sleep(2.2)  # four ticks and more
-    assert len(looks) <= 2  # once more when the book was written while it was read
-
-
 def test_the_logs_name_operation_and_epoch_and_no_token(bench, world):
     operation = world.offer(ORDER)
     world.await_that(lambda: bench.logged("operation completed"))

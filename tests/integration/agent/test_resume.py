@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from increments import INSTANCE
 from integration.servers import Server, start_server
 from logical import Dumps, dumps
 from seams import SystemChance, SystemClock
@@ -16,8 +15,6 @@ from strongroom.datastore import partial
 from strongroom.datastore.blobs import MemoryBlobs
 from strongroom.datastore.chunks import distinct_keys
 from strongroom.datastore.delta import open_delta
-from strongroom.datastore.dump_map import lay_dump
-from strongroom.datastore.manifest import PointFacts, seal_manifest
 from strongroom.datastore.partial import Base, lay_partial
 from strongroom.model.errors import StoreUnavailable
 from strongroom.model.operation import BackupOrder, BackupResult
@@ -67,22 +64,6 @@ class Tries(Dumps):
         assert done.backup is not None
         return done.backup
 
-    def commit(self, order: BackupOrder) -> None:
-        facts = PointFacts(
-            recovery_point_id=order.recovery_point_id,
-            instance_id=INSTANCE,
-            job_id=order.job_id,
-            taken_at="",
-            committed_at="",
-            kind="logical",
-            generation=order.generation,
-        )
-        delta = open_delta(self.blobs.read(order.delta_name), self.catalogue)
-        manifest = lay_dump(delta, facts, self.base.manifest)
-        sealed = seal_manifest(manifest, self.catalogue.public, SystemClock(), SystemChance())
-        self.blobs.create(f"p/{order.recovery_point_id}.manifest", sealed)
-        self.manifests.append(manifest)
-
     def packs(self) -> dict[str, int]:
         return {n: len(d) for n, d in self.blobs.objects.items() if n.endswith(".pack")}
 
@@ -113,7 +94,7 @@ def test_a_dump_that_broke_off_sends_only_the_chunks_that_it_had_not(
         told = tries.attempt(server, again, tries.blobs)
         assert told.resumed
         assert tries.asked == 2
-        tries.commit(again)
+        tries.commit(again, tries.base.manifest)
         after = tries.packs()
         sent = sum(size for name, size in after.items() if name not in before)
         needed = {pack.name for pack in tries.manifests[0].packs}
