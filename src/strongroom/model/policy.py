@@ -1,8 +1,8 @@
 """A backup policy: when, and how long, by tag. Read from ARM's JSON at the door.
 
-Keys may come in any case, unknown ones are ignored, nulls count as absent (Terraform sends both).
-The text itself is kept beside it and echoed as it came. Source: azure-mgmt-dataprotection 2.2.0,
-BackupPolicy, AzureBackupRule, AzureRetentionRule, ScheduleBasedBackupCriteria.
+What makes no sense is refused with the path of its field (model/fields.py). The text itself is
+kept beside it and echoed as it came. Source: azure-mgmt-dataprotection 2.2.0, BackupPolicy,
+AzureBackupRule, AzureRetentionRule, ScheduleBasedBackupCriteria.
 """
 
 import json
@@ -15,6 +15,7 @@ from whenever import ItemizedDelta, OffsetDateTime
 
 from strongroom.model.backup_type import FULL, PHYSICAL, read_backup_type
 from strongroom.model.errors import Invalid
+from strongroom.model.fields import Fields, naming, wrong
 from strongroom.model.logical import LOGICAL
 from strongroom.model.schedule import Repeating, zone_of
 
@@ -22,8 +23,13 @@ DATASOURCE_TYPE = "Microsoft.DBforPostgreSQL/flexibleServers"
 NAME = re.compile(r"[-a-zA-Z0-9]{3,150}")
 DEFAULT_TAG = "Default"
 LONGEST_YEARS = 100
+MOST_SPREAD_MINUTES = 720
 _PRIORITY = 99
 _DURATION = re.compile(r"P(\d{1,4}Y)?(\d{1,4}M)?(\d{1,4}W)?(\d{1,5}D)?")
+
+
+def _bad(message: str, hint: str) -> Invalid:
+    return Invalid(message, hint=hint, code="BMSUserErrorInvalidInput")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,7 @@ class Duration:
     def parse(cls, text: str) -> "Duration":
         """`P10Y`, `P13M`, `P8W`, `P14D`; Invalid says what is wrong."""
         if not _DURATION.fullmatch(text) or text == "P":
-            raise _invalid(f"{text[:40]!r} is not a retention duration", "use P14D, P8W or P10Y")
+            raise _bad(f"{text[:40]!r} is not a retention duration", "use P14D, P8W or P10Y")
         delta = ItemizedDelta.parse_iso(text)
         found = cls(
             delta.get("years", 0),
@@ -48,9 +54,9 @@ class Duration:
             delta.get("days", 0),
         )
         if not (found.years or found.months or found.weeks or found.days):
-            raise _invalid(f"retention duration {text!r} is nothing", "keep at least a day: P1D")
+            raise _bad(f"retention duration {text!r} is nothing", "keep at least a day: P1D")
         if found.days_about() > LONGEST_YEARS * 366:
-            raise _invalid(
+            raise _bad(
                 f"retention duration {text!r} is longer than {LONGEST_YEARS} years",
                 f"keep at most P{LONGEST_YEARS}Y",
             )
@@ -109,6 +115,7 @@ class BackupPolicy:
 
     backup_rules: tuple[BackupRule, ...]
     retention_rules: tuple[RetentionRule, ...] = field(default=())
+    start_within: int | None = None  # minutes; None: as many instances make necessary
 
     @property
     def backup_type(self) -> str:
@@ -148,25 +155,27 @@ def parse_policy(text: str | bytes | Mapping[str, Any]) -> BackupPolicy:
 
     What we do not offer is refused, not forgotten: other data stores, copies, backup types.
     """
-    body = _Body(text if isinstance(text, Mapping) else _load(text), "properties")
-    for kind in body.items("datasourceTypes"):
+    body = Fields(text if isinstance(text, Mapping) else _load(text))
+    for n, kind in enumerate(body.items("datasourceTypes")):
         if str(kind).lower() != DATASOURCE_TYPE.lower():
-            raise _invalid(
-                f"datasource type {str(kind)[:80]!r} is not offered", f"use {DATASOURCE_TYPE}"
-            )
-    backup: list[BackupRule] = []
-    retention: list[RetentionRule] = []
-    for each in body.items("policyRules"):
-        rule = _Body(each, "policyRules")
+            what = f"{str(kind)[:80]!r} is not offered"
+            raise wrong(f"datasourceTypes[{n}]", what, f"use {DATASOURCE_TYPE}")
+    backup: list[tuple[Fields, BackupRule]] = []
+    retention: list[tuple[Fields, RetentionRule]] = []
+    for rule in body.bodies("policyRules"):
         if _is_backup_rule(rule):
-            backup.append(_backup_rule(rule))
+            backup.append((rule, _backup_rule(rule)))
         else:
-            retention.append(_retention_rule(rule))
+            retention.append((rule, _retention_rule(rule)))
     _check(backup, retention)
-    return BackupPolicy(tuple(backup), tuple(retention))
+    return BackupPolicy(
+        tuple(rule for _, rule in backup),
+        tuple(rule for _, rule in retention),
+        start_within=_start_within(body),
+    )
 
 
-def _is_backup_rule(rule: "_Body") -> bool:
+def _is_backup_rule(rule: Fields) -> bool:
     """By its objectType; where a client leaves that empty, by what it holds."""
     match rule.text("objectType").lower():
         case "azurebackuprule":
@@ -176,31 +185,40 @@ def _is_backup_rule(rule: "_Body") -> bool:
         case "":
             return not rule.has("lifecycles")
         case other:
-            raise _invalid(
-                f"policy rule type {other[:60]!r} is unknown",
+            raise wrong(
+                rule.path("objectType"),
+                f"{other[:60]!r} is unknown",
                 "use AzureBackupRule or AzureRetentionRule",
             )
 
 
-def _check(backup: Sequence[BackupRule], retention: Sequence[RetentionRule]) -> None:
+def _check(
+    backup: Sequence[tuple[Fields, BackupRule]], retention: Sequence[tuple[Fields, RetentionRule]]
+) -> None:
+    """What the rules must be together."""
     if not backup:
-        raise _invalid("the policy has no AzureBackupRule", "say when backups are taken")
-    if sum(rule.is_default for rule in retention) != 1:
-        raise _invalid(
-            "the policy needs exactly one default AzureRetentionRule",
+        raise wrong("policyRules", "there is no AzureBackupRule", "say when backups are taken")
+    for rules in (backup, retention):
+        seen: set[str] = set()
+        for place, rule in rules:
+            if rule.name.lower() in seen:
+                what = f"{rule.name!r} is the name of another rule too"
+                raise wrong(place.path("name"), what, "give each rule its own name")
+            seen.add(rule.name.lower())
+    if sum(rule.is_default for _, rule in retention) != 1:
+        raise wrong(
+            "policyRules",
+            "there is not exactly one default AzureRetentionRule",
             'add a rule with "name": "Default" and "isDefault": true',
         )
-    names = {rule.name.lower() for rule in retention}
-    if len(names) != len(retention):
-        raise _invalid("two retention rules have the same name", "give each its own name")
-    if len({rule.name.lower() for rule in backup}) != len(backup):
-        raise _invalid("two backup rules have the same name", "give each its own name")
-    for rule in backup:
-        for tagging in rule.tagging:
-            if tagging.tag.lower() not in names:
-                raise _invalid(
-                    f"tag {tagging.tag!r} has no retention rule",
-                    f'add an AzureRetentionRule with "name": "{tagging.tag}"',
+    tags = {rule.name.lower() for _, rule in retention}
+    for place, found in backup:
+        for n, tagging in enumerate(found.tagging):
+            if tagging.tag.lower() not in tags:
+                raise wrong(
+                    place.path(f"trigger.taggingCriteria[{n}].tagInfo.tagName"),
+                    f"the tag {tagging.tag[:60]!r} has no retention rule",
+                    f'add an AzureRetentionRule with "name": "{tagging.tag[:60]}"',
                 )
 
 
@@ -208,158 +226,131 @@ def _load(text: str | bytes) -> Mapping[str, Any]:
     try:
         found = json.loads(text)
     except ValueError as error:
-        raise _invalid("the policy is not JSON", "send a JSON object") from error
+        raise wrong("", "is not JSON", "send a JSON object") from error
     if not isinstance(found, Mapping):
-        raise _invalid("the policy is not an object", "send a JSON object")
+        raise wrong("", "is not an object", "send a JSON object")
     return found
 
 
-def _invalid(message: str, hint: str) -> Invalid:
-    return Invalid(message, hint=hint, code="BMSUserErrorInvalidInput")
-
-
-class _Body:
-    """A JSON object whose keys ignore case and whose nulls are absent."""
-
-    def __init__(self, value: object, where: str) -> None:
-        if not isinstance(value, Mapping):
-            raise _invalid(f"{where} is not an object", "see the policy's model")
-        self._values = {str(k).lower(): v for k, v in value.items() if v is not None}
-        self.where = where
-
-    def items(self, name: str) -> list[Any]:
-        found = self._values.get(name.lower(), [])
-        if not isinstance(found, list) or len(found) > 1000:
-            raise _invalid(f"{self.where}.{name} is not a list", "send a list")
-        return found
-
-    def body(self, name: str) -> "_Body":
-        return _Body(self._values.get(name.lower()), f"{self.where}.{name}")
-
-    def text(self, name: str, default: str = "") -> str:
-        found = self._values.get(name.lower(), default)
-        if not isinstance(found, str):
-            raise _invalid(f"{self.where}.{name} is not text", "send a string")
-        return found
-
-    def flag(self, name: str) -> bool:
-        return self._values.get(name.lower(), False) is True
-
-    def number(self, name: str, default: int) -> int:
-        found = self._values.get(name.lower(), default)
-        if isinstance(found, bool) or not isinstance(found, int):
-            raise _invalid(f"{self.where}.{name} is not a whole number", "send an integer")
-        return found
-
-    def has(self, name: str) -> bool:
-        return name.lower() in self._values
-
-    def check_part(self, part: str, name: str, only: str) -> None:
-        """The part is absent, or its word is the only one that is offered."""
-        if self.has(part):
-            found = self.body(part).text(name, only)
-            if found.lower() not in {only.lower(), ""}:
-                raise _invalid(f"{name} {found[:60]!r} is not offered", f"use {only}")
-
-    def chosen(self, name: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
-        by_key = {value.lower(): value for value in allowed}
-        found = []
-        for value in self.items(name):
-            if str(value).lower() not in by_key:
-                raise _invalid(
-                    f"{self.where}.{name}: {str(value)[:40]!r} is unknown",
-                    f"use one of {', '.join(allowed)}",
-                )
-            found.append(by_key[str(value).lower()])
-        return tuple(found)
-
-
-def _name(body: _Body) -> str:
+def _name(body: Fields) -> str:
     name = body.text("name")
     if not NAME.fullmatch(name):
-        raise _invalid(f"rule name {name[:40]!r} is not allowed", "3 to 150 of a-z A-Z 0-9 -")
+        what = f"{name[:40]!r} is no name for a rule"
+        raise wrong(body.path("name"), what, "use 3 to 150 of a-z A-Z 0-9 -")
     return name
 
 
-def _backup_rule(body: _Body) -> BackupRule:
+def _backup_rule(body: Fields) -> BackupRule:
     trigger = body.body("trigger")
     schedule = trigger.body("schedule")
     body.check_part("dataStore", "dataStoreType", "VaultStore")
-    zone = zone_of(schedule.text("timeZone"))
-    texts = [str(text) for text in schedule.items("repeatingTimeIntervals")]
-    if not texts:
-        raise _invalid("the backup rule has no repeatingTimeIntervals", "add at least one")
-    tagging = tuple(
-        _tagging(_Body(t, "taggingCriteria"), zone) for t in trigger.items("taggingCriteria")
-    )
+    with naming(schedule.path("timeZone")):
+        zone = zone_of(schedule.text("timeZone"))
     return BackupRule(
         name=_name(body),
-        intervals=tuple(Repeating.parse(text, zone) for text in texts),
+        intervals=_intervals(schedule, zone),
         time_zone=zone,
-        tagging=tagging,
+        tagging=tuple(_tagging(each, zone) for each in trigger.bodies("taggingCriteria")),
         backup_type=_backup_type(body),
     )
 
 
-def _backup_type(body: _Body) -> str:
+def _intervals(schedule: Fields, zone: str) -> tuple[Repeating, ...]:
+    path = schedule.path("repeatingTimeIntervals")
+    texts = [str(text) for text in schedule.items("repeatingTimeIntervals")]
+    if not texts:
+        raise wrong(path, "there is none", "add at least one, such as R/2026-01-01T02:00:00Z/P1D")
+    found = []
+    for n, text in enumerate(texts):
+        with naming(f"{path}[{n}]"):
+            found.append(Repeating.parse(text, zone))
+    return tuple(found)
+
+
+def _backup_type(body: Fields) -> str:
     if not body.has("backupParameters"):
         return FULL
-    return read_backup_type(body.body("backupParameters").text("backupType") or FULL)
+    parameters = body.body("backupParameters")
+    with naming(parameters.path("backupType")):
+        return read_backup_type(parameters.text("backupType") or FULL)
 
 
-def _tagging(body: _Body, zone: str) -> Tagging:
-    criteria = tuple(_criteria(_Body(c, "criteria"), zone) for c in body.items("criteria"))
+def _tagging(body: Fields, zone: str) -> Tagging:
+    is_default = body.flag("isDefault")
+    criteria = tuple(_criteria(each, zone) for each in body.bodies("criteria"))
+    if not is_default and Criteria() in (criteria or (Criteria(),)):
+        what = "a tag that is not the default one would never be given"
+        raise wrong(body.path("criteria"), what, "say which points it is for")
     return Tagging(
         tag=body.body("tagInfo").text("tagName"),
         priority=body.number("taggingPriority", _PRIORITY),
-        is_default=body.flag("isDefault"),
+        is_default=is_default,
         criteria=criteria,
     )
 
 
-def _criteria(body: _Body, zone: str) -> Criteria:
+def _criteria(body: Fields, zone: str) -> Criteria:
+    times = body.items("scheduleTimes")
+    path = body.path("scheduleTimes")
     return Criteria(
         absolute=body.chosen("absoluteCriteria", ABSOLUTE),
-        days_of_month=tuple(_day(_Body(d, "daysOfMonth")) for d in body.items("daysOfMonth")),
+        days_of_month=tuple(_day(each) for each in body.bodies("daysOfMonth")),
         days_of_week=body.chosen("daysOfTheWeek", DAYS),
         weeks_of_month=body.chosen("weeksOfTheMonth", WEEKS),
         months_of_year=body.chosen("monthsOfYear", MONTHS),
-        times=tuple(_clock_time(str(t), zone) for t in body.items("scheduleTimes")),
+        times=tuple(_clock_time(str(t), zone, f"{path}[{n}]") for n, t in enumerate(times)),
     )
 
 
-def _day(body: _Body) -> int:
+def _day(body: Fields) -> int:
     if body.flag("isLast"):
         return 0
     day = body.number("date", 0)
     if not 1 <= day <= 31:
-        raise _invalid(f"day of month {day} does not exist", "use 1 to 31, or isLast")
+        raise wrong(body.path("date"), f"there is no day {day}", "use 1 to 31, or isLast")
     return day
 
 
-def _clock_time(text: str, zone: str) -> str:
+def _clock_time(text: str, zone: str, path: str) -> str:
     """The clock's reading in the policy's zone, as a schedule's start is read there too."""
     try:
         local = OffsetDateTime.parse_iso(text).to_tz(zone)
     except ValueError as error:
-        raise _invalid(
-            f"schedule time {text[:40]!r} is no date-time", "use 2026-01-01T02:00:00Z"
-        ) from error
+        what = f"{text[:40]!r} is no date-time"
+        raise wrong(path, what, "use 2026-01-01T02:00:00Z") from error
     return f"{local.hour:02}:{local.minute:02}"
 
 
-def _retention_rule(body: _Body) -> RetentionRule:
-    lifecycles = body.items("lifecycles")
+def _retention_rule(body: Fields) -> RetentionRule:
+    lifecycles = body.bodies("lifecycles")
     if len(lifecycles) != 1:
-        raise _invalid(f"retention rule {body.text('name')!r} needs one lifecycle", "VaultStore")
-    lifecycle = _Body(lifecycles[0], "lifecycles")
+        what = "there is not exactly one"
+        raise wrong(body.path("lifecycles"), what, "say how long VaultStore keeps a point")
+    lifecycle = lifecycles[0]
     lifecycle.check_part("sourceDataStore", "dataStoreType", "VaultStore")
     if lifecycle.items("targetDataStoreCopySettings"):
-        raise _invalid("copies to other data stores are not offered", "leave the list empty")
+        path = lifecycle.path("targetDataStoreCopySettings")
+        raise wrong(path, "copies to other data stores are not offered", "leave it empty")
     delete_after = lifecycle.body("deleteAfter")
     name = _name(body)
+    with naming(delete_after.path("duration")):
+        duration = Duration.parse(delete_after.text("duration"))
     return RetentionRule(
         name=name,
-        duration=Duration.parse(delete_after.text("duration")),
+        duration=duration,
         is_default=body.flag("isDefault") or name.lower() == DEFAULT_TAG.lower(),
     )
+
+
+def _start_within(body: Fields) -> int | None:
+    """Ours, not Azure's: `strongroom.startWithin`, the minutes that starts are spread over."""
+    if not body.has("strongroom"):
+        return None
+    ours = body.body("strongroom")
+    if not ours.has("startWithin"):
+        return None
+    minutes = ours.number("startWithin", 0)
+    if not 0 <= minutes <= MOST_SPREAD_MINUTES:
+        what = f"{minutes} minutes cannot be spread over"
+        raise wrong(ours.path("startWithin"), what, f"use 0 to {MOST_SPREAD_MINUTES}")
+    return minutes

@@ -29,6 +29,7 @@ _SECONDS = {
 _HINT = "write it as R/<start with offset>/<period>, such as R/2026-01-01T02:00:00+00:00/P1D"
 _WINDOWS = {windows.lower(): iana for windows, iana in win_tz.items()}
 SHORTEST_SECONDS = 3600
+LONGEST_YEARS = 10
 
 
 def zone_of(name: str) -> str:
@@ -79,8 +80,8 @@ class Repeating:
         length = _length(period)
         if any(count < 0 for count in period.values()) or length < SHORTEST_SECONDS:
             raise _invalid(text, "the period is shorter than an hour")
-        if length > 200 * _SECONDS["years"]:
-            raise _invalid(text, "the period is longer than two centuries")
+        if length > LONGEST_YEARS * _SECONDS["years"]:
+            raise _invalid(text, f"the period is longer than {LONGEST_YEARS} years")
         count = found["count"]
         if len(count) > 6:
             raise _invalid(text, "too many repeats")

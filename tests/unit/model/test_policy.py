@@ -47,34 +47,79 @@ def without(path: list[Any], value: object) -> dict[str, Any]:
     return body
 
 
+RULE, KEPT = ["policyRules", 0], ["policyRules", 1]
+SCHEDULE, TAGS = [*RULE, "trigger", "schedule"], [*RULE, "trigger", "taggingCriteria"]
+INTERVALS = [*SCHEDULE, "repeatingTimeIntervals"]
+DURATION = [*KEPT, "lifecycles", 0, "deleteAfter", "duration"]
+RULES = ten_years_policy()["policyRules"]
+
+
+def every(period: str) -> list[str]:
+    return [f"R/2026-01-01T02:00:00+00:00/{period}"]
+
+
 @pytest.mark.parametrize(
-    "body",
+    ("path", "value", "field"),
     [
-        {},
-        {"policyRules": "all"},
-        without(["policyRules"], []),
-        without(["policyRules", 0, "name"], "x"),
-        without(["policyRules", 0, "trigger", "schedule", "repeatingTimeIntervals"], []),
-        without(["policyRules", 0, "trigger", "schedule", "timeZone"], "Mars/Olympus"),
-        without(["policyRules", 2, "name"], "Default"),
-        without(["policyRules", 3, "lifecycles"], []),
-        without(["policyRules", 0, "trigger", "taggingCriteria", 0, "tagInfo", "tagName"], "None"),
-        without(["policyRules", 2, "objectType"], "AzureRetentionRul"),
-        without(["policyRules", 0, "dataStore", "dataStoreType"], "OperationalStore"),
-        without(["policyRules", 0, "backupParameters", "backupType"], "Incremental"),
-        without(["policyRules", 1, "lifecycles", 0, "targetDataStoreCopySettings"], [{}]),
-        without(["policyRules", 1, "lifecycles", 0, "deleteAfter", "duration"], "P101Y"),
-        without(["datasourceTypes"], ["Microsoft.Compute/disks"]),
-        without(
-            ["policyRules"], [ten_years_policy()["policyRules"][i] for i in (0, 0, 1, 2, 3, 4)]
+        (["policyRules"], "all", "policyRules"),
+        (["policyRules"], [], "policyRules"),
+        (["policyRules"], RULES[1:], "policyRules"),
+        (["policyRules"], [RULES[0], *RULES[2:]], "policyRules"),
+        (["policyRules"], [7], "policyRules[0]"),
+        (["policyRules"], [RULES[i] for i in (0, 0, 1, 2, 3, 4)], "policyRules[1].name"),
+        ([*RULE, "name"], "x", "policyRules[0].name"),
+        ([*RULE, "trigger"], None, "policyRules[0].trigger"),
+        ([*RULE, "objectType"], "AzureBackupRul", "policyRules[0].objectType"),
+        ([*RULE, "dataStore", "dataStoreType"], "OperationalStore", ".dataStore.dataStoreType"),
+        ([*RULE, "backupParameters", "backupType"], "Incremental", ".backupType"),
+        (INTERVALS, [], "policyRules[0].trigger.schedule.repeatingTimeIntervals"),
+        (INTERVALS, every("P11Y"), ".repeatingTimeIntervals[0]"),
+        (INTERVALS, every("PT30M"), ".repeatingTimeIntervals[0]"),
+        (INTERVALS, every("P0D"), ".repeatingTimeIntervals[0]"),
+        (INTERVALS, [*every("P1D"), "noon"], ".repeatingTimeIntervals[1]"),
+        ([*SCHEDULE, "timeZone"], "Mars/Olympus", "policyRules[0].trigger.schedule.timeZone"),
+        ([*SCHEDULE, "timeZone"], 1, ".timeZone"),
+        ([*TAGS, 0, "tagInfo", "tagName"], "None", ".taggingCriteria[0].tagInfo.tagName"),
+        ([*TAGS, 1, "criteria"], None, ".taggingCriteria[1].criteria"),
+        ([*TAGS, 1, "criteria"], [{"absoluteCriteria": None}], ".taggingCriteria[1].criteria"),
+        ([*TAGS, 1, "taggingPriority"], "first", ".taggingCriteria[1].taggingPriority"),
+        ([*TAGS, 1, "criteria", 0, "absoluteCriteria"], ["FirstOfAll"], ".absoluteCriteria"),
+        ([*TAGS, 1, "criteria", 0, "daysOfMonth"], [{"date": 32}], ".daysOfMonth[0].date"),
+        ([*TAGS, 1, "criteria", 0, "daysOfTheWeek"], ["Moonday"], ".daysOfTheWeek"),
+        ([*TAGS, 1, "criteria", 0, "weeksOfTheMonth"], ["Sixth"], ".weeksOfTheMonth"),
+        ([*TAGS, 1, "criteria", 0, "monthsOfYear"], ["Brumaire"], ".monthsOfYear"),
+        ([*TAGS, 1, "criteria", 0, "scheduleTimes"], ["noon"], ".scheduleTimes[0]"),
+        (["policyRules", 2, "name"], "Default", "policyRules[2].name"),
+        (["policyRules", 3, "lifecycles"], [], "policyRules[3].lifecycles"),
+        (DURATION, "P0D", "policyRules[1].lifecycles[0].deleteAfter.duration"),
+        (DURATION, "PT12H", ".deleteAfter.duration"),
+        (DURATION, "P101Y", ".deleteAfter.duration"),
+        (
+            [*KEPT, "lifecycles", 0, "targetDataStoreCopySettings"],
+            [{}],
+            ".targetDataStoreCopySettings",
         ),
+        (["datasourceTypes"], ["Microsoft.Compute/disks"], "datasourceTypes[0]"),
+        (["strongroom"], {"startWithin": 721}, "strongroom.startWithin"),
     ],
 )
-def test_a_policy_that_makes_no_sense_is_refused_with_a_hint(body: dict[str, Any]) -> None:
+def test_a_policy_that_makes_no_sense_is_refused_and_the_field_is_named(
+    path: list[Any], value: object, field: str
+) -> None:
     with pytest.raises(Invalid) as refused:
-        parse_policy(body)
+        parse_policy(without(path, value))
     assert refused.value.code == "BMSUserErrorInvalidInput"
+    assert refused.value.facts["field"].endswith(field)
+    assert refused.value.facts["field"] in refused.value.message
     assert refused.value.hint
+
+
+def test_whatever_azure_can_say_and_more_is_taken() -> None:
+    for period in ("PT1H", "PT4H", "P1D", "P1W", "P2W", "P1M", "P3M", "P1Y", "P10Y"):
+        policy = parse_policy(without(INTERVALS, every(period) * 3))
+        assert len(policy.backup_rules[0].intervals) == 3
+    for kept in ("P1D", "P7D", "P10Y", "P100Y"):
+        assert parse_policy(without(DURATION, kept)).retention_for("Default").duration.days_about()
 
 
 def test_rules_whose_type_is_left_empty_are_told_by_what_they_hold() -> None:

@@ -61,7 +61,7 @@ def user_facing(told: dict[str, Any]) -> dict[str, Any]:
         "isRetryable": kind.retry is Retry.LATER,
         "isUserError": issubclass(kind, UserError),
         "properties": {},
-        "target": "",
+        "target": (told.get("facts") or {}).get("field", ""),
     }
 
 
@@ -70,7 +70,7 @@ def error_body(told: dict[str, Any]) -> dict[str, Any]:
     return {
         "code": told["code"],
         "message": told["message"],
-        "target": None,
+        "target": (told.get("facts") or {}).get("field"),
         "details": (told.get("facts") or {}).get("details"),
         "additionalInfo": [{"type": "UserFacingError", "info": user_facing(told)}],
     }
