@@ -89,7 +89,7 @@ vaults = sa.Table(
     _column("principal_id", sa.Text, sa.ForeignKey("principals.id")),
     _column("properties", Json),
     _column("tags", Json),
-    _column("state", sa.Text),  # Provisioning | Succeeded
+    _column("state", sa.Text),  # Provisioning | Succeeded | SoftDeleted
     _column("version", sa.Integer),  # counts changes: the ETag
     _column("created_at", Utc),
     sa.UniqueConstraint("resource_group_key", "name_key"),
@@ -229,7 +229,7 @@ recovery_points = sa.Table(
     _column("raw_bytes", sa.BigInteger),
     _column("stored_bytes", sa.BigInteger),
     _column("facts", Json),  # version, LSNs, databases with sizes, extensions
-    _column("state", sa.Text),  # Completed | Expired | Deleted
+    _column("state", sa.Text),  # see catalog/recovery_points.py
     sa.Index("ix_recovery_points_instance_taken", "instance_id", "taken_at"),
 )
 
@@ -295,6 +295,36 @@ condemned = sa.Table(
     _column("size", sa.BigInteger),
     _column("state", sa.Text),  # condemned | going | retained
     _column("since", Utc),
+)
+
+deletions = sa.Table(
+    "deletions",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),  # of what was deleted
+    _column("kind", sa.Text),  # instance | point | vault
+    _column("vault_id", sa.Text, sa.ForeignKey("vaults.id")),
+    _column("deleted_at", Utc),
+    _column("deleted_by", sa.Text),
+    _column("activity_id", sa.Text),  # the operation that did it
+    _column("purge_at", Utc),
+    _column("begun", sa.Boolean),  # purging has begun: there is no way back
+    sa.Column("warned_at", Utc),
+)
+
+holds = sa.Table(
+    "holds",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),  # 32 hex digits: the hold's name in storage
+    _column("instance_id", sa.Text, sa.ForeignKey("instances.id")),
+    sa.Column("point_id", sa.Text),  # absent: the whole instance, and what is still to come
+    _column("name", sa.Text),
+    _column("name_key", sa.Text),
+    _column("reason", sa.Text),
+    _column("state", sa.Text),  # setting | held | releasing
+    _column("names", Json),  # what it holds in storage
+    _column("set_by", sa.Text),
+    _column("set_at", Utc),
+    sa.UniqueConstraint("instance_id", "name_key"),
 )
 
 executors = sa.Table(

@@ -449,10 +449,50 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("instance_id", "name", name=op.f("pk_condemned")),
     )
+    op.create_table(
+        "deletions",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("vault_id", sa.Text(), nullable=False),
+        sa.Column("deleted_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("deleted_by", sa.Text(), nullable=False),
+        sa.Column("activity_id", sa.Text(), nullable=False),
+        sa.Column("purge_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("begun", sa.Boolean(), nullable=False),
+        sa.Column("warned_at", strongroom.catalog.database.Utc(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["vault_id"], ["vaults.id"], name=op.f("fk_deletions_vault_id_vaults")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_deletions")),
+    )
+    op.create_table(
+        "holds",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("instance_id", sa.Text(), nullable=False),
+        sa.Column("point_id", sa.Text(), nullable=True),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("name_key", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column(
+            "names",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("set_by", sa.Text(), nullable=False),
+        sa.Column("set_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["instance_id"], ["instances.id"], name=op.f("fk_holds_instance_id_instances")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_holds")),
+        sa.UniqueConstraint("instance_id", "name_key", name=op.f("uq_holds_instance_id")),
+    )
 
 
 def downgrade() -> None:
     """Back."""
+    op.drop_table("holds")
+    op.drop_table("deletions")
     op.drop_table("condemned")
     op.drop_table("storage_findings")
     op.drop_table("censuses")
