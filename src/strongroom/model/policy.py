@@ -78,6 +78,12 @@ class Criteria:
     months_of_year: tuple[str, ...] = ()  # January..December
     times: tuple[str, ...] = ()  # HH:MM in the policy's zone
 
+    @property
+    def names_days(self) -> bool:
+        """Whether it speaks of days, weeks, months or hours, and not of firsts alone."""
+        days = self.days_of_month or self.days_of_week or self.weeks_of_month
+        return bool(days or self.months_of_year or self.times)
+
 
 @dataclass(frozen=True, slots=True)
 class Tagging:
@@ -96,7 +102,7 @@ class BackupRule:
     name: str
     intervals: tuple[Repeating, ...]
     time_zone: str  # IANA
-    tagging: tuple[Tagging, ...]
+    tagging: tuple[Tagging, ...]  # by priority, then as they came
     backup_type: str = FULL
 
 
@@ -212,14 +218,14 @@ def _check(
             'add a rule with "name": "Default" and "isDefault": true',
         )
     tags = {rule.name.lower() for _, rule in retention}
-    for place, found in backup:
-        for n, tagging in enumerate(found.tagging):
-            if tagging.tag.lower() not in tags:
-                raise wrong(
-                    place.path(f"trigger.taggingCriteria[{n}].tagInfo.tagName"),
-                    f"the tag {tagging.tag[:60]!r} has no retention rule",
-                    f'add an AzureRetentionRule with "name": "{tagging.tag[:60]}"',
-                )
+    for place, _ in backup:
+        for tagging in place.body("trigger").bodies("taggingCriteria"):
+            info = tagging.body("tagInfo")
+            tag = info.text("tagName")
+            if tag.lower() not in tags:
+                what = f"the tag {tag[:60]!r} has no retention rule"
+                hint = f'add an AzureRetentionRule with "name": "{tag[:60]}"'
+                raise wrong(info.path("tagName"), what, hint)
 
 
 def _load(text: str | bytes) -> Mapping[str, Any]:
@@ -246,11 +252,12 @@ def _backup_rule(body: Fields) -> BackupRule:
     body.check_part("dataStore", "dataStoreType", "VaultStore")
     with naming(schedule.path("timeZone")):
         zone = zone_of(schedule.text("timeZone"))
+    tagging = [_tagging(each, zone) for each in trigger.bodies("taggingCriteria")]
     return BackupRule(
         name=_name(body),
         intervals=_intervals(schedule, zone),
         time_zone=zone,
-        tagging=tuple(_tagging(each, zone) for each in trigger.bodies("taggingCriteria")),
+        tagging=tuple(sorted(tagging, key=lambda each: each.priority)),
         backup_type=_backup_type(body),
     )
 

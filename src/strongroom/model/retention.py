@@ -8,8 +8,10 @@ is calendar arithmetic: P1M after 31 January is the last day of February. A poin
 by a later one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from heapq import merge
+from itertools import repeat
 
 from whenever import Instant, ZonedDateTime
 
@@ -54,6 +56,8 @@ def tag_for(
 ) -> Verdict:
     """Decide for one new point. `override` is the tag that an on-demand backup asked for.
 
+    Of the `earlier` points the newest of each tag is enough: periods go by in order.
+
     `due_at`: when it should have begun, where it is a scheduled one. What speaks of the calendar
     goes by that: Sunday's point that had to wait for its window until Monday stays Sunday's.
 
@@ -69,7 +73,7 @@ def tag_for(
     local = taken_at.to_tz(rule.time_zone)
     if override:
         return _verdict(policy, override, local, "asked for by whoever triggered it")
-    for tagging in sorted(rule.tagging, key=lambda t: t.priority):
+    for tagging in rule.tagging:
         due = due_at.to_tz(rule.time_zone) if due_at is not None else local
         reason = _why(policy, rule, tagging, (local, due), earlier)
         if reason:
@@ -93,24 +97,28 @@ def coming(policy: BackupPolicy, after: Instant, earlier: Sequence[Point] = ()) 
 
     The tags are those that the points will get when every one of them is committed.
     """
-    points = list(earlier)
-    moment = after
-    while True:
-        times = [
-            (time, rule.name)
-            for rule in policy.backup_rules
-            for interval in rule.intervals
-            if (time := interval.next_after(moment)) is not None
-        ]
-        if not times:
-            return
-        moment = min(times)[0]
-        # Two intervals of a rule that meet are one backup; two rules that meet are two.
-        for time, rule_name in sorted(set(times)):
-            if time == moment:
-                verdict = tag_for(policy, rule_name, time, points)
-                points.append((time, verdict.tag))
-                yield Fire(time, rule_name, verdict)
+    newest: dict[str, Point] = {}
+    for time, tag in earlier:
+        if time >= newest.get(tag.lower(), (time, tag))[0]:
+            newest[tag.lower()] = (time, tag)
+    before: tuple[Instant, str] | None = None
+    # Two intervals of a rule that meet are one backup; two rules that meet are two.
+    for fire in merge(*_times(policy, after)):
+        if fire == before:
+            continue
+        before = time, rule_name = fire
+        verdict = tag_for(policy, rule_name, time, list(newest.values()))
+        newest[verdict.tag.lower()] = (time, verdict.tag)
+        yield Fire(time, rule_name, verdict)
+
+
+def _times(policy: BackupPolicy, after: Instant) -> list[Iterable[tuple[Instant, str]]]:
+    """The times of each interval, with the rule that it is of."""
+    return [
+        zip(interval.after(after), repeat(rule.name), strict=False)
+        for rule in policy.backup_rules
+        for interval in rule.intervals
+    ]
 
 
 def _rule(policy: BackupPolicy, name: str) -> BackupRule | None:
@@ -138,19 +146,43 @@ def _why(
     local, due = times
     if tagging.is_default and not tagging.criteria:
         return "no other tag applies"
-    ends = expiry(local, policy.retention_for(tagging.tag).duration)
-    covering = {
-        other.tag.lower()
-        for other in rule.tagging
-        if other.priority <= tagging.priority
-        and expiry(local, policy.retention_for(other.tag).duration) >= ends
-    }
-    same = [time.to_tz(rule.time_zone) for time, tag in earlier if tag.lower() in covering]
     for criteria in tagging.criteria:
-        first = _absolute(criteria, local, same)
-        if first is not None and _calendar_fits(criteria, due):
+        if criteria.names_days and not _calendar_fits(criteria, due):
+            continue
+        first = _absolute(
+            criteria,
+            local,
+            lambda word: _is_used_up(policy, rule, tagging, (word, local), earlier),
+        )
+        if first is not None:
             return " and ".join([*first, *_calendar_words(criteria, due)])
     return ""
+
+
+def _is_used_up(
+    policy: BackupPolicy,
+    rule: BackupRule,
+    tagging: Tagging,
+    period: tuple[str, ZonedDateTime],
+    earlier: Sequence[Point],
+) -> bool:
+    """Whether a point of this period counts as one of this tag: it has it, or a better one."""
+    word, local = period
+    now, tag = _period(word, local), tagging.tag.lower()
+    others = []
+    for time, other in earlier:
+        if _period(word, time.to_tz(rule.time_zone)) == now:
+            if other.lower() == tag:
+                return True
+            others.append(other.lower())
+    before = {t.tag.lower() for t in rule.tagging if t.priority <= tagging.priority}
+    if before.isdisjoint(others):
+        return False
+    ends = expiry(local, policy.retention_for(tag).duration)
+    return any(
+        other in before and expiry(local, policy.retention_for(other).duration) >= ends
+        for other in others
+    )
 
 
 def _calendar_fits(criteria: Criteria, local: ZonedDateTime) -> bool:
@@ -191,7 +223,7 @@ def _calendar_words(criteria: Criteria, local: ZonedDateTime) -> list[str]:
 
 
 def _absolute(
-    criteria: Criteria, local: ZonedDateTime, same: Sequence[ZonedDateTime]
+    criteria: Criteria, local: ZonedDateTime, is_used_up: Callable[[str], bool]
 ) -> list[str] | None:
     """Why a first-of-period fits (one of several is enough); None when none does.
 
@@ -200,7 +232,7 @@ def _absolute(
     for word in criteria.absolute:
         if word == "AllBackup":
             return ["every backup"]
-        if all(_period(word, time) != _period(word, local) for time in same):
+        if not is_used_up(word):
             return [f"the first point of {_period_words(word, local)}"]
     return None if criteria.absolute or criteria == Criteria() else []
 
