@@ -7,7 +7,7 @@ from typing import Any
 
 from oracle.doors import reading
 
-_JSON = ("detail", "error", "sub_tasks", "order", "result", "warnings")
+_JSON = ("detail", "before", "after", "error", "sub_tasks", "order", "result", "warnings")
 _TABLES = (
     "jobs",
     "recovery_points",

@@ -344,18 +344,18 @@ def _upgrade_catalogue(data: Path) -> list[str]:
 
 
 def _new_enrol_token(data: Path, catalogue: str) -> str:
-    from strongroom.catalog import agents as catalog
     from strongroom.catalog.database import Database
     from strongroom.config import ServeFiles
-    from strongroom.control.agents import hash_token
+    from strongroom.control.agents import invite_agent
+    from strongroom.datastore.receipt import SigningKey
 
-    token = base64.urlsafe_b64encode(SystemChance().bytes(32)).decode().rstrip("=")
-    database = Database(catalogue or f"sqlite:///{ServeFiles(data).catalogue}")
-    with database.writing() as connection:
-        until = SystemClock().now().add(hours=24)
-        catalog.add_enrol_token(connection, hash_token(token), until)
-    database.close()
-    return token
+    files, chance = ServeFiles(data), SystemChance()
+    database = Database(catalogue or f"sqlite:///{files.catalogue}")
+    database.sign = SigningKey(files.key("receipt-signing.key", 32, chance)).sign_record
+    try:
+        return invite_agent(database, SystemClock(), chance)
+    finally:
+        database.close()
 
 
 def _issue_certificate(data: Path, listening: Listening, to: Path) -> tuple[Path, Path]:

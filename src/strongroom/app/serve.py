@@ -198,6 +198,7 @@ def _keyring(
     if not kept.exists():
         pair = KeyPair.generate(chance)
         if not options.recovery_key.exists():
+    database.sign = signing.sign_record
             write_recovery_key(options.recovery_key, RecoveryKey(pair, signing.public))
         recovery = RecoveryKey.from_text(options.recovery_key.read_text())
         if recovery.verify.raw != signing.public.raw:

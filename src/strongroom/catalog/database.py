@@ -5,8 +5,9 @@ was looked up before a write still holds when it is written. What a database say
 here, and nowhere else, into the words of model/errors.py.
 """
 
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +19,7 @@ from strongroom.model.errors import Conflict, ControlUnavailable
 
 _WAIT_SECONDS = 30  # for another writer, and for a process that has frozen in mid-transaction
 _MOST_TURNS = 20
+_SIGN = "strongroom_sign"
 _WRITER = 0x5352_5752_4954  # on PostgreSQL: the lock of whoever writes
 _TWICE = {"23505", "23503", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
 _TWICE |= {"SQLITE_CONSTRAINT_FOREIGNKEY"}
@@ -49,6 +51,41 @@ class Utc(sa.types.TypeDecorator[Instant]):
         return None if value is None else Instant.from_timestamp(value, unit="microsecond")
 
 
+class JsonText(sa.types.TypeDecorator[dict[str, Any]]):
+    """An object as JSON text: what is read is what was written, to the last digit of a number.
+
+    PostgreSQL's own JSON writes numbers anew, and a digest over them would not hold.
+    """
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: dict[str, Any] | None, dialect: sa.Dialect) -> str | None:
+        """Object -> text."""
+        del dialect
+        return None if value is None else json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+    def process_result_value(
+        self, value: str | None, dialect: sa.Dialect
+    ) -> dict[str, Any] | None:
+        """Text -> object."""
+        del dialect
+        found: dict[str, Any] | None = None if value is None else json.loads(value)
+        return found
+
+
+def unsigned(digest: bytes) -> bytes:
+    """For a process that has no key of the installation's."""
+    del digest
+    return b""
+
+
+def signing_of(connection: sa.Connection) -> Callable[[bytes], bytes]:
+    """What signs the audit records of this transaction."""
+    found: Callable[[bytes], bytes] = connection.get_execution_options().get(_SIGN, unsigned)
+    return found
+
+
 class Database:
     """Transactions over the catalogue.
 
@@ -57,10 +94,13 @@ class Database:
 
     Each transaction raises Conflict for a row that is there already or is still in use, and
     ControlUnavailable while the database is down, full, or busy for half a minute.
+
+    `sign` signs the digests of audit records (catalog/audit.py).
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.sign: Callable[[bytes], bytes] = unsigned
         self.is_sqlite = url.startswith("sqlite")
         options: dict[str, Any] = {"pool_pre_ping": True}
         if self.is_sqlite:
@@ -78,7 +118,7 @@ class Database:
         with _told(), self.engine.begin() as connection:
             if not self.is_sqlite:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER)))
-            yield connection
+            yield connection.execution_options(**{_SIGN: self.sign})
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:

@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-from strongroom.catalog.database import Utc
+from strongroom.catalog.database import JsonText, Utc
 
 metadata = sa.MetaData(
     naming_convention={
@@ -339,10 +339,14 @@ audit = sa.Table(
     metadata,
     sa.Column("sequence", sa.Integer, primary_key=True),
     _column("at", Utc),
-    _column("actor", sa.Text),
+    _column("actor", sa.Text),  # a principal, agent:ID, or the service
+    _column("address", sa.Text),  # of a caller
     _column("action", sa.Text),
     _column("target", sa.Text),
-    _column("detail", Json),
+    _column("detail", JsonText),
+    _column("before", JsonText),
+    _column("after", JsonText),
     _column("previous", sa.LargeBinary),
     _column("digest", sa.LargeBinary),
 )
+    _column("signature", sa.LargeBinary),  # empty: of a process that has no key

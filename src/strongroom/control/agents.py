@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from strongroom.catalog import agent_operations, audit, jobs
 from strongroom.catalog import agents as catalog
+from strongroom.catalog.database import Database
 from strongroom.control import epochs
 from strongroom.control.control import Control
 from strongroom.model.errors import Forbidden, Invalid, Unauthenticated
@@ -34,6 +35,7 @@ from strongroom.model.operation import (
     StorageAccess,
 )
 from strongroom.model.plan import LookOrder
+from strongroom.model.seams import Chance, Clock
 from strongroom.model.verify import VerifyOrder
 
 MOST_LEASES = 5  # a failure that may pass is tried this often before it is the answer
@@ -46,10 +48,20 @@ def hash_token(token: str) -> str:
 
 def new_enrol_token(control: Control, hours: int = 24) -> str:
     """A one-time token for one agent."""
-    token = base64.urlsafe_b64encode(control.chance.bytes(32)).decode().rstrip("=")
-    with control.database.writing() as connection:
-        until = control.clock.now().add(hours=hours)
-        catalog.add_enrol_token(connection, hash_token(token), until)
+    return invite_agent(control.database, control.clock, control.chance, hours)
+
+
+def invite_agent(database: Database, clock: Clock, chance: Chance, hours: int = 24) -> str:
+    """The same, beside a `serve` that need not run."""
+    token = base64.urlsafe_b64encode(chance.bytes(32)).decode().rstrip("=")
+    with database.writing() as connection:
+        now = clock.now()
+        until = now.add(hours=hours)
+        digest = hash_token(token)
+        catalog.add_enrol_token(connection, digest, until)
+        what = ("agent/invite", digest[:16])
+        told = {"until": until.format_iso()}
+        audit.append(connection, now, "installation", what, told)
     return token
 
 

@@ -44,7 +44,7 @@ def trigger_collection(  # noqa: PLR0913 - a wish each, by name
         asked |= {"requested_by": caller.principal_id, "order": order}
         jobs.add(connection, job_id, found, JobKind.COLLECT, now, **asked)
         where = ("garbage/trigger", found.instance_name)
-        audit.append(connection, now, caller.principal_id, where, {"job": job_id, **order})
+        audit.append(connection, now, caller, where, {"job": job_id, **order})
         control.jobs.enqueue(connection, "collect-garbage", f"job:{job_id}", job_id)
         return {"jobId": job_id_of(control.installation.subscription_id, vault, job_id)}
 

@@ -7,7 +7,7 @@ import hmac
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import installation, principals, role_assignments, sign_ins
+from strongroom.catalog import audit, installation, principals, role_assignments, sign_ins
 from strongroom.catalog.database import Database
 from strongroom.control.control import Control
 from strongroom.model.errors import Precondition, SlowDown, Unauthenticated
@@ -72,6 +72,9 @@ def create_service_principal(
             "created_at": now,
         }
         principals.add(connection, row)
+        told = {"name": name, "clientId": app_id, "roles": [list(role) for role in roles]}
+        what = ("principal/create", principal_id)
+        audit.append(connection, now, "installation", what, after=told)
         for role_id, scope in roles:
             assignment = {
                 "id": str(uuid4(control.chance)),

@@ -222,12 +222,17 @@ def put_instance(
         if asked.settings is not None:
             told["settings"] = asked.settings.to_dict()
         now = control.clock.now()
-        audit.append(connection, now, caller.principal_id, ("instance/write", scope), told)
+        was = {} if before is None else _told(before)
+        audit.append(connection, now, caller, ("instance/write", scope), told, before=was)
         if before is None:
             _create(control, connection, name, asked, found, operation)
         else:
             _change(control, connection, before, asked, found, operation)
         return need_instance(connection, owner["id"], name), operation, before is None
+
+
+def _told(row: sa.RowMapping) -> dict[str, Any]:
+    return {"policy": row["policy_name"], "server": row["server_name"], "state": row["state"]}
 
 
 def _known_operation(

@@ -54,7 +54,9 @@ def put_policy(
             catalog.change(connection, found["id"], properties=text, version=version)
             for user in catalog.users(connection, found["id"]):
                 scheduling.plan_instance(control, connection, user["id"], asked)
-        audit.append(connection, now, caller.principal_id, ("policy/write", scope), properties)
+        before = {} if found is None else json.loads(found["properties"])
+        what = ("policy/write", scope)
+        audit.append(connection, now, caller, what, before=before, after=json.loads(text))
         return need_policy(connection, owner["id"], name)
 
 
@@ -105,7 +107,8 @@ def delete_policy(control: Control, caller: Caller, vault: VaultRef, name: str) 
             )
         catalog.remove(connection, found["id"])
         now = control.clock.now()
-        audit.append(connection, now, caller.principal_id, ("policy/delete", scope))
+        before = json.loads(found["properties"])
+        audit.append(connection, now, caller, ("policy/delete", scope), before=before)
         return True
 
 

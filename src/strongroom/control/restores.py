@@ -84,7 +84,7 @@ def _enqueue(
     place = asked.target_directory or (asked.part.target_url if asked.part is not None else "")
     what = {"job": job_id, "point": point.id, "directory": place}
     where = ("restore/trigger", found.instance_name)
-    audit.append(connection, now, caller.principal_id, where, what)
+    audit.append(connection, now, caller, where, what)
     control.jobs.enqueue(connection, "restore", f"job:{job_id}", job_id)
     return job_id
 

@@ -52,7 +52,7 @@ def put_assignment(
         }
         catalog.add(connection, assignment)
         told = {"role": role.name, "principal": principal_id}
-        audit.append(connection, now, caller.principal_id, ("role/assign", scope), told)
+        audit.append(connection, now, caller, ("role/assign", scope), told, after=told)
         found = catalog.find(connection, guid)
         assert found is not None  # noqa: S101 - written a line above
         return found, True
@@ -134,7 +134,7 @@ def delete_assignment(
         catalog.remove(connection, row["id"])
         now = control.clock.now()
         told = {"role": row["role_id"], "principal": row["principal_id"]}
-        audit.append(connection, now, caller.principal_id, ("role/remove", scope), told)
+        audit.append(connection, now, caller, ("role/remove", scope), told, before=told)
         return row
 
 

@@ -62,7 +62,9 @@ def put_server(
             }
             catalog.add(connection, row)
         what = "server/create" if found is None else "server/change"
-        audit.append(connection, now, caller.principal_id, (what, scope), {"wish": dict(wish)})
+        told = {"wish": dict(wish)}
+        was = {} if found is None else {name: found[name] for name in ("agent_id", "agent_server")}
+        audit.append(connection, now, caller, (what, scope), told, before=was)
         return need_server(connection, group, name), found is None
 
 

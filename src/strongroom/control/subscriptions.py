@@ -50,10 +50,12 @@ def put_group(
                 "created_at": now,
             }
             catalog.add(connection, row)
-            audit.append(connection, now, caller.principal_id, ("resourceGroup/create", scope))
+            what, after = ("resourceGroup/create", scope), {"tags": tags or {}}
+            audit.append(connection, now, caller, what, after=after)
         elif tags is not None and tags != found["tags"]:
             catalog.change(connection, name, tags=tags)
-            audit.append(connection, now, caller.principal_id, ("resourceGroup/change", scope))
+            what, before = ("resourceGroup/change", scope), {"tags": found["tags"]}
+            audit.append(connection, now, caller, what, before=before, after={"tags": tags})
         return need_group(connection, name), found is None
 
 

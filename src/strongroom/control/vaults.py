@@ -53,8 +53,7 @@ def put_vault(
             )
         else:
             _change(control, connection, found, wish)
-        what = "vault/create" if found is None else "vault/change"
-        _record(control, connection, caller, what, scope, wish)
+        _record(control, connection, caller, ref, found)
         if operation is None:
             operation = long_running.add_ended(
                 control, connection, caller, ("vault", scope), {}, request_key
@@ -73,7 +72,7 @@ def patch_vault(
         found = need_vault(connection, ref)
         seen.check(found["version"])
         _change(control, connection, found, wish)
-        _record(control, connection, caller, "vault/change", scope, wish)
+        _record(control, connection, caller, ref, found)
         return need_vault(connection, ref)
 
 
@@ -116,12 +115,18 @@ def _record(
     control: Control,
     connection: sa.Connection,
     caller: Caller,
-    what: str,
-    scope: str,
-    wish: VaultWish,
+    ref: VaultRef,
+    found: sa.RowMapping | None,
 ) -> None:
-    told = {"settings": wish.settings, "tags": wish.tags}
-    audit.append(connection, control.clock.now(), caller.principal_id, (what, scope), told)
+    what = "vault/create" if found is None else "vault/change"
+    scope = arm.vault_id_of(control.installation.subscription_id, ref)
+    before, after = ({} if found is None else _told(found)), _told(need_vault(connection, ref))
+    now = control.clock.now()
+    audit.append(connection, now, caller, (what, scope), before=before, after=after)
+
+
+def _told(row: sa.RowMapping) -> dict[str, Any]:
+    return {"settings": row["properties"], "tags": row["tags"]}
 
 
 def get_vault(control: Control, caller: Caller, ref: VaultRef) -> sa.RowMapping:
@@ -165,7 +170,7 @@ def delete_vault(control: Control, caller: Caller, ref: VaultRef, seen: Conditio
         catalog.remove(connection, found["id"])
         identity.remove_vault_identity(connection, found["principal_id"])
         now = control.clock.now()
-        audit.append(connection, now, caller.principal_id, ("vault/delete", scope))
+        audit.append(connection, now, caller, ("vault/delete", scope), before=_told(found))
         return True
 
 

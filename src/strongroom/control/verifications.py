@@ -44,7 +44,7 @@ def trigger_verification(
         )
         what = {"job": job_id, "point": point.id}
         where = ("verify/trigger", found.instance_name)
-        audit.append(connection, now, caller.principal_id, where, what)
+        audit.append(connection, now, caller, where, what)
         control.jobs.enqueue(connection, "verify", f"job:{job_id}", job_id)
         return {"jobId": job_id_of(control.installation.subscription_id, vault, job_id)}
 

@@ -12,6 +12,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from strongroom.model.audit import SIGNED_AS, canonical
 from strongroom.model.errors import Corrupt
 
 _CONTEXT = b"strongroom-receipt-1\n"
@@ -67,6 +68,18 @@ class VerifyKey:
             raise Corrupt("the receipt is not in its canonical form")
         return _receipt(body)
 
+    def has_signed(self, statement: bytes, signature: bytes) -> bool:
+        """Whether this key has; each kind of statement begins with a line of its own."""
+        try:
+            self._key.verify(signature, statement)
+        except InvalidSignature:
+            return False
+        return True
+
+    def has_signed_record(self, digest: bytes, signature: bytes) -> bool:
+        """Whether a record of the audit chain is ours."""
+        return self.has_signed(SIGNED_AS + digest, signature)
+
 
 class SigningKey:
     """The vault's own: a seed of 32 bytes."""
@@ -74,6 +87,14 @@ class SigningKey:
     def __init__(self, seed: bytes) -> None:
         self._key = Ed25519PrivateKey.from_private_bytes(seed)
         self.public = VerifyKey(self._key.public_key().public_bytes_raw())
+
+    def sign_statement(self, statement: bytes) -> bytes:
+        """64 bytes; each kind of statement begins with a line of its own."""
+        return self._key.sign(statement)
+
+    def sign_record(self, digest: bytes) -> bytes:
+        """A record of the audit chain."""
+        return self.sign_statement(SIGNED_AS + digest)
 
     def sign(self, receipt: Receipt) -> bytes:
         """The object `p/<recovery point id>.receipt`."""
@@ -99,8 +120,3 @@ def _receipt(body: Any) -> Receipt:  # noqa: ANN401 - signed, and still looked a
         return msgspec.json.decode(canonical(body), type=Receipt)
     except msgspec.MsgspecError as error:
         raise Corrupt(f"not a receipt: {error}") from error
-
-
-def canonical(value: Any) -> bytes:  # noqa: ANN401 - any JSON
-    """Sorted keys, no blanks, ASCII."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()

@@ -15,6 +15,7 @@ class Caller(msgspec.Struct, kw_only=True, frozen=True):
 
     principal_id: str
     name: str = ""
+    address: str = ""  # from where
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import contextlib
 
-from strongroom.catalog import protection
+from strongroom.catalog import audit, protection
 from strongroom.control import long_running, scheduling
 from strongroom.datastore.manifest import FORMAT_LINE, FORMAT_NAME
 from strongroom.durable.engine import Story
@@ -47,6 +47,8 @@ def _finish(means: Means, instance_id: str, operation_id: str) -> None:
         found = protection.by_id(connection, instance_id)
         protection.set_state(connection, instance_id, "ProtectionConfigured")
         scheduling.plan_instance(control, connection, instance_id, parse_policy(found.policy))
+        what, told = ("instance/protect", instance_id), {"state": "ProtectionConfigured"}
+        audit.append(connection, control.clock.now(), "service", what, after=told)
         long_running.end_operation(connection, operation_id, control.clock.now(), result={})
 
 
@@ -54,4 +56,6 @@ def _fail(means: Means, instance_id: str, operation_id: str, error: dict[str, ob
     control = means.control
     with control.database.writing() as connection:
         protection.set_state(connection, instance_id, "ConfiguringProtectionFailed", error)
+        what, told = ("instance/protect", instance_id), {"state": "ConfiguringProtectionFailed"}
+        audit.append(connection, control.clock.now(), "service", what, error, after=told)
         long_running.end_operation(connection, operation_id, control.clock.now(), error=error)

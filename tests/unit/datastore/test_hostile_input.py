@@ -25,9 +25,10 @@ from strongroom.datastore.pack import (
     read_header,
     unpack_bytes,
 )
-from strongroom.datastore.receipt import SigningKey, canonical
+from strongroom.datastore.receipt import SigningKey
 from strongroom.datastore.seal import KeyPair, PublicKey, open_sealed
 from strongroom.datastore.session import open_session, seal_session
+from strongroom.model.audit import canonical
 from strongroom.model.errors import Corrupt, Invalid, VaultError
 from strongroom.model.ids import PackId, uuid7
 from worlds import PG_MANIFEST, SOURCE, World, memory, micro_world, point_id

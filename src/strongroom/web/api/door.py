@@ -47,7 +47,10 @@ ApiVersion = Annotated[
 
 
 def _caller(
-    authority: Authority, control: Means, authorization: Annotated[str, Header()] = ""
+    request: Request,
+    authority: Authority,
+    control: Means,
+    authorization: Annotated[str, Header()] = "",
 ) -> Caller:
     kind, _, token = authorization.partition(" ")
     if kind.lower() != "bearer" or not token:
@@ -56,7 +59,10 @@ def _caller(
             hint="sign in: POST /{tenant}/oauth2/v2.0/token",
             code="AuthenticationFailed",
         )
-    return authority.caller_of(token, control.clock.now())
+    address = request.client.host if request.client else ""
+    return msgspec.structs.replace(
+        authority.caller_of(token, control.clock.now()), address=address
+    )
 
 
 Who = Annotated[Caller, Depends(_caller)]

@@ -32,15 +32,15 @@ def upgrade() -> None:
         sa.Column("sequence", sa.Integer(), nullable=False),
         sa.Column("at", strongroom.catalog.database.Utc(), nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
         sa.Column("action", sa.Text(), nullable=False),
         sa.Column("target", sa.Text(), nullable=False),
-        sa.Column(
-            "detail",
-            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
-            nullable=False,
-        ),
+        sa.Column("detail", strongroom.catalog.database.JsonText(), nullable=False),
+        sa.Column("before", strongroom.catalog.database.JsonText(), nullable=False),
+        sa.Column("after", strongroom.catalog.database.JsonText(), nullable=False),
         sa.Column("previous", sa.LargeBinary(), nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("signature", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("sequence", name=op.f("pk_audit")),
     )
     op.create_table(
