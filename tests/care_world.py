@@ -18,6 +18,7 @@ from strongroom.datastore.seal import KeyPair
 from strongroom.model.errors import StoreUnavailable
 from strongroom.model.ids import JobId
 from strongroom.model.job import JobKind, JobStatus
+from strongroom.workflows.kek import KeyEncryption, KeyFile
 from strongroom.workflows.keyring import PURPOSES, Keyring
 from strongroom.workflows.locking import make_immutable
 from strongroom.workflows.means import Means
@@ -36,7 +37,10 @@ class CareWorld(SweepWorld):
         chance = SeededChance(7)
         signing = SigningKey(chance.bytes(32))
         recovery = KeyPair.generate(chance)
-        keyring = Keyring(self.database, chance.bytes(32), recovery.public, signing)
+        self.kek_file = KeyFile(home / "kek.key")
+        self.kek_file.ensure(chance)
+        kek = KeyEncryption([self.kek_file], SystemChance())
+        keyring = Keyring(self.database, kek, recovery.public, signing)
         # Requests are signed with the real time; everything else goes by the clock that is told.
         storage = VaultStorage(store.url, KEY, SystemClock())
         self.means = Means(control=self.control, keyring=keyring, storage=storage)

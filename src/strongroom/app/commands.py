@@ -146,6 +146,7 @@ def serve(  # noqa: PLR0913 - an option each
     executor: str = "serve-1",
     host: str = LOOPBACK,
     name: list[str] | None = None,
+    kek: list[str] | None = None,
 ) -> int:
     """Run the control plane: API, scheduler and durable workflows.
 
@@ -154,6 +155,9 @@ def serve(  # noqa: PLR0913 - an option each
     URL (default: SQLite in the data directory). At its first start it makes its keys, a private
     CA, the recovery key and connection.json. `host` is the address to listen on; each `name` (DNS
     name or IP address) goes into the certificate, and the first one is what agents are told.
+    `kek` is what the private keys in the catalogue are sealed under (default: kek.key in the data
+    directory, made at the first start): a file, or `command:/path/to/program ARGUMENTS`, which is
+    called with one argument more, wrap or unwrap. The first one seals, all that are named open.
     """
     from strongroom.app.serve import ServeOptions, run_serve
 
@@ -171,6 +175,7 @@ def serve(  # noqa: PLR0913 - an option each
         catalogue=catalogue,
         executor=executor,
         listening=read_listening(host, name or ()),
+        kek=tuple(kek or ()),
     )
     run_serve(options, SystemClock(), SystemChance())
     return 0

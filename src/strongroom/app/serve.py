@@ -34,6 +34,8 @@ from strongroom.workflows.backup import back_up
 from strongroom.workflows.care import Care
 from strongroom.workflows.collect_job import collect_garbage
 from strongroom.workflows.configure_protection import configure_protection
+from strongroom.workflows.expire import expire_instance
+from strongroom.workflows.kek import key_encryption
 from strongroom.workflows.keyring import Keyring
 from strongroom.workflows.locking import lock_vault
 from strongroom.workflows.means import Means
@@ -63,6 +65,7 @@ class ServeOptions:
     catalogue: str
     executor: str
     listening: Listening = field(default_factory=Listening)
+    kek: tuple[str, ...] = ()
 
 
 def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
@@ -92,7 +95,7 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
         grant_access=storage.grant,
         give_identifier=storage.give_identifier,
         withdraw_identifier=storage.withdraw_identifier,
-        seal_signature=lambda job, text: keyring.seal_signature(job, text, chance),
+        seal_signature=keyring.seal_signature,
         open_signature=keyring.open_signature,
         open_parent=lambda *asked: open_parent(tied[0], *asked),
         open_resume=lambda *asked: open_resume(tied[0], *asked),
@@ -167,6 +170,7 @@ def _register(engine: JobEngine, means: Means) -> None:
     engine.register("lock-vault", partial(lock_vault, means))
     engine.register("collect-garbage", partial(collect_garbage, means))
     engine.register("verify", partial(verify, means))
+    engine.register("expire-instance", partial(expire_instance, means))
 
 
 def _port(opened: socket.socket) -> int:
@@ -194,11 +198,11 @@ def _keyring(
 ) -> Keyring:
     """The keys of this control plane; the recovery key's secret half is written once and left."""
     signing = SigningKey(files.key("receipt-signing.key", 32, chance))
+    database.sign = signing.sign_record
     kept = files.directory / "recovery.public"
     if not kept.exists():
         pair = KeyPair.generate(chance)
         if not options.recovery_key.exists():
-    database.sign = signing.sign_record
             write_recovery_key(options.recovery_key, RecoveryKey(pair, signing.public))
         recovery = RecoveryKey.from_text(options.recovery_key.read_text())
         if recovery.verify.raw != signing.public.raw:
@@ -208,7 +212,8 @@ def _keyring(
             )
         write_private(kept, recovery.pair.public.to_bytes())
     public = PublicKey.from_bytes(kept.read_bytes())
-    return Keyring(database, files.key("kek.key", 32, chance), public, signing)
+    kek = key_encryption(options.kek, files.directory / "kek.key", chance)
+    return Keyring(database, kek, public, signing)
 
 
 def _first_start(

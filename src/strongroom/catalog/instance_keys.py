@@ -1,20 +1,68 @@
-"""The key pairs of backup instances; private halves sealed under the key-encryption key."""
+"""The key pairs of backup instances; private halves sealed under the key-encryption key.
+
+An instance has, for each purpose (catalogue | data), pairs numbered from 1: the highest is what
+writers are given, those before it open what was written earlier.
+"""
+
+from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog.tables import instance_keys
+from strongroom.catalog.tables import instance_keys as table
 
 
-def add(connection: sa.Connection, key: dict[str, object]) -> None:
-    """A pair as the columns of the table name it; the first one stays."""
-    known = find(connection, str(key["instance_id"]), str(key["purpose"]))
-    if known is None:
-        connection.execute(instance_keys.insert().values(**key))
+def add(connection: sa.Connection, key: dict[str, Any]) -> None:
+    """A pair as the columns of the table name it; the one that has its number already stays."""
+    mine = sa.and_(
+        table.c.instance_id == key["instance_id"],
+        table.c.purpose == key["purpose"],
+        table.c.number == key["number"],
+    )
+    if connection.execute(sa.select(table.c.key_id).where(mine)).first() is None:
+        connection.execute(table.insert().values(**key))
 
 
 def find(connection: sa.Connection, instance_id: str, purpose: str) -> sa.RowMapping | None:
-    """The pair of an instance for a purpose: catalogue | data."""
-    query = sa.select(instance_keys).where(
-        instance_keys.c.instance_id == instance_id, instance_keys.c.purpose == purpose
+    """The pair that writers are given."""
+    pairs = list_of_purpose(connection, instance_id, purpose)
+    return pairs[-1] if pairs else None
+
+
+def list_of_purpose(
+    connection: sa.Connection, instance_id: str, purpose: str
+) -> list[sa.RowMapping]:
+    """In the order of their numbers."""
+    query = sa.select(table).where(table.c.instance_id == instance_id, table.c.purpose == purpose)
+    return list(connection.execute(query.order_by(table.c.number)).mappings())
+
+
+def by_id(connection: sa.Connection, instance_id: str, key_id: bytes) -> sa.RowMapping | None:
+    """A pair of this instance, by the id that headers name."""
+    query = sa.select(table).where(
+        table.c.instance_id == instance_id, table.c.key_id == bytes(key_id)
     )
     return connection.execute(query).mappings().first()
+
+
+def list_of_instance(connection: sa.Connection, instance_id: str) -> list[sa.RowMapping]:
+    """Every pair, by purpose and number."""
+    query = sa.select(table).where(table.c.instance_id == instance_id)
+    return list(connection.execute(query.order_by(table.c.purpose, table.c.number)).mappings())
+
+
+def list_all(connection: sa.Connection) -> list[sa.RowMapping]:
+    """Of every instance."""
+    return list(connection.execute(sa.select(table).order_by(table.c.key_id)).mappings())
+
+
+def reseal(connection: sa.Connection, key_id: bytes, before: bytes, after: bytes) -> bool:
+    """The same private half under another key-encryption key; False when it was not `before`."""
+    mine = sa.and_(table.c.key_id == key_id, table.c.sealed_private == before)
+    found = connection.execute(table.update().where(mine).values(sealed_private=after))
+    return bool(found.rowcount)
+
+
+def destroy(connection: sa.Connection, instance_id: str) -> int:
+    """Every pair of an instance goes; how many there were."""
+    found = connection.execute(table.delete().where(table.c.instance_id == instance_id))
+    return int(found.rowcount)

@@ -169,10 +169,19 @@ instance_keys = sa.Table(
     sa.Column("key_id", sa.LargeBinary, primary_key=True),  # 16 bytes
     _column("instance_id", sa.Text, sa.ForeignKey("instances.id")),
     _column("purpose", sa.Text),  # catalogue | data
+    _column("number", sa.Integer),  # counts from 1: the highest is what writers are given
     _column("public_key", sa.LargeBinary),
     _column("sealed_private", sa.LargeBinary),  # under the key-encryption key
     _column("created_at", Utc),
-    sa.UniqueConstraint("instance_id", "purpose"),
+    sa.UniqueConstraint("instance_id", "purpose", "number"),
+)
+
+shreds = sa.Table(
+    "shreds",
+    metadata,
+    sa.Column("instance_id", sa.Text, primary_key=True),  # its row may be gone
+    _column("at", Utc),
+    _column("certificate", sa.LargeBinary),  # signed: datastore/certificate.py
 )
 
 schedules = sa.Table(
@@ -348,5 +357,5 @@ audit = sa.Table(
     _column("after", JsonText),
     _column("previous", sa.LargeBinary),
     _column("digest", sa.LargeBinary),
-)
     _column("signature", sa.LargeBinary),  # empty: of a process that has no key
+)

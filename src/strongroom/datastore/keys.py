@@ -83,9 +83,9 @@ class InstanceKey(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fiel
     secret: bytes
 
 
-def instance_key_name(key_id: bytes) -> str:
-    """The object's name."""
-    return f"k/{key_id.hex()}.key"
+def instance_key_name(key_id: bytes, later: bytes | None = None) -> str:
+    """The object's name; `later`: the id of the recovery key that took the first one's place."""
+    return f"k/{key_id.hex()}.key" if later is None else f"k/{key_id.hex()}.{later.hex()}.key"
 
 
 def seal_instance_key(recovery: PublicKey, pair: KeyPair, instance_id: str, purpose: str) -> bytes:

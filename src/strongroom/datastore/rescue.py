@@ -120,14 +120,17 @@ def verify_point(
 
 
 def _pair(blobs: Blobs, recovery: RecoveryKey, key_id: bytes) -> KeyPair:
-    try:
-        sealed = blobs.read(instance_key_name(key_id))
-    except ObjectMissing as error:
-        raise NotFound(
-            f"the instance's key {key_id.hex()} is not in this container",
-            hint="its k/ folder must hold it; look in the second copy",
-        ) from error
-    return KeyPair.from_bytes(open_instance_key(recovery.pair, key_id, sealed).secret)
+    """From the object for this very recovery key, else from that for the first one."""
+    for later in (recovery.pair.public.key_id, None):
+        try:
+            sealed = blobs.read(instance_key_name(key_id, later))
+        except ObjectMissing:
+            continue
+        return KeyPair.from_bytes(open_instance_key(recovery.pair, key_id, sealed).secret)
+    raise NotFound(
+        f"the instance's key {key_id.hex()} is not in this container",
+        hint="its k/ folder must hold it; look in the second copy, or it was shredded",
+    )
 
 
 def rescue(

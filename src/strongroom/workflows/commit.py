@@ -21,6 +21,7 @@ from strongroom.datastore.manifest import (
     open_manifest,
     seal_manifest,
 )
+from strongroom.datastore.pack import DELTA, MANIFEST
 from strongroom.datastore.receipt import Receipt, ReceiptPack
 from strongroom.model import retention
 from strongroom.model.errors import Corrupt, ObjectExists, ObjectMissing, StoreUnavailable
@@ -59,8 +60,7 @@ def commit_point(means: Means, job_id: str, told: dict[str, Any]) -> dict[str, A
     sealed = blobs.read(name)
     if blake3(sealed).digest() != result.delta_blake3:
         raise Corrupt(f"{name} is not what the agent wrote")
-    pair = means.keyring.pair(job.instance_id, "catalogue")
-    delta, parent = open_delta(sealed, pair), None
+    delta, parent = open_delta(sealed, means.pair_for(job.instance_id, sealed, DELTA)), None
     if result.kind == INCREMENTAL:
         parent = _parent(means, job.instance_id, operation)
     facts = PointFacts(
@@ -146,14 +146,15 @@ def _look_up(means: Means, instance_id: str, packs: list[PackFacts]) -> None:
 def _create_manifest(means: Means, instance_id: str, manifest: Manifest) -> bytes:
     """Create it, read it back, open it. One that is there already must say the same."""
     blobs = means.storage.container(instance_id)
-    pair = means.keyring.pair(instance_id, "catalogue")
+    public = means.keyring.public(instance_id, "catalogue")
     name = f"p/{manifest.facts.recovery_point_id}.manifest"
-    sealed = seal_manifest(manifest, pair.public, means.control.clock, means.control.chance)
+    sealed = seal_manifest(manifest, public, means.control.clock, means.control.chance)
     try:
         blobs.create(name, sealed)
     except ObjectExists:
         sealed = blobs.read(name)
     stored = blobs.read(name)
+    pair = means.pair_for(instance_id, stored, MANIFEST)
     if stored != sealed or not open_manifest(stored, pair).same_content(manifest):
         raise Corrupt(f"{name} does not read back as it was written")
     return stored

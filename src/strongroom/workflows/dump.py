@@ -30,8 +30,11 @@ def backup_type_of(job: Job, found: Protection) -> str:
 
 
 def chunk_key_of(means: Means, instance_id: str) -> bytes:
-    """The key of the digests of an instance's chunks: it follows from its catalogue key."""
-    pair = means.keyring.pair(instance_id, "catalogue")
+    """The key of the digests of an instance's chunks: it follows from its first catalogue key.
+
+    So that what is stored is still known after the key was rotated.
+    """
+    pair = means.keyring.first_pair(instance_id, "catalogue")
     return blake3(pair.to_bytes(), derive_key_context=_CONTEXT).digest()
 
 

@@ -1,34 +1,31 @@
-"""The keys that the control plane guards: each instance's two pairs, and the receipt key."""
+"""The keys that the control plane guards: each instance's pairs, and the receipt key."""
 
-from strongroom.catalog import instance_keys
+import base64
+
+import sqlalchemy as sa
+
+from strongroom.catalog import installation, instance_keys
 from strongroom.catalog.database import Database
-from strongroom.datastore.keys import (
-    instance_key_name,
-    open_under_kek,
-    seal_instance_key,
-    seal_under_kek,
-)
+from strongroom.datastore.keys import instance_key_name, seal_instance_key
 from strongroom.datastore.receipt import SigningKey
 from strongroom.datastore.seal import KeyPair, PublicKey
-from strongroom.model.errors import NotFound
+from strongroom.model.errors import NotFound, WrongKey
 from strongroom.model.seams import Chance, Clock
+from strongroom.workflows.kek import KeyEncryption
 
 PURPOSES = ("catalogue", "data")
+_LATER_RECOVERY = "recovery_public"
 
 
 class Keyring:
-    """Private halves lie in the catalogue, sealed under the key-encryption key (a 0600 file)."""
+    """Private halves lie in the catalogue, sealed under the key-encryption key (kek.py)."""
 
     def __init__(
-        self,
-        database: Database,
-        key_encryption_key: bytes,
-        recovery: PublicKey,
-        signing: SigningKey,
+        self, database: Database, kek: KeyEncryption, recovery: PublicKey, signing: SigningKey
     ) -> None:
         self._database = database
-        self._kek = key_encryption_key
-        self.recovery = recovery
+        self.kek = kek
+        self._first_recovery = recovery
         self.signing = signing
 
     def make_pair(
@@ -36,57 +33,112 @@ class Keyring:
     ) -> tuple[str, bytes]:
         """Make and keep a pair (the first one stays); give the object that recovery needs.
 
-        Returns the name `k/<key id>.key` and the pair sealed to the recovery key.
+        Returns its name beneath `k/`, and the pair sealed to the recovery key.
         """
-        pair = KeyPair.generate(chance)
-        public = pair.public
+        made = KeyPair.generate(chance)
         with self._database.writing() as connection:
-            row = {
-                "key_id": public.key_id,
-                "instance_id": instance_id,
-                "purpose": purpose,
-                "public_key": public.to_bytes(),
-                "sealed_private": seal_under_kek(
-                    self._kek, pair.to_bytes(), _bound_to(instance_id, purpose), chance
-                ),
-                "created_at": clock.now(),
-            }
-            instance_keys.add(connection, row)
-        pair = self.pair(instance_id, purpose)
-        sealed = seal_instance_key(self.recovery, pair, instance_id, purpose)
-        return instance_key_name(pair.public.key_id), sealed
+            self.keep_pair(connection, instance_id, (purpose, 1), made, clock)
+        return self.escrow(instance_id, purpose, self.first_pair(instance_id, purpose))
+
+    def keep_pair(
+        self,
+        connection: sa.Connection,
+        instance_id: str,
+        place: tuple[str, int],
+        pair: KeyPair,
+        clock: Clock,
+    ) -> None:
+        """In the catalogue, at `place` = (purpose, number); one that is there already stays."""
+        purpose, number = place
+        row = {
+            "key_id": pair.public.key_id,
+            "instance_id": instance_id,
+            "purpose": purpose,
+            "number": number,
+            "public_key": pair.public.to_bytes(),
+            "sealed_private": self.kek.seal(pair.to_bytes(), bound_to(instance_id, purpose)),
+            "created_at": clock.now(),
+        }
+        instance_keys.add(connection, row)
+
+    def escrow(self, instance_id: str, purpose: str, pair: KeyPair) -> tuple[str, bytes]:
+        """(name, bytes) of the object that lets the recovery key open what this pair does."""
+        name = self.escrow_name(pair.public.key_id)
+        return name, seal_instance_key(self.recovery, pair, instance_id, purpose)
+
+    def escrow_name(self, key_id: bytes) -> str:
+        """Where a pair lies for the recovery key that is in force."""
+        recovery = self.recovery
+        later = recovery.key_id if recovery != self._first_recovery else None
+        return instance_key_name(key_id, later)
+
+    @property
+    def recovery(self) -> PublicKey:
+        """The public half of the recovery key that is in force."""
+        with self._database.reading() as connection:
+            later = installation.get(connection, _LATER_RECOVERY)
+        return PublicKey.from_bytes(base64.b64decode(later)) if later else self._first_recovery
+
+    def use_recovery(self, connection: sa.Connection, recovery: PublicKey) -> None:
+        """From here on pairs are sealed to this one as well."""
+        text = base64.b64encode(recovery.to_bytes()).decode()
+        installation.put(connection, _LATER_RECOVERY, text)
+
+    def pair_of(self, instance_id: str, key_id: bytes) -> KeyPair:
+        """The pair that a header names, opened. Raises WrongKey when it is not ours."""
+        with self._database.reading() as connection:
+            row = instance_keys.by_id(connection, instance_id, key_id)
+        if row is None:
+            raise WrongKey(
+                f"the key {key_id.hex()} of instance {instance_id} is not in the catalogue",
+                hint="strongroom rescue opens it with the recovery key, unless it was shredded",
+            )
+        return self.opened(row)
 
     def pair(self, instance_id: str, purpose: str) -> KeyPair:
-        """An instance's pair, opened."""
-        with self._database.reading() as connection:
-            row = instance_keys.find(connection, instance_id, purpose)
-        if row is None:
-            raise NotFound(f"instance {instance_id} has no {purpose} key")
-        sealed = row["sealed_private"]
-        return KeyPair.from_bytes(
-            open_under_kek(self._kek, sealed, _bound_to(instance_id, purpose))
-        )
+        """The pair that writers are given the public half of, opened."""
+        return self.opened(self._row(instance_id, purpose, -1))
 
-    def seal_signature(self, job_id: str, signature: str, chance: Chance) -> bytes:
-        """What opens a job's target, for the job's row alone."""
-        return seal_under_kek(self._kek, signature.encode(), _bound_to_job(job_id), chance)
+    def first_pair(self, instance_id: str, purpose: str) -> KeyPair:
+        """The one that the instance was made with, whatever was rotated since."""
+        return self.opened(self._row(instance_id, purpose, 0))
 
-    def open_signature(self, job_id: str, sealed: bytes) -> str:
-        """The reverse; WrongKey for another job's."""
-        return open_under_kek(self._kek, sealed, _bound_to_job(job_id)).decode()
+    def opened(self, row: sa.RowMapping) -> KeyPair:
+        """A row's pair. Raises WrongKey when it does not open, or is another's."""
+        place = bound_to(row["instance_id"], row["purpose"])
+        pair = KeyPair.from_bytes(self.kek.open(row["sealed_private"], place))
+        if pair.public.key_id != row["key_id"]:
+            raise WrongKey(f"the row of key {row['key_id'].hex()} holds another key")
+        return pair
 
     def public(self, instance_id: str, purpose: str) -> PublicKey:
         """The public half: what a writer is given."""
+        return PublicKey.from_bytes(self._row(instance_id, purpose, -1)["public_key"])
+
+    def seal_signature(self, job_id: str, signature: str) -> bytes:
+        """What opens a job's target, for the job's row alone."""
+        return self.kek.seal(signature.encode(), bound_to_job(job_id))
+
+    def open_signature(self, job_id: str, sealed: bytes) -> str:
+        """The reverse; WrongKey for another job's."""
+        return self.kek.open(sealed, bound_to_job(job_id)).decode()
+
+    def _row(self, instance_id: str, purpose: str, which: int) -> sa.RowMapping:
         with self._database.reading() as connection:
-            row = instance_keys.find(connection, instance_id, purpose)
-        if row is None:
-            raise NotFound(f"instance {instance_id} has no {purpose} key")
-        return PublicKey.from_bytes(row["public_key"])
+            rows = instance_keys.list_of_purpose(connection, instance_id, purpose)
+        if not rows:
+            raise NotFound(
+                f"instance {instance_id} has no {purpose} key",
+                hint="it was shredded, or its protection was never set up",
+            )
+        return rows[which]
 
 
-def _bound_to(instance_id: str, purpose: str) -> bytes:
+def bound_to(instance_id: str, purpose: str) -> bytes:
+    """A sealed private half opens as this instance's and for this purpose, or not at all."""
     return f"strongroom-instance-key-1\n{instance_id}\n{purpose}".encode()
 
 
-def _bound_to_job(job_id: str) -> bytes:
+def bound_to_job(job_id: str) -> bytes:
+    """A sealed signature opens as this job's, or not at all."""
     return f"strongroom-job-signature-1\n{job_id}".encode()

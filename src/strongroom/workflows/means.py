@@ -6,6 +6,8 @@ from blake3 import blake3
 
 from strongroom.control.control import Control
 from strongroom.datastore.manifest import Manifest, content_key_of, open_manifest
+from strongroom.datastore.pack import MANIFEST, read_header
+from strongroom.datastore.seal import KeyPair
 from strongroom.model.errors import Corrupt
 from strongroom.workflows.keyring import Keyring
 from strongroom.workflows.vault_storage import VaultStorage
@@ -32,5 +34,12 @@ class Means:
                 f"the manifest of {point_id} is not the one that was committed",
                 hint="restore another point, and look into the storage endpoint's audit log",
             )
-        pair = self.keyring.pair(instance_id, "catalogue")
+        pair = self.pair_for(instance_id, stored, MANIFEST)
         return content_key_of(stored, pair), open_manifest(stored, pair)
+
+    def pair_for(self, instance_id: str, stored: bytes, magic: bytes) -> KeyPair:
+        """The pair that the header of an object names: it may be older than the one in use.
+
+        Raises WrongKey, Corrupt, Invalid.
+        """
+        return self.keyring.pair_of(instance_id, read_header(stored, magic).key_id)

@@ -1,5 +1,6 @@
 """A restore, told as it happens. The agent writes; the control plane opens just the keys."""
 
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -79,8 +80,8 @@ def release_keys(
     """The content keys of one point, sealed to one restore session."""
     manifest_key, manifest = means.open_point(instance_id, point_id)
     blobs = means.storage.container(instance_id)
-    pair = means.keyring.pair(instance_id, "data")
-    packs = content_keys(blobs, manifest, pair, tolerant=_is_verification(means, operation_id))
+    pairs = partial(means.keyring.pair_of, instance_id)
+    packs = content_keys(blobs, manifest, pairs, tolerant=_is_verification(means, operation_id))
     keys = SessionKeys(manifest=manifest_key, packs=packs)
     return seal_session(keys, session_key, operation_id)
 

@@ -18,6 +18,7 @@ from strongroom.catalog import resumes
 from strongroom.datastore.chunks import distinct_keys
 from strongroom.datastore.delta import Delta, open_delta
 from strongroom.datastore.manifest import Manifest, PackFacts
+from strongroom.datastore.pack import DELTA
 from strongroom.datastore.partial import Base, is_same_server, joined, lay_partial
 from strongroom.datastore.verify import DAMAGE
 from strongroom.model.errors import Corrupt, NotFound
@@ -168,7 +169,7 @@ def _generations(operation: sa.RowMapping) -> set[str]:
 def _open(means: Means, instance_id: str, name: str) -> Delta | None:
     try:
         sealed = means.storage.container(instance_id).read(name)
-        return open_delta(sealed, means.keyring.pair(instance_id, "catalogue"))
+        return open_delta(sealed, means.pair_for(instance_id, sealed, DELTA))
     except DAMAGE:
         return None
 

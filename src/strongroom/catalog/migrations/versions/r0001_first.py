@@ -308,6 +308,7 @@ def upgrade() -> None:
         sa.Column("key_id", sa.LargeBinary(), nullable=False),
         sa.Column("instance_id", sa.Text(), nullable=False),
         sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("public_key", sa.LargeBinary(), nullable=False),
         sa.Column("sealed_private", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
@@ -315,7 +316,16 @@ def upgrade() -> None:
             ["instance_id"], ["instances.id"], name=op.f("fk_instance_keys_instance_id_instances")
         ),
         sa.PrimaryKeyConstraint("key_id", name=op.f("pk_instance_keys")),
-        sa.UniqueConstraint("instance_id", "purpose", name=op.f("uq_instance_keys_instance_id")),
+        sa.UniqueConstraint(
+            "instance_id", "purpose", "number", name=op.f("uq_instance_keys_instance_id")
+        ),
+    )
+    op.create_table(
+        "shreds",
+        sa.Column("instance_id", sa.Text(), nullable=False),
+        sa.Column("at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("certificate", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("instance_id", name=op.f("pk_shreds")),
     )
     op.create_table(
         "jobs",
@@ -507,6 +517,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_jobs_instance_status")
 
     op.drop_table("jobs")
+    op.drop_table("shreds")
     op.drop_table("instance_keys")
     op.drop_table("instances")
     op.drop_table("policies")
