@@ -22,10 +22,11 @@ from strongroom.postgres.events import (
     Started,
 )
 from strongroom.postgres.page_notes import PageNotes
-from strongroom.postgres.page_versions import PageColumns, ParentPages
+from strongroom.postgres.page_versions import PageColumns, PagesInPart, ParentPages, Sieve
 from strongroom.postgres.replication import Replication
 from strongroom.postgres.wire.backup_label import MOST_BYTES, without_increments
 from strongroom.postgres.wire.incremental import (
+    MOST_BLOCKS,
     IncrementalFile,
     IncrementalReader,
     whole_name,
@@ -153,7 +154,7 @@ class Increment:
 
     def _may_resume(self, started: Started, stored: Stored) -> bool:
         same = (stored.system_identifier, stored.timeline)
-        if started.by_summaries or same != (started.system_identifier, started.timeline):
+        if same != (started.system_identifier, started.timeline):
             return False
         return all(start <= started.start_lsn for start in stored.starts.values())
 
@@ -206,8 +207,11 @@ class Increment:
             yield from self._without_increments(begun, source)
         elif by_summaries and (whole := whole_name(begun.path)) is not None:
             yield from self._part(replace(begun, path=whole, kind="main"), source)
-        elif not by_summaries and begun.kind == "main" and begun.size % PAGE == 0:
-            yield from self._relation(begun, source)
+        elif begun.kind == "main" and begun.size % PAGE == 0:
+            older = self._stored_pages(begun.path)
+            if older is None and not by_summaries:
+                older = self._parents_pages(begun.path)
+            yield from self._relation(begun, source, older)
         else:
             yield begun
             yield from _rest_of_file(source)
@@ -222,23 +226,30 @@ class Increment:
         yield FileEnded()
 
     def _part(self, begun: FileBegun, source: Iterator[Event]) -> Iterator[Event]:
-        """An INCREMENTAL.* member."""
-        reader = IncrementalReader(begun.size)
+        """An INCREMENTAL.* member: of its blocks, those that no earlier try has stored."""
+        reader, sieve, pages = IncrementalReader(begun.size), None, PagesInPart(())
         for data in _data_of(source):
             for found in reader.feed(data):
                 match found:
                     case IncrementalFile(size, kept):
                         self._sizes[begun.path] = size
+                        pages = PagesInPart(reader.blocks)
+                        stored = self._stored_pages(begun.path, kept // PAGE)
+                        sieve = Sieve(stored) if stored else None
                         yield replace(begun, size=size, kept=kept)
                     case (offset, piece):
-                        yield FileAt(offset)
-                        yield FileData(piece)
+                        yield from _pieces(sieve, offset, piece)
+            pages.add(reader.body)
         reader.finish()
+        if reader.blocks:
+            self._notes[begun.path] = pages.packed()
         yield FileEnded()
 
-    def _relation(self, begun: FileBegun, source: Iterator[Event]) -> Iterator[Event]:
+    def _relation(
+        self, begun: FileBegun, source: Iterator[Event], older: ParentPages | None
+    ) -> Iterator[Event]:
         """A file of a relation that came whole: its page versions are noted, and compared."""
-        now, older = PageColumns(), self._older(begun.path)
+        now = PageColumns()
         self._under_way = begun.path, now
         kept = None if older is None else min(older.count * PAGE, begun.size)
         yield replace(begun, kept=kept)
@@ -260,13 +271,24 @@ class Increment:
         if len(now):
             self._notes[begun.path] = now.packed()
 
-    def _older(self, path: str) -> ParentPages | None:
+    def _stored_pages(self, path: str, most: int = MOST_BLOCKS) -> ParentPages | None:
+        """What an earlier try has stored of a file: so many pages at its beginning may stay."""
         stored = self._stored
-        if self.resumes and stored is not None and path in stored.starts:
-            return ParentPages(stored.page_versions[path], stored.starts[path])
+        if not self.resumes or stored is None or path not in stored.starts:
+            return None
+        return ParentPages(stored.page_versions[path], stored.starts[path], most)
+
+    def _parents_pages(self, path: str) -> ParentPages | None:
         if self._parent is None or path not in self._parent.page_versions:
             return None
         return ParentPages(self._parent.page_versions[path], self._parent.start_lsn)
+
+
+def _pieces(sieve: Sieve | None, offset: int, piece: memoryview) -> Iterator[Event]:
+    found = [(offset, piece)] if sieve is None else sieve.sift(offset, piece)
+    for place, pages in found:
+        yield FileAt(place)
+        yield FileData(pages)
 
 
 def _rest_of_file(source: Iterator[Event]) -> Iterator[Event]:

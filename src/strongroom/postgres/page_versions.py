@@ -9,7 +9,7 @@ among the words because VACUUM sets PD_ALL_VISIBLE without pd_lsn where checksum
 """
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import zstandard
 
@@ -26,34 +26,68 @@ class PageColumns:
     """The words of the pages of one file, in order."""
 
     def __init__(self) -> None:
-        self._columns = tuple(bytearray() for _ in range(_COLUMNS))
+        self.columns = tuple(bytearray() for _ in range(_COLUMNS))
 
     def __len__(self) -> int:
-        return len(self._columns[0]) // 4
+        return len(self.columns[0]) // 4
 
     def add(self, pages: memoryview) -> tuple[bytes, ...]:
         """Take whole pages; returns their words, a column each."""
         words = pages.cast("B").cast("I")
         found = tuple(words[place::_WORDS].tobytes() for place in range(_COLUMNS))
-        for column, more in zip(self._columns, found, strict=True):
+        for column, more in zip(self.columns, found, strict=True):
             column.extend(more)
         return found
 
     def packed(self, pages: int | None = None) -> bytes:
         """As a manifest keeps them; of so many pages at the beginning, all when None."""
         end = None if pages is None else 4 * pages
-        return zstandard.compress(b"".join(column[:end] for column in self._columns), _LEVEL)
+        return zstandard.compress(b"".join(column[:end] for column in self.columns), _LEVEL)
+
+
+class PagesInPart:
+    """The words of some pages of one file, which come in order; no others are known."""
+
+    def __init__(self, blocks: Sequence[int]) -> None:
+        """`blocks`: the numbers of the pages that come."""
+        self._blocks = blocks
+        self._came = PageColumns()
+        self._rest = b""  # of a page that has not come whole
+
+    def add(self, piece: memoryview) -> None:
+        """Take bytes of the pages, in pieces of any size."""
+        whole = memoryview(self._rest + piece) if self._rest else piece
+        end = len(whole) - len(whole) % PAGE
+        if end:
+            self._came.add(whole[:end])
+        self._rest = bytes(whole[end:])
+
+    def packed(self) -> bytes:
+        """As `PageColumns.packed`; a page that did not come has no pd_lsn: it is never kept."""
+        pages = self._blocks[-1] + 1 if self._blocks else 0
+        columns = []
+        for came in self._came.columns:
+            column = array("I", bytes(4 * pages))
+            for block, word in zip(self._blocks, array("I", bytes(came)), strict=True):
+                column[block] = word
+            columns.append(column.tobytes())
+        return zstandard.compress(b"".join(columns), _LEVEL)
 
 
 class ParentPages:
     """What the parent knew of the pages of one file."""
 
-    def __init__(self, packed: bytes, start: Lsn) -> None:
-        """`start`: the parent's start LSN. Corrupt when `packed` is no such record."""
+    def __init__(self, packed: bytes, start: Lsn, most: int = _MOST_PAGES) -> None:
+        """`start`: the parent's start LSN; `most`: so many pages at the beginning may stay.
+
+        Raises Corrupt when `packed` is no such record.
+        """
         raw = _unpacked(packed)
         length = len(raw) // _COLUMNS
-        self.count = length // 4
-        self._columns = tuple(raw[n * length : (n + 1) * length] for n in range(_COLUMNS))
+        self.count = min(length // 4, most)
+        self._columns = tuple(
+            raw[n * length : n * length + 4 * self.count] for n in range(_COLUMNS)
+        )
         high, low = (array("I", column) for column in self._columns[:2])
         # A page of no pd_lsn says nothing of its age.
         self._doubted = bytes(
@@ -92,6 +126,26 @@ class ParentPages:
                 for theirs, ours in zip(self._columns, words, strict=True)
             )
         )
+
+
+class Sieve:
+    """Of pages that come in part, in pieces of any size: those that have changed."""
+
+    def __init__(self, older: ParentPages) -> None:
+        self._older = older
+        self._rest = b""  # of a page that has not come whole
+
+    def sift(self, offset: int, piece: memoryview) -> Iterator[tuple[int, memoryview]]:
+        """(offset, pages): of the piece, which lies at `offset` of the file."""
+        whole = memoryview(self._rest + piece) if self._rest else piece
+        first = (offset - len(self._rest)) // PAGE
+        end = len(whole) - len(whole) % PAGE
+        self._rest = bytes(whole[end:])
+        if not end:
+            return
+        words = PageColumns().add(whole[:end])
+        for begin, after in self._older.changed(first, words):
+            yield begin * PAGE, whole[(begin - first) * PAGE : (after - first) * PAGE]
 
 
 class KnownPages:

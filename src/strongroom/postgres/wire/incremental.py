@@ -43,7 +43,11 @@ class IncrementalReader:
     """Feed the bytes of one member in pieces of any size.
 
     Out come its `IncrementalFile`, once, and then (offset in the file, bytes) in ascending order.
+    `blocks`: the numbers of the blocks that come; `body`: what of the piece fed last is of them.
     """
+
+    blocks: tuple[int, ...] = ()
+    body: memoryview = memoryview(b"")
 
     def __init__(self, member_size: int) -> None:
         self._left = member_size
@@ -67,6 +71,7 @@ class IncrementalReader:
                 return
             if self._take_head():
                 yield self._begin()
+        self.body = view
         while view:
             if not self._runs:
                 raise Corrupt("an incremental file goes on after its last block")
@@ -98,7 +103,7 @@ class IncrementalReader:
             raise Corrupt("the blocks of an incremental file are out of order")
         if blocks and blocks[-1] >= MOST_BLOCKS:
             raise Corrupt("a block of an incremental file lies beyond any segment")
-        self._runs = _runs_of(blocks)
+        self.blocks, self._runs = blocks, _runs_of(blocks)
         length = max(truncation, blocks[-1] + 1 if blocks else 0)
         return IncrementalFile(size=length * PAGE, kept=truncation * PAGE)
 
