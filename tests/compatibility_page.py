@@ -21,6 +21,10 @@ SDK = {
     "put_instance": "backup_instances.begin_create_or_update",
     "get_instance": "backup_instances.get",
     "list_instances": "backup_instances.list",
+    "stop_protection": "backup_instances.begin_stop_protection",
+    "suspend_backups": "backup_instances.begin_suspend_backups",
+    "resume_protection": "backup_instances.begin_resume_protection",
+    "resume_backups": "backup_instances.begin_resume_backups",
     "back_up": "backup_instances.begin_adhoc_backup",
     "validate_restore": "backup_instances.begin_validate_for_restore",
     "restore": "backup_instances.begin_trigger_restore",
@@ -148,7 +152,7 @@ are not run by our tests.
 
 Asked for, these are refused in ARM's form: 404 or 405, or 400 that names the setting.
 
-- Stop, suspend and resume of protection; deletion and undeletion of backup instances. No request
+- Deletion and undeletion of backup instances. No request
   deletes a recovery point. `softDeleteSettings` are kept and shown, and do nothing else yet; they
   cannot be weakened once they are `AlwaysOn`.
 - Cross-region and cross-subscription restore, rehydration, archive tier, point-in-time restore

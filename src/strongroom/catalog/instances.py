@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from strongroom.catalog.tables import instances as table
 from strongroom.catalog.tables import policies, resource_groups, schedules, servers, vaults
 from strongroom.model.ids import InstanceId
+from strongroom.model.protection_state import SOFT_DELETED
 
 _NEXT = sa.select(sa.func.min(schedules.c.next_fire_at)).where(
     schedules.c.instance_id == table.c.id
@@ -18,6 +19,7 @@ _SELECT = (
     sa.select(
         table,
         policies.c.name.label("policy_name"),
+        policies.c.version.label("policy_version"),
         vaults.c.name.label("vault_name"),
         servers.c.name.label("server_name"),
         servers.c.location.label("server_location"),
@@ -37,24 +39,46 @@ def add(connection: sa.Connection, instance: dict[str, Any]) -> None:
 
 
 def find(connection: sa.Connection, vault_id: str, name: str) -> sa.RowMapping | None:
-    """An instance of a vault by its name, whatever its case."""
-    query = _SELECT.where(table.c.vault_id == vault_id, table.c.name_key == name.lower())
-    return connection.execute(query).mappings().first()
+    """An instance of a vault by its name, whatever its case; none that is deleted."""
+    return next(iter(_of_vault(connection, vault_id, name, deleted=False)), None)
+
+
+def find_deleted(connection: sa.Connection, vault_id: str, name: str) -> sa.RowMapping | None:
+    """One that is soft-deleted, by its name."""
+    return next(iter(_of_vault(connection, vault_id, name, deleted=True)), None)
 
 
 def list_of_vault(connection: sa.Connection, vault_id: str) -> list[sa.RowMapping]:
-    """The instances of a vault, by name."""
-    query = _SELECT.where(table.c.vault_id == vault_id).order_by(table.c.name_key)
+    """The instances of a vault, by name; none that is deleted."""
+    return _of_vault(connection, vault_id, None, deleted=False)
+
+
+def list_deleted(connection: sa.Connection, vault_id: str) -> list[sa.RowMapping]:
+    """The soft-deleted instances of a vault, by name."""
+    return _of_vault(connection, vault_id, None, deleted=True)
+
+
+def _of_vault(
+    connection: sa.Connection, vault_id: str, name: str | None, *, deleted: bool
+) -> list[sa.RowMapping]:
+    state = table.c.state
+    wanted = state == SOFT_DELETED if deleted else state != SOFT_DELETED
+    query = _SELECT.where(table.c.vault_id == vault_id, wanted).order_by(table.c.name_key)
+    if name is not None:
+        query = query.where(table.c.name_key == name.lower())
     return list(connection.execute(query).mappings())
 
 
-def list_ids(connection: sa.Connection) -> list[InstanceId]:
-    """Of every vault."""
-    return [InstanceId(found) for found in connection.execute(sa.select(table.c.id)).scalars()]
+def list_ids(connection: sa.Connection, vault_id: str | None = None) -> list[InstanceId]:
+    """Of a vault or of every one, soft-deleted ones among them."""
+    query = sa.select(table.c.id)
+    if vault_id is not None:
+        query = query.where(table.c.vault_id == vault_id)
+    return [InstanceId(found) for found in connection.execute(query).scalars()]
 
 
 def of_server(connection: sa.Connection, server_id: str) -> sa.RowMapping | None:
-    """The instance that protects a server, in whichever vault."""
+    """The instance that protects a server, or did until it was deleted, in whichever vault."""
     return connection.execute(_SELECT.where(table.c.server_id == server_id)).mappings().first()
 
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from strongroom.catalog.tables import instances, policies, resource_groups, servers, vaults
 from strongroom.model.errors import NotFound
 from strongroom.model.ids import InstanceId
+from strongroom.model.protection_state import SOFT_DELETED
 
 
 class Protection(msgspec.Struct, kw_only=True):
@@ -68,11 +69,12 @@ _SELECT = (
 def by_name(
     connection: sa.Connection, resource_group: str, vault: str, instance: str
 ) -> Protection:
-    """By ARM names, whatever their case; NotFound when there is none."""
+    """By ARM names, whatever their case; NotFound when there is none, or it is deleted."""
     query = _SELECT.where(
         vaults.c.resource_group_key == resource_group.lower(),
         vaults.c.name_key == vault.lower(),
         instances.c.name_key == instance.lower(),
+        instances.c.state != SOFT_DELETED,
     )
     row = connection.execute(query).mappings().first()
     if row is None:

@@ -1,8 +1,10 @@
 """Recovery points: rows in, `RecoveryPoint` out.
 
-Completed  whole in storage: what is listed, restored and leant on
-Expired    over: nobody sees it any more, its manifest is still to go
-Deleted    its manifest is gone; the row stays, as its receipt does, for tags and audit
+Completed    whole in storage: what is listed, restored and leant on
+SoftDeleted  somebody deleted it; it is whole, and can be had back until it is purged
+Purging      that time is over: its receipt goes, and its manifest after it
+Expired      over by age: nobody sees it any more, its manifest is still to go
+Deleted      its manifest is gone; the row stays for tags and audit
 """
 
 from collections.abc import Mapping
@@ -18,6 +20,7 @@ from strongroom.model.ids import InstanceId
 from strongroom.model.recovery_point import RecoveryPoint
 
 COMPLETED, EXPIRED, DELETED = "Completed", "Expired", "Deleted"
+SOFT_DELETED, PURGING = "SoftDeleted", "Purging"
 _SELECT = sa.select(recovery_points, policies.c.name.label("policy_name")).join(
     policies, recovery_points.c.policy_id == policies.c.id
 )
@@ -38,13 +41,15 @@ def add(connection: sa.Connection, point: RecoveryPoint) -> None:
         connection.execute(recovery_points.insert().values(**values))
 
 
-def get(connection: sa.Connection, instance_id: InstanceId, point_id: str) -> RecoveryPoint:
-    """One point of an instance; NotFound when it has none of that id."""
+def get(
+    connection: sa.Connection, instance_id: InstanceId, point_id: str, state: str = COMPLETED
+) -> RecoveryPoint:
+    """One point of an instance; NotFound when it has none of that id in that state."""
     row = connection.execute(
         _SELECT.where(
             recovery_points.c.instance_id == instance_id,
             recovery_points.c.id == point_id.lower(),
-            recovery_points.c.state == COMPLETED,
+            recovery_points.c.state == state,
         )
     ).mappings()
     found = row.first()
@@ -56,10 +61,13 @@ def get(connection: sa.Connection, instance_id: InstanceId, point_id: str) -> Re
     return _point(found)
 
 
-def list_of_instance(connection: sa.Connection, instance_id: InstanceId) -> list[RecoveryPoint]:
-    """Those that can be restored, newest first."""
+def list_of_instance(
+    connection: sa.Connection, instance_id: InstanceId, *states: str
+) -> list[RecoveryPoint]:
+    """Those that can be restored, or those in these states; newest first."""
     query = _SELECT.where(
-        recovery_points.c.instance_id == instance_id, recovery_points.c.state == COMPLETED
+        recovery_points.c.instance_id == instance_id,
+        recovery_points.c.state.in_(states or (COMPLETED,)),
     )
     rows = connection.execute(query.order_by(recovery_points.c.taken_at.desc())).mappings()
     return [_point(row) for row in rows]
@@ -80,7 +88,7 @@ def list_expired(connection: sa.Connection, instance_id: str) -> list[str]:
 
 
 def set_state(connection: sa.Connection, point_id: str, state: str) -> None:
-    """Completed | Expired | Deleted."""
+    """One of those above."""
     query = recovery_points.update().where(recovery_points.c.id == point_id)
     connection.execute(query.values(state=state))
 

@@ -18,9 +18,9 @@ from strongroom.model.errors import Conflict, Invalid, Precondition
 from strongroom.model.ids import JobId, OperationId, uuid4
 from strongroom.model.job import JobKind
 from strongroom.model.policy import BackupPolicy, parse_policy
+from strongroom.model.protection_state import ABLE
 
 ACTION = "Microsoft.DataProtection/backupVaults/backupInstances/backup/action"
-ABLE = frozenset({"ProtectionConfigured", "UpdatingProtection"})
 
 
 def trigger_backup(  # noqa: PLR0913 - a wish each, by name

@@ -23,11 +23,11 @@ from strongroom.model.backup_type import FULL
 from strongroom.model.errors import Conflict, NotFound, Precondition, UserError, VaultError
 from strongroom.model.ids import OperationId
 from strongroom.model.policy import parse_policy
+from strongroom.model.protection_state import CONFIGURING, FAILED
 
 READ = "Microsoft.DataProtection/backupVaults/backupInstances/read"
 WRITE = "Microsoft.DataProtection/backupVaults/backupInstances/write"
 VALIDATE = "Microsoft.DataProtection/backupVaults/validateForBackup/action"
-CONFIGURING, FAILED = "ConfiguringProtection", "ConfiguringProtectionFailed"
 _ECHOED = ("friendlyName", "dataSourceSetInfo", "identityDetails", "validationType")
 T = TypeVar("T")
 

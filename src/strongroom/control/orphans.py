@@ -12,10 +12,10 @@ import sqlalchemy as sa
 from strongroom.catalog import agent_operations, audit, jobs, operations, protection
 from strongroom.control import long_running
 from strongroom.control.control import Control
-from strongroom.control.instances import CONFIGURING, FAILED
 from strongroom.durable.engine import WorkflowState, WorkflowStatus
 from strongroom.model.errors import Cancelled, Failed, VaultError
 from strongroom.model.job import JobStatus
+from strongroom.model.protection_state import CONFIGURING, FAILED
 
 _AGAIN = "trigger the job again; the log of `serve` says what ended this one"
 _LIVING = {WorkflowState.PENDING, WorkflowState.RUNNING}

@@ -3,12 +3,13 @@
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import schedules
+from strongroom.catalog import protection, schedules
 from strongroom.control import backups
 from strongroom.control.control import Control
 from strongroom.model.backup_settings import settings_of, window_of
 from strongroom.model.ids import JobId
 from strongroom.model.policy import BackupPolicy, parse_policy
+from strongroom.model.protection_state import ABLE
 
 
 def list_due(control: Control) -> list[sa.RowMapping]:
@@ -40,7 +41,13 @@ def fire(control: Control, due: sa.RowMapping) -> JobId | None:
 def plan_instance(
     control: Control, connection: sa.Connection, instance_id: str, policy: BackupPolicy
 ) -> None:
-    """Write down when each interval of the policy fires next for this instance."""
+    """Write down when each interval of the policy fires next for this instance.
+
+    Never, where its state takes no backups.
+    """
+    if protection.by_id(connection, instance_id).state not in ABLE:
+        schedules.replace(connection, instance_id, [])
+        return
     now = control.clock.now()
     times: list[tuple[str, int, Instant]] = []
     for rule in policy.backup_rules:

@@ -4,7 +4,7 @@ Age alone never takes the last good point: a server that could not be backed up 
 what it has. A point that is damaged is not good, and takes nobody's place.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from whenever import Instant
@@ -21,18 +21,26 @@ class Ending:
     why: str
 
 
-def plan(points: Sequence[RecoveryPoint], now: Instant, *, busy: bool) -> list[Ending]:
+def plan(
+    points: Sequence[RecoveryPoint], now: Instant, *, busy: bool, stays: Mapping[str, str]
+) -> list[Ending]:
     """Of all points of one instance, those that are over; the oldest first.
 
-    `busy`: a job of the instance is under way and may lean on any of them.
+    `busy`: a job of the instance is under way and may lean on any of them. `stays`: point -> why
+    something else keeps it (a state, a hold).
     """
     good = [point for point in points if not point.facts.get("damaged")]
     newest = max(good, key=lambda point: point.taken_at, default=None)
     over = [point for point in points if point.expires_at <= now]
-    return [_ending(point, newest, busy=busy) for point in sorted(over, key=lambda p: p.taken_at)]
+    oldest_first = sorted(over, key=lambda point: point.taken_at)
+    return [_ending(each, newest, stays.get(each.id, ""), busy=busy) for each in oldest_first]
 
 
-def _ending(point: RecoveryPoint, newest: RecoveryPoint | None, *, busy: bool) -> Ending:
+def _ending(
+    point: RecoveryPoint, newest: RecoveryPoint | None, kept: str, *, busy: bool
+) -> Ending:
+    if kept:
+        return Ending(point, goes=False, why=kept)
     if newest is None:
         return Ending(point, goes=False, why="no good point would be left")
     if point.id == newest.id:

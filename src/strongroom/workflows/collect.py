@@ -94,7 +94,8 @@ def _look(means: Means, instance_id: str) -> tuple[set[str], dict[str, int]]:
     """
     blobs, now = means.storage.container(instance_id), means.control.clock.now()
     with means.control.database.reading() as connection:
-        points = recovery_points.list_of_instance(connection, InstanceId(instance_id))
+        states = recovery_points.COMPLETED, recovery_points.SOFT_DELETED
+        points = recovery_points.list_of_instance(connection, InstanceId(instance_id), *states)
     live = {point.id for point in points}
     try:
         listing = dict(blobs.list(""))

@@ -31,7 +31,8 @@ def mark(means: Means, instance_id: str, damaged: list[str]) -> list[RecoveryPoi
     """Write the fact `damaged` (names of objects) to every point that needs one of them."""
     control, marked = means.control, []
     with control.database.reading() as connection:
-        points = recovery_points.list_of_instance(connection, InstanceId(instance_id))
+        states = recovery_points.COMPLETED, recovery_points.SOFT_DELETED
+        points = recovery_points.list_of_instance(connection, InstanceId(instance_id), *states)
     for point in sorted(point.id for point in points):
         needs = sorted(set(damaged) & _needed(means, instance_id, point))
         if not needs:

@@ -6,11 +6,17 @@ receipt names is garbage (collect.py). The receipt stays: it is the proof of wha
 the time until which it had to be. Whoever dies in between is followed by the next pass.
 """
 
+from collections.abc import Sequence
+
+import sqlalchemy as sa
 import structlog
 
-from strongroom.catalog import audit, jobs, recovery_points
+from strongroom.catalog import audit, holds, jobs, protection, recovery_points
+from strongroom.durable.engine import Story
 from strongroom.model.expiry import Ending, plan
 from strongroom.model.ids import InstanceId
+from strongroom.model.protection_state import KEPT
+from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.workflows.means import Means
 
 log = structlog.get_logger()
@@ -25,7 +31,8 @@ def expire(means: Means, instance_id: InstanceId) -> list[Ending]:
     with control.database.writing() as connection:
         now = control.clock.now()
         points = recovery_points.list_of_instance(connection, instance_id)
-        endings = plan(points, now, busy=jobs.is_busy(connection, instance_id))
+        busy = jobs.is_busy(connection, instance_id)
+        endings = plan(points, now, busy=busy, stays=_stays(connection, instance_id, points))
         for ending in endings:
             if ending.goes:
                 recovery_points.set_state(connection, ending.point.id, recovery_points.EXPIRED)
@@ -36,6 +43,26 @@ def expire(means: Means, instance_id: InstanceId) -> list[Ending]:
     for point in expired:
         _delete_manifest(means, instance_id, point)
     return endings
+
+
+def expire_instance(means: Means, story: Story, instance_id: InstanceId) -> None:
+    """The durable story behind resumed backups: what has ended meanwhile goes now."""
+    story.step("expire", _expire, means, instance_id)
+
+
+def _expire(means: Means, instance_id: InstanceId) -> None:
+    expire(means, instance_id)
+
+
+def _stays(
+    connection: sa.Connection, instance_id: InstanceId, points: Sequence[RecoveryPoint]
+) -> dict[str, str]:
+    """Point -> what keeps it whatever its age: the instance's state, a legal hold."""
+    state = protection.by_id(connection, instance_id).state
+    if state in KEPT:
+        return dict.fromkeys((point.id for point in points), KEPT[state])
+    held = holds.names_on(connection, instance_id, [point.id for point in points])
+    return {point: f"it is held by {', '.join(names)}" for point, names in held.items()}
 
 
 def _delete_manifest(means: Means, instance_id: InstanceId, point: str) -> None:

@@ -23,7 +23,7 @@ UNCOMMITTED_DAYS = 14  # what an agent has put stays so long, committed or not
 def lock_vault(means: Means, story: Story, vault_id: str) -> None:
     """The durable story behind a change of a vault's immutability."""
     with means.control.database.reading() as connection:
-        found = [row["id"] for row in instances.list_of_vault(connection, vault_id)]
+        found = instances.list_ids(connection, vault_id)
     for instance_id in found:
         story.step("set immutability", make_immutable, means, instance_id)
 

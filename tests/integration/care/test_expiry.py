@@ -10,10 +10,11 @@ from care_world import CareWorld, care_world
 from ports import free_port
 from seams import SystemClock
 from store_world import KEY
-from strongroom.catalog import recovery_points, tables
+from strongroom.catalog import protection, recovery_points, tables
 from strongroom.datastore.garbage import Unreadable
 from strongroom.model.errors import NotFound, StoreUnavailable
 from strongroom.model.job import JobStatus
+from strongroom.model.protection_state import CONFIGURED, STOPPED, SUSPENDED
 from strongroom.workflows.census import take_census
 from strongroom.workflows.collect import collect
 from strongroom.workflows.expire import expire
@@ -52,6 +53,11 @@ def gone(world: CareWorld) -> dict[str, bool]:
 def mark_damaged(world: CareWorld, point: str) -> None:
     with world.database.writing() as connection:
         recovery_points.note_facts(connection, point, {"damaged": ["g/1/a.pack"]})
+
+
+def set_state(world: CareWorld, state: str) -> None:
+    with world.database.writing() as connection:
+        protection.set_state(connection, world.instance, state)
 
 
 def forget_points(world: CareWorld) -> None:
@@ -94,6 +100,23 @@ def test_nothing_ends_while_a_job_may_need_it(world):
     assert gone(world) == {first: False, second: False}
     world.end_job(job, JobStatus.FAILED)
     assert gone(world) == {first: True, second: True}
+
+
+def test_what_is_stopped_keeps_all_its_points_and_resumed_it_loses_what_is_over(world):
+    points = three_points(world)
+    set_state(world, STOPPED)
+    world.clock.advance(5000 * HOUR)
+    assert gone(world) == dict.fromkeys(points, False)
+    set_state(world, CONFIGURED)
+    assert gone(world) == {points[0]: True, points[1]: True, points[2]: False}
+
+
+def test_what_is_suspended_loses_what_is_over_and_keeps_its_newest_point(world):
+    points = three_points(world)
+    set_state(world, SUSPENDED)
+    world.clock.advance(5000 * HOUR)
+    assert gone(world) == {points[0]: True, points[1]: True, points[2]: False}
+    assert listed(world) == {points[2]}
 
 
 def test_the_packs_of_a_point_that_is_over_are_freed_after_the_grace_and_no_others(world):

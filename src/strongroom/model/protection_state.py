@@ -1,0 +1,39 @@
+"""The states of a backup instance, and which act leads from which to which.
+
+Source: azure-mgmt-dataprotection 2.2.0, CurrentProtectionState; Microsoft, "Manage backup of Azure
+Database for PostgreSQL - Flexible Server": stop and retain for ever, or as the policy says; resume;
+delete; undelete.
+"""
+
+from dataclasses import dataclass
+
+CONFIGURING = "ConfiguringProtection"
+FAILED = "ConfiguringProtectionFailed"
+CONFIGURED = "ProtectionConfigured"
+UPDATING = "UpdatingProtection"
+STOPPED = "ProtectionStopped"
+SUSPENDED = "BackupSchedulesSuspended"
+SOFT_DELETED = "SoftDeleted"
+
+ABLE = frozenset({CONFIGURED, UPDATING})  # backups begin, by schedule and on demand
+# No point ends by age. Of what is suspended points end, and the newest good one stays.
+KEPT = {
+    STOPPED: "protection is stopped: what there is is kept",
+    SOFT_DELETED: "the server's protection is deleted: it all goes when it is purged",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What somebody asks for, by its name on the wire."""
+
+    name: str
+    after: str
+    before: frozenset[str]
+
+
+STOP = Act("stopProtection", STOPPED, ABLE | {SUSPENDED})
+SUSPEND = Act("suspendBackups", SUSPENDED, ABLE | {STOPPED})
+RESUME_PROTECTION = Act("resumeProtection", CONFIGURED, frozenset({STOPPED}))
+RESUME_BACKUPS = Act("resumeBackups", CONFIGURED, frozenset({SUSPENDED}))
+ACTS = (STOP, SUSPEND, RESUME_PROTECTION, RESUME_BACKUPS)
