@@ -2,10 +2,12 @@
 
 from strongroom.web.api import (
     access,
+    audit,
     garbage,
     instances,
     jobs,
     long_running,
+    policies,
     protection_states,
     servers,
     storage_findings,
@@ -18,6 +20,7 @@ from strongroom.web.api.door import ACTION
 ROUTERS = (
     subscriptions,
     vaults,
+    policies,
     instances,
     protection_states,
     garbage,
@@ -26,6 +29,7 @@ ROUTERS = (
     jobs,
     servers,
     access,
+    audit,
     long_running,
 )
 __all__ = ["ACTION", "api_routes"]

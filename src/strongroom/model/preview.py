@@ -4,8 +4,8 @@ As if every backup went well and took no time, no one held, locked or deleted an
 policy stayed as it is. As in life the newest point stays beyond its time, until another is there.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -16,7 +16,7 @@ from strongroom.model.policy import BackupPolicy
 from strongroom.model.retention import Fire, Point, coming
 
 MOST_YEARS = 100
-MOST_POINTS = 200_000  # an hour apart these are 22 years
+MOST_POINTS = 100_000  # an hour apart these are eleven years
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +40,28 @@ class Preview:
         """The points that exist at this moment, newest first."""
         taken = [fire for fire in self.fires if fire.at <= moment]
         newest = taken[-1:]
-        return [
-            Kept(fire, _why(fire, moment))
-            for fire in reversed(taken)
-            if fire.verdict.expires_at > moment or fire in newest
-        ]
+        living = [fire for fire in taken[:-1] if fire.verdict.expires_at > moment]
+        return [Kept(fire, _why(fire, moment)) for fire in (*newest, *reversed(living))]
 
-    def counts(self, moment: Instant) -> dict[str, int]:
-        """How many points exist at this moment, by tag."""
-        return dict(Counter(kept.fire.verdict.tag for kept in self.at(moment)))
+    def counts(self, moments: Iterable[Instant]) -> Iterator[tuple[Instant, dict[str, int]]]:
+        """How many points exist at each of these moments, by tag."""
+        times = [fire.at for fire in self.fires]
+        begins: dict[str, list[Instant]] = {}
+        ends: dict[str, list[Instant]] = {}
+        for fire in self.fires:
+            begins.setdefault(fire.verdict.tag, []).append(fire.at)
+            ends.setdefault(fire.verdict.tag, []).append(fire.verdict.expires_at)
+        for each in ends.values():
+            each.sort()
+        for moment in moments:
+            found = {
+                tag: bisect_right(begun, moment) - bisect_right(ends[tag], moment)
+                for tag, begun in begins.items()
+            }
+            taken = bisect_right(times, moment)
+            if taken and (newest := self.fires[taken - 1].verdict).expires_at <= moment:
+                found[newest.tag] += 1
+            yield moment, {tag: count for tag, count in found.items() if count}
 
     def anniversaries(self) -> Iterator[Instant]:
         """The same time of each year after `start`, to the end."""
@@ -65,7 +78,7 @@ def preview(
     if not 1 <= years <= MOST_YEARS:
         raise Invalid(f"{years} years cannot be looked ahead", hint=f"use 1 to {MOST_YEARS}")
     until = start.to_tz(zone_of_policy(policy)).add(years=years).to_instant()
-    fires = []
+    fires: list[Fire] = []
     for fire in takewhile(lambda fire: fire.at <= until, coming(policy, start, earlier)):
         if len(fires) == MOST_POINTS:
             raise Invalid(

@@ -169,20 +169,18 @@ def _is_used_up(
     """Whether a point of this period counts as one of this tag: it has it, or a better one."""
     word, local = period
     now, tag = _period(word, local), tagging.tag.lower()
-    others = []
-    for time, other in earlier:
-        if _period(word, time.to_tz(rule.time_zone)) == now:
-            if other.lower() == tag:
-                return True
-            others.append(other.lower())
+
+    def is_in_it(time: Instant) -> bool:
+        return _period(word, time.to_tz(rule.time_zone)) == now
+
+    if any(other.lower() == tag and is_in_it(time) for time, other in earlier):
+        return True
     before = {t.tag.lower() for t in rule.tagging if t.priority <= tagging.priority}
-    if before.isdisjoint(others):
+    others = [other for time, other in earlier if other.lower() in before and is_in_it(time)]
+    if not others:
         return False
     ends = expiry(local, policy.retention_for(tag).duration)
-    return any(
-        other in before and expiry(local, policy.retention_for(other).duration) >= ends
-        for other in others
-    )
+    return any(expiry(local, policy.retention_for(o).duration) >= ends for o in others)
 
 
 def _calendar_fits(criteria: Criteria, local: ZonedDateTime) -> bool:

@@ -18,12 +18,14 @@ from strongroom.model.errors import Precondition
 from strongroom.web import agents
 from strongroom.web.api import (
     access,
+    audit,
     errors,
     garbage,
     health,
     instances,
     jobs,
     long_running,
+    policies,
     protection_states,
     servers,
     storage_findings,
@@ -71,6 +73,7 @@ def create_app(control: Control, settings: DoorSettings) -> FastAPI:
         long_running.router,
         subscriptions.router,
         vaults.router,
+        policies.router,
         instances.router,
         protection_states.router,
         garbage.router,
@@ -79,6 +82,7 @@ def create_app(control: Control, settings: DoorSettings) -> FastAPI:
         jobs.router,
         servers.router,
         access.router,
+        audit.router,
     ):
         app.include_router(router)
     app.add_middleware(ArmManners, chance=control.chance)

@@ -1,13 +1,13 @@
-"""Backup vaults and their policies."""
+"""Backup vaults."""
 
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
-from strongroom.control import policies, vaults
+from strongroom.control import vaults
 from strongroom.web.api import wire
-from strongroom.web.api.door import Asked, AsSeen, Body, Here, Vault, does, member
+from strongroom.web.api.door import Asked, AsSeen, Body, Here, Vault, does
 from strongroom.web.api.long_running import addresses
 
 router = APIRouter()
@@ -76,30 +76,3 @@ def list_all_vaults(here: Here, call: Asked) -> dict[str, Any]:
     tenant = call.control.installation.tenant_id
     found = vaults.list_vaults(call.control, call.caller, None)
     return {"value": [wire.vault(here, tenant, row) for row in found]}
-
-
-@router.put(VAULT + "/backupPolicies/{name}", openapi_extra=does(policies.WRITE))
-def put_policy(name: str, ref: Vault, here: Here, body: Body, call: Asked) -> dict[str, Any]:
-    """Create or change a policy."""
-    row = policies.put_policy(call.control, call.caller, ref, name, member(body, "properties"))
-    return wire.policy(here, ref, row)
-
-
-@router.get(VAULT + "/backupPolicies/{name}", openapi_extra=does(policies.READ))
-def get_policy(name: str, ref: Vault, here: Here, call: Asked) -> dict[str, Any]:
-    """One policy."""
-    return wire.policy(here, ref, policies.get_policy(call.control, call.caller, ref, name))
-
-
-@router.get(VAULT + "/backupPolicies", openapi_extra=does(policies.READ))
-def list_policies(ref: Vault, here: Here, call: Asked) -> dict[str, Any]:
-    """The policies of a vault."""
-    found = policies.list_policies(call.control, call.caller, ref)
-    return {"value": [wire.policy(here, ref, row) for row in found]}
-
-
-@router.delete(VAULT + "/backupPolicies/{name}", openapi_extra=does(policies.DELETE))
-def delete_policy(name: str, ref: Vault, call: Asked) -> Response:
-    """A policy that protects nothing goes."""
-    gone = policies.delete_policy(call.control, call.caller, ref, name)
-    return Response(status_code=200 if gone else 204)

@@ -1,6 +1,5 @@
 """Resources as ARM's JSON: only wire*.py spells its names. Ids in canonical case."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,7 +24,7 @@ def instant(moment: Instant | None) -> str | None:
     """ISO 8601 with seven digits, as Azure writes it."""
     if moment is None:
         return None
-    return moment.to_stdlib().strftime("%Y-%m-%dT%H:%M:%S.%f") + "0Z"
+    return moment.format_iso(unit="microsecond").removesuffix("Z") + "0Z"
 
 
 def group(subscription: str, row: Row) -> dict[str, Any]:
@@ -77,16 +76,6 @@ def vault(subscription: str, tenant: str, row: Row) -> dict[str, Any]:
     }
 
 
-def policy(subscription: str, ref: VaultRef, row: Row) -> dict[str, Any]:
-    """A policy, echoed as it came."""
-    return {
-        "id": arm.policy_id_of(subscription, ref, row["name"]),
-        "name": row["name"],
-        "type": "Microsoft.DataProtection/backupVaults/backupPolicies",
-        "properties": json.loads(row["properties"]),
-    }
-
-
 def instance(subscription: str, ref: VaultRef, row: Row, now: Instant) -> dict[str, Any]:
     """A backup instance: what was asked, and what has become of it. Never a credential."""
     asked = row["properties"]
@@ -107,7 +96,7 @@ def instance(subscription: str, ref: VaultRef, row: Row, now: Instant) -> dict[s
             "datasourceAuthCredentials": None,
             "policyInfo": {
                 "policyId": arm.policy_id_of(subscription, ref, row["policy_name"]),
-                "policyVersion": "",
+                "policyVersion": str(row["policy_version"]),
                 "policyParameters": None,
             },
             "identityDetails": arm.pick(asked, "identityDetails"),
