@@ -30,6 +30,7 @@ from strongroom.model.installation import Installation
 from strongroom.model.listening import LOOPBACK, Listening, at, is_loopback
 from strongroom.model.seams import Chance, Clock
 from strongroom.web.server import DoorSettings, create_app, listen, serve
+from strongroom.workflows.anchoring import StorageWitness
 from strongroom.workflows.backup import back_up
 from strongroom.workflows.care import Care
 from strongroom.workflows.collect_job import collect_garbage
@@ -97,6 +98,7 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
         withdraw_identifier=storage.withdraw_identifier,
         seal_signature=keyring.seal_signature,
         open_signature=keyring.open_signature,
+        witness=StorageWitness(storage, keyring.signing, who.tenant_id).witness(),
         open_parent=lambda *asked: open_parent(tied[0], *asked),
         open_resume=lambda *asked: open_resume(tied[0], *asked),
     )

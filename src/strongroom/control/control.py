@@ -8,6 +8,7 @@ from typing import NoReturn
 from strongroom.catalog.database import Database
 from strongroom.control.bell import Bell
 from strongroom.durable.engine import JobEngine
+from strongroom.model.audit import Anchor
 from strongroom.model.errors import NotFound, Precondition
 from strongroom.model.installation import Installation
 from strongroom.model.operation import ParentReply, StorageAccess
@@ -33,6 +34,19 @@ def no_seal(job_id: str, signature: object) -> NoReturn:
     raise Precondition(
         f"the signature of job {job_id[:64]} cannot be kept here", hint="restore to a directory"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """Who can tell whether the audit is as it was written.
+
+    `has_signed(digest, signature)`; `anchors()` are the names of all anchors; `read_anchor(name)`
+    is what one states, or Corrupt where it is not ours.
+    """
+
+    has_signed: Callable[[bytes, bytes], bool]
+    anchors: Callable[[], list[str]]
+    read_anchor: Callable[[str], Anchor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +77,7 @@ class Control:
     open_resume: Callable[[str, ResumeRequest], ResumeReply] = nothing_stored
     seal_signature: Callable[[str, str], bytes] = no_seal
     open_signature: Callable[[str, bytes], str] = no_seal
+    witness: Witness | None = None
     offered: Bell = field(default_factory=Bell)
     # Set when this process ends: nobody is kept waiting then.
     stopping: threading.Event = field(default_factory=threading.Event)

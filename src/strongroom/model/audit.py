@@ -8,7 +8,7 @@ write the catalogue cannot rewrite it.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,12 +115,12 @@ class ChainCheck:
     """Reads records in their order and notes what does not fit.
 
     `last`: number and digest of the record before the first one. `signed(digest, signature)`:
-    whether we signed it. `anchors`: those whose records come by here.
+    whether we signed it.
     """
 
     last: tuple[int, bytes] = (0, GENESIS)
     signed: Callable[[bytes, bytes], bool] | None = None  # None: not asked
-    anchors: Sequence[Anchored] = ()
+    anchors: dict[int, list[Anchored]] = field(default_factory=dict)  # by number of the record
     problems: list[Problem] = field(default_factory=list)
     rewritten: list[Anchored] = field(default_factory=list)
     checked: int = 0
@@ -143,8 +143,8 @@ class ChainCheck:
             self._note(number, "edited", f"record {number} is not what was written")
         if self.signed is not None and not self.signed(record.digest, record.signature):
             self._note(number, "forged", f"record {number} was not signed by this installation")
-        for anchor in self.anchors:
-            if anchor.sequence == number and anchor.digest != record.digest:
+        for anchor in self.anchors.get(number, ()):
+            if anchor.digest != record.digest:
                 self.rewritten.append(anchor)
 
     def _note(self, sequence: int, kind: str, message: str) -> None:

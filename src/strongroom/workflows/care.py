@@ -9,6 +9,7 @@ import structlog
 from strongroom.catalog import instances
 from strongroom.model.errors import VaultError
 from strongroom.model.ids import InstanceId
+from strongroom.workflows.anchoring import examine_chain, write_anchor
 from strongroom.workflows.census import take_due
 from strongroom.workflows.collect import collect
 from strongroom.workflows.damage import ask_for_damage
@@ -16,6 +17,8 @@ from strongroom.workflows.expire import expire
 from strongroom.workflows.means import Means
 from strongroom.workflows.ticking import Ticking
 
+ANCHOR_SECONDS = 900.0
+EXAMINE_SECONDS = 86_400.0
 CENSUS_SECONDS = 60.0  # between looks for whose turn it is
 DAMAGE_SECONDS = 3600.0
 EXPIRY_SECONDS = 3600.0
@@ -29,6 +32,8 @@ class Care(Ticking):
 
     def __init__(self, means: Means) -> None:
         super().__init__("care", means.control.clock)
+        self.add("audit", EXAMINE_SECONDS, partial(examine_chain, means))
+        self.add("anchor", ANCHOR_SECONDS, partial(write_anchor, means))
         self.add("census", CENSUS_SECONDS, partial(_census, means))
         self.add("damage", DAMAGE_SECONDS, partial(in_each, means, ask_for_damage))
         self.add("expiry", EXPIRY_SECONDS, partial(in_each, means, expire))

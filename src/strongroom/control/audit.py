@@ -1,0 +1,131 @@
+"""The audit: read it, and see whether it is whole."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from strongroom.catalog import audit as catalog
+from strongroom.control.access import require
+from strongroom.control.control import Control, Witness
+from strongroom.model.access import Caller
+from strongroom.model.audit import Anchored, ChainCheck, Problem, Record, read_anchor_name
+from strongroom.model.errors import Corrupt, NotFound, Precondition
+
+READ = "Microsoft.DataProtection/auditRecords/read"
+PAGE = 500  # records of an export
+STRETCH = 20_000  # records that one call verifies: some seconds
+_MOST_ANCHORS = 20  # that do not fit: so many are read
+
+
+class Verdict(msgspec.Struct, kw_only=True, rename="camel"):
+    """Of one stretch of the chain. `next`: ask again behind this record; None at the end.
+
+    `anchored_to` is the last record for which an anchor vouches, `head` the last one there is.
+    """
+
+    checked: int
+    last: int
+    digest: str  # hex, of the last one
+    head: int
+    anchors: int
+    anchored_to: int
+    problems: list[Problem]
+    next: int | None = None
+
+
+def list_records(control: Control, caller: Caller, after: int) -> list[Record]:
+    """The records behind that one, a page of them; of the whole installation."""
+    with control.database.reading() as connection:
+        require(control, connection, caller, READ, _scope(control))
+        return list(catalog.after(connection, after, PAGE))
+
+
+def verify_audit(control: Control, caller: Caller, after: int) -> Verdict:
+    """One stretch of the chain behind that record: links, digests, signatures, anchors."""
+    with control.database.reading() as connection:
+        require(control, connection, caller, READ, _scope(control))
+    return _verdict(control, after, STRETCH)
+
+
+def verdicts(control: Control, stretch: int = STRETCH) -> Iterator[Verdict]:
+    """The whole chain, stretch by stretch."""
+    after: int | None = 0
+    while after is not None:
+        found = _verdict(control, after, stretch)
+        yield found
+        after = found.next
+
+
+def _verdict(control: Control, after: int, stretch: int) -> Verdict:
+    witness = control.witness
+    if witness is None:
+        raise Precondition("this process cannot tell whose signature the audit bears")
+    # Anchors first: whatever is anchored by then must be in the catalogue that is read after.
+    names = witness.anchors()
+    known = [(name, read_anchor_name(name)) for name in names]
+    anchors = [anchor for _, anchor in known if anchor is not None]
+    check = ChainCheck(signed=witness.has_signed)
+    for anchor in anchors:
+        check.anchors.setdefault(anchor.sequence, []).append(anchor)
+    with control.database.reading() as connection:
+        digest = catalog.digest_at(connection, after)
+        if digest is None:
+            raise NotFound(f"there is no audit record {after}", hint="begin with the first one: 0")
+        check.last = (after, digest)
+        check.see(catalog.after(connection, after, stretch))
+        head, _ = catalog.head(connection)
+    last, ended = check.last[0], check.last[0] >= head
+    problems = check.problems + _rewritten(witness, check.rewritten)
+    if ended:
+        problems += [_false(name, 0) for name, anchor in known if anchor is None]
+        problems += _lost(witness, [a for a in anchors if a.sequence > head], head)
+    return Verdict(
+        checked=check.checked,
+        last=last,
+        digest=check.last[1].hex(),
+        head=head,
+        anchors=len(anchors),
+        anchored_to=max((a.sequence for a in anchors if a.sequence <= head), default=0),
+        problems=problems,
+        next=None if ended else last,
+    )
+
+
+def _rewritten(witness: Witness, found: list[Anchored]) -> list[Problem]:
+    """Records that are others than were anchored."""
+    problems = []
+    for anchor in found[:_MOST_ANCHORS]:
+        try:
+            at = witness.read_anchor(anchor.name).at
+        except Corrupt:
+            problems.append(_false(anchor.name, anchor.sequence))
+            continue
+        message = f"record {anchor.sequence} is not the one that was anchored at {at}"
+        problems.append(Problem(sequence=anchor.sequence, kind="rewritten", message=message))
+    return problems
+
+
+def _lost(witness: Witness, found: list[Anchored], head: int) -> list[Problem]:
+    """Records that were anchored and are not there: the furthest anchor of ours says how many."""
+    problems = []
+    for anchor in sorted(found, key=lambda a: -a.sequence)[:_MOST_ANCHORS]:
+        try:
+            at = witness.read_anchor(anchor.name).at
+        except Corrupt:
+            problems.append(_false(anchor.name, anchor.sequence))
+            continue
+        message = (
+            f"records {head + 1} to {anchor.sequence} were there at {at} and are missing: the "
+            "catalogue was cut, set back or made anew"
+        )
+        return [*problems, Problem(sequence=head + 1, kind="lost", message=message)]
+    return problems
+
+
+def _false(name: str, sequence: int) -> Problem:
+    message = f"{name[:120]} lies among the anchors and is none of ours"
+    return Problem(sequence=sequence, kind="false anchor", message=message)
+
+
+def _scope(control: Control) -> str:
+    return f"/subscriptions/{control.installation.subscription_id}"
