@@ -54,6 +54,10 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
         "What the vault promises to keep.",
         {"show": "vault_settings:show", "set": "vault_settings:set_vault"},
     ),
+    "audit": (
+        "Who did what, when, and from where.",
+        {"verify": "audit:verify", "export": "audit:export"},
+    ),
     "pgtools": ("PostgreSQL's own programs.", {"install": "offline:install_tools"}),
     "db": ("The catalogue.", {"upgrade": "offline:upgrade"}),
 }

@@ -56,6 +56,11 @@ class Rest:
             trust_env=False,  # a proxy has no business between us and our own control plane
         )
 
+    @property
+    def version(self) -> str:
+        """The api-version that is named where none is given."""
+        return API_VERSION
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()

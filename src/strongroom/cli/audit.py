@@ -1,0 +1,117 @@
+"""The audit: see whether it is whole, and take it along."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+from cyclopts import Parameter
+
+from strongroom.cli import console
+from strongroom.cli import vault as vaults
+from strongroom.cli.exits import FAILED, OK
+from strongroom.cli.means import COMMON, Common, Given
+from strongroom.cli.vault import Vault
+from strongroom.model.errors import Invalid
+
+
+def verify(*, common: Common = COMMON, means: Given) -> int:
+    """Check the audit chain: links, digests, signatures, and the anchors in storage.
+
+    Ends with 1 when a record was edited, left out, cut off or not signed by this installation.
+
+    ```
+    strongroom audit verify
+    ```
+    """
+    with vaults.opened(common, means) as vault:
+        found = _verify(vault)
+    if common.output == "json":
+        console.as_json(found)
+    else:
+        _tell(found)
+    return FAILED if found["problems"] else OK
+
+
+def export(
+    *,
+    to: Annotated[Path | None, Parameter(help="A new file; without it, standard output.")] = None,
+    after: Annotated[int, Parameter(help="Begin behind this record.")] = 0,
+    common: Common = COMMON,
+    means: Given,
+) -> None:
+    """Write the audit as JSON Lines: a record a line, with its digest and signature.
+
+    ```
+    strongroom audit export --to audit.jsonl
+    strongroom audit export --after 5000
+    ```
+
+    Parameters
+    ----------
+    to
+        A new file; without it, standard output.
+    """
+    count = 0
+    with vaults.opened(common, means) as vault, _written(to) as out:
+        for record in _records(vault, after):
+            out.write(json.dumps(record, sort_keys=True) + "\n")
+            count += 1
+    console.note(f"{count} records")
+
+
+def _place(vault: Vault) -> str:
+    home = f"/subscriptions/{vault.connection.subscription}"
+    return f"{home}/providers/Microsoft.DataProtection/auditRecords"
+
+
+def _verify(vault: Vault) -> dict[str, Any]:
+    """Every stretch, taken together."""
+    checked, problems, after = 0, [], 0
+    while True:
+        path = f"{_place(vault)}/verify?api-version={vault.rest.version}&$skipToken={after}"
+        part = vault.rest.post(path, {})
+        checked += part["checked"]
+        problems += part["problems"]
+        if part["next"] is None:
+            return {**part, "checked": checked, "problems": problems}
+        after = part["next"]
+
+
+def _records(vault: Vault, after: int) -> Iterator[dict[str, Any]]:
+    path = f"{_place(vault)}?api-version={vault.rest.version}&$skipToken={after}"
+    while path:
+        page = vault.rest.get(path)
+        yield from page["value"]
+        path = str(page.get("nextLink") or "")
+
+
+@contextmanager
+def _written(to: Path | None) -> Iterator[TextIO]:
+    if to is None:
+        yield sys.stdout
+        return
+    try:
+        descriptor = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise Invalid(
+            f"{to} cannot be made: {error.strerror}", hint="Name a file that is not there yet."
+        ) from error
+    with os.fdopen(descriptor, "w") as out:
+        yield out
+
+
+def _tell(found: dict[str, Any]) -> None:
+    for problem in found["problems"]:
+        console.say(f"record {problem['sequence']}: {problem['kind']}: {problem['message']}")
+    anchored = f"record {found['anchoredTo']}" if found["anchors"] else "none yet"
+    console.facts(
+        {
+            "records": f"{found['checked']} checked, {len(found['problems'])} problems",
+            "last": f"{found['last']} {found['digest']}",
+            "anchored to": anchored,
+        }
+    )
