@@ -16,6 +16,7 @@ from strongroom.agent.process import run
 from strongroom.agent.servers import ServerBook, Source
 from strongroom.agent.settings import Settings
 from strongroom.model.backup_settings import read_rate, read_settings
+from strongroom.model.drill import read_assertions
 from strongroom.model.errors import Invalid
 from strongroom.model.operation import ServerFacts
 from strongroom.model.seams import Chance, Clock
@@ -97,6 +98,16 @@ def set_hooks(data: Path, server: str, pre: str, post: str, seconds: float) -> O
     except ValueError as error:
         raise Invalid(f"the command cannot be read: {error}", hint="See its quotes.") from error
     return _own(data).set_hooks(server or EVERY_SERVER, hooks)
+
+
+def set_assertions(data: Path, server: str, text: str) -> OwnSettings:
+    """`agent assertions NAME < FILE`: what drills of its points must find true; no text: nothing.
+
+    Raises Invalid, and NotFound for a server that it does not look after.
+    """
+    if server:
+        _book(data).conninfo(server)
+    return _own(data).set_assertions(server or EVERY_SERVER, read_assertions(text))
 
 
 def own_settings(data: Path) -> OwnSettings:

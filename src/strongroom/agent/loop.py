@@ -254,7 +254,7 @@ class Agent:
         lease = held.lease
         if lease.backup is not None:
             return self._trades.take_backup(held)
-        if lease.restore is not None or lease.extract is not None or lease.load is not None:
+        if lease.restore or lease.extract or lease.load or lease.drill:
             return self._trades.restore(held)
         if lease.verify is not None:
             return self._trades.verify(held)
@@ -347,6 +347,6 @@ def _stopping() -> Cancelled:
 
 
 def _names(lease: Lease) -> dict[str, Any]:
-    order = lease.backup or lease.restore or lease.extract or lease.load or lease.verify
+    orders = (lease.backup, lease.restore, lease.extract, lease.load, lease.verify, lease.drill)
     names: dict[str, Any] = {"operation": lease.operation_id, "epoch": lease.epoch}
-    return names | ({"job": order.job_id} if order is not None else {})
+    return names | {"job": order.job_id for order in orders if order is not None}

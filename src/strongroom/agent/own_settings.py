@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from strongroom.agent.private_file import locked, read_private, write_private
+from strongroom.model.drill import Assertion
 from strongroom.model.errors import Invalid
 
 LONGEST_HOOK_SECONDS = 86_400.0
@@ -28,14 +29,22 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class OwnSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """bandwidth: bytes a second of all backups together, 0: no limit. hooks: by server, or `*`."""
+    """bandwidth: bytes a second of all backups together, 0: no limit. hooks: by server, or `*`.
+
+    assertions: by server, or `*`: what drills of their points must find true.
+    """
 
     bandwidth: int = 0
     hooks: dict[str, Hooks] = {}
+    assertions: dict[str, list[Assertion]] = {}
 
     def hooks_of(self, server: str) -> Hooks:
         """The server's own, else those of every server."""
         return self.hooks.get(server) or self.hooks.get(EVERY_SERVER) or Hooks()
+
+    def assertions_of(self, server: str) -> list[Assertion]:
+        """The server's own, else those of every server."""
+        return self.assertions.get(server) or self.assertions.get(EVERY_SERVER) or []
 
 
 class OwnSettingsFile:
@@ -82,5 +91,15 @@ class OwnSettingsFile:
             others = {name: each for name, each in known.hooks.items() if name != server}
             named = {server: hooks} if hooks.pre or hooks.post else {}
             return msgspec.structs.replace(known, hooks={**others, **named})
+
+        return self.change(changed)
+
+    def set_assertions(self, server: str, asked: list[Assertion]) -> OwnSettings:
+        """Of one server, or of `*`; with none there are none any more."""
+
+        def changed(known: OwnSettings) -> OwnSettings:
+            others = {name: each for name, each in known.assertions.items() if name != server}
+            named = {server: asked} if asked else {}
+            return msgspec.structs.replace(known, assertions={**others, **named})
 
         return self.change(changed)

@@ -1,5 +1,6 @@
 """An agent as a process: its real parts, and the signals that end it."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import structlog
 from strongroom.agent.access import container_opener
 from strongroom.agent.back_up import back_up, order_of
 from strongroom.agent.control_client import ControlClient
+from strongroom.agent.drill import DrillGround, drill
 from strongroom.agent.dump import take_dump
 from strongroom.agent.enrolment import enrolled
 from strongroom.agent.extract import extract
@@ -74,6 +76,9 @@ def real_trades(
     """The work itself: PostgreSQL, storage and this machine's disks."""
     open_container = container_opener(Path(identity.ca_file) if identity.ca_file else None)
     grounds = Grounds(settings.restore_roots, RestoreJournal(settings.data / "restores"))
+    drills = DrillGround(
+        scratch_root(settings), grounds.journal, OwnSettingsFile(settings.own_file)
+    )
     memory, limits = Memory(), Limits(clock)
     own = OwnSettingsFile(settings.own_file)
 
@@ -93,6 +98,8 @@ def real_trades(
         with memory.share() as share:
             if held.lease.load is not None:
                 return load(held, book, open_container, chance, settings.data / "spool", share)
+            if held.lease.drill is not None:
+                return drill(held, drills, open_container, clock, chance, share)
             if held.lease.extract is not None:
                 return extract(held, grounds, book, open_container, chance, share)
             return restore(held, grounds, open_container, chance, share)
@@ -108,6 +115,16 @@ def real_trades(
         verify=verify_within,
         look_at=partial(look_at, allow=grounds.allow),
     )
+
+
+def scratch_root(settings: Settings) -> Path | None:
+    """Where drills work: as it was said, or in our own directory.
+
+    None, for root: in the system's temporary one, as PostgreSQL's user may not enter ours.
+    """
+    if settings.scratch is not None or os.geteuid() == 0:
+        return settings.scratch
+    return settings.data / "scratch"
 
 
 def control_of(identity: Identity, chance: Chance) -> ControlClient:

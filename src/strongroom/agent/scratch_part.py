@@ -57,10 +57,10 @@ def scratch_server(part: Part, place: Path) -> Iterator[ScratchServer]:
     Raises NotFound for a database or table that the point does not have, Corrupt, TargetError.
     """
     for _ in range(_ROUNDS):
-        with _directory(place) as home, scratch.scratch_directory() as sockets:
+        with scratch_home(place) as home, scratch.scratch_directory() as sockets:
             directory = home / "data"
-            _give_to_owner_of(home, sockets)
-            chosen, superuser = _fetch(part, directory, home)
+            give_to_owner_of(home, sockets)
+            chosen, superuser = fetch(part, directory, home)
             part.held.next_step("Starting")
             tools = find_tools(major_of(part.manifest.source.version_number))
             with recovered(tools, directory, sockets, superuser) as server:
@@ -76,19 +76,20 @@ def scratch_server(part: Part, place: Path) -> Iterator[ScratchServer]:
 
 
 @contextmanager
-def _directory(place: Path) -> Iterator[Path]:
+def scratch_home(place: Path) -> Iterator[Path]:
     """A directory for the server's user that is gone afterwards; what a killed try left goes."""
     home = place / SCRATCH
     remove_scratch(home)
     home.mkdir(mode=0o700, parents=True)
-    _give_to_owner_of(place, home)
+    give_to_owner_of(place, home)
     try:
         yield home
     finally:
         remove_scratch(home)
 
 
-def _give_to_owner_of(place: Path, directory: Path) -> None:
+def give_to_owner_of(place: Path, directory: Path) -> None:
+    """For root: to the user that a server in `place` runs as."""
     user = scratch.server_user(place)
     if scratch.drop_to(user):
         shutil.chown(directory, user.uid, user.gid)
@@ -108,7 +109,7 @@ def remove_scratch(home: Path) -> None:
         shutil.rmtree(home)
 
 
-def _fetch(part: Part, directory: Path, home: Path) -> tuple[set[int], str]:
+def fetch(part: Part, directory: Path, home: Path) -> tuple[set[int], str]:
     """Write what is needed -> the files that are there in full, and who may log in."""
     files = [restored_file(file) for file in part.manifest.files]
     spaces = {f.link: str(home / f"space-{n}") for n, f in enumerate(files) if f.kind == "link"}

@@ -24,7 +24,8 @@ class Settings:
     """How an agent runs. `control_url` and `ca_file` may be left out once it is enrolled.
 
     `restore_roots`: directories beneath which a restore may write; none means anywhere that is
-    empty or new. `slots`: how many operations run side by side.
+    empty or new. `slots`: how many operations run side by side. `scratch`: where drills put a
+    whole server for a while; PostgreSQL's own user must reach it.
     """
 
     data: Path
@@ -33,6 +34,7 @@ class Settings:
     ca_file: Path | None = None
     enrol_token_file: Path | None = None
     restore_roots: tuple[Path, ...] = ()
+    scratch: Path | None = None
     slots: int = 2
     poll_seconds: float = 20.0
     facts_seconds: float = 30.0

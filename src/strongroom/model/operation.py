@@ -20,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from strongroom.model.drill import DrillOrder, DrillResult
 from strongroom.model.extract import ExtractOrder
 from strongroom.model.logical import DumpWish, LoadOrder, LoadResult
 from strongroom.model.plan import LookOrder, LookResult
@@ -161,6 +162,7 @@ class Lease(Message):
     extract: ExtractOrder | None = None
     load: LoadOrder | None = None
     verify: VerifyOrder | None = None
+    drill: DrillOrder | None = None
     check: CheckOrder | None = None
     look: LookOrder | None = None
     access: StorageAccess | None = None
@@ -285,6 +287,7 @@ class Completion(Message):
     restore: RestoreResult | None = None
     load: LoadResult | None = None
     verify: VerifyResult | None = None
+    drill: DrillResult | None = None
     check: ServerFacts | None = None
     look: LookResult | None = None
 

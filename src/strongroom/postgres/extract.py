@@ -9,7 +9,7 @@ source's configuration is read, and the directory is thrown away at the end.
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -236,10 +236,17 @@ class ScratchServer:
 
 @contextmanager
 def recovered(
-    tools: Tools, directory: Path, sockets: Path, superuser: str
+    tools: Tools,
+    directory: Path,
+    sockets: Path,
+    superuser: str,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[ScratchServer]:
-    """Within: the server runs. Raises TargetError with its last words when it does not recover."""
-    _settle(directory, sockets)
+    """Within: the server runs, with `settings` over ours.
+
+    Raises TargetError with its last words when it does not recover.
+    """
+    _settle(directory, sockets, settings or {})
     try:
         scratch.start(tools, directory, timeout=START_SECONDS)
         yield ScratchServer(tools, directory, sockets, superuser)
@@ -248,9 +255,9 @@ def recovered(
             scratch.stop(tools, directory, "immediate")
 
 
-def _settle(directory: Path, sockets: Path) -> None:
+def _settle(directory: Path, sockets: Path, settings: Mapping[str, str]) -> None:
     """Our configuration in place of the source's: the directory is ours alone."""
-    ours = {**_SETTINGS, "unix_socket_directories": str(sockets)}
+    ours = {**_SETTINGS, **settings, "unix_socket_directories": str(sockets)}
     lines = "".join(f"{name} = '{value}'\n" for name, value in ours.items())
     texts = {
         "postgresql.conf": lines,

@@ -80,6 +80,16 @@ def settle_settings(root: Root, major: int, settings: Mapping[str, str], mode: i
     return steps
 
 
+def libraries_of(directory: Path) -> list[str]:
+    """What the source loads into each of its processes; the restored files say so still."""
+    root = Root(directory)
+    try:
+        found = _told(root, of_source=True).get(_PRELOADS[0], "")
+    finally:
+        root.close()
+    return [each for each in re.split(r'[\s,"]+', found) if each]
+
+
 def _missing_files(root: Root, mode: int) -> Iterator[str]:
     for name, content in (
         ("postgresql.conf", _MINIMAL_CONF),
@@ -101,15 +111,20 @@ def read_settings(text: str) -> dict[str, str]:
     return found
 
 
-def _told(root: Root) -> dict[str, str]:
-    """What the source's files say, those that are usually included from conf.d with them."""
+def _told(root: Root, *, of_source: bool = False) -> dict[str, str]:
+    """What the source's files say, those that are usually included from conf.d with them.
+
+    `of_source`: as they were before our last block.
+    """
     included = root.path / "conf.d"
     names = sorted(path.name for path in included.glob("*.conf")) if included.is_dir() else []
     files = [("postgresql.conf",), *(("conf.d", name) for name in names)]
     found: dict[str, str] = {}
     for parts in [*files, ("postgresql.auto.conf",)]:
-        raw = root.read(parts, MOST_BYTES) or b""
-        found |= read_settings(raw.decode(errors="replace"))
+        text = (root.read(parts, MOST_BYTES) or b"").decode(errors="replace")
+        if of_source and _BEGIN in text:
+            text = text.rpartition(_BEGIN)[0]
+        found |= read_settings(text)
     return found
 
 

@@ -75,9 +75,11 @@ def server_user(directory: Path | None = None) -> RunAs:
 
 
 @contextmanager
-def scratch_directory(prefix: str = PREFIX) -> Iterator[Path]:
-    """A short-lived directory under the system's temporary one, owned by the server's user."""
-    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as name:
+def scratch_directory(prefix: str = PREFIX, within: Path | None = None) -> Iterator[Path]:
+    """A short-lived directory, owned by the server's user, under the system's temporary one."""
+    with tempfile.TemporaryDirectory(
+        prefix=prefix, dir=within, ignore_cleanup_errors=True
+    ) as name:
         path = Path(name)
         if os.geteuid() == 0:
             user = server_user()
