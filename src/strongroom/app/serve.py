@@ -43,6 +43,7 @@ from strongroom.workflows.means import Means
 from strongroom.workflows.parents import open_parent
 from strongroom.workflows.restore import release_keys, restore
 from strongroom.workflows.resume import open_resume
+from strongroom.workflows.rotation import rotate_instance, rotate_kek
 from strongroom.workflows.sweeps import Sweeps
 from strongroom.workflows.vault_storage import VaultStorage
 from strongroom.workflows.verify import verify
@@ -172,6 +173,8 @@ def _register(engine: JobEngine, means: Means) -> None:
     engine.register("lock-vault", partial(lock_vault, means))
     engine.register("collect-garbage", partial(collect_garbage, means))
     engine.register("verify", partial(verify, means))
+    engine.register("rotate-kek", partial(rotate_kek, means))
+    engine.register("rotate-keys", partial(rotate_instance, means))
     engine.register("expire-instance", partial(expire_instance, means))
 
 

@@ -82,3 +82,9 @@ def forget(connection: sa.Connection, executor_ids: Sequence[str], before: Insta
     """They have been taken over; one that has come back since then stays."""
     gone = sa.and_(executors.c.id.in_(executor_ids), executors.c.seen_at < before)
     connection.execute(executors.delete().where(gone))
+
+
+def seen_since(connection: sa.Connection, after: Instant) -> list[str]:
+    """Processes heard of since then."""
+    query = sa.select(executors.c.id).where(executors.c.seen_at >= after)
+    return sorted(connection.execute(query).scalars())

@@ -62,6 +62,12 @@ def reseal(connection: sa.Connection, key_id: bytes, before: bytes, after: bytes
     return bool(found.rowcount)
 
 
+def note_escrow(connection: sa.Connection, key_id: bytes, digest: bytes) -> None:
+    """What lies in storage for the recovery key: BLAKE3 of the object."""
+    mine = table.c.key_id == bytes(key_id)
+    connection.execute(table.update().where(mine).values(escrow=digest))
+
+
 def destroy(connection: sa.Connection, instance_id: str) -> int:
     """Every pair of an instance goes; how many there were."""
     found = connection.execute(table.delete().where(table.c.instance_id == instance_id))

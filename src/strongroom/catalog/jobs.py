@@ -120,6 +120,21 @@ def sealed_signature(connection: sa.Connection, job_id: str) -> bytes | None:
     return found
 
 
+def sealed_signatures(connection: sa.Connection) -> dict[str, bytes]:
+    """Job -> what opens its target, sealed; of those that have any."""
+    query = sa.select(jobs.c.id, jobs.c.sealed_signature).where(
+        jobs.c.sealed_signature.is_not(None)
+    )
+    return {row.id: row.sealed_signature for row in connection.execute(query)}
+
+
+def reseal_signature(connection: sa.Connection, job_id: str, before: bytes, after: bytes) -> bool:
+    """The same signature under another key; False when it was not `before`."""
+    mine = sa.and_(jobs.c.id == job_id, jobs.c.sealed_signature == before)
+    found = connection.execute(jobs.update().where(mine).values(sealed_signature=after))
+    return bool(found.rowcount)
+
+
 def set_progress(connection: sa.Connection, job_id: str, progress: Progress) -> None:
     """What the agent last said. Late news of an ended job is dropped."""
     connection.execute(

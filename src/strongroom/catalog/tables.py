@@ -172,6 +172,7 @@ instance_keys = sa.Table(
     _column("number", sa.Integer),  # counts from 1: the highest is what writers are given
     _column("public_key", sa.LargeBinary),
     _column("sealed_private", sa.LargeBinary),  # under the key-encryption key
+    sa.Column("escrow", sa.LargeBinary),  # BLAKE3 of the object for the recovery key, once put
     _column("created_at", Utc),
     sa.UniqueConstraint("instance_id", "purpose", "number"),
 )

@@ -43,6 +43,7 @@ _FIXED = struct.Struct(">8sB16s16sH")
 _TRAILER = struct.Struct(">I8s")
 TRAILER_SIZE = _TRAILER.size
 HEADER_SIZE = _FIXED.size + 1168
+FIXED_SIZE = _FIXED.size  # of a header: what it says without a key
 _LIKELY_ENDING = 4 + 8 * 300 + TAG + TRAILER_SIZE  # of a pack with up to 300 frames
 _CUT = struct.Struct("=QQ")
 _TABLE_NONCE = (1 << 95).to_bytes(12, "big")
@@ -150,6 +151,13 @@ def read_header(raw: bytes, magic: bytes) -> Header:
     fixed = bytes(raw[: _FIXED.size])
     sealed = bytes(raw[_FIXED.size : HEADER_SIZE])
     return Header(found, PackId(UUID(bytes=pack_id)), KeyId(key_id), fixed, sealed)
+
+
+def sealed_to(start: bytes) -> KeyId:
+    """The id of the key that an object of any kind is sealed to, from its first bytes."""
+    if len(start) < _FIXED.size:
+        raise Corrupt("a pack is shorter than its header")
+    return KeyId(_FIXED.unpack_from(start)[3])
 
 
 def open_content_key(header: Header, pair: KeyPair) -> bytes:

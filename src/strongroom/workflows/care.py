@@ -14,6 +14,7 @@ from strongroom.workflows.census import take_due
 from strongroom.workflows.collect import collect
 from strongroom.workflows.damage import ask_for_damage
 from strongroom.workflows.expire import expire
+from strongroom.workflows.key_census import check_keys
 from strongroom.workflows.means import Means
 from strongroom.workflows.ticking import Ticking
 
@@ -23,12 +24,13 @@ CENSUS_SECONDS = 60.0  # between looks for whose turn it is
 DAMAGE_SECONDS = 3600.0
 EXPIRY_SECONDS = 3600.0
 COLLECT_SECONDS = 86_400.0
+KEYS_SECONDS = 86_400.0
 
 log = structlog.get_logger()
 
 
 class Care(Ticking):
-    """Censuses of receipts, what the scrub has found, expiry, and the collection of garbage."""
+    """Censuses of receipts and of keys, what the scrub has found, expiry, and the collection of garbage."""
 
     def __init__(self, means: Means) -> None:
         super().__init__("care", means.control.clock)
@@ -37,6 +39,7 @@ class Care(Ticking):
         self.add("census", CENSUS_SECONDS, partial(_census, means))
         self.add("damage", DAMAGE_SECONDS, partial(in_each, means, ask_for_damage))
         self.add("expiry", EXPIRY_SECONDS, partial(in_each, means, expire))
+        self.add("keys", KEYS_SECONDS, partial(in_each, means, check_keys))
         self.add("garbage", COLLECT_SECONDS, partial(in_each, means, collect))
 
 

@@ -9,6 +9,7 @@ from strongroom.durable.engine import Story
 from strongroom.model.errors import ObjectExists, VaultError
 from strongroom.model.ids import InstanceId
 from strongroom.model.policy import parse_policy
+from strongroom.workflows import escrow
 from strongroom.workflows.keyring import PURPOSES
 from strongroom.workflows.locking import make_immutable
 from strongroom.workflows.means import Means
@@ -32,13 +33,10 @@ def _make_container(means: Means, instance_id: str) -> None:
 
 
 def _make_keys(means: Means, instance_id: str) -> None:
-    blobs = means.storage.container(instance_id)
+    control = means.control
     for purpose in PURPOSES:
-        name, sealed = means.keyring.make_pair(
-            instance_id, purpose, means.control.clock, means.control.chance
-        )
-        with contextlib.suppress(ObjectExists):
-            blobs.create(name, sealed)
+        pair = means.keyring.make_pair(instance_id, purpose, control.clock, control.chance)
+        escrow.put_and_note(means, instance_id, purpose, pair)
 
 
 def _finish(means: Means, instance_id: str, operation_id: str) -> None:

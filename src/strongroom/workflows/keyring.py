@@ -28,17 +28,12 @@ class Keyring:
         self._first_recovery = recovery
         self.signing = signing
 
-    def make_pair(
-        self, instance_id: str, purpose: str, clock: Clock, chance: Chance
-    ) -> tuple[str, bytes]:
-        """Make and keep a pair (the first one stays); give the object that recovery needs.
-
-        Returns its name beneath `k/`, and the pair sealed to the recovery key.
-        """
+    def make_pair(self, instance_id: str, purpose: str, clock: Clock, chance: Chance) -> KeyPair:
+        """Make and keep a pair; the first one stays, and is given."""
         made = KeyPair.generate(chance)
         with self._database.writing() as connection:
             self.keep_pair(connection, instance_id, (purpose, 1), made, clock)
-        return self.escrow(instance_id, purpose, self.first_pair(instance_id, purpose))
+        return self.first_pair(instance_id, purpose)
 
     def keep_pair(
         self,
@@ -61,16 +56,18 @@ class Keyring:
         }
         instance_keys.add(connection, row)
 
-    def escrow(self, instance_id: str, purpose: str, pair: KeyPair) -> tuple[str, bytes]:
-        """(name, bytes) of the object that lets the recovery key open what this pair does."""
-        name = self.escrow_name(pair.public.key_id)
-        return name, seal_instance_key(self.recovery, pair, instance_id, purpose)
+    def escrow(self, instance_id: str, purpose: str, pair: KeyPair) -> bytes:
+        """The pair, sealed to the recovery key that is in force."""
+        return seal_instance_key(self.recovery, pair, instance_id, purpose)
 
-    def escrow_name(self, key_id: bytes) -> str:
-        """Where a pair lies for the recovery key that is in force."""
+    def escrow_names(self, key_id: bytes) -> list[str]:
+        """Where a pair may lie for the recovery key that is in force; the first name is preferred.
+
+        The first recovery key of an installation has the short names.
+        """
         recovery = self.recovery
-        later = recovery.key_id if recovery != self._first_recovery else None
-        return instance_key_name(key_id, later)
+        long = instance_key_name(key_id, recovery.key_id)
+        return [instance_key_name(key_id), long] if recovery == self._first_recovery else [long]
 
     @property
     def recovery(self) -> PublicKey:

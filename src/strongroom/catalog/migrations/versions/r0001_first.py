@@ -311,6 +311,7 @@ def upgrade() -> None:
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("public_key", sa.LargeBinary(), nullable=False),
         sa.Column("sealed_private", sa.LargeBinary(), nullable=False),
+        sa.Column("escrow", sa.LargeBinary(), nullable=True),
         sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
         sa.ForeignKeyConstraint(
             ["instance_id"], ["instances.id"], name=op.f("fk_instance_keys_instance_id_instances")
