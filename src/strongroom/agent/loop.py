@@ -349,4 +349,5 @@ def _stopping() -> Cancelled:
 def _names(lease: Lease) -> dict[str, Any]:
     orders = (lease.backup, lease.restore, lease.extract, lease.load, lease.verify, lease.drill)
     names: dict[str, Any] = {"operation": lease.operation_id, "epoch": lease.epoch}
-    return names | {"job": order.job_id for order in orders if order is not None}
+    job = next((order.job_id for order in orders if order is not None), None)
+    return names | ({} if job is None else {"job": job})
