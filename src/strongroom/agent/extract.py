@@ -175,7 +175,9 @@ def _into_server(source: _Source, grounds: Grounds, book: ServerBook) -> Restore
         return done
     order = source.order
     target = IntoServer(order, book.conninfo(order.target_server), source.version)
-    target.check()
+    if target.check():
+        nothing_more = RestoreResult(directory="", files=1, written_bytes=0, fetched_bytes=0)
+        return _kept(grounds.journal, operation_id, nothing_more)
     noted = grounds.journal.noted
     with scratch.scratch_directory() as place, noted(place), source.server(place) as server:
         database, tables = _chosen(order, server)
@@ -191,7 +193,11 @@ def _into_server(source: _Source, grounds: Grounds, book: ServerBook) -> Restore
         fetched_bytes=source.fetched,
         warnings=[warning.to_dict() for warning in warnings],
     )
-    grounds.journal.keep(operation_id, result)
+    return _kept(grounds.journal, operation_id, result)
+
+
+def _kept(journal: RestoreJournal, operation_id: str, result: RestoreResult) -> RestoreResult:
+    journal.keep(operation_id, result)
     return result
 
 

@@ -7,7 +7,7 @@ that it can seek in to work side by side, and packs are read in the order in whi
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from strongroom.postgres import load as target
 from strongroom.postgres.client import Client, client_of
 from strongroom.postgres.connect import Conninfo, connect
 from strongroom.postgres.database_settings import apply_settings, settings_of
+from strongroom.postgres.new_database import is_of_job, left_by_others, new_database
 from strongroom.postgres.tools import Tools, find_tools
 
 _OWN_STATISTICS = 18  # from this major on a dump brings the planner's statistics along
@@ -41,7 +42,8 @@ def load(
     spool: Path,
     share: Share = WHOLE,
 ) -> Completion:
-    """The whole story. A database that was made here and could not be filled is dropped again.
+    """The whole story. A database that was made here and could not be filled is dropped again;
+    what an earlier try of this job has loaded whole stays.
 
     Raises TargetError, SourceError (the target is a server too), StoreError, NotFound, LeaseLost,
     Cancelled.
@@ -57,16 +59,23 @@ def load(
     with connect(conninfo) as connection:
         version = connection.info.server_version
         there = target.databases_of(connection)
+        whole = {n for n in there & {*plan.values()} if is_of_job(connection, n, order.job_id)}
+        left = left_by_others(connection, order.job_id)
     target.check_major(manifest.source.version_number, version)
     tools = find_tools(major_of(version), program="pg_restore")
     for name in plan.values():
-        if name in there:
+        if name in there - whole:
             target.check_empty(conninfo, name)
     with client_of(conninfo) as client, _spool(spool) as directory:
-        loading = _Loading(held, point, conninfo, tools, client, directory)
+        loading = _Loading(
+            held, order.job_id, point, conninfo, tools, client, directory, warnings=left
+        )
         loading.prepare(order, parameters)
         for old, new in plan.items():
-            loading.one(parameters, old, new, make=new not in there)
+            if new in whole:
+                loading.count(parameters, old, new)
+            else:
+                loading.one(parameters, old, new, make=new not in there)
     return Completion(epoch=held.lease.epoch, load=loading.result(version))
 
 
@@ -97,6 +106,7 @@ def _spool(home: Path) -> Iterator[Path]:
 @dataclass(slots=True)
 class _Loading:
     held: HeldLease
+    job: str
     point: LogicalPoint
     conninfo: Conninfo
     tools: Tools
@@ -154,26 +164,25 @@ class _Loading:
         self.point.spool(path, dump, progress)
         self.held.tell(Progress(step=f"Loading {name}", done_bytes=size, total_bytes=size))
         owner = str(facts["owner"]) if self.owners else ""
+        made: AbstractContextManager[str] = nullcontext(name)
         if make:
-            with connect(self.conninfo) as connection:
-                target.create_database(connection, name, facts, owner=owner)
-        try:
-            self._restore(name, dump)
-            self._set(parameters, old, name)
-        except BaseException:
-            if make:
-                with connect(self.conninfo) as connection:
-                    target.drop_database(connection, name)
-            raise
+            made = new_database(self.conninfo, self.job, name, facts, owner=owner)
+        with made as filled:
+            self._restore(filled, dump)
+            self._set(parameters, old, name, filled)
         dump.unlink()
-        self.loaded.append(name)
-        self.loaded_bytes += size
+        self.count(parameters, old, name)
 
-    def _set(self, parameters: dict[str, Any], old: str, name: str) -> None:
+    def count(self, parameters: dict[str, Any], old: str, name: str) -> None:
+        """One database is there."""
+        self.loaded.append(name)
+        self.loaded_bytes += self.point.size(str(parameters["databases"][old]["file"]))
+
+    def _set(self, parameters: dict[str, Any], old: str, name: str, filled: str) -> None:
         """Last: what makes a database read only would keep its rows out."""
         with connect(self.conninfo) as connection:
             roles = target.existing_roles(connection)
-            refused = apply_settings(connection, name, settings_of(parameters, old), roles)
+            refused = apply_settings(connection, filled, settings_of(parameters, old), roles)
         self.warnings += [
             TargetRefused(
                 f"a setting of database {name} is not as it was: {line}",

@@ -160,29 +160,6 @@ def create_database(
         ) from error
 
 
-def note_on_database(connection: Connection, name: str, note: str | None) -> None:
-    """Its comment, which everybody sees; None takes it away."""
-    words = sql.SQL("COMMENT ON DATABASE {} IS {}")
-    connection.execute(words.format(sql.Identifier(name), sql.Literal(note)))
-
-
-def note_of_database(connection: Connection, name: str) -> str:
-    """Its comment; empty where it has none."""
-    row = connection.execute(
-        "select pg_catalog.shobj_description(oid, 'pg_database') from pg_catalog.pg_database "
-        "where datname = %s",
-        (name,),
-    ).fetchone()
-    return str(row[0] or "") if row else ""
-
-
-def drop_database(connection: Connection, name: str) -> None:
-    """One that was made here and did not get its content."""
-    connection.execute(
-        sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-    )
-
-
 def restore_database(
     tools: Tools, client: Client, database: str, dump: Path, *, jobs: int, owners: bool
 ) -> Program:

@@ -21,6 +21,7 @@ from strongroom.model.errors import (
     ToolsMissing,
     VaultError,
 )
+from strongroom.postgres import load, new_database
 
 pytestmark = [pytest.mark.postgres, pytest.mark.P8]
 ODD = ["orders", 'we "quote" it', "sl/ash..", "spaß 日本", "it's", "-d x=y"]
@@ -223,6 +224,43 @@ def test_a_load_that_fails_leaves_no_database_behind(old, new):
         finally:
             aside.rename(found)
     assert new.sql("select count(*) from pg_database where datname = 'orders'") == [(0,)]
+
+
+def test_a_load_goes_on_where_it_was_killed(old, new):
+    """One database was whole, of the next one there was a part."""
+    with dumps() as made:
+        made.dump(old.conninfo)
+        made.load(new, {"it's": "first"})
+        job = f"load-{made.manifests[-1].facts.recovery_point_id}"
+        new.sql("create table since (n int)", database="first")
+        new.sql(f'create database "strongroom_loading_{job}"')
+        new.sql(*FILL[1:3], database=f"strongroom_loading_{job}")
+        done = made.load(new, {"it's": "first", "orders": "second"})
+        assert sorted(done.databases) == ["first", "second"]
+    assert new.digests("second") == old.digests("orders")
+    assert "public.since" in new.digests("first"), "what was whole is left as it is"
+    names = "select datname from pg_database where datname !~ '^(postgres|template.)$' order by 1"
+    assert new.sql(names) == [("first",), ("second",)]
+    drop_all(new)
+
+
+def test_a_database_that_others_use_while_it_is_loaded_gets_no_name_and_is_dropped(
+    old, new, monkeypatch
+):
+    monkeypatch.setattr(new_database, "_ATTEMPTS", 1)
+    with dumps() as made, contextlib.ExitStack() as watchers:
+        made.dump(old.conninfo)
+        job = f"load-{made.manifests[-1].facts.recovery_point_id}"
+
+        def restored(*words, **options):
+            watchers.enter_context(new.connect(f"strongroom_loading_{job}"))
+            return program(*words, **options)
+
+        program = load.restore_database
+        monkeypatch.setattr(load, "restore_database", restored)
+        with pytest.raises(TargetRefused, match="cannot get its name"):
+            made.load(new, {"it's": "used"})
+    assert new.sql("select 1 from pg_database where datname ~ 'used|strongroom'") == []
 
 
 def dumping(pid_of_server_side: str = "pg_dump"):

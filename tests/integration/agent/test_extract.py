@@ -264,26 +264,42 @@ def test_a_database_is_loaded_into_a_server_under_a_new_name(story, source):
 def test_what_a_killed_load_left_is_taken_away_by_its_own_next_try_and_told_to_others(
     story, source
 ):
-    """A database says in its comment whose load it is, as long as it is not whole."""
-    mark = "strongroom: being loaded, by order of job {}: it is not whole before this goes"
+    """Until it is whole its name says whose it is, and nothing has the name that it is to get."""
     killed = story.extract_order(
         "killed", database="other", rename="half_then", target_server="orders"
     )
-    source.sql(
-        "create database half_then",
-        f"comment on database half_then is '{mark.format(killed.job_id)}'",
-    )
+    left = f"strongroom_loading_{killed.job_id}"
+    source.sql(f'create database "{left}"')
     another = story.extract_order(
-        "another", database="other", rename="half_then", target_server="orders"
+        "another", database="other", rename="beside_then", target_server="orders"
     )
-    refused = story.restore(another).failure
-    assert refused is not None
-    assert 'DROP DATABASE "half_then" WITH (FORCE);' in refused.error["hint"]
+    operation = story.restore(another)
+    assert operation.failure is None, operation.failure
+    told = operation.result.restore.warnings
+    assert [left in warning["message"] for warning in told] == [True]
+    assert f'DROP DATABASE "{left}" WITH (FORCE);' in told[0]["hint"]
     operation = story.restore(killed)
     assert operation.failure is None, operation.failure
+    assert operation.result.restore.warnings == []
     assert source.digests("half_then") == source.digests("other")
-    comment = "select shobj_description(oid, 'pg_database') from pg_database where datname = "
-    assert source.sql(f"{comment} 'half_then'") == [(None,)]
+    assert source.sql(f"select 1 from pg_database where datname = '{left}'") == []
+
+
+def test_a_load_that_was_killed_before_it_could_say_so_is_found_done(story, source):
+    order = story.extract_order(
+        "untold", database="other", rename="whole_then", target_server="orders"
+    )
+    assert story.restore(order).failure is None
+    source.sql("create table since (n int)", database="whole_then")
+    for note in (story.agent._settings.data / "restores").glob("*.json"):
+        note.unlink()
+    again = story.restore(order)
+    assert again.failure is None, again.failure
+    assert "public.since" in source.digests("whole_then"), "it is as it was"
+    foreign = story.extract_order(
+        "foreign", database="other", rename="whole_then", target_server="orders"
+    )
+    assert story.restore(foreign).failure.error["kind"] == "TargetNotEmpty"
 
 
 def test_a_scratch_server_that_a_killed_agent_left_is_stopped_and_taken_away(root):
