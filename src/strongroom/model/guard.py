@@ -1,0 +1,212 @@
+"""Multi-user authorization: which operations a resource guard protects, and what an approval is.
+
+Source: azure-mgmt-dataprotection 2.2.0, ResourceGuard, ResourceGuardProxyBase; Microsoft,
+"Multi-user authorization using Resource Guard". Operations and kinds of request marked `ours`
+are not Azure's.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from blake3 import blake3
+
+from strongroom.model import arm
+from strongroom.model.audit import canonical
+from strongroom.model.errors import Invalid
+from strongroom.model.vault import IMMUTABILITY, SOFT_DELETE, immutability_of
+
+PROXY = "DppResourceGuardProxy"  # a vault has one, of this name
+DEFAULT = "default"  # the one request object of each kind
+REQUEST_HOURS = 72  # a request waits so long for a decision
+GRANT_HOURS = 8  # an approval is good for so long, unless it is used before
+MOST_HOURS = 72
+UNLOCK_HOURS = 1
+MOST_WAITING = 200  # requests at one guard
+_VAULT = "Microsoft.DataProtection/backupVaults"
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A protected operation: Azure's name of it, and of the requests for it.
+
+    `always`: no guard may exclude it. `deletes`: what it is asked for is its scope alone, so that
+    `unlockDelete` can open it beforehand.
+    """
+
+    name: str
+    kind: str
+    words: str
+    always: bool = False
+    deletes: bool = False
+
+
+REMOVE_GUARD = Guarded(
+    f"{_VAULT}/backupResourceGuardProxies/delete",
+    "deleteResourceGuardProxyRequests",
+    "take the guard from the vault",
+    always=True,
+    deletes=True,
+)
+WEAKEN_SOFT_DELETE = Guarded(
+    f"{_VAULT}/write#reduceSoftDeleteSecurity",
+    "dppReduceSoftDeleteSecurityRequests",
+    "disable or shorten soft delete",
+    always=True,
+)
+WEAKEN_IMMUTABILITY = Guarded(
+    f"{_VAULT}/write#reduceImmutabilityState",
+    "dppReduceImmutabilityStateRequests",
+    "unlock or disable immutability",
+)
+DELETE_INSTANCE = Guarded(
+    f"{_VAULT}/backupInstances/delete",
+    "deleteBackupInstanceRequests",
+    "delete a backup instance with its data",
+    deletes=True,
+)
+STOP_PROTECTION = Guarded(
+    f"{_VAULT}/backupInstances/stopProtection/action",
+    "dppStopProtectionRequests",
+    "stop protection and keep what there is",
+)
+SUSPEND_BACKUPS = Guarded(
+    f"{_VAULT}/backupInstances/suspendBackups/action",
+    "dppSuspendBackupsRequests",
+    "suspend backups while points go on to expire",
+)
+CHANGE_POLICY = Guarded(
+    f"{_VAULT}/backupInstances/write",
+    "updateProtectedItemRequests",
+    "give a backup instance a policy that keeps less",
+)
+LESS_RETENTION = Guarded(  # ours
+    f"{_VAULT}/backupPolicies/write#reduceRetention",
+    "updateProtectionPolicyRequests",
+    "have a policy keep less",
+)
+DELETE_POINT = Guarded(  # ours
+    f"{_VAULT}/backupInstances/recoveryPoints/delete",
+    "deleteProtectedItemRequests",
+    "delete a recovery point",
+    deletes=True,
+)
+PURGE = Guarded(  # ours
+    f"{_VAULT}/purge/action", "purgeRequests", "purge what is soft-deleted", always=True
+)
+RELEASE_HOLD = Guarded(  # ours
+    f"{_VAULT}/legalHolds/delete", "releaseLegalHoldRequests", "release a legal hold", always=True
+)
+EXPORT_KEYS = Guarded(  # ours
+    f"{_VAULT}/exportKeys/action", "exportKeysRequests", "export keys", always=True
+)
+WEAKEN_GUARD = Guarded(  # ours
+    "Microsoft.DataProtection/resourceGuards/write#reduceProtection",
+    "updateResourceGuardRequests",
+    "have the guard protect less",
+    always=True,
+)
+ADD_APPROVER = Guarded(  # ours
+    "Microsoft.Authorization/roleAssignments/write#approver",
+    "addApproverRequests",
+    "let somebody else approve",
+    always=True,
+)
+OPERATIONS = (
+    REMOVE_GUARD,
+    WEAKEN_SOFT_DELETE,
+    WEAKEN_IMMUTABILITY,
+    DELETE_INSTANCE,
+    STOP_PROTECTION,
+    SUSPEND_BACKUPS,
+    CHANGE_POLICY,
+    LESS_RETENTION,
+    DELETE_POINT,
+    PURGE,
+    RELEASE_HOLD,
+    EXPORT_KEYS,
+    WEAKEN_GUARD,
+    ADD_APPROVER,
+)
+BY_NAME = {operation.name.lower(): operation for operation in OPERATIONS}
+BY_KIND = {operation.kind.lower(): operation for operation in OPERATIONS}
+# What a client of Azure may exclude or ask for, and what means nothing here.
+_OTHERS = ("Microsoft.RecoveryServices/vaults/", f"{_VAULT}/backupInstances/restore/action")
+_OTHERS += (f"{_VAULT}/write#modifyEncryptionSettings",)
+_OTHER_KINDS = {"disableSoftDeleteRequests", "getBackupSecurityPINRequests"}
+KINDS = {operation.kind for operation in OPERATIONS} | _OTHER_KINDS
+
+
+def read_exclusions(body: Mapping[str, Any]) -> list[str]:
+    """`vaultCriticalOperationExclusionList` of a guard. Raises Invalid."""
+    asked = arm.pick(arm.pick_object(body, "properties"), "vaultCriticalOperationExclusionList")
+    if asked is None:
+        return []
+    if not isinstance(asked, list) or not all(isinstance(name, str) for name in asked):
+        raise _bad("vaultCriticalOperationExclusionList is not a list of names")
+    return sorted({_excluded(name) for name in asked})
+
+
+def _excluded(name: str) -> str:
+    known = BY_NAME.get(name.lower())
+    if known is not None and known.always:
+        raise _bad(f"{known.name} is always protected")
+    others = tuple(other.lower() for other in _OTHERS)
+    if known is None and not name.lower().startswith(others):
+        raise _bad(f"{name[:120]!r} is no critical operation")
+    return name if known is None else known.name
+
+
+def protected(exclusions: Sequence[str]) -> list[Guarded]:
+    """What a guard with these exclusions protects."""
+    left_out = {name.lower() for name in exclusions}
+    return [each for each in OPERATIONS if each.name.lower() not in left_out]
+
+
+def request_id(guard_id: str, kind: str) -> str:
+    """The default request object of a kind, as callers name it."""
+    return f"{guard_id}/{kind}/{DEFAULT}"
+
+
+def weakened(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Guarded]:
+    """The protected operations that a change of a vault's settings is."""
+    found = []
+    if _rank(IMMUTABILITY, immutability_of(after)) < _rank(IMMUTABILITY, immutability_of(before)):
+        found.append(WEAKEN_IMMUTABILITY)
+    if _soft_delete(after) < _soft_delete(before) or _days(after) < _days(before):
+        found.append(WEAKEN_SOFT_DELETE)
+    return found
+
+
+def _soft(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    security = settings.get("securitySettings") or {}
+    return security.get("softDeleteSettings") or {}
+
+
+def _soft_delete(settings: Mapping[str, Any]) -> int:
+    return _rank(SOFT_DELETE, str(_soft(settings).get("state") or SOFT_DELETE[0]))
+
+
+def _days(settings: Mapping[str, Any]) -> float:
+    """0 where soft delete is off: then its days say nothing."""
+    if _soft_delete(settings) == 0:
+        return 0.0
+    return float(_soft(settings).get("retentionDurationInDays") or 0.0)
+
+
+def _rank(order: Sequence[str], state: str) -> int:
+    return order.index(state)
+
+
+def digest_of(operation: Guarded, scope: str, asked: Mapping[str, Any]) -> str:
+    """What exactly is approved: another request has another digest."""
+    told = {"operation": operation.name, "scope": scope.rstrip("/").lower(), "asked": asked}
+    return blake3(canonical(told)).hexdigest()
+
+
+def _bad(message: str) -> Invalid:
+    return Invalid(
+        message,
+        hint="exclude only what may be: docs/azure-compatibility.md lists the operations",
+        code="BMSUserErrorInvalidCriticalOperationExclusionList",
+    )
