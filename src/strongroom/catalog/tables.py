@@ -108,6 +108,17 @@ policies = sa.Table(
     sa.UniqueConstraint("vault_id", "name_key"),
 )
 
+policy_versions = sa.Table(
+    "policy_versions",
+    metadata,
+    sa.Column("policy_id", sa.Text, primary_key=True),  # its row may be gone
+    sa.Column("version", sa.Integer, primary_key=True),
+    _column("name", sa.Text),
+    _column("properties", sa.Text),  # JSON text, as it was echoed then
+    _column("created_at", Utc),
+    _column("created_by", sa.Text),  # a principal
+)
+
 enrol_tokens = sa.Table(
     "enrol_tokens",
     metadata,
@@ -181,6 +192,7 @@ shreds = sa.Table(
     "shreds",
     metadata,
     sa.Column("instance_id", sa.Text, primary_key=True),  # its row may be gone
+    _column("vault_id", sa.Text),
     _column("at", Utc),
     _column("certificate", sa.LargeBinary),  # signed: datastore/certificate.py
 )
@@ -297,6 +309,31 @@ storage_findings = sa.Table(
     _column("found_at", Utc),
 )
 
+drills = sa.Table(
+    "drills",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),  # of the job
+    _column("instance_id", sa.Text, sa.ForeignKey("instances.id")),
+    _column("recovery_point_id", sa.Text),
+    _column("began_at", Utc),
+    _column("ended_at", Utc),
+    _column("verdict", sa.Text),  # Passed | Failed
+    _column("result", Json),  # model.drill.DrillResult
+    _column("evidence_name", sa.Text),  # of the object that states it, signed
+    _column("evidence_blake3", sa.LargeBinary),
+    sa.Index("ix_drills_instance_ended", "instance_id", "ended_at"),
+)
+
+expiry_holds = sa.Table(
+    "expiry_holds",
+    metadata,
+    sa.Column("instance_id", sa.Text, sa.ForeignKey("instances.id"), primary_key=True),
+    sa.Column("recovery_point_id", sa.Text, primary_key=True),  # whose elders are held
+    sa.Column("kind", sa.Text, primary_key=True),  # anomaly | drill
+    _column("why", sa.Text),
+    _column("since", Utc),
+)
+
 condemned = sa.Table(
     "condemned",
     metadata,
@@ -359,4 +396,47 @@ audit = sa.Table(
     _column("previous", sa.LargeBinary),
     _column("digest", sa.LargeBinary),
     _column("signature", sa.LargeBinary),  # empty: of a process that has no key
+)
+
+resource_guards = sa.Table(
+    "resource_guards",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),  # 32 hex digits
+    _column("resource_group_key", sa.Text, sa.ForeignKey("resource_groups.name_key")),
+    _column("name", sa.Text),
+    _column("name_key", sa.Text),
+    _column("location", sa.Text),
+    _column("tags", Json),
+    _column("exclusions", Json),  # names of operations that it does not protect
+    _column("version", sa.Integer),  # counts changes: the ETag
+    _column("created_at", Utc),
+    sa.UniqueConstraint("resource_group_key", "name_key"),
+)
+
+guard_proxies = sa.Table(
+    "guard_proxies",
+    metadata,
+    sa.Column("vault_id", sa.Text, sa.ForeignKey("vaults.id"), primary_key=True),
+    _column("guard_id", sa.Text, sa.ForeignKey("resource_guards.id")),
+    _column("updated_at", Utc),
+)
+
+approvals = sa.Table(
+    "approvals",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),  # a UUID
+    _column("guard_id", sa.Text, sa.ForeignKey("resource_guards.id")),
+    _column("operation", sa.Text),  # model/guard.py
+    _column("scope", sa.Text),  # what it is done to
+    _column("asked", JsonText),  # what exactly, for people
+    _column("digest", sa.Text),  # of operation, scope and what exactly
+    _column("asked_by", sa.Text),
+    _column("asked_at", Utc),
+    _column("state", sa.Text),  # Waiting | Granted | Denied | Used
+    sa.Column("decided_by", sa.Text),
+    sa.Column("decided_at", Utc),
+    _column("expires_at", Utc),  # of the request while it waits, of the approval from then on
+    sa.Column("used_at", Utc),
+    sa.Index("ix_approvals_guard_state", "guard_id", "state"),
+    sa.Index("ix_approvals_digest", "digest"),
 )

@@ -267,6 +267,16 @@ def upgrade() -> None:
         sa.UniqueConstraint("vault_id", "name_key", name=op.f("uq_policies_vault_id")),
     )
     op.create_table(
+        "policy_versions",
+        sa.Column("policy_id", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("properties", sa.Text(), nullable=False),
+        sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("policy_id", "version", name=op.f("pk_policy_versions")),
+    )
+    op.create_table(
         "instances",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("vault_id", sa.Text(), nullable=False),
@@ -324,6 +334,7 @@ def upgrade() -> None:
     op.create_table(
         "shreds",
         sa.Column("instance_id", sa.Text(), nullable=False),
+        sa.Column("vault_id", sa.Text(), nullable=False),
         sa.Column("at", strongroom.catalog.database.Utc(), nullable=False),
         sa.Column("certificate", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("instance_id", name=op.f("pk_shreds")),
@@ -449,6 +460,45 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("instance_id", "name", name=op.f("pk_storage_findings")),
     )
     op.create_table(
+        "drills",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("instance_id", sa.Text(), nullable=False),
+        sa.Column("recovery_point_id", sa.Text(), nullable=False),
+        sa.Column("began_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("ended_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("verdict", sa.Text(), nullable=False),
+        sa.Column(
+            "result",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("evidence_name", sa.Text(), nullable=False),
+        sa.Column("evidence_blake3", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["instance_id"], ["instances.id"], name=op.f("fk_drills_instance_id_instances")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_drills")),
+    )
+    with op.batch_alter_table("drills", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_drills_instance_ended", ["instance_id", "ended_at"], unique=False
+        )
+
+    op.create_table(
+        "expiry_holds",
+        sa.Column("instance_id", sa.Text(), nullable=False),
+        sa.Column("recovery_point_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("why", sa.Text(), nullable=False),
+        sa.Column("since", strongroom.catalog.database.Utc(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["instance_id"], ["instances.id"], name=op.f("fk_expiry_holds_instance_id_instances")
+        ),
+        sa.PrimaryKeyConstraint(
+            "instance_id", "recovery_point_id", "kind", name=op.f("pk_expiry_holds")
+        ),
+    )
+    op.create_table(
         "condemned",
         sa.Column("instance_id", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
@@ -505,6 +555,11 @@ def downgrade() -> None:
     op.drop_table("holds")
     op.drop_table("deletions")
     op.drop_table("condemned")
+    op.drop_table("expiry_holds")
+    with op.batch_alter_table("drills", schema=None) as batch_op:
+        batch_op.drop_index("ix_drills_instance_ended")
+
+    op.drop_table("drills")
     op.drop_table("storage_findings")
     op.drop_table("censuses")
     op.drop_table("schedules")
@@ -521,6 +576,7 @@ def downgrade() -> None:
     op.drop_table("shreds")
     op.drop_table("instance_keys")
     op.drop_table("instances")
+    op.drop_table("policy_versions")
     op.drop_table("policies")
     op.drop_table("vaults")
     op.drop_table("servers")
