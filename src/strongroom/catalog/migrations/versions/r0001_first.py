@@ -548,10 +548,88 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_holds")),
         sa.UniqueConstraint("instance_id", "name_key", name=op.f("uq_holds_instance_id")),
     )
+    op.create_table(
+        "resource_guards",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("resource_group_key", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("name_key", sa.Text(), nullable=False),
+        sa.Column("location", sa.Text(), nullable=False),
+        sa.Column(
+            "tags",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "exclusions",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["resource_group_key"],
+            ["resource_groups.name_key"],
+            name=op.f("fk_resource_guards_resource_group_key_resource_groups"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_resource_guards")),
+        sa.UniqueConstraint(
+            "resource_group_key",
+            "name_key",
+            name=op.f("uq_resource_guards_resource_group_key"),
+        ),
+    )
+    op.create_table(
+        "guard_proxies",
+        sa.Column("vault_id", sa.Text(), nullable=False),
+        sa.Column("guard_id", sa.Text(), nullable=False),
+        sa.Column("updated_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["guard_id"],
+            ["resource_guards.id"],
+            name=op.f("fk_guard_proxies_guard_id_resource_guards"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["vault_id"], ["vaults.id"], name=op.f("fk_guard_proxies_vault_id_vaults")
+        ),
+        sa.PrimaryKeyConstraint("vault_id", name=op.f("pk_guard_proxies")),
+    )
+    op.create_table(
+        "approvals",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("guard_id", sa.Text(), nullable=False),
+        sa.Column("operation", sa.Text(), nullable=False),
+        sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("asked", strongroom.catalog.database.JsonText(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("asked_by", sa.Text(), nullable=False),
+        sa.Column("asked_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("decided_by", sa.Text(), nullable=True),
+        sa.Column("decided_at", strongroom.catalog.database.Utc(), nullable=True),
+        sa.Column("expires_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("used_at", strongroom.catalog.database.Utc(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["guard_id"],
+            ["resource_guards.id"],
+            name=op.f("fk_approvals_guard_id_resource_guards"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_approvals")),
+    )
+    with op.batch_alter_table("approvals", schema=None) as batch_op:
+        batch_op.create_index("ix_approvals_digest", ["digest"], unique=False)
+        batch_op.create_index("ix_approvals_guard_state", ["guard_id", "state"], unique=False)
 
 
 def downgrade() -> None:
     """Back."""
+    op.drop_table("guard_proxies")
+    with op.batch_alter_table("approvals", schema=None) as batch_op:
+        batch_op.drop_index("ix_approvals_guard_state")
+        batch_op.drop_index("ix_approvals_digest")
+
+    op.drop_table("approvals")
+    op.drop_table("resource_guards")
     op.drop_table("holds")
     op.drop_table("deletions")
     op.drop_table("condemned")
