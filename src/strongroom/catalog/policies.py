@@ -1,16 +1,44 @@
-"""Backup policies. `properties` is ARM's JSON text, kept as it came."""
+"""Backup policies and their versions. `properties` is ARM's JSON text, kept as it came.
+
+Versions stay, also when their policy goes: points name the one that they were tagged by.
+"""
 
 from typing import Any
 
 import sqlalchemy as sa
+from whenever import Instant
 
-from strongroom.catalog.tables import instances
+from strongroom.catalog.tables import instances, policy_versions
 from strongroom.catalog.tables import policies as table
 
 
-def add(connection: sa.Connection, policy: dict[str, Any]) -> None:
-    """A new policy, as the columns of the table name it."""
+def add(connection: sa.Connection, policy: dict[str, Any], by: str = "") -> None:
+    """A new policy, as the columns of the table name it, in its first version."""
     connection.execute(table.insert().values(**policy))
+    _add_version(connection, policy["id"], policy["created_at"], by)
+
+
+def change(connection: sa.Connection, policy_id: str, text: str, at: Instant, by: str) -> None:
+    """Its next version, which says this."""
+    following = table.update().where(table.c.id == policy_id)
+    connection.execute(following.values(properties=text, version=table.c.version + 1))
+    _add_version(connection, policy_id, at, by)
+
+
+def _add_version(connection: sa.Connection, policy_id: str, at: Instant, by: str) -> None:
+    same = ("version", "name", "properties")
+    query = sa.select(*(table.c[name] for name in same)).where(table.c.id == policy_id)
+    values = dict(connection.execute(query).mappings().one())
+    made = policy_versions.insert().values(
+        policy_id=policy_id, created_at=at, created_by=by, **values
+    )
+    connection.execute(made)
+
+
+def versions(connection: sa.Connection, policy_id: str) -> list[sa.RowMapping]:
+    """Every version that there has been, the newest first."""
+    query = sa.select(policy_versions).where(policy_versions.c.policy_id == policy_id)
+    return list(connection.execute(query.order_by(policy_versions.c.version.desc())).mappings())
 
 
 def find(connection: sa.Connection, vault_id: str, name: str) -> sa.RowMapping | None:
@@ -25,11 +53,6 @@ def list_of_vault(connection: sa.Connection, vault_id: str) -> list[sa.RowMappin
     return list(connection.execute(query).mappings())
 
 
-def change(connection: sa.Connection, policy_id: str, **values: Any) -> None:  # noqa: ANN401
-    """New values of some columns."""
-    connection.execute(table.update().where(table.c.id == policy_id).values(**values))
-
-
 def users(connection: sa.Connection, policy_id: str) -> list[sa.RowMapping]:
     """(id, name, state) of the instances that a policy protects."""
     query = sa.select(instances.c.id, instances.c.name, instances.c.state)
@@ -38,5 +61,5 @@ def users(connection: sa.Connection, policy_id: str) -> list[sa.RowMapping]:
 
 
 def remove(connection: sa.Connection, policy_id: str) -> None:
-    """A policy that nobody uses goes."""
+    """A policy that nobody uses goes; its versions stay."""
     connection.execute(table.delete().where(table.c.id == policy_id))

@@ -48,10 +48,9 @@ def put_policy(
                 "version": 1,
                 "created_at": now,
             }
-            catalog.add(connection, row)
+            catalog.add(connection, row, caller.principal_id)
         elif found["properties"] != text:
-            version = found["version"] + 1
-            catalog.change(connection, found["id"], properties=text, version=version)
+            catalog.change(connection, found["id"], text, now, caller.principal_id)
             for user in catalog.users(connection, found["id"]):
                 scheduling.plan_instance(control, connection, user["id"], asked)
         before = {} if found is None else json.loads(found["properties"])
@@ -87,6 +86,17 @@ def list_policies(control: Control, caller: Caller, vault: VaultRef) -> list[sa.
         scope = arm.vault_id_of(control.installation.subscription_id, vault)
         require(control, connection, caller, READ, scope)
         return catalog.list_of_vault(connection, need_vault(connection, vault)["id"])
+
+
+def list_versions(
+    control: Control, caller: Caller, vault: VaultRef, name: str
+) -> list[sa.RowMapping]:
+    """What a policy has said since it was made, the newest version first."""
+    with control.database.reading() as connection:
+        scope = arm.policy_id_of(control.installation.subscription_id, vault, name)
+        require(control, connection, caller, READ, scope)
+        found = need_policy(connection, need_vault(connection, vault)["id"], name)
+        return catalog.versions(connection, found["id"])
 
 
 def delete_policy(control: Control, caller: Caller, vault: VaultRef, name: str) -> bool:

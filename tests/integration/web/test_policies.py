@@ -109,6 +109,19 @@ def test_azures_own_client_changes_a_policy_in_place_and_sees_its_version(
     assert version(client) == "2"
 
 
+def test_every_version_of_a_policy_is_kept_and_says_who_wrote_it(
+    world: ArmWorld, story: Story
+) -> None:
+    for body in (azure_default_policy(), ten_years_policy(), azure_default_policy()):
+        story.put(f"{POLICY}/edited", {"properties": body})
+    told = story.get(f"{POLICY}/EDITED/versions")["value"]
+    assert [each["name"] for each in told] == ["3", "2", "1"]
+    assert told[1]["properties"] == ten_years_policy()
+    assert told[1]["systemData"]["createdBy"] == world.owner_id
+    assert told[1]["systemData"]["createdAt"] <= told[0]["systemData"]["createdAt"]
+    assert story.http.get(f"{POLICY}/absent/versions", params=VERSION).status_code == 404
+
+
 def resource(body: dict[str, Any]) -> BaseBackupPolicyResource:
     return BaseBackupPolicyResource(properties=BackupPolicy(body))
 

@@ -47,6 +47,13 @@ def delete_policy(name: str, ref: Vault, call: Asked) -> Response:
     return Response(status_code=200 if gone else 204)
 
 
+@router.get(_POLICY + "/versions", openapi_extra=does(policies.READ))
+def list_versions(name: str, ref: Vault, here: Here, call: Asked) -> dict[str, Any]:
+    """What a policy has said since it was made, the newest version first."""
+    found = policies.list_versions(call.control, call.caller, ref, name)
+    return {"value": [wire_policies.version(here, ref, row) for row in found]}
+
+
 @router.post(_POLICY + "/preview", openapi_extra=does(policies.READ))
 def preview_policy(name: str, ref: Vault, here: Here, body: Body, call: Asked) -> Response:
     """Which points it keeps, and why, in the years to come; of `properties`, if they are sent."""

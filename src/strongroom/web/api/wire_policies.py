@@ -25,6 +25,17 @@ def policy(subscription: str, ref: VaultRef, row: Row) -> dict[str, Any]:
     }
 
 
+def version(subscription: str, ref: VaultRef, row: Row) -> dict[str, Any]:
+    """One version of a policy; `properties` as they were then, `systemData` as ARM has it."""
+    return {
+        "id": f"{arm.policy_id_of(subscription, ref, row['name'])}/versions/{row['version']}",
+        "name": str(row["version"]),
+        "type": "Microsoft.DataProtection/backupVaults/backupPolicies/versions",
+        "properties": json.loads(row["properties"]),
+        "systemData": {"createdAt": instant(row["created_at"]), "createdBy": row["created_by"]},
+    }
+
+
 def preview(found: Preview, on: Date | None, count: int) -> dict[str, Any]:
     """`count` backups to come, how many points there are each year, and those of one day."""
     told: dict[str, Any] = {
