@@ -119,17 +119,6 @@ policy_versions = sa.Table(
     _column("created_by", sa.Text),  # a principal
 )
 
-policy_versions = sa.Table(
-    "policy_versions",
-    metadata,
-    sa.Column("policy_id", sa.Text, primary_key=True),  # its row may be gone
-    sa.Column("version", sa.Integer, primary_key=True),
-    _column("name", sa.Text),
-    _column("properties", sa.Text),  # JSON text, as it was echoed then
-    _column("created_at", Utc),
-    _column("created_by", sa.Text),  # a principal
-)
-
 enrol_tokens = sa.Table(
     "enrol_tokens",
     metadata,

@@ -277,16 +277,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("policy_id", "version", name=op.f("pk_policy_versions")),
     )
     op.create_table(
-        "policy_versions",
-        sa.Column("policy_id", sa.Text(), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("properties", sa.Text(), nullable=False),
-        sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
-        sa.Column("created_by", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("policy_id", "version", name=op.f("pk_policy_versions")),
-    )
-    op.create_table(
         "instances",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("vault_id", sa.Text(), nullable=False),
@@ -664,7 +654,6 @@ def downgrade() -> None:
     op.drop_table("shreds")
     op.drop_table("instance_keys")
     op.drop_table("instances")
-    op.drop_table("policy_versions")
     op.drop_table("policy_versions")
     op.drop_table("policies")
     op.drop_table("vaults")
