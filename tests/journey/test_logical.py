@@ -40,9 +40,27 @@ def newer() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def protected(person: Person, server: Server, newer: Server) -> str:
-    person.ok("protect", "-", "--name", "orders", stdin=server.conninfo)
+    person.ok("policy", "create", "best", "--backup-type", "full")
+    person.ok("protect", "-", "--name", "orders", "--policy", "best", stdin=server.conninfo)
     person.ok("server", "add", "reports", "-", stdin=newer.conninfo)
     return "orders"
+
+
+def test_a_policy_of_dumps_is_made_kept_and_changed_only_when_that_is_said(person, protected):
+    told = person.ok("policy", "create", "dumps", "--backup-type", "logical")
+    assert "policy dumps: Logical backups" in told
+    person.ok("policy", "create", "dumps", "--backup-type", "Logical")
+    file = person.home / "policy.json"
+    file.write_text(json.dumps(person.json("policy", "show", "dumps")))
+    physical = ("policy", "create", "dumps", "--file", str(file), "--backup-type", "Physical")
+    refused = person.run(*physical)
+    assert refused.returncode != 0
+    assert "--replace" in refused.stderr
+    person.ok(*physical, "--replace")
+    [rule, *_] = person.json("policy", "show", "dumps")["properties"]["policyRules"]
+    assert rule["backupParameters"]["backupType"] == "Physical"
+    refused = person.run("policy", "create", "odd", "--backup-type", "Incremental")
+    assert "not offered" in refused.stderr
 
 
 def test_a_dump_is_a_point_and_the_next_one_stores_little(person, server, protected):

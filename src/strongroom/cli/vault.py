@@ -96,14 +96,18 @@ class Vault:
             )
         return found
 
-    def ensure(self, policy: str) -> None:
-        """Resource group, vault and policy are there; `ten-years` is made when it is missing."""
+    def ensure_vault(self) -> None:
+        """Resource group and vault are there."""
         location = self.connection.location
         self.rest.put(self.group, {"location": location})
         if self.rest.find(self.home) is None:
             settings = [{"datastoreType": "VaultStore", "type": "LocallyRedundant"}]
             body = {"location": location, "identity": {"type": "SystemAssigned"}}
             self.rest.put(self.home, {**body, "properties": {"storageSettings": settings}})
+
+    def ensure(self, policy: str) -> None:
+        """Resource group, vault and policy are there; `ten-years` is made when it is missing."""
+        self.ensure_vault()
         if self.rest.find(self.policy(policy)) is not None:
             return
         if policy not in {TEN_YEARS, TEN_YEARS_LOGICAL}:
