@@ -28,6 +28,7 @@ class JobKind(StrEnum):
     RESTORE = "Restore"
     COLLECT = "CollectGarbage"
     VERIFY = "Verify"
+    DRILL = "Drill"
 
 
 # From each status, where a job may go. A terminal status never changes.
@@ -59,11 +60,13 @@ BACKUP_STEPS = ("Check readiness", "Read and store data", "Verify storage", "Com
 RESTORE_STEPS = ("Plan", "Restore data")
 COLLECT_STEPS = ("Collect garbage",)
 VERIFY_STEPS = ("Plan", "Read and check")
+DRILL_STEPS = ("Plan", "Restore and try")
 _STEPS = {
     JobKind.BACKUP: BACKUP_STEPS,
     JobKind.RESTORE: RESTORE_STEPS,
     JobKind.COLLECT: COLLECT_STEPS,
     JobKind.VERIFY: VERIFY_STEPS,
+    JobKind.DRILL: DRILL_STEPS,
 }
 
 

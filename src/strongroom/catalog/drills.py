@@ -1,0 +1,69 @@
+"""Drills that came to a verdict: rows in, `Drill` out."""
+
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from whenever import Instant
+
+from strongroom.catalog.tables import drills as table
+from strongroom.catalog.tables import jobs
+from strongroom.model.drill_turns import Attempt
+from strongroom.model.job import JobKind
+
+_LOOKED_BACK = 100  # drills, of which each turn has had its own
+
+
+class Drill(msgspec.Struct, kw_only=True, frozen=True):
+    """What was found of one point; `result` is model.drill.DrillResult."""
+
+    id: str
+    instance_id: str
+    recovery_point_id: str
+    began_at: Instant
+    ended_at: Instant
+    verdict: str
+    result: dict[str, Any]
+    evidence_name: str
+    evidence_blake3: bytes
+
+
+def add(connection: sa.Connection, drill: Drill) -> bool:
+    """Record it; False when it is recorded already."""
+    known = sa.select(table.c.id).where(table.c.id == drill.id)
+    if connection.execute(known).first() is not None:
+        return False
+    connection.execute(table.insert().values(**msgspec.structs.asdict(drill)))
+    return True
+
+
+def list_of_instance(connection: sa.Connection, instance_id: str, most: int = 100) -> list[Drill]:
+    """The newest first."""
+    query = sa.select(table).where(table.c.instance_id == instance_id)
+    rows = connection.execute(query.order_by(table.c.ended_at.desc()).limit(most)).mappings()
+    return [Drill(**row) for row in rows]
+
+
+def last_of_points(connection: sa.Connection, instance_id: str) -> dict[str, Instant]:
+    """Point -> when it was last drilled; of those that were."""
+    query = sa.select(table.c.recovery_point_id, sa.func.max(table.c.ended_at).label("at"))
+    rows = connection.execute(
+        query.where(table.c.instance_id == instance_id).group_by(table.c.recovery_point_id)
+    )
+    return {row.recovery_point_id: row.at for row in rows}
+
+
+def last_attempts(connection: sa.Connection, instance_id: str) -> dict[str, Attempt]:
+    """Turn -> the last drill that a policy has asked for, come to a verdict or not."""
+    query = (
+        sa.select(jobs.c.started_at, jobs.c.order, table.c.id.label("decided"))
+        .join(table, table.c.id == jobs.c.id, isouter=True)
+        .where(jobs.c.instance_id == instance_id, jobs.c.kind == JobKind.DRILL.value)
+        .order_by(jobs.c.started_at.desc())
+        .limit(_LOOKED_BACK)
+    )
+    found: dict[str, Attempt] = {}
+    for row in connection.execute(query).mappings():
+        attempt = Attempt(row["started_at"], row["decided"] is not None)
+        found.setdefault(row["order"].get("turn", ""), attempt)
+    return found
