@@ -3,6 +3,7 @@
 from strongroom.web.api import (
     access,
     audit,
+    deletions,
     garbage,
     instances,
     jobs,
@@ -23,6 +24,7 @@ ROUTERS = (
     policies,
     instances,
     protection_states,
+    deletions,
     garbage,
     storage_findings,
     verifications,

@@ -21,6 +21,10 @@ SDK = {
     "put_instance": "backup_instances.begin_create_or_update",
     "get_instance": "backup_instances.get",
     "list_instances": "backup_instances.list",
+    "delete_instance": "backup_instances.begin_delete",
+    "list_deleted_instances": "deleted_backup_instances.list",
+    "get_deleted_instance": "deleted_backup_instances.get",
+    "undelete_instance": "deleted_backup_instances.begin_undelete",
     "stop_protection": "backup_instances.begin_stop_protection",
     "suspend_backups": "backup_instances.begin_suspend_backups",
     "resume_protection": "backup_instances.begin_resume_protection",
@@ -135,6 +139,12 @@ are not run by our tests.
   to name there; none: all) and `withRoles`.
 - `immutabilitySettings` of a vault: `Unlocked` and `Locked` are enforced by the storage endpoint,
   `Locked` for ever. A point that is over leaves by itself, the last good one of a server never.
+- Soft delete: a vault that was never told has it `On`, for fourteen days; with `Off` a deletion is
+  final at once. While an instance is soft-deleted its points do not end by age, and protecting its
+  server again in the same vault adopts it, whatever the new name: points and keys are kept. In an
+  immutable vault, or under a legal hold, what has not ended cannot be deleted (409).
+- `DELETE` of a recovery point, which Azure has not: it is soft-deleted, listed beneath
+  `deletedRecoveryPoints` of its instance, and `undelete` there has it back.
 - A policy may be changed while it protects; points that exist keep what they were promised.
 - `collectGarbage` on a backup instance (`dryRun`, `graceDays`) deletes what no point needs; the
   numbers are in the job's `additionalDetails`. `metaData.damaged` of a point names what the scrub
@@ -152,9 +162,6 @@ are not run by our tests.
 
 Asked for, these are refused in ARM's form: 404 or 405, or 400 that names the setting.
 
-- Deletion and undeletion of backup instances. No request
-  deletes a recovery point. `softDeleteSettings` are kept and shown, and do nothing else yet; they
-  cannot be weakened once they are `AlwaysOn`.
 - Cross-region and cross-subscription restore, rehydration, archive tier, point-in-time restore
   (`findRestorableTimeRanges`), several items in one restore, Azure Files. Files without a SAS: the
   vault's identity opens no container.

@@ -41,6 +41,7 @@ from strongroom.workflows.keyring import Keyring
 from strongroom.workflows.locking import lock_vault
 from strongroom.workflows.means import Means
 from strongroom.workflows.parents import open_parent
+from strongroom.workflows.purge import purge
 from strongroom.workflows.restore import release_keys, restore
 from strongroom.workflows.resume import open_resume
 from strongroom.workflows.rotation import rotate_instance, rotate_kek
@@ -176,6 +177,7 @@ def _register(engine: JobEngine, means: Means) -> None:
     engine.register("rotate-kek", partial(rotate_kek, means))
     engine.register("rotate-keys", partial(rotate_instance, means))
     engine.register("expire-instance", partial(expire_instance, means))
+    engine.register("purge", partial(purge, means))
 
 
 def _port(opened: socket.socket) -> int:

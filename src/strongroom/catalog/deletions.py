@@ -5,7 +5,7 @@ A thing has one row while it is soft-deleted, by its own id: an instance, a poin
 """
 
 from collections.abc import Collection
-from typing import Literal
+from typing import Final, Literal
 
 import sqlalchemy as sa
 from whenever import Instant
@@ -13,7 +13,9 @@ from whenever import Instant
 from strongroom.catalog.tables import deletions as table
 
 Kind = Literal["instance", "point", "vault"]
-INSTANCE, POINT, VAULT = "instance", "point", "vault"
+INSTANCE: Final = "instance"
+POINT: Final = "point"
+VAULT: Final = "vault"
 
 
 def add(

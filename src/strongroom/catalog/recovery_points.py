@@ -21,9 +21,10 @@ from strongroom.model.recovery_point import RecoveryPoint
 
 COMPLETED, EXPIRED, DELETED = "Completed", "Expired", "Deleted"
 SOFT_DELETED, PURGING = "SoftDeleted", "Purging"
-_SELECT = sa.select(recovery_points, policies.c.name.label("policy_name")).join(
-    policies, recovery_points.c.policy_id == policies.c.id
-)
+# A point outlives its policy.
+_SELECT = sa.select(
+    recovery_points, sa.func.coalesce(policies.c.name, "").label("policy_name")
+).join(policies, recovery_points.c.policy_id == policies.c.id, isouter=True)
 
 
 def _point(row: sa.RowMapping) -> RecoveryPoint:
@@ -71,6 +72,12 @@ def list_of_instance(
     )
     rows = connection.execute(query.order_by(recovery_points.c.taken_at.desc())).mappings()
     return [_point(row) for row in rows]
+
+
+def instance_of(connection: sa.Connection, point_id: str) -> InstanceId:
+    """The instance of a point that is known."""
+    query = sa.select(recovery_points.c.instance_id).where(recovery_points.c.id == point_id)
+    return InstanceId(connection.execute(query).scalar_one())
 
 
 def ids_of_instance(connection: sa.Connection, instance_id: str) -> set[str]:

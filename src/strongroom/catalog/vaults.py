@@ -33,6 +33,11 @@ def list_of_group(connection: sa.Connection, group: str | None) -> list[sa.RowMa
     return list(connection.execute(query).mappings())
 
 
+def by_id(connection: sa.Connection, vault_id: str) -> sa.RowMapping | None:
+    """A vault by its id, a deleted one too."""
+    return connection.execute(_SELECT.where(table.c.id == vault_id)).mappings().first()
+
+
 def of_instance(connection: sa.Connection, instance_id: str) -> sa.RowMapping:
     """The vault that a backup instance lies in."""
     query = _SELECT.join(instances, instances.c.vault_id == table.c.id)

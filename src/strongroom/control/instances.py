@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from strongroom.catalog import audit, operations
 from strongroom.catalog import instances as catalog
-from strongroom.control import long_running, scheduling
+from strongroom.control import adoption, long_running, scheduling
 from strongroom.control.access import check_vault_identity, require
 from strongroom.control.control import Control
 from strongroom.control.policies import need_policy
@@ -23,7 +23,7 @@ from strongroom.model.backup_type import FULL
 from strongroom.model.errors import Conflict, NotFound, Precondition, UserError, VaultError
 from strongroom.model.ids import OperationId
 from strongroom.model.policy import parse_policy
-from strongroom.model.protection_state import CONFIGURING, FAILED
+from strongroom.model.protection_state import CONFIGURING, FAILED, SOFT_DELETED
 
 READ = "Microsoft.DataProtection/backupVaults/backupInstances/read"
 WRITE = "Microsoft.DataProtection/backupVaults/backupInstances/write"
@@ -129,7 +129,7 @@ def _examine(
     server = _try(missing, lambda: _see_server(control, connection, caller, asked.server))
     if server is not None:
         known = server
-        _try(missing, lambda: _check_free(connection, known, before))
+        _try(missing, lambda: _check_free(connection, owner, known, before))
         _try(
             missing,
             lambda: check_vault_identity(control, connection, known["id"], owner["principal_id"]),
@@ -182,11 +182,24 @@ def _see_server(
 
 
 def _check_free(
-    connection: sa.Connection, server: sa.RowMapping, before: sa.RowMapping | None
+    connection: sa.Connection,
+    vault: sa.RowMapping,
+    server: sa.RowMapping,
+    before: sa.RowMapping | None,
 ) -> None:
+    """Protected by no other; one that was deleted in this vault is adopted."""
     taken = catalog.of_server(connection, server["id"])
     if taken is None or (before is not None and taken["id"] == before["id"]):
         return
+    if taken["state"] == SOFT_DELETED:
+        if taken["vault_id"] == vault["id"]:
+            return
+        raise Conflict(
+            f"Datasource is already associated with the backup instance {taken['name']} of vault "
+            f"{taken['vault_name']} with the protection status as SoftDeleted",
+            hint="undelete it there, or protect the server in that vault: its points are kept",
+            code="UserErrorDppDatasourceAlreadyProtected",
+        )
     raise Conflict(
         f"server {server['name']} is protected already, by instance {taken['name']} "
         f"of vault {taken['vault_name']}",
@@ -215,24 +228,28 @@ def put_instance(
                 hint="protect another server by another instance",
                 code="BMSUserErrorInvalidInput",
             )
+        left = adoption.find_left(connection, owner["id"], found.server["id"], name, before)
         operation = long_running.begin_operation(
             control, connection, caller, ("backupInstance", scope), request_key
         )
         told: dict[str, Any] = {"policy": found.policy["name"], "server": found.server["name"]}
         if asked.settings is not None:
             told["settings"] = asked.settings.to_dict()
-        now = control.clock.now()
-        was = {} if before is None else _told(before)
+        now, known_as = control.clock.now(), before or left
+        was = {} if known_as is None else _told(known_as)
         audit.append(connection, now, caller, ("instance/write", scope), told, before=was)
-        if before is None:
+        if left is not None:
+            adoption.bring_back(connection, left, name)
+        if known_as is None:
             _create(control, connection, name, asked, found, operation)
         else:
-            _change(control, connection, before, asked, found, operation)
+            _change(control, connection, known_as, asked, found, operation)
         return need_instance(connection, owner["id"], name), operation, before is None
 
 
 def _told(row: sa.RowMapping) -> dict[str, Any]:
-    return {"policy": row["policy_name"], "server": row["server_name"], "state": row["state"]}
+    told = {"policy": row["policy_name"], "server": row["server_name"], "state": row["state"]}
+    return {**told, "name": row["name"]}
 
 
 def _known_operation(
@@ -285,7 +302,7 @@ def _change(
         "tags": asked.tags,
     }
     catalog.change(connection, before["id"], **values)
-    if before["state"] == FAILED:
+    if before["state"] in {FAILED, SOFT_DELETED}:
         catalog.change(connection, before["id"], state=CONFIGURING, error=None)
         _configure(control, connection, before["id"], operation)
         return

@@ -1,8 +1,7 @@
 """The states of a backup instance, and which act leads from which to which.
 
 Source: azure-mgmt-dataprotection 2.2.0, CurrentProtectionState; Microsoft, "Manage backup of Azure
-Database for PostgreSQL - Flexible Server": stop and retain for ever, or as the policy says; resume;
-delete; undelete.
+Database for PostgreSQL - Flexible Server".
 """
 
 from dataclasses import dataclass

@@ -19,6 +19,7 @@ from strongroom.web import agents
 from strongroom.web.api import (
     access,
     audit,
+    deletions,
     errors,
     garbage,
     health,
@@ -76,6 +77,7 @@ def create_app(control: Control, settings: DoorSettings) -> FastAPI:
         policies.router,
         instances.router,
         protection_states.router,
+        deletions.router,
         garbage.router,
         storage_findings.router,
         verifications.router,

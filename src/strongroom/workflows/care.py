@@ -16,6 +16,7 @@ from strongroom.workflows.damage import ask_for_damage
 from strongroom.workflows.expire import expire
 from strongroom.workflows.key_census import check_keys
 from strongroom.workflows.means import Means
+from strongroom.workflows.purge import purge_due
 from strongroom.workflows.ticking import Ticking
 
 ANCHOR_SECONDS = 900.0
@@ -23,6 +24,7 @@ EXAMINE_SECONDS = 86_400.0
 CENSUS_SECONDS = 60.0  # between looks for whose turn it is
 DAMAGE_SECONDS = 3600.0
 EXPIRY_SECONDS = 3600.0
+PURGE_SECONDS = 3600.0
 COLLECT_SECONDS = 86_400.0
 KEYS_SECONDS = 86_400.0
 
@@ -30,7 +32,7 @@ log = structlog.get_logger()
 
 
 class Care(Ticking):
-    """Censuses of receipts and of keys, what the scrub has found, expiry, and the collection of garbage."""
+    """Censuses of receipts and keys, what the scrub has found, expiry, collection of garbage."""
 
     def __init__(self, means: Means) -> None:
         super().__init__("care", means.control.clock)
@@ -40,6 +42,7 @@ class Care(Ticking):
         self.add("damage", DAMAGE_SECONDS, partial(in_each, means, ask_for_damage))
         self.add("expiry", EXPIRY_SECONDS, partial(in_each, means, expire))
         self.add("keys", KEYS_SECONDS, partial(in_each, means, check_keys))
+        self.add("purge", PURGE_SECONDS, partial(purge_due, means))
         self.add("garbage", COLLECT_SECONDS, partial(in_each, means, collect))
 
 

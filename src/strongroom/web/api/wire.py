@@ -44,7 +44,7 @@ def vault(subscription: str, tenant: str, row: Row) -> dict[str, Any]:
     asked = row["properties"]
     security = asked.get("securitySettings") or {}
     defaults = {
-        "softDeleteSettings": {"state": "Off", "retentionDurationInDays": 14.0},
+        "softDeleteSettings": {"state": "On", "retentionDurationInDays": 14.0},
         "immutabilitySettings": {"state": "Disabled"},
     }
     ref = VaultRef(resource_group=row["resource_group"], name=row["name"])

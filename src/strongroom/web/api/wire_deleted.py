@@ -1,0 +1,55 @@
+"""Deleted things as ARM's JSON. Source: azure-mgmt-dataprotection 2.2.0, DeletedBackupInstance."""
+
+from typing import Any
+
+from whenever import Instant
+
+from strongroom.model import arm
+from strongroom.model.arm import VaultRef
+from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.web.api import wire, wire_jobs
+from strongroom.web.api.wire import Row, instant
+
+_PROVIDER = "Microsoft.DataProtection/backupVaults"
+
+
+def instance(
+    subscription: str, ref: VaultRef, row: Row, deletion: Row, now: Instant
+) -> dict[str, Any]:
+    """A soft-deleted backup instance."""
+    told = wire.instance(subscription, ref, row, now)
+    home = arm.vault_id_of(subscription, ref)
+    return {
+        **told,
+        "id": f"{home}/deletedBackupInstances/{row['name']}",
+        "type": f"{_PROVIDER}/deletedBackupInstances",
+        "properties": {
+            **told["properties"],
+            "objectType": "DeletedBackupInstance",
+            "deletionInfo": {
+                "deletionTime": instant(deletion["deleted_at"]),
+                "billingEndDate": instant(deletion["purge_at"]),
+                "scheduledPurgeTime": instant(deletion["purge_at"]),
+                "deleteActivityID": deletion["activity_id"],
+            },
+        },
+    }
+
+
+def point(
+    subscription: str, ref: VaultRef, instance_name: str, found: RecoveryPoint, deletion: Row
+) -> dict[str, Any]:
+    """A soft-deleted recovery point: ours, in the form of Azure's deleted instances."""
+    told = wire_jobs.recovery_point(subscription, ref, instance_name, found)
+    home = arm.instance_id_of(subscription, ref, instance_name)
+    info = {
+        "deletionTime": instant(deletion["deleted_at"]),
+        "scheduledPurgeTime": instant(deletion["purge_at"]),
+        "deleteActivityID": deletion["activity_id"],
+    }
+    return {
+        **told,
+        "id": f"{home}/deletedRecoveryPoints/{found.id}",
+        "type": f"{_PROVIDER}/backupInstances/deletedRecoveryPoints",
+        "properties": {**told["properties"], "deletionInfo": info},
+    }
