@@ -79,6 +79,18 @@ def test_status_knows_the_last_good_point_and_the_next_backup(person, protected)
     assert told["nextBackup"].endswith("02:00")
 
 
+def test_a_policy_says_which_points_it_keeps_on_a_day_to_come(person, protected, tmp_path):
+    file = tmp_path / "same.json"
+    file.write_text(json.dumps(person.json("policy", "show", "ten-years")))
+    day = ("--from", "2026-01-01", "--on", "2035-12-30")
+    told = person.json("policy", "preview", "ten-years", *day)
+    assert len(told["points"]) == 42
+    assert person.json("policy", "preview", str(file), *day) == told
+    assert "the first point of 2026" in person.ok("policy", "preview", "ten-years", *day)
+    assert "10 Yearly" in person.ok("policy", "preview", "ten-years")
+    assert person.json("policy", "history", "ten-years")[0]["name"] == "1"
+
+
 def test_nothing_is_wrong_with_it(person, protected):
     assert person.ok("doctor") == "nothing is wrong\n"
 

@@ -48,6 +48,7 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
             "list": "policy:list_policies",
             "show": "policy:show",
             "preview": "policy:preview",
+            "history": "policy:history",
             "create": "new_policy:create",
         },
     ),

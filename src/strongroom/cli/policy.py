@@ -1,19 +1,16 @@
-"""Policies: list, show, and what one would do."""
+"""Policies: list, show, their versions, and what one would keep."""
 
-import json
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from whenever import Instant
 
 from strongroom.cli import console
 from strongroom.cli import vault as vaults
 from strongroom.cli.means import COMMON, Common, Given
-from strongroom.model.errors import Invalid, NotFound
+from strongroom.cli.new_policy import read_file
+from strongroom.model.errors import NotFound
 from strongroom.model.policy import BackupPolicy, Duration, parse_policy
-from strongroom.model.retention import coming
 
 
 def list_policies(*, common: Common = COMMON, means: Given) -> None:
@@ -47,65 +44,102 @@ def show(name: str, /, *, common: Common = COMMON, means: Given) -> None:
     """
     with vaults.opened(common, means) as vault:
         found = vault.rest.find(vault.policy(name))
-    if found is None:
-        raise NotFound(
-            f"there is no policy named {name!r}", hint="`strongroom policy list` shows them."
-        )
+        if found is None:
+            raise NotFound(
+                f"there is no policy named {name!r}", hint="`strongroom policy list` shows them."
+            )
+        told = vault.rest.post(f"{vault.policy(name)}/preview", {"years": 1, "count": 5})
     if common.output == "json":
         console.as_json(found)
         return
-    _tell(parse_policy(found["properties"]), means.clock.now(), 5)
+    console.say(f"kept: {_kept(parse_policy(found['properties']))}")
+    _tell_points(told["next"], "none", "next backups")
 
 
-def preview(
-    file: Path,
+def preview(  # noqa: PLR0913 - a wish each, by name
+    which: str,
     /,
     *,
-    count: Annotated[int, Parameter(help="How many backups to show.")] = 14,
+    on: Annotated[str, Parameter(help="Show the points that exist as this day ends.")] = "",
+    since: Annotated[str, Parameter(name="--from", help="Look ahead from this day.")] = "",
+    years: Annotated[int, Parameter(help="How many years to look ahead.")] = 10,
+    count: Annotated[int, Parameter(help="How many of the next backups to show.")] = 14,
     common: Common = COMMON,
     means: Given,
 ) -> None:
-    """Say when a policy would take backups and how long each would be kept. Changes nothing.
+    """Say which points a policy keeps in the years to come, and why each. Changes nothing.
 
     ```
-    strongroom policy preview ten-years.json --count 40
+    strongroom policy preview ten-years --on 2031-02-28
+    strongroom policy preview mine.json --from 2026-01-01 --years 10 --output json
     ```
 
     Parameters
     ----------
-    file
-        A policy as ARM JSON: what `policy show --output json` prints.
+    which
+        A policy of the vault by its name, or a file with ARM JSON: what `policy show --output
+        json` prints.
     """
-    try:
-        body = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise Invalid(f"{file} holds no JSON: {error}", hint="Name a policy file.") from error
-    policy = parse_policy(body.get("properties", body) if isinstance(body, dict) else body)
+    asked: dict[str, Any] = {"years": years, "count": count}
+    asked |= {name: text for name, text in (("on", on), ("from", since)) if text}
+    name = which
+    if _is_file(which):
+        asked["properties"], name = read_file(Path(which)), "preview"
+    with vaults.opened(common, means) as vault:
+        told = vault.rest.post(f"{vault.policy(name)}/preview", asked)
     if common.output == "json":
-        console.as_json(_coming(policy, means.clock.now(), count))
+        console.as_json(told)
+    elif on:
+        _tell_points(told["points"], f"no point exists as {on} ends", "points")
     else:
-        _tell(policy, means.clock.now(), count)
+        _tell_points(told["next"], "none", "next backups")
+        _tell_years(told["years"])
 
 
-def _tell(policy: BackupPolicy, now: Instant, count: int) -> None:
-    console.say(f"kept: {_kept(policy)}")
+def history(name: str, /, *, common: Common = COMMON, means: Given) -> None:
+    """List the versions of a policy: what it has said since when, and who wrote it.
+
+    ```
+    strongroom policy history ten-years
+    ```
+
+    Parameters
+    ----------
+    name
+        The policy.
+    """
+    with vaults.opened(common, means) as vault:
+        found = vault.rest.list(f"{vault.policy(name)}/versions")
+    if common.output == "json":
+        console.as_json(found)
+        return
+    rows = []
+    for each in found:
+        made = each["systemData"]
+        kept = _kept(parse_policy(each["properties"]))
+        rows.append((each["name"], made["createdAt"][:16], made["createdBy"], kept))
+    console.table(("version", "since (UTC)", "by", "kept"), rows, "none")
+
+
+def _is_file(which: str) -> bool:
+    return which.endswith(".json") or "/" in which
+
+
+def _tell_points(points: list[dict[str, Any]], empty: str, title: str) -> None:
     rows = [
-        (each["at"], each["tag"], each["expiresAt"], each["reason"])
-        for each in _coming(policy, now, count)
+        (each["takenAt"][:16].replace("T", " "), each["tag"], each["expiresAt"][:10], each["why"])
+        for each in points
     ]
-    console.table(("next backups (UTC)", "tag", "kept until", "why"), rows, "none")
+    console.table((f"{title} (UTC)", "tag", "kept until", "why"), rows, empty)
 
 
-def _coming(policy: BackupPolicy, now: Instant, count: int) -> list[dict[str, Any]]:
-    return [
-        {
-            "at": fire.at.to_stdlib().strftime("%Y-%m-%d %H:%M"),
-            "tag": fire.verdict.tag,
-            "expiresAt": fire.verdict.expires_at.to_stdlib().strftime("%Y-%m-%d"),
-            "reason": fire.verdict.reason,
-        }
-        for fire in islice(coming(policy, now), max(0, min(count, 1000)))
-    ]
+def _tell_years(years: list[dict[str, Any]]) -> None:
+    console.say()
+    rows = []
+    for each in years:
+        tags = ", ".join(f"{count} {tag}" for tag, count in each["byTag"].items())
+        rows.append((each["at"][:10], str(each["points"]), tags))
+    console.table(("on", "points", "of them"), rows, "less than a year")
 
 
 def _kept(policy: BackupPolicy) -> str:

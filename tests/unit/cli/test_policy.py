@@ -1,26 +1,47 @@
-from whenever import Instant
+import json
+from pathlib import Path
 
-from strongroom.cli.policy import _coming, _kept
+import pytest
+
+from strongroom.cli.new_policy import read_file
+from strongroom.cli.policy import _kept, _tell_points, _tell_years
+from strongroom.model.errors import Invalid
 from strongroom.model.policy import parse_policy
 from strongroom.model.policy_templates import ten_years_policy
 
 POLICY = parse_policy(ten_years_policy())
-NEW_YEAR = Instant.parse_iso("2026-12-31T12:00:00Z")
+POINT = {
+    "takenAt": "2027-01-01T02:00:00.0000000Z",
+    "tag": "Yearly",
+    "expiresAt": "2037-01-01T02:00:00.0000000Z",
+    "why": "Yearly: the first point of 2027",
+}
 
 
-def test_the_preview_promotes_the_first_of_each_period():
-    found = _coming(POLICY, NEW_YEAR, 60)
-    tags = {each["at"]: each["tag"] for each in found}
-    assert tags["2027-01-01 02:00"] == "Yearly"
-    assert tags["2027-01-03 02:00"] == "Weekly"
-    assert tags["2027-02-01 02:00"] == "Monthly"
-    assert tags["2027-02-02 02:00"] == "Default"
+def test_a_look_ahead_says_when_how_long_and_why(capsys):
+    _tell_points([POINT], "none", "points")
+    head, row = capsys.readouterr().out.splitlines()
+    assert head.split() == ["POINTS", "(UTC)", "TAG", "KEPT", "UNTIL", "WHY"]
+    assert row.split()[:4] == ["2027-01-01", "02:00", "Yearly", "2037-01-01"]
+    assert row.endswith("the first point of 2027")
 
 
-def test_the_preview_says_until_when_each_is_kept():
-    first = _coming(POLICY, NEW_YEAR, 1)[0]
-    assert first["expiresAt"] == "2037-01-01"
+def test_a_look_ahead_counts_the_points_of_each_year(capsys):
+    year = {"at": "2036-01-01T00:00:00Z", "points": 12, "byTag": {"Yearly": 10, "Monthly": 2}}
+    _tell_years([year])
+    assert capsys.readouterr().out.splitlines()[-1].split("  ")[-1] == "10 Yearly, 2 Monthly"
 
 
 def test_retention_is_told_in_words():
     assert _kept(POLICY) == "Default 14 days, Weekly 8 weeks, Monthly 13 months, Yearly 10 years"
+
+
+def test_a_file_may_hold_a_policy_with_or_without_what_is_around_it(tmp_path: Path):
+    file = tmp_path / "policy.json"
+    for body in (ten_years_policy(), {"name": "p", "properties": ten_years_policy()}):
+        file.write_text(json.dumps(body))
+        assert read_file(file) == ten_years_policy()
+    for text in ("no json", "[]"):
+        file.write_text(text)
+        with pytest.raises(Invalid):
+            read_file(file)
