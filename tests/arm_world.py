@@ -19,7 +19,7 @@ from joserfc.jwk import RSAKey
 from authority import Authority
 from seams import SystemChance, SystemClock
 from strongroom.catalog import agents as agent_rows
-from strongroom.catalog import protection
+from strongroom.catalog import holds, protection
 from strongroom.catalog.database import Database
 from strongroom.catalog.tables import metadata
 from strongroom.control import identity, long_running, scheduling
@@ -87,8 +87,11 @@ class ArmWorld:
             ("restore", lambda story, job: None),
             ("collect-garbage", lambda story, job: None),
             ("verify", lambda story, job: None),
+            ("drill", lambda story, job: None),
             ("expire-instance", lambda story, instance: None),
             ("purge", lambda story, thing: None),
+            ("set-hold", self._hold),
+            ("release-hold", self._release),
             ("rotate-kek", lambda story, operation: None),
             ("rotate-keys", lambda story, *told: None),
             ("check-keys", lambda story, *told: None),
@@ -125,6 +128,19 @@ class ArmWorld:
             protection.set_state(connection, instance_id, "ProtectionConfigured")
             policy = parse_policy(found.policy)
             scheduling.plan_instance(self.control, connection, instance_id, policy)
+            now = self.clock.now()
+            long_running.end_operation(connection, operation_id, now, result={})
+
+    def _hold(self, story: Any, hold_id: str, operation_id: str) -> None:
+        """What the durable stories of holds end with; there is no storage to tell."""
+        with self.database.writing() as connection:
+            holds.change(connection, hold_id, state=holds.HELD)
+            now = self.clock.now()
+            long_running.end_operation(connection, operation_id, now, result={})
+
+    def _release(self, story: Any, hold_id: str, operation_id: str) -> None:
+        with self.database.writing() as connection:
+            holds.remove(connection, hold_id)
             now = self.clock.now()
             long_running.end_operation(connection, operation_id, now, result={})
 

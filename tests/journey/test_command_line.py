@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -237,6 +238,59 @@ def container_of(person: Person) -> ContainerClient:
         f"{found['blob']}/{found['blobAccount']}", credential=found["blobKey"], retry_total=0
     )
     return account.get_container_client(next(iter(account.list_containers())).name)
+
+
+def rescued(person: Person, point: str, name: str, *kit: Path) -> Path:
+    """On a bare machine: a copy of the storage, pieces of paper, and nothing else of ours."""
+    bare = person.home / name
+    bare.mkdir()
+    shutil.copytree(person.data / "store", bare / "storage")
+    for file in (bare / "storage").glob("ledger*"):
+        file.unlink()
+    command = [sys.executable, "-m", "strongroom", "rescue", "--storage", str(bare / "storage")]
+    command += [word for file in kit for word in ("--key", str(file))]
+    command += ["--point", point, "--to", str(bare / "data")]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(bare)}
+    done = subprocess.run(
+        command, env=environment, cwd=bare, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return bare / "data"
+
+
+def test_points_of_before_and_after_a_rotation_are_rescued_with_a_kit_on_paper(
+    person, server, protected
+):
+    older = person.json("points", protected)[0]["id"]
+    before = {key["keyId"] for key in person.json("keys", "list")["value"]}
+    person.ok("keys", "rotate", protected)
+    person.ok("keys", "rotate", "--kek")
+    person.ok("backup", protected, "--full")
+    newer = person.json("points", protected)[0]["id"]
+    after = {key["keyId"]: key["inUse"] for key in person.json("keys", "list")["value"]}
+    assert {key for key, used in after.items() if not used} == before
+    assert len(after) == 4
+    assert "every key" in person.ok("keys", "check")
+    paper, later = person.home / "paper", person.home / "later"
+    person.ok("keys", "kit", "--shares", "2-of-3", "--to", str(paper))
+    shares = sorted(paper.iterdir())
+    assert [stat.S_IMODE(share.stat().st_mode) for share in shares] == [0o600] * 3
+    assert (rescued(person, older, "older", *shares[:2]) / "PG_VERSION").exists()
+    target = rescued(person, newer, "newer", shares[2], shares[0])
+    if os.geteuid() == 0:
+        subprocess.run(["chown", "-R", "postgres:", str(target)], check=True)
+    with run_restored(server, target) as restored:
+        assert restored.digests() == server.digests()
+    key = person.data / "recovery.key"
+    kept = key.read_bytes()
+    assert "K07 " in person.ok("keys", "kit", "--remove")
+    assert not key.exists()
+    assert "--new" in person.run("keys", "kit").stderr
+    person.ok("keys", "kit", "--new", "--to", str(later))
+    assert "every key" in person.ok("keys", "check")
+    assert (rescued(person, newer, "anew", later / "kit.txt") / "PG_VERSION").exists()
+    key.write_bytes(kept)
+    key.chmod(0o600)
 
 
 def test_storage_and_the_recovery_key_are_enough(person, server, protected):

@@ -10,7 +10,7 @@ import base64
 import logging
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,6 +61,8 @@ def _means() -> Any:  # noqa: ANN401 - cli.means.Means
         upgrade_catalogue=_upgrade_catalogue,
         new_enrol_token=_new_enrol_token,
         issue_certificate=_issue_certificate,
+        make_kit=_make_kit,
+        make_recovery_key=_make_recovery_key,
     )
 
 
@@ -291,13 +293,31 @@ def _containers(storage: Path) -> list[Path]:
     return sorted(path.parent for pattern in patterns for path in storage.glob(pattern))
 
 
-def _recovery(path: Path) -> Any:  # noqa: ANN401 - datastore.keys.RecoveryKey
-    from strongroom.datastore.keys import read_recovery_key
+def _recovery(paths: Sequence[Path]) -> Any:  # noqa: ANN401 - datastore.keys.RecoveryKey
+    from strongroom.datastore.keys import read_key_text
+    from strongroom.datastore.kit import read_kit
 
-    return read_recovery_key(path)
+    return read_kit([read_key_text(path) for path in paths])
 
 
-def _list_points(storage: Path, key: Path) -> list[dict[str, Any]]:
+def _make_kit(text: str, needed: int, count: int) -> list[str]:
+    from strongroom.datastore.kit import read_kit, share_kit, whole_kit
+
+    key = read_kit([text])
+    return [whole_kit(key)] if count == 1 else share_kit(key, needed, count, SystemChance())
+
+
+def _make_recovery_key(verify: str) -> tuple[str, str]:
+    from strongroom.datastore.keys import RecoveryKey
+    from strongroom.datastore.receipt import VerifyKey
+    from strongroom.datastore.seal import KeyPair
+
+    pair = KeyPair.generate(SystemChance())
+    key = RecoveryKey(pair, VerifyKey(base64.b64decode(verify)))
+    return key.to_text(), base64.b64encode(pair.public.to_bytes()).decode()
+
+
+def _list_points(storage: Path, key: Sequence[Path]) -> list[dict[str, Any]]:
     from strongroom.datastore.blobs import DirectoryBlobs
     from strongroom.datastore.rescue import list_points
 
@@ -318,7 +338,11 @@ def _list_points(storage: Path, key: Path) -> list[dict[str, Any]]:
 
 
 def _rescue(
-    storage: Path, key: Path, point: str, to: Path, on_progress: Callable[[int, int], None]
+    storage: Path,
+    key: Sequence[Path],
+    point: str,
+    to: Path,
+    on_progress: Callable[[int, int], None],
 ) -> dict[str, Any]:
     from strongroom.datastore.blobs import DirectoryBlobs
     from strongroom.datastore.rescue import next_steps, rescue

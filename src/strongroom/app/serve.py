@@ -35,13 +35,17 @@ from strongroom.workflows.backup import back_up
 from strongroom.workflows.care import Care
 from strongroom.workflows.collect_job import collect_garbage
 from strongroom.workflows.configure_protection import configure_protection
+from strongroom.workflows.drill import drill
 from strongroom.workflows.expire import expire_instance
+from strongroom.workflows.holding import release_hold, set_hold
 from strongroom.workflows.kek import key_encryption
+from strongroom.workflows.key_census import examine_keys
 from strongroom.workflows.keyring import Keyring
 from strongroom.workflows.locking import lock_vault
 from strongroom.workflows.means import Means
 from strongroom.workflows.parents import open_parent
 from strongroom.workflows.purge import purge
+from strongroom.workflows.recovery_key import replace_recovery_key
 from strongroom.workflows.restore import release_keys, restore
 from strongroom.workflows.resume import open_resume
 from strongroom.workflows.rotation import rotate_instance, rotate_kek
@@ -100,6 +104,7 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
         withdraw_identifier=storage.withdraw_identifier,
         seal_signature=keyring.seal_signature,
         open_signature=keyring.open_signature,
+        custody=keyring.custody,
         witness=StorageWitness(storage, keyring.signing, who.tenant_id).witness(),
         open_parent=lambda *asked: open_parent(tied[0], *asked),
         open_resume=lambda *asked: open_resume(tied[0], *asked),
@@ -174,10 +179,15 @@ def _register(engine: JobEngine, means: Means) -> None:
     engine.register("lock-vault", partial(lock_vault, means))
     engine.register("collect-garbage", partial(collect_garbage, means))
     engine.register("verify", partial(verify, means))
+    engine.register("drill", partial(drill, means))
     engine.register("rotate-kek", partial(rotate_kek, means))
     engine.register("rotate-keys", partial(rotate_instance, means))
+    engine.register("check-keys", partial(examine_keys, means))
+    engine.register("replace-recovery-key", partial(replace_recovery_key, means))
     engine.register("expire-instance", partial(expire_instance, means))
     engine.register("purge", partial(purge, means))
+    engine.register("set-hold", partial(set_hold, means))
+    engine.register("release-hold", partial(release_hold, means))
 
 
 def _port(opened: socket.socket) -> int:

@@ -62,8 +62,8 @@ def reseal(connection: sa.Connection, key_id: bytes, before: bytes, after: bytes
     return bool(found.rowcount)
 
 
-def note_escrow(connection: sa.Connection, key_id: bytes, digest: bytes) -> None:
-    """What lies in storage for the recovery key: BLAKE3 of the object."""
+def note_escrow(connection: sa.Connection, key_id: bytes, digest: bytes | None) -> None:
+    """What lies in storage for the recovery key: BLAKE3 of the object, None for any."""
     mine = table.c.key_id == bytes(key_id)
     connection.execute(table.update().where(mine).values(escrow=digest))
 

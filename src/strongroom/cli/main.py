@@ -21,6 +21,7 @@ COMMANDS = {
     "backup": "backup:backup",
     "points": "points:points",
     "jobs": "backup:jobs",
+    "cancel": "cancel:cancel",
     "plan": "plan:plan",
     "restore": "restore:restore",
     "load": "load:load",
@@ -59,6 +60,16 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
     "audit": (
         "Who did what, when, and from where.",
         {"verify": "audit:verify", "export": "audit:export"},
+    ),
+    "keys": (
+        "The keys that seal what is stored, and who keeps them.",
+        {
+            "list": "keys:list_keys",
+            "rotate": "keys:rotate",
+            "check": "keys:check",
+            "kit": "keys:kit",
+            "certificates": "keys:certificates",
+        },
     ),
     "pgtools": ("PostgreSQL's own programs.", {"install": "offline:install_tools"}),
     "db": ("The catalogue.", {"upgrade": "offline:upgrade"}),

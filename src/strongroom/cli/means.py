@@ -1,6 +1,6 @@
 """What commands are given from outside: time, chance, and the work of other rooms."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,9 +18,13 @@ class Means:
     """`app.py` makes it; the callables reach rooms that this one may not import.
 
     install_tools(major) -> directory of the programs
-    list_points(storage, recovery key file) -> one dict a point: id, takenAt, sizeBytes, problem
-    rescue(storage, key file, point, to, on_progress) -> facts to show; on_progress(raw, fetched)
-    is told how many bytes came since the last call
+    list_points(storage, files of a recovery key or kit) -> one dict a point: id, takenAt,
+    sizeBytes, problem
+    rescue(storage, those files, point, to, on_progress) -> facts to show; on_progress(raw,
+    fetched) is told how many bytes came since the last call
+    make_kit(text of a recovery key, shares needed, shares) -> its documents; 1 of 1 is whole
+    make_recovery_key(receipt key's public half, base64) -> (text of a recovery key, its public
+    half, base64)
     upgrade_catalogue(data directory of serve) -> one line for each thing done
     new_enrol_token(data directory of serve, catalogue's URL or "") -> a token for one agent
     issue_certificate(data directory of serve, listening, directory) -> the files of a certificate
@@ -30,8 +34,10 @@ class Means:
     clock: Clock
     chance: Chance
     install_tools: Callable[[int], Path]
-    list_points: Callable[[Path, Path], list[dict[str, Any]]]
-    rescue: Callable[[Path, Path, str, Path, Callable[[int, int], None]], dict[str, Any]]
+    list_points: Callable[[Path, Sequence[Path]], list[dict[str, Any]]]
+    rescue: Callable[[Path, Sequence[Path], str, Path, Callable[[int, int], None]], dict[str, Any]]
+    make_kit: Callable[[str, int, int], list[str]]
+    make_recovery_key: Callable[[str], tuple[str, str]]
     upgrade_catalogue: Callable[[Path], list[str]]
     new_enrol_token: Callable[[Path, str], str]
     issue_certificate: Callable[[Path, Listening, Path], tuple[Path, Path]]

@@ -19,7 +19,10 @@ def rescue(
     storage: Annotated[
         Path, Parameter(help="The storage's directory, or one container in it, or a copy.")
     ],
-    key: Annotated[Path, Parameter(help="The recovery key: DIR/recovery.key, or your copy.")],
+    key: Annotated[
+        list[Path],
+        Parameter(help="The recovery key or kit: DIR/recovery.key, or your copy; of shares each."),
+    ],
     point: Annotated[str, Parameter(help="The point to restore; without it, list them.")] = "",
     to: Annotated[Path | None, Parameter(help="A new or empty directory.")] = None,
     common: Common = COMMON,
@@ -27,12 +30,15 @@ def rescue(
 ) -> None:
     """Restore with storage and the recovery key alone: no service, no catalogue, no network.
 
+    A kit that was typed back from paper is as good as the key; of shares name as many as it takes.
+
     ```
     strongroom rescue --storage /mnt/copy --key recovery.key
+    strongroom rescue --storage /mnt/copy --key share-1.txt --key share-3.txt
     strongroom rescue --storage /mnt/copy --key recovery.key --point ID --to /srv/restore
     ```
     """
-    for path in (storage, key):
+    for path in (storage, *key):
         if not path.exists():
             raise Precondition(f"{path} is not there", hint="Name what is mounted here.")
     if not point:

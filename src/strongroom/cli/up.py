@@ -137,7 +137,8 @@ def _ready(place: Place, common: Common, *, first: bool) -> None:
     if first:
         console.note(
             f"keep a copy of {place.recovery_key} somewhere else: with it and the storage alone, "
-            "`strongroom rescue` restores everything; without it nobody can"
+            "`strongroom rescue` restores everything; without it nobody can. "
+            "`strongroom keys kit` puts it on paper, in shares if you wish"
         )
 
 

@@ -9,6 +9,7 @@ from strongroom.catalog.database import Database
 from strongroom.control.bell import Bell
 from strongroom.durable.engine import JobEngine
 from strongroom.model.audit import Anchor
+from strongroom.model.custody import Custody
 from strongroom.model.errors import NotFound, Precondition
 from strongroom.model.installation import Installation
 from strongroom.model.operation import ParentReply, StorageAccess
@@ -60,8 +61,8 @@ class Control:
     storage endpoint; `open_parent(recovery point id, instance id)` tells of the point that an
     increment leans on, `open_resume(operation id, what is asked)` of what earlier tries
     of a backup have stored; `seal_signature(job id, SAS)` and its reverse keep what opens the
-    container that a job fills. All are handed in because deciding and opening are two rooms
-    (`workflows/` opens).
+    container that a job fills; `custody()` tells who keeps which key. All are handed in because
+    deciding and opening are two rooms (`workflows/` opens).
     """
 
     database: Database
@@ -78,6 +79,7 @@ class Control:
     seal_signature: Callable[[str, str], bytes] = no_seal
     open_signature: Callable[[str, bytes], str] = no_seal
     witness: Witness | None = None
+    custody: Callable[[], Custody] = Custody
     offered: Bell = field(default_factory=Bell)
     # Set when this process ends: nobody is kept waiting then.
     stopping: threading.Event = field(default_factory=threading.Event)

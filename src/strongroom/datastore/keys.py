@@ -56,9 +56,14 @@ class RecoveryKey:
 
 def read_recovery_key(path: Path) -> RecoveryKey:
     """From its file; Invalid when it is not one, NotFound when it cannot be read."""
+    return RecoveryKey.from_text(read_key_text(path))
+
+
+def read_key_text(path: Path) -> str:
+    """What a file of a recovery key, or of a kit, says; NotFound when it cannot be read."""
     try:
         with path.open("rb") as file:
-            return RecoveryKey.from_text(file.read(_MOST_TEXT).decode("ascii", "replace"))
+            return file.read(_MOST_TEXT).decode("ascii", "replace")
     except OSError as error:
         raise NotFound(
             f"the recovery key {path} cannot be read: {error.strerror}",

@@ -18,13 +18,18 @@ from strongroom.model.errors import Precondition
 from strongroom.web import agents
 from strongroom.web.api import (
     access,
+    approvals,
     audit,
     deletions,
+    drills,
     errors,
     garbage,
+    guards,
     health,
+    holds,
     instances,
     jobs,
+    keys,
     long_running,
     policies,
     protection_states,
@@ -78,13 +83,18 @@ def create_app(control: Control, settings: DoorSettings) -> FastAPI:
         instances.router,
         protection_states.router,
         deletions.router,
+        holds.router,
         garbage.router,
+        keys.router,
         storage_findings.router,
         verifications.router,
+        drills.router,
         jobs.router,
         servers.router,
         access.router,
         audit.router,
+        guards.router,
+        approvals.router,
     ):
         app.include_router(router)
     app.add_middleware(ArmManners, chance=control.chance)

@@ -13,7 +13,9 @@ from strongroom.workflows.anchoring import examine_chain, write_anchor
 from strongroom.workflows.census import take_due
 from strongroom.workflows.collect import collect
 from strongroom.workflows.damage import ask_for_damage
+from strongroom.workflows.drills_due import drill_due
 from strongroom.workflows.expire import expire
+from strongroom.workflows.holding import settle_holds
 from strongroom.workflows.key_census import check_keys
 from strongroom.workflows.means import Means
 from strongroom.workflows.purge import purge_due
@@ -23,6 +25,7 @@ ANCHOR_SECONDS = 900.0
 EXAMINE_SECONDS = 86_400.0
 CENSUS_SECONDS = 60.0  # between looks for whose turn it is
 DAMAGE_SECONDS = 3600.0
+DRILL_SECONDS = 300.0
 EXPIRY_SECONDS = 3600.0
 PURGE_SECONDS = 3600.0
 COLLECT_SECONDS = 86_400.0
@@ -40,7 +43,9 @@ class Care(Ticking):
         self.add("anchor", ANCHOR_SECONDS, partial(write_anchor, means))
         self.add("census", CENSUS_SECONDS, partial(_census, means))
         self.add("damage", DAMAGE_SECONDS, partial(in_each, means, ask_for_damage))
+        self.add("holds", PURGE_SECONDS, partial(in_each, means, settle_holds))
         self.add("expiry", EXPIRY_SECONDS, partial(in_each, means, expire))
+        self.add("drills", DRILL_SECONDS, partial(in_each, means, drill_due))
         self.add("keys", KEYS_SECONDS, partial(in_each, means, check_keys))
         self.add("purge", PURGE_SECONDS, partial(purge_due, means))
         self.add("garbage", COLLECT_SECONDS, partial(in_each, means, collect))

@@ -9,7 +9,8 @@ import structlog
 from blake3 import blake3
 
 from strongroom.catalog import instance_keys
-from strongroom.datastore.seal import KeyPair
+from strongroom.datastore.keys import instance_key_name, seal_instance_key
+from strongroom.datastore.seal import KeyPair, PublicKey
 from strongroom.model.errors import ObjectExists, ObjectMissing
 from strongroom.workflows.means import Means
 
@@ -53,6 +54,12 @@ def sound_names(means: Means, instance_id: str) -> set[str]:
         if not (digest.missing or digest.corrupt) and known in {None, digest.blake3}:
             found.add(digest.name)
     return found
+
+
+def for_key(row: sa.RowMapping, pair: KeyPair, recovery: PublicKey) -> tuple[str, bytes]:
+    """The object, name and bytes, by which a recovery key that came later opens a pair."""
+    sealed = seal_instance_key(recovery, pair, row["instance_id"], row["purpose"])
+    return instance_key_name(row["key_id"], recovery.key_id), sealed
 
 
 def put_again(means: Means, row: sa.RowMapping, pair: KeyPair) -> None:

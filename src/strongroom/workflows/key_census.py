@@ -10,20 +10,38 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 
 from strongroom.catalog import audit, instance_keys, recovery_points, storage_findings
+from strongroom.control import long_running
 from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.garbage import Unreadable, read_receipt
 from strongroom.datastore.pack import FIXED_SIZE, sealed_to
-from strongroom.model.errors import Corrupt, ObjectMissing, WrongKey
+from strongroom.durable.engine import Story
+from strongroom.model.errors import Corrupt, ObjectMissing, VaultError, WrongKey
 from strongroom.model.ids import InstanceId
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.workflows import escrow
 from strongroom.workflows.means import Means
+from strongroom.workflows.rotation import fail
 
 KIND = "key"
 _FACT = "keys"
 _SIDE_BY_SIDE = 8
 
 log = structlog.get_logger()
+
+
+def examine_keys(means: Means, story: Story, instance_id: str, operation_id: str) -> None:
+    """The durable story of a census that somebody asks for."""
+    try:
+        story.step("check", check_keys, means, InstanceId(instance_id))
+        story.step("end", _end, means, operation_id)
+    except VaultError as error:
+        story.step("fail", fail, means, operation_id, error.to_dict())
+
+
+def _end(means: Means, operation_id: str) -> None:
+    control = means.control
+    with control.database.writing() as connection:
+        long_running.end_operation(connection, operation_id, control.clock.now(), result={})
 
 
 def check_keys(means: Means, instance_id: InstanceId) -> dict[str, str]:

@@ -9,6 +9,7 @@ from strongroom.catalog.database import Database
 from strongroom.datastore.keys import instance_key_name, seal_instance_key
 from strongroom.datastore.receipt import SigningKey
 from strongroom.datastore.seal import KeyPair, PublicKey
+from strongroom.model.custody import Custody
 from strongroom.model.errors import NotFound, WrongKey
 from strongroom.model.seams import Chance, Clock
 from strongroom.workflows.kek import KeyEncryption
@@ -75,6 +76,14 @@ class Keyring:
         with self._database.reading() as connection:
             later = installation.get(connection, _LATER_RECOVERY)
         return PublicKey.from_bytes(base64.b64decode(later)) if later else self._first_recovery
+
+    def custody(self) -> Custody:
+        """Who keeps which key."""
+        return Custody(
+            key_encryption=self.kek.names,
+            recovery_key_id=self.recovery.key_id.hex(),
+            verify_key=base64.b64encode(self.signing.public.raw).decode(),
+        )
 
     def use_recovery(self, connection: sa.Connection, recovery: PublicKey) -> None:
         """From here on pairs are sealed to this one as well."""

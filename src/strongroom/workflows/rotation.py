@@ -25,12 +25,12 @@ _ALIVE_SECONDS = 60.0
 log = structlog.get_logger()
 
 
-def rotate_kek(means: Means, story: Story, operation_id: str, actor: str) -> None:
+def rotate_kek(means: Means, story: Story, operation_id: str) -> None:
     """The durable story of another key-encryption key."""
     try:
         story.step("begin", begin_kek_rotation, means)
         sealed = story.step("seal anew", seal_anew, means)
-        story.step("end", _end_kek_rotation, means, operation_id, actor, sealed)
+        story.step("end", _end_kek_rotation, means, operation_id, sealed)
     except VaultError as error:
         story.step("fail", fail, means, operation_id, error.to_dict())
 
@@ -93,12 +93,12 @@ def _signature_anew(means: Means, job: str, sealed: bytes) -> bool:
         return jobs.reseal_signature(connection, job, sealed, kek.seal(signature, place))
 
 
-def _end_kek_rotation(means: Means, operation_id: str, actor: str, sealed: int) -> None:
+def _end_kek_rotation(means: Means, operation_id: str, sealed: int) -> None:
     now = means.control.clock.now()
     forget_old_kek(means)
     with means.control.database.writing() as connection:
         told = {"keys": sealed, "sealedBy": means.keyring.kek.current.name}
-        audit.append(connection, now, actor, ("keyEncryptionKey/rotate", "installation"), told)
+        audit.append(connection, now, "service", ("keyEncryptionKey/take", "installation"), told)
         long_running.end_operation(connection, operation_id, now, result=told)
 
 
@@ -125,13 +125,13 @@ def forget_old_kek(means: Means) -> None:
 
 
 def rotate_instance(
-    means: Means, story: Story, instance_id: str, number: int, operation_id: str, actor: str
+    means: Means, story: Story, instance_id: str, number: int, operation_id: str
 ) -> None:
     """The durable story of new pairs of an instance, with this number. Safe twice."""
     try:
         for purpose in PURPOSES:
             story.step("make a key", make_next_pair, means, instance_id, purpose, number)
-        story.step("end", _end_rotation, means, instance_id, operation_id, actor)
+        story.step("end", _end_rotation, means, instance_id, operation_id)
     except VaultError as error:
         story.step("fail", fail, means, operation_id, error.to_dict())
 
@@ -150,7 +150,7 @@ def make_next_pair(means: Means, instance_id: str, purpose: str, number: int) ->
         instance_keys.note_escrow(connection, pair.public.key_id, digest)
 
 
-def _end_rotation(means: Means, instance_id: str, operation_id: str, actor: str) -> None:
+def _end_rotation(means: Means, instance_id: str, operation_id: str) -> None:
     control = means.control
     with control.database.writing() as connection:
         now = control.clock.now()
@@ -160,7 +160,7 @@ def _end_rotation(means: Means, instance_id: str, operation_id: str, actor: str)
             ].hex()
             for purpose in PURPOSES
         }
-        audit.append(connection, now, actor, ("keys/rotate", instance_id), told)
+        audit.append(connection, now, "service", ("keys/take", instance_id), told)
         long_running.end_operation(connection, operation_id, now, result=told)
 
 

@@ -25,6 +25,8 @@ def means():
         upgrade_catalogue=unreachable,
         new_enrol_token=unreachable,
         issue_certificate=unreachable,
+        make_kit=unreachable,
+        make_recovery_key=unreachable,
     )
 
 
