@@ -1,14 +1,18 @@
-"""Backup vaults. Rows carry the name of their `resource_group` beside their own columns."""
+"""Backup vaults. Rows carry the name of their `resource_group`, and the id of the resource guard
+that they stand under, if any, beside their own columns.
+"""
 
 from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog.tables import instances, resource_groups
+from strongroom.catalog.tables import guard_proxies, instances, resource_groups
 from strongroom.catalog.tables import vaults as table
 
-_SELECT = sa.select(table, resource_groups.c.name.label("resource_group")).join(
-    resource_groups, table.c.resource_group_key == resource_groups.c.name_key
+_SELECT = (
+    sa.select(table, resource_groups.c.name.label("resource_group"), guard_proxies.c.guard_id)
+    .join(resource_groups, table.c.resource_group_key == resource_groups.c.name_key)
+    .outerjoin(guard_proxies, guard_proxies.c.vault_id == table.c.id)
 )
 
 

@@ -8,10 +8,12 @@ from whenever import Instant
 
 from strongroom.catalog import audit, deletions, holds, instances, protection, recovery_points
 from strongroom.catalog.deletions import INSTANCE, POINT, Kind
-from strongroom.control import long_running, scheduling
+from strongroom.control import guarded, long_running, scheduling
 from strongroom.control.access import require
 from strongroom.control.control import Control
+from strongroom.control.guarded import Ask
 from strongroom.control.vaults import need_vault
+from strongroom.model import guard
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of, vault_id_of
 from strongroom.model.errors import Conflict, Locked, NotFound
@@ -41,7 +43,7 @@ def delete_instance(
     Raises Locked for what a hold or an immutable vault keeps, Conflict while it is configured.
     """
     scope = instance_id_of(control.installation.subscription_id, vault, name)
-    with control.database.writing() as connection:
+    with guarded.writing(control) as connection:
         known = long_running.find_by_request(connection, request_key)
         if known is not None:
             return known
@@ -59,6 +61,8 @@ def delete_instance(
             connection, found["id"], recovery_points.COMPLETED, recovery_points.SOFT_DELETED
         )
         check_deletable(connection, owner, found["id"], points, control.clock.now())
+        ask = Ask(guard.DELETE_INSTANCE, scope)
+        guarded.require_approval(control, connection, caller, owner["id"], ask)
         operation = long_running.add_ended(
             control, connection, caller, ("backupInstance/delete", scope), {}, request_key
         )
@@ -198,7 +202,7 @@ def delete_point(
     """
     vault, name = place
     scope = instance_id_of(control.installation.subscription_id, vault, name)
-    with control.database.writing() as connection:
+    with guarded.writing(control) as connection:
         known = long_running.find_by_request(connection, request_key)
         if known is not None:
             return known
@@ -207,6 +211,8 @@ def delete_point(
         owner = need_vault(connection, vault)
         point = recovery_points.get(connection, found.instance_id, point_id)
         check_deletable(connection, owner, found.instance_id, [point], control.clock.now())
+        ask = Ask(guard.DELETE_POINT, f"{scope}/recoveryPoints/{point.id}")
+        guarded.require_approval(control, connection, caller, owner["id"], ask)
         what = ("recoveryPoint/delete", f"{scope}/recoveryPoints/{point.id}")
         operation = long_running.add_ended(control, connection, caller, what, {}, request_key)
         before = {"state": point.state, "instance": found.instance_name}

@@ -8,20 +8,22 @@ import sqlalchemy as sa
 
 from strongroom.catalog import audit, operations
 from strongroom.catalog import instances as catalog
-from strongroom.control import adoption, long_running, scheduling
+from strongroom.control import adoption, guarded, long_running, scheduling
 from strongroom.control.access import check_vault_identity, require
 from strongroom.control.control import Control
+from strongroom.control.guarded import Ask
 from strongroom.control.policies import need_policy
 from strongroom.control.servers import READ as READ_SERVER
 from strongroom.control.servers import check_ready, need_server
 from strongroom.control.vaults import need_vault
-from strongroom.model import arm
+from strongroom.model import arm, guard
 from strongroom.model.access import Caller
 from strongroom.model.arm import PolicyRef, ServerRef, VaultRef
 from strongroom.model.backup_settings import BackupSettings, read_settings, settings_of
 from strongroom.model.backup_type import FULL
 from strongroom.model.errors import Conflict, NotFound, Precondition, UserError, VaultError
 from strongroom.model.ids import OperationId
+from strongroom.model.less_retention import less_kept
 from strongroom.model.policy import parse_policy
 from strongroom.model.protection_state import CONFIGURING, FAILED, SOFT_DELETED
 
@@ -213,7 +215,7 @@ def put_instance(
 ) -> tuple[sa.RowMapping, OperationId, bool]:
     """Protect a server, or change its policy. Returns the row, the operation, whether new."""
     arm.check_name("instance", name)
-    with control.database.writing() as connection:
+    with guarded.writing(control) as connection:
         scope = arm.instance_id_of(control.installation.subscription_id, vault, name)
         require(control, connection, caller, WRITE, scope)
         owner = need_vault(connection, vault)
@@ -229,13 +231,16 @@ def put_instance(
                 code="BMSUserErrorInvalidInput",
             )
         left = adoption.find_left(connection, owner["id"], found.server["id"], name, before)
+        known_as = before or left
+        if known_as is not None:
+            _check_less(control, connection, caller, scope, known_as, found)
         operation = long_running.begin_operation(
             control, connection, caller, ("backupInstance", scope), request_key
         )
         told: dict[str, Any] = {"policy": found.policy["name"], "server": found.server["name"]}
         if asked.settings is not None:
             told["settings"] = asked.settings.to_dict()
-        now, known_as = control.clock.now(), before or left
+        now = control.clock.now()
         was = {} if known_as is None else _told(known_as)
         audit.append(connection, now, caller, ("instance/write", scope), told, before=was)
         if left is not None:
@@ -245,6 +250,27 @@ def put_instance(
         else:
             _change(control, connection, known_as, asked, found, operation)
         return need_instance(connection, owner["id"], name), operation, before is None
+
+
+def _check_less(
+    control: Control,
+    connection: sa.Connection,
+    caller: Caller,
+    scope: str,
+    before: sa.RowMapping,
+    found: Found,
+) -> None:
+    """Another policy that keeps less is a second person's to approve."""
+    if before["policy_id"] == found.policy["id"]:
+        return
+    old = need_policy(connection, found.vault["id"], before["policy_name"])
+    rules = parse_policy(old["properties"]), parse_policy(found.policy["properties"])
+    less = less_kept(*rules)
+    if less:
+        policies = {"from": f"{old['name']} {old['version']}"}
+        policies |= {"to": f"{found.policy['name']} {found.policy['version']}"}
+        ask = Ask(guard.CHANGE_POLICY, scope, {**policies, "less": less})
+        guarded.require_approval(control, connection, caller, found.vault["id"], ask)
 
 
 def _told(row: sa.RowMapping) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from whenever import Instant
 
 from strongroom.catalog import operations
+from strongroom.control import guarded
 from strongroom.control.access import require
 from strongroom.control.control import Control
 from strongroom.model.access import Caller
@@ -72,7 +73,7 @@ def act_once(
     `act` gives the operation's result, such as {"jobId": ...}. Whatever it raises is the answer,
     and nothing has happened.
     """
-    with control.database.writing() as connection:
+    with guarded.writing(control) as connection:
         known = find_by_request(connection, request_key)
         if known is not None:
             return known

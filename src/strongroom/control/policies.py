@@ -7,14 +7,16 @@ import sqlalchemy as sa
 
 from strongroom.catalog import audit
 from strongroom.catalog import policies as catalog
-from strongroom.control import scheduling
+from strongroom.control import guarded, scheduling
 from strongroom.control.access import require
 from strongroom.control.control import Control
+from strongroom.control.guarded import Ask
 from strongroom.control.vaults import need_vault
-from strongroom.model import arm
+from strongroom.model import arm, guard
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import Conflict, NotFound
+from strongroom.model.less_retention import less_kept
 from strongroom.model.policy import parse_policy
 
 READ = "Microsoft.DataProtection/backupVaults/backupPolicies/read"
@@ -32,7 +34,7 @@ def put_policy(
     arm.check_name("policy", name)
     asked = parse_policy(properties)
     text = json.dumps(_completed(properties))
-    with control.database.writing() as connection:
+    with guarded.writing(control) as connection:
         scope = arm.policy_id_of(control.installation.subscription_id, vault, name)
         require(control, connection, caller, WRITE, scope)
         owner = need_vault(connection, vault)
@@ -50,6 +52,11 @@ def put_policy(
             }
             catalog.add(connection, row, caller.principal_id)
         elif found["properties"] != text:
+            less = less_kept(parse_policy(found["properties"]), asked)
+            if less:
+                exactly = {"less": less, "version": found["version"], "policy": json.loads(text)}
+                ask = Ask(guard.LESS_RETENTION, scope, exactly)
+                guarded.require_approval(control, connection, caller, owner["id"], ask)
             catalog.change(connection, found["id"], text, now, caller.principal_id)
             for user in catalog.users(connection, found["id"]):
                 scheduling.plan_instance(control, connection, user["id"], asked)

@@ -5,15 +5,18 @@ from typing import Any
 import sqlalchemy as sa
 
 from strongroom.catalog import audit, protection
-from strongroom.control import long_running, scheduling
+from strongroom.control import guarded, long_running, scheduling
 from strongroom.control.control import Control
+from strongroom.control.guarded import Ask
+from strongroom.model import guard
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of
 from strongroom.model.errors import Precondition
 from strongroom.model.ids import OperationId
 from strongroom.model.policy import parse_policy
-from strongroom.model.protection_state import ABLE, Act
+from strongroom.model.protection_state import ABLE, STOP, SUSPEND, Act
 
+GUARDED = {STOP: guard.STOP_PROTECTION, SUSPEND: guard.SUSPEND_BACKUPS}
 _ACTION = "Microsoft.DataProtection/backupVaults/backupInstances/{}/action"
 
 
@@ -40,6 +43,9 @@ def change_state(
                 f"{found.instance_name} is {found.state}: {act.name} does not lead on from there",
                 hint=f"{act.name} is for what is {' or '.join(sorted(act.before))}",
             )
+        if act in GUARDED:
+            ask = Ask(GUARDED[act], scope, {"from": found.state, "to": act.after})
+            guarded.require_approval(control, connection, caller, found.vault_id, ask)
         protection.set_state(connection, found.instance_id, act.after)
         # None where the new state takes no backups: what was missed is not caught up.
         policy = parse_policy(found.policy)

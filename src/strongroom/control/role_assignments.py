@@ -4,11 +4,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog import audit, principals
+from strongroom.catalog import audit, guards, principals
 from strongroom.catalog import role_assignments as catalog
+from strongroom.control import guarded
 from strongroom.control.access import require
 from strongroom.control.control import Control
-from strongroom.model import access, arm
+from strongroom.control.guarded import Ask
+from strongroom.model import access, arm, guard
 from strongroom.model.access import Caller, RoleDefinition
 from strongroom.model.errors import Conflict, Invalid, NotFound
 
@@ -26,7 +28,7 @@ def put_assignment(
     guid = arm.read_guid(name, "role assignment")
     role_id = arm.pick_text(properties, "roleDefinitionId").rstrip("/").rpartition("/")[2].lower()
     principal_id = arm.pick_text(properties, "principalId").lower()
-    with control.database.writing() as connection:
+    with guarded.writing(control) as connection:
         require(control, connection, caller, WRITE, scope)
         role = _need_role(role_id)
         if principals.find(connection, principal_id) is None:
@@ -38,6 +40,8 @@ def put_assignment(
         known = _known(connection, guid, (scope.lower(), role_id, principal_id))
         if known is not None:
             return known, False
+        if role == access.MUA_OPERATOR:
+            _approve_approver(control, connection, caller, scope, principal_id)
         now = control.clock.now()
         assignment = {
             "id": guid,
@@ -56,6 +60,33 @@ def put_assignment(
         found = catalog.find(connection, guid)
         assert found is not None  # noqa: S101 - written a line above
         return found, True
+
+
+def _approve_approver(
+    control: Control, connection: sa.Connection, caller: Caller, scope: str, principal_id: str
+) -> None:
+    """Whoever could make somebody approve at a guard could approve: that guard decides."""
+    for row in guards.in_use(connection):
+        place = guarded.guard_id_of(control, row)
+        if access.scope_contains(scope, place):
+            ask = Ask(guard.ADD_APPROVER, scope, {"principal": principal_id})
+            guarded.at_guard(control, connection, caller, row, ask)
+
+
+def _check_last_approver(control: Control, connection: sa.Connection, row: sa.RowMapping) -> None:
+    """Conflict when nobody could approve any more at a guard that vaults stand under."""
+    if row["role_id"] != access.MUA_OPERATOR.id:
+        return
+    for found in guards.in_use(connection):
+        place = guarded.guard_id_of(control, found)
+        if not access.scope_contains(row["scope"], place):
+            continue
+        others = guarded.approvers(connection, place) - {row["principal_id"]}
+        if not others:
+            raise Conflict(
+                f"{row['principal_id']} is the last who may approve at {place}",
+                hint=f"give somebody else the role {access.MUA_OPERATOR.name!r} there first",
+            )
 
 
 def _known(
@@ -131,6 +162,7 @@ def delete_assignment(
         # The permission counts for this scope alone, so the assignment must be one of this scope.
         if row is None or row["scope_key"] != scope.lower():
             return None
+        _check_last_approver(control, connection, row)
         catalog.remove(connection, row["id"])
         now = control.clock.now()
         told = {"role": row["role_id"], "principal": row["principal_id"]}

@@ -4,13 +4,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog import audit, instances, policies
+from strongroom.catalog import audit, guards, instances, policies
 from strongroom.catalog import vaults as catalog
-from strongroom.control import identity, long_running
+from strongroom.control import guarded, identity, long_running
 from strongroom.control.access import may, require
 from strongroom.control.control import Control
+from strongroom.control.guarded import Ask
 from strongroom.control.subscriptions import need_group
-from strongroom.model import arm
+from strongroom.model import arm, guard
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
 from strongroom.model.conditions import Conditions
@@ -36,7 +37,7 @@ def put_vault(
     arm.check_name("vault", ref.name)
     wish = read_vault(body)
     location = arm.read_location(body, control.installation.location)
-    with control.database.writing() as connection:
+    with guarded.writing(control) as connection:
         scope = arm.vault_id_of(control.installation.subscription_id, ref)
         require(control, connection, caller, WRITE, scope)
         need_group(connection, ref.resource_group)
@@ -52,6 +53,7 @@ def put_vault(
                 code="InvalidResourceLocation",
             )
         else:
+            _check_weakened(control, connection, caller, found, wish)
             _change(control, connection, found, wish)
         _record(control, connection, caller, ref, found)
         if operation is None:
@@ -66,11 +68,12 @@ def patch_vault(
 ) -> sa.RowMapping:
     """Change tags and settings of a vault that is there."""
     wish = read_vault(body)
-    with control.database.writing() as connection:
+    with guarded.writing(control) as connection:
         scope = arm.vault_id_of(control.installation.subscription_id, ref)
         require(control, connection, caller, WRITE, scope)
         found = need_vault(connection, ref)
         seen.check(found["version"])
+        _check_weakened(control, connection, caller, found, wish)
         _change(control, connection, found, wish)
         _record(control, connection, caller, ref, found)
         return need_vault(connection, ref)
@@ -93,6 +96,22 @@ def _create(
         "created_at": control.clock.now(),
     }
     catalog.add(connection, row)
+
+
+def _check_weakened(
+    control: Control,
+    connection: sa.Connection,
+    caller: Caller,
+    found: sa.RowMapping,
+    wish: VaultWish,
+) -> None:
+    """Less immutability, or less soft delete, is a second person's to approve."""
+    before, after = found["properties"], merge(found["properties"], wish.settings)
+    scope = _scope_of(control.installation.subscription_id, found)
+    for operation in guard.weakened(before, after):
+        kept = {"from": before.get("securitySettings"), "to": after["securitySettings"]}
+        ask = Ask(operation, scope, kept)
+        guarded.require_approval(control, connection, caller, found["id"], ask)
 
 
 def _change(
@@ -167,6 +186,11 @@ def delete_vault(control: Control, caller: Caller, ref: VaultRef, seen: Conditio
         if found is None:
             return False
         _check_empty(connection, subscription, ref, found["id"])
+        if guards.of_vault(connection, found["id"]) is not None:
+            raise Conflict(
+                f"vault {ref.name} stands under a resource guard",
+                hint="take the guard from it first: strongroom guard release",
+            )
         catalog.remove(connection, found["id"])
         identity.remove_vault_identity(connection, found["principal_id"])
         now = control.clock.now()

@@ -16,6 +16,8 @@ class Caller(msgspec.Struct, kw_only=True, frozen=True):
     principal_id: str
     name: str = ""
     address: str = ""  # from where
+    second: str = ""  # the principal of the auxiliary token, who approves what is asked
+    named: tuple[str, ...] | None = None  # resourceGuardOperationRequests; None: no body
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,20 @@ BACKUP_OPERATOR = RoleDefinition(
 BACKUP_READER = RoleDefinition(
     "a795c7a0-d4a2-40c1-ae25-d81f01202912", "Backup Reader", (f"{_BACKUP}/*/read",)
 )
+MUA_ADMIN = RoleDefinition(
+    "c2a970b4-16a7-4a51-8c84-8a8ea6ee0bb8",
+    "Backup MUA Admin",
+    (
+        f"{_BACKUP}/resourceGuards/*",
+        "Microsoft.Resources/*/read",
+        "Microsoft.Authorization/*/read",
+    ),
+)
+MUA_OPERATOR = RoleDefinition(
+    "f54b6d04-23c6-443e-b462-9c16ab7b4a52",
+    "Backup MUA Operator",
+    (f"{_BACKUP}/resourceGuards/read", f"{_BACKUP}/resourceGuards/*/read"),
+)
 
 BUILT_IN = {
     role.id: role
@@ -89,6 +105,8 @@ BUILT_IN = {
         BACKUP_CONTRIBUTOR,
         BACKUP_OPERATOR,
         BACKUP_READER,
+        MUA_ADMIN,
+        MUA_OPERATOR,
     )
 }
 

@@ -12,6 +12,7 @@ _VAULT = re.compile(r"[-a-zA-Z0-9]{2,50}")
 _POLICY = re.compile(r"[-a-zA-Z0-9]{3,150}")
 _INSTANCE = re.compile(r"[-._a-zA-Z0-9]{1,150}")
 _SERVER = re.compile(r"[-a-zA-Z0-9]{3,63}")
+_GUARD = re.compile(r"[-a-zA-Z0-9]{1,63}")
 _GROUP = re.compile(r"[-\w.()]{1,90}")
 
 
@@ -53,6 +54,12 @@ def job_id_of(subscription: str, vault: VaultRef, job: str) -> str:
     return f"{vault_id_of(subscription, vault)}/backupJobs/{job}"
 
 
+def guard_id_of(subscription: str, group: str, guard: str) -> str:
+    """A resource guard's id."""
+    provider = "providers/Microsoft.DataProtection/resourceGuards"
+    return f"{group_id_of(subscription, group)}/{provider}/{guard}"
+
+
 def server_id_of(subscription: str, group: str, server: str) -> str:
     """A PostgreSQL server's id."""
     provider = "providers/Microsoft.DBforPostgreSQL/flexibleServers"
@@ -60,13 +67,16 @@ def server_id_of(subscription: str, group: str, server: str) -> str:
 
 
 def check_name(kind: str, name: str) -> str:
-    """A name from outside, checked: kind is vault | policy | instance | server | group."""
+    """A name from outside, checked: kind is vault | policy | instance | server | group |
+    guard.
+    """
     rules = {
         "vault": _VAULT,
         "policy": _POLICY,
         "instance": _INSTANCE,
         "server": _SERVER,
         "group": _GROUP,
+        "guard": _GUARD,
     }
     if not rules[kind].fullmatch(name):
         raise invalid(
@@ -85,6 +95,11 @@ _POLICY_ID = re.compile(
     r"/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<group>[^/]+)"
     r"/providers/Microsoft\.DataProtection/backupVaults/(?P<vault>[^/]+)"
     r"/backupPolicies/(?P<policy>[^/]+)",
+    re.IGNORECASE,
+)
+_GUARD_ID = re.compile(
+    r"/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<group>[^/]+)"
+    r"/providers/Microsoft\.DataProtection/resourceGuards/(?P<guard>[^/]+)",
     re.IGNORECASE,
 )
 _SCOPE = re.compile(r"(/subscriptions/[^/]+(/[^/]+)*)?/?", re.IGNORECASE)
@@ -178,6 +193,17 @@ def read_policy_id(text: str, subscription: str) -> PolicyRef:
         )
     vault = VaultRef(resource_group=found["group"], name=found["vault"])
     return PolicyRef(vault=vault, name=found["policy"])
+
+
+def read_guard_id(text: str, subscription: str) -> tuple[str, str]:
+    """(resource group, name) of a resource guard's id; Invalid when it is none of ours."""
+    found = _GUARD_ID.fullmatch(text.strip().rstrip("/"))
+    if found is None or found["subscription"].lower() != subscription.lower():
+        raise invalid(
+            f"{text[:160]!r} is not the id of a resource guard of this subscription",
+            "send resourceGuardResourceId as .../resourceGuards/G",
+        )
+    return found["group"], found["guard"]
 
 
 def read_scope(text: str, subscription: str) -> str:

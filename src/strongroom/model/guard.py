@@ -14,6 +14,7 @@ from blake3 import blake3
 from strongroom.model import arm
 from strongroom.model.audit import canonical
 from strongroom.model.errors import Invalid
+from strongroom.model.soft_delete import OFF, soft_delete_of
 from strongroom.model.vault import IMMUTABILITY, SOFT_DELETE, immutability_of
 
 PROXY = "DppResourceGuardProxy"  # a vault has one, of this name
@@ -131,8 +132,11 @@ OPERATIONS = (
 BY_NAME = {operation.name.lower(): operation for operation in OPERATIONS}
 BY_KIND = {operation.kind.lower(): operation for operation in OPERATIONS}
 # What a client of Azure may exclude or ask for, and what means nothing here.
-_OTHERS = ("Microsoft.RecoveryServices/vaults/", f"{_VAULT}/backupInstances/restore/action")
-_OTHERS += (f"{_VAULT}/write#modifyEncryptionSettings",)
+_OTHERS = (
+    "Microsoft.RecoveryServices/vaults/",
+    f"{_VAULT}/backupInstances/restore/action",
+    f"{_VAULT}/write#modifyEncryptionSettings",
+)
 _OTHER_KINDS = {"disableSoftDeleteRequests", "getBackupSecurityPINRequests"}
 KINDS = {operation.kind for operation in OPERATIONS} | _OTHER_KINDS
 
@@ -173,25 +177,11 @@ def weakened(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Guarde
     found = []
     if _rank(IMMUTABILITY, immutability_of(after)) < _rank(IMMUTABILITY, immutability_of(before)):
         found.append(WEAKEN_IMMUTABILITY)
-    if _soft_delete(after) < _soft_delete(before) or _days(after) < _days(before):
+    old, new = soft_delete_of(before), soft_delete_of(after)
+    shorter = new.days < old.days and old.state != OFF
+    if shorter or _rank(SOFT_DELETE, new.state) < _rank(SOFT_DELETE, old.state):
         found.append(WEAKEN_SOFT_DELETE)
     return found
-
-
-def _soft(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    security = settings.get("securitySettings") or {}
-    return security.get("softDeleteSettings") or {}
-
-
-def _soft_delete(settings: Mapping[str, Any]) -> int:
-    return _rank(SOFT_DELETE, str(_soft(settings).get("state") or SOFT_DELETE[0]))
-
-
-def _days(settings: Mapping[str, Any]) -> float:
-    """0 where soft delete is off: then its days say nothing."""
-    if _soft_delete(settings) == 0:
-        return 0.0
-    return float(_soft(settings).get("retentionDurationInDays") or 0.0)
 
 
 def _rank(order: Sequence[str], state: str) -> int:

@@ -49,8 +49,6 @@ def read_vault(body: Mapping[str, Any]) -> VaultWish:
     features = _features(arm.pick_object(asked, "featureSettings"))
     if features:
         settings["featureSettings"] = features
-    if arm.pick(asked, "resourceGuardOperationRequests"):
-        raise arm.invalid("resource guards are not offered", "leave them out of the request")
     return VaultWish(tags=arm.read_tags(body), settings=settings)
 
 

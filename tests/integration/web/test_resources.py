@@ -407,4 +407,4 @@ def test_a_definition_is_found_by_name_and_by_id(story: Story) -> None:
     named = story.http.get(url, params={**VERSION, "$filter": "roleName eq 'reader'"}).json()
     assert [role["name"] for role in named["value"]] == [READER.id]
     assert story.get(f"{url}/{READER.id}")["properties"]["roleName"] == "Reader"
-    assert len(story.get(url)["value"]) == 8
+    assert len(story.get(url)["value"]) == 10

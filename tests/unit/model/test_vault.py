@@ -39,7 +39,6 @@ def test_read_only_fields_that_come_back_are_ignored() -> None:
     [
         {"securitySettings": {"encryptionSettings": {"state": "Enabled"}}},
         {"featureSettings": {"crossRegionRestoreSettings": {"state": "Enabled"}}},
-        {"resourceGuardOperationRequests": ["x"]},
         {"securitySettings": {"immutabilitySettings": {"state": "Maybe"}}},
         {
             "securitySettings": {

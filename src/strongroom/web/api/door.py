@@ -18,6 +18,7 @@ from strongroom.web.api import addresses
 from strongroom.web.api.tokens import TokenAuthority
 
 _MOST_DEPTH = 60
+_REQUESTS = "resourceGuardOperationRequests"
 ACTION = "x-strongroom-action"
 ANYBODY = "(any signed-in caller)"
 PUBLIC = "(anybody)"
@@ -46,23 +47,47 @@ ApiVersion = Annotated[
 ]
 
 
-def _caller(
+async def _caller(
     request: Request,
     authority: Authority,
     control: Means,
     authorization: Annotated[str, Header()] = "",
+    auxiliary: Annotated[str, Header(alias="x-ms-authorization-auxiliary")] = "",
 ) -> Caller:
-    kind, _, token = authorization.partition(" ")
+    now = control.clock.now()
+    caller = authority.caller_of(_bearer(authorization), now)
+    address = request.client.host if request.client else ""
+    if not auxiliary:
+        return msgspec.structs.replace(caller, address=address)
+    # Azure allows three tokens here, for three tenants; there is one tenant.
+    second = authority.caller_of(_bearer(auxiliary.split(",")[0].split(";")[0].strip()), now)
+    named = _named(await request.body())
+    return msgspec.structs.replace(
+        caller, address=address, second=second.principal_id, named=named
+    )
+
+
+def _bearer(header: str) -> str:
+    kind, _, token = header.partition(" ")
     if kind.lower() != "bearer" or not token:
         raise Unauthenticated(
             "the request carries no bearer token",
             hint="sign in: POST /{tenant}/oauth2/v2.0/token",
             code="AuthenticationFailed",
         )
-    address = request.client.host if request.client else ""
-    return msgspec.structs.replace(
-        authority.caller_of(token, control.clock.now()), address=address
-    )
+    return token
+
+
+def _named(raw: bytes) -> tuple[str, ...] | None:
+    """The body's resourceGuardOperationRequests, in lower case; None when there is no body."""
+    if not raw:
+        return None
+    body = _read(raw)
+    inner = arm.pick_object(body, "properties")
+    found = arm.pick(inner, _REQUESTS) or arm.pick(body, _REQUESTS) or []
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise arm.invalid(f"{_REQUESTS} is not a list of names", "send the guard's own names")
+    return tuple(name.rstrip("/").lower() for name in found)
 
 
 Who = Annotated[Caller, Depends(_caller)]
@@ -71,8 +96,10 @@ Who = Annotated[Caller, Depends(_caller)]
 async def _body(request: Request, caller: Who) -> dict[str, Any]:
     del caller  # nobody makes us read a body before they have said who they are
     raw = await request.body()
-    if not raw:
-        return {}
+    return _read(raw) if raw else {}
+
+
+def _read(raw: bytes) -> dict[str, Any]:
     try:
         found = msgspec.json.decode(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:

@@ -68,7 +68,7 @@ def vault(subscription: str, tenant: str, row: Row) -> dict[str, Any]:
             "securitySettings": {**defaults, **security},
             "provisioningState": row["state"],
             "resourceMoveState": "Unknown",
-            "isVaultProtectedByResourceGuard": False,
+            "isVaultProtectedByResourceGuard": row["guard_id"] is not None,
             "secureScore": "None",
             "bcdrSecurityLevel": "Poor",
             "replicatedRegions": [],

@@ -1,0 +1,214 @@
+"""A second person's approval: asked for in the transaction of the protected act, spent with it.
+
+A use case opens its transaction by `writing` and calls `require_approval` before it changes
+anything. Where no approval is there the transaction leaves nothing; the refusal, and the request
+that now waits for somebody else, are written behind it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from whenever import Instant
+
+from strongroom.catalog import approvals, audit, guards, role_assignments
+from strongroom.catalog.approvals import GRANTED, USED, WAITING
+from strongroom.control.control import Control
+from strongroom.model import access, arm, guard
+from strongroom.model.access import Caller
+from strongroom.model.errors import Forbidden
+from strongroom.model.guard import Guarded
+from strongroom.model.ids import uuid4
+
+NEEDED = "UserErrorMultiUserAuthorizationRequired"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a caller wants to do: the operation, to what, and what exactly, in words."""
+
+    operation: Guarded
+    scope: str
+    asked: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """What an approval is bound to."""
+        return guard.digest_of(self.operation, self.scope, self.asked)
+
+
+class Unapproved(Exception):
+    """Carries what was asked out of a transaction that leaves nothing."""
+
+    def __init__(self, caller: Caller, guard_row: sa.RowMapping, ask: Ask, why: str) -> None:
+        super().__init__(why)
+        self.caller, self.guard, self.ask, self.why = caller, guard_row, ask, why
+
+
+@contextmanager
+def writing(control: Control) -> Iterator[sa.Connection]:
+    """A transaction of a use case that may need an approval. Raises Forbidden without one."""
+    try:
+        with control.database.writing() as connection:
+            yield connection
+    except Unapproved as refused:
+        raise _refuse(control, refused) from None
+
+
+def require_approval(
+    control: Control,
+    connection: sa.Connection,
+    caller: Caller,
+    vault_id: str,
+    ask: Ask,
+) -> None:
+    """Go on when the vault's guard does not protect this, or another principal has approved it.
+
+    An approval is for this caller, this operation on this scope, and exactly what is asked; it
+    is good once, until it expires, and only while whoever gave it may approve. It is spent in
+    this transaction.
+    """
+    found = guards.of_vault(connection, vault_id)
+    if found is not None and ask.operation in guard.protected(found["exclusions"]):
+        at_guard(control, connection, caller, found, ask)
+
+
+def at_guard(
+    control: Control, connection: sa.Connection, caller: Caller, guard_row: sa.RowMapping, ask: Ask
+) -> None:
+    """The same at a certain guard, whatever it excludes."""
+    now, place = control.clock.now(), guard_id_of(control, guard_row)
+    what = (guard_row["id"], caller.principal_id, ask.digest)
+    for row in approvals.open_ones(connection, *what, GRANTED, now):
+        if may_approve(connection, row["decided_by"], place):
+            approvals.use(connection, row["id"], now)
+            told = {"approval": row["id"], "approvedBy": row["decided_by"], "guard": place}
+            _record(control, connection, caller, "approval/use", ask, told)
+            return
+    approve_now(control, connection, caller, guard_row, ask, spent=True)
+
+
+def approve_now(
+    control: Control,
+    connection: sa.Connection,
+    caller: Caller,
+    guard_row: sa.RowMapping,
+    ask: Ask,
+    *,
+    spent: bool = False,
+) -> Instant:
+    """An approval by the principal of the auxiliary token: spent at once, or good for an hour."""
+    now, place = control.clock.now(), guard_id_of(control, guard_row)
+    _check_second(connection, caller, guard_row, place, ask)
+    until = now if spent else now.add(hours=guard.UNLOCK_HOURS)
+    approval = _new(control, guard_row, caller, ask)
+    approval |= {"state": USED, "used_at": now} if spent else {"state": GRANTED}
+    approval |= {"decided_by": caller.second, "decided_at": now, "expires_at": until}
+    approvals.add(connection, approval)
+    told = {"approval": approval["id"], "approvedBy": caller.second, "guard": place}
+    action = "approval/use" if spent else "approval/grant"
+    _record(control, connection, caller, action, ask, {**told, "auxiliary": True})
+    return until
+
+
+def _check_second(
+    connection: sa.Connection, caller: Caller, guard_row: sa.RowMapping, place: str, ask: Ask
+) -> None:
+    """Whether the principal of the auxiliary token approves this. Raises Unapproved."""
+    if not caller.second:
+        raise Unapproved(caller, guard_row, ask, "nobody else has approved it")
+    wanted = guard.request_id(place, ask.operation.kind)
+    if caller.named is not None and wanted.lower() not in caller.named:
+        raise Unapproved(
+            caller, guard_row, ask, f"resourceGuardOperationRequests does not name {wanted}"
+        )
+    if caller.second == caller.principal_id:
+        raise Unapproved(caller, guard_row, ask, "nobody approves their own request")
+    if not may_approve(connection, caller.second, place):
+        raise Unapproved(
+            caller, guard_row, ask, f"{caller.second} may not approve at the guard of this vault"
+        )
+
+
+def may_approve(connection: sa.Connection, principal_id: str, place: str) -> bool:
+    """Whether they hold the role itself there: an owner of everything does not, by that alone."""
+    return principal_id in approvers(connection, place)
+
+
+def approvers(connection: sa.Connection, place: str) -> set[str]:
+    """Everybody who may approve at a guard."""
+    return {
+        row["principal_id"]
+        for row in role_assignments.list_all(connection)
+        if row["role_id"] == access.MUA_OPERATOR.id and access.scope_contains(row["scope"], place)
+    }
+
+
+def guard_id_of(control: Control, guard_row: sa.RowMapping) -> str:
+    """Its resource id."""
+    return arm.guard_id_of(
+        control.installation.subscription_id, guard_row["resource_group"], guard_row["name"]
+    )
+
+
+def _refuse(control: Control, refused: Unapproved) -> Forbidden:
+    """Write the refusal and the request that waits from now on; the answer to the caller."""
+    caller, ask, guard_row = refused.caller, refused.ask, refused.guard
+    place, now = guard_id_of(control, guard_row), control.clock.now()
+    with control.database.writing() as connection:
+        waiting = approvals.open_ones(
+            connection, guard_row["id"], caller.principal_id, ask.digest, WAITING, now
+        )
+        request = waiting[0]["id"] if waiting else ""
+        full = approvals.count_waiting(connection, guard_row["id"], now) >= guard.MOST_WAITING
+        if not waiting and not full:
+            approval = _new(control, guard_row, caller, ask)
+            approvals.add(connection, approval)
+            request = approval["id"]
+        told = {"request": request, "why": refused.why, "guard": place}
+        _record(control, connection, caller, "approval/refuse", ask, told)
+    return Forbidden(
+        f"{ask.operation.words}: {refused.why}",
+        hint=_hint(place, request),
+        code=NEEDED,
+        facts={"request": request, "guard": place, "operation": ask.operation.name},
+    )
+
+
+def _hint(place: str, request: str) -> str:
+    if not request:
+        return "too many requests wait at this guard: have somebody decide them first"
+    return (
+        f"somebody else with the role {access.MUA_OPERATOR.name!r} at {place} lets it through: "
+        f"strongroom approve grant {request}; then send this again"
+    )
+
+
+def _new(control: Control, guard_row: sa.RowMapping, caller: Caller, ask: Ask) -> dict[str, Any]:
+    now = control.clock.now()
+    return {
+        "id": str(uuid4(control.chance)),
+        "guard_id": guard_row["id"],
+        "operation": ask.operation.name,
+        "scope": ask.scope,
+        "asked": ask.asked,
+        "digest": ask.digest,
+        "asked_by": caller.principal_id,
+        "asked_at": now,
+        "state": WAITING,
+        "expires_at": now.add(hours=guard.REQUEST_HOURS),
+    }
+
+
+def _record(
+    control: Control,
+    connection: sa.Connection,
+    caller: Caller,
+    action: str,
+    ask: Ask,
+    told: dict[str, Any],
+) -> None:
+    told = {"operation": ask.operation.name, "asked": ask.asked, **told}
+    audit.append(connection, control.clock.now(), caller, (action, ask.scope), told)
