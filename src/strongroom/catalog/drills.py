@@ -1,31 +1,16 @@
 """Drills that came to a verdict: rows in, `Drill` out."""
 
-from typing import Any
-
 import msgspec
 import sqlalchemy as sa
 from whenever import Instant
 
 from strongroom.catalog.tables import drills as table
 from strongroom.catalog.tables import jobs
+from strongroom.model.drill import Drill
 from strongroom.model.drill_turns import Attempt
 from strongroom.model.job import JobKind
 
 _LOOKED_BACK = 100  # drills, of which each turn has had its own
-
-
-class Drill(msgspec.Struct, kw_only=True, frozen=True):
-    """What was found of one point; `result` is model.drill.DrillResult."""
-
-    id: str
-    instance_id: str
-    recovery_point_id: str
-    began_at: Instant
-    ended_at: Instant
-    verdict: str
-    result: dict[str, Any]
-    evidence_name: str
-    evidence_blake3: bytes
 
 
 def add(connection: sa.Connection, drill: Drill) -> bool:

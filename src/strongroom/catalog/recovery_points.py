@@ -120,10 +120,14 @@ def note_facts(connection: sa.Connection, point_id: str, facts: Mapping[str, Any
 def tags_of_instance(
     connection: sa.Connection, instance_id: InstanceId
 ) -> list[tuple[Instant, str]]:
-    """(taken at, tag) of every committed point, oldest first: what tagging looks back on."""
+    """(taken at, tag) of every committed point, oldest first: what tagging looks back on.
+
+    Not of those that look wrong: they use no period up.
+    """
+    strange = recovery_points.c.facts["anomalies"].as_string()
     rows = connection.execute(
         sa.select(recovery_points.c.taken_at, recovery_points.c.tag)
-        .where(recovery_points.c.instance_id == instance_id)
+        .where(recovery_points.c.instance_id == instance_id, strange.is_(None))
         .order_by(recovery_points.c.taken_at)
     )
     return [(row.taken_at, row.tag) for row in rows]

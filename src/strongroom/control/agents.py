@@ -11,6 +11,7 @@ from strongroom.catalog import agents as catalog
 from strongroom.catalog.database import Database
 from strongroom.control import epochs
 from strongroom.control.control import Control
+from strongroom.model.drill import DrillOrder
 from strongroom.model.errors import Forbidden, Invalid, Unauthenticated
 from strongroom.model.extract import ExtractOrder
 from strongroom.model.ids import AgentId, uuid4
@@ -155,6 +156,8 @@ def _lease_of(control: Control, row: sa.RowMapping) -> Lease:
         lease.load = msgspec.convert(order, LoadOrder)
     elif row["kind"] == "verify":
         lease.verify = msgspec.convert(order, VerifyOrder)
+    elif row["kind"] == "drill":
+        lease.drill = msgspec.convert(order, DrillOrder)
     elif row["kind"] == "look":
         lease.look = msgspec.convert(order, LookOrder)
     else:
@@ -217,7 +220,7 @@ def release_keys(
     """The content keys of one restore, sealed to its session; audited."""
     with control.database.writing() as connection:
         row = agent_operations.held(connection, operation_id, agent, request.epoch)
-        if row["kind"] not in {"restore", "extract", "load", "verify"}:
+        if row["kind"] not in {"restore", "extract", "load", "verify", "drill"}:
             raise Forbidden("only what reads a point is given keys")
         audit.append(
             connection,
@@ -255,7 +258,16 @@ def complete_operation(
     control: Control, agent: AgentId, operation_id: str, done: Completion
 ) -> None:
     """The agent's share is done; whoever waits for it goes on. Safe twice."""
-    told = done.backup or done.restore or done.load or done.verify or done.check or done.look
+    several = (
+        done.backup,
+        done.restore,
+        done.load,
+        done.verify,
+        done.drill,
+        done.check,
+        done.look,
+    )
+    told = next((each for each in several if each is not None), None)
     if told is None:
         raise Invalid("a completion says what was completed")
     result = {**msgspec.to_builtins(told), "epoch": done.epoch}
@@ -276,7 +288,8 @@ def fail_operation(control: Control, agent: AgentId, operation_id: str, failure:
     """
     with control.database.writing() as connection:
         row = agent_operations.of_agent(connection, operation_id, agent)
-        if row["status"] in {"offered", "failed"} and row["epoch"] == failure.epoch:
+        ended = {"offered", "failed", "cancelled"}
+        if row["status"] in ended and row["epoch"] == failure.epoch:
             return
         row = agent_operations.held(connection, operation_id, agent, failure.epoch)
         again = failure.retryable and row["epoch"] < MOST_LEASES

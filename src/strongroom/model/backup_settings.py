@@ -10,6 +10,7 @@ from strongroom.model.errors import Invalid
 from strongroom.model.window import Window
 
 BEST_LEVEL, MOST_LANES = 19, 8
+MOST_DRILL_DAYS = 366
 LEAST_BANDWIDTH = 64 << 10  # bytes a second: less, and a pack outlives any patience
 _RATE = re.compile(r"(\d{1,12})(?:\.(\d))?\s*([KMGT]?)(i?)(?:B|)(?:/s)?")
 _STEPS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
@@ -20,12 +21,14 @@ class BackupSettings(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
 
     parallelism: databases dumped, or pieces of a file read, side by side, 1 to 8; 0: by itself.
     window: when scheduled backups may start (model/window.py), empty: at any time.
+    drill_days: the newest point and one of its elders are drilled once in so many days; 0: never.
     """
 
     bandwidth: int = 0
     compression_level: int = 1
     parallelism: int = 0
     window: str = ""
+    drill_days: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """As `read_settings` takes it."""
@@ -59,6 +62,7 @@ def read_settings(value: object) -> BackupSettings:
         compression_level=_number(given, "compressionLevel", 1, BEST_LEVEL, least=1),
         parallelism=_number(given, "parallelism", 0, MOST_LANES),
         window=str(Window.parse(window)) if window else "",
+        drill_days=_number(given, "drillDays", 0, MOST_DRILL_DAYS),
     )
 
 

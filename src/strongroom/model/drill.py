@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
+from whenever import Instant
 
 from strongroom.model.errors import Invalid
 
@@ -95,6 +96,20 @@ class DrillResult(_Message):
             self.problems.append(problem[:600])
         else:
             self.more_problems += 1
+
+
+class Drill(msgspec.Struct, kw_only=True, frozen=True):
+    """A drill that came to a verdict, as the catalogue keeps it; `result` is a DrillResult's."""
+
+    id: str
+    instance_id: str
+    recovery_point_id: str
+    began_at: Instant
+    ended_at: Instant
+    verdict: str
+    result: dict[str, Any]
+    evidence_name: str
+    evidence_blake3: bytes
 
 
 def read_assertions(text: str) -> list[Assertion]:

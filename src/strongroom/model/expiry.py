@@ -1,7 +1,8 @@
 """Which recovery points are over, and why each of them goes or stays: a plan, before any act.
 
 Age alone never takes the last good point: a server that could not be backed up for a month keeps
-what it has. A point that is damaged is not good, and takes nobody's place.
+what it has. A point that is damaged, or that failed its drill, is not good, and takes nobody's
+place.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 
 from whenever import Instant
 
+from strongroom.model.drill import FAILED
 from strongroom.model.recovery_point import RecoveryPoint
 
 
@@ -29,11 +31,16 @@ def plan(
     `busy`: a job of the instance is under way and may lean on any of them. `stays`: point -> why
     something else keeps it (a state, a hold).
     """
-    good = [point for point in points if not point.facts.get("damaged")]
+    good = [point for point in points if _is_good(point)]
     newest = max(good, key=lambda point: point.taken_at, default=None)
     over = [point for point in points if point.expires_at <= now]
     oldest_first = sorted(over, key=lambda point: point.taken_at)
     return [_ending(each, newest, stays.get(each.id, ""), busy=busy) for each in oldest_first]
+
+
+def _is_good(point: RecoveryPoint) -> bool:
+    drill = point.facts.get("drill") or {}
+    return not point.facts.get("damaged") and drill.get("verdict") != FAILED
 
 
 def _ending(

@@ -11,7 +11,14 @@ import sqlalchemy as sa
 from blake3 import blake3
 from whenever import Instant
 
-from strongroom.catalog import agent_operations, audit, jobs, protection, recovery_points
+from strongroom.catalog import (
+    agent_operations,
+    audit,
+    expiry_holds,
+    jobs,
+    protection,
+    recovery_points,
+)
 from strongroom.control.agents import delta_name
 from strongroom.datastore.delta import lay_over, of_whole_tree, open_delta
 from strongroom.datastore.manifest import (
@@ -31,11 +38,12 @@ from strongroom.model.logical import LOGICAL
 from strongroom.model.operation import BackupResult, Progress
 from strongroom.model.policy import parse_policy
 from strongroom.model.recovery_point import RecoveryPoint
-from strongroom.workflows import dump
+from strongroom.workflows import dump, held_expiry, strangeness
 from strongroom.workflows.collect import keep
 from strongroom.workflows.locking import lock_point
 from strongroom.workflows.means import Means
 from strongroom.workflows.resume import base_of
+from strongroom.workflows.strangeness import damaged_pages
 
 INCREMENTAL = "Incremental"
 
@@ -80,7 +88,7 @@ def commit_point(means: Means, job_id: str, told: dict[str, Any]) -> dict[str, A
         manifest = lay_over(whole, facts, base)
     keep(means, job.instance_id, [pack.name for pack in manifest.objects])
     _verify_packs(means, job.instance_id, manifest, parent)
-    verdict = _verdict(means, job)
+    verdict = _verdict(means, job, result)
     generations = {pack.generation for pack in manifest.objects}
     lock_point(means, job.instance_id, point, generations, verdict.expires_at)
     stored = _create_manifest(means, job.instance_id, manifest)
@@ -160,17 +168,20 @@ def _create_manifest(means: Means, instance_id: str, manifest: Manifest) -> byte
     return stored
 
 
-def _verdict(means: Means, job: Job) -> retention.Verdict:
-    """Which tag the point gets, and when it ends."""
+def _verdict(means: Means, job: Job, result: BackupResult) -> retention.Verdict:
+    """Which tag the point gets, and when it ends. One that looks wrong gets no better tag than
+
+    the default, unless a person has asked for it.
+    """
     with means.control.database.reading() as connection:
         found = protection.by_id(connection, job.instance_id)
         earlier = recovery_points.tags_of_instance(connection, job.instance_id)
+        strange = strangeness.judge(connection, job, result)
     policy = parse_policy(found.policy)
     due = job.order.get("due_at")
     due_at = Instant.parse_iso(due) if due else None
-    return retention.tag_for(
-        policy, job.rule_name, job.started_at, earlier, job.tag or None, due_at
-    )
+    tag = job.tag or (policy.retention_for("").name if strange else None)
+    return retention.tag_for(policy, job.rule_name, job.started_at, earlier, tag, due_at)
 
 
 def _sign(
@@ -231,7 +242,12 @@ def record_point(means: Means, job_id: str, committed: dict[str, Any]) -> None:
             facts=_facts(result, receipt),
             state="Completed",
         )
+        strange = strangeness.judge(connection, job, result)
+        if strange:
+            point.facts["anomalies"] = strange
         recovery_points.add(connection, point)
+        if strange:
+            _hold_elders(connection, point, strange[0], control.clock.now())
         jobs.set_progress(connection, job_id, _whole(result))
         status = JobStatus.COMPLETED_WITH_WARNINGS if result.warnings else JobStatus.COMPLETED
         now = control.clock.now()
@@ -240,6 +256,13 @@ def record_point(means: Means, job_id: str, committed: dict[str, Any]) -> None:
         if jobs.end(connection, job_id, status, now, **told):
             what = {"job": job_id, "tag": point.tag, "expires": receipt.expires_at}
             audit.append(connection, now, "service", ("recoveryPoint/commit", point.id), what)
+
+
+def _hold_elders(
+    connection: sa.Connection, point: RecoveryPoint, strange: str, at: Instant
+) -> None:
+    why = f"recovery point {point.id} looks wrong: {strange}"
+    held_expiry.hold(connection, point.instance_id, point.id, (expiry_holds.ANOMALY, why), at)
 
 
 def _whys(job: Job, result: BackupResult) -> dict[str, str]:
@@ -280,12 +303,5 @@ def _facts(result: BackupResult, receipt: Receipt) -> dict[str, Any]:
         "read_bytes": result.read_bytes,
         "restore_bytes": receipt.stored_bytes,
         **({"why_logical": result.why_logical} if result.why_logical else {}),
-        **_damaged_pages(result),
+        **({"damaged_pages": pages} if (pages := damaged_pages(result)) else {}),
     }
-
-
-def _damaged_pages(result: BackupResult) -> dict[str, Any]:
-    """File -> blocks that were damaged on the server's own disk, and are so in the point."""
-    told = [warning.get("facts") or {} for warning in result.warnings]
-    found = {facts["path"]: facts["blocks"] for facts in told if facts.get("blocks")}
-    return {"damaged_pages": found} if found else {}

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 import structlog
 
-from strongroom.catalog import audit, holds, jobs, protection, recovery_points
+from strongroom.catalog import audit, expiry_holds, holds, jobs, protection, recovery_points
 from strongroom.durable.engine import Story
 from strongroom.model.expiry import Ending, plan
 from strongroom.model.ids import InstanceId
 from strongroom.model.protection_state import KEPT
 from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.workflows import held_expiry
 from strongroom.workflows.means import Means
 
 log = structlog.get_logger()
@@ -57,12 +58,14 @@ def _expire(means: Means, instance_id: InstanceId) -> None:
 def _stays(
     connection: sa.Connection, instance_id: InstanceId, points: Sequence[RecoveryPoint]
 ) -> dict[str, str]:
-    """Point -> what keeps it whatever its age: the instance's state, a legal hold."""
+    """Point -> what keeps it whatever its age: the instance's state, a legal hold, an anomaly."""
     state = protection.by_id(connection, instance_id).state
     if state in KEPT:
         return dict.fromkeys((point.id for point in points), KEPT[state])
+    suspect = held_expiry.keeps(expiry_holds.list_of_instance(connection, instance_id), points)
     held = holds.names_on(connection, instance_id, [point.id for point in points])
-    return {point: f"it is held by {', '.join(names)}" for point, names in held.items()}
+    named = {point: f"it is held by {', '.join(names)}" for point, names in held.items()}
+    return {**suspect, **named}
 
 
 def _delete_manifest(means: Means, instance_id: InstanceId, point: str) -> None:

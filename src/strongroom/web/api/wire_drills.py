@@ -1,0 +1,22 @@
+"""Drills as JSON: what was found, and the signed object that states it."""
+
+from typing import Any
+
+from strongroom.model.drill import Drill
+from strongroom.web.api.wire import instant
+
+
+def drill(found: Drill) -> dict[str, Any]:
+    """`result` is model/drill.py's DrillResult; its digest is in the evidence."""
+    return {
+        "name": found.id,
+        "properties": {
+            "recoveryPointId": found.recovery_point_id,
+            "beganAt": instant(found.began_at),
+            "endedAt": instant(found.ended_at),
+            "verdict": found.verdict,
+            "evidence": found.evidence_name,
+            "evidenceBlake3": found.evidence_blake3.hex(),
+            "result": found.result,
+        },
+    }
