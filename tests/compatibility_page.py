@@ -145,6 +145,9 @@ are not run by our tests.
   immutable vault, or under a legal hold, what has not ended cannot be deleted (409).
 - `DELETE` of a recovery point, which Azure has not: it is soft-deleted, listed beneath
   `deletedRecoveryPoints` of its instance, and `undelete` there has it back.
+- `legalHolds` of a backup instance: each holds the instance with all points that it will have, or
+  one `recoveryPointId`; it is in the storage endpoint's own book before the operation ends. What
+  is held neither ends by age nor can be deleted; `metaData.legalHolds` of a point names them.
 - A policy may be changed while it protects; points that exist keep what they were promised.
 - `collectGarbage` on a backup instance (`dryRun`, `graceDays`) deletes what no point needs; the
   numbers are in the job's `additionalDetails`. `metaData.damaged` of a point names what the scrub

@@ -26,12 +26,15 @@ def end_orphans(control: Control) -> list[str]:
     with control.database.reading() as connection:
         running = jobs.list_running(connection)
         configuring = operations.list_running(connection, "backupInstance")
+        holding = operations.list_running(connection, "legalHold")
     # In this order: a row and its story are one transaction, so a row that was there has a story
     # unless it is gone, and a story that has ended has written its last before.
     found = control.jobs.statuses([_story_of_job(job) for job in running])
     found |= control.jobs.statuses([_story_of_configuring(each) for each in configuring])
+    found |= control.jobs.statuses([_story_of_holding(each) for each in holding])
     ended = [job for job in running if _end_job(control, job, found)]
-    return ended + [each for each in configuring if _end_configuring(control, each, found)]
+    made = [each for each in configuring if _end_configuring(control, each, found)]
+    return [*ended, *made, *(each for each in holding if _end_holding(control, each, found))]
 
 
 def _story_of_job(job_id: str) -> str:
@@ -40,6 +43,21 @@ def _story_of_job(job_id: str) -> str:
 
 def _story_of_configuring(operation_id: str) -> str:
     return f"configure:{operation_id}"
+
+
+def _story_of_holding(operation_id: str) -> str:
+    return f"hold:{operation_id}"
+
+
+def _end_holding(control: Control, operation_id: str, found: Mapping[str, WorkflowStatus]) -> bool:
+    """What was to be held is so still, in the catalogue; to ask for it again goes on with it."""
+    error = _why_over(found.get(_story_of_holding(operation_id)))
+    if error is None:
+        return False
+    now = control.clock.now()
+    with control.database.writing() as connection:
+        long_running.end_operation(connection, operation_id, now, error=error.to_dict())
+    return True
 
 
 def _end_job(control: Control, job_id: str, found: Mapping[str, WorkflowStatus]) -> bool:

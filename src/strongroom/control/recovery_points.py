@@ -1,6 +1,8 @@
 """Look at recovery points."""
 
-from strongroom.catalog import protection
+import sqlalchemy as sa
+
+from strongroom.catalog import holds, protection
 from strongroom.catalog import recovery_points as catalog
 from strongroom.control.access import require
 from strongroom.control.control import Control
@@ -19,7 +21,8 @@ def list_recovery_points(
         scope = instance_id_of(control.installation.subscription_id, vault, instance_name)
         require(control, connection, caller, ACTION, scope)
         found = protection.by_name(connection, vault.resource_group, vault.name, instance_name)
-        return catalog.list_of_instance(connection, found.instance_id)
+        points = catalog.list_of_instance(connection, found.instance_id)
+        return _with_holds(connection, found.instance_id, points)
 
 
 def get_recovery_point(
@@ -30,4 +33,16 @@ def get_recovery_point(
         scope = instance_id_of(control.installation.subscription_id, vault, instance_name)
         require(control, connection, caller, ACTION, scope)
         found = protection.by_name(connection, vault.resource_group, vault.name, instance_name)
-        return catalog.get(connection, found.instance_id, point_id)
+        point = catalog.get(connection, found.instance_id, point_id)
+        return _with_holds(connection, found.instance_id, [point])[0]
+
+
+def _with_holds(
+    connection: sa.Connection, instance_id: str, points: list[RecoveryPoint]
+) -> list[RecoveryPoint]:
+    """Each with the names of the legal holds that keep it among its facts."""
+    held = holds.names_on(connection, instance_id, [point.id for point in points])
+    for point in points:
+        if point.id in held:
+            point.facts = {**point.facts, "legalHolds": held[point.id]}
+    return points

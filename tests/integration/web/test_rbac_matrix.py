@@ -48,6 +48,7 @@ PLACES = {
     "job_id": GUIDS[9],
     "point": "0" * 32,
     "operation_id": GUIDS[9],
+    "hold": "case",
     "scope:path": SUBSCRIPTION_ID.strip("/"),
 }
 NAMES = {"Policies": "spare", "Instances": "pg1-inst", "flexible": "pg1", "roleAss": GUIDS[2]}
