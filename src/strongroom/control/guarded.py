@@ -75,6 +75,15 @@ def require_approval(
         at_guard(control, connection, caller, found, ask)
 
 
+def require_everywhere(
+    control: Control, connection: sa.Connection, caller: Caller, ask: Ask
+) -> None:
+    """What touches the whole installation: every guard in use has to approve it."""
+    for row in guards.in_use(connection):
+        if ask.operation in guard.protected(row["exclusions"]):
+            at_guard(control, connection, caller, row, ask)
+
+
 def at_guard(
     control: Control, connection: sa.Connection, caller: Caller, guard_row: sa.RowMapping, ask: Ask
 ) -> None:

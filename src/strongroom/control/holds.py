@@ -6,9 +6,11 @@ import sqlalchemy as sa
 
 from strongroom.catalog import audit, operations, protection, recovery_points
 from strongroom.catalog import holds as catalog
-from strongroom.control import long_running
+from strongroom.control import guarded, long_running
 from strongroom.control.access import require
 from strongroom.control.control import Control
+from strongroom.control.guarded import Ask
+from strongroom.model import guard
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of
 from strongroom.model.errors import Conflict, NotFound
@@ -104,7 +106,7 @@ def release_hold(
 
     Raises Conflict while it is still being set.
     """
-    with control.database.writing() as connection:
+    with guarded.writing(control) as connection:
         known = long_running.find_by_request(connection, request_key)
         if known is not None:
             return known
@@ -118,9 +120,11 @@ def release_hold(
                 f"hold {row['name']} is {row['state']} just now",
                 hint="wait a moment: strongroom hold list",
             )
+        told = {"point": row["point_id"], "reason": row["reason"], "setBy": row["set_by"]}
+        ask, owner = Ask(guard.RELEASE_HOLD, scope, told), _vault(connection, place)
+        guarded.require_approval(control, connection, caller, owner, ask)
         operation = _begin(control, connection, caller, scope, request_key)
         catalog.change(connection, row["id"], state=catalog.RELEASING)
-        told = {"point": row["point_id"], "reason": row["reason"], "setBy": row["set_by"]}
         what = ("hold/release", scope)
         audit.append(connection, control.clock.now(), caller, what, before=told)
         story = f"hold:{operation}"
@@ -152,6 +156,11 @@ def _need(connection: sa.Connection, instance_id: InstanceId, name: str) -> sa.R
 def _instance(connection: sa.Connection, place: Place) -> InstanceId:
     vault, name = place
     return protection.by_name(connection, vault.resource_group, vault.name, name).instance_id
+
+
+def _vault(connection: sa.Connection, place: Place) -> str:
+    vault, name = place
+    return protection.by_name(connection, vault.resource_group, vault.name, name).vault_id
 
 
 def _scope(control: Control, place: Place, name: str) -> str:

@@ -9,11 +9,12 @@ import msgspec
 import sqlalchemy as sa
 
 from strongroom.catalog import audit, instance_keys, instances, protection, shreds
-from strongroom.control import long_running
+from strongroom.control import guarded, long_running
 from strongroom.control.access import require
 from strongroom.control.control import Control
+from strongroom.control.guarded import Ask
 from strongroom.control.vaults import need_vault
-from strongroom.model import arm
+from strongroom.model import arm, guard
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
 from strongroom.model.custody import Custody
@@ -118,6 +119,8 @@ def replace_recovery_key(
 
     def begin(connection: sa.Connection, operation: OperationId) -> None:
         public = _read_public(body)
+        ask = Ask(guard.EXPORT_KEYS, scope, {"publicKey": public})
+        guarded.require_everywhere(control, connection, caller, ask)
         _record(control, connection, caller, ("recoveryKey/replace", scope), {"publicKey": public})
         story, asked = f"keys:{operation}", (public, operation)
         control.jobs.enqueue(connection, "replace-recovery-key", story, *asked, partition="kek")
@@ -168,7 +171,7 @@ def _begin(
 ) -> OperationId:
     """An operation that a durable story ends; the same request, sent again, is the same one."""
     action, scope = what
-    with control.database.writing() as connection:
+    with guarded.writing(control) as connection:
         known = long_running.find_by_request(connection, request_key)
         if known is not None:
             return known
