@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog.tables import agents, enrol_tokens, servers
+from strongroom.catalog.tables import agent_operations, agents, enrol_tokens, servers
 
 
 def add_enrol_token(connection: sa.Connection, token_hash: str, expires_at: Instant) -> None:
@@ -66,6 +66,19 @@ def seen(
             place = known.get("dataDirectory", "")
         kept = {**told, "dataDirectory": place} if place else told
         connection.execute(servers.update().where(this).values(facts=kept, seen_at=at))
+
+
+def heard_of(connection: sa.Connection, agent_id: str) -> Instant:
+    """When the agent last called, or until when its last word on any operation counts.
+
+    One that is at work on as many as it takes does not ask for more.
+    """
+    last = sa.select(sa.func.max(agent_operations.c.lease_until)).where(
+        agent_operations.c.agent_id == agent_id
+    )
+    seen_at = sa.select(agents.c.seen_at).where(agents.c.id == agent_id)
+    called: Instant = connection.execute(seen_at).scalar_one()
+    return max(called, connection.execute(last).scalar() or called)
 
 
 def begin_session(connection: sa.Connection, agent_id: str, session: str) -> None:

@@ -33,6 +33,10 @@ _SELECT = (
     .join(_server_groups, servers.c.resource_group_key == _server_groups.c.name_key)
 )
 
+_BACKING_UP = sa.and_(
+    jobs.c.kind == JobKind.BACKUP.value, jobs.c.status == JobStatus.IN_PROGRESS.value
+)
+
 
 def _job(row: sa.RowMapping) -> Job:
     fields = {name: row[name] for name in Job.__struct_fields__}
@@ -105,6 +109,31 @@ def is_busy(connection: sa.Connection, instance_id: InstanceId) -> bool:
         jobs.c.instance_id == instance_id, jobs.c.status == JobStatus.IN_PROGRESS.value
     )
     return connection.execute(query.limit(1)).first() is not None
+
+
+def backups_under_way(connection: sa.Connection, instance_id: str) -> list[str]:
+    """The rules of the instance's scheduled backups that are; empty for one on demand."""
+    columns = sa.select(jobs.c.rule_name, jobs.c.user_triggered)
+    query = columns.where(jobs.c.instance_id == instance_id, _BACKING_UP)
+    return ["" if row.user_triggered else row.rule_name for row in connection.execute(query)]
+
+
+def count_backups_of_agent(connection: sa.Connection, agent_id: str) -> int:
+    """How many backups of an agent's servers are under way."""
+    query = (
+        sa.select(sa.func.count())
+        .select_from(jobs)
+        .join(instances, jobs.c.instance_id == instances.c.id)
+        .join(servers, instances.c.server_id == servers.c.id)
+        .where(servers.c.agent_id == agent_id, _BACKING_UP)
+    )
+    return connection.execute(query).scalar_one()
+
+
+def count_backups_of_vault(connection: sa.Connection, vault_id: str) -> int:
+    """How many backups of a vault's instances are under way."""
+    query = sa.select(sa.func.count()).select_from(jobs)
+    return connection.execute(query.where(jobs.c.vault_id == vault_id, _BACKING_UP)).scalar_one()
 
 
 def list_running(connection: sa.Connection) -> list[JobId]:

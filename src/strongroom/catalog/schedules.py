@@ -3,20 +3,32 @@
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog.tables import instances, policies, schedules
+from strongroom.catalog.tables import instances, policies, schedules, servers, vaults
+
+_users = instances.alias("users")
 
 
 def due(connection: sa.Connection, now: Instant) -> list[sa.RowMapping]:
-    """Every interval whose time has come, with its policy and its instance's properties."""
+    """Every interval whose time has come, with its policy and what its instance hangs on.
+
+    `instances`: how many there are under the policy.
+    """
+    many = sa.select(sa.func.count()).where(_users.c.policy_id == policies.c.id)
     query = (
         sa.select(
             schedules,
             policies.c.properties.label("policy"),
+            many.scalar_subquery().label("instances"),
             instances.c.state.label("instance_state"),
             instances.c.properties,
+            instances.c.vault_id,
+            vaults.c.properties.label("vault_properties"),
+            servers.c.agent_id,
         )
         .join(instances, schedules.c.instance_id == instances.c.id)
         .join(policies, instances.c.policy_id == policies.c.id)
+        .join(vaults, instances.c.vault_id == vaults.c.id)
+        .join(servers, instances.c.server_id == servers.c.id)
         .where(schedules.c.next_fire_at <= now)
         .order_by(schedules.c.next_fire_at)
     )
@@ -33,6 +45,17 @@ def move_on(connection: sa.Connection, due: sa.RowMapping, following: Instant | 
         return connection.execute(schedules.delete().where(unmoved)).rowcount == 1
     moved = schedules.update().where(unmoved).values(next_fire_at=following)
     return connection.execute(moved).rowcount == 1
+
+
+def waiting(
+    connection: sa.Connection, instance_id: str, now: Instant
+) -> dict[tuple[str, int], Instant]:
+    """(rule, position) of the instance's intervals that are due -> since when."""
+    query = sa.select(schedules).where(
+        schedules.c.instance_id == instance_id, schedules.c.next_fire_at <= now
+    )
+    rows = connection.execute(query)
+    return {(row.rule_name, row.position): row.next_fire_at for row in rows}
 
 
 def replace(

@@ -10,6 +10,8 @@ import msgspec
 
 from strongroom.model import arm
 from strongroom.model.errors import Invalid, Locked
+from strongroom.model.fields import Fields
+from strongroom.model.starting import read_limits
 
 STORAGE_TYPES = ("LocallyRedundant", "ZoneRedundant", "GeoRedundant")
 SOFT_DELETE = ("Off", "On", "AlwaysOn")
@@ -46,6 +48,9 @@ def read_vault(body: Mapping[str, Any]) -> VaultWish:
         settings["monitoringSettings"] = {
             "azureMonitorAlertSettings": {"alertsForAllJobFailures": for_jobs}
         }
+    if arm.pick(asked, "strongroom") is not None:
+        ours = Fields(arm.pick(asked, "strongroom"), "properties.strongroom")
+        settings["strongroom"] = read_limits(ours)
     features = _features(arm.pick_object(asked, "featureSettings"))
     if features:
         settings["featureSettings"] = features

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from strongroom.catalog import agent_operations, audit, jobs
+from strongroom.catalog import agent_operations, agents, audit, jobs
 from strongroom.catalog.protection import Protection
 from strongroom.durable.engine import Story
 from strongroom.model.errors import SourceUnreachable, from_dict
@@ -65,7 +65,9 @@ def _look(means: Means, operation_id: str) -> dict[str, Any]:
             return _told(Ended(result=row["result"]))
         if row["status"] in {"failed", "cancelled"}:
             return _told(Ended(error=row["error"]))
-        heard = row["lease_until"] or row["created_at"]
+        heard = row["lease_until"] or max(
+            row["created_at"], agents.heard_of(connection, row["agent_id"])
+        )
         if (now - heard).total("seconds") < SILENCE_SECONDS:
             return _told(Ended(at_end=False))
         lost = SourceUnreachable(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from whenever import Instant
 
 from strongroom.model import arm
@@ -10,6 +11,7 @@ from strongroom.model.arm import VaultRef
 from strongroom.model.backup_settings import settings_of, window_of
 from strongroom.model.conditions import etag_of
 from strongroom.model.operation import ServerFacts
+from strongroom.model.starting import limits_of
 from strongroom.web.api.errors import user_facing
 
 Row = Mapping[Any, Any]
@@ -62,6 +64,7 @@ def vault(subscription: str, tenant: str, row: Row) -> dict[str, Any]:
         },
         "properties": {
             "monitoringSettings": asked.get("monitoringSettings"),
+            "strongroom": msgspec.to_builtins(limits_of(asked)),
             "featureSettings": asked.get("featureSettings"),
             "storageSettings": asked.get("storageSettings")
             or [{"datastoreType": "VaultStore", "type": "LocallyRedundant"}],
