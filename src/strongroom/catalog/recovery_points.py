@@ -117,17 +117,23 @@ def note_facts(connection: sa.Connection, point_id: str, facts: Mapping[str, Any
         )
 
 
-def tags_of_instance(
-    connection: sa.Connection, instance_id: InstanceId
+def newest_of_each_tag(
+    connection: sa.Connection, instance_id: InstanceId, until: Instant
 ) -> list[tuple[Instant, str]]:
-    """(taken at, tag) of every committed point, oldest first: what tagging looks back on.
-
-    Not of those that look wrong: they use no period up.
-    """
-    strange = recovery_points.c.facts["anomalies"].as_string()
-    rows = connection.execute(
-        sa.select(recovery_points.c.taken_at, recovery_points.c.tag)
-        .where(recovery_points.c.instance_id == instance_id, strange.is_(None))
-        .order_by(recovery_points.c.taken_at)
+    """(taken at, tag) of the last point of each tag, ended or not: what tagging looks back on."""
+    newest = sa.func.max(recovery_points.c.taken_at).label("taken_at")
+    query = sa.select(newest, recovery_points.c.tag).where(
+        recovery_points.c.instance_id == instance_id, recovery_points.c.taken_at <= until
     )
+    rows = connection.execute(query.group_by(recovery_points.c.tag))
     return [(row.taken_at, row.tag) for row in rows]
+
+
+def has_ended(connection: sa.Connection, instance_id: InstanceId, now: Instant) -> bool:
+    """Whether any of its points is over, or was and is still to go."""
+    over = sa.and_(recovery_points.c.state == COMPLETED, recovery_points.c.expires_at <= now)
+    query = sa.select(recovery_points.c.id).where(
+        recovery_points.c.instance_id == instance_id,
+        sa.or_(over, recovery_points.c.state == EXPIRED),
+    )
+    return connection.execute(query.limit(1)).first() is not None

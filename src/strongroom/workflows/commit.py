@@ -175,7 +175,7 @@ def _verdict(means: Means, job: Job, result: BackupResult) -> retention.Verdict:
     """
     with means.control.database.reading() as connection:
         found = protection.by_id(connection, job.instance_id)
-        earlier = recovery_points.tags_of_instance(connection, job.instance_id)
+        earlier = recovery_points.newest_of_each_tag(connection, job.instance_id, job.started_at)
         strange = strangeness.judge(connection, job, result)
     policy = parse_policy(found.policy)
     due = job.order.get("due_at")

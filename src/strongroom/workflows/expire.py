@@ -29,6 +29,9 @@ def expire(means: Means, instance_id: InstanceId) -> list[Ending]:
     Raises StoreError when the endpoint cannot be asked: the next pass goes on.
     """
     control = means.control
+    with control.database.reading() as connection:
+        if not recovery_points.has_ended(connection, instance_id, control.clock.now()):
+            return []
     with control.database.writing() as connection:
         now = control.clock.now()
         points = recovery_points.list_of_instance(connection, instance_id)
