@@ -234,7 +234,11 @@ def vouched_points(container, recovery):
 def instance_keys(container, recovery):
     keys = {}
     for path in (container / "k").glob("*.key"):
-        key_id = bytes.fromhex(path.stem)
+        key, _, later = path.stem.partition(".")
+        mine = recovery.private.key_id.hex()
+        if later not in {"", mine} or (not later and path.with_suffix(f".{mine}.key").exists()):
+            continue  # sealed to another recovery key
+        key_id = bytes.fromhex(key)
         info = b"strongroom-instance-key-1" + key_id
         told = unpack(recovery.private.open(info, path.read_bytes()))
         keys[key_id] = PrivateKey(told["secret"])

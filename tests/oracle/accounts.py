@@ -13,7 +13,7 @@ from oracle.look import Look, Receipt
 from oracle.statements import GOOD, moment
 
 _NAME = re.compile(
-    r"FORMAT|k/[0-9a-f]{32}\.key|g/(?P<generation>[0-9A-Za-z-]{1,64})/[0-9a-f-]{36}\.pack"
+    r"FORMAT|k/[0-9a-f]{32}(\.[0-9a-f]{32})?\.key|g/(?P<generation>[0-9A-Za-z-]{1,64})/[0-9a-f-]{36}\.pack"
     r"|d/(?P<job>[0-9A-Za-z-]+)\.[0-9]+(/[0-9]+)?\.delta|p/(?P<point>[0-9a-f]{32})\.(manifest|receipt)"
 )
 
@@ -114,12 +114,21 @@ def _iso(micros: int) -> str:
     return f"{text}Z"
 
 
+_TRIGGERS = {
+    "Backup": "backup",
+    "Restore": "restore",
+    "Verify": "verify",
+    "CollectGarbage": "garbage",
+}
+
+
 def _job_records(book: Book) -> Iterator[str]:
     begun = {
-        kind: Counter(r["detail"]["job"] for r in book.records(f"{kind.lower()}/trigger"))
-        for kind in ("Backup", "Restore", "Verify")
+        kind: Counter(r["detail"]["job"] for r in book.records(f"{word}/trigger"))
+        for kind, word in _TRIGGERS.items()
     }
     failed = Counter(record["target"] for record in book.records("job/fail"))
+    cancelled = Counter(record["target"] for record in book.records("job/cancel"))
     ended = {
         kind: Counter(record["detail"]["job"] for record in book.records(action))
         for kind, action in (("Restore", "restore/complete"), ("Verify", "recoveryPoint/verify"))
@@ -131,6 +140,8 @@ def _job_records(book: Book) -> Iterator[str]:
             yield f"{told}: {begun[job['kind']][name]} records that it was asked for"
         if failed[name] != (status == "Failed"):
             yield f"{told}: {failed[name]} records that it failed"
+        if cancelled[name] != (status == "Cancelled"):
+            yield f"{told}: {cancelled[name]} records that it was cancelled"
         well = ended.get(job["kind"])
         if well is not None and well[name] != (status in GOOD):
             yield f"{told}: {well[name]} records that it ended well"

@@ -78,7 +78,10 @@ def _keys_at_the_agent(look: "Look", host: Host) -> Iterator[str]:
         for name in names:
             if not name.startswith("k/"):
                 continue
-            info = b"strongroom-instance-key-1" + bytes.fromhex(Path(name).stem)
+            key, _, later = Path(name).stem.partition(".")
+            if later:
+                continue  # for a kit that we do not have
+            info = b"strongroom-instance-key-1" + bytes.fromhex(key)
             sealed = look.doors[container].read(name)
             secret = second_reader.unpack(look.recovery.private.open(info, sealed))["secret"]
             for path, data in files:

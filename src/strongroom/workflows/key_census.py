@@ -73,12 +73,17 @@ def _needed(
     found: dict[str, list[str]] = {}
     seen: dict[str, str] = {}  # object -> key id, of the points looked at in this pass
     for point in sorted(points, key=lambda each: each.taken_at):
-        keys = point.facts.get(_FACT)
-        if keys is None:
-            keys = _read(means, instance_id, point.id, seen)
-        for key in keys:
+        known = point.facts.get(_FACT)
+        for key in _read(means, instance_id, point.id, seen) if known is None else known:
             found.setdefault(key, []).append(point.id)
     return found
+
+
+def keys_of_point(means: Means, instance_id: str, point: str) -> list[str]:
+    """The ids (hex) of the keys that a point needs, as far as its objects tell."""
+    with means.control.database.reading() as connection:
+        known: list[str] | None = recovery_points.facts_of(connection, point).get(_FACT)
+    return _read(means, instance_id, point, {}) if known is None else known
 
 
 def _read(means: Means, instance_id: str, point: str, seen: dict[str, str]) -> list[str]:

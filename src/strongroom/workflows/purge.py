@@ -16,13 +16,14 @@ from whenever import Instant
 from strongroom.catalog import audit, deletions, holds, instances, jobs, recovery_points, removal
 from strongroom.catalog import vaults as vault_rows
 from strongroom.catalog.deletions import INSTANCE, POINT, VAULT, Kind
-from strongroom.control import identity
+from strongroom.control import deleted_vaults
 from strongroom.durable.engine import Story
-from strongroom.model.errors import ObjectMissing, VaultError
+from strongroom.model.errors import Locked, ObjectMissing, VaultError
 from strongroom.model.ids import InstanceId
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.model.vault import immutability_of
 from strongroom.workflows.means import Means
+from strongroom.workflows.shred import shred
 
 WARN_HOURS = 48  # before it is purged
 
@@ -113,6 +114,8 @@ def purge_instance(means: Means, instance_id: str) -> bool:
             for point in points:
                 recovery_points.set_state(connection, point.id, recovery_points.PURGING)
         left = [p.id for p in recovery_points.list_of_instance(connection, found, *ending)]
+    if not _is_shredded(means, found):
+        return False
     gone = [_take_away(means, found, point) for point in left]
     if not all(gone) or not _empty(means, instance_id):
         return False
@@ -120,6 +123,16 @@ def purge_instance(means: Means, instance_id: str) -> bool:
         deletions.drop(connection, instance_id)
         removal.remove_instance(connection, instance_id)
     log.info("instance.purged", instance=instance_id)
+    return True
+
+
+def _is_shredded(means: Means, instance_id: InstanceId) -> bool:
+    """Its keys go first: whatever storage keeps of the rest is noise from then on."""
+    try:
+        shred(means, instance_id)
+    except Locked as error:
+        log.info("instance.retained", instance=instance_id, why=error.message)
+        return False
     return True
 
 
@@ -136,8 +149,7 @@ def purge_vault(means: Means, vault_id: str) -> bool:
         if instances.list_ids(connection, vault_id):
             return False
         _record(means, connection, deletion)
-        removal.remove_vault(connection, vault_id)
-        identity.remove_vault_identity(connection, vault["principal_id"])
+        deleted_vaults.remove(connection, vault)
     log.info("vault.purged", vault=vault_id)
     return True
 

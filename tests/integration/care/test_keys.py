@@ -2,12 +2,11 @@
 
 import dataclasses
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from care_world import CareWorld, care_world
+from care_world import CareWorld
 from seams import SystemChance
 from strongroom.catalog import instance_keys, jobs, recovery_points, storage_findings, tables
 from strongroom.datastore.rescue import open_point_keys
@@ -24,12 +23,6 @@ from strongroom.workflows.rotation import (
     make_next_pair,
     seal_anew,
 )
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[CareWorld]:
-    with care_world(tmp_path) as world:
-        yield world
 
 
 def rows(world: CareWorld) -> list:
