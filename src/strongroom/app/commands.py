@@ -44,6 +44,7 @@ def _commands() -> Any:  # noqa: ANN401 - cyclopts' App
     agent.command(agent_check, name="check")
     agent.command(agent_set, name="set")
     agent.command(agent_hooks, name="hooks")
+    agent.command(agent_assertions, name="assertions")
     agent.command(agent_settings, name="settings")
     app.command(agent)
     return app
@@ -191,8 +192,12 @@ def agent_run(
     enrol: Path | None = None,
     name: str = "agent",
     restore_root: list[Path] | None = None,
+    scratch: Path | None = None,
 ) -> int:
     """Run the agent: it calls in, nobody calls it.
+
+    `scratch` is where drills put a whole server for a while (default: `scratch` in the data
+    directory, for root the system's temporary one).
 
     Example: strongroom agent run --data /var/lib/strongroom-agent --control https://vault:8443
     --ca ca.pem --enrol token
@@ -210,6 +215,7 @@ def agent_run(
         ca_file=ca,
         enrol_token_file=enrol,
         restore_roots=tuple(restore_root or ()),
+        scratch=scratch,
     )
     run_agent(settings, SystemClock(), SystemChance())
     return 0
@@ -270,6 +276,20 @@ def agent_hooks(
     from strongroom.agent.commands import set_hooks
 
     set_hooks(data, name, pre, post, seconds)
+    return 0
+
+
+def agent_assertions(name: str = "", *, data: Path, file: Path | None = None) -> int:
+    """Set what drills of a server's points must find true, or of all servers without NAME.
+
+    FILE holds queries, each ending with a semicolon, that answer one row, one column, true; `--
+    name: ...` and `-- database: ...` speak of what follows. Without a file there are none.
+
+    Example: strongroom agent assertions orders --data DIR --file orders.sql
+    """
+    from strongroom.agent.commands import set_assertions
+
+    set_assertions(data, name, "" if file is None else file.read_text())
     return 0
 
 

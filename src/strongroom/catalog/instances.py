@@ -1,19 +1,47 @@
 """Backup instances. Rows carry the names of policy, vault and server beside their own columns,
 
-and when the next scheduled backup is, or was, due.
+when the next scheduled backup is, or was, due, and what is known of its drills and its expiry.
 """
 
 from typing import Any
 
 import sqlalchemy as sa
 
+from strongroom.catalog.tables import (
+    drills,
+    expiry_holds,
+    policies,
+    recovery_points,
+    resource_groups,
+    schedules,
+    servers,
+    vaults,
+)
 from strongroom.catalog.tables import instances as table
-from strongroom.catalog.tables import policies, resource_groups, schedules, servers, vaults
 from strongroom.model.ids import InstanceId
 from strongroom.model.protection_state import SOFT_DELETED
 
 _NEXT = sa.select(sa.func.min(schedules.c.next_fire_at)).where(
     schedules.c.instance_id == table.c.id
+)
+_DRILLED = (
+    sa.select(drills.c.verdict)
+    .where(drills.c.instance_id == table.c.id)
+    .order_by(drills.c.ended_at.desc())
+    .limit(1)
+)
+_DRILLED_AT = sa.select(sa.func.max(drills.c.ended_at)).where(drills.c.instance_id == table.c.id)
+_OLDEST = sa.select(sa.func.min(recovery_points.c.committed_at)).where(
+    recovery_points.c.instance_id == table.c.id, recovery_points.c.state == "Completed"
+)
+_HELD_SINCE = sa.select(sa.func.min(expiry_holds.c.since)).where(
+    expiry_holds.c.instance_id == table.c.id
+)
+_HELD_WHY = (
+    sa.select(expiry_holds.c.why)
+    .where(expiry_holds.c.instance_id == table.c.id)
+    .order_by(expiry_holds.c.since.desc())
+    .limit(1)
 )
 _SELECT = (
     sa.select(
@@ -25,6 +53,11 @@ _SELECT = (
         servers.c.location.label("server_location"),
         resource_groups.c.name.label("server_group"),
         _NEXT.correlate(table).scalar_subquery().label("next_fire_at"),
+        _DRILLED.correlate(table).scalar_subquery().label("drill_verdict"),
+        _DRILLED_AT.correlate(table).scalar_subquery().label("drilled_at"),
+        _OLDEST.correlate(table).scalar_subquery().label("oldest_point_at"),
+        _HELD_SINCE.correlate(table).scalar_subquery().label("expiry_held_since"),
+        _HELD_WHY.correlate(table).scalar_subquery().label("expiry_held_why"),
     )
     .join(vaults, table.c.vault_id == vaults.c.id)
     .join(policies, table.c.policy_id == policies.c.id)

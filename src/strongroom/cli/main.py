@@ -26,6 +26,7 @@ COMMANDS = {
     "restore": "restore:restore",
     "load": "load:load",
     "verify": "verify:verify",
+    "drill": "drill:app",
     "gc": "garbage:gc",
     "doctor": "doctor:doctor",
     "rescue": "offline:rescue",
@@ -52,6 +53,10 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
             "history": "policy:history",
             "create": "new_policy:create",
         },
+    ),
+    "expiry": (
+        "What holds the expiry of recovery points.",
+        {"release": "expiry:release"},
     ),
     "vault": (
         "What the vault promises to keep.",

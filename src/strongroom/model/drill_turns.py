@@ -54,16 +54,14 @@ def due(
     return None
 
 
-def is_late(
-    days: int, points: Sequence[RecoveryPoint], last: Instant | None, now: Instant
-) -> bool:
+def is_late(days: int, oldest: Instant | None, last: Instant | None, now: Instant) -> bool:
     """Whether the last drill that came to a verdict is too long ago, or never was.
 
-    What was never drilled is late when its oldest point has waited for so long.
+    What was never drilled is late when its `oldest` point, by its commit, has waited for so long.
     """
-    if not days or not points:
+    if not days or oldest is None:
         return False
-    since = last or min(point.committed_at for point in points)
+    since = last or oldest
     return since.add(hours=24 * days + GRACE_HOURS) < now
 
 

@@ -32,4 +32,5 @@ def test_every_literal_segment_of_a_route_is_known() -> None:
         if part and not part.startswith("{")
     }
     verbs = {"backup", "restore", "collectGarbage", "planRestore", "storageFindings", "verify"}
+    verbs |= {"drill", "drills", "releaseExpiry"}
     assert {part for part in literal if SEGMENTS.get(part.lower()) != part} == verbs

@@ -10,6 +10,7 @@ from strongroom.model import arm
 from strongroom.model.arm import VaultRef
 from strongroom.model.backup_settings import settings_of, window_of
 from strongroom.model.conditions import etag_of
+from strongroom.model.drill_turns import is_late
 from strongroom.model.operation import ServerFacts
 from strongroom.model.starting import limits_of
 from strongroom.web.api.errors import user_facing
@@ -114,7 +115,7 @@ def instance(subscription: str, ref: VaultRef, row: Row, now: Instant) -> dict[s
 
 
 def _extension(row: Row, now: Instant) -> dict[str, Any]:
-    """Settings of backups, when the next one begins, and whether one is held by its window."""
+    """Settings of backups, when the next one begins, whether one is held by its window; drills."""
     settings = settings_of(row["properties"])
     window, due = window_of(settings), row["next_fire_at"]
     waiting = window.waiting(due, now) if window and due else None
@@ -124,6 +125,17 @@ def _extension(row: Row, now: Instant) -> dict[str, Any]:
         "nextBackup": instant(starts),
         "heldSince": instant(waiting.since) if waiting else None,
         "missedWindow": bool(waiting and waiting.missed),
+        **_proofs(row, settings.drill_days, now),
+    }
+
+
+def _proofs(row: Row, days: int, now: Instant) -> dict[str, Any]:
+    """The last drill, whether the next one is late, and what holds expiry."""
+    last, since = row["drilled_at"], row["expiry_held_since"]
+    return {
+        "lastDrill": {"at": instant(last), "verdict": row["drill_verdict"]} if last else None,
+        "drillLate": is_late(days, row["oldest_point_at"], last, now),
+        "expiryHeld": {"since": instant(since), "why": row["expiry_held_why"]} if since else None,
     }
 
 
