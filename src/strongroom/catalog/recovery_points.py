@@ -120,10 +120,16 @@ def note_facts(connection: sa.Connection, point_id: str, facts: Mapping[str, Any
 def newest_of_each_tag(
     connection: sa.Connection, instance_id: InstanceId, until: Instant
 ) -> list[tuple[Instant, str]]:
-    """(taken at, tag) of the last point of each tag, ended or not: what tagging looks back on."""
+    """(taken at, tag) of the last point of each tag, ended or not: what tagging looks back on.
+
+    Not of points that look wrong: they use no period up.
+    """
+    strange = recovery_points.c.facts["anomalies"].as_string()
     newest = sa.func.max(recovery_points.c.taken_at).label("taken_at")
     query = sa.select(newest, recovery_points.c.tag).where(
-        recovery_points.c.instance_id == instance_id, recovery_points.c.taken_at <= until
+        recovery_points.c.instance_id == instance_id,
+        recovery_points.c.taken_at <= until,
+        strange.is_(None),
     )
     rows = connection.execute(query.group_by(recovery_points.c.tag))
     return [(row.taken_at, row.tag) for row in rows]
