@@ -14,6 +14,7 @@ from strongroom.web.api import (
     keys,
     long_running,
     policies,
+    principals,
     protection_states,
     servers,
     storage_findings,
@@ -42,6 +43,7 @@ ROUTERS = (
     audit,
     guards,
     approvals,
+    principals,
     long_running,
 )
 __all__ = ["ACTION", "api_routes"]

@@ -24,6 +24,17 @@ def find_by_app(connection: sa.Connection, app_id: str) -> sa.RowMapping | None:
     return connection.execute(query).mappings().first()
 
 
+def list_all(connection: sa.Connection) -> list[sa.RowMapping]:
+    """All of them, the oldest first."""
+    query = sa.select(table).order_by(table.c.created_at, table.c.id)
+    return list(connection.execute(query).mappings())
+
+
+def change(connection: sa.Connection, principal_id: str, **values: Any) -> None:  # noqa: ANN401
+    """New values of some columns."""
+    connection.execute(table.update().where(table.c.id == principal_id).values(**values))
+
+
 def remove(connection: sa.Connection, principal_id: str) -> None:
     """It is gone; its roles must be gone before."""
     connection.execute(table.delete().where(table.c.id == principal_id))

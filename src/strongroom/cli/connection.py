@@ -14,7 +14,8 @@ FILE = "connection.json"
 class Connection(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
     """What `serve` writes for clients, mode 0600; other keys are ignored.
 
-    `ca` is a file (PEM); `portal`, `arm` and `blob` are URLs.
+    `ca` is a file (PEM), beside this one where no directory is named; `portal`, `arm` and `blob`
+    are URLs.
     """
 
     portal: str
@@ -57,7 +58,8 @@ def load(common: Common) -> Connection:
     """
     path = data_directory(common) / FILE
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Connection)
+        found = msgspec.json.decode(path.read_bytes(), type=Connection)
+        return msgspec.structs.replace(found, ca=str(path.parent / found.ca))
     except FileNotFoundError as error:
         raise Precondition(
             f"there is no installation in {path.parent}",

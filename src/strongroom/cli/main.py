@@ -62,6 +62,23 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
         "What the vault promises to keep.",
         {"show": "vault_settings:show", "set": "vault_settings:set_vault"},
     ),
+    "guard": (
+        "What needs the approval of a second person.",
+        {
+            "create": "guard:create",
+            "list": "guard:list_guards",
+            "protect": "guard:protect",
+            "release": "guard:release",
+        },
+    ),
+    "approve": (
+        "What waits for a second person, and their decision.",
+        {"list": "approve:list_approvals", "grant": "approve:grant", "deny": "approve:deny"},
+    ),
+    "principal": (
+        "Who else signs in.",
+        {"add": "principal:add", "list": "principal:list_principals", "renew": "principal:renew"},
+    ),
     "audit": (
         "Who did what, when, and from where.",
         {"verify": "audit:verify", "export": "audit:export"},

@@ -104,6 +104,13 @@ class Rest:
         self._wait(answer)
         return self.get(answer.headers["Location"])
 
+    def delete(self, path: str) -> bool:
+        """Delete a resource and wait for it. False when there was none."""
+        answer = self._call("DELETE", path)
+        if "Azure-AsyncOperation" in answer.headers:
+            self._wait(answer)
+        return answer.status_code != 204
+
     def _wait(self, answer: httpx.Response) -> None:
         address = answer.headers["Azure-AsyncOperation"]
         while True:

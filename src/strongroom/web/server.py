@@ -32,6 +32,7 @@ from strongroom.web.api import (
     keys,
     long_running,
     policies,
+    principals,
     protection_states,
     servers,
     storage_findings,
@@ -95,6 +96,7 @@ def create_app(control: Control, settings: DoorSettings) -> FastAPI:
         audit.router,
         guards.router,
         approvals.router,
+        principals.router,
     ):
         app.include_router(router)
     app.add_middleware(ArmManners, chance=control.chance)

@@ -1,0 +1,101 @@
+"""What waits for a second person, and their decision."""
+
+import json
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from strongroom.cli import console
+from strongroom.cli import vault as vaults
+from strongroom.cli.means import COMMON, Common, Given
+from strongroom.cli.rest import moment
+from strongroom.cli.vault import Vault
+
+
+def list_approvals(
+    *,
+    everything: Annotated[bool, Parameter(name="--all", help="Those decided, too.")] = False,
+    common: Common = COMMON,
+    means: Given,
+) -> None:
+    """List what waits for somebody's approval.
+
+    ```
+    strongroom approve list --data anna/
+    strongroom approve list --all
+    ```
+    """
+    with vaults.opened(common, means) as vault:
+        found = vault.rest.list(_place(vault))
+    shown = [each for each in found if everything or each["state"] == "Waiting"]
+    if common.output == "json":
+        console.as_json(shown)
+        return
+    rows = [(each["id"], each["state"], each["words"], _asked(each)) for each in shown]
+    console.table(("request", "state", "what", "asked"), rows, "nothing waits")
+
+
+def grant(
+    request: str,
+    /,
+    *,
+    hours: Annotated[float | None, Parameter(help="How long it is good for. Default: 8.")] = None,
+    common: Common = COMMON,
+    means: Given,
+) -> None:
+    """Let exactly what was asked through, once. Nobody approves their own request.
+
+    ```
+    strongroom approve grant 018f2c3d-4e5f-4071-8293-a4b5c6d7e8f9 --data anna/
+    ```
+
+    Parameters
+    ----------
+    request
+        Its id: `strongroom approve list` shows it.
+    """
+    with vaults.opened(common, means) as vault:
+        asked = {} if hours is None else {"hours": hours}
+        _tell(common, vault.rest.post(f"{_place(vault)}/{request}/grant", asked))
+
+
+def deny(request: str, /, *, common: Common = COMMON, means: Given) -> None:
+    """Say no to what was asked.
+
+    ```
+    strongroom approve deny 018f2c3d-4e5f-4071-8293-a4b5c6d7e8f9 --data anna/
+    ```
+
+    Parameters
+    ----------
+    request
+        Its id: `strongroom approve list` shows it.
+    """
+    with vaults.opened(common, means) as vault:
+        _tell(common, vault.rest.post(f"{_place(vault)}/{request}/deny", {}))
+
+
+def _place(vault: Vault) -> str:
+    home = f"/subscriptions/{vault.connection.subscription}"
+    return f"{home}/providers/Microsoft.DataProtection/approvals"
+
+
+def _asked(found: dict[str, Any]) -> str:
+    exactly = json.dumps(found["asked"], sort_keys=True) if found["asked"] else ""
+    return f"{found['scope'].rpartition('/')[2]} {exactly}".strip()[:160]
+
+
+def _tell(common: Common, found: dict[str, Any]) -> None:
+    if common.output == "json":
+        console.as_json(found)
+        return
+    until = moment(found["expiresAt"])
+    console.facts(
+        {
+            "request": f"{found['id']}: {found['state']}",
+            "what": f"{found['words']}: {found['scope']}",
+            "exactly": json.dumps(found["asked"], sort_keys=True),
+            "asked by": found["askedBy"],
+            "until": until.round("second").format_iso() if until else "",
+        }
+    )
