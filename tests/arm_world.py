@@ -27,6 +27,7 @@ from strongroom.control.control import Control
 from strongroom.datastore.keys import open_under_kek, seal_under_kek
 from strongroom.durable.engine import JobEngine
 from strongroom.model.access import OWNER
+from strongroom.model.hold import HELD
 from strongroom.model.installation import Installation
 from strongroom.model.operation import StorageAccess
 from strongroom.model.policy import parse_policy
@@ -134,7 +135,7 @@ class ArmWorld:
     def _hold(self, story: Any, hold_id: str, operation_id: str) -> None:
         """What the durable stories of holds end with; there is no storage to tell."""
         with self.database.writing() as connection:
-            holds.change(connection, hold_id, state=holds.HELD)
+            holds.change(connection, hold_id, state=HELD)
             now = self.clock.now()
             long_running.end_operation(connection, operation_id, now, result={})
 

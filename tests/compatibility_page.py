@@ -22,6 +22,8 @@ SDK = {
     "get_instance": "backup_instances.get",
     "list_instances": "backup_instances.list",
     "delete_instance": "backup_instances.begin_delete",
+    "list_deleted_vaults": "deleted_backup_vaults.list_by_location",
+    "get_deleted_vault": "deleted_backup_vaults.get",
     "list_deleted_instances": "deleted_backup_instances.list",
     "get_deleted_instance": "deleted_backup_instances.get",
     "undelete_instance": "deleted_backup_instances.begin_undelete",
@@ -169,7 +171,7 @@ Asked for, these are refused in ARM's form: 404 or 405, or 400 that names the se
   (`findRestorableTimeRanges`), several items in one restore, Azure Files. Files without a SAS: the
   vault's identity opens no container.
 - Resource guards, customer-managed keys, user-assigned identities, export of jobs,
-  `deletedVaults`, `checkFeatureSupport`.
+  `checkFeatureSupport`.
 - Custom roles, conditions on role assignments, deny assignments, management groups.
 - `startLtrBackup` and `ltrBackupOperations`: agents are asked through their own protocol.
 

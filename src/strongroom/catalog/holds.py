@@ -14,8 +14,6 @@ import sqlalchemy as sa
 
 from strongroom.catalog.tables import holds as table
 
-SETTING, HELD, RELEASING = "setting", "held", "releasing"
-
 
 def add(connection: sa.Connection, hold: dict[str, Any]) -> None:
     """A new one, as the columns of the table name it."""

@@ -15,6 +15,9 @@ _SELECT = (
     .outerjoin(guard_proxies, guard_proxies.c.vault_id == table.c.id)
 )
 
+SOFT_DELETED = "SoftDeleted"
+_IS_THERE = table.c.state != SOFT_DELETED
+
 
 def add(connection: sa.Connection, vault: dict[str, Any]) -> None:
     """A new vault, as the columns of the table name it."""
@@ -24,17 +27,33 @@ def add(connection: sa.Connection, vault: dict[str, Any]) -> None:
 def find(connection: sa.Connection, group: str, name: str) -> sa.RowMapping | None:
     """A vault by its names, whatever their case."""
     query = _SELECT.where(
-        table.c.resource_group_key == group.lower(), table.c.name_key == name.lower()
+        table.c.resource_group_key == group.lower(), table.c.name_key == name.lower(), _IS_THERE
     )
     return connection.execute(query).mappings().first()
 
 
 def list_of_group(connection: sa.Connection, group: str | None) -> list[sa.RowMapping]:
     """The vaults of a group, or of the subscription; by name."""
-    query = _SELECT.order_by(table.c.name_key, table.c.resource_group_key)
+    query = _SELECT.where(_IS_THERE).order_by(table.c.name_key, table.c.resource_group_key)
     if group is not None:
         query = query.where(table.c.resource_group_key == group.lower())
     return list(connection.execute(query).mappings())
+
+
+def list_deleted(connection: sa.Connection) -> list[sa.RowMapping]:
+    """The soft-deleted vaults of the subscription."""
+    return list(connection.execute(_SELECT.where(~_IS_THERE)).mappings())
+
+
+def hide(connection: sa.Connection, vault: sa.RowMapping) -> None:
+    """It is soft-deleted: its name is free, and it is found by its id alone."""
+    key = f"{vault['name_key']} {vault['id']}"  # no name has a blank
+    change(connection, vault["id"], state=SOFT_DELETED, name_key=key)
+
+
+def show(connection: sa.Connection, vault: sa.RowMapping) -> None:
+    """The reverse. Raises Conflict when the name is taken."""
+    change(connection, vault["id"], state="Succeeded", name_key=vault["name"].lower())
 
 
 def by_id(connection: sa.Connection, vault_id: str) -> sa.RowMapping | None:
@@ -51,8 +70,3 @@ def of_instance(connection: sa.Connection, instance_id: str) -> sa.RowMapping:
 def change(connection: sa.Connection, vault_id: str, **values: Any) -> None:  # noqa: ANN401
     """New values of some columns."""
     connection.execute(table.update().where(table.c.id == vault_id).values(**values))
-
-
-def remove(connection: sa.Connection, vault_id: str) -> None:
-    """An empty vault goes; its jobs and instances would stand in the way."""
-    connection.execute(table.delete().where(table.c.id == vault_id))

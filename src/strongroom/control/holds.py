@@ -14,7 +14,7 @@ from strongroom.model import guard
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of
 from strongroom.model.errors import Conflict, NotFound
-from strongroom.model.hold import HoldWish
+from strongroom.model.hold import RELEASING, SETTING, HoldWish
 from strongroom.model.ids import InstanceId, OperationId
 
 _HOLDS = "Microsoft.DataProtection/backupVaults/backupInstances/legalHolds"
@@ -65,7 +65,7 @@ def _new(
         _need_point(connection, instance_id, wish.point)
     hold: dict[str, Any] = {"id": control.chance.bytes(16).hex(), "instance_id": instance_id}
     hold |= {"point_id": wish.point or None, "name": wish.name, "name_key": wish.name.lower()}
-    hold |= {"reason": wish.reason, "state": catalog.SETTING, "names": []}
+    hold |= {"reason": wish.reason, "state": SETTING, "names": []}
     catalog.add(connection, {**hold, "set_by": caller.principal_id, "set_at": now})
     told = {"point": wish.point or "all, and those to come", "reason": wish.reason}
     audit.append(connection, now, caller, ("hold/set", scope), told)
@@ -84,7 +84,7 @@ def _need_point(connection: sa.Connection, instance_id: InstanceId, point: str) 
 
 def _check_same(row: sa.RowMapping, wish: HoldWish) -> None:
     same = (row["point_id"] or "", row["reason"]) == (wish.point, wish.reason)
-    if row["state"] == catalog.RELEASING or not same:
+    if row["state"] == RELEASING or not same:
         raise Conflict(
             f"there is a hold {row['name']} already, of {row['point_id'] or 'the whole server'}, "
             f"and it is {row['state']}",
@@ -124,7 +124,7 @@ def release_hold(
         ask, owner = Ask(guard.RELEASE_HOLD, scope, told), _vault(connection, place)
         guarded.require_approval(control, connection, caller, owner, ask)
         operation = _begin(control, connection, caller, scope, request_key)
-        catalog.change(connection, row["id"], state=catalog.RELEASING)
+        catalog.change(connection, row["id"], state=RELEASING)
         what = ("hold/release", scope)
         audit.append(connection, control.clock.now(), caller, what, before=told)
         story = f"hold:{operation}"

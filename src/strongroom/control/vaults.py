@@ -4,9 +4,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog import audit, guards, instances, policies
+from strongroom.catalog import audit
 from strongroom.catalog import vaults as catalog
-from strongroom.control import guarded, identity, long_running
+from strongroom.control import deleted_vaults, guarded, identity, long_running
 from strongroom.control.access import may, require
 from strongroom.control.control import Control
 from strongroom.control.guarded import Ask
@@ -21,19 +21,23 @@ from strongroom.model.vault import VaultWish, immutability_of, merge, read_vault
 
 READ = "Microsoft.DataProtection/backupVaults/read"
 WRITE = "Microsoft.DataProtection/backupVaults/write"
-DELETE = "Microsoft.DataProtection/backupVaults/delete"
 CHECK_NAME = "Microsoft.DataProtection/locations/checkNameAvailability/action"
 
 
-def put_vault(
+def put_vault(  # noqa: PLR0913 - a wish each, by name
     control: Control,
     caller: Caller,
     ref: VaultRef,
     body: dict[str, Any],
     seen: Conditions,
     request_key: str,
+    *,
+    deleted_id: str = "",
 ) -> tuple[sa.RowMapping, OperationId, bool]:
-    """Create or change a vault. Returns it, the operation, and whether it is new."""
+    """Create or change a vault. Returns it, the operation, and whether it is new.
+
+    `deleted_id`: the deleted vault that shall be had back, and then changed as it is asked.
+    """
     arm.check_name("vault", ref.name)
     wish = read_vault(body)
     location = arm.read_location(body, control.installation.location)
@@ -45,6 +49,9 @@ def put_vault(
         operation = long_running.find_by_request(connection, request_key)
         if operation is None:
             seen.check(None if found is None else found["version"])
+        before = found
+        if deleted_id:
+            found = _had_back(control, connection, caller, ref, (found, deleted_id))
         if found is None:
             _create(control, connection, ref, location, wish)
         elif arm.read_location(body, found["location"]) != found["location"]:
@@ -60,7 +67,27 @@ def put_vault(
             operation = long_running.add_ended(
                 control, connection, caller, ("vault", scope), {}, request_key
             )
-        return need_vault(connection, ref), operation, found is None
+        return need_vault(connection, ref), operation, before is None
+
+
+def _had_back(
+    control: Control,
+    connection: sa.Connection,
+    caller: Caller,
+    ref: VaultRef,
+    which: tuple[sa.RowMapping | None, str],
+) -> sa.RowMapping:
+    """The deleted vault of `which` = (what has its name now, its id); it may be back already."""
+    found, deleted_id = which
+    vault_id = deleted_vaults.read_deleted_id(deleted_id)
+    if found is None:
+        return deleted_vaults.bring_back(control, connection, caller, ref, vault_id)
+    if found["id"] != vault_id:
+        raise Conflict(
+            f"there is another vault {found['name']} by now",
+            hint="delete that one first, or leave the deleted one where it is",
+        )
+    return found
 
 
 def patch_vault(
@@ -173,49 +200,6 @@ def list_vaults(control: Control, caller: Caller, group: str | None) -> list[sa.
 def _scope_of(subscription: str, row: sa.RowMapping) -> str:
     ref = VaultRef(resource_group=row["resource_group"], name=row["name"])
     return arm.vault_id_of(subscription, ref)
-
-
-def delete_vault(control: Control, caller: Caller, ref: VaultRef, seen: Conditions) -> bool:
-    """An empty vault goes, with its identity. False when there was none."""
-    subscription = control.installation.subscription_id
-    with control.database.writing() as connection:
-        scope = arm.vault_id_of(subscription, ref)
-        require(control, connection, caller, DELETE, scope)
-        found = catalog.find(connection, ref.resource_group, ref.name)
-        seen.check(None if found is None else found["version"])
-        if found is None:
-            return False
-        _check_empty(connection, subscription, ref, found["id"])
-        if guards.of_vault(connection, found["id"]) is not None:
-            raise Conflict(
-                f"vault {ref.name} stands under a resource guard",
-                hint="take the guard from it first: strongroom guard release",
-            )
-        catalog.remove(connection, found["id"])
-        identity.remove_vault_identity(connection, found["principal_id"])
-        now = control.clock.now()
-        audit.append(connection, now, caller, ("vault/delete", scope), before=_told(found))
-        return True
-
-
-def _check_empty(
-    connection: sa.Connection, subscription: str, ref: VaultRef, vault_id: str
-) -> None:
-    blockers = [
-        arm.instance_id_of(subscription, ref, row["name"])
-        for row in instances.list_of_vault(connection, vault_id)
-    ] + [
-        arm.policy_id_of(subscription, ref, row["name"])
-        for row in policies.list_of_vault(connection, vault_id)
-    ]
-    if blockers:
-        raise Conflict(
-            "Cannot delete the Backup vault as there are existing backup instances or backup "
-            "policies in the vault",
-            hint="delete what the details name first",
-            code="UserErrorBackupVaultNotEmpty",
-            facts={"details": [{"code": "InUse", "message": b, "target": b} for b in blockers]},
-        )
 
 
 def check_vault_name(

@@ -8,6 +8,8 @@ import msgspec
 
 from strongroom.model import arm
 
+# What a hold is on its way to; it holds in each of them.
+SETTING, HELD, RELEASING = "setting", "held", "releasing"
 MOST_REASON = 1000  # letters
 _NAME = re.compile(r"[A-Za-z0-9][-._A-Za-z0-9]{0,63}")
 _POINT = re.compile(r"[0-9a-f]{32}")

@@ -11,14 +11,21 @@ import msgspec
 from strongroom.model import arm
 from strongroom.model.errors import Invalid, Locked
 from strongroom.model.fields import Fields
+from strongroom.model.soft_delete import (
+    ALWAYS_ON,
+    LONGEST_DAYS,
+    OFF,
+    ON,
+    SHORTEST_DAYS,
+    soft_delete_of,
+)
 from strongroom.model.starting import read_limits
 
 STORAGE_TYPES = ("LocallyRedundant", "ZoneRedundant", "GeoRedundant")
-SOFT_DELETE = ("Off", "On", "AlwaysOn")
+SOFT_DELETE = (OFF, ON, ALWAYS_ON)
 IMMUTABILITY = ("Disabled", "Unlocked", "Locked")
 ALERTS = ("Enabled", "Disabled")
 _DATA_STORES = ("VaultStore", "OperationalStore", "ArchiveStore")
-_SHORTEST_SOFT_DELETE, _LONGEST_SOFT_DELETE = 14, 180
 
 
 class VaultWish(msgspec.Struct, kw_only=True, frozen=True):
@@ -70,6 +77,13 @@ def merge(before: Mapping[str, Any], wish: Mapping[str, Any]) -> dict[str, Any]:
                 hint="leave it as it is",
                 code="BMSUserErrorInvalidInput",
             )
+    was, now = soft_delete_of(before), soft_delete_of(after)
+    if was.state == ALWAYS_ON and now.days < was.days:
+        raise Locked(
+            f"soft delete is {ALWAYS_ON} for {was.days:g} days, which cannot be shortened",
+            hint="leave it as it is, or make it longer",
+            code="BMSUserErrorInvalidInput",
+        )
     return after
 
 
@@ -130,15 +144,15 @@ def _security(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 def _days(value: object) -> float:
     if value is None:
-        return float(_SHORTEST_SOFT_DELETE)
+        return float(SHORTEST_DAYS)
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float)
-        or not _SHORTEST_SOFT_DELETE <= value <= _LONGEST_SOFT_DELETE
+        or not SHORTEST_DAYS <= value <= LONGEST_DAYS
     ):
         raise arm.invalid(
             "retentionDurationInDays is not a number of days that is offered",
-            f"use {_SHORTEST_SOFT_DELETE} to {_LONGEST_SOFT_DELETE}",
+            f"use {SHORTEST_DAYS} to {LONGEST_DAYS}",
         )
     return float(value)
 

@@ -10,6 +10,7 @@ from strongroom.control import long_running
 from strongroom.datastore.manifest import FORMAT_NAME
 from strongroom.durable.engine import Story
 from strongroom.model.errors import VaultError
+from strongroom.model.hold import HELD, RELEASING, SETTING
 from strongroom.model.ids import InstanceId
 from strongroom.workflows.means import Means
 
@@ -42,7 +43,7 @@ def settle_holds(means: Means, instance_id: InstanceId) -> None:
     with means.control.database.reading() as connection:
         rows = holds.list_of_instance(connection, instance_id)
     for row in rows:
-        if row["state"] == holds.RELEASING:
+        if row["state"] == RELEASING:
             _release(means, row["id"])
 
 
@@ -74,8 +75,8 @@ def _finish(means: Means, hold_id: str, operation_id: str) -> None:
     control = means.control
     with control.database.writing() as connection:
         row = holds.get(connection, hold_id)
-        if row is not None and row["state"] == holds.SETTING:
-            holds.change(connection, hold_id, state=holds.HELD)
+        if row is not None and row["state"] == SETTING:
+            holds.change(connection, hold_id, state=HELD)
         long_running.end_operation(connection, operation_id, control.clock.now(), result={})
 
 
@@ -83,7 +84,7 @@ def _take_back(means: Means, hold_id: str, operation_id: str, error: dict[str, o
     """It is on its way out from here on; `settle_holds` goes on with it."""
     control = means.control
     with control.database.writing() as connection:
-        holds.change(connection, hold_id, state=holds.RELEASING)
+        holds.change(connection, hold_id, state=RELEASING)
         long_running.end_operation(connection, operation_id, control.clock.now(), error=error)
 
 

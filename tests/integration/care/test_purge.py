@@ -148,6 +148,27 @@ def test_an_instance_goes_with_everything_and_the_audit_stays(world):
                 if key.column.table.name == "instances":
                     assert connection.execute(table.select()).all() == [], table.name
     assert world.audited("instance/purge") == [world.instance]
+    assert world.audited("instance/shred") == [world.instance]
+
+
+def test_a_vault_goes_after_its_instances_with_its_policies_and_its_identity(world):
+    world.a_point(1, listed=True)
+    delete(world)
+    with world.database.writing() as connection:
+        vault = vaults.of_instance(connection, world.instance)
+        now = world.clock.now()
+        by = ("me", "operation")
+        deletions.add(connection, ("vault", vault["id"], vault["id"]), now, now, by)
+        vaults.hide(connection, vault)
+    purge_due(world.means)
+    with world.database.reading() as connection:
+        assert vaults.by_id(connection, vault["id"]) is not None
+    world.clock.advance(FORTNIGHT)
+    purge_due(world.means)
+    with world.database.reading() as connection:
+        for table in ("vaults", "policies", "instances", "principals", "deletions"):
+            assert connection.execute(metadata.tables[table].select()).all() == [], table
+    assert world.audited("vault/purge") == [vault["id"]]
 
 
 def test_while_it_is_deleted_nothing_of_an_instance_ends_by_age(world):

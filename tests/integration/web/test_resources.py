@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError
 from azure.mgmt.dataprotection import models as m
 
 from arm_story import (
@@ -47,18 +47,6 @@ def test_a_vault_with_content_cannot_go_and_says_what_stands_in_the_way(story: S
         f"{vault_id()}/backupPolicies/pgflex",
         f"{vault_id()}/backupPolicies/spare",
     }
-
-
-def test_an_empty_vault_goes_with_its_identity_and_roles(world: ArmWorld, story: Story) -> None:
-    vault = story.put(vault_id("v2"), {"location": "local"})
-    principal = vault["identity"]["principalId"]
-    story.put(assignment_id(GROUP_ID, GUIDS[3]), assignment_body(READER.id, principal))
-    world.backup().backup_vaults.begin_delete(GROUP, "v2").result()
-    with pytest.raises(ResourceNotFoundError):
-        world.backup().backup_vaults.get(GROUP, "v2")
-    gone = story.http.get(assignment_id(GROUP_ID, GUIDS[3]), params=VERSION)
-    refused(gone, 404, "RoleAssignmentNotFound")
-    assert story.http.delete(vault_id("v2"), params=VERSION).status_code == 204
 
 
 def test_a_patch_changes_one_thing_and_the_etag(world: ArmWorld, story: Story) -> None:

@@ -1,11 +1,11 @@
 """Backup vaults."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Header
 from fastapi.responses import JSONResponse, Response
 
-from strongroom.control import vaults
+from strongroom.control import deleted_vaults, vaults
 from strongroom.web.api import wire
 from strongroom.web.api.door import Asked, AsSeen, Body, Here, Vault, does
 from strongroom.web.api.long_running import addresses
@@ -22,9 +22,18 @@ _LOCATION = _SUBSCRIPTION + (
 
 
 @router.put(VAULT, openapi_extra=does(vaults.WRITE))
-def put_vault(ref: Vault, here: Here, body: Body, call: Asked, seen: AsSeen) -> JSONResponse:
-    """Create a vault, or change one."""
-    row, operation, is_new = vaults.put_vault(call.control, call.caller, ref, body, seen, call.key)
+def put_vault(
+    ref: Vault,
+    here: Here,
+    body: Body,
+    call: Asked,
+    seen: AsSeen,
+    deleted: Annotated[str, Header(alias="x-ms-deleted-vault-id", max_length=512)] = "",
+) -> JSONResponse:
+    """Create a vault, change one, or have a deleted one back."""
+    row, operation, is_new = vaults.put_vault(
+        call.control, call.caller, ref, body, seen, call.key, deleted_id=deleted
+    )
     answer = wire.vault(here, call.control.installation.tenant_id, row)
     headers = addresses(call.control, call.base, operation, call.version)
     return JSONResponse(answer, 201 if is_new else 200, headers)
@@ -44,10 +53,10 @@ def get_vault(ref: Vault, here: Here, call: Asked) -> dict[str, Any]:
     return wire.vault(here, call.control.installation.tenant_id, row)
 
 
-@router.delete(VAULT, openapi_extra=does(vaults.DELETE))
+@router.delete(VAULT, openapi_extra=does(deleted_vaults.DELETE))
 def delete_vault(ref: Vault, call: Asked, seen: AsSeen) -> Response:
-    """An empty vault goes at once."""
-    gone = vaults.delete_vault(call.control, call.caller, ref, seen)
+    """A vault that protects nothing; it goes when it is purged."""
+    gone = deleted_vaults.delete_vault(call.control, call.caller, ref, seen)
     return Response(status_code=200 if gone else 204)
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from whenever import Instant
 
+from strongroom.control.deleted_vaults import deleted_name
 from strongroom.model import arm
 from strongroom.model.arm import VaultRef
 from strongroom.model.recovery_point import RecoveryPoint
@@ -52,4 +53,29 @@ def point(
         "id": f"{home}/deletedRecoveryPoints/{found.id}",
         "type": f"{_PROVIDER}/backupInstances/deletedRecoveryPoints",
         "properties": {**told["properties"], "deletionInfo": info},
+    }
+
+
+def vault(subscription: str, tenant: str, row: Row, deletion: Row) -> dict[str, Any]:
+    """A soft-deleted vault."""
+    told = wire.vault(subscription, tenant, row)
+    name, home = deleted_name(row["id"]), f"/subscriptions/{subscription}/providers"
+    info = {
+        "deletionTime": instant(deletion["deleted_at"]),
+        "scheduledPurgeTime": instant(deletion["purge_at"]),
+        "deleteActivityId": deletion["activity_id"],
+    }
+    original = {
+        "originalBackupVaultId": told["id"],
+        "originalBackupVaultName": row["name"],
+        "originalBackupVaultResourcePath": told["id"],
+    }
+    location = f"{home}/Microsoft.DataProtection/locations/{row['location']}"
+    return {
+        "id": f"{location}/deletedVaults/{name}",
+        "name": name,
+        "type": "Microsoft.DataProtection/locations/deletedVaults",
+        "location": row["location"],
+        "tags": row["tags"],
+        "properties": {**told["properties"], **original, "resourceDeletionInfo": info},
     }

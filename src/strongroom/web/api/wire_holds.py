@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from strongroom.catalog import holds
 from strongroom.model import arm
 from strongroom.model.arm import VaultRef
+from strongroom.model.hold import HELD, RELEASING, SETTING
 from strongroom.web.api.wire import Row, instant
 
 _PROVISIONING = {
-    holds.SETTING: "Provisioning",
-    holds.HELD: "Succeeded",
-    holds.RELEASING: "Deleting",
+    SETTING: "Provisioning",
+    HELD: "Succeeded",
+    RELEASING: "Deleting",
 }
 
 
