@@ -8,6 +8,7 @@ from typing import Any
 
 from strongroom.cli import connection, console
 from strongroom.cli import vault as vaults
+from strongroom.cli.keys import KEY
 from strongroom.cli.means import COMMON, Common, Given, Means
 from strongroom.cli.points import brief, short_time
 from strongroom.cli.preflight import best_of
@@ -122,6 +123,10 @@ def _damaged(name: str, points: list[dict[str, Any]]) -> Iterator[Finding]:
 
 def _in_storage(name: str, findings: list[dict[str, Any]]) -> Iterator[Finding]:
     for found in findings:
+        if found["kind"] == KEY:
+            what = f"key {found['name']} of {name}: {found['problem']}"
+            yield Finding(what, f"put back what is lost, then: strongroom keys check {name}")
+            continue
         yield Finding(
             f"{found['kind']} in the storage of {name}: {found['name']}: {found['problem']}",
             "look into the disk of the storage endpoint and its log of deletions; "
