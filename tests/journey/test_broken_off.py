@@ -141,3 +141,24 @@ def test_a_flipped_bit_is_found_by_name_marked_and_forgiven_when_it_is_mended(
     assert shell.json("verify", "orders", "--point", points["Incremental"]["id"])[0]["verified"]
     assert "damaged" not in by_kind(shell)["Incremental"]["facts"]
     check(shell.house.watch(most_restores=1))
+
+
+def test_a_backup_that_is_cancelled_lets_go_and_leaves_no_point(
+    shell: Shell, server: Server
+) -> None:
+    points = shell.json("points", "orders")
+    before = shell.files("g/*/*.pack")
+    assert shell.run("server", "set", "orders", "--bandwidth", "1MiB/s").returncode == 0
+    job = shell.json("backup", "orders", "--full", "--no-wait")["job"]
+    until("its first pack", lambda: shell.files("g/*/*.pack").keys() - before.keys())
+    assert shell.json("cancel", job) == {"id": job, "status": "Cancelled"}
+    assert shell.json("cancel", job)["status"] == "Cancelled"
+    backends = "select 1 from pg_stat_activity where backend_type = 'walsender'"
+    until("the agent to let go", lambda: not server.sql(backends))
+    assert shell.json("points", "orders") == points
+    assert shell.run("server", "set", "orders", "--bandwidth", "0").returncode == 0
+    assert shell.json("backup", "orders")["recoveryPoint"]["kind"] == "Incremental"
+    (told,) = shell.json("gc", "orders")
+    left = shell.files(f"g/{job.replace('-', '')}/*.pack")
+    assert told["garbageBytes"] >= sum(left.values()) > 0, "no more than garbage, to be collected"
+    check(shell.house.watch(most_restores=1), "deep")

@@ -48,7 +48,8 @@ def _status(look: Look, job: Row) -> Iterator[str]:
         yield f"job {name} failed and does not say why and what next"
     if status in GOOD and job["kind"] == "Backup" and job["recovery_point_id"] is None:
         yield f"job {name} is {status} and made no point"
-    if status in GOOD and job["recovery_point_id"] not in look.book.points():
+    of_point = job["kind"] != "CollectGarbage"
+    if status in GOOD and of_point and job["recovery_point_id"] not in look.book.points():
         yield f"job {name} is {status} and its point is not listed"
 
 

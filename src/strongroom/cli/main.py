@@ -90,6 +90,7 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
             "rotate": "keys:rotate",
             "check": "keys:check",
             "kit": "keys:kit",
+            "new-kit": "keys:new_kit",
             "certificates": "keys:certificates",
         },
     ),

@@ -31,6 +31,8 @@ class JobKind(StrEnum):
     DRILL = "Drill"
 
 
+UNCANCELLABLE = frozenset({JobKind.COLLECT})  # what no agent does
+
 # From each status, where a job may go. A terminal status never changes.
 TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.IN_PROGRESS: frozenset(JobStatus) - {JobStatus.IN_PROGRESS},

@@ -3,11 +3,12 @@
 from typing import Any
 
 import msgspec
+import sqlalchemy as sa
 
 from strongroom.catalog import agent_operations, agents, audit, jobs
 from strongroom.catalog.protection import Protection
 from strongroom.durable.engine import Story
-from strongroom.model.errors import SourceUnreachable, from_dict
+from strongroom.model.errors import Cancelled, SourceUnreachable, from_dict
 from strongroom.model.job import Job, JobStatus
 from strongroom.workflows.means import Means
 
@@ -36,9 +37,10 @@ def run_on_agent(means: Means, story: Story, operation_id: str) -> dict[str, Any
 
 
 def offer(means: Means, operation: dict[str, Any]) -> None:
-    """Put the operation up; the same id twice is once."""
+    """Put the operation up; the same id twice is once. Raises Cancelled when its job was."""
     now = means.control.clock.now()
     with means.control.database.writing() as connection:
+        _check_wanted(connection, operation["job_id"])
         agent_operations.offer(connection, {**operation, "created_at": now})
     means.control.offered.ring(operation["agent_id"])
 
@@ -84,17 +86,26 @@ def _told(ended: Ended) -> dict[str, Any]:
 
 
 def begin_step(means: Means, job_id: str, name: str) -> None:
-    """Show the job's next step."""
+    """Show the job's next step. Raises Cancelled when the job was."""
     with means.control.database.writing() as connection:
+        _check_wanted(connection, job_id)
         jobs.begin_step(connection, job_id, name, means.control.clock.now())
 
 
+def _check_wanted(connection: sa.Connection, job_id: str) -> None:
+    if jobs.get(connection, job_id).status is JobStatus.CANCELLED:
+        raise Cancelled(f"job {job_id} was cancelled")
+
+
 def fail_job(means: Means, job_id: str, error: dict[str, Any]) -> None:
-    """The job has failed, loudly and for good."""
+    """The job has failed, loudly and for good, or was cancelled: only then is its operation."""
     now = means.control.clock.now()
     with means.control.database.writing() as connection:
         job = jobs.get(connection, job_id)
-        if job.status is JobStatus.IN_PROGRESS:
+        operation = agent_operations.get(connection, job_id)
+        if operation is not None and operation["status"] == "cancelled":
+            jobs.end(connection, job_id, JobStatus.CANCELLED, now, error=operation["error"])
+        elif job.status is JobStatus.IN_PROGRESS:
             jobs.end(connection, job_id, JobStatus.FAILED, now, error=error)
             told = {"code": error["code"], "message": error["message"]}
             audit.append(connection, now, "service", ("job/fail", job_id), told)

@@ -1,12 +1,14 @@
-"""Jobs, with true progress."""
+"""Jobs, with true progress; to cancel one is ours, not Azure's."""
 
 from typing import Any
 
 from fastapi import APIRouter
+from fastapi.responses import Response
 
 from strongroom.control import jobs
 from strongroom.web.api import wire_jobs
 from strongroom.web.api.door import Asked, Here, Vault, does
+from strongroom.web.api.long_running import accepted
 from strongroom.web.api.vaults import VAULT
 
 router = APIRouter()
@@ -25,3 +27,10 @@ def get_job(job_id: str, ref: Vault, here: Here, call: Asked) -> dict[str, Any]:
     """One job."""
     found = jobs.get_job(call.control, call.caller, ref, job_id)
     return wire_jobs.job(here, ref, found, call.control.clock.now())
+
+
+@router.post(VAULT + "/backupJobs/{job_id}/cancel", openapi_extra=does(jobs.CANCEL))
+def cancel_job(job_id: str, ref: Vault, call: Asked) -> Response:
+    """A job that is under way; it is `Cancelled` once its agent was told, or at once."""
+    operation = jobs.cancel_job(call.control, call.caller, ref, job_id, call.key)
+    return accepted(call.control, call.base, operation, call.version)

@@ -7,7 +7,7 @@ from whenever import Instant
 
 from strongroom.model import arm
 from strongroom.model.arm import VaultRef
-from strongroom.model.job import Job, JobKind, JobStatus
+from strongroom.model.job import UNCANCELLABLE, Job, JobKind, JobStatus
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.web.api.errors import error_body, user_facing
 from strongroom.web.api.wire import SERVER_TYPE, Row, instant
@@ -100,6 +100,10 @@ def _extended(found: Job) -> dict[str, Any]:
     }
 
 
+def _is_cancellable(found: Job) -> bool:
+    return found.status is JobStatus.IN_PROGRESS and found.kind not in UNCANCELLABLE
+
+
 def job(subscription: str, ref: VaultRef, found: Job, now: Instant) -> dict[str, Any]:
     """A job, with true progress where Azure has null."""
     seconds = ((found.ended_at or now) - found.started_at).total("seconds")
@@ -138,7 +142,7 @@ def job(subscription: str, ref: VaultRef, found: Job, now: Instant) -> dict[str,
             "restoreType": "RecoveryPointBased" if is_restore else None,
             "isUserTriggered": found.user_triggered,
             "rehydrationPriority": None,
-            "supportedActions": [""],
+            "supportedActions": ["Cancel"] if _is_cancellable(found) else [""],
             "duration": f"PT{seconds:.3f}S",
             "progressUrl": None,
             "isCrossRegionRestore": None,
