@@ -285,8 +285,9 @@ def test_points_of_before_and_after_a_rotation_are_rescued_with_a_kit_on_paper(
     kept = key.read_bytes()
     assert "K07 " in person.ok("keys", "kit", "--remove")
     assert not key.exists()
-    assert "--new" in person.run("keys", "kit").stderr
-    person.ok("keys", "kit", "--new", "--to", str(later))
+    assert "keys new-kit" in person.run("keys", "kit").stderr
+    person.ok("keys", "new-kit", "--to", str(later))
+    person.ok("keys", "new-kit", "--use", str(later / "kit.txt"))
     assert "every key" in person.ok("keys", "check")
     assert (rescued(person, newer, "anew", later / "kit.txt") / "PG_VERSION").exists()
     key.write_bytes(kept)

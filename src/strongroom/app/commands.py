@@ -10,7 +10,6 @@ import base64
 import logging
 import socket
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,14 +56,21 @@ def _means() -> Any:  # noqa: ANN401 - cli.means.Means
         clock=SystemClock(),
         chance=SystemChance(),
         install_tools=_install_tools,
-        list_points=_list_points,
-        rescue=_rescue,
+        list_points=lambda *asked: _recovery().list_points(*asked),
+        rescue=lambda *asked: _recovery().rescue(*asked),
         upgrade_catalogue=_upgrade_catalogue,
         new_enrol_token=_new_enrol_token,
         issue_certificate=_issue_certificate,
-        make_kit=_make_kit,
-        make_recovery_key=_make_recovery_key,
+        make_kit=lambda *asked: _recovery().make_kit(*asked),
+        make_recovery_key=lambda *asked: _recovery().make_recovery_key(*asked),
+        public_of=lambda *asked: _recovery().public_of(*asked),
     )
+
+
+def _recovery() -> Any:  # noqa: ANN401 - a room that takes long to enter
+    from strongroom.app import recovery
+
+    return recovery
 
 
 def _structured_logs() -> None:
@@ -305,83 +311,6 @@ def _install_tools(major: int) -> Path:
     from strongroom.postgres.tools import install
 
     return install(major).directory
-
-
-def _containers(storage: Path) -> list[Path]:
-    """Containers below a store's directory: whoever has a FORMAT file."""
-    patterns = ("FORMAT", "*/FORMAT", "*/*/FORMAT")
-    return sorted(path.parent for pattern in patterns for path in storage.glob(pattern))
-
-
-def _recovery(paths: Sequence[Path]) -> Any:  # noqa: ANN401 - datastore.keys.RecoveryKey
-    from strongroom.datastore.keys import read_key_text
-    from strongroom.datastore.kit import read_kit
-
-    return read_kit([read_key_text(path) for path in paths])
-
-
-def _make_kit(text: str, needed: int, count: int) -> list[str]:
-    from strongroom.datastore.kit import read_kit, share_kit, whole_kit
-
-    key = read_kit([text])
-    return [whole_kit(key)] if count == 1 else share_kit(key, needed, count, SystemChance())
-
-
-def _make_recovery_key(verify: str) -> tuple[str, str]:
-    from strongroom.datastore.keys import RecoveryKey
-    from strongroom.datastore.receipt import VerifyKey
-    from strongroom.datastore.seal import KeyPair
-
-    pair = KeyPair.generate(SystemChance())
-    key = RecoveryKey(pair, VerifyKey(base64.b64decode(verify)))
-    return key.to_text(), base64.b64encode(pair.public.to_bytes()).decode()
-
-
-def _list_points(storage: Path, key: Sequence[Path]) -> list[dict[str, Any]]:
-    from strongroom.datastore.blobs import DirectoryBlobs
-    from strongroom.datastore.rescue import list_points
-
-    told: list[dict[str, Any]] = []
-    for container in _containers(storage):
-        for found in list_points(DirectoryBlobs(container), _recovery(key)):
-            receipt = found.receipt
-            told.append(
-                {
-                    "id": found.recovery_point_id,
-                    "server": receipt.server if receipt else "",
-                    "takenAt": receipt.taken_at if receipt else "",
-                    "sizeBytes": sum(p.size for p in receipt.packs) if receipt else 0,
-                    "problem": found.problem,
-                }
-            )
-    return told
-
-
-def _rescue(
-    storage: Path,
-    key: Sequence[Path],
-    point: str,
-    to: Path,
-    on_progress: Callable[[int, int], None],
-) -> dict[str, Any]:
-    from strongroom.datastore.blobs import DirectoryBlobs
-    from strongroom.datastore.rescue import next_steps, rescue
-    from strongroom.model.errors import NotFound
-
-    for container in _containers(storage):
-        if (container / "p" / f"{point}.manifest").exists():
-            blobs = DirectoryBlobs(container)
-            manifest = rescue(blobs, _recovery(key), point, to, on_progress)
-            return {
-                "directory": str(to),
-                "files": len(manifest.files),
-                "postgresql": manifest.source.version_number // 10000,
-                "next": "\n".join(next_steps(manifest, to)),
-            }
-    raise NotFound(
-        f"there is no recovery point {point[:64]} below {storage}",
-        hint="leave out --point to list what is there",
-    )
 
 
 def _upgrade_catalogue(data: Path) -> list[str]:

@@ -13,7 +13,7 @@ from strongroom.cli.means import COMMON, Common, Given, Means
 from strongroom.cli.points import short_time
 from strongroom.cli.running import Place, write_private
 from strongroom.cli.vault import Vault
-from strongroom.model.errors import Failed, Invalid, NotFound
+from strongroom.model.errors import Failed, Forbidden, Invalid, NotFound
 
 KEY = "key"  # the kind of a storage finding
 _SHARES = re.compile(r"(\d{1,2})(?:-of-|/)(\d{1,2})")
@@ -132,48 +132,70 @@ def _checked(vault: Vault, name: str) -> list[dict[str, Any]]:
     ]
 
 
+Shares = Annotated[str, Parameter(help="N-of-M: so many of so many documents suffice.")]
+To = Annotated[
+    Path | None, Parameter(help="A directory for the documents, instead of printing them.")
+]
+
+
 def kit(
     *,
-    shares: Annotated[str, Parameter(help="N-of-M: so many of so many documents suffice.")] = "",
-    to: Annotated[
-        Path | None, Parameter(help="A directory for the documents, instead of printing them.")
-    ] = None,
+    shares: Shares = "",
+    to: To = None,
     remove: Annotated[
         bool, Parameter(negative="", help="Take the recovery key off this machine afterwards.")
-    ] = False,
-    new: Annotated[
-        bool, Parameter(negative="", help="Make another recovery key: the kit was lost, or seen.")
     ] = False,
     common: Common = COMMON,
     means: Given,
 ) -> None:
     """Put the recovery key on paper: a kit that restores everything without us, or its shares.
 
-    It is made of DIR/recovery.key, as long as that is here. Later only --new makes another: the
-    secret is made on this machine, the control plane learns what is public, and seals all keys to
-    it, once that was approved.
+    It is made of DIR/recovery.key, as long as that is here. Later there is `new-kit`.
 
     ```
     strongroom keys kit
     strongroom keys kit --shares 2-of-3 --to /media/usb --remove
-    strongroom keys kit --new --shares 2-of-3
     ```
     """
     needed, count = _read_shares(shares)
     place = Place(connection.data_directory(common))
-    if new:
-        with vaults.opened(common, means) as vault:
-            _renew(vault, means, (needed, count), to)
-        return
     if not place.recovery_key.exists():
         raise NotFound(
             f"{place.recovery_key} is not here: its kit was handed over",
-            hint="Use that kit; if it is lost, `strongroom keys kit --new` makes another.",
+            hint="Use that kit; if it is lost, `strongroom keys new-kit` makes another.",
         )
     _hand_over(means.make_kit(place.recovery_key.read_text(), needed, count), to)
     if remove:
         place.recovery_key.unlink()
         console.note(f"{place.recovery_key} was removed: from now on there is the kit alone")
+
+
+def new_kit(
+    *,
+    shares: Shares = "",
+    to: To = None,
+    use: Annotated[
+        list[Path] | None,
+        Parameter(help="The documents of a kit that had to wait for its approval."),
+    ] = None,
+    common: Common = COMMON,
+    means: Given,
+) -> None:
+    """Make another recovery key, with a kit of its own: the kit was lost, or seen.
+
+    Its secret is made on this machine and leaves it on paper alone: the control plane is told what
+    is public, and seals every key to it. Where a guard protects the vault that needs an approval:
+    the kit is made, and taken later with `--use`.
+
+    ```
+    strongroom keys new-kit --shares 2-of-3 --to /media/usb
+    strongroom keys new-kit --use share-1.txt --use share-2.txt
+    ```
+    """
+    numbers = _read_shares(shares)
+    with vaults.opened(common, means) as vault:
+        public = means.public_of(use) if use else _make(vault, means, numbers, to)
+        _take(vault, public)
 
 
 def _read_shares(text: str) -> tuple[int, int]:
@@ -185,12 +207,22 @@ def _read_shares(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def _renew(vault: Vault, means: Means, shares: tuple[int, int], to: Path | None) -> None:
-    """The kit is out before anything is sealed to it."""
+def _make(vault: Vault, means: Means, shares: tuple[int, int], to: Path | None) -> str:
+    """The kit is out before anything is sealed to it. Returns the public half."""
     verify = vault.rest.get(f"{vault.home}/keys")["custody"]["verifyKey"]
     text, public = means.make_recovery_key(verify)
     _hand_over(means.make_kit(text, *shares), to)
-    vault.rest.post(f"{vault.home}/replaceRecoveryKey", {"publicKey": public})
+    return public
+
+
+def _take(vault: Vault, public: str) -> None:
+    try:
+        vault.rest.post(f"{vault.home}/replaceRecoveryKey", {"publicKey": public})
+    except Forbidden:
+        console.note(
+            "keep the kit: once that is approved, `strongroom keys kit --use FILE` takes it"
+        )
+        raise
     console.note("every key is sealed to this kit; one that was made before opens what is older")
 
 

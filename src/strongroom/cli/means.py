@@ -25,6 +25,7 @@ class Means:
     make_kit(text of a recovery key, shares needed, shares) -> its documents; 1 of 1 is whole
     make_recovery_key(receipt key's public half, base64) -> (text of a recovery key, its public
     half, base64)
+    public_of(files of a kit) -> the public half of its recovery key, base64
     upgrade_catalogue(data directory of serve) -> one line for each thing done
     new_enrol_token(data directory of serve, catalogue's URL or "") -> a token for one agent
     issue_certificate(data directory of serve, listening, directory) -> the files of a certificate
@@ -38,6 +39,7 @@ class Means:
     rescue: Callable[[Path, Sequence[Path], str, Path, Callable[[int, int], None]], dict[str, Any]]
     make_kit: Callable[[str, int, int], list[str]]
     make_recovery_key: Callable[[str], tuple[str, str]]
+    public_of: Callable[[Sequence[Path]], str]
     upgrade_catalogue: Callable[[Path], list[str]]
     new_enrol_token: Callable[[Path, str], str]
     issue_certificate: Callable[[Path, Listening, Path], tuple[Path, Path]]

@@ -147,7 +147,7 @@ def _read_public(body: dict[str, Any]) -> str:
     if len(raw) != _PUBLIC_SIZE:
         raise Invalid(
             f"publicKey is not the base64 of {_PUBLIC_SIZE} bytes",
-            hint="let `strongroom keys kit --new` make one, and keep its secret half",
+            hint="let `strongroom keys new-kit` make one, and keep its secret half",
         )
     return text
 

@@ -27,6 +27,7 @@ def means():
         issue_certificate=unreachable,
         make_kit=unreachable,
         make_recovery_key=unreachable,
+        public_of=unreachable,
     )
 
 
