@@ -88,7 +88,7 @@ def commit_point(means: Means, job_id: str, told: dict[str, Any]) -> dict[str, A
         manifest = lay_over(whole, facts, base)
     keep(means, job.instance_id, [pack.name for pack in manifest.objects])
     _verify_packs(means, job.instance_id, manifest, parent)
-    verdict = _verdict(means, job, result)
+    verdict = verdict_of(means, job, result)
     generations = {pack.generation for pack in manifest.objects}
     lock_point(means, job.instance_id, point, generations, verdict.expires_at)
     stored = _create_manifest(means, job.instance_id, manifest)
@@ -168,7 +168,7 @@ def _create_manifest(means: Means, instance_id: str, manifest: Manifest) -> byte
     return stored
 
 
-def _verdict(means: Means, job: Job, result: BackupResult) -> retention.Verdict:
+def verdict_of(means: Means, job: Job, result: BackupResult) -> retention.Verdict:
     """Which tag the point gets, and when it ends. One that looks wrong gets no better tag than
 
     the default, unless a person has asked for it.

@@ -1,0 +1,256 @@
+"""C3. Points that look wrong, in every first of a period: no keeper loses its tag or its life, and
+the elders of what looks wrong are kept until it is proven, or a person says so.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import pytest
+
+from care_world import CareWorld, job_of
+from integration.care.test_drills import VAULT, facts, held, the_caller
+from strongroom.catalog import agent_operations, jobs, protection
+from strongroom.catalog.tables import policies
+from strongroom.control.expiry_holds import release_expiry
+from strongroom.datastore.receipt import Receipt
+from strongroom.model.job import JobKind
+from strongroom.model.operation import BackupResult
+from strongroom.model.policy_templates import ten_years_policy
+from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.workflows import held_expiry
+from strongroom.workflows.commit import record_point, verdict_of
+from strongroom.workflows.expire import expire
+from worlds import point_id
+
+DAY = 86_400
+MIB = 1 << 20
+USUAL = BackupResult(
+    delta_size=1,
+    delta_blake3=b"",
+    raw_bytes=400 * MIB,
+    read_bytes=20 * MIB,
+    stored_bytes=5 * MIB,
+    files=1,
+    packs=1,
+    start_lsn="0/1",
+    stop_lsn="0/2",
+    timeline=1,
+    version_number=150019,
+    system_identifier="7000",
+    kind="Incremental",
+)
+ENCRYPTED = msgspec.structs.replace(
+    USUAL, raw_bytes=700 * MIB, read_bytes=690 * MIB, stored_bytes=690 * MIB
+)
+EMPTY = msgspec.structs.replace(USUAL, raw_bytes=30 * MIB, read_bytes=MIB, stored_bytes=MIB // 4)
+
+
+@dataclass
+class Calendar:
+    """Backups of a server under the policy of ten years; each is committed as it is reported."""
+
+    world: CareWorld
+    count: int = 0
+
+    def back_up(self, result: BackupResult = USUAL, tag: str = "") -> RecoveryPoint:
+        """One now; a minute goes by."""
+        world, means = self.world, self.world.means
+        self.count += 1
+        point, job_id = point_id(self.count), job_of(point_id(self.count))
+        now = world.clock.now()
+        asked = {"rule_name": "BackupDaily", "user_triggered": bool(tag), "requested_by": "x"}
+        with world.database.writing() as connection:
+            found = protection.by_id(connection, world.instance)
+            jobs.add(connection, job_id, found, JobKind.BACKUP, now, tag=tag, order={}, **asked)
+            operation = {"id": job_id, "job_id": job_id, "agent_id": found.agent_id}
+            operation |= {"kind": "backup", "order": {}, "created_at": now}
+            agent_operations.offer(connection, operation)
+            told = msgspec.to_builtins(result)
+            agent_operations.end(connection, job_id, "completed", result=told)
+            job = jobs.get(connection, job_id)
+        verdict = verdict_of(means, job, result)
+        receipt = Receipt(
+            recovery_point_id=point,
+            instance_id=world.instance,
+            vault="",
+            server="",
+            taken_at=now.format_iso(),
+            committed_at=now.format_iso(),
+            tag=verdict.tag,
+            expires_at=verdict.expires_at.format_iso(),
+            manifest_size=1,
+            manifest_blake3=b"",
+            packs=[],
+        )
+        record_point(means, job_id, msgspec.to_builtins(receipt))
+        world.clock.advance(60)
+        return next(each for each in world.points() if each.id == point)
+
+    def day(self, result: BackupResult = USUAL) -> RecoveryPoint:
+        """The night's backup; the next one is tomorrow."""
+        made = self.back_up(result)
+        self.world.clock.advance(DAY - 60)
+        return made
+
+    def days(self, count: int) -> list[RecoveryPoint]:
+        """With a little change each day, as there is."""
+        return [self.day(varied(USUAL, number)) for number in range(count)]
+
+    def prove(self, point: RecoveryPoint) -> None:
+        """What follows from a drill that has passed; test_drills.py has one to its end."""
+        with self.world.database.writing() as connection:
+            now = self.world.clock.now()
+            held_expiry.release_proven(connection, self.world.instance, point, now)
+
+
+def varied(result: BackupResult, number: int) -> BackupResult:
+    return msgspec.structs.replace(
+        result,
+        raw_bytes=result.raw_bytes + number * MIB,
+        read_bytes=result.read_bytes + number * 7 % 11 * MIB,
+        stored_bytes=result.stored_bytes + number * 5 % 7 * MIB // 4,
+    )
+
+
+@pytest.fixture
+def calendar(world: CareWorld) -> Calendar:
+    with world.database.writing() as connection:
+        text = json.dumps(ten_years_policy())
+        connection.execute(policies.update().values(properties=text))
+    world.clock.set("2030-01-15T02:00:00Z")
+    return Calendar(world)
+
+
+def strange(world: CareWorld, point: RecoveryPoint) -> list[str]:
+    found: list[str] = facts(world, point.id).get("anomalies", [])
+    return found
+
+
+def ending(world: CareWorld) -> dict[str, tuple[bool, str]]:
+    return {each.point.id: (each.goes, each.why) for each in expire(world.means, world.instance)}
+
+
+@pytest.mark.C3
+def test_bad_data_in_every_first_of_a_period_takes_no_keeper_its_tag_or_its_life(
+    calendar: Calendar,
+) -> None:
+    """Fifty nights; each first of a week, month and year after the second week is poisoned."""
+    world, tags = calendar.world, []
+    first = calendar.days(16)
+    assert [point.tag for point in first[:2]] == ["Yearly", "Default"]
+    for number in range(16, 50):
+        now = world.clock.now().to_tz("UTC").date()
+        is_first = now.day == 1 or now.day_of_week().value == 7  # of a month, or of a week
+        if is_first:
+            poisoned = calendar.day(ENCRYPTED if number % 2 else EMPTY)
+            assert strange(world, poisoned)
+            assert poisoned.tag == "Default"
+            continue
+        made = calendar.day(varied(USUAL, number))
+        assert not strange(world, made)
+        tags.append((now.format_iso(), made.tag))
+    keepers = [each for each in tags if each[1] != "Default"]
+    # The first good one after each poisoned one: Mondays, and the second of a month.
+    assert keepers == [
+        ("2030-02-02", "Monthly"),
+        ("2030-02-04", "Weekly"),
+        ("2030-02-11", "Weekly"),
+        ("2030-02-18", "Weekly"),
+        ("2030-02-25", "Weekly"),
+        ("2030-03-02", "Monthly"),
+        ("2030-03-04", "Weekly"),
+    ]
+    assert not any(goes for goes, _ in ending(world).values())
+
+
+def test_what_looks_wrong_holds_its_elders_and_says_why(calendar: Calendar) -> None:
+    world = calendar.world
+    elders = calendar.days(10)
+    assert held(world) == []
+    wrong = calendar.day(ENCRYPTED)
+    assert held(world) == [(wrong.id, "anomaly")]
+    assert world.audited("expiry/hold") == [wrong.id]
+    calendar.days(25)
+    over = ending(world)
+    assert elders[1].id in over
+    goes, why = over[elders[1].id]
+    assert not goes
+    assert why.startswith(f"expiry is held: recovery point {wrong.id} looks wrong: its size")
+
+
+def test_a_later_point_that_passes_a_drill_releases_and_the_point_itself_does_not(
+    calendar: Calendar,
+) -> None:
+    world = calendar.world
+    calendar.days(10)
+    wrong = calendar.day(ENCRYPTED)
+    later = calendar.day()
+    calendar.prove(wrong)
+    assert held(world) == [(wrong.id, "anomaly")]
+    assert "accepted" in facts(world, wrong.id)
+    calendar.prove(later)
+    assert held(world) == []
+    assert world.audited("expiry/release") == [wrong.id]
+
+
+def test_a_new_normal_that_a_person_accepts_is_normal_from_then_on(calendar: Calendar) -> None:
+    world = calendar.world
+    calendar.days(10)
+    grown = msgspec.structs.replace(USUAL, raw_bytes=900 * MIB)
+    for _ in range(3):
+        assert strange(world, calendar.day(grown))
+    assert len(held(world)) == 3
+    release_expiry(world.control, the_caller(world), VAULT, "I-1", "")
+    assert held(world) == []
+    assert not strange(world, calendar.day(grown))
+
+
+def test_a_tag_that_a_person_asked_for_is_given_and_uses_no_period_up(calendar: Calendar) -> None:
+    calendar.days(10)
+    calendar.world.clock.set("2030-02-01T02:00:00Z")
+    wrong = calendar.back_up(EMPTY, tag="Monthly")
+    assert strange(calendar.world, wrong)
+    assert wrong.tag == "Monthly"
+    assert calendar.back_up().tag == "Monthly"
+
+
+def test_a_flood_of_points_teaches_nothing_and_is_held(calendar: Calendar) -> None:
+    """Each a little larger than the one before: a step at a time it would come to anything."""
+    world = calendar.world
+    calendar.days(10)
+    grown = [
+        calendar.back_up(
+            msgspec.structs.replace(USUAL, raw_bytes=int(USUAL.raw_bytes * 1.2**step))
+        )
+        for step in range(30)
+    ]
+    told = [strange(world, point) for point in grown]
+    assert all(told[12:]), "the thirteenth within an hour, and all after it"
+    assert held(world)
+    assert {point.tag for point in grown[12:]} == {"Default"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"system_identifier": "8000"}, "another server"),
+        (
+            {"warnings": [{"facts": {"path": "base/5/1", "blocks": [7]}}]},
+            "damaged on the server: base/5/1",
+        ),
+    ],
+    ids=["another server", "bad pages"],
+)
+def test_what_needs_no_statistics_is_told_of_the_second_point(
+    calendar: Calendar, changed: dict[str, Any], words: str
+) -> None:
+    calendar.day()
+    wrong = calendar.day(msgspec.structs.replace(USUAL, **changed))
+    assert words in strange(calendar.world, wrong)[0]
+    assert held(calendar.world) == [(wrong.id, "anomaly")]
+
+
+def test_a_first_point_is_never_strange(calendar: Calendar) -> None:
+    assert strange(calendar.world, calendar.day(ENCRYPTED)) == []
