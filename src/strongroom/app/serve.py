@@ -40,7 +40,6 @@ from strongroom.workflows.expire import expire_instance
 from strongroom.workflows.holding import release_hold, set_hold
 from strongroom.workflows.kek import key_encryption
 from strongroom.workflows.key_census import examine_keys
-from strongroom.workflows.holding import release_hold, set_hold
 from strongroom.workflows.keyring import Keyring
 from strongroom.workflows.locking import lock_vault
 from strongroom.workflows.means import Means
