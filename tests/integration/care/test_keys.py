@@ -1,6 +1,7 @@
 """Keys: sealed under another key, rotated, examined. Nothing is ever left that does not open."""
 
 import dataclasses
+import re
 import stat
 from pathlib import Path
 
@@ -131,24 +132,15 @@ def test_a_file_of_several_processes_is_not_rotated_beneath_them(world):
         begin_kek_rotation(world.means)
 
 
-WRAPPER = """#!/bin/sh
-# The stand-in of an HSM: its key pair never leaves {home}.
-case "$1" in
-wrap) exec openssl pkeyutl -encrypt -pubin -inkey {home}/public.pem \\
-    -pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256 ;;
-unwrap) exec openssl pkeyutl -decrypt -inkey {home}/private.pem \\
-    -pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256 ;;
-esac
-exit 2
-"""
-
-
 def a_wrapper(home: Path, private: bytes, public: bytes) -> Path:
+    """The program that docs/operations.md shows, with a key pair of its own."""
     home.mkdir()
-    (home / "private.pem").write_bytes(private)
-    (home / "public.pem").write_bytes(public)
+    (home / "kek-private.pem").write_bytes(private)
+    (home / "kek-public.pem").write_bytes(public)
+    page = Path(__file__).parents[3] / "docs" / "operations.md"
+    (shown,) = re.findall(r"```sh\n(#!/bin/sh\n.*?)```", page.read_text(), re.DOTALL)
     program = home / "wrap-key"
-    program.write_text(WRAPPER.format(home=home))
+    program.write_text(shown.replace("/etc/strongroom", str(home)))
     program.chmod(0o700)
     return program
 
@@ -175,7 +167,7 @@ def test_a_program_takes_over_from_the_file_and_the_file_opens_nothing_any_more(
     world.kek_file.path.unlink()
     world.means.keyring.kek = key_encryption(specs[:1], tmp_path / "none", SystemChance())
     assert open_everywhere(world, point) > 0
-    (tmp_path / "hsm" / "private.pem").write_bytes(rsa_pair()[0])
+    (tmp_path / "hsm" / "kek-private.pem").write_bytes(rsa_pair()[0])
     with pytest.raises(WrongKey, match="wrap-key"):
         open_everywhere(world, point)
     program.unlink()

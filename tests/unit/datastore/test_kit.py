@@ -1,9 +1,11 @@
 """The recovery kit: on paper, whole or in shares, and typed back by a tired person."""
 
+import base64
 import itertools
 import re
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from seams import SystemChance
 from strongroom.datastore.kit import MOST_SHARES, read_kit, share_kit, whole_kit
@@ -36,6 +38,55 @@ def test_any_shares_that_suffice_are_the_key_whichever_they_are(needed, count):
     for some in (chosen[0], chosen[-1], chosen[len(chosen) // 2][::-1]):
         assert is_ours(list(some))
     assert is_ours(shares)
+
+
+def times(left: int, right: int) -> int:
+    """In GF(2^128), as docs/format.md names the polynomial."""
+    found = 0
+    while right:
+        if right & 1:
+            found ^= left
+        left <<= 1
+        if left >> 128:
+            left ^= (1 << 128) | (1 << 7) | 7
+        right >>= 1
+    return found
+
+
+def inverse(element: int) -> int:
+    """Its power 2^128 - 2."""
+    found, power = 1, element
+    for _ in range(127):
+        power = times(power, power)
+        found = times(found, power)
+    return found
+
+
+def at_zero(shares: dict[int, bytes]) -> bytes:
+    """Lagrange: the constant term of the polynomial that goes through all of them."""
+    found = 0
+    for x, share in shares.items():
+        term = int.from_bytes(share)
+        for other in shares:
+            if other != x:
+                term = times(term, times(other, inverse(other ^ x)))
+        found ^= term
+    return found.to_bytes(16)
+
+
+def test_shares_are_what_the_format_says_to_a_reader_that_is_not_ours():
+    payloads = []
+    for document in share_kit(KEY, 3, 4, SystemChance())[1:]:
+        lines = re.findall(r"^K\d\d (.*) : [0-9a-f]{4}$", document, re.MULTILINE)
+        letters = "".join(lines).replace(" ", "")
+        payloads.append(base64.b32decode(letters + "=" * (-len(letters) % 8)))
+    assert [payload[:3] for payload in payloads] == [bytes([2, 3, n]) for n in (2, 3, 4)]
+    halves = ({p[2]: p[start : start + 16] for p in payloads} for start in (11, 27))
+    secret = b"".join(at_zero(half) for half in halves)
+    raw = payloads[0]
+    told = AESGCM(secret).decrypt(raw[43:55], raw[55:-4], raw[3:11])
+    assert told == KEY.pair.to_bytes() + KEY.verify.raw
+    assert len(raw) - 4 == 55 + 144
 
 
 def test_fewer_shares_than_are_needed_and_the_same_one_twice_are_refused():
