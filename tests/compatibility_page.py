@@ -131,7 +131,9 @@ are not run by our tests.
 - Restore as files (`RestoreFilesTargetInfo`) into a container: `targetDetails.url` with its SAS
   (read, create, write), which is kept sealed until the job ends; `filePrefix` begins every name. A
   manifest with digests and a `RESTORE.md` lie beside the files. `url` may be `s3://bucket/prefix`,
-  with the agent's own credentials and `strongroom.endpoint`, or `file:///directory`.
+  with the agent's own credentials and `strongroom.endpoint`, or `file:///directory`. A container
+  of the installation's own store needs no SAS once the vault's identity has `Storage Blob Data
+  Contributor` there; else `UserErrorMSIMissingPermissions` names role, scope and command.
   `strongroom.part` takes one `database`, or one `table` of it.
 - Restore of one item (`ItemLevelRestoreTargetInfo`) into a running server, `datasourceInfo`: one
   `ItemPathBasedRestoreCriteria` whose `itemPath` is `database` or `database/schema.table`, and

@@ -4,6 +4,7 @@ import contextlib
 import json
 import sqlite3
 import subprocess
+import uuid
 from collections.abc import Iterator
 
 import pytest
@@ -12,10 +13,14 @@ from azure.storage.blob import BlobServiceClient
 from file_places import AzurePlace, a_container
 from integration.servers import Server, start_server
 from journey.person import Person
-from seams import SystemClock
+from seams import SystemChance, SystemClock
 from strongroom.catalog.database import Database
 from strongroom.catalog.tables import schedules
+from strongroom.cli import rest
+from strongroom.cli.connection import load
+from strongroom.cli.means import Common
 from strongroom.config import ServeFiles
+from strongroom.model.access import BLOB_CONTRIBUTOR
 
 pytestmark = [pytest.mark.postgres, pytest.mark.journey]
 
@@ -123,12 +128,38 @@ def test_dumps_are_left_in_a_container_of_our_own_store_and_one_table_in_a_direc
         again = person.run("restore", protected, *words, "--sas-file", str(sas))
         assert again.returncode != 0
         assert "already" in again.stderr
+        _by_the_vaults_identity(person, protected, place)
         secret = place.sas.rpartition("sig=")[2].encode()
     files = [path for path in person.data.rglob("*") if path.is_file()]
     assert [path for path in files if secret in path.read_bytes()] == []
     table = person.home / "table"
     person.ok("restore", protected, "--to-dir", str(table), "--database", "shop", "--table", "t")
     assert (table / "shop.public.t.dump").read_bytes()[:5] == b"PGDMP"
+
+
+def _by_the_vaults_identity(person: Person, name: str, place: AzurePlace) -> None:
+    """Without a signature, once it has the role that the refusal names."""
+    words = ("restore", name, "--to-files", place.url, "--prefix", "unsigned")
+    refused = person.run(*words)
+    assert refused.returncode != 0
+    assert "'Storage Blob Data Contributor' at " in refused.stderr
+    command = refused.stderr[refused.stderr.index("az role assignment create") :].split()
+    scope = command[command.index("--scope") + 1]
+    assert scope.endswith("/blobServices/default/containers/for-files")
+    connection = load(Common(data=person.data))
+    with rest.opened(connection, SystemClock(), SystemChance()) as api:
+        home = f"/subscriptions/{connection.subscription}/providers/Microsoft.Authorization"
+        body = {
+            "roleDefinitionId": f"{home}/roleDefinitions/{BLOB_CONTRIBUTOR.id}",
+            "principalId": command[command.index("--assignee-object-id") + 1],
+        }
+        given = f"{scope}/providers/Microsoft.Authorization/roleAssignments/{uuid.uuid4()}"
+        api.put(given, {"properties": body})
+    person.ok(*words)
+    assert place.get("unsigned_database_shop.sql")[:5] == b"PGDMP"
+    backups = place.url.replace("for-files", "0" * 32)
+    refused = person.run("restore", name, "--to-files", backups)
+    assert "no container that files can be left in" in refused.stderr
 
 
 @contextlib.contextmanager

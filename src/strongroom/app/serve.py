@@ -19,7 +19,7 @@ from strongroom.catalog.database import Database
 from strongroom.catalog.migrate import upgrade
 from strongroom.config import Identity, ServeFiles, replace_private, write_private
 from strongroom.control import agents, identity
-from strongroom.control.control import Control
+from strongroom.control.control import Control, OwnStorage
 from strongroom.datastore.keys import RecoveryKey, write_recovery_key
 from strongroom.datastore.receipt import SigningKey
 from strongroom.datastore.seal import KeyPair, PublicKey
@@ -100,6 +100,7 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
         installation=installation,
         release_keys=lambda *asked: release_keys(tied[0], *asked),
         grant_access=storage.grant,
+        own_storage=OwnStorage(storage.account_url, storage.sign_files),
         give_identifier=storage.give_identifier,
         withdraw_identifier=storage.withdraw_identifier,
         seal_signature=keyring.seal_signature,

@@ -33,7 +33,8 @@ class Files:
         Path | None,
         Parameter(
             help=f"A file with the container's SAS (read, create, write). Default: {SIGNATURE} in "
-            "the environment, else it is asked for."
+            "the environment, else it is asked for. A container of our own store needs none where "
+            "the vault's identity may write."
         ),
     ] = None
     s3_endpoint: Annotated[str, Parameter(help="Of the bucket, if it is not AWS's.")] = ""
@@ -57,10 +58,9 @@ class Files:
         return self.to_files
 
     def signed_url(self) -> str:
-        """With the signature from where it was put. Raises Invalid when there is none."""
-        if not self.url.startswith("http"):
-            return self.url
-        return f"{self.url}?{self._signature()}"
+        """With the signature from where it was put, if it was."""
+        signature = self._signature() if self.url.startswith("http") else ""
+        return f"{self.url}?{signature}" if signature else self.url
 
     def _signature(self) -> str:
         if self.sas_file is not None:
@@ -68,11 +68,12 @@ class Files:
         else:
             found = os.environ.get(SIGNATURE, "")
             if not found and sys.stdin.isatty():
-                found = getpass.getpass("SAS of the container: ")
+                found = getpass.getpass("SAS of the container (our own needs none): ")
         found = found.strip().rpartition("?")[2]
-        if not found or any(letter.isspace() for letter in found):
+        given = self.sas_file is not None
+        if (given and not found) or any(letter.isspace() for letter in found):
             raise Invalid(
-                "there is no signature (SAS) for the container",
+                "that is no signature (SAS) of a container",
                 hint=f"Give --sas-file FILE, or set {SIGNATURE} in the environment.",
             )
         return found

@@ -16,6 +16,12 @@ def may(connection: sa.Connection, principal_id: str, action: str, scope: str) -
     return any(access.allows(role, action) for role in _roles(connection, principal_id, scope))
 
 
+def may_with_data(connection: sa.Connection, principal_id: str, action: str, scope: str) -> bool:
+    """The same of what is done to data: no management role has that, not even Owner."""
+    roles = _roles(connection, principal_id, scope)
+    return any(access.allows_data(role, action) for role in roles)
+
+
 def _roles(connection: sa.Connection, principal_id: str, scope: str) -> list[RoleDefinition]:
     return [
         access.BUILT_IN[row["role_id"]]
@@ -75,11 +81,7 @@ def check_vault_identity(
     if not missing:
         return
     names = "; ".join(f"{role.name!r} at {scope}" for role, scope in missing)
-    commands = [
-        f"az role assignment create --assignee-object-id {principal_id} "
-        f'--assignee-principal-type ServicePrincipal --role "{role.name}" --scope {scope}'
-        for role, scope in missing
-    ]
+    commands = [granting(role, scope, principal_id) for role, scope in missing]
     raise Precondition(
         f"the vault's identity {principal_id} lacks {names}",
         hint=commands[0],
@@ -88,4 +90,12 @@ def check_vault_identity(
             "actions": commands,
             "missing": [{"roleId": role.id, "scope": scope} for role, scope in missing],
         },
+    )
+
+
+def granting(role: RoleDefinition, scope: str, principal_id: str) -> str:
+    """The command that gives a vault's identity a role."""
+    return (
+        f"az role assignment create --assignee-object-id {principal_id} "
+        f'--assignee-principal-type ServicePrincipal --role "{role.name}" --scope {scope}'
     )

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from strongroom.catalog import agent_operations, audit, jobs
 from strongroom.catalog import agents as catalog
 from strongroom.catalog.database import Database
-from strongroom.control import epochs
+from strongroom.control import epochs, own_storage
 from strongroom.control.control import Control
 from strongroom.model.drill import DrillOrder
 from strongroom.model.errors import Forbidden, Invalid, Unauthenticated
@@ -183,16 +183,19 @@ def _access(control: Control, row: sa.RowMapping) -> StorageAccess:
         "identifier": epochs.identifier_of(row["id"], row["epoch"]),
     }
     access = control.grant_access(row["kind"], order["instanceId"], paths)
-    if row["kind"] == "extract" and (signature := _signature(control, row["job_id"])):
+    if row["kind"] == "extract" and (signature := _signature(control, row)):
         access.sas["files"] = signature
     return access
 
 
-def _signature(control: Control, job_id: str) -> str:
+def _signature(control: Control, row: sa.RowMapping) -> str:
     """What opens the container that the job fills; empty when it fills none."""
+    job_id, order = row["job_id"], row["order"]
     with control.database.reading() as connection:
         sealed = jobs.sealed_signature(connection, job_id)
-    return "" if sealed is None else control.open_signature(job_id, sealed)
+    if sealed is not None:
+        return control.open_signature(job_id, sealed)
+    return own_storage.signature_for(control, order.get("targetUrl", ""), order["instanceId"])
 
 
 def heartbeat(

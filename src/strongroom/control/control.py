@@ -51,6 +51,17 @@ class Witness:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnStorage:
+    """The installation's storage account: its URL, and `sign(container)`, a SAS of an hour at most
+
+    with which files are written to a container and read again.
+    """
+
+    url: str = ""
+    sign: Callable[[str], str] = str
+
+
+@dataclass(frozen=True, slots=True)
 class Control:
     """The control plane's means. A use case is a function `verb_noun(control, caller, ...)`.
 
@@ -78,6 +89,7 @@ class Control:
     open_resume: Callable[[str, ResumeRequest], ResumeReply] = nothing_stored
     seal_signature: Callable[[str, str], bytes] = no_seal
     open_signature: Callable[[str, bytes], str] = no_seal
+    own_storage: OwnStorage = OwnStorage()
     witness: Witness | None = None
     custody: Callable[[], Custody] = Custody
     offered: Bell = field(default_factory=Bell)

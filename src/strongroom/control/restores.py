@@ -8,6 +8,7 @@ from strongroom.catalog import audit, jobs, protection, recovery_points
 from strongroom.catalog.protection import Protection
 from strongroom.control import loads, long_running
 from strongroom.control.control import Control
+from strongroom.control.own_storage import check_target
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of, job_id_of
 from strongroom.model.errors import Precondition
@@ -104,7 +105,8 @@ def examine(
     """
     vault, instance_name = instance
     found = protection.by_name(connection, vault.resource_group, vault.name, instance_name)
-    asked = read_request(request, control.clock.now(), placed=placed)
+    own = control.own_storage.url
+    asked = read_request(request, control.clock.now(), placed=placed, own=own)
     point = recovery_points.get(connection, found.instance_id, asked.recovery_point_id)
     if point.state != "Completed":
         raise Precondition(
@@ -113,6 +115,8 @@ def examine(
         )
     if placed or asked.target_directory or asked.part is not None or asked.load is not None:
         loads.settle(control, connection, caller, (found, point), asked)
+    if placed:
+        check_target(control, connection, found, asked)
     if asked.in_place and not asked.target_directory:
         asked.target_directory = _own_directory(found)
     if asked.part is not None and asked.part.target_server:

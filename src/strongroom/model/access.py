@@ -122,6 +122,11 @@ def allows(role: RoleDefinition, action: str) -> bool:
     return has and not any(_pattern(p).fullmatch(action) for p in role.not_actions)
 
 
+def allows_data(role: RoleDefinition, action: str) -> bool:
+    """Whether the role has the data action."""
+    return any(_pattern(p).fullmatch(action) for p in role.data_actions)
+
+
 def look_action_of(action: str) -> str:
     """The action that lets somebody see what `action` is done to: 403 to them, 404 to others."""
     kind, _, verb = action.rpartition("/")

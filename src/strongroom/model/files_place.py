@@ -5,6 +5,8 @@
     s3://BUCKET[/PREFIX]                                     the agent has credentials of its own
 
 The signature is split off at once: it is a secret, and travels and lies apart from the rest.
+A container of the installation's own storage account needs none where the vault's identity has a
+role that writes there, as in Azure.
 """
 
 import re
@@ -37,6 +39,12 @@ class FilesPlace(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str
     endpoint: str = ""
+
+
+def container_of(url: str, account_url: str) -> str:
+    """The name of the container, if the URL is that of one of this account; else empty."""
+    before, slash, name = url.rpartition("/")
+    return name if slash and account_url and before == account_url.rstrip("/") else ""
 
 
 def read_place(

@@ -9,7 +9,7 @@ from whenever import Instant
 
 from strongroom.model.errors import Invalid
 from strongroom.model.extract import ExtractRequest, read_extract
-from strongroom.model.files_place import Signature, read_place
+from strongroom.model.files_place import Signature, container_of, read_place
 from strongroom.model.logical import LoadRequest, read_load
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.model.target_info import wish_of
@@ -44,10 +44,13 @@ class RestoreRequest(msgspec.Struct, kw_only=True):
         return told
 
 
-def read_request(body: Mapping[str, Any], now: Instant, *, placed: bool = True) -> RestoreRequest:
+def read_request(
+    body: Mapping[str, Any], now: Instant, *, placed: bool = True, own: str = ""
+) -> RestoreRequest:
     """ARM's `AzureBackupRecoveryPointBasedRestoreRequest` with any target of model/target_info.py.
 
-    A plan may leave out where to: not `placed`.
+    A plan may leave out where to: not `placed`. `own`: the URL of our own storage account, whose
+    containers need no signature.
 
     Our own wishes stand under `restoreTargetInfo.strongroom`, or, from clients that can only say
     what Azure's models hold, as JSON in `restoreTargetInfo.datasourceInfo.resourceUri`
@@ -57,7 +60,7 @@ def read_request(body: Mapping[str, Any], now: Instant, *, placed: bool = True) 
     directory, part = str(_get(wish, "targetDirectory") or ""), _part(wish)
     load = _load(wish)
     in_place = _in_place(wish)
-    signature = _leave_at(part, wish, now, placed=placed)
+    signature = _leave_at(part, wish, now, placed=placed, own=own)
     elsewhere = part and (part.target_server or part.target_url)
     into_server = load or (not directory and (in_place or elsewhere))
     if not into_server and not _is_absolute(directory) and (directory or placed):
@@ -79,7 +82,7 @@ def read_request(body: Mapping[str, Any], now: Instant, *, placed: bool = True) 
 
 
 def _leave_at(
-    part: ExtractRequest | None, wish: Mapping[str, Any], now: Instant, *, placed: bool
+    part: ExtractRequest | None, wish: Mapping[str, Any], now: Instant, *, placed: bool, own: str
 ) -> Signature | None:
     """Where files go if to no directory; what opens it comes back apart."""
     files = _get(wish, "files")
@@ -91,7 +94,8 @@ def _leave_at(
     if part is None or part.target_server or not url:
         raise _invalid("files names no place", "send a url, and in part what is left there")
     endpoint = str(_get(files, "endpoint") or "")
-    place, signature = read_place(url, endpoint, now, signed=placed)
+    signed = placed and not container_of(url.rstrip("/"), own)
+    place, signature = read_place(url, endpoint, now, signed=signed)
     part.target_url, part.target_endpoint = place.url, place.endpoint
     return signature
 

@@ -46,6 +46,25 @@ class VaultStorage:
         """SAS that hang on it are refused from now on; safe twice."""
         self.account_view(instance_id).withdraw_identifier(identifier)
 
+    def sign_files(self, container: str) -> str:
+        """A SAS for a container that is filled with files: to write there, and read again."""
+        return sign_service_sas(
+            self._key,
+            account=self._account,
+            container=container,
+            path="",
+            resource="c",
+            permissions="rcw",
+            starts=None,
+            expires=self._clock.now().add(minutes=SAS_MINUTES),
+            protocol="https" if self._url.startswith("https") else "https,http",
+        )
+
+    @property
+    def account_url(self) -> str:
+        """http(s)://host:port/account."""
+        return self._url
+
     def grant(self, kind: str, instance_id: str, paths: dict[str, str]) -> StorageAccess:
         """One epoch's SAS: a backup creates its packs and its delta, a restore reads.
 

@@ -32,11 +32,13 @@ def test_a_signature_among_the_arguments_is_refused():
     assert "secret" not in f"{refused.value.message} {refused.value.hint}"
 
 
-def test_no_signature_is_told_with_the_ways_to_give_one(tmp_path, monkeypatch):
+def test_what_is_no_signature_is_told_and_none_is_left_to_the_control_plane(tmp_path, monkeypatch):
     monkeypatch.delenv(SIGNATURE, raising=False)
     monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert Files(to_files=URL).signed_url() == URL
+    (tmp_path / "empty").write_text("\n")
     with pytest.raises(Invalid) as refused:
-        Files(to_files=URL).signed_url()
+        Files(to_files=URL, sas_file=tmp_path / "empty").signed_url()
     assert "--sas-file" in refused.value.hint
     with pytest.raises(Invalid, match="cannot be read"):
         Files(to_files=URL, sas_file=tmp_path / "none").signed_url()

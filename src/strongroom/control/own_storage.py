@@ -1,0 +1,72 @@
+"""A container of the installation's own storage account as the target of a restore as files.
+
+The vault's identity opens it, as in Azure: with a role that writes blobs, at the container, the
+account or above. Containers that the vault fills itself are no targets, whatever roles there are.
+Source: Microsoft, "Restore Azure Database for PostgreSQL": Storage Blob Data Contributor.
+"""
+
+import re
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+
+from strongroom.catalog import protection
+from strongroom.catalog.protection import Protection
+from strongroom.control.access import granting, may_with_data
+from strongroom.control.control import Control
+from strongroom.model.access import BLOB_CONTRIBUTOR
+from strongroom.model.errors import Precondition
+from strongroom.model.files_place import container_of
+from strongroom.model.restore_request import RestoreRequest
+
+_WRITE = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write"
+_NAME = re.compile(r"(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+_OURS = re.compile(r"[0-9a-f]{32}|audit-.*")  # of backup instances, and of the audit's anchors
+
+
+def scope_of(control: Control, container: str) -> str:
+    """Where a role for a container is given: its ARM id."""
+    who = control.installation
+    account = urlsplit(control.own_storage.url).path.strip("/")
+    home = f"/subscriptions/{who.subscription_id}/resourceGroups/{who.resource_group}"
+    account_id = f"{home}/providers/Microsoft.Storage/storageAccounts/{account}"
+    return f"{account_id}/blobServices/default/containers/{container}"
+
+
+def check_target(
+    control: Control, connection: sa.Connection, found: Protection, asked: RestoreRequest
+) -> None:
+    """Raise Precondition for a container of ours, without a signature, that may not be filled."""
+    if asked.part is None or asked.signature is not None:
+        return
+    container = container_of(asked.part.target_url, control.own_storage.url)
+    if not container:
+        return
+    if not _NAME.fullmatch(container) or _OURS.fullmatch(container):
+        raise Precondition(
+            f"{container[:63]} is no container that files can be left in",
+            hint="make one of its own: az storage container create",
+        )
+    principal, scope = found.vault_principal_id, scope_of(control, container)
+    if may_with_data(connection, principal, _WRITE, scope):
+        return
+    role = BLOB_CONTRIBUTOR
+    command = granting(role, scope, principal)
+    raise Precondition(
+        f"the vault's identity {principal} lacks {role.name!r} at {scope}, and the container's "
+        "URL carries no signature (SAS)",
+        hint=command,
+        code="UserErrorMSIMissingPermissions",
+        facts={"actions": [command], "missing": [{"roleId": role.id, "scope": scope}]},
+    )
+
+
+def signature_for(control: Control, url: str, instance_id: str) -> str:
+    """For the agent that fills a container of ours now; empty when none is, or may be any more."""
+    container = container_of(url, control.own_storage.url)
+    if not container or _OURS.fullmatch(container):
+        return ""
+    with control.database.reading() as connection:
+        principal = protection.by_id(connection, instance_id).vault_principal_id
+        allowed = may_with_data(connection, principal, _WRITE, scope_of(control, container))
+    return control.own_storage.sign(container) if allowed else ""
