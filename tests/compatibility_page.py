@@ -159,8 +159,8 @@ are not run by our tests.
 - `verify` on a recovery point reads every byte of it; `metaData.verifiedAt` is when that last went
   well, and damage fails the job by name.
 - `cancel` on a job that is under way, which Azure has not for these jobs: its agent learns it with
-  its next heartbeat, may write to storage no more, and the job is `Cancelled`. Safe twice; 409 when
-  the job has ended, or is being committed. `supportedActions` of such a job says `Cancel`.
+  its next heartbeat, may write to storage no more, and the job is `Cancelled`. Safe twice; 409
+  when the job has ended, or is being committed. `supportedActions` of such a job says `Cancel`.
 - `storageFindings` of a backup instance: receipts in quarantine, damaged objects, what stops the
   collection of garbage.
 - `properties.strongroom.settings` of a backup instance: `bandwidth` (bytes a second into storage),
