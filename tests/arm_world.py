@@ -1,7 +1,6 @@
 """A control plane in this process, answering over https, and Azure's own clients for it."""
 
 import contextlib
-import socket
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -31,7 +30,7 @@ from strongroom.model.hold import HELD
 from strongroom.model.installation import Installation
 from strongroom.model.operation import StorageAccess
 from strongroom.model.policy import parse_policy
-from strongroom.web.server import DoorSettings, create_app
+from strongroom.web.server import DoorSettings, create_app, listen
 
 TENANT = "72f988bf-86f1-41af-91ab-2d7cd011db47"
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
@@ -55,7 +54,7 @@ class ArmWorld:
         token_key.touch(0o600)
         token_key.write_bytes(RSAKey.generate_key(2048).as_pem(private=True))
         self.token_key = token_key
-        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket = listen("127.0.0.1", 0)
         self.url = f"https://localhost:{self._socket.getsockname()[1]}"
         self.database = Database(f"sqlite:///{directory / 'catalogue.sqlite'}")
         metadata.create_all(self.database.engine)
