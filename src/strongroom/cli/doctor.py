@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from strongroom.cli import connection, console
+from strongroom.cli import connection, console, proofs
 from strongroom.cli import vault as vaults
 from strongroom.cli.keys import KEY
 from strongroom.cli.means import COMMON, Common, Given, Means
@@ -155,6 +155,7 @@ def _protection(vault: Vault, means: Means) -> Iterator[Finding]:
                 f"the last backup of {name} failed: {details[0]['message']}",
                 " ".join(details[0].get("recommendedAction") or [f"strongroom backup {name}"]),
             )
+        yield from (Finding(fact, fix) for fact, fix in proofs.troubles(name, ours))
         points = vault.points(name)
         yield from _damaged(name, points)
         yield from _in_storage(name, vault.findings(name))

@@ -30,6 +30,8 @@ def points(name: str, /, *, common: Common = COMMON, means: Given) -> None:
     for point in found:
         for lost in point["facts"].get("damaged", []):
             console.note(f"warning: {point['id']} is damaged: {lost} is not what was written")
+        for strange in point["facts"].get("anomalies", []):
+            console.note(f"warning: {point['id']} looks wrong: {strange}")
         for path, blocks in point["facts"].get("damaged_pages", {}).items():
             shown = ", ".join(map(str, blocks[:10]))
             console.note(f"warning: {point['id']} was taken of a damaged {path}: block {shown}")
@@ -44,6 +46,7 @@ def points(name: str, /, *, common: Common = COMMON, means: Given) -> None:
             console.size(point["storedBytes"]),
             point["version"],
             point["verifiedAt"][:10],
+            point["drilled"],
         )
         for point in found
     ]
@@ -57,6 +60,7 @@ def points(name: str, /, *, common: Common = COMMON, means: Given) -> None:
         "stored",
         "version",
         "verified",
+        "drilled",
     )
     console.table(columns, rows, f"{name} has no recovery point yet: strongroom backup {name}")
 
@@ -79,8 +83,14 @@ def brief(point: dict[str, Any]) -> dict[str, Any]:
         "storedBytes": int(facts.get("storedBytes", 0)),
         "version": f"{number // 10000}.{number % 10000}" if number else "",
         "verifiedAt": short_time(facts.get("verifiedAt")),
+        "drilled": _drilled(facts.get("drill")),
         "facts": facts,
     }
+
+
+def _drilled(told: dict[str, Any] | None) -> str:
+    """The verdict of the last drill, and when that was."""
+    return f"{told['verdict']} {short_time(told['at'])[:10]}" if told else ""
 
 
 def short_time(text: str | None) -> str:

@@ -9,7 +9,13 @@ from strongroom.cli import console
 from strongroom.cli import vault as vaults
 from strongroom.cli.means import COMMON, Common, Given
 from strongroom.cli.points import short_time
-from strongroom.model.backup_settings import BackupSettings, read_rate, read_settings, settings_of
+from strongroom.model.backup_settings import (
+    BackupSettings,
+    read_days,
+    read_rate,
+    read_settings,
+    settings_of,
+)
 from strongroom.model.errors import Invalid
 
 _NONE = "none"
@@ -31,17 +37,23 @@ def set_settings(  # noqa: PLR0913 - an option each
         str,
         Parameter(help="When scheduled backups may start: 22:00-06:00@Europe/Prague, or none."),
     ] = "",
+    drill_every: Annotated[
+        str,
+        Parameter(help="How often points are drilled: 7d or P7D, or none."),
+    ] = "",
     common: Common = COMMON,
     means: Given,
 ) -> None:
     """Set how backups of a protected server are taken. What is not named stays as it is.
 
     A scheduled backup starts within the window only, and one that is due outside of it waits until
-    the next one opens; a backup on demand never waits.
+    the next one opens; a backup on demand never waits. With --drill-every the newest point is
+    drilled so often, and one of its elders, in turn (`strongroom drill`).
 
     ```
     strongroom server set orders --bandwidth 50MiB/s --compression 3 --parallel 2
     strongroom server set orders --window 22:00-06:00@Europe/Prague
+    strongroom server set orders --drill-every 7d
     strongroom server set orders --bandwidth none --window none
     ```
 
@@ -55,6 +67,7 @@ def set_settings(  # noqa: PLR0913 - an option each
         "compressionLevel": compression,
         "parallelism": parallel,
         "window": "" if window.lower() == _NONE else window or None,
+        "drillDays": read_days(drill_every) if drill_every else None,
     }
     asked = {name: value for name, value in asked.items() if value is not None}
     if not asked:
@@ -92,6 +105,7 @@ def words_of(settings: BackupSettings) -> dict[str, str]:
         "compressionLevel": f"level {settings.compression_level}",
         "parallelism": f"{settings.parallelism} side by side",
         "window": settings.window,
+        "drillDays": f"drilled every {settings.drill_days} days",
     }
     told = settings.to_dict()
     return {name: text for name, text in words.items() if told[name] != usual[name]}
@@ -114,6 +128,7 @@ def _tell(common: Common, name: str, instance: dict[str, Any]) -> None:
             "compression": f"level {settings.compression_level}",
             "side by side": str(settings.parallelism or "by itself"),
             "window": settings.window or "at any time",
+            "drills": f"every {settings.drill_days} days" if settings.drill_days else "on demand",
             **{what: f"{short_time(at)} UTC" for what, at in times.items() if at},
         }
     )

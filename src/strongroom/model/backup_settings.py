@@ -13,6 +13,7 @@ BEST_LEVEL, MOST_LANES = 19, 8
 MOST_DRILL_DAYS = 366
 LEAST_BANDWIDTH = 64 << 10  # bytes a second: less, and a pack outlives any patience
 _RATE = re.compile(r"(\d{1,12})(?:\.(\d))?\s*([KMGT]?)(i?)(?:B|)(?:/s)?")
+_DAYS = re.compile(r"P?(\d{1,4})d?", re.IGNORECASE)
 _STEPS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
@@ -91,6 +92,16 @@ def read_rate(text: str) -> int:
     decimal = text.strip().removesuffix("/s").endswith("B") and not found[4]
     step: int = (1000 if decimal else 1024) ** _STEPS[found[3]]
     return int(found[1]) * step + int(found[2] or 0) * step // 10
+
+
+def read_days(text: str) -> int:
+    """`7d`, `P7D` or 7 -> whole days; `none` is 0. Raises Invalid."""
+    if text.strip().lower() == "none":
+        return 0
+    found = _DAYS.fullmatch(text.strip())
+    if found is None:
+        raise _invalid(f"{text[:40]!r} is no number of days", "write it as 7d, or none")
+    return int(found[1])
 
 
 def _number(
