@@ -166,6 +166,10 @@ are not run by our tests.
 - `properties.strongroom.settings` of a backup instance: `bandwidth` (bytes a second into storage),
   `compressionLevel`, `parallelism`, `window`. A `PUT` that says nothing of them leaves them alone.
   Beside them: `nextBackup`, and while the window holds a backup `heldSince`, `missedWindow`.
+- `keys` of a vault: the pairs of each instance, and who keeps what opens them. `rotateKeys`,
+  `checkKeys` of an instance, `rotateKeyEncryptionKey`, `replaceRecoveryKey` (`publicKey`) are
+  operations; what a census of keys finds is among `storageFindings`. `shredCertificates`: what was
+  destroyed at a purge, signed.
 - Servers are registered by `PUT`: `properties.strongroom` names `agent` and `agentServer`.
 
 ## Not offered
