@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from care_world import CareWorld
-from strongroom.catalog import agent_operations, expiry_holds, jobs
+from strongroom.catalog import agent_operations, expiry_holds, instances, jobs
 from strongroom.control import drills, identity
 from strongroom.control.expiry_holds import release_expiry
 from strongroom.datastore.evidence import Evidence, check_evidence, detail_of
@@ -227,3 +227,35 @@ def test_one_drill_of_an_instance_at_a_time(world: CareWorld) -> None:
     begun(world, point)
     with pytest.raises(Conflict):
         drills.trigger_drill(world.control, the_caller(world), VAULT, ("I-1", point), (), "")
+
+
+def test_by_policy_the_newest_is_drilled_and_its_elders_in_turn(world: CareWorld) -> None:
+    first, second, third = three_points(world)
+    assert drills.fire_due_drill(world.control, world.instance) is None, "nobody asked for drills"
+    settings = {"strongroom": {"settings": {"drillDays": 7}}}
+    with world.database.writing() as connection:
+        instances.change(connection, world.instance, properties=settings)
+    seen = []
+    for _ in range(4 * 8):  # looks: four a week
+        job = drills.fire_due_drill(world.control, world.instance)
+        while job is not None:
+            assert drills.fire_due_drill(world.control, world.instance) is None, "one at a time"
+            carry_out(world, job, GOOD)
+            seen.append(world.job(job).recovery_point_id)
+            job = drills.fire_due_drill(world.control, world.instance)
+        world.clock.advance(42 * HOUR)
+    assert seen[:8] == [third, first, third, second, third, first, third, second]
+    assert len(seen) == 16, "the newest and one elder each week"
+
+
+def test_a_drill_that_could_not_be_done_is_tried_again_the_next_day(world: CareWorld) -> None:
+    world.a_point(1, listed=True)
+    settings = {"strongroom": {"settings": {"drillDays": 7}}}
+    with world.database.writing() as connection:
+        instances.change(connection, world.instance, properties=settings)
+    job = drills.fire_due_drill(world.control, world.instance)
+    assert job is not None
+    world.end_job(job, JobStatus.FAILED)
+    assert drills.fire_due_drill(world.control, world.instance) is None
+    world.clock.advance(24 * HOUR)
+    assert drills.fire_due_drill(world.control, world.instance) is not None
