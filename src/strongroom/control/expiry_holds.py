@@ -5,8 +5,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from strongroom.catalog import audit, expiry_holds, point_history, protection
-from strongroom.control import long_running
+from strongroom.control import guarded, long_running
 from strongroom.control.control import Control
+from strongroom.control.guarded import Ask
+from strongroom.model import guard
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of
 from strongroom.model.errors import Precondition
@@ -32,6 +34,9 @@ def release_expiry(
                 f"nothing holds the expiry of {found.instance_name}",
                 hint="Look again: strongroom status",
             )
+        reasons = [f"{each.recovery_point_id}: {each.why}" for each in held]
+        ask = Ask(guard.RELEASE_EXPIRY, scope, {"held": reasons})
+        guarded.require_approval(control, connection, caller, found.vault_id, ask)
         now = control.clock.now()
         for each in held:
             expiry_holds.release(connection, found.instance_id, each)

@@ -92,8 +92,10 @@ DELETE_POINT = Guarded(  # ours
     "delete a recovery point",
     deletes=True,
 )
-PURGE = Guarded(  # ours
-    f"{_VAULT}/purge/action", "purgeRequests", "purge what is soft-deleted", always=True
+RELEASE_EXPIRY = Guarded(  # ours
+    f"{_VAULT}/backupInstances/releaseExpiry/action",
+    "releaseExpiryRequests",
+    "have points expire though one looks wrong",
 )
 RELEASE_HOLD = Guarded(  # ours
     f"{_VAULT}/legalHolds/delete", "releaseLegalHoldRequests", "release a legal hold", always=True
@@ -123,7 +125,7 @@ OPERATIONS = (
     CHANGE_POLICY,
     LESS_RETENTION,
     DELETE_POINT,
-    PURGE,
+    RELEASE_EXPIRY,
     RELEASE_HOLD,
     EXPORT_KEYS,
     WEAKEN_GUARD,
