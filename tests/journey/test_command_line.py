@@ -150,6 +150,44 @@ def test_all_is_left_as_files(person, protected):
     assert {"p_database_postgres.sql", "p_roles.sql", "p_RESTORE.md"} <= names
 
 
+def test_what_is_stopped_and_deleted_is_shown_and_had_back(person, protected):
+    assert "ProtectionStopped" in person.ok("stop", protected)
+    [told] = [each for each in person.json("status")["servers"] if each["name"] == protected]
+    assert (told["state"], told["nextBackup"]) == ("ProtectionStopped", None)
+    assert "ProtectionConfigured" in person.ok("resume", protected)
+    points = person.json("points", protected)
+    newest = points[0]["id"]
+    refused = person.run("delete", protected, "--point", newest)
+    assert refused.returncode == 2
+    assert f"--confirm {protected}" in refused.stderr
+    person.ok("delete", protected, "--point", newest, "--confirm", protected)
+    assert len(person.json("points", protected)) == len(points) - 1
+    assert "deleted, purged" in person.ok("points", protected, "--deleted")
+    person.ok("undelete", protected, "--point", newest[:12])
+    assert person.json("points", protected)[0]["id"] == newest
+    assert "it can be had back" in person.ok("delete", protected, "--confirm", protected)
+    assert f"strongroom undelete {protected}" in person.ok("status")
+    assert "is deleted" in person.run("backup", protected).stderr
+    assert "stopped" in person.ok("undelete", protected)
+    person.ok("resume", protected)
+    assert person.json("points", protected) == points
+
+
+def test_what_is_held_for_a_court_can_be_deleted_by_nobody(person, protected):
+    point = person.json("points", protected)[0]["id"]
+    told = person.ok("hold", "set", protected, "case-1", "--point", point, "--reason", "Smith")
+    assert "Succeeded" in told
+    assert "held by case-1" in person.ok("points", protected)
+    refused = person.run("delete", protected, "--confirm", protected)
+    assert refused.returncode == 1
+    assert "held by case-1" in refused.stderr
+    with pytest.raises(HttpResponseError) as caught:
+        container_of(person).delete_blob(f"p/{point}.receipt")
+    assert caught.value.error_code == "BlobImmutableDueToPolicy"
+    assert "0 holds are left" in person.ok("hold", "release", protected, "case-1")
+    assert person.json("hold", "list") == []
+
+
 def test_a_filled_directory_is_never_restored_into(person, protected):
     target = person.home / "filled"
     target.mkdir()

@@ -22,6 +22,11 @@ COMMANDS = {
     "points": "points:points",
     "jobs": "backup:jobs",
     "cancel": "cancel:cancel",
+    "stop": "protection:stop",
+    "suspend": "protection:suspend",
+    "resume": "protection:resume",
+    "delete": "deletions:delete",
+    "undelete": "deletions:undelete",
     "plan": "plan:plan",
     "restore": "restore:restore",
     "load": "load:load",
@@ -61,6 +66,14 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
     "vault": (
         "What the vault promises to keep.",
         {"show": "vault_settings:show", "set": "vault_settings:set_vault"},
+    ),
+    "hold": (
+        "Legal holds: what nothing takes away until they are released.",
+        {
+            "set": "holds:set_hold",
+            "release": "holds:release_hold",
+            "list": "holds:list_holds",
+        },
     ),
     "guard": (
         "What needs the approval of a second person.",

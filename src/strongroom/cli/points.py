@@ -1,7 +1,9 @@
 """Recovery points: list them."""
 
 import json
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from strongroom.cli import console, rest
 from strongroom.cli import vault as vaults
@@ -9,12 +11,22 @@ from strongroom.cli.means import COMMON, Common, Given
 from strongroom.model.errors import NotFound
 
 
-def points(name: str, /, *, common: Common = COMMON, means: Given) -> None:
+def points(
+    name: str,
+    /,
+    *,
+    deleted: Annotated[
+        bool, Parameter(negative="", help="Those that were deleted and can be had back.")
+    ] = False,
+    common: Common = COMMON,
+    means: Given,
+) -> None:
     """List the recovery points of a protected server, newest first.
 
     ```
     strongroom points orders
     strongroom points orders --output json
+    strongroom points orders --deleted
     ```
 
     Parameters
@@ -23,7 +35,8 @@ def points(name: str, /, *, common: Common = COMMON, means: Given) -> None:
         The protected server.
     """
     with vaults.opened(common, means) as vault:
-        found = [brief(point) for point in vault.points(name)]
+        listed = vault.deleted_points(name) if deleted else vault.points(name)
+        found = [brief(point) for point in listed]
     if common.output == "json":
         console.as_json(found)
         return
@@ -39,7 +52,7 @@ def points(name: str, /, *, common: Common = COMMON, means: Given) -> None:
         (
             point["id"],
             point["takenAt"],
-            point["expiresAt"][:10],
+            _kept_until(point),
             point["tag"],
             point["kind"],
             console.size(point["rawBytes"]),
@@ -62,7 +75,16 @@ def points(name: str, /, *, common: Common = COMMON, means: Given) -> None:
         "verified",
         "drilled",
     )
-    console.table(columns, rows, f"{name} has no recovery point yet: strongroom backup {name}")
+    empty = f"{name} has no recovery point yet: strongroom backup {name}"
+    console.table(columns, rows, f"no point of {name} is deleted" if deleted else empty)
+
+
+def _kept_until(point: dict[str, Any]) -> str:
+    """Its own time; a hold outlasts it, and a deletion ends it."""
+    if point["purgedAt"]:
+        return f"deleted, purged {point['purgedAt'][:10]}"
+    held = point["facts"].get("legalHolds")
+    return f"held by {', '.join(held)}" if held else str(point["expiresAt"][:10])
 
 
 def brief(point: dict[str, Any]) -> dict[str, Any]:
@@ -84,6 +106,7 @@ def brief(point: dict[str, Any]) -> dict[str, Any]:
         "version": f"{number // 10000}.{number % 10000}" if number else "",
         "verifiedAt": short_time(facts.get("verifiedAt")),
         "drilled": _drilled(facts.get("drill")),
+        "purgedAt": short_time(told.get("deletionInfo", {}).get("scheduledPurgeTime")),
         "facts": facts,
     }
 

@@ -3,7 +3,7 @@
 import shutil
 from typing import Any
 
-from strongroom.cli import connection, console
+from strongroom.cli import connection, console, proofs
 from strongroom.cli import vault as vaults
 from strongroom.cli.means import COMMON, Common, Given
 from strongroom.cli.points import brief, short_time
@@ -70,15 +70,23 @@ def _protection(vault: Vault) -> dict[str, Any]:
                 "nextBackup": short_time(ours["nextBackup"])[:16] or None,
                 "heldSince": short_time(ours["heldSince"])[:16] or None,
                 "missedWindow": ours["missedWindow"],
+                **proofs.state(ours),
+                "legalHolds": sorted(
+                    {str(each["name"]) for each in vault.holds(instance["name"])}
+                ),
             }
         )
+    deleted = [_deleted(each) for each in vault.deleted_instances()]
     return {
         "installation": vault.connection.tenant,
         "portal": vault.connection.portal,
         "arm": vault.connection.arm,
         "servers": servers,
+        "deleted": deleted,
         "unprotected": sorted(
-            {each["name"] for each in vault.servers()} - {each["name"] for each in servers}
+            {each["name"] for each in vault.servers()}
+            - {each["name"] for each in servers}
+            - {each["server"] for each in deleted}
         ),
         "runningJobs": [
             {
@@ -90,6 +98,13 @@ def _protection(vault: Vault) -> dict[str, Any]:
             if job["properties"]["status"] == JobStatus.IN_PROGRESS.value
         ],
     }
+
+
+def _deleted(instance: dict[str, Any]) -> dict[str, str]:
+    told = instance["properties"]
+    purged = short_time(told["deletionInfo"]["scheduledPurgeTime"])
+    server = told["dataSourceInfo"]["resourceName"]
+    return {"name": instance["name"], "server": server, "purgedAt": purged}
 
 
 def _storage(place: Place) -> dict[str, Any] | None:
@@ -129,18 +144,32 @@ def _show(told: dict[str, Any], place: Place) -> None:
     columns = ("server", "state", "policy", "points", "last good (UTC)", "next backup (UTC)")
     console.table(columns, rows, "nothing is protected yet: strongroom protect CONNINFO")
     for server in told["servers"]:
-        if server["damagedPoints"] or server["storageFindings"]:
-            console.say(
-                f"{server['name']}: {server['storageFindings']} things are wrong in storage, "
-                f"{server['damagedPoints']} points are damaged: strongroom doctor"
-            )
-        if server["heldSince"]:
-            missed = "missed its window and " if server["missedWindow"] else ""
-            console.say(
-                f"{server['name']}: the backup of {server['heldSince']} UTC {missed}waits for the "
-                f"next window: {server['nextBackup']} UTC"
-            )
+        _show_troubles(server)
+    for gone in told["deleted"]:
+        console.say(
+            f"{gone['name']} is deleted, and purged on {gone['purgedAt'][:16]} UTC: "
+            f"strongroom undelete {gone['name']}"
+        )
     for name in told["unprotected"]:
         console.say(f"{name} is registered but not protected")
     for job in told["runningJobs"]:
         console.say(f"running: {job['operation']} of {job['server']}, job {job['id']}")
+
+
+def _show_troubles(server: dict[str, Any]) -> None:
+    """What is not as it should be, or not as the policy alone would have it."""
+    if server["damagedPoints"] or server["storageFindings"]:
+        console.say(
+            f"{server['name']}: {server['storageFindings']} things are wrong in storage, "
+            f"{server['damagedPoints']} points are damaged: strongroom doctor"
+        )
+    for fact, _ in proofs.troubles(server["name"], server):
+        console.say(f"{fact}: strongroom doctor")
+    if server["heldSince"]:
+        missed = "missed its window and " if server["missedWindow"] else ""
+        console.say(
+            f"{server['name']}: the backup of {server['heldSince']} UTC {missed}waits for the "
+            f"next window: {server['nextBackup']} UTC"
+        )
+    if server["legalHolds"]:
+        console.say(f"{server['name']}: held by {', '.join(server['legalHolds'])}")

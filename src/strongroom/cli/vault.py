@@ -79,14 +79,33 @@ class Vault:
         self.need_instance(name)
         return self.rest.list(f"{self.instance(name)}/recoveryPoints")
 
+    def deleted_points(self, name: str) -> list[dict[str, Any]]:
+        """Those of a protected server that were deleted and can be had back. Raises NotFound."""
+        self.need_instance(name)
+        return self.rest.list(f"{self.instance(name)}/deletedRecoveryPoints")
+
     def findings(self, name: str) -> list[dict[str, Any]]:
         """What is wrong with what lies in storage of a protected server."""
         return self._all(f"{self.instance(name)}/storageFindings")
+
+    def holds(self, name: str) -> list[dict[str, Any]]:
+        """The legal holds on a protected server and its points."""
+        return self._all(f"{self.instance(name)}/legalHolds")
+
+    def deleted_instances(self) -> list[dict[str, Any]]:
+        """Every backup instance that was deleted and can be had back."""
+        return self._all(f"{self.home}/deletedBackupInstances")
 
     def need_instance(self, name: str) -> dict[str, Any]:
         """A backup instance; NotFound that names those there are."""
         found = self.rest.find(self.instance(name))
         if found is None:
+            deleted = {str(each["name"]).lower() for each in self.deleted_instances()}
+            if name.lower() in deleted:
+                raise NotFound(
+                    f"the protection of {name} is deleted",
+                    hint=f"Have it back: strongroom undelete {name}",
+                )
             names = ", ".join(sorted(each["name"] for each in self.instances()))
             raise NotFound(
                 f"no protected server is named {name!r}",

@@ -9,13 +9,20 @@ from strongroom.cli import vault as vaults
 from strongroom.cli.means import COMMON, Common, Given
 from strongroom.cli.vault import Vault
 from strongroom.model.errors import Invalid
-from strongroom.model.vault import IMMUTABILITY, immutability_of
+from strongroom.model.soft_delete import ALWAYS_ON, OFF, ON, soft_delete_of
+from strongroom.model.vault import IMMUTABILITY, SOFT_DELETE, immutability_of
 
 _MEANS = {
     "Disabled": "what is kept may be deleted before its time",
     "Unlocked": "nothing is deleted before its time; an administrator can turn this off",
     "Locked": "nothing is deleted before its time, by nobody; this can never be turned off",
 }
+_DELETED = {
+    OFF: "what is deleted is gone at once",
+    ON: "what is deleted can be had back",
+    ALWAYS_ON: "what is deleted can be had back; this can never be turned off",
+}
+STATES = {"immutability": IMMUTABILITY, "soft delete": SOFT_DELETE}
 
 
 def show(*, common: Common = COMMON, means: Given) -> None:
@@ -31,42 +38,78 @@ def show(*, common: Common = COMMON, means: Given) -> None:
 
 def set_vault(
     *,
-    immutability: Annotated[str, Parameter(help="disabled, unlocked or locked.")],
+    immutability: Annotated[str, Parameter(help="disabled, unlocked or locked.")] = "",
+    soft_delete: Annotated[str, Parameter(help="off, on or always-on.")] = "",
+    soft_delete_days: Annotated[
+        float | None, Parameter(help="How long what is deleted can be had back: 14 to 180 days.")
+    ] = None,
     confirm: Annotated[str, Parameter(help="The vault's name: for what is for ever.")] = "",
     common: Common = COMMON,
     means: Given,
 ) -> None:
-    """Set whether recovery points can be deleted before their time.
+    """Set whether what is kept can be deleted before its time, and had back after a deletion.
 
-    The storage endpoint enforces it from its own ledger, by its own clock, against the control
-    plane and its administrators too. Unlocked protects against mistakes; locked is for ever.
+    Immutability the storage endpoint enforces from its own ledger, by its own clock, against the
+    control plane and its administrators too. Unlocked protects against mistakes. Locked is for
+    ever, and so is always-on.
 
     ```
     strongroom vault set --immutability unlocked
     strongroom vault set --immutability locked --confirm vault
+    strongroom vault set --soft-delete on --soft-delete-days 30
     ```
     """
-    known = {state.lower(): state for state in IMMUTABILITY}
-    state = known.get(immutability.lower())
-    if state is None:
-        raise Invalid(
-            f"immutability {immutability[:40]!r} is unknown",
-            hint=f"Use one of {', '.join(known)}.",
-        )
+    wanted: dict[str, Any] = {}
+    if immutability:
+        wanted["immutabilitySettings"] = {"state": _known("immutability", immutability)}
+    if soft_delete:
+        wanted["softDeleteSettings"] = {"state": _known("soft delete", soft_delete)}
+    if soft_delete_days is not None:
+        wanted.setdefault("softDeleteSettings", {})["retentionDurationInDays"] = soft_delete_days
+    if not wanted:
+        raise Invalid("there is nothing to set", hint="Name --immutability or --soft-delete.")
     with vaults.opened(common, means) as vault:
         before = vault.rest.get(vault.home)
-        is_new = immutability_of(before["properties"]) != state
-        if state == "Locked" and is_new and confirm != before["name"]:
-            raise Invalid(
-                "locked is for ever: nobody can shorten, release or turn off what it keeps",
-                hint=f"If that is meant, repeat it with --confirm {before['name']}.",
-            )
-        _tell(common, _set(vault, before, state) if is_new else before)
+        _confirm(before, wanted, confirm)
+        _tell(common, _set(vault, before, wanted))
 
 
-def _set(vault: Vault, before: dict[str, Any], state: str) -> dict[str, Any]:
-    settings = {"securitySettings": {"immutabilitySettings": {"state": state}}}
-    body = {"location": before["location"], "properties": settings}
+def _known(what: str, word: str) -> str:
+    known = {state.lower(): state for state in STATES[what]}
+    state = known.get(word.lower().replace("-", ""))
+    if state is None:
+        raise Invalid(
+            f"{what} {word[:40]!r} is unknown",
+            hint=f"Use one of {', '.join('always-on' if k == 'alwayson' else k for k in known)}.",
+        )
+    return state
+
+
+def _confirm(before: dict[str, Any], wanted: dict[str, Any], confirm: str) -> None:
+    """What nobody can take back is said twice."""
+    if confirm == before["name"]:
+        return
+    hint = f"If that is meant, repeat it with --confirm {before['name']}."
+    immutability = wanted.get("immutabilitySettings", {}).get("state")
+    if immutability == "Locked" and immutability_of(before["properties"]) != "Locked":
+        raise Invalid(
+            "locked is for ever: nobody can shorten, release or turn off what it keeps", hint=hint
+        )
+    state = wanted.get("softDeleteSettings", {}).get("state")
+    was = soft_delete_of(before["properties"])
+    if state == ALWAYS_ON and was.state != ALWAYS_ON:
+        raise Invalid(
+            "always-on is for ever: nobody can turn soft delete off or shorten it", hint=hint
+        )
+    if state == OFF and was.state != OFF:
+        raise Invalid("off: what is deleted from then on is gone at once", hint=hint)
+
+
+def _set(vault: Vault, before: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    if "softDeleteSettings" in wanted:
+        was = before["properties"]["securitySettings"]["softDeleteSettings"]
+        wanted = {**wanted, "softDeleteSettings": {**was, **wanted["softDeleteSettings"]}}
+    body = {"location": before["location"], "properties": {"securitySettings": wanted}}
     vault.rest.put(vault.home, {**body, "identity": {"type": "SystemAssigned"}})
     return vault.rest.get(vault.home)
 
@@ -76,4 +119,7 @@ def _tell(common: Common, found: dict[str, Any]) -> None:
         console.as_json(found)
         return
     state = immutability_of(found["properties"])
-    console.facts({"vault": found["name"], "immutability": f"{state}: {_MEANS[state]}"})
+    soft = soft_delete_of(found["properties"])
+    days = f", for {soft.days:g} days" if soft.state != OFF else ""
+    told = {"vault": found["name"], "immutability": f"{state}: {_MEANS[state]}"}
+    console.facts({**told, "soft delete": f"{soft.state}: {_DELETED[soft.state]}{days}"})
