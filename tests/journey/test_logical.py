@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from azure.storage.blob import BlobServiceClient
 
-from file_places import AzurePlace, a_container
+from file_places import AzurePlace, S3Place, a_container, s3
 from integration.servers import Server, start_server
 from journey.person import Person
 from seams import SystemChance, SystemClock
@@ -23,6 +23,14 @@ from strongroom.config import ServeFiles
 from strongroom.model.access import BLOB_CONTRIBUTOR
 
 pytestmark = [pytest.mark.postgres, pytest.mark.journey]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def bucket() -> Iterator[S3Place]:
+    """Before the agent begins, which finds its credentials in its environment."""
+    with s3() as (client, endpoint):
+        client.create_bucket(Bucket="for-files")
+        yield S3Place(client, "for-files", endpoint)
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +143,23 @@ def test_dumps_are_left_in_a_container_of_our_own_store_and_one_table_in_a_direc
     table = person.home / "table"
     person.ok("restore", protected, "--to-dir", str(table), "--database", "shop", "--table", "t")
     assert (table / "shop.public.t.dump").read_bytes()[:5] == b"PGDMP"
+
+
+def test_dumps_are_left_in_a_bucket_by_the_agent_with_credentials_of_its_own(
+    person, server, protected, bucket
+):
+    person.ok("backup", protected, "--logical")
+    words = ("--to-files", bucket.url, "--s3-endpoint", bucket.endpoint, "--prefix", "mon")
+    assert person.json("plan", protected, *words)["target"] == bucket.url
+    told = person.json("restore", protected, *words)
+    assert "mon_RESTORE.md" in told["nextSteps"][0]
+    assert bucket.get("mon_database_shop.sql")[:5] == b"PGDMP"
+    manifest = json.loads(bucket.get("mon_manifest.json"))
+    assert {each["name"] for each in manifest["files"]} <= bucket.names().keys()
+    assert bucket.unfinished() == []
+    again = person.run("restore", protected, *words)
+    assert again.returncode != 0
+    assert "already" in again.stderr
 
 
 def _by_the_vaults_identity(person: Person, name: str, place: AzurePlace) -> None:
