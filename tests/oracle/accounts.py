@@ -14,7 +14,7 @@ from oracle.statements import GOOD, moment
 
 _NAME = re.compile(
     r"FORMAT|k/[0-9a-f]{32}(\.[0-9a-f]{32})?\.key|g/(?P<generation>[0-9A-Za-z-]{1,64})/[0-9a-f-]{36}\.pack"
-    r"|d/(?P<job>[0-9A-Za-z-]+)\.[0-9]+(/[0-9]+)?\.delta|p/(?P<point>[0-9a-f]{32})\.(manifest|receipt)"
+    r"|d/(?P<job>[0-9A-Za-z-]+)\.[0-9]+(/[0-9]+)?\.delta|p/(?P<point>[0-9a-f]{32})\.(manifest|receipt|[0-9a-f-]{36}\.drill)"
 )
 
 _SAID = ("sequence", "actor", "address", "action", "target", "detail", "before", "after")
@@ -118,6 +118,7 @@ _TRIGGERS = {
     "Backup": "backup",
     "Restore": "restore",
     "Verify": "verify",
+    "Drill": "drill",
     "CollectGarbage": "garbage",
 }
 
@@ -133,6 +134,8 @@ def _job_records(book: Book) -> Iterator[str]:
         kind: Counter(record["detail"]["job"] for record in book.records(action))
         for kind, action in (("Restore", "restore/complete"), ("Verify", "recoveryPoint/verify"))
     }
+    drilled = [r["detail"] for r in book.records("recoveryPoint/drill")]
+    ended["Drill"] = Counter(each["job"] for each in drilled if each["verdict"] == "Passed")
     for job in book["jobs"]:
         name, status = job["id"], job["status"]
         told = f"job {name}, {job['kind']}, {status}"
@@ -156,7 +159,10 @@ def _point_records(book: Book) -> Iterator[str]:
         yield f"the audit knows the commit of point {point}, which is not listed"
     released = {r["detail"]["operation"] for r in book.records("keys/release")}
     for operation in book["agent_operations"]:
-        done = operation["kind"] in {"restore", "verify"} and operation["status"] == "completed"
+        done = (
+            operation["kind"] in {"restore", "verify", "drill"}
+            and operation["status"] == "completed"
+        )
         if done and operation["id"] not in released:
             yield f"operation {operation['id']} has read, and no release of keys is recorded"
 
