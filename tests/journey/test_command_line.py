@@ -303,7 +303,7 @@ def test_points_of_before_and_after_a_rotation_are_rescued_with_a_kit_on_paper(
     before = {key["keyId"] for key in person.json("keys", "list")["value"]}
     person.ok("keys", "rotate", protected)
     person.ok("keys", "rotate", "--kek")
-    person.ok("backup", protected, "--full")
+    person.ok("backup", protected)
     newer = person.json("points", protected)[0]["id"]
     after = {key["keyId"]: key["inUse"] for key in person.json("keys", "list")["value"]}
     assert {key for key, used in after.items() if not used} == before

@@ -8,6 +8,7 @@ everything else    the command line (cli/), a client of the API
 
 import base64
 import logging
+import os
 import socket
 import sys
 from pathlib import Path
@@ -17,6 +18,8 @@ import structlog
 
 from strongroom.app.seams import SystemChance, SystemClock
 from strongroom.model.listening import LOOPBACK, Listening, is_loopback, read_listening
+
+KEK = "STRONGROOM_KEK"
 
 
 def main() -> int:
@@ -167,6 +170,7 @@ def serve(  # noqa: PLR0913 - an option each
     `kek` is what the private keys in the catalogue are sealed under (default: kek.key in the data
     directory, made at the first start): a file, or `command:/path/to/program ARGUMENTS`, which is
     called with one argument more, wrap or unwrap. The first one seals, all that are named open.
+    Without the option STRONGROOM_KEK names them, with `;` in between: so it is said to `up`.
     """
     from strongroom.app.serve import ServeOptions, run_serve
 
@@ -184,7 +188,7 @@ def serve(  # noqa: PLR0913 - an option each
         catalogue=catalogue,
         executor=executor,
         listening=read_listening(host, name or ()),
-        kek=tuple(kek or ()),
+        kek=tuple(kek or filter(None, os.environ.get(KEK, "").split(";"))),
     )
     run_serve(options, SystemClock(), SystemChance())
     return 0

@@ -183,6 +183,7 @@ def _prepare_sqlite(connection: Any, record: ConnectionPoolEntry) -> None:  # no
     _write_ahead(connection)
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA secure_delete=ON")  # a key that is destroyed leaves no bytes behind
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from strongroom.catalog.database import Database
 from strongroom.catalog.tables import instance_keys as table
 
 
@@ -66,6 +67,27 @@ def note_escrow(connection: sa.Connection, key_id: bytes, digest: bytes | None) 
     """What lies in storage for the recovery key: BLAKE3 of the object, None for any."""
     mine = table.c.key_id == bytes(key_id)
     connection.execute(table.update().where(mine).values(escrow=digest))
+
+
+def leave_no_trace(database: Database) -> bool:
+    """Of what was destroyed neither free pages nor the log keep the bytes. Safe twice.
+
+    SQLite overwrites what it deletes, and here its log is emptied: False when somebody read for
+    so long that it could not be. PostgreSQL writes the table anew; of its own log and of backups
+    nobody but their keeper can take anything away.
+    """
+    raw = database.engine.raw_connection()  # outside of any transaction
+    try:
+        if database.is_sqlite:
+            busy = raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            return not busy
+        driver: Any = raw.driver_connection
+        driver.autocommit = True
+        driver.execute("VACUUM FULL instance_keys")
+        driver.autocommit = False
+        return True
+    finally:
+        raw.close()
 
 
 def destroy(connection: sa.Connection, instance_id: str) -> int:

@@ -33,8 +33,13 @@ def shred(means: Means, instance_id: InstanceId) -> bytes:
     """
     with means.control.database.reading() as connection:
         known = shreds.find(connection, instance_id)
-    if known is not None:
-        return known
+    signed = known or _shred(means, instance_id)
+    if not instance_keys.leave_no_trace(means.control.database):
+        log.warning("instance.shred_traces", instance=instance_id)
+    return signed
+
+
+def _shred(means: Means, instance_id: InstanceId) -> bytes:
     names = _names(means, instance_id)
     points = [name[2:-9] for name in names if name.startswith("p/") and name.endswith(".manifest")]
     _refuse_if_kept(means, instance_id, points)

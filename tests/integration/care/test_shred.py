@@ -1,6 +1,7 @@
 """Crypto-shredding: what is destroyed opens nothing, and what is kept is not destroyed."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,12 @@ from strongroom.workflows.shred import shred
 def keys_of(world: CareWorld) -> list:
     with world.database.reading() as connection:
         return instance_keys.list_of_instance(connection, world.instance)
+
+
+def catalogue_files(world: CareWorld) -> list[bytes]:
+    """Every byte of it: pages that are free, and the log, too."""
+    path = Path(world.database.engine.url.database)
+    return [file.read_bytes() for file in path.parent.glob(f"{path.name}*") if file.is_file()]
 
 
 def nothing_opens(world: CareWorld, point: str) -> None:
@@ -45,7 +52,10 @@ def test_every_key_of_an_instance_goes_and_a_signed_certificate_says_what_opens_
     check_keys(world.means, world.instance)
     keys, objects = keys_of(world), world.names("k/")
     packs = world.names("g/")
+    private = [row["sealed_private"] for row in keys]
+    assert all(any(secret in file for file in catalogue_files(world)) for secret in private)
     signed = shred(world.means, world.instance)
+    assert not [s for s in private for file in catalogue_files(world) if s in file]
     for point in points:
         nothing_opens(world, point)
     assert keys_of(world) == []
