@@ -158,6 +158,13 @@ are not run by our tests.
   of the storage endpoint found damaged.
 - `verify` on a recovery point reads every byte of it; `metaData.verifiedAt` is when that last went
   well, and damage fails the job by name.
+- `drill` on a recovery point (`assertions`: a list of `name`, `query`, `database`) restores it into a
+  throw-away server and tries it; `drills` of a point or an instance lists what was found, and
+  `metaData.drill` has the last verdict, when, how long a restore took, and the name of the signed
+  evidence. `properties.strongroom.settings.drillDays` of an instance is how often; `lastDrill` and
+  `drillLate` are beside it.
+- `properties.strongroom.expiryHeld` of an instance says since when and why no point older than one
+  that looks wrong (`metaData.anomalies`) or failed its drill expires; `releaseExpiry` ends that.
 - `cancel` on a job that is under way, which Azure has not for these jobs: its agent learns it with
   its next heartbeat, may write to storage no more, and the job is `Cancelled`. Safe twice; 409
   when the job has ended, or is being committed. `supportedActions` of such a job says `Cancel`.
