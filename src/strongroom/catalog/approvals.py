@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog.tables import approvals as table
+from strongroom.catalog.keeping_tables import approvals as table
 
 WAITING, GRANTED, DENIED, USED = "Waiting", "Granted", "Denied", "Used"
 

@@ -10,7 +10,7 @@ from typing import Final, Literal
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog.tables import deletions as table
+from strongroom.catalog.keeping_tables import deletions as table
 
 Kind = Literal["instance", "point", "vault"]
 INSTANCE: Final = "instance"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog.tables import expiry_holds as table
+from strongroom.catalog.keeping_tables import expiry_holds as table
 from strongroom.catalog.tables import recovery_points
 
 ANOMALY, DRILL = "anomaly", "drill"

@@ -5,9 +5,9 @@ from typing import Any
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog.tables import guard_proxies as proxies
+from strongroom.catalog.keeping_tables import guard_proxies as proxies
+from strongroom.catalog.keeping_tables import resource_guards as table
 from strongroom.catalog.tables import resource_groups
-from strongroom.catalog.tables import resource_guards as table
 
 _SELECT = sa.select(table, resource_groups.c.name.label("resource_group")).join(
     resource_groups, table.c.resource_group_key == resource_groups.c.name_key

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog.tables import holds as table
+from strongroom.catalog.keeping_tables import holds as table
 
 
 def add(connection: sa.Connection, hold: dict[str, Any]) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from strongroom.catalog.keeping_tables import expiry_holds
 from strongroom.catalog.tables import (
     drills,
-    expiry_holds,
     policies,
     recovery_points,
     resource_groups,

@@ -6,7 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog.tables import guard_proxies, instances, resource_groups
+from strongroom.catalog.keeping_tables import guard_proxies
+from strongroom.catalog.tables import instances, resource_groups
 from strongroom.catalog.tables import vaults as table
 
 _SELECT = (

@@ -40,6 +40,11 @@ def points(
     if common.output == "json":
         console.as_json(found)
         return
+    empty = f"{name} has no recovery point yet: strongroom backup {name}"
+    _show(found, f"no point of {name} is deleted" if deleted else empty)
+
+
+def _show(found: list[dict[str, Any]], empty: str) -> None:
     for point in found:
         for lost in point["facts"].get("damaged", []):
             console.note(f"warning: {point['id']} is damaged: {lost} is not what was written")
@@ -75,8 +80,7 @@ def points(
         "verified",
         "drilled",
     )
-    empty = f"{name} has no recovery point yet: strongroom backup {name}"
-    console.table(columns, rows, f"no point of {name} is deleted" if deleted else empty)
+    console.table(columns, rows, empty)
 
 
 def _kept_until(point: dict[str, Any]) -> str:

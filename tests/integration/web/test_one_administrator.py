@@ -29,7 +29,8 @@ from arm_world import SUBSCRIPTION, VERSION, ArmWorld, arm_world, vault_id
 from house.tree import ROOT
 from strongroom.catalog import expiry_holds, guards, role_assignments
 from strongroom.catalog import instances as instance_rows
-from strongroom.catalog.tables import approvals, audit, vaults
+from strongroom.catalog.keeping_tables import approvals
+from strongroom.catalog.tables import audit, vaults
 from strongroom.control.guarded import NEEDED
 from strongroom.model import guard
 from strongroom.model.access import MUA_OPERATOR, OWNER
