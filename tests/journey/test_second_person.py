@@ -1,10 +1,13 @@
 """Two people at a shell: what one may not do alone, and who did what in the end."""
 
+import base64
 import json
 import stat
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from journey.person import Person
 
@@ -62,6 +65,23 @@ def test_a_guard_goes_with_its_approval_alone(person: Person, anna: Person):
     (again,) = [each for each in anna.json("approve", "list") if "guard" in each["words"]]
     assert again["id"] != waiting[0]["id"]
     assert "the vault stands under it" in person.ok("guard", "list")
+
+
+def test_an_export_can_be_checked_without_us(person: Person, anna: Person):
+    """By the words of docs/operations.md alone."""
+    lines = (person.data / "recovery.key").read_text().splitlines()
+    told = dict(line.split(" ", 1) for line in lines[1:])
+    key = Ed25519PublicKey.from_public_bytes(base64.b64decode(told["verify"]))
+    previous = bytes(32)
+    names = ["sequence", "at", "actor", "address", "action", "target", "detail", "before", "after"]
+    for line in person.ok("audit", "export").splitlines():
+        record = json.loads(line)
+        fields = {name: record[name] for name in names}
+        text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        digest = blake3(previous + text.encode()).digest()
+        assert record["digest"] == digest.hex()
+        key.verify(bytes.fromhex(record["signature"]), b"strongroom-audit-1\n" + digest)
+        previous = digest
 
 
 def test_the_audit_is_whole_and_says_who_did_what(person: Person, anna: Person):
