@@ -1,0 +1,39 @@
+"""C2, G1, G2 at their size: many schedules and policies, ten years of several worlds."""
+
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from campaign.seed import SEED
+from integration.care.test_ten_years import DAYS, Years
+from unit.model.test_against_the_oracle import check_previews, check_schedules, check_tagging
+
+WORLDS = 6
+
+
+def test_a_hundred_thousand_schedules_name_the_times_of_a_slow_calendar() -> None:
+    check_schedules(SEED, 100_000)
+
+
+@pytest.mark.timeout(1800)
+def test_two_thousand_policies_tag_as_their_text_says() -> None:
+    check_tagging(SEED, 2000)
+
+
+@pytest.mark.timeout(1800)
+def test_a_look_ahead_of_a_hundred_policies_shows_what_the_oracle_computes() -> None:
+    check_previews(SEED, 100)
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("world", range(WORLDS))
+def test_ten_years_of_another_world(tmp_path: Path, world: int) -> None:
+    years = Years(tmp_path, SEED * 1000 + world)
+    try:
+        with capture_logs():
+            for _ in range(DAYS):
+                years.day()
+        years.finish()
+    finally:
+        years.world.close()
