@@ -109,7 +109,8 @@ def a_store_world(
             SystemChance(),
             disk,
         )
-        app = create_app(store, Account(ACCOUNT, KEY), SystemClock(), SystemChance())
+        account = Account(ACCOUNT, KEY, bytes(settings.get("reader_key", b"")))
+        app = create_app(store, account, SystemClock(), SystemChance())
         config = uvicorn.Config(
             app, port=0, log_config=None, access_log=False, lifespan="on", ws="none"
         )

@@ -13,6 +13,7 @@ import socket
 import sys
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -102,6 +103,11 @@ def store(  # noqa: PLR0913 - an option each
     scrub_days: float = 30.0,
     scrub_rate: int = 32 << 20,
     accept_clock: bool = False,
+    reader_key: Path | None = None,
+    pull_from: str = "",
+    pull_key: Path | None = None,
+    pull_ca: Path | None = None,
+    pull_keep_days: float = 14.0,
 ) -> int:
     """Run the storage endpoint: an Azure-Blob-compatible server that only adds.
 
@@ -111,6 +117,12 @@ def store(  # noqa: PLR0913 - an option each
     compared once in `scrub-days` (0: never), at `scrub-rate` bytes a second at most. Locks do
     not end by a clock that has jumped: after more than a week at rest, look whether the host's
     clock is right, and start once with `accept-clock`.
+
+    A second copy on another host fills itself: `pull-from` is the first endpoint's
+    http(s)://host:port/account, `pull-key` its `reader-key`, which reads and does nothing else,
+    `pull-ca` (PEM) whom to trust there; the reader key is `reader.key` in the data directory where
+    it is not named. What is gone there stays here `pull-keep-days`, and as
+    long as a lock or hold of this store keeps it. `account-key` is this store's own.
 
     Example: strongroom store --data /srv/vault --account-key /etc/strongroom/account.key
     """
@@ -138,9 +150,41 @@ def store(  # noqa: PLR0913 - an option each
         scrub_days=scrub_days,
         scrub_bytes_per_second=scrub_rate,
         accept_clock=accept_clock,
+        reader_key=_key_in(reader_key or data / "reader.key", needed=reader_key is not None),
+        pull=_pull(pull_from, pull_key, pull_ca, pull_keep_days),
     )
     run(settings, SystemClock(), SystemChance())
     return 0
+
+
+def _key_in(path: Path, *, needed: bool) -> bytes:
+    """base64; empty where there is none and none is needed."""
+    return base64.b64decode(path.read_bytes()) if needed or path.exists() else b""
+
+
+def _pull(url: str, key: Path | None, ca: Path | None, keep_days: float) -> Any:  # noqa: ANN401
+    """storage.settings.PullSettings, or None. Raises Invalid."""
+    from strongroom.model.errors import Invalid
+    from strongroom.storage.settings import PullSettings
+
+    if not url and key is None:
+        return None
+    if not url or key is None:
+        raise Invalid("--pull-from and --pull-key go together", hint="give both, or neither")
+    place = urlsplit(url)
+    if place.scheme != "https" and not (
+        place.scheme == "http" and is_loopback(place.hostname or "")
+    ):
+        raise Invalid(
+            f"from {place.scheme}://{place.hostname} the copy would come in the clear",
+            hint="name the first endpoint by https, and its authority with --pull-ca",
+        )
+    return PullSettings(
+        url=url,
+        key=_key_in(key, needed=True),
+        ca=None if ca is None else ca.read_bytes(),
+        keep_days=keep_days,
+    )
 
 
 def serve(  # noqa: PLR0913 - an option each
@@ -194,7 +238,7 @@ def serve(  # noqa: PLR0913 - an option each
     return 0
 
 
-def agent_run(
+def agent_run(  # noqa: PLR0913 - an option each
     data: Path,
     *,
     control: str = "",

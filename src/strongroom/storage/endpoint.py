@@ -25,7 +25,9 @@ from strongroom.storage.body import PIECE_BYTES, ClientGone, Work
 from strongroom.storage.container_verbs import ContainerVerbs
 from strongroom.storage.grant import Grant
 from strongroom.storage.identifiers import Identifier
+from strongroom.storage.inventory_verbs import InventoryVerbs
 from strongroom.storage.lock_verbs import LockVerbs
+from strongroom.storage.pulling import Pull
 from strongroom.storage.request import Receive, Request, read_request
 from strongroom.storage.sas import check_sas
 from strongroom.storage.scrubbing import Scrub
@@ -54,6 +56,7 @@ class Endpoint:
         self, store: BlobStore, account: Account, clock: Clock, chance: Chance, work: Work
     ) -> None:
         self.scrub: Scrub | None = None  # ends before the store does
+        self.pull: Pull | None = None  # so does this
         self._store = store
         self._account = account
         self._clock = clock
@@ -62,6 +65,7 @@ class Endpoint:
         self._verbs = _verb_table(BlobVerbs(store, work), ContainerVerbs(store, work))
         self._verbs |= _access_table(AccessVerbs(store, work))
         self._verbs |= _lock_table(LockVerbs(store, work))
+        self._verbs |= _inventory_table(InventoryVerbs(store, work))
         batch = Batch(self._answer_part, work)
         self._verbs["POST", "container", "container", "batch"] = batch.submit
 
@@ -141,7 +145,8 @@ class Endpoint:
         free = await self._work.run(self._store.space.free)
         reserve = self._store.space.reserve_bytes
         facts = {"status": "ok" if free > reserve else "full", "freeBytes": free}
-        body = msgspec.json.encode(facts | {"reserveBytes": reserve})
+        pulled = {} if self.pull is None else {"pull": self.pull.told()}
+        body = msgspec.json.encode(facts | {"reserveBytes": reserve} | pulled)
         return Answer(200, {"content-type": "application/json"}, body)
 
     def _tell(
@@ -220,8 +225,9 @@ class Endpoint:
                 await send({"type": "lifespan.startup.complete"})
             else:
                 self._store.stop()
-                if self.scrub is not None:
-                    self.scrub.stop()
+                for thread in (self.scrub, self.pull):
+                    if thread is not None:
+                        thread.stop()
                 self._work.close()
                 self._store.close()
                 await send({"type": "lifespan.shutdown.complete"})
@@ -258,6 +264,14 @@ def _access_table(access: AccessVerbs) -> dict[Key, Verb]:
         ("PUT", "container", "container", "acl"): access.set_acl,
         ("PUT", "container", "container", "identifier"): access.give_identifier,
         ("DELETE", "container", "container", "identifier"): access.withdraw_identifier,
+    }
+
+
+def _inventory_table(inventory: InventoryVerbs) -> dict[Key, Verb]:
+    return {
+        ("GET", "account", "", "inventory"): inventory.containers,
+        ("GET", "container", "container", "book"): inventory.book,
+        ("GET", "container", "container", "inventory"): inventory.blobs,
     }
 
 

@@ -10,13 +10,15 @@ class Grant:
     """`letters` None: the account key, which may do every verb there is.
 
     `caller` is for the log: never a signature. `overrides`: answer headers that a SAS asks for.
-    `identifier`: the stored access policy that the SAS hangs on, or "".
+    `identifier`: the stored access policy that the SAS hangs on, or "". `reads_all`: the reader
+    key, which sees everything and changes nothing.
     """
 
     caller: str
     letters: frozenset[str] | None
     overrides: tuple[tuple[str, str], ...] = ()
     identifier: str = ""
+    reads_all: bool = False
 
     def need(self, letters: str) -> None:
         """Any of these permissions, or Forbidden."""
@@ -26,6 +28,11 @@ class Grant:
     def need_account_key(self) -> None:
         """Only the account key may."""
         if self.letters is not None:
+            raise _mismatch()
+
+    def need_to_read_all(self) -> None:
+        """The account key, or the reader key."""
+        if self.letters is not None and not self.reads_all:
             raise _mismatch()
 
 

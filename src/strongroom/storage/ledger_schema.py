@@ -41,5 +41,12 @@ CREATE TABLE holds (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), at INTEGER NOT NULL) STRICT;
 """
-STEPS = (_FIRST, _IDENTIFIERS, _LOCKS)  # a ledger of version N has had the first N
+_COPIES = """
+CREATE TABLE gone (
+    container TEXT NOT NULL REFERENCES containers (name) ON DELETE CASCADE, name TEXT NOT NULL,
+    since INTEGER NOT NULL, PRIMARY KEY (container, name)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE pulled (one INTEGER PRIMARY KEY CHECK (one = 1), upto INTEGER NOT NULL) STRICT;
+"""
+STEPS = (_FIRST, _IDENTIFIERS, _LOCKS, _COPIES)  # a ledger of version N has had the first N
 VERSION = len(STEPS)

@@ -26,7 +26,7 @@ from strongroom.storage.ledger import Ledger, instant_of, micros_of
 from strongroom.storage.lock_clock import LockClock
 from strongroom.storage.names import ancestors, checked_blob
 
-State = Literal["Disabled", "Unlocked", "Locked"]
+State = Literal["Disabled", "Unlocked", "Locked"]  # each binds more than the one before
 MOST_DAYS = 36_600  # a century
 MOST_HOLDS = 1000  # a container
 
@@ -46,6 +46,15 @@ class Lock:
     state: State
     until: Instant | None
     holds: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """Of a container: its immutability, name -> until, (name, id) of each hold."""
+
+    immutability: Immutability
+    locks: dict[str, Instant]
+    holds: list[tuple[str, str]]
 
 
 class Locks:
@@ -131,6 +140,18 @@ class Locks:
         """What meets this name; with the time when a blob was created also what that gives it."""
         with self._ledger.reading() as connection:
             return _lock(connection, container, name, created)
+
+    def book(self, container: str) -> Book:
+        """All that is written down of a container. Raises ObjectMissing."""
+        found = self.immutability(container)
+        with self._ledger.reading() as connection:
+            locks = connection.execute(
+                "SELECT name, until FROM locks WHERE container = ? ORDER BY name", [container]
+            ).fetchall()
+            holds = connection.execute(
+                "SELECT name, id FROM holds WHERE container = ? ORDER BY name, id", [container]
+            ).fetchall()
+        return Book(found, {name: instant_of(until) for name, until in locks}, holds)
 
     def refuse(self, connection: sqlite3.Connection, blob: Blob) -> None:
         """Raise Locked (BlobImmutableDueToPolicy) when it may not be deleted now.

@@ -20,9 +20,11 @@ from strongroom.storage.body import Work
 from strongroom.storage.endpoint import Endpoint
 from strongroom.storage.heap import keep_freed_memory
 from strongroom.storage.layout import write_whole
+from strongroom.storage.pulling import Pull
 from strongroom.storage.request import MAX_HEADER_BYTES, MAX_TARGET_BYTES
 from strongroom.storage.scrubbing import Scrub
 from strongroom.storage.settings import Account, StoreSettings
+from strongroom.storage.source import Source
 from strongroom.storage.store import BlobStore, open_store
 
 _log = structlog.get_logger("strongroom.storage")
@@ -48,7 +50,7 @@ def run(settings: StoreSettings, clock: Clock, chance: Chance) -> None:
     `ready.json` in the root is written when the endpoint listens and removed when it stops.
     Raises Conflict when another process owns the root, Precondition when the port is taken.
     """
-    account = Account(settings.account, settings.account_key)
+    account = Account(settings.account, settings.account_key, settings.reader_key)
     _tell_in_structured_lines()
     keep_freed_memory()
     store = open_store(settings, clock, chance)
@@ -69,6 +71,9 @@ def run(settings: StoreSettings, clock: Clock, chance: Chance) -> None:
         rate = settings.scrub_bytes_per_second
         app.scrub = Scrub(store, clock, days=settings.scrub_days, bytes_per_second=rate)
         app.scrub.start()
+    if settings.pull is not None:
+        app.pull = Pull(store, Source(settings.pull, clock), settings.pull, clock)
+        app.pull.start()
     server = _Server(_config(settings, app), settings, listener.getsockname()[1])
     try:
         server.run(sockets=[listener])

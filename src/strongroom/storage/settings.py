@@ -13,10 +13,14 @@ _ACCOUNT = re.compile(r"[a-z0-9]{3,24}", flags=re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The one account of an endpoint: its name, and the key (bytes) that may do everything."""
+    """The one account of an endpoint: its name, and the key (bytes) that may do everything.
+
+    `reader_key` (empty: there is none) may read and list everything, and do nothing.
+    """
 
     name: str
     key: bytes = field(repr=False)
+    reader_key: bytes = field(repr=False, default=b"")
 
     def __post_init__(self) -> None:
         """Refuse a name that Azure would refuse, and a key that could be guessed."""
@@ -25,11 +29,26 @@ class Account:
                 f"the storage account's name {self.name!r} is not 3 to 24 letters and digits",
                 hint="Use lower-case letters and digits only, such as strongroom.",
             )
-        if len(self.key) < 32:
+        if len(self.key) < 32 or 0 < len(self.reader_key) < 32:
             raise Invalid(
-                "the storage account's key is shorter than 32 bytes",
+                "a key of the storage account is shorter than 32 bytes",
                 hint="Make one with: head -c 64 /dev/urandom | base64 -w0",
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullSettings:
+    """From which endpoint this one is filled: `url` is http(s)://host:port/account.
+
+    `key` is its reader key; `ca` (PEM) is whom to trust for https. What is gone there stays here
+    for `keep_days`, and for as long as a lock or a hold keeps it here.
+    """
+
+    url: str
+    key: bytes = field(repr=False)
+    ca: bytes | None = None
+    keep_days: float = 14.0
+    every_seconds: float = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +60,7 @@ class StoreSettings:
     files) switch to https. `threads` is how many requests touch the disk at the same time.
     Every byte is read again once in `scrub_days` (0: never), at a bounded rate. `accept_clock`:
     the host's clock is right, though the store stood still for long (lock_clock.py).
+    `reader_key`: of whoever pulls from here; `pull`: from where this store is filled.
     """
 
     root: Path
@@ -60,6 +80,8 @@ class StoreSettings:
     stop_seconds: int = 10
     threads: int = 16
     accept_clock: bool = False
+    reader_key: bytes = field(repr=False, default=b"")
+    pull: PullSettings | None = None
 
     @property
     def ready_file(self) -> Path:

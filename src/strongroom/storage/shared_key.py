@@ -26,22 +26,25 @@ _STANDARD = (
 )
 
 
+_READER = Grant("reader-key", frozenset("rl"), reads_all=True)
+
+
 def check_shared_key(request: Request, account: Account, now: Instant) -> Grant:
-    """The account key's grant, or Forbidden (AuthenticationFailed)."""
+    """The account key's grant, or the reader key's, or Forbidden (AuthenticationFailed)."""
     scheme, _, credential = request.headers["authorization"].partition(" ")
     name, _, signature = credential.partition(":")
     if scheme not in ("SharedKey", "SharedKeyLite"):
         raise Invalid("the Authorization scheme is unknown", code="InvalidAuthenticationInfo")
     lite = scheme == "SharedKeyLite"
     # Every spelling is computed and compared, whichever fits: nothing is told by the time taken.
-    fits = [
-        same_signature(sign(account.key, text), signature)
-        for text in _strings_to_sign(request, account.name, lite=lite)
-    ]
-    if name != account.name or not any(fits):
+    texts = list(_strings_to_sign(request, account.name, lite=lite))
+    fits = [same_signature(sign(account.key, text), signature) for text in texts]
+    reads = [same_signature(sign(account.reader_key, text), signature) for text in texts]
+    is_reader = bool(account.reader_key) and any(reads)
+    if name != account.name or not (any(fits) or is_reader):
         raise _failed("the signature does not fit the request")
     _check_date(request, now)
-    return Grant("account-key", None)
+    return Grant("account-key", None) if any(fits) else _READER
 
 
 def _strings_to_sign(request: Request, account: str, *, lite: bool) -> Iterable[str]:

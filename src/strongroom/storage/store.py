@@ -30,6 +30,7 @@ from strongroom.model.errors import (
 from strongroom.model.seams import Chance, Clock
 from strongroom.storage.blob import Asked, Blob, Container, Facts, Finding, Page
 from strongroom.storage.blocks import StagedBlocks
+from strongroom.storage.copies import Copies
 from strongroom.storage.disk import Disk
 from strongroom.storage.identifiers import Identifiers
 from strongroom.storage.incoming import Incoming, disk_errors, read_pieces
@@ -93,6 +94,7 @@ class BlobStore:
         self._ledger = ledger
         self._placement = Placement(self._layout, disk, ledger)
         self.identifiers = Identifiers(ledger)
+        self.copies = Copies(ledger)
         self.locks = Locks(ledger, LockClock(clock, ledger, accept=settings.accept_clock))
         self.max_blob_bytes = settings.max_blob_bytes
         self.space = Space(disk, settings.root, settings.reserve_bytes)

@@ -253,7 +253,7 @@ def test_a_ledger_of_the_first_version_learns_the_rest_and_keeps_its_blobs(
     _put(store, "g/1/x", b"x")
     store.close()
     connection = sqlite3.connect(tmp_path / ".strongroom/ledger.sqlite")
-    later = ("identifiers", "immutability", "locks", "holds", "clock")
+    later = ("identifiers", "immutability", "locks", "holds", "clock", "gone", "pulled")
     drops = "".join(f"DROP TABLE {name}; " for name in later)
     connection.executescript(f"{drops} PRAGMA user_version = 1;")
     connection.close()

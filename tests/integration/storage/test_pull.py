@@ -1,0 +1,233 @@
+"""A second endpoint that fills itself from the first, and outlives it."""
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from azure.core.exceptions import HttpResponseError
+from azure.storage.blob import BlobServiceClient
+
+from ports import free_port
+from seams import FakeClock, SystemChance, SystemClock
+from store_world import ACCOUNT, StoreWorld, a_store_world
+from strongroom.model.errors import StoreDenied, StoreUnavailable
+from strongroom.storage.blob import Asked
+from strongroom.storage.locks import Immutability
+from strongroom.storage.pulling import Pull
+from strongroom.storage.settings import PullSettings, StoreSettings
+from strongroom.storage.source import Source
+from strongroom.storage.store import BlobStore, open_store
+
+READER = bytes(range(100, 164))
+OWN_KEY = bytes(64)
+DAY = 86_400.0
+
+
+class Second:
+    """The second store, in this process; its pull goes pass by pass."""
+
+    def __init__(self, root: Path, url: str, reader: bytes = READER) -> None:
+        self.clock = FakeClock()
+        self.clock.set(SystemClock().now().format_iso())
+        settings = StoreSettings(root=root, account=ACCOUNT, account_key=OWN_KEY, reserve_bytes=0)
+        self.store: BlobStore = open_store(settings, self.clock, SystemChance())
+        self.pull_from(url, reader)
+
+    def pull_from(self, url: str, reader: bytes = READER) -> None:
+        chosen = PullSettings(url=url, key=reader)
+        self.pull = Pull(self.store, Source(chosen, SystemClock()), chosen, self.clock)
+
+    def names(self, container: str = "cont") -> list[str]:
+        return [blob.name for blob in self.store.page(container, Asked()).blobs]
+
+    def bytes_of(self, root: Path, name: str) -> bytes:
+        return (root / ACCOUNT / "cont" / name).read_bytes()
+
+
+@pytest.fixture
+def first() -> Iterator[StoreWorld]:
+    with a_store_world(reader_key=READER) as world:
+        world.azure().create_container("cont")
+        yield world
+
+
+@pytest.fixture
+def second(first: StoreWorld, tmp_path: Path) -> Iterator[Second]:
+    made = Second(tmp_path / "second", first.url)
+    yield made
+    made.store.close()
+
+
+def put(first: StoreWorld, name: str, data: bytes = b"x") -> None:
+    first.azure().get_blob_client("cont", name).upload_blob(data)
+
+
+def test_all_that_is_at_the_first_is_at_the_second_byte_for_byte_and_fetched_once(
+    first, second, tmp_path
+):
+    wanted = {f"g/1/{n}.pack": bytes([n % 251]) * (n * 3000) for n in range(40)}
+    wanted |= {"p/ä ö.manifest": b"m", "empty": b""}
+    for name, data in wanted.items():
+        put(first, name, data)
+    first.azure().create_container("nothing-in-it")
+    second.pull.look()
+    assert second.names() == sorted(wanted)
+    for name, data in wanted.items():
+        assert second.bytes_of(tmp_path / "second", name) == data
+    assert second.names("nothing-in-it") == []
+    told = second.pull.told()
+    assert told["behindObjects"] == told["behindBytes"] == told["goneObjects"] == 0
+    put(first, "later", b"y" * 10)
+    second.pull.look()
+    assert second.bytes_of(tmp_path / "second", "later") == b"y" * 10
+
+
+def test_the_lag_grows_while_the_first_is_away_and_outlives_a_restart(first, second):
+    assert second.pull.told()["lagSeconds"] is None
+    second.pull.look()
+    second.clock.advance(300)
+    assert second.pull.told()["lagSeconds"] == 300
+    second.pull_from(f"http://127.0.0.1:{free_port()}/{ACCOUNT}")
+    with pytest.raises(StoreUnavailable):
+        second.pull.look()
+    second.clock.advance(300)
+    assert second.pull.told()["lagSeconds"] == 600
+
+
+def test_the_reader_key_reads_and_does_nothing_else(first):
+    put(first, "x")
+    text = base64.b64encode(READER).decode()
+    thief = BlobServiceClient(first.url, credential=text, retry_total=0)
+    blob = thief.get_blob_client("cont", "x")
+    assert blob.download_blob().readall() == b"x"
+    for act in (
+        blob.delete_blob,
+        lambda: thief.get_blob_client("cont", "y").upload_blob(b"y"),
+        lambda: thief.create_container("other"),
+        lambda: thief.delete_container("cont"),
+        thief.get_container_client("cont").get_container_access_policy,
+        lambda: list(thief.list_containers()),
+    ):
+        with pytest.raises(HttpResponseError) as caught:
+            act()
+        assert caught.value.error_code == "AuthorizationPermissionMismatch"
+
+
+def test_another_key_is_refused_and_so_is_the_reader_key_where_there_is_none(first, second):
+    second.pull_from(first.url, bytes(64))
+    with pytest.raises(StoreDenied):
+        second.pull.look()
+    with a_store_world() as without:
+        second.pull_from(without.url, bytes(64))
+        with pytest.raises(StoreDenied):
+            second.pull.look()
+
+
+def test_what_is_deleted_at_the_first_stays_a_fortnight_and_as_long_as_a_lock_or_hold_keeps_it(
+    first, second
+):
+    for name in ("plain", "locked", "held", "stays"):
+        put(first, name)
+    first.store.locks.set_immutability("cont", Immutability("Unlocked", 0))
+    ends = SystemClock().now().add(hours=24 * 30)
+    first.store.locks.extend("cont", ["locked"], ends)
+    first.store.locks.hold("cont", "held", "court")
+    second.pull.look()
+    first.store.locks.release("cont", "locked")
+    first.store.locks.lift("cont", "held", "court")
+    for name in ("plain", "locked", "held"):
+        first.azure().get_blob_client("cont", name).delete_blob()
+    second.pull.look()
+    assert len(second.names()) == 4
+    assert second.pull.told()["goneObjects"] == 3
+    second.clock.advance(14 * DAY + 60)
+    second.pull.look()
+    assert second.names() == ["held", "locked", "stays"]
+    second.clock.advance(17 * DAY)
+    second.pull.look()
+    assert second.names() == ["held", "stays"]
+    second.store.locks.lift("cont", "held", "court")
+    second.pull.look()
+    assert second.names() == ["stays"]
+
+
+def test_locks_of_the_first_are_never_shortened_by_what_it_says_later(first, second):
+    put(first, "x")
+    first.store.locks.set_immutability("cont", Immutability("Unlocked", 3))
+    ends = SystemClock().now().add(hours=1000)
+    first.store.locks.extend("cont", ["x", "g/1/"], ends)
+    second.pull.look()
+    first.store.locks.release("cont", "x")
+    first.store.locks.set_immutability("cont", Immutability("Disabled", 0))
+    second.pull.look()
+    assert second.store.locks.immutability("cont") == Immutability("Unlocked", 3)
+    kept = second.store.locks.of("cont", "x")
+    assert kept.until is not None
+    assert abs((kept.until - ends).total("seconds")) < 1
+    first.store.locks.set_immutability("cont", Immutability("Locked", 5))
+    second.pull.look()
+    assert second.store.locks.immutability("cont") == Immutability("Locked", 5)
+
+
+def test_a_first_endpoint_that_is_emptied_or_made_anew_empties_nothing_here_in_a_hurry(
+    first, second, tmp_path
+):
+    put(first, "x", b"precious")
+    second.pull.look()
+    with a_store_world(reader_key=READER) as impostor:
+        second.pull_from(impostor.url)
+        second.pull.look()
+        assert second.names() == ["x"]
+        assert second.pull.told()["goneObjects"] == 1
+        second.clock.advance(13 * DAY)
+        second.pull.look()
+    second.pull_from(first.url)
+    second.pull.look()
+    assert second.pull.told()["goneObjects"] == 0
+    second.clock.advance(13 * DAY)  # it was back in between: the fortnight begins anew
+    second.pull.look()
+    assert second.bytes_of(tmp_path / "second", "x") == b"precious"
+
+
+def test_bytes_that_are_not_what_was_written_are_not_taken_and_the_lag_says_so(first, second):
+    put(first, "x", b"as it was written")
+    put(first, "y")
+    file = first.file("cont", "x")
+    file.chmod(0o600)
+    file.write_bytes(b"as it was WRITTEN")
+    second.pull.look()
+    assert second.names() == ["y"]
+    told = second.pull.told()
+    assert (told["behindObjects"], told["lagSeconds"]) == (1, None)
+    file.write_bytes(b"as it was written")
+    second.pull.look()
+    assert second.names() == ["x", "y"]
+    assert second.pull.told()["lagSeconds"] is not None
+
+
+def test_a_blob_that_is_another_there_is_told_and_never_written_over(first, second, tmp_path):
+    put(first, "x", b"one")
+    second.pull.look()
+    first.azure().get_blob_client("cont", "x").delete_blob()
+    put(first, "x", b"two")
+    second.pull.look()
+    assert second.bytes_of(tmp_path / "second", "x") == b"one"
+    assert second.pull.told()["differing"] == 1
+
+
+def test_a_pull_that_stops_in_the_middle_of_a_blob_goes_on_with_it_later(first, second, tmp_path):
+    put(first, "x", bytes(5 << 20))
+    second.pull.stop()
+    with pytest.raises(StoreUnavailable, match="stopping"):
+        second.pull.look()
+    assert second.names() == []
+    second.pull_from(first.url)
+    second.pull.look()
+    assert len(second.bytes_of(tmp_path / "second", "x")) == 5 << 20
+
+
+def test_nobody_asks_for_an_inventory_without_a_key(first):
+    for path in ("?comp=inventory", "/cont?restype=container&comp=book"):
+        assert httpx.get(f"{first.url}{path}").status_code == 401
