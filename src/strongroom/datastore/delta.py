@@ -5,12 +5,12 @@ name stay as they were, files in `gone` go, and of a file in `kept` it brings on
 Laying it over the parent gives a manifest that needs the parent no more.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import msgspec
 
-from strongroom.datastore.extents import Extent, ExtentColumns, Extents
+from strongroom.datastore.extents import Extents
 from strongroom.datastore.manifest import (
     VERSION,
     FileFacts,
@@ -25,6 +25,7 @@ from strongroom.datastore.manifest import (
     check_parts,
     decode_checked,
 )
+from strongroom.datastore.overlay import Tree, covered_bytes, laid_over
 from strongroom.datastore.pack import (
     DELTA,
     open_content_key,
@@ -125,9 +126,9 @@ def lay_over(delta: Delta, facts: PointFacts, parent: Manifest | None = None) ->
         return _manifest(delta, facts, delta.files, delta.extents, delta.packs)
     if parent.source.system_identifier != delta.source.system_identifier:
         raise Corrupt("the delta is of another server than its parent")
-    packs = _Packs(parent.packs, delta.packs)
-    files, extents = _laid_over(parent, delta, rows, packs)
-    return _manifest(delta, facts, files, extents, packs.used)
+    tree, packs = _tree(parent, delta), [*parent.packs, *delta.packs]
+    extents, packs = laid_over(tree, parent.all_extents(), rows, packs, len(parent.packs))
+    return _manifest(delta, facts, tree.files, extents, packs)
 
 
 def _manifest(
@@ -156,95 +157,33 @@ def _manifest(
 
 def _check_whole(delta: Delta, rows: Extents) -> None:
     """Every byte of a file that leans on no parent has been written."""
-    covered = [0] * len(delta.files)
-    for extent in rows:
-        covered[extent.file] += extent.length
+    covered = covered_bytes(rows, len(delta.files))
     for index, file in enumerate(delta.files):
         if index not in delta.kept and covered[index] != file.size:
             raise Corrupt(f"{file.path} was not written whole")
 
 
-def _laid_over(
-    parent: Manifest, delta: Delta, ours: Extents, packs: "_Packs"
-) -> tuple[list[FileFacts], dict[str, bytes]]:
-    """Files in the parent's order, new ones last; and their extents. One file at a time is looked
-    at: of all their extents, millions perhaps, only the columns are held.
-    """
+def _tree(parent: Manifest, delta: Delta) -> Tree:
+    """The parent's files in their order, with the delta's in their places; new ones last."""
     newer = {file.path: index for index, file in enumerate(delta.files)}
     gone = set(delta.gone)
     if not gone.isdisjoint(newer):
         raise Corrupt("a delta names a file that it says is gone")
-    theirs = parent.all_extents()
-    files: list[FileFacts] = []
-    extents = ExtentColumns()
-
-    def place(over: int | None, older: list[Extent]) -> None:
-        found = list(_of_file(len(files), delta, over, ours.of_file(over), older))
-        for extent, is_new in sorted(found, key=lambda each: each[0].offset):
-            extents.add(packs.place(extent, from_delta=is_new))
-
+    tree = Tree([], [], [], [-1] * len(parent.files), [-1] * len(delta.files))
     for index, file in enumerate(parent.files):
         if file.path in gone:
             continue
+        tree.older[index] = len(tree.files)
         over = newer.pop(file.path, None)
-        place(over, theirs.of_file(index))
-        files.append(file if over is None else delta.files[over])
+        if over is None:
+            tree.add(file, file.size, file.size)
+        else:
+            tree.newer[over] = len(tree.files)
+            kept = delta.kept.get(over, 0)
+            tree.add(delta.files[over], max(file.size, delta.files[over].size), kept)
     for index in newer.values():
         if index in delta.kept:
             raise Corrupt(f"the parent has no {delta.files[index].path} to keep a part of")
-        place(index, [])
-        files.append(delta.files[index])
-    return files, extents.stored()
-
-
-def _of_file(
-    index: int, delta: Delta, over: int | None, ours: list[Extent], theirs: list[Extent]
-) -> Iterator[tuple[Extent, bool]]:
-    """The extents of one file under its new index."""
-    limit = None if over is None else min(delta.kept.get(over, 0), delta.files[over].size)
-    for extent in theirs if limit is None else _left_over(theirs, ours, limit):
-        yield msgspec.structs.replace(extent, file=index), False
-    for extent in ours:
-        yield msgspec.structs.replace(extent, file=index), True
-
-
-def _left_over(theirs: list[Extent], ours: list[Extent], limit: int) -> Iterator[Extent]:
-    """What stays of the parent's extents below `limit`, around ours. Both are sorted."""
-    first = 0
-    for extent in theirs:
-        start, end = extent.offset, min(extent.end, limit)
-        while first < len(ours) and ours[first].end <= start:
-            first += 1
-        for place in range(first, len(ours)):  # a slice would copy all that is left, each time
-            cover = ours[place]
-            if cover.offset >= end:
-                break
-            if cover.offset > start:
-                yield _part(extent, start, cover.offset)
-            start = max(start, cover.end)
-        if start < end:
-            yield _part(extent, start, end)
-
-
-def _part(extent: Extent, start: int, end: int) -> Extent:
-    raw = extent.raw + start - extent.offset
-    return Extent(extent.file, start, end - start, extent.pack, raw)
-
-
-class _Packs:
-    """The packs that the new manifest leans on, in the order of their first use."""
-
-    def __init__(self, older: list[PackFacts], newer: list[PackFacts]) -> None:
-        self.used: list[PackFacts] = []
-        self._lists = (older, newer)
-        self._places: dict[bytes, int] = {}
-
-    def place(self, extent: Extent, *, from_delta: bool) -> Extent:
-        """The extent with its pack's index in `used`."""
-        pack = self._lists[from_delta][extent.pack]
-        found = self._places.setdefault(pack.id, len(self.used))
-        if found == len(self.used):
-            self.used.append(pack)
-        elif self.used[found] != pack:
-            raise Corrupt(f"the delta and its parent disagree about pack {pack.pack_id}")
-        return msgspec.structs.replace(extent, pack=found)
+        tree.newer[index] = len(tree.files)
+        tree.add(delta.files[index], delta.files[index].size, 0)
+    return tree

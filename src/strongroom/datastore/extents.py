@@ -8,11 +8,15 @@ import array
 import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from strongroom.model.errors import Corrupt
 
+_AT_ONCE = 1 << 17  # rows that are checked together
 _COLUMNS = {"file": "I", "offset": "Q", "length": "Q", "pack": "I", "raw": "I"}
 
 
@@ -65,17 +69,35 @@ class Extents(Sequence[Extent]):
         first = bisect_left(self._columns[0], file)
         return [self[row] for row in range(first, bisect_right(self._columns[0], file, first))]
 
+    def columns(self) -> tuple[NDArray[Any], ...]:
+        """Views of file, offset, length, pack and raw: u32, u64, u64, u32, u32."""
+        return tuple(np.asarray(column) for column in self._columns)
+
     def check(self, sizes: Sequence[int], packs: int, most_raw: int) -> None:
-        """Sorted, not overlapping, inside their file and their pack; Corrupt otherwise."""
-        last_file, last_end = 0, 0
-        for file, offset, length, pack, raw in zip(*self._columns, strict=True):
-            if file != last_file:
-                last_end = 0
-            if file < last_file or file >= len(sizes) or pack >= packs or offset < last_end:
-                raise Corrupt("an extent names no file or pack, or lies over another one")
-            if not length or offset + length > sizes[file] or raw + length > most_raw:
-                raise Corrupt("an extent lies outside its file or its pack")
-            last_file, last_end = file, offset + length
+        """Sorted, not overlapping, inside their file and their pack; Corrupt otherwise.
+
+        Whoever made them may have meant to: no sum is taken that could go round.
+        """
+        room = np.array(sizes, dtype=np.uint64)
+        for start in range(0, len(self), _AT_ONCE):
+            rows = slice(max(start - 1, 0), start + _AT_ONCE)  # the last of those before, too
+            _check(tuple(column[rows] for column in self.columns()), room, packs, most_raw)
+
+
+def _check(columns: tuple[NDArray[Any], ...], sizes: NDArray[Any], packs: int, most: int) -> None:
+    file, offset, length, pack, raw = columns
+    if file.max() >= len(sizes) or pack.max() >= packs or (file[1:] < file[:-1]).any():
+        raise Corrupt("an extent names no file or pack, or is not in its place")
+    room = sizes[file]
+    if (
+        not length.all()
+        or (length > np.minimum(room, np.uint64(most))).any()
+        or (offset > room - length).any()
+        or (raw > np.uint64(most) - length).any()
+    ):
+        raise Corrupt("an extent lies outside its file or its pack")
+    if ((file[1:] == file[:-1]) & (offset[1:] < (offset + length)[:-1])).any():
+        raise Corrupt("an extent lies over another one")
 
 
 class Ranges:
@@ -132,24 +154,6 @@ def within(extents: Extents, ranges: Ranges) -> tuple[Extents, Ranges]:
                 row = next(rows, None)
             bare.add(file, start, end)
     return Extents(columns), bare
-
-
-class ExtentColumns:
-    """Columns that are filled row by row, in the order of (file, offset)."""
-
-    def __init__(self) -> None:
-        self._columns = [array.array(code) for code in _COLUMNS.values()]
-
-    def add(self, extent: Extent) -> None:
-        """The next row."""
-        for column, value in zip(self._columns, msgspec.structs.astuple(extent), strict=True):
-            column.append(value)
-
-    def stored(self) -> dict[str, bytes]:
-        """As in a manifest; nothing is to be added any more."""
-        return {
-            name: to_little(column) for name, column in zip(_COLUMNS, self._columns, strict=True)
-        }
 
 
 def columns_of(extents: Iterable[Extent]) -> dict[str, bytes]:
