@@ -54,9 +54,9 @@ def read_files(  # noqa: PLR0913 - what, from where, with which keys, to where
     fetched = 0
     with ThreadPoolExecutor(workers, thread_name_prefix="read") as pool:
         tasks: set[Future[tuple[int, int]]] = set()
-        for index, chosen in sorted(rows.items()):
+        for index in far_apart(sorted(rows), workers):
             read = partial(_read_pack, blobs, content_keys, put, manifest.packs[index])
-            tasks.add(pool.submit(read, extents, chosen))
+            tasks.add(pool.submit(read, extents, rows[index]))
         try:
             while tasks:
                 done, tasks = wait(tasks, return_when=FIRST_EXCEPTION, timeout=0.2)
@@ -77,6 +77,16 @@ def rows_by_pack(extents: Extents, select: frozenset[int] | None) -> dict[int, "
         if select is None or extent.file in select:
             found.setdefault(extent.pack, array("I")).append(row)
     return found
+
+
+def far_apart(packs: list[int], workers: int) -> list[int]:
+    """An order in which workers, each taking the next, are in different files most of the time.
+
+    Packs that follow each other hold parts of one file, and a file system lets one at a time write
+    to a file.
+    """
+    lane = max(1, -(-len(packs) // workers))
+    return [pack for first in range(lane) for pack in packs[first::lane]]
 
 
 def _read_pack(

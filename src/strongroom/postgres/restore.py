@@ -347,7 +347,8 @@ class RestoreTarget:
             while chunk := file.read(_CHUNK):
                 crc = google_crc32c.extend(crc, chunk)
                 size += len(chunk)
-                watch(len(chunk))
+                with self._lock:  # several files are read at once
+                    watch(len(chunk))
         return size, crc
 
     def _link(self, parts: tuple[str, ...], place: Path) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from strongroom.model.errors import Corrupt
 from strongroom.model.postgres import Lsn, Timeline, lsn_from_text
@@ -10,6 +11,7 @@ from strongroom.postgres.walstream import segment_name
 from strongroom.postgres.wire.pg_manifest import PgManifest
 
 _SEGMENT = re.compile(r"pg_wal/[0-9A-F]{24}")
+_READERS = 2
 _HINT = "Restore another recovery point, and verify this one."
 
 
@@ -21,13 +23,26 @@ def compare(
 ) -> None:
     """Raises Corrupt naming the first file that is missing, extra or different.
 
-    `read(index)` gives (size, CRC32C) of a file as it lies there now. Of files that are not in
-    `only`, when that is given, nothing but their presence counts.
+    `read(index)` gives (size, CRC32C) of a file as it lies there now; two are read at once. Of
+    files that are not in `only`, when that is given, nothing but their presence counts.
     """
-    for path in differing(layout, told, read, only):
-        raise Corrupt(
-            f"{path} is not as PostgreSQL's own manifest says", hint=_HINT, facts={"path": path}
-        )
+    wanted = [
+        index
+        for index, file in enumerate(layout.files)
+        if file.path in told.files and file.path not in UNWANTED
+        if only is None or index in only
+    ]
+    with ThreadPoolExecutor(_READERS, "sum") as pool:
+        sums = {index: pool.submit(read, index) for index in wanted}
+        try:
+            for path in differing(layout, told, lambda index: sums[index].result(), only):
+                raise Corrupt(
+                    f"{path} is not as PostgreSQL's own manifest says",
+                    hint=_HINT,
+                    facts={"path": path},
+                )
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def differing(
