@@ -38,6 +38,19 @@ SDK = {
     "get_point": "recovery_points.get",
     "list_jobs": "jobs.list",
     "get_job": "jobs.get",
+    "put_guard": "resource_guards.put",
+    "patch_guard": "resource_guards.patch",
+    "get_guard": "resource_guards.get",
+    "delete_guard": "resource_guards.delete",
+    "list_guards": "resource_guards.get_resources_in_resource_group",
+    "list_all_guards": "resource_guards.get_resources_in_subscription",
+    "list_requests": "resource_guards.get_*_requests_objects",
+    "get_request": "resource_guards.get_default_*_requests_object",
+    "put_proxy": "dpp_resource_guard_proxy.create_or_update",
+    "get_proxy": "dpp_resource_guard_proxy.get",
+    "list_proxies": "dpp_resource_guard_proxy.list",
+    "delete_proxy": "dpp_resource_guard_proxy.delete",
+    "unlock_delete": "dpp_resource_guard_proxy.unlock_delete",
     "put_group": "resource_groups.create_or_update",
     "get_group": "resource_groups.get",
     "has_group": "resource_groups.check_existence",
@@ -177,6 +190,17 @@ are not run by our tests.
   `checkKeys` of an instance, `rotateKeyEncryptionKey`, `replaceRecoveryKey` (`publicKey`) are
   operations; what a census of keys finds is among `storageFindings`. `shredCertificates`: what was
   destroyed at a purge, signed.
+- Resource guards protect what Azure's do, and less retention, deletion of a recovery point, release
+  of a legal hold or of held expiry, another recovery key, less protection by the guard itself, and
+  who may approve. A protected call is let through by `x-ms-authorization-auxiliary`, the token of
+  *another* principal who is Backup MUA Operator at the guard, while a body names the request in
+  `resourceGuardOperationRequests`; or by an approval of exactly this, which somebody has granted:
+  the refusal (403 `UserErrorMultiUserAuthorizationRequired`) names the request that waits, and
+  `approvals` lists, grants and denies. It is good once, and for hours. `allowAutoApprovals` is false:
+  the role alone, in the caller's own hands, lets nothing through. A vault goes under a guard only
+  while somebody else may approve there.
+- `auditRecords` is the audit with before and after, `auditRecords/verify` whether it is whole.
+- `servicePrincipals` adds principals, in place of Microsoft's directory.
 - Servers are registered by `PUT`: `properties.strongroom` names `agent` and `agentServer`.
 
 ## Not offered
@@ -186,7 +210,8 @@ Asked for, these are refused in ARM's form: 404 or 405, or 400 that names the se
 - Cross-region and cross-subscription restore, rehydration, archive tier, point-in-time restore
   (`findRestorableTimeRanges`), several items in one restore, Azure Files. Files without a SAS: the
   vault's identity opens no container.
-- Resource guards, customer-managed keys, user-assigned identities, export of jobs,
+- `backupInstances/restore` and `modifyEncryptionSettings` as protected operations of a guard, guards
+  of other tenants, customer-managed keys, user-assigned identities, export of jobs,
   `checkFeatureSupport`.
 - Custom roles, conditions on role assignments, deny assignments, management groups.
 - `startLtrBackup` and `ltrBackupOperations`: agents are asked through their own protocol.

@@ -23,6 +23,7 @@ from arm_story import (
 )
 from arm_world import GROUP, SUBSCRIPTION, VERSION, ArmWorld, server_id, vault_id
 from strongroom.model.access import BUILT_IN, LONG_TERM_RETENTION, allows
+from strongroom.model.guard import PROXY
 from strongroom.model.policy_templates import azure_default_policy
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "rbac-matrix.txt"
@@ -39,11 +40,14 @@ RESTORE = {
 }
 UNSEEN = ("not for you to see", "there is no operation")
 SUBSCRIPTION_ID = f"/subscriptions/{SUBSCRIPTION}"
+GUARD = f"{GROUP_ID}/providers/Microsoft.DataProtection/resourceGuards/guard-1"
 PLACES = {
     "subscription_id": SUBSCRIPTION,
     "group": GROUP,
     "vault": "v1",
     "location": "local",
+    "kind": "deleteProtectedItemRequests",
+    "request": "default",
     "namespace": "Microsoft.DataProtection",
     "job_id": GUIDS[9],
     "point": "0" * 32,
@@ -51,7 +55,16 @@ PLACES = {
     "hold": "case",
     "scope:path": SUBSCRIPTION_ID.strip("/"),
 }
-NAMES = {"Policies": "spare", "Instances": "pg1-inst", "flexible": "pg1", "roleAss": GUIDS[2]}
+NAMES = {
+    "Policies": "spare",
+    "Instances": "pg1-inst",
+    "flexible": "pg1",
+    "roleAss": GUIDS[2],
+    "/resourceGuards": "guard-1",
+    "backupResourceGuardProxies": PROXY,
+    "servicePrincipals": "somebody",
+    "/approvals": GUIDS[9],
+}
 
 
 def address(path: str) -> str:
@@ -77,11 +90,15 @@ def body_of(method: str, path: str, story: Story) -> dict[str, Any] | None:
         "/restore": RESTORE,
         "/roleAssignments/{name}": assignment_body(LONG_TERM_RETENTION.id, story.identity),
         "/checkNameAvailability": {"name": "v9"},
+        "/backupResourceGuardProxies/{name}": {
+            "properties": {"resourceGuardResourceId": f"{GUARD}0"}  # not there: nothing is guarded
+        },
     }
     return next((body for end, body in bodies.items() if path.endswith(end)), {})
 
 
 FILTERED = ("/subscriptions", "/resourceGroups", "/backupVaults", "/flexibleServers")
+FILTERED += ("/resourceGuards",)
 
 
 def verdict(path: str, answer: httpx.Response) -> str:
@@ -111,6 +128,7 @@ def callers(world: ArmWorld, story: Story) -> Iterator[dict[str, httpx.Client]]:
 
 @pytest.fixture(scope="module")
 def matrix(story: Story, callers: dict[str, httpx.Client]) -> dict[tuple[str, str], list[str]]:
+    story.put(GUARD, {"location": "local"})
     # An assignment that whoever may delete one deletes; the routes at the root have no scope.
     found: dict[tuple[str, str], list[str]] = {}
     for method, path, _ in sorted(api_routes(), key=lambda r: (r[0] == "DELETE", r[1], r[0])):
