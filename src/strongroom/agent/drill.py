@@ -47,7 +47,6 @@ from strongroom.postgres import scratch, trial
 from strongroom.postgres.amcheck import Connection, check_database
 from strongroom.postgres.extract import ScratchServer
 
-_OTHER_LOCALE = "incompatible with operating system"
 _SPOILED = (Corrupt, ObjectMissing, WrongKey)  # said of what was read: the point's own fault
 
 
@@ -183,8 +182,10 @@ class _Trial:
         with self._timed("ask"):
             for assertion in self.asked:
                 self.held.check()
-                known = assertion.database in databases
-                self._hear(trial.ask(server, role, assertion) if known else _nowhere(assertion))
+                if assertion.database in databases:
+                    self._hear(trial.ask(server, role, assertion))
+                else:
+                    self._hear(_nowhere(assertion))
         self.held.check()
 
     def _look_into(self, server: ScratchServer, database: str, role: str) -> None:
@@ -202,7 +203,7 @@ class _Trial:
                     self._count(connection, database)
         except TargetError as error:
             self.held.check()
-            if _OTHER_LOCALE in error.message:
+            if trial.OTHER_LOCALE in error.message:
                 self._warn([f"database {database}: {error.message}"])
             else:
                 self.result.find(f"database {database}: {error.message}")
@@ -255,10 +256,13 @@ class _Trial:
     def _hear(self, answer: Answer) -> None:
         self.result.answers.append(answer)
         told = "".join(by_name([answer]))
-        if answer.answer.startswith("not asked"):
+        lacking = answer.database in self.made.lacking and answer.answer != "false"
+        if answer.answer == TRUE:
+            return
+        if lacking or answer.answer.startswith(trial.NOT_ASKED):
             hint = "Install the extension on the agent's host."
             self.result.warnings.append(Precondition(told, hint=hint).to_dict())
-        elif answer.answer != TRUE:
+        else:
             self.result.find(told)
 
     @contextmanager

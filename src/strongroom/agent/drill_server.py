@@ -5,15 +5,22 @@ worker, and its tablespaces lie beside it, never where the source has its own. W
 start, it is found out whose fault that is: the point's, or this host's.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from strongroom.agent.logical_point import LogicalPoint
 from strongroom.agent.scratch_part import Part, fetch, scratch_home
 from strongroom.datastore.manifest import Manifest
-from strongroom.model.errors import Corrupt, TargetError, TargetRefused, ToolsMissing, VaultError
+from strongroom.model.errors import (
+    Corrupt,
+    TargetError,
+    TargetFull,
+    TargetRefused,
+    ToolsMissing,
+    VaultError,
+)
 from strongroom.model.postgres import NEWEST_MAJOR, major_of
 from strongroom.postgres import load, scratch
 from strongroom.postgres.dump_text import read_dump
@@ -28,7 +35,9 @@ STRICT = {
     "max_parallel_workers_per_gather": "0",
     "maintenance_work_mem": "128MB",
 }
+RECOVERY_SECONDS = 43_200
 _SUPERUSER = "postgres"
+_NO_ROOM = ("No space left on device", "could not extend file", "out of memory")
 _NEEDS_MORE = ("is not available", "could not open extension control file", "could not connect to")
 
 
@@ -48,6 +57,7 @@ class Made:
     written: int = 0
     fetched: int = 0
     warnings: list[VaultError] = field(default_factory=list)
+    lacking: set[str] = field(default_factory=set)  # databases that are not here, or in part
     problems: list[str] = field(default_factory=list)
     restored_at: float = 0.0
 
@@ -76,14 +86,13 @@ def _started(
     """Without any library first; then with those of the source that this host has."""
     directory = home / "data"
     try:
-        return stack.enter_context(recovered(tools, directory, sockets, user, STRICT))
+        return stack.enter_context(_recovered(tools, directory, sockets, user))
     except TargetError as error:
         failure = error
     here = [name for name in libraries if _has_library(tools, name)]
     if here:
-        settings = {**STRICT, "shared_preload_libraries": ",".join(here)}
         try:
-            return stack.enter_context(recovered(tools, directory, sockets, user, settings))
+            return stack.enter_context(_recovered(tools, directory, sockets, user, here))
         except TargetError as error:
             failure = error
     lacking = sorted(set(libraries) - set(here))
@@ -97,6 +106,14 @@ def _started(
     raise Corrupt(failure.message, hint="Drill an older point, and verify this one.") from failure
 
 
+def _recovered(
+    tools: Tools, directory: Path, sockets: Path, user: str, libraries: Sequence[str] = ()
+) -> AbstractContextManager[ScratchServer]:
+    """It may take as long as recovery takes: what is slow is not wrong."""
+    settings = {**STRICT, "shared_preload_libraries": ",".join(libraries)}
+    return recovered(tools, directory, sockets, user, settings, seconds=RECOVERY_SECONDS)
+
+
 def _has_library(tools: Tools, name: str) -> bool:
     base = tools.directory.parent / "lib"
     file = f"{name.rpartition('/')[2].removesuffix('.so')}.so"
@@ -106,7 +123,7 @@ def _has_library(tools: Tools, name: str) -> bool:
 def _see_that_this_host_can(tools: Tools, directory: Path, sockets: Path) -> None:
     """A server of nothing starts here with the same settings. Raises TargetError otherwise."""
     scratch.initialise(tools, directory, "--no-sync")
-    with recovered(tools, directory, sockets, _SUPERUSER, STRICT):
+    with _recovered(tools, directory, sockets, _SUPERUSER):
         return
 
 
@@ -121,7 +138,7 @@ def logical_server(point: LogicalPoint, places: Places, made: Made) -> Iterator[
     with scratch_home(places.home) as home:
         point.held.next_step("Starting")
         scratch.initialise(tools, home / "data", "--no-sync")
-        with recovered(tools, home / "data", places.sockets, _SUPERUSER, STRICT) as server:
+        with _recovered(tools, home / "data", places.sockets, _SUPERUSER) as server:
             _fill(point, server, made)
             made.fetched = point.fetched
             yield server
@@ -141,7 +158,10 @@ def _same_or_newer(manifest: Manifest) -> Tools:
 def _fill(point: LogicalPoint, server: ScratchServer, made: Made) -> None:
     with server.connect(server.any_database()) as connection:
         refused = load.make_roles(connection, point.globals())
-        made.problems += [f"a role is not as it was: {line}" for line in refused]
+    made.warnings += [
+        TargetRefused(f"a role is not as it was: {line}", hint="See whether it matters.")
+        for line in refused
+    ]
     described = point.parameters()["databases"]
     for name in sorted(described):
         point.held.next_step(f"Loading {name}")
@@ -151,6 +171,7 @@ def _fill(point: LogicalPoint, server: ScratchServer, made: Made) -> None:
                     load.create_database(connection, name, described[name])
         except TargetRefused as error:  # a locale that this host lacks
             made.warnings.append(error)
+            made.lacking.add(name)
             continue
         _load_one(point, server, (name, str(described[name]["file"])), made)
 
@@ -190,7 +211,10 @@ def _judge(manifest: Manifest, tools: Tools, name: str, errors: list[str], made:
             f"{told}; the dump is of PostgreSQL {major}, and was tried in {tools.major}",
             hint=f"Install PostgreSQL {major} on the agent's host, and drill again.",
         )
+    if any(words in error for error in errors for words in _NO_ROOM):
+        raise TargetFull(told, hint="Make room in the agent's scratch directory, and drill again.")
     if lacking:
+        made.lacking.add(name)
         made.warnings.append(
             TargetRefused(
                 f"{told}; this host lacks something: {lacking[:200]}",

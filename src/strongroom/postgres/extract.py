@@ -241,14 +241,16 @@ def recovered(
     sockets: Path,
     superuser: str,
     settings: Mapping[str, str] | None = None,
+    *,
+    seconds: int = START_SECONDS,
 ) -> Iterator[ScratchServer]:
     """Within: the server runs, with `settings` over ours.
 
-    Raises TargetError with its last words when it does not recover.
+    Raises TargetError with its last words when it does not recover, in so many seconds.
     """
     _settle(directory, sockets, settings or {})
     try:
-        scratch.start(tools, directory, timeout=START_SECONDS)
+        scratch.start(tools, directory, timeout=seconds)
         yield ScratchServer(tools, directory, sockets, superuser)
     finally:
         if (directory / "postmaster.pid").exists():

@@ -17,6 +17,8 @@ from strongroom.model.drill import TRUE, Answer, Assertion, TableCount
 from strongroom.postgres.amcheck import Connection, Watch, is_damage, is_of_library, words_of
 from strongroom.postgres.extract import PORT, ScratchServer
 
+NOT_ASKED = "not asked"  # and why: the host lacks something
+OTHER_LOCALE = "incompatible with operating system"
 ASSERTION_SECONDS = 600
 _LOCK_SECONDS = 60  # a prepared transaction of the source may hold one for ever
 _USER_TABLES = """
@@ -134,8 +136,8 @@ def _judge(rows: list[Any]) -> str:
 
 def _why_not(error: psycopg.Error) -> str:
     state = error.sqlstate or ""
-    if is_of_library(error):
-        return f"not asked: {words_of(error)}"
+    if is_of_library(error) or OTHER_LOCALE in str(error):
+        return f"{NOT_ASKED}: {words_of(error)}"
     if state == "57014":
         return f"it took longer than {ASSERTION_SECONDS} seconds"
     # Class 42 speaks of names and privileges; others may quote what a row holds.

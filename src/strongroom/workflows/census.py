@@ -6,6 +6,8 @@ has failed and the point is whole: here it is listed after all. The job stays as
 
 from collections.abc import Iterator
 
+import msgspec
+import sqlalchemy as sa
 import structlog
 from whenever import Instant
 
@@ -25,7 +27,9 @@ from strongroom.datastore.receipt import Receipt
 from strongroom.datastore.verify import DAMAGE, verify_manifest
 from strongroom.model.errors import Corrupt, ObjectMissing, StoreUnavailable, VaultError
 from strongroom.model.ids import GenerationId, InstanceId, JobId, RecoveryPointId
+from strongroom.model.operation import BackupResult
 from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.workflows import strangeness
 from strongroom.workflows.means import Means
 
 EVERY_SECONDS = 86_400.0  # for a container of whose jobs none has failed
@@ -171,6 +175,15 @@ def _point(means: Means, receipt: Receipt, manifest: Manifest) -> RecoveryPoint:
     )
 
 
+def _strange(connection: sa.Connection, point: RecoveryPoint) -> list[str]:
+    """As its own job would have found it; nothing where nobody knows what its agent reported."""
+    operation = agent_operations.get(connection, point.job_id)
+    if operation is None or not operation["result"]:
+        return []
+    result = msgspec.convert(operation["result"], BackupResult)
+    return strangeness.judge(connection, jobs.get(connection, point.job_id), result)
+
+
 def _job_of(point: str) -> str:
     """The job of a point (commit.point_id_of, backwards); what is no id is of no job."""
     return "-".join((point[:8], point[8:12], point[12:16], point[16:20], point[20:]))
@@ -188,7 +201,7 @@ def _adopt(means: Means, point: RecoveryPoint) -> bool:
         known = recovery_points.ids_of_instance(connection, point.instance_id)
         if point.id in known or point.job_id in jobs.list_running(connection):
             return False
-        recovery_points.add(connection, point)
+        strangeness.add_point(connection, point, _strange(connection, point), now)
         told = {"job": point.job_id, "tag": point.tag, "expires": point.expires_at.format_iso()}
         audit.append(connection, now, "service", ("recoveryPoint/adopt", point.id), told)
     log.warning("recovery_point.adopted", instance=point.instance_id, point=point.id)

@@ -11,14 +11,7 @@ import sqlalchemy as sa
 from blake3 import blake3
 from whenever import Instant
 
-from strongroom.catalog import (
-    agent_operations,
-    audit,
-    expiry_holds,
-    jobs,
-    protection,
-    recovery_points,
-)
+from strongroom.catalog import agent_operations, audit, jobs, protection, recovery_points
 from strongroom.control.agents import delta_name
 from strongroom.datastore.delta import lay_over, of_whole_tree, open_delta
 from strongroom.datastore.manifest import (
@@ -38,7 +31,7 @@ from strongroom.model.logical import LOGICAL
 from strongroom.model.operation import BackupResult, Progress
 from strongroom.model.policy import parse_policy
 from strongroom.model.recovery_point import RecoveryPoint
-from strongroom.workflows import dump, held_expiry, strangeness
+from strongroom.workflows import dump, strangeness
 from strongroom.workflows.collect import keep
 from strongroom.workflows.locking import lock_point
 from strongroom.workflows.means import Means
@@ -243,11 +236,7 @@ def record_point(means: Means, job_id: str, committed: dict[str, Any]) -> None:
             state="Completed",
         )
         strange = strangeness.judge(connection, job, result)
-        if strange:
-            point.facts["anomalies"] = strange
-        recovery_points.add(connection, point)
-        if strange:
-            _hold_elders(connection, point, strange[0], control.clock.now())
+        strangeness.add_point(connection, point, strange, control.clock.now())
         jobs.set_progress(connection, job_id, _whole(result))
         status = JobStatus.COMPLETED_WITH_WARNINGS if result.warnings else JobStatus.COMPLETED
         now = control.clock.now()
@@ -256,13 +245,6 @@ def record_point(means: Means, job_id: str, committed: dict[str, Any]) -> None:
         if jobs.end(connection, job_id, status, now, **told):
             what = {"job": job_id, "tag": point.tag, "expires": receipt.expires_at}
             audit.append(connection, now, "service", ("recoveryPoint/commit", point.id), what)
-
-
-def _hold_elders(
-    connection: sa.Connection, point: RecoveryPoint, strange: str, at: Instant
-) -> None:
-    why = f"recovery point {point.id} looks wrong: {strange}"
-    held_expiry.hold(connection, point.instance_id, point.id, (expiry_holds.ANOMALY, why), at)
 
 
 def _whys(job: Job, result: BackupResult) -> dict[str, str]:

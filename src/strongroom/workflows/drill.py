@@ -36,6 +36,7 @@ from strongroom.model.job import Job, JobStatus
 from strongroom.model.operation import Progress
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.workflows import agent_work, held_expiry
+from strongroom.workflows.locking import lock_names
 from strongroom.workflows.means import Means
 
 _HINT = (
@@ -94,10 +95,14 @@ def _plan(means: Means, job_id: str) -> dict[str, Any]:
 
 
 def _sign(means: Means, job_id: str, told: dict[str, Any]) -> dict[str, Any]:
-    """State what was found where nobody rewrites it. Safe twice: what is there already counts."""
+    """State what was found where nobody rewrites it, for as long as the point is kept.
+
+    Safe twice: what is there already counts.
+    """
     with means.control.database.reading() as connection:
         job, point = _load(connection, job_id)
-    evidence = _evidence(job, point, told, means.control.clock.now())
+    now = means.control.clock.now()
+    evidence = _evidence(job, point, told, now)
     raw = sign_evidence(means.keyring.signing, evidence)
     blobs, name = means.storage.container(job.instance_id), name_of(point.id, job.id)
     try:
@@ -107,6 +112,8 @@ def _sign(means: Means, job_id: str, told: dict[str, Any]) -> dict[str, Any]:
     stored = check_evidence(means.keyring.signing.public, blobs.read(name))
     if stored.detail_blake3 != evidence.detail_blake3:
         raise Corrupt(f"{name} states another drill", hint="Look into the storage endpoint.")
+    if point.expires_at > now:
+        lock_names(means, job.instance_id, [name], point.expires_at)
     return {"ended_at": stored.ended_at, "name": name, "blake3": blake3(raw).hexdigest()}
 
 

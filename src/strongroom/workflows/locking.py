@@ -4,7 +4,7 @@ The endpoint keeps them in a book of its own (docs/decisions/0013): what is writ
 this process cannot take back where the vault is Locked.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from whenever import Instant
 
@@ -51,9 +51,13 @@ def lock_point(
     One row for a generation, however many packs it has. What the endpoint says then is what
     counts: raises StoreUnavailable when a lock is not there.
     """
-    view = means.storage.account_view(instance_id)
     names = [FORMAT_NAME, "k/", *(f"g/{generation}/" for generation in sorted(generations))]
-    names += [f"p/{point}.manifest", f"p/{point}.receipt"]
+    lock_names(means, instance_id, [*names, f"p/{point}.manifest", f"p/{point}.receipt"], until)
+
+
+def lock_names(means: Means, instance_id: str, names: Sequence[str], until: Instant) -> None:
+    """Objects, or prefixes. Raises StoreUnavailable when a lock is not there."""
+    view = means.storage.account_view(instance_id)
     for name, lock in zip(names, view.extend_locks(names, until), strict=True):
         if lock.until is None or Instant.parse_iso(lock.until) < until:
             raise StoreUnavailable(f"the storage endpoint does not hold the lock of {name}")

@@ -1,11 +1,14 @@
 """What is strange about a new recovery point, by what was measured of those before it."""
 
 import sqlalchemy as sa
+from whenever import Instant
 
-from strongroom.catalog import point_history
+from strongroom.catalog import expiry_holds, point_history, recovery_points
 from strongroom.model.anomaly import Sample, anomalies
 from strongroom.model.job import Job
 from strongroom.model.operation import BackupResult
+from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.workflows import held_expiry
 
 
 def judge(connection: sa.Connection, job: Job, result: BackupResult) -> list[str]:
@@ -22,6 +25,18 @@ def judge(connection: sa.Connection, job: Job, result: BackupResult) -> list[str
         damaged_pages=damaged_pages(result),
     )
     return anomalies(new, history, within)
+
+
+def add_point(
+    connection: sa.Connection, point: RecoveryPoint, strange: list[str], at: Instant
+) -> None:
+    """Record a point; one that looks wrong says so, and holds the expiry of its elders."""
+    if strange:
+        point.facts["anomalies"] = strange
+    recovery_points.add(connection, point)
+    if strange:
+        why = f"recovery point {point.id} looks wrong: {strange[0]}"
+        held_expiry.hold(connection, point.instance_id, point.id, (expiry_holds.ANOMALY, why), at)
 
 
 def damaged_pages(result: BackupResult) -> dict[str, list[int]]:

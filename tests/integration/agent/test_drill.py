@@ -330,15 +330,18 @@ def test_a_dump_is_restored_into_a_new_server_and_asked(dumped: Dumps, ground: D
         dumped,
         true("select count(*) = 1 from sold", "shop"),
         true("select exists (select from pg_roles where rolname = 'clerk')"),
+        true("select count(*) = 1 from place", "maps"),
     )
     assert told.problems == []
-    assert [each.answer for each in told.answers] == ["true", "true"]
+    assert [each.answer for each in told.answers][:2] == ["true", "true"]
+    assert "does not exist" in told.answers[2].answer
     counted = rows_of(told)
     assert counted["postgres", "public.t"] == ROWS
     assert counted["postgres", "public.elsewhere"] == 100
-    (warning,) = told.warnings
-    assert "database maps" in warning["message"]
-    assert "not_here" in warning["message"]
+    lacking, not_asked = told.warnings
+    assert "database maps" in lacking["message"]
+    assert "not_here" in lacking["message"]
+    assert "of maps" in not_asked["message"], "what is missing is this host's, not the dump's"
     assert ground.of_dump(dumped, true("select false")).verdict == "Failed"
 
 

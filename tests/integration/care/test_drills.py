@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from whenever import Instant
 
 from care_world import CareWorld
 from strongroom.catalog import agent_operations, expiry_holds, instances, jobs
@@ -130,6 +131,10 @@ def test_what_was_found_is_signed_beside_the_receipt_and_told_by_the_point(
     assert found.detail_blake3 == detail_of(msgspec.to_builtins(GOOD))
     stored = world.blobs.read(facts(world, point)["drill"]["evidence"])
     assert b"sold" not in stored, "storage learns numbers, not names"
+    name = facts(world, point)["drill"]["evidence"]
+    locked = world.means.storage.account_view(world.instance).lock(name).until
+    assert locked is not None
+    assert Instant.parse_iso(locked) >= world.points()[0].expires_at
     assert facts(world, point)["drill"]["readySeconds"] == 1.75
     assert world.audited("recoveryPoint/drill") == [point]
     assert held(world) == []
