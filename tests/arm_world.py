@@ -87,6 +87,7 @@ class ArmWorld:
             ("restore", lambda story, job: None),
             ("collect-garbage", lambda story, job: None),
             ("verify", lambda story, job: None),
+            ("apply-policy", lambda story, policy, operation: None),
             ("drill", lambda story, job: None),
             ("expire-instance", lambda story, instance: None),
             ("purge", lambda story, thing: None),

@@ -40,7 +40,7 @@ from strongroom.model.ids import InstanceId
 from strongroom.model.installation import Installation
 from strongroom.model.operation import BackupResult, StorageAccess
 from strongroom.model.policy import parse_policy
-from strongroom.workflows import agent_work, expire, holding, locking
+from strongroom.workflows import agent_work, apply_policy, expire, holding, locking
 from strongroom.workflows.commit import _sign, point_id_of, record_point, verdict_of
 from strongroom.workflows.kek import KeyEncryption, KeyFile
 from strongroom.workflows.keyring import Keyring
@@ -241,6 +241,8 @@ class Lapse:
                     holding.set_hold(self.means, self.stories, *args)
                 case "release-hold":
                     holding.release_hold(self.means, self.stories, *args)
+                case "apply-policy":
+                    apply_policy.apply_policy(self.means, self.stories, *args)
                 case "expire-instance":
                     expire.expire_instance(self.means, self.stories, *args)
                 case other:

@@ -90,6 +90,7 @@ def test_a_policy_says_which_points_it_keeps_on_a_day_to_come(person, protected,
     assert "the first point of 2026" in person.ok("policy", "preview", "ten-years", *day)
     assert "10 Yearly" in person.ok("policy", "preview", "ten-years")
     assert person.json("policy", "history", "ten-years")[0]["name"] == "1"
+    assert person.ok("policy", "apply", "ten-years") == "every point ends as the policy says\n"
 
 
 def test_nothing_is_wrong_with_it(person, protected):

@@ -31,6 +31,7 @@ from strongroom.model.listening import LOOPBACK, Listening, at, is_loopback
 from strongroom.model.seams import Chance, Clock
 from strongroom.web.server import DoorSettings, create_app, listen, serve
 from strongroom.workflows.anchoring import StorageWitness
+from strongroom.workflows.apply_policy import apply_policy
 from strongroom.workflows.backup import back_up
 from strongroom.workflows.care import Care
 from strongroom.workflows.collect_job import collect_garbage
@@ -186,6 +187,7 @@ def _register(engine: JobEngine, means: Means) -> None:
     engine.register("check-keys", partial(examine_keys, means))
     engine.register("replace-recovery-key", partial(replace_recovery_key, means))
     engine.register("expire-instance", partial(expire_instance, means))
+    engine.register("apply-policy", partial(apply_policy, means))
     engine.register("purge", partial(purge, means))
     engine.register("set-hold", partial(set_hold, means))
     engine.register("release-hold", partial(release_hold, means))

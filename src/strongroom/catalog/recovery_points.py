@@ -100,6 +100,22 @@ def set_state(connection: sa.Connection, point_id: str, state: str) -> None:
     connection.execute(query.values(state=state))
 
 
+def set_end(connection: sa.Connection, point: RecoveryPoint, ends: Instant) -> None:
+    """When it ends from now on. Sooner than its receipt says: then its receipt must go with it."""
+    query = recovery_points.update().where(recovery_points.c.id == point.id)
+    connection.execute(query.values(expires_at=ends))
+    promised = point.facts.get("promised") or point.expires_at.format_iso()
+    note_facts(connection, point.id, {"promised": promised})
+
+
+def ends_early(connection: sa.Connection, point_id: str) -> bool:
+    """Whether it was told to end before the time that its receipt states."""
+    query = sa.select(recovery_points.c.expires_at, recovery_points.c.facts)
+    row = connection.execute(query.where(recovery_points.c.id == point_id)).one()
+    promised = row.facts.get("promised")
+    return promised is not None and row.expires_at < Instant.parse_iso(promised)
+
+
 def facts_of(connection: sa.Connection, point_id: str) -> dict[str, Any]:
     """The facts of a point; none of one that is not known."""
     query = sa.select(recovery_points.c.facts).where(recovery_points.c.id == point_id)

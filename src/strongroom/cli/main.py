@@ -56,6 +56,7 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
             "show": "policy:show",
             "preview": "policy:preview",
             "history": "policy:history",
+            "apply": "policy:apply",
             "create": "new_policy:create",
         },
     ),

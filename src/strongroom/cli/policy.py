@@ -121,6 +121,51 @@ def history(name: str, /, *, common: Common = COMMON, means: Given) -> None:
     console.table(("version", "since (UTC)", "by", "kept"), rows, "none")
 
 
+def apply(
+    name: str,
+    /,
+    *,
+    dry_run: Annotated[bool, Parameter(negative=(), help="Change nothing, only tell.")] = False,
+    common: Common = COMMON,
+    means: Given,
+) -> None:
+    """Give the points that exist the ends that a policy names now. Without it they keep theirs.
+
+    Nothing ends sooner than a lock or a hold allows; what ends sooner may need a second person.
+
+    ```
+    strongroom policy apply ten-years --dry-run
+    strongroom policy apply ten-years
+    ```
+
+    Parameters
+    ----------
+    name
+        The policy.
+    """
+    with vaults.opened(common, means) as vault:
+        path = f"{vault.policy(name)}/applyToPoints"
+        changes = vault.rest.post(path, {"dryRun": True})["value"]
+        if not dry_run:
+            vault.rest.post(path, {})
+    if common.output == "json":
+        console.as_json(changes)
+        return
+    rows = [
+        (
+            each["backupInstance"],
+            each["takenAt"][:10],
+            each["tag"],
+            each["expiresAt"][:10],
+            each["becomes"][:10],
+            each["why"],
+        )
+        for each in changes
+    ]
+    columns = ("server", "taken", "tag", "kept until", "now until", "why")
+    console.table(columns, rows, "every point ends as the policy says")
+
+
 def _is_file(which: str) -> bool:
     return which.endswith(".json") or "/" in which
 

@@ -72,12 +72,20 @@ def _stays(
 
 
 def _delete_manifest(means: Means, instance_id: InstanceId, point: str) -> None:
-    """One that the endpoint keeps (a lock, a hold) is asked for again in the next pass."""
-    view = means.storage.account_view(instance_id)
-    if not view.delete(f"p/{point}.manifest"):
-        log.info("recovery_point.retained", instance=instance_id, point=point)
-        return
+    """One that the endpoint keeps (a lock, a hold) is asked for again in the next pass.
+
+    Of a point that ends before its receipt says so the receipt goes first: a manifest that is gone
+    before its time is damage (datastore/garbage.py).
+    """
     control = means.control
+    with control.database.reading() as connection:
+        early = recovery_points.ends_early(connection, point)
+    view = means.storage.account_view(instance_id)
+    names = [f"p/{point}.receipt"] if early else []
+    for name in (*names, f"p/{point}.manifest"):
+        if not view.delete(name):
+            log.info("recovery_point.retained", instance=instance_id, point=point, name=name)
+            return
     with control.database.writing() as connection:
         recovery_points.set_state(connection, point, recovery_points.DELETED)
         what = ("recoveryPoint/delete", point)

@@ -7,7 +7,7 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.mgmt.dataprotection.models import BackupPolicy, BaseBackupPolicyResource
 
-from arm_story import INSTANCE_ID, Story
+from arm_story import INSTANCE_ID, Story, add_point
 from arm_world import GROUP, VERSION, ArmWorld, vault_id
 from strongroom.model.policy_templates import azure_default_policy, ten_years_policy
 
@@ -120,6 +120,24 @@ def test_every_version_of_a_policy_is_kept_and_says_who_wrote_it(
     assert told[1]["systemData"]["createdBy"] == world.owner_id
     assert told[1]["systemData"]["createdAt"] <= told[0]["systemData"]["createdAt"]
     assert story.http.get(f"{POLICY}/absent/versions", params=VERSION).status_code == 404
+
+
+def test_what_applying_a_policy_would_change_is_told_before_it_is_done(
+    world: ArmWorld, story: Story
+) -> None:
+    add_point(world, 1, "Full", 1, {})
+    url = f"{POLICY}/pgflex/applyToPoints"
+    told = story.http.post(url, params=VERSION, json={"dryRun": True}).json()["value"]
+    [each] = [each for each in told if each["recoveryPoint"] == f"{1:032x}"]
+    assert each["backupInstance"] == "pg1-inst"
+    assert each["why"] == "Default is kept longer now"
+    assert each["expiresAt"] < each["becomes"]
+    answer = story.http.post(url, params=VERSION, json={})
+    assert answer.status_code == 202
+    operation = story.http.get(answer.headers["Azure-AsyncOperation"]).json()
+    assert operation["status"] == "Inprogress"
+    absent = story.http.post(f"{POLICY}/absent/applyToPoints", params=VERSION, json={})
+    assert absent.status_code == 404
 
 
 def resource(body: dict[str, Any]) -> BaseBackupPolicyResource:

@@ -7,10 +7,11 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from whenever import Date, Instant
 
-from strongroom.control import policies, previews
+from strongroom.control import policies, previews, reapplying
 from strongroom.model import arm
 from strongroom.web.api import wire_policies
 from strongroom.web.api.door import Asked, Body, Here, Vault, does, member
+from strongroom.web.api.long_running import accepted
 from strongroom.web.api.vaults import VAULT
 
 router = APIRouter()
@@ -71,6 +72,18 @@ def preview_policy(name: str, ref: Vault, here: Here, body: Body, call: Asked) -
     count = _number(body, "count", _COUNT, _MOST_COUNT)
     told = wire_policies.preview(found, _day(arm.pick_text(body, "on")), count)
     return Response(msgspec.json.encode(told), media_type="application/json")
+
+
+@router.post(_POLICY + "/applyToPoints", openapi_extra=does(reapplying.ACTION))
+def apply_policy(name: str, ref: Vault, here: Here, body: Body, call: Asked) -> Response:
+    """Give the points that exist the ends that it names now; `dryRun` only tells."""
+    del here
+    if arm.pick(body, "dryRun") is True:
+        found = reapplying.plan_application(call.control, call.caller, ref, name)
+        told = {"value": [wire_policies.change(*each) for each in found]}
+        return Response(msgspec.json.encode(told), media_type="application/json")
+    operation = reapplying.apply_policy(call.control, call.caller, ref, name, call.key)
+    return accepted(call.control, call.base, operation, call.version)
 
 
 def _day(text: str) -> Date | None:

@@ -9,6 +9,7 @@ from whenever import Date
 from strongroom.model import arm
 from strongroom.model.arm import VaultRef
 from strongroom.model.preview import Preview, end_of_day, zone_of_policy
+from strongroom.model.reapply import Change
 from strongroom.model.retention import Fire
 from strongroom.web.api.wire import instant
 
@@ -54,6 +55,19 @@ def preview(found: Preview, on: Date | None, count: int) -> dict[str, Any]:
         told["on"] = on.format_iso()
         told["points"] = [_point(kept.fire, kept.why) for kept in day]
     return told
+
+
+def change(instance: str, found: Change) -> dict[str, Any]:
+    """When a point that exists would end."""
+    return {
+        "backupInstance": instance,
+        "recoveryPoint": found.point.id,
+        "takenAt": instant(found.point.taken_at),
+        "tag": found.point.tag,
+        "expiresAt": instant(found.point.expires_at),
+        "becomes": instant(found.ends),
+        "why": found.why,
+    }
 
 
 def _point(fire: Fire, why: str) -> dict[str, Any]:
