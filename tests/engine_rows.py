@@ -21,10 +21,13 @@ from engine_checks import (
     same,
     schema_of,
 )
+from file_places import EMULATED_KEY, azurite, our_store
 from increments import Chain, a_chain
 from integration.copies import back_up
 from integration.servers import Server, open_directory, own, run_restored, start_server
 from logical import dumps
+from store_world import KEY_TEXT
+from strongroom.datastore.blobs import AzureBlobs, Blobs, MemoryBlobs
 from strongroom.model.postgres import PAGE
 
 FACTORS = {
@@ -39,7 +42,9 @@ FACTORS = {
     "read": ("disk", "stream"),
     "server": ("primary", "standby"),
     "changes": ("summaries", "pages"),
+    "storage": ("memory", "ours", "azurite"),
 }
+CONTAINER = "points"
 ODD = "o\"d d\n'ü日\\ %s; --"
 
 
@@ -58,9 +63,11 @@ class EngineRow:
     read: str
     server: str
     changes: str
+    storage: str
 
     def __str__(self) -> str:
         words = [f"{self.source}to{self.target}", self.read, self.server, self.changes]
+        words += [self.storage] if self.storage != "memory" else []
         words += [self.tables] if self.tables != "plain" else []
         words += ["checksums"] if self.checksums else []
         words += ["spaces"] if self.spaces else []
@@ -156,7 +163,8 @@ class EngineStory:
 
     def _loaded(self, target: Server) -> None:
         """A dump of a standby holds no rows of unlogged tables: nobody can read them there."""
-        with dumps() as made:
+        with dumps() as made, a_backend(self.row.storage) as blobs:
+            made.blobs = blobs
             made.dump(self.server.conninfo)
             made.load(target, {self.row.database: "loaded"}, roles=True)
         unlogged = self.server is self.primary
@@ -174,6 +182,18 @@ class EngineStory:
 
 
 @contextlib.contextmanager
+def a_backend(kind: str) -> Iterator[Blobs]:
+    """Where points are kept: a new and empty container."""
+    if kind == "memory":
+        yield MemoryBlobs()
+        return
+    key = KEY_TEXT if kind == "ours" else EMULATED_KEY
+    with our_store() if kind == "ours" else azurite() as service:
+        service.create_container(CONTAINER)
+        yield AzureBlobs(f"{service.url.rstrip('/')}/{CONTAINER}", account_key=key)
+
+
+@contextlib.contextmanager
 def an_engine_story(row: EngineRow) -> Iterator[EngineStory]:
     options = ("--data-checksums",) if row.checksums else ()
     if not row.checksums and row.source >= 18:
@@ -184,6 +204,7 @@ def an_engine_story(row: EngineRow) -> Iterator[EngineStory]:
     with (
         start_server(row.source, options=options, **settings) as server,
         a_chain(server) as chain,
+        a_backend(row.storage) as chain.blobs,
         open_directory() as place,
     ):
         space = place / ("sp ace\nü" if row.names == "odd" else "space") if row.spaces else None

@@ -16,7 +16,7 @@ from strongroom.agent.restore import Grounds
 from strongroom.agent.restore_journal import RestoreJournal
 from strongroom.agent.servers import ServerBook, Source
 from strongroom.agent.take_backup import take_backup
-from strongroom.datastore.blobs import MemoryBlobs
+from strongroom.datastore.blobs import Blobs, MemoryBlobs
 from strongroom.datastore.delta import lay_over, of_whole_tree, open_delta
 from strongroom.datastore.manifest import Manifest, PointFacts, content_key_of, seal_manifest
 from strongroom.datastore.reader import read_files
@@ -69,7 +69,7 @@ class Client:
 class Chain:
     server: Server
     home: Path
-    blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
+    blobs: Blobs = field(default_factory=MemoryBlobs)
     catalogue: KeyPair = field(default_factory=lambda: KeyPair.generate(SystemChance()))
     data: KeyPair = field(default_factory=lambda: KeyPair.generate(SystemChance()))
     manifests: list[Manifest] = field(default_factory=list)

@@ -19,7 +19,7 @@ from strongroom.agent.memory import WHOLE, Share
 from strongroom.agent.restore import Grounds
 from strongroom.agent.restore_journal import RestoreJournal
 from strongroom.agent.servers import ServerBook
-from strongroom.datastore.blobs import MemoryBlobs
+from strongroom.datastore.blobs import Blobs, MemoryBlobs
 from strongroom.datastore.delta import open_delta
 from strongroom.datastore.dump_map import lay_dump
 from strongroom.datastore.manifest import Manifest, PointFacts, content_key_of, seal_manifest
@@ -46,7 +46,7 @@ class Dumps:
     """Points of one instance, each dump leaning on the one before."""
 
     home: Path
-    blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
+    blobs: Blobs = field(default_factory=MemoryBlobs)
     catalogue: KeyPair = field(default_factory=lambda: KeyPair.generate(SystemChance()))
     data: KeyPair = field(default_factory=lambda: KeyPair.generate(SystemChance()))
     manifests: list[Manifest] = field(default_factory=list)
