@@ -62,6 +62,43 @@ class SmallHouse:
         with self.database.writing() as connection:
             connection.execute(table.delete())
 
+    HOLD = "b" * 32
+
+    def record(self, action: str, target: str, detail: dict[str, Any], days: int = 0) -> None:
+        """In the audit, so many days after the beginning."""
+        with self.database.writing() as connection:
+            at = START.add(hours=24 * days)
+            audit.append(connection, at, ACTOR, (action, target), detail)
+
+    def remove_point(self) -> None:
+        """Its receipt and its manifest; the row stays."""
+        del self.objects[f"p/{POINT}.receipt"], self.objects[f"p/{POINT}.manifest"]
+        self.change(tables.recovery_points, state="Deleted")
+
+    def purge(self, *, days: int) -> None:
+        """The point, so many days after it was deleted."""
+        self.record("recoveryPoint/softDelete", POINT, {"softDelete": "On"})
+        told = {"deleted": START.format_iso(), "by": ACTOR}
+        self.record("recoveryPoint/purge", POINT, told, days)
+        self.remove_point()
+
+    def hold(self, names: list[str]) -> None:
+        """In both books, and in the audit."""
+        row = {"id": self.HOLD, "instance_id": self.world.instance_id, "name": "x"}
+        row |= {"name_key": "x", "reason": "", "state": "held", "names": names}
+        with self.database.writing() as connection:
+            row |= {"set_by": ACTOR, "set_at": START, "point_id": POINT}
+            connection.execute(tables.metadata.tables["holds"].insert().values(**row))
+        self.world.holds |= {(name, self.HOLD) for name in names}
+        home = f"{SCOPE}/backupInstances/i/legalHolds/x"
+        self.record("hold/set", home, {"point": POINT, "reason": ""})
+
+    def release(self) -> None:
+        self.remove(tables.metadata.tables["holds"])
+        self.world.holds.clear()
+        told = {"hold": "x", "point": POINT}
+        self.record("hold/released", self.world.instance_id, told)
+
     def add_job(self, **changed: Any) -> None:
         """One more, by itself in order, and recorded."""
         row = {**_job(self.world), "id": "00000000-0000-0000-0000-000000000002", **changed}

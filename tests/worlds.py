@@ -103,6 +103,7 @@ class World:
         self.instance_id = f"{seed:032x}"
         self.expires_at = "2026-02-01T00:00:00Z"  # of the points to come
         far = datetime(2100, 1, 1, tzinfo=UTC)
+        self.holds: set[tuple[str, str]] = set()
         self.locks = {
             "g/": far,
             "p/": far,
@@ -225,7 +226,7 @@ def memory(world: World) -> dict[str, bytes]:
 def watch(world: World, trees: Mapping[str, Mapping[str, bytes]]) -> Watched:
     """A world in memory, for the oracle; `trees` is what each point was made of."""
     recovery = world.keys.recovery
-    door = MemoryDoor(memory(world), world.locks)
+    door = MemoryDoor(memory(world), world.locks, world.holds)
     return Watched(
         containers=lambda: {world.instance_id: door},
         recovery=recovery.to_text(),

@@ -5,7 +5,7 @@ import sqlite3
 
 import psycopg
 import pytest
-from azure.core.exceptions import HttpResponseError
+from azure.core.exceptions import HttpResponseError, ResourceExistsError
 from azure.mgmt.dataprotection import models as m
 
 from file_places import Places, azurite
@@ -25,9 +25,11 @@ from journey.cloud import (
     validate,
 )
 from journey.world import House, Postgres, until
-from oracle import check
+from oracle import Watched, check
+from oracle.doors import Door
 
 pytestmark = pytest.mark.journey
+HELD = "Succeeded"
 
 
 def test_the_unmodified_sdk_protects_backs_up_and_restores(
@@ -86,7 +88,9 @@ def test_the_unmodified_sdk_protects_backs_up_and_restores(
     assert restored.properties.status == "Completed", restored.properties.error_details
     postgres.start()
     assert digest(postgres.conninfo) == expected
-    check(house.watch(), "deep")
+    watched = house.watch()
+    check(watched, "deep")
+    _hold_delete_and_purge(cloud, watched, points[0].name)
 
 
 def _leave_as_files(cloud: Cloud, house: House, point: str) -> None:
@@ -120,6 +124,42 @@ def _leave_as_files(cloud: Cloud, house: House, point: str) -> None:
         with sqlite3.connect(house.directory / "serve" / "catalogue.sqlite") as catalogue:
             sealed = catalogue.execute("select sealed_signature from jobs").fetchall()
         assert set(sealed) == {(None,)}
+
+
+def _hold_delete_and_purge(cloud: Cloud, watched: Watched, point: str) -> None:
+    """From stopped to gone for good; what is held for a court outlasts every request."""
+    place = (cloud.group, cloud.vault, "pg1-inst")
+    instances, deleted = cloud.backup.backup_instances, cloud.backup.deleted_backup_instances
+    instances.begin_stop_protection(*place).result()
+    instances.begin_delete(*place).result()
+    assert [each.name for each in deleted.list(cloud.group, cloud.vault)] == ["pg1-inst"]
+    deleted.begin_undelete(*place).result()
+    assert instances.get(*place).properties.current_protection_state == "ProtectionStopped"
+    instances.begin_resume_protection(*place).result()
+    holds = f"{instances.get(*place).id}/legalHolds"
+    hold = f"{holds}/case-1"
+    cloud.ask("PUT", hold, {"properties": {"recoveryPointId": point, "reason": "Smith"}})
+    until("the hold", lambda: cloud.ask("GET", hold)["properties"]["provisioningState"] == HELD)
+    with pytest.raises(ResourceExistsError, match="case-1"):
+        instances.begin_delete(*place).result()
+    check(watched, "fast")
+    cloud.ask("DELETE", hold)
+    until("the release", lambda: not cloud.ask("GET", holds)["value"])
+    off = m.SoftDeleteSettings(state="Off")
+    security = m.SecuritySettings(soft_delete_settings=off)
+    properties = m.PatchBackupVaultInput(security_settings=security)
+    wish = m.PatchResourceRequestInput(properties=properties)
+    cloud.backup.backup_vaults.begin_update(cloud.group, cloud.vault, wish).result()
+    instances.begin_delete(*place).result()
+    until("the purge", lambda: not any(door.listed() for door in containers(watched)))
+    until("the end", lambda: not list(deleted.list(cloud.group, cloud.vault)))
+    check(watched, "fast")
+
+
+def containers(watched: Watched) -> list[Door]:
+    """Those of instances."""
+    found = watched.containers()
+    return [door for name, door in found.items() if not name.startswith("audit-")]
 
 
 def _load_one_item(cloud: Cloud, postgres: Postgres, point: str) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from blake3 import blake3
 
 from oracle.book import Book, Row
+from oracle.endings import gone
 from oracle.look import Look, Receipt
 from oracle.statements import GOOD, moment
 
@@ -34,7 +35,10 @@ def accounted(look: Look) -> Iterator[str]:
     for container, names in look.listed.items():
         if container.startswith("audit-"):
             continue  # anchors of the audit chain
-        if look.book is not None and container not in {r["id"] for r in look.book["instances"]}:
+        unknown = look.book is not None and container not in {
+            row["id"] for row in look.book["instances"]
+        }
+        if unknown and names:  # of one that was purged nothing is left
             yield f"container {container} belongs to no instance"
         for name in names:
             if (container, name) in named | look.watched.altered:
@@ -89,7 +93,7 @@ def audited(look: Look) -> Iterator[str]:
         return
     yield from _chain(look.book)
     yield from _job_records(look.book)
-    yield from _point_records(look.book)
+    yield from _point_records(look.book, gone(look))
     yield from _resource_records(look.book)
 
 
@@ -150,12 +154,12 @@ def _job_records(book: Book) -> Iterator[str]:
             yield f"{told}: {well[name]} records that it ended well"
 
 
-def _point_records(book: Book) -> Iterator[str]:
+def _point_records(book: Book, ended: set[str]) -> Iterator[str]:
     committed = Counter(record["target"] for record in book.records("recoveryPoint/commit"))
     for point in book.points():
         if committed[point] != 1:
             yield f"point {point}: {committed[point]} records of its commit"
-    for point in committed.keys() - book.points().keys():
+    for point in committed.keys() - book.points().keys() - ended:
         yield f"the audit knows the commit of point {point}, which is not listed"
     released = {r["detail"]["operation"] for r in book.records("keys/release")}
     for operation in book["agent_operations"]:

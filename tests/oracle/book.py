@@ -19,6 +19,7 @@ _TABLES = (
     "role_assignments",
     "agents",
     "servers",
+    "holds",
     "audit",
 )
 Row = dict[str, Any]

@@ -11,6 +11,7 @@ from cryptography.exceptions import InvalidTag
 
 import second_reader
 from oracle.doors import laid_out
+from oracle.endings import gone
 from oracle.look import Form, Look, Receipt
 
 _CUT_OFF = 8  # characters of a digest, in messages
@@ -23,7 +24,12 @@ def _spoiled(look: Look, receipt: Receipt) -> bool:
 
 def whole_or_absent(look: Look) -> Iterator[str]:
     """I1. What has a valid receipt is all there; a deep look restores it."""
-    sound = [receipt for receipt in look.receipts.values() if not _spoiled(look, receipt)]
+    over = gone(look)
+    sound = [
+        receipt
+        for receipt in look.receipts.values()
+        if receipt.point not in over and not _spoiled(look, receipt)
+    ]
     for receipt in sound:
         for name in sorted(look.damage(receipt)):
             yield f"point {receipt.point} is not whole: {name}"
@@ -101,7 +107,10 @@ def write_once(look: Look) -> Iterator[str]:
             if look.deep and look._reread(container, name) != entry:
                 yield f"{name}: its bytes are not those that storage lists"
     listed = {(container, name) for container, names in look.listed.items() for name in names}
+    ended = gone(look)
     for (container, name), receipt in look.memory.receipts.items():
+        if receipt.point in ended:
+            continue
         for each in {name, *receipt.named()}:
             if (container, each) not in listed | altered:
                 yield f"{each} has vanished"

@@ -1,7 +1,7 @@
 """Doors to storage: what is listed, with size and digest, and the bytes themselves."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -32,12 +32,20 @@ class Door(Protocol):
     def locks(self) -> dict[str, datetime]:
         """Until when each name, or all beneath a prefix that ends in `/`, is locked."""
 
+    def holds(self) -> set[tuple[str, str]]:
+        """(name or prefix, id of the hold)."""
+
 
 class MemoryDoor:
     """A container that lies in memory; its listing is always of the bytes themselves."""
 
-    def __init__(self, objects: Mapping[str, bytes], locks: Mapping[str, datetime]) -> None:
-        self._objects, self._locks = objects, locks
+    def __init__(
+        self,
+        objects: Mapping[str, bytes],
+        locks: Mapping[str, datetime],
+        holds: Collection[tuple[str, str]] = (),
+    ) -> None:
+        self._objects, self._locks, self._holds = objects, locks, holds
 
     def listed(self) -> dict[str, Entry]:
         return {
@@ -50,6 +58,9 @@ class MemoryDoor:
 
     def locks(self) -> dict[str, datetime]:
         return dict(self._locks)
+
+    def holds(self) -> set[tuple[str, str]]:
+        return set(self._holds)
 
 
 class StoreDoor:
@@ -88,6 +99,11 @@ class StoreDoor:
             rows = connection.execute(query, [self._container]).fetchall()
         epoch = datetime(1970, 1, 1, tzinfo=UTC)
         return {name: epoch + timedelta(microseconds=until) for name, until in rows}
+
+    def holds(self) -> set[tuple[str, str]]:
+        with reading(self._root / ".strongroom" / "ledger.sqlite") as connection:
+            query = "SELECT name, id FROM holds WHERE container = ?"
+            return set(connection.execute(query, [self._container]).fetchall())
 
 
 @contextmanager

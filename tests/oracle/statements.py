@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from oracle.book import Row
+from oracle.endings import gone, in_time
 from oracle.look import Look, Receipt
 
 GOOD = ("Completed", "CompletedWithWarnings")
@@ -22,7 +23,7 @@ def truthful_status(look: Look) -> Iterator[str]:
         return
     for job in look.book["jobs"]:
         yield from _status(look, job)
-    for point in look.book.points():
+    for point in look.book.points().keys() - gone(look):
         if point not in look.receipts and not _is_spoiled(look, point):
             yield f"point {point} is listed and storage has no valid receipt of it"
 
@@ -74,8 +75,10 @@ def retention_floor(look: Look) -> Iterator[str]:
         if row["expires_at"] < before:
             yield f"point {point} ends earlier than it once did"
     for point, expires in look.memory.expires.items():
-        if moment(expires) > look.watched.now() and point not in look.book.points():
+        listed = point in look.book.points() or point in gone(look)
+        if moment(expires) > look.watched.now() and not listed:
             yield f"point {point} is no longer listed, before its end"
+    yield from in_time(look)
 
 
 def _learn_durations(look: Look) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from oracle import INVARIANTS, Depth, Violated, check
 from oracle.bytes_of import form_of
-from small_house import POINT, SECRET, SmallHouse, small_house
+from small_house import POINT, SCOPE, SECRET, START, SmallHouse, small_house
 from strongroom.catalog import tables
 from worlds import point_id, small_tree
 
@@ -107,6 +107,34 @@ def leave_a_pack_unlocked(house: SmallHouse) -> None:
 def lock_a_manifest_too_short(house: SmallHouse) -> None:
     house.watched.memory.locks.clear()
     house.world.locks["p/"] = house.watched.now()
+
+
+def hold_what_nobody_knows_of(house: SmallHouse) -> None:
+    house.world.holds.add(("p/", "a" * 32))
+
+
+def forget_a_hold_in_storage(house: SmallHouse) -> None:
+    house.hold(["k/", f"p/{POINT}.receipt"])
+    house.world.holds.remove(("k/", house.HOLD))
+
+
+def purge_within_a_fortnight(house: SmallHouse) -> None:
+    house.purge(days=13)
+
+
+def purge_what_nobody_deleted(house: SmallHouse) -> None:
+    house.record("recoveryPoint/purge", POINT, {"deleted": START.format_iso()})
+    house.remove_point()
+
+
+def purge_what_is_held(house: SmallHouse) -> None:
+    told = {"point": "all, and those to come", "reason": ""}
+    house.record("hold/set", f"{SCOPE}/backupInstances/i/legalHolds/x", told)
+    house.purge(days=15)
+
+
+def end_before_its_time(house: SmallHouse) -> None:
+    house.record("recoveryPoint/expire", POINT, {})
 
 
 def log_a_secret(house: SmallHouse) -> None:
@@ -222,6 +250,12 @@ CASES: list[tuple[str, Depth, Break]] = [
     ("I5", "fast", shrink_a_lock),
     ("I5", "fast", leave_a_pack_unlocked),
     ("I5", "fast", lock_a_manifest_too_short),
+    ("I5", "fast", hold_what_nobody_knows_of),
+    ("I5", "fast", forget_a_hold_in_storage),
+    ("I4", "fast", purge_within_a_fortnight),
+    ("I4", "fast", purge_what_nobody_deleted),
+    ("I4", "fast", purge_what_is_held),
+    ("I4", "fast", end_before_its_time),
     ("I6", "fast", log_a_secret),
     ("I6", "fast", log_a_signature),
     ("I6", "deep", write_a_secret_into_a_row),
@@ -261,6 +295,14 @@ def test_every_invariant_is_broken_once() -> None:
 
 def test_open_damage_that_scrub_and_reader_see_is_no_violation(house: SmallHouse) -> None:
     house.alter(house.pack())
+    check(house.watched, "deep")
+
+
+def test_what_was_purged_after_its_fortnight_is_no_violation(house: SmallHouse) -> None:
+    house.hold(["k/", f"p/{POINT}.receipt"])
+    check(house.watched, "deep")
+    house.release()
+    house.purge(days=14)
     check(house.watched, "deep")
 
 
