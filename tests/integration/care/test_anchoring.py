@@ -1,14 +1,16 @@
 """The audit chain, its signatures, and the anchors at the storage endpoint."""
 
 import dataclasses
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from azure.core.exceptions import HttpResponseError
 from structlog.testing import capture_logs
 
-from care_world import CareWorld
+from care_world import CareWorld, care_world
 from seams import SystemChance
 from strongroom.catalog import audit as catalog
 from strongroom.catalog.tables import audit
@@ -25,18 +27,20 @@ from strongroom.workflows.anchoring import (
 from strongroom.workflows.means import Means
 
 RECORDS = 12
+_numbers = itertools.count()
 
 
 class Chain:
     """A catalogue with twelve signed records, of which the first eight are anchored."""
 
-    def __init__(self, world: CareWorld) -> None:
+    def __init__(self, world: CareWorld, installation: str) -> None:
         self.world, signing = world, world.means.keyring.signing
         world.database.sign = signing.sign_record
-        installation = world.control.installation.tenant_id
+        self.change(audit.delete())
         self.container = container_of(installation)
         witness = StorageWitness(world.means.storage, signing, installation).witness()
-        control = dataclasses.replace(world.control, witness=witness)
+        here = msgspec.structs.replace(world.control.installation, tenant_id=installation)
+        control = dataclasses.replace(world.control, witness=witness, installation=here)
         self.means: Means = dataclasses.replace(world.means, control=control)
         self.add(8)
         write_anchor(self.means)
@@ -77,9 +81,16 @@ class Chain:
         return self.means.storage.container(self.container)
 
 
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CareWorld]:
+    with care_world(tmp_path_factory.mktemp("care")) as found:
+        yield found
+
+
 @pytest.fixture
 def chain(world: CareWorld) -> Chain:
-    return Chain(world)
+    """Of an installation of its own each."""
+    return Chain(world, f"house-{next(_numbers)}")
 
 
 def test_a_chain_that_nobody_touched_is_whole_and_anchored(chain: Chain):
