@@ -17,6 +17,7 @@ from strongroom.web.api import (
     policies,
     principals,
     protection_states,
+    secondary,
     servers,
     storage_findings,
     subscriptions,
@@ -26,6 +27,7 @@ from strongroom.web.api import (
 from strongroom.web.api.door import ACTION
 
 ROUTERS = (
+    secondary,
     subscriptions,
     vaults,
     policies,

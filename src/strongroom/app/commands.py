@@ -203,6 +203,9 @@ def serve(  # noqa: PLR0913 - an option each
     host: str = LOOPBACK,
     name: list[str] | None = None,
     kek: list[str] | None = None,
+    second_url: str = "",
+    second_key: Path | None = None,
+    second_ca: Path | None = None,
 ) -> int:
     """Run the control plane: API, scheduler and durable workflows.
 
@@ -215,6 +218,7 @@ def serve(  # noqa: PLR0913 - an option each
     directory, made at the first start): a file, or `command:/path/to/program ARGUMENTS`, which is
     called with one argument more, wrap or unwrap. The first one seals, all that are named open.
     Without the option STRONGROOM_KEK names them, with `;` in between: so it is said to `up`.
+    `second-url` is a copy at another endpoint (`store --pull-from`), `second-key` its reader key.
     """
     from strongroom.app.serve import ServeOptions, run_serve
 
@@ -232,6 +236,9 @@ def serve(  # noqa: PLR0913 - an option each
         catalogue=catalogue,
         executor=executor,
         listening=read_listening(host, name or ()),
+        second_url=second_url,
+        second_key=_key_in(second_key or data / "second.key", needed=bool(second_url)),
+        second_ca=second_ca,
         kek=tuple(kek or filter(None, os.environ.get(KEK, "").split(";"))),
     )
     run_serve(options, SystemClock(), SystemChance())

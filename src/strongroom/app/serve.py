@@ -19,7 +19,7 @@ from strongroom.catalog.database import Database
 from strongroom.catalog.migrate import upgrade
 from strongroom.config import Identity, ServeFiles, replace_private, write_private
 from strongroom.control import agents, identity
-from strongroom.control.control import Control, OwnStorage
+from strongroom.control.control import Control, OwnStorage, Second
 from strongroom.datastore.keys import RecoveryKey, write_recovery_key
 from strongroom.datastore.receipt import SigningKey
 from strongroom.datastore.seal import KeyPair, PublicKey
@@ -51,10 +51,11 @@ from strongroom.workflows.restore import release_keys, restore
 from strongroom.workflows.resume import open_resume
 from strongroom.workflows.rotation import rotate_instance, rotate_kek
 from strongroom.workflows.sweeps import Sweeps
-from strongroom.workflows.vault_storage import VaultStorage
+from strongroom.workflows.vault_storage import SecondStorage, VaultStorage
 from strongroom.workflows.verify import verify
 
 log = structlog.get_logger()
+SECOND = "2"  # after the location's name: the second region's, as Azure pairs eastus and eastus2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,9 @@ class ServeOptions:
     executor: str
     listening: Listening = field(default_factory=Listening)
     kek: tuple[str, ...] = ()
+    second_url: str = ""
+    second_key: bytes = field(repr=False, default=b"")
+    second_ca: Path | None = None
 
 
 def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
@@ -89,7 +93,7 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
     alone = ExitStack()  # it goes with the process, should we not come to its end
     alone.enter_context(executors.alone(database, options.executor))
     engine = JobEngine(database.url, executor_id=options.executor)
-    storage = store_of(options, files, clock)
+    storage, second = store_of(options, files, clock), second_of(options, files, clock)
     keyring = _keyring(options, files, database, chance)
     # Some callables below need the means, which need the control plane: tied at the end.
     tied: list[Means] = []
@@ -107,11 +111,12 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
         seal_signature=keyring.seal_signature,
         open_signature=keyring.open_signature,
         custody=keyring.custody,
+        second=None if second is None else _told_of(second, who.location),
         witness=StorageWitness(storage, keyring.signing, who.tenant_id).witness(),
         open_parent=lambda *asked: open_parent(tied[0], *asked),
         open_resume=lambda *asked: open_resume(tied[0], *asked),
     )
-    means = Means(control=control, keyring=keyring, storage=storage)
+    means = Means(control=control, keyring=keyring, storage=storage, second=second)
     tied.append(means)
     _register(engine, means)
     sweeps, care = Sweeps(control, options.executor), Care(means)
@@ -159,6 +164,26 @@ def store_of(options: ServeOptions, files: ServeFiles, clock: Clock) -> VaultSto
             hint="use https, with a certificate of ours for the store: strongroom certificate",
         )
     return VaultStorage(options.store_url, options.account_key, clock)
+
+
+def second_of(options: ServeOptions, files: ServeFiles, clock: Clock) -> SecondStorage | None:
+    """The copy at another endpoint, if there is one: trusted as the first one is."""
+    if not options.second_url:
+        return None
+    place = urlsplit(options.second_url)
+    if place.scheme == "https":
+        ca = _authority(options.second_ca or files.ca)
+        return SecondStorage(options.second_url, options.second_key, clock, ca=ca)
+    if place.scheme != "http" or not is_loopback(place.hostname or ""):
+        raise Invalid(
+            f"the second store's address {place.scheme}://{place.hostname} is not safe",
+            hint="use https, with a certificate of ours for the store: strongroom certificate",
+        )
+    return SecondStorage(options.second_url, options.second_key, clock)
+
+
+def _told_of(second: SecondStorage, location: str) -> Second:
+    return Second(f"{location}{SECOND}", second.points, second.access, second.told)
 
 
 def _authority(file: Path) -> bytes:

@@ -10,7 +10,7 @@ from strongroom.catalog import agent_operations, audit, jobs
 from strongroom.catalog import agents as catalog
 from strongroom.catalog.database import Database
 from strongroom.control import epochs, own_storage
-from strongroom.control.control import Control
+from strongroom.control.control import Control, need_second
 from strongroom.model.drill import DrillOrder
 from strongroom.model.errors import Forbidden, Invalid, Unauthenticated
 from strongroom.model.extract import ExtractOrder
@@ -182,7 +182,10 @@ def _access(control: Control, row: sa.RowMapping) -> StorageAccess:
         "partial": delta.removesuffix(".delta"),
         "identifier": epochs.identifier_of(row["id"], row["epoch"]),
     }
-    access = control.grant_access(row["kind"], order["instanceId"], paths)
+    if epochs.is_second(row):
+        access = need_second(control).access(order["instanceId"])
+    else:
+        access = control.grant_access(row["kind"], order["instanceId"], paths)
     if row["kind"] == "extract" and (signature := _signature(control, row)):
         access.sas["files"] = signature
     return access

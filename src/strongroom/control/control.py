@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from strongroom.catalog.database import Database
 from strongroom.control.bell import Bell
@@ -62,6 +62,20 @@ class OwnStorage:
 
 
 @dataclass(frozen=True, slots=True)
+class Second:
+    """A copy at another endpoint, which another region's operations read.
+
+    `points(instance id)` are those that are there; `access(instance id)` lets an agent read them
+    for an hour; `told()` is how far behind it is, or raises StoreUnavailable.
+    """
+
+    location: str
+    points: Callable[[str], set[str]]
+    access: Callable[[str], StorageAccess]
+    told: Callable[[], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class Control:
     """The control plane's means. A use case is a function `verb_noun(control, caller, ...)`.
 
@@ -91,7 +105,19 @@ class Control:
     open_signature: Callable[[str, bytes], str] = no_seal
     own_storage: OwnStorage = OwnStorage()
     witness: Witness | None = None
+    second: Second | None = None
     custody: Callable[[], Custody] = Custody
     offered: Bell = field(default_factory=Bell)
     # Set when this process ends: nobody is kept waiting then.
     stopping: threading.Event = field(default_factory=threading.Event)
+
+
+def need_second(control: Control) -> Second:
+    """Raises Precondition where there is none."""
+    if control.second is None:
+        raise Precondition(
+            "this installation has no second copy",
+            hint="start serve with --second-url and --second-key",
+            code="UserErrorCrossRegionRestoreNotEnabled",
+        )
+    return control.second

@@ -29,11 +29,16 @@ def give_access(control: Control, agent: AgentId, operation: sa.RowMapping, epoc
 
     Raises StoreError: then there is no lease to give.
     """
-    if operation["kind"] in agent_operations.WITHOUT_STORAGE:
+    if operation["kind"] in agent_operations.WITHOUT_STORAGE or is_second(operation):
         return
     quota = _quota(control, agent, operation) if operation["kind"] == "backup" else 0
     instance = operation["order"]["instanceId"]
     control.give_identifier(instance, identifier_of(operation["id"], epoch), quota)
+
+
+def is_second(operation: sa.RowMapping) -> bool:
+    """Whether it reads the second copy, where there are no identifiers to give or withdraw."""
+    return bool(operation["order"].get("second"))
 
 
 def _quota(control: Control, agent: AgentId, operation: sa.RowMapping) -> int:
@@ -52,7 +57,8 @@ def withdraw_ended(control: Control, operation_id: str | None = None) -> None:
         found = epochs.to_withdraw(connection, operation_id)
     for operation in found:
         try:
-            for epoch in range(operation["withdrawn"] + 1, operation["ended"] + 1):
+            ended = 0 if is_second(operation) else operation["ended"]
+            for epoch in range(operation["withdrawn"] + 1, ended + 1):
                 identifier = identifier_of(operation["id"], epoch)
                 control.withdraw_identifier(operation["order"]["instanceId"], identifier)
         except StoreError as error:

@@ -1,5 +1,6 @@
 """Trigger a restore: what is asked is read at the door, the plan is made first."""
 
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -48,15 +49,34 @@ def trigger_restore(
     request_key: str,
 ) -> OperationId:
     """Begin a restore; the operation ends at once and names the job."""
+    asked = (request, request_key, RESTORE)
+    return begin_restore(control, caller, (vault, instance_name), asked)
+
+
+def begin_restore(
+    control: Control,
+    caller: Caller,
+    asking: tuple[VaultRef, str],
+    request: tuple[dict[str, Any], str, str],
+    *,
+    second: Callable[[], None] | None = None,
+) -> OperationId:
+    """`asking` = (vault, instance), `request` = (what, its key, the action that it takes).
+
+    `second`: from the second copy, once this does not raise.
+    """
+    what, request_key, action = request
 
     def begin(connection: sa.Connection) -> dict[str, Any]:
-        asking = (vault, instance_name)
-        found, point, asked = examine(control, connection, caller, asking, request)
-        job_id = _enqueue(control, connection, caller, found, point, asked)
-        return {"jobId": job_id_of(control.installation.subscription_id, vault, job_id)}
+        if second is not None:
+            second()
+        found, point, asked = examine(control, connection, caller, asking, what)
+        order = {**asked.to_order(point), "second": second is not None}
+        job_id = _enqueue(control, connection, caller, found, (point, asked, order))
+        return {"jobId": job_id_of(control.installation.subscription_id, asking[0], job_id)}
 
-    scope = instance_id_of(control.installation.subscription_id, vault, instance_name)
-    return long_running.act_once(control, caller, RESTORE, scope, request_key, begin)
+    scope = instance_id_of(control.installation.subscription_id, *asking)
+    return long_running.act_once(control, caller, action, scope, request_key, begin)
 
 
 def _enqueue(
@@ -64,9 +84,9 @@ def _enqueue(
     connection: sa.Connection,
     caller: Caller,
     found: Protection,
-    point: RecoveryPoint,
-    asked: RestoreRequest,
+    what: tuple[RecoveryPoint, RestoreRequest, dict[str, Any]],
 ) -> JobId:
+    point, asked, order = what
     job_id, now = JobId(str(uuid4(control.chance))), control.clock.now()
     jobs.add(
         connection,
@@ -78,14 +98,15 @@ def _enqueue(
         tag=point.tag,
         user_triggered=True,
         requested_by=caller.principal_id,
-        order=asked.to_order(point),
+        order=order,
         recovery_point_id=point.id,
         sealed_signature=loads.sealed_signature(control, job_id, asked),
     )
     place = asked.target_directory or (asked.part.target_url if asked.part is not None else "")
-    what = {"job": job_id, "point": point.id, "directory": place}
+    told = {"job": job_id, "point": point.id, "directory": place}
+    told |= {"copy": "second"} if order["second"] else {}
     where = ("restore/trigger", found.instance_name)
-    audit.append(connection, now, caller, where, what)
+    audit.append(connection, now, caller, where, told)
     control.jobs.enqueue(connection, "restore", f"job:{job_id}", job_id)
     return job_id
 

@@ -66,8 +66,8 @@ def share_kit(key: RecoveryKey, needed: int, count: int, chance: Chance) -> list
     for (number, left), (_, right) in zip(*halves, strict=True):
         payload = bytes([_SHARE, needed, number]) + set_id + left + right + sealed
         intro = (
-            f"This is share {number} of {count}: any {needed} of them, with a copy of the storage,\n"
-            "restore everything; fewer tell nothing. Give each to another person, on paper."
+            f"This is share {number} of {count}: any {needed} of them, with a copy of the storage,"
+            "\nrestore everything; fewer tell nothing. Give each to another person, on paper."
         )
         title = f"RECOVERY KIT, SHARE {number} OF {count}"
         found.append(_document(title, intro, payload, "--key SHARE --key SHARE ..."))

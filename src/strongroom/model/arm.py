@@ -91,6 +91,12 @@ _SERVER_ID = re.compile(
     r"/providers/Microsoft\.DBforPostgreSQL/flexibleServers/(?P<server>[^/]+)",
     re.IGNORECASE,
 )
+_INSTANCE_ID = re.compile(
+    r"/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<group>[^/]+)"
+    r"/providers/Microsoft\.DataProtection/backupVaults/(?P<vault>[^/]+)"
+    r"(/backupInstances/(?P<instance>[^/]+))?",
+    re.IGNORECASE,
+)
 _POLICY_ID = re.compile(
     r"/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<group>[^/]+)"
     r"/providers/Microsoft\.DataProtection/backupVaults/(?P<vault>[^/]+)"
@@ -181,6 +187,17 @@ def read_server_id(text: str, subscription: str) -> ServerRef:
             "register the server first: strongroom server add NAME CONNINFO",
         )
     return ServerRef(resource_group=found["group"], name=found["server"])
+
+
+def read_vault_or_instance_id(text: str, subscription: str) -> tuple[VaultRef, str]:
+    """(vault, name of the instance, "" for a vault); Invalid for none of this subscription."""
+    found = _INSTANCE_ID.fullmatch(text.strip())
+    if found is None or found["subscription"].lower() != subscription.lower():
+        raise invalid(
+            f"{text[:160]!r} is not the id of a backup vault or instance of this subscription",
+            "send .../backupVaults/V or .../backupVaults/V/backupInstances/I",
+        )
+    return VaultRef(resource_group=found["group"], name=found["vault"]), found["instance"] or ""
 
 
 def read_policy_id(text: str, subscription: str) -> PolicyRef:

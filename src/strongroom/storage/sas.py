@@ -22,6 +22,7 @@ from strongroom.storage.request import Request
 from strongroom.storage.settings import Account
 
 FindIdentifier = Callable[[str, str], Awaitable[Identifier | None]]  # container, id
+READING = frozenset("rl")  # whoever signs with the reader key gives away no more than it may
 service_sas = sign_service_sas  # minting is the same rule as checking: one page, model/sas.py
 __all__ = ["check_sas", "service_sas"]
 
@@ -36,8 +37,10 @@ async def check_sas(
         raise _failed(error.message) from error
     resource = _resource(request, account, sas)
     # Compared also when there is no resource that it could fit, so that both take the same time.
-    signed = is_signed_by(sas, account.key, resource or canonical_resource(account.name, ""))
-    if not signed or resource is None:
+    place = resource or canonical_resource(account.name, "")
+    signed = is_signed_by(sas, account.key, place)
+    by_reader = is_signed_by(sas, account.reader_key, place) and bool(account.reader_key)
+    if not (signed or by_reader) or resource is None:
         raise _failed("the signature does not fit the resource")
     if sas.identifier:
         # Asked only now: nobody learns without a signature which identifiers there are.
@@ -54,7 +57,7 @@ async def check_sas(
         )
     return Grant(
         _caller(sas, resource.removeprefix("/blob/" + account.name)),
-        sas.permissions,
+        sas.permissions if signed else sas.permissions & READING,
         tuple(sas.overrides.items()),
         sas.identifier,
     )

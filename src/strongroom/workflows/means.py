@@ -1,6 +1,8 @@
 """What a durable story needs, in one hand; `app.py` fills it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from blake3 import blake3
 
@@ -8,7 +10,7 @@ from strongroom.control.control import Control
 from strongroom.datastore.manifest import Manifest, content_key_of, open_manifest
 from strongroom.datastore.pack import MANIFEST, read_header
 from strongroom.datastore.seal import KeyPair
-from strongroom.model.errors import Corrupt
+from strongroom.model.errors import Corrupt, Precondition
 from strongroom.workflows.keyring import Keyring
 from strongroom.workflows.vault_storage import VaultStorage
 
@@ -20,6 +22,18 @@ class Means:
     control: Control
     keyring: Keyring
     storage: VaultStorage
+    second: VaultStorage | None = None  # a copy that is read when it is asked for
+
+    def at(self, order: Mapping[str, Any]) -> "Means":
+        """The same, over the storage that an order reads. Raises Precondition."""
+        if not order.get("second"):
+            return self
+        if self.second is None:
+            raise Precondition(
+                "this control plane knows no second copy",
+                hint="start it with --second-url and --second-key",
+            )
+        return replace(self, storage=self.second)
 
     def open_point(self, instance_id: str, point_id: str) -> tuple[bytes, Manifest]:
         """The manifest of a committed point, with its content key.

@@ -38,10 +38,11 @@ def _plan(means: Means, job_id: str) -> None:
         job = jobs.get(connection, job_id)
         found = protection.by_id(connection, job.instance_id)
         point = recovery_points.get(connection, job.instance_id, job.order["recovery_point_id"])
-    means.open_point(job.instance_id, point.id)
+    means.at(job.order).open_point(job.instance_id, point.id)
     kind, order = _order(job, point)
     agent_work.begin_step(means, job_id, "Restore data")
     operation = agent_work.operation_of(job, found, kind, order)
+    operation["order"]["second"] = bool(job.order.get("second"))
     if job.order.get("load"):
         operation["agent_id"] = job.order["load"]["agent_id"]  # of the server that is loaded
     agent_work.offer(means, operation)
@@ -78,19 +79,17 @@ def release_keys(
     means: Means, point_id: str, instance_id: str, operation_id: str, session_key: bytes
 ) -> bytes:
     """The content keys of one point, sealed to one restore session."""
-    manifest_key, manifest = means.open_point(instance_id, point_id)
-    blobs = means.storage.container(instance_id)
-    pairs = partial(means.keyring.pair_of, instance_id)
-    packs = content_keys(blobs, manifest, pairs, tolerant=_is_verification(means, operation_id))
-    keys = SessionKeys(manifest=manifest_key, packs=packs)
-    return seal_session(keys, session_key, operation_id)
-
-
-def _is_verification(means: Means, operation_id: str) -> bool:
-    """It goes on where a pack has lost its key: to tell what is lost with it."""
     with means.control.database.reading() as connection:
         row = agent_operations.get(connection, operation_id)
-    return row is not None and row["kind"] == "verify"
+    order, kind = ({}, "") if row is None else (row["order"], row["kind"])
+    place = means.at(order)
+    manifest_key, manifest = place.open_point(instance_id, point_id)
+    pairs = partial(means.keyring.pair_of, instance_id)
+    # A verification goes on where a pack has lost its key: to tell what is lost with it.
+    blobs, tolerant = place.storage.container(instance_id), kind == "verify"
+    packs = content_keys(blobs, manifest, pairs, tolerant=tolerant)
+    keys = SessionKeys(manifest=manifest_key, packs=packs)
+    return seal_session(keys, session_key, operation_id)
 
 
 def _record(means: Means, job_id: str, told: dict[str, Any]) -> None:

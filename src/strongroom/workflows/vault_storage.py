@@ -1,10 +1,16 @@
 """The control plane's way to storage: containers by instance, and the SAS it hands out."""
 
 import base64
+import ssl
+from typing import Any
 from urllib.parse import urlsplit
+
+import httpx
+import msgspec
 
 from strongroom.datastore.blobs import AzureBlobs
 from strongroom.datastore.container import Container
+from strongroom.model.errors import ObjectMissing, StoreUnavailable
 from strongroom.model.operation import StorageAccess
 from strongroom.model.sas import Protocol, Resource, sign_service_sas
 from strongroom.model.seams import Clock
@@ -103,3 +109,35 @@ class VaultStorage:
             expires_at=expires.format_iso(),
             ca=(self._ca or b"").decode("ascii"),
         )
+
+
+class SecondStorage(VaultStorage):
+    """A copy at another endpoint, by its reader key: nothing is written there, or withdrawn."""
+
+    def points(self, instance_id: str) -> set[str]:
+        """The committed points that are whole there, as far as names tell."""
+        try:
+            names = {name for name, _ in self.container(instance_id).list("p/")}
+        except ObjectMissing:
+            return set()
+        receipts = {name.removesuffix(".receipt") for name in names if name.endswith(".receipt")}
+        return {name[2:] for name in receipts if f"{name}.manifest" in names}
+
+    def access(self, instance_id: str) -> StorageAccess:
+        """To read a container there for an hour: no identifier there can be withdrawn."""
+        return self.grant("restore", instance_id, {"identifier": ""})
+
+    def told(self) -> dict[str, Any]:
+        """How far behind it is, by its own word. Raises StoreUnavailable."""
+        place = urlsplit(self.account_url)
+        pem = None if self._ca is None else self._ca.decode("ascii")
+        trust = ssl.create_default_context(cadata=pem) if place.scheme == "https" else False
+        try:
+            answer = httpx.get(f"{place.scheme}://{place.netloc}/healthz", verify=trust, timeout=5)
+            told: dict[str, Any] = msgspec.json.decode(answer.content, type=dict)
+        except (httpx.HTTPError, msgspec.MsgspecError) as error:
+            raise StoreUnavailable(
+                f"the second endpoint cannot be asked: {type(error).__name__}",
+                hint="see whether it runs: its log, and its /healthz",
+            ) from error
+        return dict(told.get("pull") or {})
