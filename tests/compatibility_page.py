@@ -36,6 +36,11 @@ SDK = {
     "restore": "backup_instances.begin_trigger_restore",
     "list_points": "recovery_points.list",
     "get_point": "recovery_points.get",
+    "restore_second": "backup_instances.begin_trigger_cross_region_restore",
+    "validate_second": "backup_instances.begin_validate_cross_region_restore",
+    "list_second_points": "fetch_secondary_recovery_points.list",
+    "list_second_jobs": "fetch_cross_region_restore_jobs.list",
+    "get_second_job": "fetch_cross_region_restore_job.get",
     "list_jobs": "jobs.list",
     "get_job": "jobs.get",
     "put_guard": "resource_guards.put",
@@ -201,13 +206,16 @@ are not run by our tests.
   while somebody else may approve there.
 - `auditRecords` is the audit with before and after, `auditRecords/verify` whether it is whole.
 - `servicePrincipals` adds principals, in place of Microsoft's directory.
+- The second region is a second endpoint that pulls, `LOCATION2`: `fetchSecondaryRecoveryPoints` are
+  the points that are there, `crossRegionRestore` reads that copy alone. `secondCopy` of a vault is
+  how far behind it is.
 - Servers are registered by `PUT`: `properties.strongroom` names `agent` and `agentServer`.
 
 ## Not offered
 
 Asked for, these are refused in ARM's form: 404 or 405, or 400 that names the setting.
 
-- Cross-region and cross-subscription restore, rehydration, archive tier, point-in-time restore
+- Cross-subscription restore, `crossRegionRestoreSettings` of a vault, rehydration, archive tier, point-in-time restore
   (`findRestorableTimeRanges`), several items in one restore, Azure Files. Files without a SAS: the
   vault's identity opens no container.
 - `backupInstances/restore` and `modifyEncryptionSettings` as protected operations of a guard, guards

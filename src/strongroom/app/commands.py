@@ -223,6 +223,7 @@ def serve(  # noqa: PLR0913 - an option each
     from strongroom.app.serve import ServeOptions, run_serve
 
     _structured_logs()
+    second_url = second_url or os.environ.get("STRONGROOM_SECOND", "")
     options = ServeOptions(
         data=data,
         store_url=store_url,

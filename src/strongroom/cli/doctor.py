@@ -14,6 +14,7 @@ from strongroom.cli.points import brief, short_time
 from strongroom.cli.preflight import best_of
 from strongroom.cli.rest import moment
 from strongroom.cli.running import Place, lives
+from strongroom.cli.status import second_words
 from strongroom.cli.vault import Vault
 from strongroom.model.errors import Failed, VaultError, from_dict
 from strongroom.model.job import JobStatus
@@ -22,6 +23,7 @@ from strongroom.model.logical import LOGICAL
 LOW_SHARE = 0.1  # of the storage's disk
 STALE_HOURS = 36  # a nightly policy that has missed a night
 SILENT_SECONDS = 180
+LAG_SECONDS = 4 * 3600  # of the second copy
 PRIVATE = ("connection.json", "recovery.key", "store/account.key", "agent/servers.json")
 
 
@@ -46,7 +48,7 @@ def doctor(*, common: Common = COMMON, means: Given) -> None:
     found = [*_processes(place), *_files(place), *_space(place)]
     try:
         with vaults.opened(common, means) as vault:
-            found += [*_servers(vault, means), *_protection(vault, means)]
+            found += [*_servers(vault, means), *_protection(vault, means), *_second(vault)]
     except VaultError as error:
         found.append(Finding(error.message, error.hint))
     if common.output == "json":
@@ -93,6 +95,17 @@ def _space(place: Place) -> Iterator[Finding]:
         yield Finding(
             f"the storage has {console.size(usage.free)} left of {console.size(usage.total)}",
             "give it a larger disk, or shorten the policy for new points",
+        )
+
+
+def _second(vault: Vault) -> Iterator[Finding]:
+    told = vault.second_copy()
+    lag = told.get("lagSeconds")
+    if told and (told.get("error") or lag is None or lag > LAG_SECONDS or told["differing"]):
+        differing = f", {told['differing']} objects differ" if told.get("differing") else ""
+        yield Finding(
+            f"the second copy is {second_words(told)}{differing}",
+            "see that its store runs, and its log: pull_failed and pull_differs name objects",
         )
 
 

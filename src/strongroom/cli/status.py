@@ -82,6 +82,7 @@ def _protection(vault: Vault) -> dict[str, Any]:
         "portal": vault.connection.portal,
         "arm": vault.connection.arm,
         "servers": servers,
+        "secondCopy": vault.second_copy(),
         "deleted": deleted,
         "unprotected": sorted(
             {each["name"] for each in vault.servers()}
@@ -115,6 +116,17 @@ def _storage(place: Place) -> dict[str, Any] | None:
     return {"directory": str(directory), "freeBytes": usage.free, "totalBytes": usage.total}
 
 
+def second_words(told: dict[str, Any]) -> str:
+    """How far behind the second copy is."""
+    if told.get("error"):
+        return f"not known: {told['error']}"
+    if told.get("lagSeconds") is None:
+        return f"not whole yet: {told.get('behindObjects', 0)} objects to come"
+    words = f"{told['lagSeconds'] / 60:.0f} min behind"
+    gone = told.get("goneObjects", 0)
+    return words + (f"; {gone} objects are gone at the first" if gone else "")
+
+
 def _show(told: dict[str, Any], place: Place) -> None:
     found = told["processes"]
     words = ", ".join(f"{name} ({pid})" for name, pid in found.items()) or "none"
@@ -122,6 +134,8 @@ def _show(told: dict[str, Any], place: Place) -> None:
     if told["running"]:
         shown |= {"installation": told["installation"]}
         shown |= {"portal": told["portal"], "API": told["arm"]}
+    if told.get("secondCopy"):
+        shown["second copy"] = second_words(told["secondCopy"])
     storage = told["storage"]
     if storage:
         free, total = console.size(storage["freeBytes"]), console.size(storage["totalBytes"])

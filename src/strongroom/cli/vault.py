@@ -11,7 +11,7 @@ from strongroom.cli.rest import Rest
 from strongroom.model import access, arm
 from strongroom.model.arm import VaultRef
 from strongroom.model.backup_settings import BackupSettings
-from strongroom.model.errors import Conflict, NotFound
+from strongroom.model.errors import Conflict, NotFound, StoreError
 from strongroom.model.ids import uuid4
 from strongroom.model.policy import parse_policy
 from strongroom.model.policy_templates import ten_years_policy
@@ -95,6 +95,15 @@ class Vault:
     def deleted_instances(self) -> list[dict[str, Any]]:
         """Every backup instance that was deleted and can be had back."""
         return self._all(f"{self.home}/deletedBackupInstances")
+
+    def second_copy(self) -> dict[str, Any]:
+        """How far behind the second copy is; empty where there is none, or no vault yet."""
+        try:
+            return self.rest.get(f"{self.home}/secondCopy")
+        except NotFound:
+            return {}
+        except StoreError as error:
+            return {"error": error.message}
 
     def need_instance(self, name: str) -> dict[str, Any]:
         """A backup instance; NotFound that names those there are."""

@@ -90,6 +90,13 @@ def body_of(method: str, path: str, story: Story) -> dict[str, Any] | None:
         "/restore": RESTORE,
         "/roleAssignments/{name}": assignment_body(LONG_TERM_RETENTION.id, story.identity),
         "/checkNameAvailability": {"name": "v9"},
+        "RegionRestore": {
+            "restoreRequestObject": RESTORE,
+            "crossRegionRestoreDetails": {"sourceBackupInstanceId": INSTANCE_ID},
+        },
+        "/fetchSecondaryRecoveryPoints": {"sourceBackupInstanceId": INSTANCE_ID},
+        "/fetchCrossRegionRestoreJob": {"sourceBackupVaultId": vault_id()},
+        "/fetchCrossRegionRestoreJobs": {"sourceBackupVaultId": vault_id()},
         "/backupResourceGuardProxies/{name}": {
             "properties": {"resourceGuardResourceId": f"{GUARD}0"}  # not there: nothing is guarded
         },

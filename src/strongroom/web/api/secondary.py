@@ -23,7 +23,7 @@ _LOCATION = (
 
 
 @router.post(_LOCATION + "/crossRegionRestore", openapi_extra=does(secondary.RESTORE))
-def restore(location: str, here: Here, body: Body, call: Asked) -> Response:
+def restore_second(location: str, here: Here, body: Body, call: Asked) -> Response:
     """A restore that reads the second copy alone."""
     asking, asked = _asking(body, here), member(body, "restoreRequestObject")
     operation = secondary.restore_from_second(
@@ -33,7 +33,7 @@ def restore(location: str, here: Here, body: Body, call: Asked) -> Response:
 
 
 @router.post(_LOCATION + "/validateCrossRegionRestore", openapi_extra=does(secondary.VALIDATE))
-def validate(location: str, here: Here, body: Body, call: Asked) -> Response:
+def validate_second(location: str, here: Here, body: Body, call: Asked) -> Response:
     """Could this restore begin now?"""
     asking, asked = _asking(body, here), member(body, "restoreRequestObject")
     operation = secondary.validate_from_second(
@@ -43,7 +43,7 @@ def validate(location: str, here: Here, body: Body, call: Asked) -> Response:
 
 
 @router.post(_LOCATION + "/fetchSecondaryRecoveryPoints", openapi_extra=does(secondary.POINTS))
-def list_points(location: str, here: Here, body: Body, call: Asked) -> dict[str, Any]:
+def list_second_points(location: str, here: Here, body: Body, call: Asked) -> dict[str, Any]:
     """The points that are at the second endpoint, newest first."""
     vault, name = _instance(body, here)
     found = secondary.list_secondary_points(call.control, call.caller, ((vault, name), location))
@@ -51,7 +51,7 @@ def list_points(location: str, here: Here, body: Body, call: Asked) -> dict[str,
 
 
 @router.post(_LOCATION + "/fetchCrossRegionRestoreJobs", openapi_extra=does(secondary.JOBS))
-def list_jobs(location: str, here: Here, body: Body, call: Asked) -> dict[str, Any]:
+def list_second_jobs(location: str, here: Here, body: Body, call: Asked) -> dict[str, Any]:
     """The restores from the second copy."""
     vault = _vault(body, here)
     found = secondary.list_second_jobs(call.control, call.caller, (vault, location))
@@ -59,7 +59,7 @@ def list_jobs(location: str, here: Here, body: Body, call: Asked) -> dict[str, A
 
 
 @router.post(_LOCATION + "/fetchCrossRegionRestoreJob", openapi_extra=does(secondary.JOB))
-def get_job(location: str, here: Here, body: Body, call: Asked) -> dict[str, Any]:
+def get_second_job(location: str, here: Here, body: Body, call: Asked) -> dict[str, Any]:
     """One of them."""
     vault, job_id = _vault(body, here), arm.pick_text(body, "jobId").rpartition("/")[2]
     found = secondary.get_second_job(call.control, call.caller, (vault, location), job_id)
