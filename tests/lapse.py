@@ -40,7 +40,7 @@ from strongroom.model.ids import InstanceId
 from strongroom.model.installation import Installation
 from strongroom.model.operation import BackupResult, StorageAccess
 from strongroom.model.policy import parse_policy
-from strongroom.workflows import agent_work, apply_policy, expire, holding, locking
+from strongroom.workflows import agent_work, apply_policy, collect, expire, holding, locking
 from strongroom.workflows.commit import _sign, point_id_of, record_point, verdict_of
 from strongroom.workflows.kek import KeyEncryption, KeyFile
 from strongroom.workflows.keyring import Keyring
@@ -155,6 +155,7 @@ class Lapse:
 
     def __init__(self, home: Path, start: datetime) -> None:
         self.clock, self.chance = FakeClock(), SeededChance(5)
+        self.packs: dict[str, list[PackFacts]] = {}  # of each point
         self.go_to(start)
         self.database = Database(f"sqlite:///{home}/catalogue.sqlite")
         sa.event.listen(self.database.engine, "connect", _hurry)
@@ -223,6 +224,11 @@ class Lapse:
         locking.make_immutable(self.means, row["id"])
         return InstanceId(row["id"])
 
+    @staticmethod
+    def instance(name: str) -> InstanceId:
+        """The id of a protected server."""
+        return InstanceId(f"id-of-{name}")
+
     def begin_due(self) -> list[str]:
         """One look of the scheduler; the jobs that have begun."""
         due = scheduling.list_due(self.control)
@@ -243,6 +249,8 @@ class Lapse:
                     holding.release_hold(self.means, self.stories, *args)
                 case "apply-policy":
                     apply_policy.apply_policy(self.means, self.stories, *args)
+                case "lock-vault":
+                    locking.lock_vault(self.means, self.stories, *args)
                 case "expire-instance":
                     expire.expire_instance(self.means, self.stories, *args)
                 case other:
@@ -253,8 +261,11 @@ class Lapse:
         """The backup of a job came to nothing."""
         agent_work.fail_job(self.means, job_id, SourceStopped("it went away").to_dict())
 
-    def commit(self, job_id: str) -> str:
-        """The backup of a job is whole: every step of its commit but the bytes; the point."""
+    def commit(self, job_id: str, parent: str = "") -> str:
+        """The backup of a job is whole: every step of its commit but the bytes; the point.
+
+        With a parent it leans on all packs of that point.
+        """
         result = BackupResult(
             delta_size=1,
             delta_blake3=b"",
@@ -277,18 +288,19 @@ class Lapse:
             kept = msgspec.to_builtins(result)
             connection.execute(tables.agent_operations.insert().values(**told, result=kept))
         point, shelf = point_id_of(job.id), self.shelves.container(job.instance_id)
-        manifest = self._manifest(job, point)
-        pack = manifest.packs[0]
-        shelf.create(pack.name, b"sealed")
+        manifest = self._manifest(job, point, parent)
+        shelf.create(manifest.packs[0].name, b"sealed")
+        if parent:
+            collect.keep(self.means, job.instance_id, [pack.name for pack in manifest.packs])
         verdict = verdict_of(self.means, job, result)
-        generations = {pack.generation}
+        generations = {pack.generation for pack in manifest.packs}
         locking.lock_point(self.means, job.instance_id, point, generations, verdict.expires_at)
         shelf.create(f"p/{point}.manifest", b"map")
         receipt = _sign(self.means, job, manifest, b"map", verdict)
         record_point(self.means, job_id, msgspec.to_builtins(receipt))
         return point
 
-    def _manifest(self, job: Any, point: str) -> Manifest:
+    def _manifest(self, job: Any, point: str, parent: str) -> Manifest:
         facts = PointFacts(
             recovery_point_id=point,
             instance_id=job.instance_id,
@@ -300,13 +312,14 @@ class Lapse:
         pack = PackFacts(
             id=UUID(hex=point).bytes, generation=point, size=6, blake3=bytes(32), raw_size=6
         )
+        self.packs[point] = [pack, *self.packs.get(parent, [])]
         return Manifest(
             version=1,
             facts=facts,
             source=SOURCE,
             files=[],
             extents={},
-            packs=[pack],
+            packs=self.packs[point],
             pg_manifest=b"",
         )
 
