@@ -10,6 +10,7 @@ from seams import SystemClock
 from store_world import KEY
 from strongroom.catalog import deletions, holds, instances, protection, recovery_points, vaults
 from strongroom.catalog.tables import metadata
+from strongroom.datastore.container import Container
 from strongroom.datastore.garbage import Unreadable
 from strongroom.model.errors import StoreUnavailable
 from strongroom.model.job import JobStatus
@@ -231,6 +232,45 @@ def test_a_purge_that_broke_off_is_finished_and_no_census_finds_its_points_again
     assert f"p/{first}.manifest" not in world.names("p/")
     assert world.audited("recoveryPoint/purge") == [first]
     assert purge_point(world.means, first)
+
+
+class Flaky(VaultStorage):
+    """Deletes one object a call; the answer to it is lost."""
+
+    def account_view(self, instance_id: str) -> Container:
+        found = super().account_view(instance_id)
+        there = {name for name, _ in self.container(instance_id).list("")}
+        delete = found.delete
+
+        def lose_the_answer(name: str) -> bool:
+            gone = delete(name)
+            if gone and name in there:
+                raise StoreUnavailable("the answer was lost")
+            return gone
+
+        found.delete = lose_the_answer
+        return found
+
+
+def test_broken_off_after_any_object_a_purge_goes_on_and_leaves_no_damage_meanwhile(world):
+    points = [world.a_point(number, listed=True) for number in (1, 2)]
+    world.blobs.create("g/9/nobody.pack", b"x")
+    delete(world)
+    world.clock.advance(FORTNIGHT)
+    flaky = replace(world.means, storage=Flaky(world.store.url, KEY, SystemClock()))
+    objects = len(world.names())
+    for number in range(objects):
+        with pytest.raises(StoreUnavailable):
+            purge_instance(flaky, world.instance)
+        left = world.names("p/")
+        assert len(world.names()) == objects - number - 1
+        for point in points:
+            assert f"p/{point}.receipt" not in left or f"p/{point}.manifest" in left
+        assert take_census(world.means, world.instance) == []
+    assert purge_instance(flaky, world.instance)
+    assert purge_instance(flaky, world.instance)
+    assert world.audited("instance/purge") == [world.instance]
+    assert world.audited("receipt/quarantine") == []
 
 
 def test_a_pass_in_which_storage_is_away_says_so_and_holds_up_no_other(world):
