@@ -12,6 +12,8 @@ from arm_story import GROUP_ID, INSTANCE_ID, Story, add_point, assignment_body, 
 from arm_story import instance_body as body_of
 from arm_world import VERSION, ArmWorld, server_id, vault_id
 from strongroom.catalog import holds
+from strongroom.catalog import recovery_points as recovery_points_of
+from strongroom.catalog.keeping_tables import deletions
 from strongroom.catalog.tables import audit, instances, recovery_points
 from strongroom.model.access import LONG_TERM_RETENTION, READER
 from strongroom.model.policy_templates import azure_default_policy
@@ -188,6 +190,38 @@ def test_a_point_is_deleted_listed_and_had_back(
     assert story.http.post(back, params=VERSION).status_code == 202
     assert names(client.recovery_points.list(*PLACE)) == [point]
     remove_points(world)
+
+
+def test_from_what_is_being_purged_there_is_no_way_back(
+    client: Any, world: ArmWorld, story: Story
+) -> None:
+    add_point(world, 5, "Full", 1, {})
+    point = f"{5:032x}"
+    assert story.http.delete(f"{INSTANCE_ID}/recoveryPoints/{point}", params=VERSION).is_success
+    begin_purge(world, point)
+    back = f"{INSTANCE_ID}/deletedRecoveryPoints/{point}/undelete"
+    assert story.http.post(back, params=VERSION).status_code == 409
+    with world.database.writing() as connection:
+        recovery_points_of.set_state(connection, point, recovery_points_of.PURGING)
+    held = {"properties": {"recoveryPointId": point}}
+    answer = story.http.put(f"{INSTANCE_ID}/legalHolds/x", params=VERSION, json=held)
+    assert answer.status_code == 404, answer.text
+    client.backup_instances.begin_delete(*PLACE).result()
+    with world.database.reading() as connection:
+        instance = connection.execute(instances.select()).mappings().one()["id"]
+    begin_purge(world, instance)
+    with pytest.raises(ResourceExistsError, match="is being purged"):
+        client.deleted_backup_instances.begin_undelete(*PLACE).result()
+    answer = story.http.put(INSTANCE_ID, params=VERSION, json={"properties": body_of()})
+    assert answer.status_code == 409, answer.text
+    begin_purge(world, instance, begun=False)
+    remove_points(world)
+
+
+def begin_purge(world: ArmWorld, thing: str, *, begun: bool = True) -> None:
+    with world.database.writing() as connection:
+        mine = deletions.c.id == thing
+        connection.execute(deletions.update().where(mine).values(begun=begun))
 
 
 def a_hold(world: ArmWorld, point: str) -> str:
