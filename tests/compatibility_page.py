@@ -170,7 +170,14 @@ are not run by our tests.
 - `legalHolds` of a backup instance: each holds the instance with all points that it will have, or
   one `recoveryPointId`; it is in the storage endpoint's own book before the operation ends. What
   is held neither ends by age nor can be deleted; `metaData.legalHolds` of a point names them.
-- A policy may be changed while it protects; points that exist keep what they were promised.
+- A policy may be changed while it protects: `policyInfo.policyVersion` counts, `versions` of the policy
+  lists what it has said, points that exist keep what they were promised. `applyToPoints` (`dryRun`)
+  gives them the ends that the policy names now, never sooner than a lock or a hold.
+- `preview` of a policy, there or sent as `properties`: the backups of `years` from `from` on, and with
+  `on` every point that exists as that day ends, with why.
+- `properties.strongroom.startWithin` of a policy spreads starts over so many minutes;
+  `properties.strongroom` of a vault bounds `backupsPerAgent` and `backupsPerVault`.
+- What is wrong with a policy is told with the path of its field as the error's `target`.
 - `collectGarbage` on a backup instance (`dryRun`, `graceDays`) deletes what no point needs; the
   numbers are in the job's `additionalDetails`. `metaData.damaged` of a point names what the scrub
   of the storage endpoint found damaged.
