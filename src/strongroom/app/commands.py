@@ -13,12 +13,11 @@ import socket
 import sys
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import structlog
 
 from strongroom.app.seams import SystemChance, SystemClock
-from strongroom.model.listening import LOOPBACK, Listening, is_loopback, read_listening
+from strongroom.model.listening import LOOPBACK, Listening, read_listening
 
 KEK = "STRONGROOM_KEK"
 
@@ -126,17 +125,11 @@ def store(  # noqa: PLR0913 - an option each
 
     Example: strongroom store --data /srv/vault --account-key /etc/strongroom/account.key
     """
-    from strongroom.model.errors import Invalid
+    from strongroom.app.store_options import check_certificate, key_in, pull_of
     from strongroom.storage.server import run
     from strongroom.storage.settings import StoreSettings
 
-    if (certificate is None) != (certificate_key is None):
-        raise Invalid("a certificate and its key go together", hint="give both, or neither")
-    if certificate is None and not is_loopback(host):
-        raise Invalid(
-            f"on {host} the store would answer in the clear",
-            hint="give it --certificate and --certificate-key: strongroom certificate makes them",
-        )
+    check_certificate(host, certificate, certificate_key)
     _structured_logs()
     settings = StoreSettings(
         root=data,
@@ -150,41 +143,11 @@ def store(  # noqa: PLR0913 - an option each
         scrub_days=scrub_days,
         scrub_bytes_per_second=scrub_rate,
         accept_clock=accept_clock,
-        reader_key=_key_in(reader_key or data / "reader.key", needed=reader_key is not None),
-        pull=_pull(pull_from, pull_key, pull_ca, pull_keep_days),
+        reader_key=key_in(reader_key or data / "reader.key", needed=reader_key is not None),
+        pull=pull_of(pull_from, pull_key, pull_ca, pull_keep_days),
     )
     run(settings, SystemClock(), SystemChance())
     return 0
-
-
-def _key_in(path: Path, *, needed: bool) -> bytes:
-    """base64; empty where there is none and none is needed."""
-    return base64.b64decode(path.read_bytes()) if needed or path.exists() else b""
-
-
-def _pull(url: str, key: Path | None, ca: Path | None, keep_days: float) -> Any:  # noqa: ANN401
-    """storage.settings.PullSettings, or None. Raises Invalid."""
-    from strongroom.model.errors import Invalid
-    from strongroom.storage.settings import PullSettings
-
-    if not url and key is None:
-        return None
-    if not url or key is None:
-        raise Invalid("--pull-from and --pull-key go together", hint="give both, or neither")
-    place = urlsplit(url)
-    if place.scheme != "https" and not (
-        place.scheme == "http" and is_loopback(place.hostname or "")
-    ):
-        raise Invalid(
-            f"from {place.scheme}://{place.hostname} the copy would come in the clear",
-            hint="name the first endpoint by https, and its authority with --pull-ca",
-        )
-    return PullSettings(
-        url=url,
-        key=_key_in(key, needed=True),
-        ca=None if ca is None else ca.read_bytes(),
-        keep_days=keep_days,
-    )
 
 
 def serve(  # noqa: PLR0913 - an option each
@@ -215,12 +178,12 @@ def serve(  # noqa: PLR0913 - an option each
     CA, the recovery key and connection.json. `host` is the address to listen on; each `name` (DNS
     name or IP address) goes into the certificate, and the first one is what agents are told.
     `kek` is what the private keys in the catalogue are sealed under (default: kek.key in the data
-    directory, made at the first start): a file, or `command:/path/to/program ARGUMENTS`, which is
-    called with one argument more, wrap or unwrap. The first one seals, all that are named open.
-    Without the option STRONGROOM_KEK names them, with `;` in between: so it is said to `up`.
+    directory): a file, or `command:/path/to/program ARGUMENTS`, called with `wrap` or `unwrap`
+    behind. The first one seals, all that are named open (or STRONGROOM_KEK, with `;` in between).
     `second-url` is a copy at another endpoint (`store --pull-from`), `second-key` its reader key.
     """
     from strongroom.app.serve import ServeOptions, run_serve
+    from strongroom.app.store_options import key_in
 
     _structured_logs()
     second_url = second_url or os.environ.get("STRONGROOM_SECOND", "")
@@ -238,7 +201,7 @@ def serve(  # noqa: PLR0913 - an option each
         executor=executor,
         listening=read_listening(host, name or ()),
         second_url=second_url,
-        second_key=_key_in(second_key or data / "second.key", needed=bool(second_url)),
+        second_key=key_in(second_key or data / "second.key", needed=bool(second_url)),
         second_ca=second_ca,
         kek=tuple(kek or filter(None, os.environ.get(KEK, "").split(";"))),
     )

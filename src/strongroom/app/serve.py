@@ -116,8 +116,7 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
         open_parent=lambda *asked: open_parent(tied[0], *asked),
         open_resume=lambda *asked: open_resume(tied[0], *asked),
     )
-    means = Means(control=control, keyring=keyring, storage=storage, second=second)
-    tied.append(means)
+    tied.append(means := Means(control, keyring, storage, second))
     _register(engine, means)
     sweeps, care = Sweeps(control, options.executor), Care(means)
     sweeps.beat()
