@@ -13,7 +13,9 @@ from strongroom.catalog.database import Database
 from strongroom.catalog.migrate import HEAD, current, move, upgrade
 from strongroom.catalog.tables import agents, executors, metadata
 from strongroom.catalog.tables import audit as audit_table
-from strongroom.model.errors import LeaseLost
+from strongroom.datastore.receipt import SigningKey
+from strongroom.model.access import Caller
+from strongroom.model.errors import Conflict, LeaseLost
 
 NOW = Instant.parse_iso("2026-01-01T00:00:00.123456Z")
 
@@ -89,6 +91,38 @@ def test_a_clock_that_knows_nanoseconds_leaves_a_chain_that_holds(database: Data
         audit.append(connection, at, "me", ("do", "it"))
     with database.reading() as connection:
         assert audit.first_break(connection) is None
+
+
+def test_a_stale_head_overwrites_no_record(database: Database) -> None:
+    with database.writing() as connection:
+        audit.append(connection, NOW, "me", ("do", "it"))
+        stale = dict(connection.execute(sa.select(audit_table)).mappings().one())
+
+    def write_again() -> None:
+        with database.writing() as connection:
+            connection.execute(audit_table.insert().values({**stale, "actor": "you"}))
+
+    with pytest.raises(Conflict):
+        write_again()
+    with database.reading() as connection:
+        assert audit.first_break(connection) is None
+        assert connection.execute(sa.select(audit_table.c.actor)).scalars().all() == ["me"]
+
+
+def test_a_record_is_signed_and_comes_back_to_the_last_digit(database: Database) -> None:
+    signing = SigningKey(bytes(32))
+    database.sign = signing.sign_record
+    told = {"n": 1e22, "m": 10**30, "f": 0.1, "text": "\ud800 \N{SNOWMAN}", "none": None}
+    caller = Caller(principal_id="me", address="::1")
+    with database.writing() as connection:
+        audit.append(connection, NOW, caller, ("do", "it"), told, before=told, after={"a": [1.0]})
+    with database.reading() as connection:
+        (record,) = audit.after(connection, 0, 10)
+        assert audit.first_break(connection) is None
+    assert (record.detail, record.before, record.after) == (told, told, {"a": [1.0]})
+    assert (record.actor, record.address) == ("me", "::1")
+    assert signing.public.has_signed_record(record.digest, record.signature)
+    assert not signing.public.has_signed_record(record.digest[::-1], record.signature)
 
 
 def an_operation(database: Database) -> None:

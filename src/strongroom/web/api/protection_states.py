@@ -44,6 +44,6 @@ def resume_backups(name: str, ref: Vault, body: Body, call: Asked) -> Response:
 
 
 def _change(name: str, ref: Vault, body: Body, call: Asked, act: states.Act) -> Response:
-    del body  # Azure's clients may send resourceGuardOperationRequests, which nobody asks for
+    del body  # resourceGuardOperationRequests, if any, are read at the door
     operation = protection_states.change_state(call.control, call.caller, ref, name, act, call.key)
     return accepted(call.control, call.base, operation, call.version)
