@@ -228,6 +228,8 @@ Asked for, these are refused in ARM's form: 404 or 405, or 400 that names the se
 - `backupInstances/restore` and `modifyEncryptionSettings` as protected operations of a guard, guards
   of other tenants, customer-managed keys, user-assigned identities, export of jobs,
   `checkFeatureSupport`.
+- A purge before its time. A legal hold on what is deleted: have it back, then hold it. Protecting a
+  soft-deleted server in another vault.
 - Custom roles, conditions on role assignments, deny assignments, management groups.
 - `startLtrBackup` and `ltrBackupOperations`: agents are asked through their own protocol.
 
