@@ -170,11 +170,11 @@ are not run by our tests.
 - `legalHolds` of a backup instance: each holds the instance with all points that it will have, or
   one `recoveryPointId`; it is in the storage endpoint's own book before the operation ends. What
   is held neither ends by age nor can be deleted; `metaData.legalHolds` of a point names them.
-- A policy may be changed while it protects: `policyInfo.policyVersion` counts, `versions` of the policy
-  lists what it has said, points that exist keep what they were promised. `applyToPoints` (`dryRun`)
-  gives them the ends that the policy names now, never sooner than a lock or a hold.
-- `preview` of a policy, there or sent as `properties`: the backups of `years` from `from` on, and with
-  `on` every point that exists as that day ends, with why.
+- A policy may be changed while it protects: `policyInfo.policyVersion` counts, `versions` of the
+  policy lists what it has said, points that exist keep what they were promised. `applyToPoints`
+  (`dryRun`) gives them the ends that the policy names now, never sooner than a lock or a hold.
+- `preview` of a policy, there or sent as `properties`: the backups of `years` from `from` on, and
+  with `on` every point that exists as that day ends, with why.
 - `properties.strongroom.startWithin` of a policy spreads starts over so many minutes;
   `properties.strongroom` of a vault bounds `backupsPerAgent` and `backupsPerVault`.
 - What is wrong with a policy is told with the path of its field as the error's `target`.
@@ -183,11 +183,11 @@ are not run by our tests.
   of the storage endpoint found damaged.
 - `verify` on a recovery point reads every byte of it; `metaData.verifiedAt` is when that last went
   well, and damage fails the job by name.
-- `drill` on a recovery point (`assertions`: a list of `name`, `query`, `database`) restores it into a
-  throw-away server and tries it; `drills` of a point or an instance lists what was found, and
-  `metaData.drill` has the last verdict, when, how long a restore took, and the name of the signed
-  evidence. `properties.strongroom.settings.drillDays` of an instance is how often; `lastDrill` and
-  `drillLate` are beside it.
+- `drill` on a recovery point (`assertions`: a list of `name`, `query`, `database`) restores it
+  into a throw-away server and tries it; `drills` of a point or an instance lists what was found,
+  and `metaData.drill` has the last verdict, when, how long a restore took, and the name of the
+  signed evidence. `properties.strongroom.settings.drillDays` of an instance is how often;
+  `lastDrill` and `drillLate` are beside it.
 - `properties.strongroom.expiryHeld` of an instance says since when and why no point older than one
   that looks wrong (`metaData.anomalies`) or failed its drill expires; `releaseExpiry` ends that.
 - `cancel` on a job that is under way, which Azure has not for these jobs: its agent learns it with
@@ -202,34 +202,34 @@ are not run by our tests.
   `checkKeys` of an instance, `rotateKeyEncryptionKey`, `replaceRecoveryKey` (`publicKey`) are
   operations; what a census of keys finds is among `storageFindings`. `shredCertificates`: what was
   destroyed at a purge, signed.
-- Resource guards protect what Azure's do, and less retention, deletion of a recovery point, release
-  of a legal hold or of held expiry, another recovery key, less protection by the guard itself, and
-  who may approve. A protected call is let through by `x-ms-authorization-auxiliary`, the token of
-  *another* principal who is Backup MUA Operator at the guard, while a body names the request in
-  `resourceGuardOperationRequests`; or by an approval of exactly this, which somebody has granted:
-  the refusal (403 `UserErrorMultiUserAuthorizationRequired`) names the request that waits, and
-  `approvals` lists, grants and denies. It is good once, and for hours. `allowAutoApprovals` is false:
-  the role alone, in the caller's own hands, lets nothing through. A vault goes under a guard only
-  while somebody else may approve there.
+- Resource guards protect what Azure's do, and less retention, deletion of a recovery point,
+  release of a legal hold or of held expiry, another recovery key, less protection by the guard
+  itself, and who may approve. A protected call is let through by `x-ms-authorization-auxiliary`,
+  the token of *another* principal who is Backup MUA Operator at the guard, while a body names the
+  request in `resourceGuardOperationRequests`; or by an approval of exactly this, which somebody
+  has granted: the refusal (403 `UserErrorMultiUserAuthorizationRequired`) names the request that
+  waits, and `approvals` lists, grants and denies. It is good once, and for hours.
+  `allowAutoApprovals` is false: the role alone, in the caller's own hands, lets nothing through.
+  A vault goes under a guard only while somebody else may approve there.
 - `auditRecords` is the audit with before and after, `auditRecords/verify` whether it is whole.
 - `servicePrincipals` adds principals, in place of Microsoft's directory.
-- The second region is a second endpoint that pulls, `LOCATION2`: `fetchSecondaryRecoveryPoints` are
-  the points that are there, `crossRegionRestore` reads that copy alone. `secondCopy` of a vault is
-  how far behind it is.
+- The second region is a second endpoint that pulls, `LOCATION2`: `fetchSecondaryRecoveryPoints`
+  are the points that are there, `crossRegionRestore` reads that copy alone. `secondCopy` of a
+  vault is how far behind it is.
 - Servers are registered by `PUT`: `properties.strongroom` names `agent` and `agentServer`.
 
 ## Not offered
 
 Asked for, these are refused in ARM's form: 404 or 405, or 400 that names the setting.
 
-- Cross-subscription restore, `crossRegionRestoreSettings` of a vault, rehydration, archive tier, point-in-time restore
-  (`findRestorableTimeRanges`), several items in one restore, Azure Files. Files without a SAS: the
-  vault's identity opens no container.
-- `backupInstances/restore` and `modifyEncryptionSettings` as protected operations of a guard, guards
-  of other tenants, customer-managed keys, user-assigned identities, export of jobs,
+- Cross-subscription restore, `crossRegionRestoreSettings` of a vault, rehydration, archive tier,
+  point-in-time restore (`findRestorableTimeRanges`), several items in one restore, Azure Files.
+  Files without a SAS: the vault's identity opens no container.
+- `backupInstances/restore` and `modifyEncryptionSettings` as protected operations of a guard,
+  guards of other tenants, customer-managed keys, user-assigned identities, export of jobs,
   `checkFeatureSupport`.
-- A purge before its time. A legal hold on what is deleted: have it back, then hold it. Protecting a
-  soft-deleted server in another vault.
+- A purge before its time. A legal hold on what is deleted: have it back, then hold it. Protecting
+  a soft-deleted server in another vault.
 - Custom roles, conditions on role assignments, deny assignments, management groups.
 - `startLtrBackup` and `ltrBackupOperations`: agents are asked through their own protocol.
 
