@@ -160,7 +160,7 @@ def _point(means: Means, receipt: Receipt, manifest: Manifest) -> RecoveryPoint:
         kind=told.get("kind", "Full"),
         taken_at=Instant.parse_iso(receipt.taken_at),
         committed_at=Instant.parse_iso(receipt.committed_at),
-        expires_at=Instant.parse_iso(receipt.expires_at),
+        expires_at=_end(means, receipt),
         tag=receipt.tag,
         policy_id=found.policy_id,
         policy_version=found.policy_version,
@@ -182,6 +182,16 @@ def _strange(connection: sa.Connection, point: RecoveryPoint) -> list[str]:
         return []
     result = msgspec.convert(operation["result"], BackupResult)
     return strangeness.judge(connection, jobs.get(connection, point.job_id), result)
+
+
+def _end(means: Means, receipt: Receipt) -> Instant:
+    """As the receipt states; later where its lock was extended since (apply_policy.py)."""
+    view = means.storage.account_view(receipt.instance_id)
+    signed = Instant.parse_iso(receipt.expires_at)
+    until = view.lock(f"p/{receipt.recovery_point_id}.manifest").until
+    if until is None or Instant.parse_iso(until) < signed.add(seconds=1):  # it has whole seconds
+        return signed
+    return Instant.parse_iso(until)
 
 
 def _job_of(point: str) -> str:

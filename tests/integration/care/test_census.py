@@ -1,11 +1,12 @@
 """A point whose receipt lies in storage is listed, whatever its job was told; others are not."""
 
-from care_world import CareWorld, job_of
+from care_world import LIFE_HOURS, CareWorld, job_of
 from seams import SeededChance
 from strongroom.catalog import storage_findings
 from strongroom.datastore.receipt import SigningKey
 from strongroom.model.job import JobStatus
 from strongroom.workflows.census import take_census, take_due
+from strongroom.workflows.locking import lock_point
 from worlds import point_id, small_tree
 
 
@@ -29,6 +30,19 @@ def test_a_point_whose_commit_was_never_answered_is_listed_and_its_job_stays_fai
     assert world.job(job).status is JobStatus.FAILED
     assert world.audited("recoveryPoint/adopt") == [point]
     assert quarantined(world) == {}
+
+
+def test_a_point_whose_end_was_made_later_comes_back_with_the_end_of_its_lock(
+    world: CareWorld,
+) -> None:
+    plain, longer = world.a_point(1), world.a_point(2)
+    signed = world.clock.now().add(hours=LIFE_HOURS)
+    until = signed.add(hours=24 * 400)
+    for point, end in ((plain, signed), (longer, until)):
+        lock_point(world.means, world.instance, point, {point}, end)
+    take_census(world.means, world.instance)
+    ends = {point.id: point.expires_at for point in world.points()}
+    assert ends == {plain: signed, longer: until}
 
 
 def test_a_census_twice_adopts_once(world: CareWorld) -> None:
