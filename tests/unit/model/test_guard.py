@@ -21,7 +21,7 @@ def settings(immutability: str = "Disabled", state: str = "On", days: int = 14) 
     }
 
 
-@pytest.mark.parametrize(("before", "after"), itertools.product(IMMUTABILITY, repeat=2))
+@pytest.mark.parametrize(("before", "after"), [*itertools.product(IMMUTABILITY, repeat=2)])
 def test_only_a_step_down_is_less_immutability(before: str, after: str):
     down = IMMUTABILITY.index(after) < IMMUTABILITY.index(before)
     found = guard.weakened(settings(before), settings(after))
@@ -29,7 +29,8 @@ def test_only_a_step_down_is_less_immutability(before: str, after: str):
 
 
 @pytest.mark.parametrize(
-    ("before", "after"), itertools.product(itertools.product(SOFT_DELETE, (14, 30)), repeat=2)
+    ("before", "after"),
+    [*itertools.product(itertools.product(SOFT_DELETE, (14, 30)), repeat=2)],
 )
 def test_a_lower_state_or_fewer_days_are_less_soft_delete(
     before: tuple[str, int], after: tuple[str, int]
