@@ -9,9 +9,10 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobServiceClient
 
+from authority import Authority
 from ports import free_port
 from seams import FakeClock, SystemChance, SystemClock
-from store_world import ACCOUNT, StoreWorld, a_store_world
+from store_world import ACCOUNT, StoreWorld, a_sas, a_store_world
 from strongroom.model.errors import StoreDenied, StoreUnavailable
 from strongroom.storage.blob import Asked
 from strongroom.storage.locks import Immutability
@@ -231,3 +232,41 @@ def test_a_pull_that_stops_in_the_middle_of_a_blob_goes_on_with_it_later(first, 
 def test_nobody_asks_for_an_inventory_without_a_key(first):
     for path in ("?comp=inventory", "/cont?restype=container&comp=book"):
         assert httpx.get(f"{first.url}{path}").status_code == 401
+
+
+def test_a_signature_by_the_reader_key_reads_and_creates_nothing(first):
+    put(first, "x")
+    both = first.azure_by_sas("cont", a_sas("cont", permissions="rcwdl", key=READER))
+    assert both.download_blob("x").readall() == b"x"
+    for act in (lambda: both.upload_blob("y", b"y"), lambda: both.delete_blob("x")):
+        with pytest.raises(HttpResponseError) as caught:
+            act()
+        assert caught.value.error_code == "AuthorizationPermissionMismatch"
+    with a_store_world() as without:
+        without.azure().create_container("cont")
+        thief = without.azure_by_sas("cont", a_sas("cont", permissions="rl", key=b""))
+        with pytest.raises(HttpResponseError) as caught:
+            list(thief.list_blobs())
+        assert caught.value.error_code == "AuthenticationFailed"
+
+
+def test_a_copy_comes_over_https_from_whom_the_private_authority_vouches_for(tmp_path):
+    authority, stranger = Authority(tmp_path), Authority(_made(tmp_path / "other"))
+    with a_store_world(tls=authority.server_certificate(), reader_key=READER) as world:
+        world.store.create_container("cont", {})
+        second = Second(tmp_path / "second", world.url)
+        for ca, trusted in ((stranger.ca_file, False), (authority.ca_file, True)):
+            chosen = PullSettings(url=world.url, key=READER, ca=Path(ca).read_bytes())
+            second.pull = Pull(second.store, Source(chosen, SystemClock()), chosen, second.clock)
+            if trusted:
+                second.pull.look()
+                assert second.names() == []
+            else:
+                with pytest.raises(StoreUnavailable, match="SSL"):
+                    second.pull.look()
+        second.store.close()
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir()
+    return directory
