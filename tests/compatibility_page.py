@@ -202,15 +202,16 @@ are not run by our tests.
   `checkKeys` of an instance, `rotateKeyEncryptionKey`, `replaceRecoveryKey` (`publicKey`) are
   operations; what a census of keys finds is among `storageFindings`. `shredCertificates`: what was
   destroyed at a purge, signed.
-- Resource guards protect what Azure's do, and less retention, deletion of a recovery point,
-  release of a legal hold or of held expiry, another recovery key, less protection by the guard
-  itself, and who may approve. A protected call is let through by `x-ms-authorization-auxiliary`,
-  the token of *another* principal who is Backup MUA Operator at the guard, while a body names the
-  request in `resourceGuardOperationRequests`; or by an approval of exactly this, which somebody
-  has granted: the refusal (403 `UserErrorMultiUserAuthorizationRequired`) names the request that
-  waits, and `approvals` lists, grants and denies. It is good once, and for hours.
-  `allowAutoApprovals` is false: the role alone, in the caller's own hands, lets nothing through.
-  A vault goes under a guard only while somebody else may approve there.
+- Resource guards protect what Azure's do, and less retention, resuming where points are past
+  their time, deletion of a recovery point, release of a legal hold or of held expiry, another
+  recovery key, less protection by the guard itself, and who may approve. A protected call is let
+  through by `x-ms-authorization-auxiliary`, the token of *another* principal who is Backup MUA
+  Operator at the guard, while a body names the request in `resourceGuardOperationRequests`; or by
+  an approval of exactly this, which somebody has granted: the refusal (403
+  `UserErrorMultiUserAuthorizationRequired`) names the request that waits, and `approvals` lists,
+  grants and denies. It is good once, and for hours. `allowAutoApprovals` is false: the role
+  alone, in the caller's own hands, lets nothing through. A vault goes under a guard only while
+  somebody else may approve there.
 - `auditRecords` is the audit with before and after, `auditRecords/verify` whether it is whole.
 - `servicePrincipals` adds principals, in place of Microsoft's directory.
 - The second region is a second endpoint that pulls, `LOCATION2`: `fetchSecondaryRecoveryPoints`

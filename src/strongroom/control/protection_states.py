@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog import audit, protection
+from strongroom.catalog import audit, protection, recovery_points
 from strongroom.control import guarded, long_running, scheduling
 from strongroom.control.control import Control
 from strongroom.control.guarded import Ask
@@ -14,9 +14,13 @@ from strongroom.model.arm import VaultRef, instance_id_of
 from strongroom.model.errors import Precondition
 from strongroom.model.ids import OperationId
 from strongroom.model.policy import parse_policy
-from strongroom.model.protection_state import ABLE, STOP, SUSPEND, Act
+from strongroom.model.protection_state import ABLE, RESUME_PROTECTION, STOP, SUSPEND, Act
 
-GUARDED = {STOP: guard.STOP_PROTECTION, SUSPEND: guard.SUSPEND_BACKUPS}
+GUARDED = {
+    STOP: guard.STOP_PROTECTION,
+    SUSPEND: guard.SUSPEND_BACKUPS,
+    RESUME_PROTECTION: guard.RESUME_PROTECTION,
+}
 _ACTION = "Microsoft.DataProtection/backupVaults/backupInstances/{}/action"
 
 
@@ -43,7 +47,7 @@ def change_state(
                 f"{found.instance_name} is {found.state}: {act.name} does not lead on from there",
                 hint=f"{act.name} is for what is {' or '.join(sorted(act.before))}",
             )
-        if act in GUARDED:
+        if act in GUARDED and _takes_away(control, connection, found, act):
             ask = Ask(GUARDED[act], scope, {"from": found.state, "to": act.after})
             guarded.require_approval(control, connection, caller, found.vault_id, ask)
         protection.set_state(connection, found.instance_id, act.after)
@@ -60,3 +64,13 @@ def change_state(
         return {}
 
     return long_running.act_once(control, caller, action_of(act), scope, request_key, begin)
+
+
+def _takes_away(
+    control: Control, connection: sa.Connection, found: protection.Protection, act: Act
+) -> bool:
+    """Whether it does: to resume does where points past their time were kept meanwhile."""
+    if act != RESUME_PROTECTION:
+        return True
+    points = recovery_points.list_of_instance(connection, found.instance_id)
+    return any(point.expires_at <= control.clock.now() for point in points)

@@ -76,6 +76,11 @@ SUSPEND_BACKUPS = Guarded(
     "dppSuspendBackupsRequests",
     "suspend backups while points go on to expire",
 )
+RESUME_PROTECTION = Guarded(  # ours
+    f"{_VAULT}/backupInstances/resumeProtection/action",
+    "resumeProtectionRequests",
+    "resume protection, whereupon points past their time go",
+)
 CHANGE_POLICY = Guarded(
     f"{_VAULT}/backupInstances/write",
     "updateProtectedItemRequests",
@@ -122,6 +127,7 @@ OPERATIONS = (
     DELETE_INSTANCE,
     STOP_PROTECTION,
     SUSPEND_BACKUPS,
+    RESUME_PROTECTION,
     CHANGE_POLICY,
     LESS_RETENTION,
     DELETE_POINT,

@@ -27,7 +27,7 @@ from arm_story import (
 )
 from arm_world import SUBSCRIPTION, VERSION, ArmWorld, arm_world, vault_id
 from house.tree import ROOT
-from strongroom.catalog import expiry_holds, guards, role_assignments
+from strongroom.catalog import expiry_holds, guards, protection, role_assignments
 from strongroom.catalog import instances as instance_rows
 from strongroom.catalog.keeping_tables import approvals
 from strongroom.catalog.tables import audit, recovery_points, vaults
@@ -116,6 +116,7 @@ class Vault:
 
     def resumed(self) -> None:
         """Protected, and free to be deleted, whatever it was."""
+        self.ends_in(24 * 365 * 20)
         names = [f"{vault_id()}/deletedBackupInstances/pg1-inst/undelete"]
         names += [f"{INSTANCE_ID}/{act}" for act in ("resumeProtection", "resumeBackups")]
         for url in names:
@@ -140,9 +141,19 @@ class Vault:
 
     def kept_for_long(self) -> None:
         """Longer than any policy says."""
+        self.ends_in(24 * 365 * 20)
+
+    def ends_in(self, hours: float) -> None:
         with self.world.database.writing() as connection:
-            ends = self.world.clock.now().add(hours=24 * 365 * 20)
+            ends = self.world.clock.now().add(hours=hours)
             connection.execute(recovery_points.update().values(expires_at=ends))
+
+    def stopped(self) -> None:
+        """For long: its point is past its time."""
+        self.ends_in(-1)
+        with self.world.database.writing() as connection:
+            (instance,) = instance_rows.list_ids(connection)
+            protection.set_state(connection, instance, "ProtectionStopped")
 
     def expiry_held(self) -> None:
         with self.world.database.writing() as connection:
@@ -225,6 +236,8 @@ def probes(vault: Vault) -> list[Probe]:
               f"{INSTANCE_ID}/stopProtection", None, vault.resumed),
         Probe("suspend backups", guard.SUSPEND_BACKUPS, "POST",
               f"{INSTANCE_ID}/suspendBackups", None, vault.resumed),
+        Probe("resume, so that points past their time go", guard.RESUME_PROTECTION, "POST",
+              f"{INSTANCE_ID}/resumeProtection", None, vault.stopped),
         Probe("delete an instance with its data", guard.DELETE_INSTANCE, "DELETE",
               INSTANCE_ID, None, vault.resumed),
         Probe("delete a recovery point", guard.DELETE_POINT, "DELETE", POINT, None,
