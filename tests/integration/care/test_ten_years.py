@@ -86,7 +86,7 @@ class Years:
 
     def day(self) -> None:
         """The service looks now and then, at any time of the day; then both must agree."""
-        minutes = sorted(self.chance.sample(range(1440), self.chance.choice((0, 0, 1, 1, 1, 2))))
+        minutes = sorted(self.chance.sample(range(1440), self.chance.choice((0, 0, 0, 1, 1, 2))))
         midnight = self.now.replace(hour=0, minute=0)
         for minute in minutes:
             self.now = midnight + timedelta(minutes=minute)
@@ -288,4 +288,4 @@ def test_on_every_day_of_ten_years_the_points_are_there_that_the_policies_promis
     years.finish()
     happened = {"outage", "missed", "failed", "slow", "edit", "hold", "release", "on demand"}
     assert {name for name in happened if years.seen[name]} == happened
-    assert years.seen["points"] > 1500
+    assert years.seen["points"] > 1000
