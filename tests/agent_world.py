@@ -154,13 +154,13 @@ class AgentWorld:
             operation.epoch += 1
             self.changed.notify_all()
 
-    def await_that(self, holds: Callable[[], object], seconds: float = 10.0) -> None:
+    def await_that(self, holds: Callable[[], object], seconds: float = 30.0) -> None:
         with self.changed:
             if not self.changed.wait_for(holds, seconds):
                 states = [(one.id, one.status, one.failure) for one in self.operations.values()]
                 raise AssertionError(f"not within {seconds} s; operations: {states}")
 
-    def await_status(self, operation: Operation, status: str, seconds: float = 10.0) -> None:
+    def await_status(self, operation: Operation, status: str, seconds: float = 30.0) -> None:
         self.await_that(lambda: operation.status == status, seconds)
 
     # -- the protocol

@@ -3,11 +3,11 @@
 import random
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
 
 from strongroom.datastore.blobs import Blobs, Bytes
-from strongroom.model.errors import StoreUnavailable
+from strongroom.model.errors import ObjectMissing, StoreUnavailable
 
 How = Literal["before", "after", "partial"]
 
@@ -55,7 +55,8 @@ class FaultyBlobs:
     before   nothing is done, the call fails
     after    all is done, and the answer is lost
     partial  create: half of the bytes lie under the name, and the call fails;
-             read, read_range: half of the bytes come, and nobody says so;
+             read, read_range: half of the bytes come, and nobody says so (of what is not there the
+             answer is lost);
              list: half of the names come, and the call fails;
              size: as `before`
     """
@@ -86,13 +87,13 @@ class FaultyBlobs:
         how = self._arrive("read", name)
         if how == "before":
             raise _lost("read", name)
-        return _answer(how, self.inner.read(name), name)
+        return _answer(how, lambda: self.inner.read(name), name)
 
     def read_range(self, name: str, start: int, length: int) -> bytes:
         how = self._arrive("read_range", name)
         if how == "before":
             raise _lost("read_range", name)
-        return _answer(how, self.inner.read_range(name, start, length), name)
+        return _answer(how, lambda: self.inner.read_range(name, start, length), name)
 
     def size(self, name: str) -> int:
         how = self._arrive("size", name)
@@ -113,7 +114,13 @@ class FaultyBlobs:
             raise _lost("list", prefix)
 
 
-def _answer(how: How | None, found: bytes, name: str) -> bytes:
+def _answer(how: How | None, read: Callable[[], bytes], name: str) -> bytes:
+    try:
+        found = read()
+    except ObjectMissing as missing:  # that is an answer too, and of it there is no half
+        if how is not None:
+            raise _lost("read", name) from missing
+        raise
     if how == "after":
         raise _lost("read", name)
     return found[: len(found) // 2] if how == "partial" else found

@@ -95,7 +95,7 @@ def outside(server) -> Iterator[Outside]:
 def test_a_signal_ends_an_idle_agent_at_once(outside):
     process = outside.run_agent()
     process.terminate()
-    assert process.wait(3) == 0
+    assert process.wait(30) == 0
     assert not (outside.agent_data / "ready.json").exists()
     assert not (outside.agent_data / "token").exists()
 
@@ -174,7 +174,7 @@ def test_the_log_holds_no_token_no_key_and_no_password(outside):
     process = outside.run_agent()
     outside.commit(outside.back_up())
     process.terminate()
-    process.wait(5)
+    process.wait(30)
     log = (outside.agent_data / "log").read_text()
     assert "operation completed" in log
     for secret in ("agent-token", ONE_TIME_TOKEN, "sig=", outside.data.to_bytes().hex()[:16]):

@@ -62,7 +62,7 @@ def test_children_of_a_dead_holder_are_ended(place):
         Running(children={"serve": Child(pid=process.pid, started=start_time(process.pid))})
     )
     assert stop_orphans(place, SystemClock()) == ["serve"]
-    assert process.wait(5) == -signal.SIGTERM
+    assert process.wait(30) == -signal.SIGTERM
     process.stdout.close()
     assert place.read().children == {}
 
@@ -73,7 +73,7 @@ def test_an_orphan_that_does_not_listen_is_killed(place):
         Running(children={"store": Child(pid=process.pid, started=start_time(process.pid))})
     )
     assert stop_orphans(place, SystemClock(), seconds=0.2) == ["store"]
-    assert process.wait(5) == -signal.SIGKILL
+    assert process.wait(30) == -signal.SIGKILL
     process.stdout.close()
 
 

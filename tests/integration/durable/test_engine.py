@@ -224,7 +224,7 @@ def test_stories_of_one_instance_run_one_after_the_other_and_others_beside_them(
             both = running["x"] and running["y"]
         if both:
             beside.set()
-        beside.wait(5)
+        beside.wait(30)
         with lock:
             running[instance] -= 1
 

@@ -112,7 +112,7 @@ def test_an_unknown_path_is_a_404_in_arm_form(http: httpx.Client) -> None:
     refused(http.get(f"{vault_id()}/secrets", params=VERSION), 404, "InvalidResourceType")
 
 
-@pytest.mark.parametrize("verb", ["stopProtection", "suspendBackups", "resumeProtection"])
+@pytest.mark.parametrize("verb", ["syncBackupInstance", "triggerRehydrate"])
 def test_an_operation_that_is_not_offered_says_so(http: httpx.Client, verb: str) -> None:
     answer = http.post(f"{vault_id()}/backupInstances/pg1/{verb}", params=VERSION)
     refused(answer, 404, "InvalidResourceType")
@@ -121,7 +121,7 @@ def test_an_operation_that_is_not_offered_says_so(http: httpx.Client, verb: str)
 
 
 def test_a_method_that_is_not_offered_is_a_405(http: httpx.Client) -> None:
-    answer = http.delete(f"{vault_id()}/backupInstances/pg1", params=VERSION)
+    answer = http.patch(f"{vault_id()}/backupInstances/pg1", params=VERSION)
     refused(answer, 405, "MethodNotAllowed")
 
 
