@@ -29,13 +29,13 @@ demo-stop: ## stop and remove what the demo left running
 test: install ## every test, on real parts
 	$(BIN)/python tests/fetch_servers.py 14 15 16 17 18
 	$(BIN)/python tests/fetch_azurite.py
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 campaign: install ## the long tests: every pair of the engine's array, long chains, every major (SEED=18)
 	$(BIN)/python tests/fetch_servers.py 14 15 16 17 18
 	@echo 'campaign of seed $(or $(SEED),18); the same again: make campaign SEED=$(or $(SEED),18)'
-	SEED=$(or $(SEED),18) $(BIN)/python -m pytest -n 2 -o python_files='campaign_*.py' tests/campaign
-	STRONGROOM_ALL_MAJORS=1 $(BIN)/python -m pytest -n 2 tests/integration/engine tests/integration/postgres tests/integration/agent
+	SEED=$(or $(SEED),18) $(BIN)/python -m pytest -n 2 --dist loadfile -o python_files='campaign_*.py' tests/campaign
+	STRONGROOM_ALL_MAJORS=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/integration/engine tests/integration/postgres tests/integration/agent
 
 check: install ## lint, format, types, walls
 	$(BIN)/ruff check src tests
