@@ -153,47 +153,48 @@ def store_of(options: ServeOptions, files: ServeFiles, clock: Clock) -> VaultSto
     """Over https with a certificate of our own CA, or of the one that was named; or on this
     machine.
     """
-    store = urlsplit(options.store_url)
-    if store.scheme == "https":
-        ca = _authority(options.store_ca or files.ca)
-        return VaultStorage(options.store_url, options.account_key, clock, ca=ca)
-    if store.scheme != "http" or not is_loopback(store.hostname or ""):
-        raise Invalid(
-            f"the store's address {store.scheme}://{store.hostname} is not safe",
-            hint="use https, with a certificate of ours for the store: strongroom certificate",
-        )
-    return VaultStorage(options.store_url, options.account_key, clock)
+    ca = _trusted("store", options.store_url, options.store_ca, files)
+    return VaultStorage(options.store_url, options.account_key, clock, ca=ca)
 
 
 def second_of(options: ServeOptions, files: ServeFiles, clock: Clock) -> SecondStorage | None:
     """The copy at another endpoint, if there is one: trusted as the first one is."""
     if not options.second_url:
         return None
-    place = urlsplit(options.second_url)
+    ca = _trusted("second", options.second_url, options.second_ca, files)
+    return SecondStorage(options.second_url, options.second_key, clock, ca=ca)
+
+
+def _trusted(which: str, url: str, ca: Path | None, files: ServeFiles) -> bytes | None:
+    """The authority that vouches for an endpoint; None for one on this machine, without TLS.
+
+    `which`: as in the options --store-url and --second-url. Raises Invalid, Precondition.
+    """
+    place = urlsplit(url)
     if place.scheme == "https":
-        ca = _authority(options.second_ca or files.ca)
-        return SecondStorage(options.second_url, options.second_key, clock, ca=ca)
-    if place.scheme != "http" or not is_loopback(place.hostname or ""):
-        raise Invalid(
-            f"the second store's address {place.scheme}://{place.hostname} is not safe",
-            hint="use https, with a certificate of ours for the store: strongroom certificate",
-        )
-    return SecondStorage(options.second_url, options.second_key, clock)
+        return _authority(ca or files.ca, f"--{which}-ca")
+    if place.scheme == "http" and is_loopback(place.hostname or ""):
+        return None
+    whose = "the second store" if which == "second" else "the store"
+    raise Invalid(
+        f"{whose}'s address {place.scheme}://{place.hostname} is not safe",
+        hint="use https, with a certificate of ours for the store: strongroom certificate",
+    )
 
 
 def _told_of(second: SecondStorage, location: str) -> Second:
     return Second(f"{location}{SECOND}", second.points, second.access, second.told)
 
 
-def _authority(file: Path) -> bytes:
-    """A PEM file of certificates, read and tried. Raises Precondition."""
+def _authority(file: Path, option: str) -> bytes:
+    """A PEM file of certificates, read and tried. Raises Precondition, naming the option."""
     try:
         pem = file.read_bytes()
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem.decode("ascii"))
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise Precondition(
             f"{file} is not a readable PEM certificate",
-            hint="give --store-ca the certificate of the authority that signed the store's",
+            hint=f"give {option} the certificate of the authority that signed the store's",
         ) from error
     return pem
 

@@ -39,10 +39,9 @@ def gc(
         The protected server; all of them when it is left out.
     """
     with vaults.opened(common, means) as vault:
-        names = [name] if name else [str(each["name"]) for each in vault.instances()]
         told = [
             {"server": each} | _collected(vault, each, dry_run=dry_run, days=grace_days)
-            for each in names
+            for each in vault.names(name)
         ]
     if common.output == "json":
         console.as_json(told)

@@ -90,10 +90,9 @@ def list_holds(name: str = "", /, *, common: Common = COMMON, means: Given) -> N
         The protected server; all of them when it is left out.
     """
     with vaults.opened(common, means) as vault:
-        names = [name] if name else [str(each["name"]) for each in vault.instances()]
         if name:
             vault.need_instance(name)
-        found = [_brief(each, hold) for each in names for hold in vault.holds(each)]
+        found = [_brief(each, hold) for each in vault.names(name) for hold in vault.holds(each)]
     _tell(common, found)
 
 

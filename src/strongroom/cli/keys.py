@@ -105,7 +105,7 @@ def check(name: str = "", /, *, common: Common = COMMON, means: Given) -> None:
         The protected server; all of them when it is left out.
     """
     with vaults.opened(common, means) as vault:
-        names = [name] if name else [str(each["name"]) for each in vault.instances()]
+        names = vault.names(name)
         found = [told for each in names for told in _checked(vault, each)]
     if common.output == "json":
         console.as_json(found)

@@ -66,6 +66,10 @@ class Vault:
         """Every backup instance; none when there is no vault yet."""
         return self._all(f"{self.home}/backupInstances")
 
+    def names(self, name: str) -> list[str]:
+        """One protected server, or, where none is named, all of them."""
+        return [name] if name else [str(each["name"]) for each in self.instances()]
+
     def jobs(self) -> list[dict[str, Any]]:
         """Newest first."""
         return self._all(f"{self.home}/backupJobs")

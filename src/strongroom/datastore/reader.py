@@ -54,7 +54,7 @@ def read_files(  # noqa: PLR0913 - what, from where, with which keys, to where
     fetched = 0
     with ThreadPoolExecutor(workers, thread_name_prefix="read") as pool:
         tasks: set[Future[tuple[int, int]]] = set()
-        for index in far_apart(sorted(rows), workers):
+        for index in _far_apart(sorted(rows), workers):
             read = partial(_read_pack, blobs, content_keys, put, manifest.packs[index])
             tasks.add(pool.submit(read, extents, rows[index]))
         try:
@@ -79,7 +79,7 @@ def rows_by_pack(extents: Extents, select: frozenset[int] | None) -> dict[int, "
     return found
 
 
-def far_apart(packs: list[int], workers: int) -> list[int]:
+def _far_apart(packs: list[int], workers: int) -> list[int]:
     """An order in which workers, each taking the next, are in different files most of the time.
 
     Packs that follow each other hold parts of one file, and a file system lets one at a time write
