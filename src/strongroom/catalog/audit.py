@@ -4,7 +4,7 @@ Whoever writes is alone in the catalogue (catalog/database.py), so two records n
 same one; the number is the table's key, so a stale head overwrites nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,6 +14,7 @@ from strongroom.catalog.database import signing_of
 from strongroom.catalog.tables import audit
 from strongroom.model.access import Caller
 from strongroom.model.audit import GENESIS, ChainCheck, Record, digest_of, kept
+from strongroom.model.audit_gap import CONTINUED
 
 _PAGE = 1000
 
@@ -29,18 +30,43 @@ def append(  # noqa: PLR0913 - what a record says
     after: dict[str, Any] | None = None,
 ) -> None:
     """Record that `actor` did `what` = (action, target), in the transaction that does it."""
-    action, target = what
     sequence, previous = head(connection)
+    states = before or {}, after or {}
+    _write(connection, (sequence + 1, previous), (at, actor), what, detail or {}, states)
+
+
+def append_behind(
+    connection: sa.Connection,
+    at: Instant,
+    actor: Caller | str,
+    sequence: int,
+    told: tuple[str, dict[str, Any]],
+) -> None:
+    """Go on with that number, which leaps over a gap; `told` is the record's target and detail."""
+    what, (_, previous) = (CONTINUED, told[0]), head(connection)
+    _write(connection, (sequence, previous), (at, actor), what, told[1], ({}, {}))
+
+
+def _write(
+    connection: sa.Connection,
+    place: tuple[int, bytes],
+    by: tuple[Instant, Caller | str],
+    what: tuple[str, str],
+    detail: dict[str, Any],
+    states: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    """At `place` = (number, digest of the one before)."""
+    (sequence, previous), (at, actor), (action, target) = place, by, what
     row = {
-        "sequence": sequence + 1,
+        "sequence": sequence,
         "at": kept(at),
         "actor": actor.principal_id if isinstance(actor, Caller) else actor,
         "address": actor.address if isinstance(actor, Caller) else "",
         "action": action,
         "target": target,
-        "detail": detail or {},
-        "before": before or {},
-        "after": after or {},
+        "detail": detail,
+        "before": states[0],
+        "after": states[1],
     }
     digest = digest_of(row, previous)
     signature = signing_of(connection)(digest)
@@ -63,6 +89,19 @@ def digest_at(connection: sa.Connection, sequence: int) -> bytes | None:
     query = sa.select(audit.c.digest).where(audit.c.sequence == sequence)
     found = connection.execute(query).scalar()
     return None if found is None else bytes(found)
+
+
+def digests_at(connection: sa.Connection, sequences: Collection[int]) -> dict[int, bytes]:
+    """Number -> digest, of those that are there."""
+    query = sa.select(audit.c.sequence, audit.c.digest)
+    rows = connection.execute(query.where(audit.c.sequence.in_(list(sequences))))
+    return {row.sequence: bytes(row.digest) for row in rows}
+
+
+def continued(connection: sa.Connection) -> list[Record]:
+    """The records by which the chain went on behind a gap, in their order."""
+    query = sa.select(audit).where(audit.c.action == CONTINUED).order_by(audit.c.sequence)
+    return [Record(**row) for row in connection.execute(query).mappings()]
 
 
 def after(connection: sa.Connection, sequence: int, most: int) -> Iterator[Record]:

@@ -22,6 +22,7 @@ def verify(*, common: Common = COMMON, means: Given) -> int:
     """Check the audit chain: links, digests, signatures, and the anchors in storage.
 
     Ends with 1 when a record was edited, left out, cut off or not signed by this installation.
+    A gap that a restore of the catalogue has left, and a signed record names, is told each time.
 
     ```
     strongroom audit verify
@@ -105,12 +106,21 @@ def _written(to: Path | None) -> Iterator[TextIO]:
 
 
 def _tell(found: dict[str, Any]) -> None:
+    for gap in found["gaps"]:
+        told = (
+            f"records {gap['first']} to {gap['last']} are lost: the catalogue was restored from "
+        )
+        told += f"a copy that ended with record {gap['after']}" if gap["after"] else "storage"
+        console.say(
+            f"known gap: {told}, says record {gap['sequence']} by {gap['by']}, {gap['at']}"
+        )
     for problem in found["problems"]:
         console.say(f"record {problem['sequence']}: {problem['kind']}: {problem['message']}")
     anchored = f"record {found['anchoredTo']}" if found["anchors"] else "none yet"
     console.facts(
         {
-            "records": f"{found['checked']} checked, {len(found['problems'])} problems",
+            "records": f"{found['checked']} checked, {len(found['problems'])} problems, "
+            f"{len(found['gaps'])} known gaps",
             "last": f"{found['last']} {found['digest']}",
             "anchored to": anchored,
         }

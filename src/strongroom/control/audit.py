@@ -5,10 +5,12 @@ from collections.abc import Iterator
 import msgspec
 
 from strongroom.catalog import audit as catalog
+from strongroom.control import audit_gaps
 from strongroom.control.access import require
 from strongroom.control.control import Control, Witness
 from strongroom.model.access import Caller
 from strongroom.model.audit import Anchored, ChainCheck, Problem, Record, read_anchor_name
+from strongroom.model.audit_gap import Gap, is_known
 from strongroom.model.errors import Corrupt, NotFound, Precondition
 
 READ = "Microsoft.DataProtection/auditRecords/read"
@@ -20,7 +22,8 @@ _MOST_ANCHORS = 20  # that do not fit: so many are read
 class Verdict(msgspec.Struct, kw_only=True, rename="camel"):
     """Of one stretch of the chain. `next`: ask again behind this record; None at the end.
 
-    `anchored_to` is the last record for which an anchor vouches, `head` the last one there is.
+    `anchored_to` is the last record for which an anchor vouches, `head` the last one there is,
+    `gaps` are those that signed records of the chain name: all of them, in each stretch.
     """
 
     checked: int
@@ -30,6 +33,8 @@ class Verdict(msgspec.Struct, kw_only=True, rename="camel"):
     anchors: int
     anchored_to: int
     problems: list[Problem]
+    gaps: list[Gap]
+    anchored_at: str | None  # ISO 8601: when that anchor was written
     next: int | None = None
 
 
@@ -72,6 +77,7 @@ def _verdict(control: Control, after: int, stretch: int) -> Verdict:
         if digest is None:
             raise NotFound(f"there is no audit record {after}", hint="begin with the first one: 0")
         check.last = (after, digest)
+        check.gaps = audit_gaps.known(connection, witness)
         check.see(catalog.after(connection, after, stretch))
         head, _ = catalog.head(connection)
     last, ended = check.last[0], check.last[0] >= head
@@ -79,16 +85,27 @@ def _verdict(control: Control, after: int, stretch: int) -> Verdict:
     if ended:
         problems += [_false(name, 0) for name, anchor in known if anchor is None]
         problems += _lost(witness, [a for a in anchors if a.sequence > head], head)
+    vouching = [a for a in anchors if a.sequence <= head and not is_known(check.gaps, a.sequence)]
+    furthest = max(vouching, key=lambda a: a.sequence, default=None)
     return Verdict(
         checked=check.checked,
         last=last,
         digest=check.last[1].hex(),
         head=head,
         anchors=len(anchors),
-        anchored_to=max((a.sequence for a in anchors if a.sequence <= head), default=0),
+        anchored_to=furthest.sequence if furthest else 0,
+        anchored_at=_at(witness, furthest) if ended and furthest else None,
         problems=problems,
+        gaps=list(check.gaps),
         next=None if ended else last,
     )
+
+
+def _at(witness: Witness, anchor: Anchored) -> str | None:
+    try:
+        return witness.read_anchor(anchor.name).at
+    except Corrupt:  # it is among the problems, if it is about a record of this stretch
+        return None
 
 
 def _rewritten(witness: Witness, found: list[Anchored]) -> list[Problem]:
@@ -116,7 +133,8 @@ def _lost(witness: Witness, found: list[Anchored], head: int) -> list[Problem]:
             continue
         message = (
             f"records {head + 1} to {anchor.sequence} were there at {at} and are missing: the "
-            "catalogue was cut, set back or made anew"
+            "catalogue was cut, set back or made anew; after a restore in good faith go on with "
+            "strongroom rebuild"
         )
         return [*problems, Problem(sequence=head + 1, kind="lost", message=message)]
     return problems

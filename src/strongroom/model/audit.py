@@ -3,18 +3,21 @@
 The digest of a record is BLAKE3 of the digest before it (32 zero bytes for the first) and of its
 fields as JSON: keys sorted, no blanks, ASCII. The signature is Ed25519 over `SIGNED_AS` and the
 digest. An anchor is a signed statement of one record's number and digest, kept where whoever can
-write the catalogue cannot rewrite it.
+write the catalogue cannot rewrite it. A catalogue that was restored goes on behind a gap, with
+numbers that were never given (audit_gap.py).
 """
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 from blake3 import blake3
 from whenever import Instant
+
+from strongroom.model.audit_gap import Gap, is_known, leaps_from
 
 GENESIS = bytes(32)
 SIGNED_AS = b"strongroom-audit-1\n"
@@ -121,6 +124,7 @@ class ChainCheck:
     last: tuple[int, bytes] = (0, GENESIS)
     signed: Callable[[bytes, bytes], bool] | None = None  # None: not asked
     anchors: dict[int, list[Anchored]] = field(default_factory=dict)  # by number of the record
+    gaps: Sequence[Gap] = ()  # that signed records of this chain name
     problems: list[Problem] = field(default_factory=list)
     rewritten: list[Anchored] = field(default_factory=list)
     checked: int = 0
@@ -134,9 +138,12 @@ class ChainCheck:
 
     def _look(self, record: Record) -> None:
         number, (before, digest) = record.sequence, self.last
-        if number != before + 1:
+        leaps = leaps_from(record.action, record.detail, before)
+        if leaps:
+            self._look_into(before, number)
+        elif number != before + 1:
             self._note(before + 1, "missing", f"records {before + 1} to {number - 1} are missing")
-        elif record.previous != digest:
+        if (leaps or number == before + 1) and record.previous != digest:
             self._note(number, "unlinked", f"record {number} does not follow the one before it")
         row = {name: getattr(record, name) for name in FIELDS}
         if record.digest != digest_of(row, record.previous):
@@ -144,8 +151,14 @@ class ChainCheck:
         if self.signed is not None and not self.signed(record.digest, record.signature):
             self._note(number, "forged", f"record {number} was not signed by this installation")
         for anchor in self.anchors.get(number, ()):
-            if anchor.digest != record.digest:
+            if anchor.digest != record.digest and not is_known(self.gaps, number):
                 self.rewritten.append(anchor)
+
+    def _look_into(self, before: int, number: int) -> None:
+        """The numbers that a leap passes over: what is anchored there is known to be lost."""
+        for each in sorted(n for n in self.anchors if before < n < number):
+            if not is_known(self.gaps, each):
+                self.rewritten += self.anchors[each]
 
     def _note(self, sequence: int, kind: str, message: str) -> None:
         if len(self.problems) < MOST_PROBLEMS:

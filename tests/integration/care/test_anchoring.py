@@ -15,8 +15,10 @@ from seams import SystemChance
 from strongroom.catalog import audit as catalog
 from strongroom.catalog.tables import audit
 from strongroom.control.audit import Verdict, verdicts
+from strongroom.control.audit_gaps import find_ahead, go_on
 from strongroom.datastore.receipt import SigningKey
 from strongroom.model.audit import Anchor, anchor_name, digest_of
+from strongroom.model.audit_gap import LEAP
 from strongroom.workflows.anchoring import (
     StorageWitness,
     container_of,
@@ -147,6 +149,63 @@ def test_a_catalogue_that_was_set_back_and_goes_on_is_told_by_its_anchor(chain: 
 def test_a_catalogue_that_is_made_anew_is_told_by_its_anchor(chain: Chain):
     chain.change(audit.delete())
     assert chain.problems() == [(1, "lost")]
+
+
+def test_a_restored_catalogue_goes_on_behind_a_gap_that_is_told_for_ever(chain: Chain):
+    chain.change(audit.delete().where(audit.c.sequence > 5))
+    assert find_ahead(chain.means.control).sequence == 8
+    gap = go_on(chain.means.control, "console:anna")
+    assert (gap.after, gap.first, gap.last, gap.sequence) == (5, 6, 8, 8 + LEAP)
+    assert find_ahead(chain.means.control) is None
+    assert go_on(chain.means.control, "console:anna") is None
+    chain.add(3)
+    write_anchor(chain.means)
+    found = chain.verdict()
+    assert (found.problems, found.gaps) == ([], [gap])
+    assert (found.head, found.anchored_to, found.checked) == (11 + LEAP, 11 + LEAP, 9)
+    # In stretches it is the same, and so it is when the catalogue is restored once more.
+    assert not [p for part in verdicts(chain.means.control, 2) for p in part.problems]
+    chain.change(audit.delete().where(audit.c.sequence > 9 + LEAP))
+    again = go_on(chain.means.control, "console:ben")
+    assert (again.after, again.first, again.last) == (9 + LEAP, 10 + LEAP, 11 + LEAP)
+    assert (chain.verdict().problems, chain.verdict().gaps) == ([], [gap, again])
+
+
+def test_a_gap_hides_no_edit_before_it_and_cannot_be_widened(chain: Chain):
+    chain.change(audit.delete().where(audit.c.sequence > 9))
+    chain.add(1)
+    write_anchor(chain.means)
+    chain.change(audit.delete().where(audit.c.sequence > 9))
+    gap = go_on(chain.means.control, "console:anna")
+    assert (gap.first, gap.last) == (10, 10)
+    chain.write_anew(2, chain.means.keyring.signing.sign_record)
+    assert chain.problems() == [(8, "rewritten")]
+
+
+def test_only_a_gap_that_this_installation_has_signed_is_one(chain: Chain):
+    chain.change(audit.delete().where(audit.c.sequence > 5))
+    go_on(chain.means.control, "console:anna")
+    told = {"after": 5, "first": 1, "last": 8, "digest": bytes(32).hex()}
+    chain.change(audit.update().where(audit.c.sequence > 5).values(detail=told))
+    assert ("edited" in dict(chain.problems()).values(), chain.verdict().gaps) == (True, [])
+    assert (8, "rewritten") in chain.problems()
+
+
+def test_a_catalogue_that_is_made_anew_goes_on_behind_all_that_was(chain: Chain):
+    chain.change(audit.delete())
+    gap = go_on(chain.means.control, "console:anna")
+    assert (gap.after, gap.first, gap.last) == (0, 1, 8)
+    assert (chain.verdict().problems, chain.verdict().gaps) == ([], [gap])
+
+
+def test_what_was_written_before_the_restore_was_noticed_lies_in_the_gap(chain: Chain):
+    chain.change(audit.delete().where(audit.c.sequence > 5))
+    chain.world.clock.advance(60)
+    chain.add(4)
+    assert find_ahead(chain.means.control) is None
+    gap = go_on(chain.means.control, "console:anna")
+    assert (gap.after, gap.first, gap.last) == (9, 8, 8)
+    assert (chain.verdict().problems, chain.verdict().gaps) == ([], [gap])
 
 
 def test_an_anchor_that_somebody_else_has_made_is_told_from_ours(chain: Chain):
