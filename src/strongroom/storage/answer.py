@@ -1,4 +1,4 @@
-"""What goes back: status, headers, and a body that is bytes or a stretch of a blob's file."""
+"""What goes back: status, headers, and a body that is bytes or a stretch of a blob."""
 
 from dataclasses import dataclass, field
 from email.utils import format_datetime
@@ -7,6 +7,7 @@ from xml.sax.saxutils import escape
 from whenever import Instant
 
 from strongroom.model.errors import VaultError
+from strongroom.storage.back_end import Reading
 from strongroom.storage.codes import STATUS, code_of
 
 API_VERSION = "2025-01-05"
@@ -14,10 +15,9 @@ API_VERSION = "2025-01-05"
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Bytes of an open file; whoever sends them closes it."""
+    """Bytes of an open blob; whoever sends them closes it."""
 
-    handle: int
-    offset: int
+    reading: Reading
     length: int
 
 

@@ -36,7 +36,8 @@ class Facts:
 class Blob:
     """A committed blob. `blake3` is of its bytes, `md5` only when the writer asked for it.
 
-    `incoming` names the file in `incoming/` that still has to get its final name.
+    `incoming` names the file in `incoming/` that still has to get its final place, `version` what
+    the back end reads it by, if it has versions.
     """
 
     container: str
@@ -47,6 +48,7 @@ class Blob:
     facts: Facts
     created: Instant
     incoming: str | None = None
+    version: str = ""
 
     @property
     def etag(self) -> str:

@@ -2,12 +2,12 @@
 
 import base64
 import hashlib
-import os
 
 import structlog
 
 from strongroom.model.errors import Invalid
 from strongroom.storage.answer import Answer, Stretch, http_date
+from strongroom.storage.back_end import Reading
 from strongroom.storage.blob import Blob
 from strongroom.storage.blocks import checked_block_id
 from strongroom.storage.body import Work, body_length
@@ -98,16 +98,17 @@ class BlobVerbs:
         if judge_read(request, blob) == "not modified":
             return Answer(304, {"etag": blob.etag, "x-ms-error-code": "ConditionNotMet"})
         wanted = wanted_range(request, blob.size)
-        handle = await self._work.run(self._store.open, blob)
         if wanted is None:
-            return Answer(200, headers, Stretch(handle, 0, blob.size))
+            whole = await self._work.run(self._store.open, blob)
+            return Answer(200, headers, Stretch(whole, blob.size))
         offset, length = wanted
+        reading = await self._work.run(self._store.open, blob, offset, length)
         headers["content-range"] = f"bytes {offset}-{offset + length - 1}/{blob.size}"
         if "content-md5" in headers:
             headers["x-ms-blob-content-md5"] = headers.pop("content-md5")
         if request.headers.get("x-ms-range-get-content-md5", "").lower() != "true":
-            return Answer(206, headers, Stretch(handle, offset, length))
-        body = await self._work.run(_read_and_close, handle, offset, length)
+            return Answer(206, headers, Stretch(reading, length))
+        body = await self._work.run(_read_and_close, reading, length)
         headers |= _md5_header(hashlib.md5(body, usedforsecurity=False).digest())
         return Answer(206, headers, body)
 
@@ -181,10 +182,10 @@ def _md5_header(digest: bytes | None) -> dict[str, str]:
     return {} if digest is None else {"content-md5": base64.b64encode(digest).decode()}
 
 
-def _read_and_close(handle: int, offset: int, length: int) -> bytes:
+def _read_and_close(reading: Reading, length: int) -> bytes:
     try:
         if length > MAX_RANGE_WITH_MD5:
             raise Invalid("a range with MD5 has at most 4 MiB", code="InvalidHeaderValue")
-        return os.pread(handle, length, offset)
+        return reading.read(length)
     finally:
-        os.close(handle)
+        reading.close()

@@ -6,7 +6,6 @@ holds a signature, a query or a header.
 """
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
@@ -196,27 +195,33 @@ class Endpoint:
                 await send({"type": "http.response.body", "body": shown})
         finally:
             if isinstance(body, Stretch):
-                os.close(body.handle)
+                await self._work.run(body.reading.close)
 
     async def _send_stretch(self, send: Send, stretch: Stretch) -> None:
-        """Reads the next piece while the last one is sent. A file that ends early breaks off."""
-        offset, end = stretch.offset, stretch.offset + stretch.length
-        reading = self._read(stretch.handle, offset, end)
-        while offset < end:
-            piece = await reading
-            if not piece:
-                _log.error("blob_shorter_than_recorded")
-                return
-            offset += len(piece)
-            reading = self._read(stretch.handle, offset, end)
-            await send({"type": "http.response.body", "body": piece, "more_body": offset < end})
-        await reading
+        """Reads the next piece while the last one is sent. A blob that ends early breaks off."""
+        left = stretch.length
+        reading = self._read(stretch, left)
+        try:
+            while left:
+                piece = await reading
+                if not piece:
+                    _log.error("blob_shorter_than_recorded")
+                    return
+                left -= len(piece)
+                reading = self._read(stretch, left)
+                await send({"type": "http.response.body", "body": piece, "more_body": left > 0})
+            await reading
+        except VaultError as error:
+            _log.error("blob_broke_off", reason=error.message)
+            return
+        finally:
+            await asyncio.wait([reading])
         if not stretch.length:
             await send({"type": "http.response.body", "body": b""})
 
-    def _read(self, handle: int, offset: int, end: int) -> Awaitable[bytes]:
-        size = min(PIECE_BYTES, end - offset)
-        return asyncio.ensure_future(self._work.run(os.pread, handle, size, offset))
+    def _read(self, stretch: Stretch, left: int) -> asyncio.Future[bytes]:
+        read = self._work.run(stretch.reading.read, min(PIECE_BYTES, left))
+        return asyncio.ensure_future(read)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:

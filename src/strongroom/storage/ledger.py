@@ -34,7 +34,7 @@ from strongroom.storage.blob import Asked, Blob, Container, Facts, Finding
 from strongroom.storage.ledger_schema import STEPS, VERSION
 from strongroom.storage.names import ancestors
 
-_COLUMNS = "container, name, size, blake3, md5, facts, created, incoming"
+_COLUMNS = "container, name, size, blake3, md5, facts, created, incoming, version"
 Refuse = Callable[[sqlite3.Connection, Blob], None]
 BEYOND = "\U0010ffff"  # sorts after every name: invisible characters are not allowed in names
 
@@ -117,7 +117,7 @@ class Ledger:
                 raise _no_container()
             _check_name_is_free(connection, blob.container, blob.name)
             connection.execute(
-                f"INSERT INTO blobs ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+                f"INSERT INTO blobs ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
                 _row(blob),
             )
 
@@ -151,10 +151,11 @@ class Ledger:
         return [_blob(row) for row in found]
 
     def note_linked(self, blob: Blob) -> None:
-        """The final name is made. Lazy: the next start would find out."""
+        """It is in its final place. Lazy: the next start would find out."""
         self.note(
-            "UPDATE blobs SET incoming = NULL WHERE container = ? AND name = ? AND incoming = ?",
-            [blob.container, blob.name, blob.incoming],
+            "UPDATE blobs SET incoming = NULL, version = ? "
+            "WHERE container = ? AND name = ? AND incoming = ?",
+            [blob.version, blob.container, blob.name, blob.incoming],
         )
 
     def condemn(
@@ -348,11 +349,12 @@ def _container(row: Sequence[Any]) -> Container:
 def _row(blob: Blob) -> list[Any]:
     facts = {"headers": dict(blob.facts.headers), "metadata": dict(blob.facts.metadata)}
     what = [blob.size, blob.blake3, blob.md5, json.dumps(facts)]
-    return [blob.container, blob.name, *what, micros_of(blob.created), blob.incoming]
+    at = [micros_of(blob.created), blob.incoming, blob.version]
+    return [blob.container, blob.name, *what, *at]
 
 
 def _blob(row: Sequence[Any]) -> Blob:
-    container, name, size, blake3, md5, facts, created, incoming = row
+    container, name, size, blake3, md5, facts, created, incoming, version = row
     return Blob(
         container=container,
         name=name,
@@ -362,4 +364,5 @@ def _blob(row: Sequence[Any]) -> Blob:
         facts=Facts(**json.loads(facts)),
         created=instant_of(created),
         incoming=incoming,
+        version=version,
     )

@@ -48,5 +48,21 @@ CREATE TABLE gone (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE pulled (one INTEGER PRIMARY KEY CHECK (one = 1), upto INTEGER NOT NULL) STRICT;
 """
-STEPS = (_FIRST, _IDENTIFIERS, _LOCKS, _COPIES)  # a ledger of version N has had the first N
+_BROUGHT_HOLDS = """
+CREATE TABLE brought_holds (
+    container TEXT NOT NULL REFERENCES containers (name) ON DELETE CASCADE, name TEXT NOT NULL,
+    id TEXT NOT NULL, lifted INTEGER, PRIMARY KEY (container, name, id)
+) STRICT, WITHOUT ROWID;
+"""
+_VERSIONS = """
+ALTER TABLE blobs ADD COLUMN version TEXT NOT NULL DEFAULT '';
+"""
+STEPS = (
+    _FIRST,
+    _IDENTIFIERS,
+    _LOCKS,
+    _COPIES,
+    _BROUGHT_HOLDS,
+    _VERSIONS,
+)  # a ledger of version N has had the first N
 VERSION = len(STEPS)

@@ -1,12 +1,13 @@
 """Reading a blob's bytes again and comparing them with the ledger."""
 
-import os
 from collections.abc import Callable
 
 from blake3 import blake3
 
+from strongroom.storage.back_end import Reading
 from strongroom.storage.blob import Blob, Finding
-from strongroom.storage.incoming import read_pieces
+
+_PIECE = 1 << 20
 
 
 def at_once(count: int) -> None:
@@ -14,15 +15,14 @@ def at_once(count: int) -> None:
     del count
 
 
-def reread(blob: Blob, handle: int, pace: Callable[[int], None] = at_once) -> Finding:
-    """What lies on the disk now, not what the cache of the system remembers of it.
+def reread(blob: Blob, reading: Reading, pace: Callable[[int], None] = at_once) -> Finding:
+    """What lies there now: `reading` was opened afresh, from the start.
 
     `pace(bytes)` after each piece may wait, or raise to give up.
     """
-    os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
     digest = blake3()
     size = 0
-    for piece in read_pieces(handle):
+    while piece := reading.read(_PIECE):
         digest.update(piece)
         size += len(piece)
         pace(len(piece))

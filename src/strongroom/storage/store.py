@@ -9,12 +9,10 @@ Promises (tests/integration/storage tries each):
 Plain sync functions for worker threads; any number of them at once.
 """
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import structlog
 from whenever import Instant
@@ -28,10 +26,12 @@ from strongroom.model.errors import (
     StoreUnavailable,
 )
 from strongroom.model.seams import Chance, Clock
+from strongroom.storage.back_end import NativeLock, Reading
 from strongroom.storage.blob import Asked, Blob, Container, Facts, Finding, Page
 from strongroom.storage.blocks import StagedBlocks
 from strongroom.storage.copies import Copies
 from strongroom.storage.disk import Disk
+from strongroom.storage.disk_back_end import DiskBackEnd
 from strongroom.storage.identifiers import Identifiers
 from strongroom.storage.incoming import Incoming, disk_errors, read_pieces
 from strongroom.storage.layout import Layout, RootLock
@@ -92,7 +92,8 @@ class BlobStore:
         self._layout = Layout(settings.root, settings.account)
         self._lock: RootLock | None = None
         self._ledger = ledger
-        self._placement = Placement(self._layout, disk, ledger)
+        back_end = DiskBackEnd(self._layout, disk, ledger)
+        self._placement = Placement(self._layout, disk, ledger, back_end, lambda _: NativeLock())
         self.identifiers = Identifiers(ledger)
         self.copies = Copies(ledger)
         self.locks = Locks(ledger, LockClock(clock, ledger, accept=settings.accept_clock))
@@ -251,18 +252,18 @@ class BlobStore:
         """Raises ObjectMissing."""
         return self._ledger.blob(container, name)
 
-    def open(self, blob: Blob) -> int:
-        """A descriptor to read its bytes. Raises Corrupt when they are not as many as written."""
-        handle = self._open(blob)
-        if handle is None:
+    def open(self, blob: Blob, offset: int = 0, length: int | None = None) -> Reading:
+        """Its bytes from `offset` on. Raises Corrupt when they are not as many as written."""
+        reading = self._placement.open(blob, offset, length)
+        if reading is None:
             blob = self._ledger.blob(blob.container, blob.name)  # perhaps it was just deleted
-            handle = self._open(blob)
-        if handle is None:
+            reading = self._placement.open(blob, offset, length)
+        if reading is None:
             raise _corrupt(blob, "the blob's file is gone")
-        if os.fstat(handle).st_size != blob.size:
-            os.close(handle)
+        if reading.size != blob.size:
+            reading.close()
             raise _corrupt(blob, "the blob's file has another length than was written")
-        return handle
+        return reading
 
     def page(self, container: str, asked: Asked) -> Page:
         """One page of a listing in name order. With a delimiter, names beyond it are summed up."""
@@ -344,24 +345,17 @@ class BlobStore:
             blob = self._ledger.blob(container, name)
         except ObjectMissing:
             return Finding(container=container, name=name, state="missing")
-        handle = self._open(blob)
-        if handle is None:
+        reading = self._placement.open(blob, afresh=True)
+        if reading is None:
             finding = Finding(container=container, name=name, state="corrupt")
         else:
             try:
-                with disk_errors():
-                    finding = reread(blob, handle, pace)
+                finding = reread(blob, reading, pace)
             finally:
-                os.close(handle)
+                reading.close()
         if finding.state == "corrupt":
             _log.error("blob_corrupt", container=container, name=name, size=finding.size)
         return finding
-
-    def _open(self, blob: Blob) -> int | None:
-        places = [self._layout.blob(blob.container, blob.name)]
-        if blob.incoming is not None:
-            places.insert(0, self._layout.incoming / blob.incoming)
-        return next((handle for path in places if (handle := _open_file(path)) is not None), None)
 
     @contextmanager
     def _holding(self, container: str, name: str) -> Iterator[None]:
@@ -383,15 +377,6 @@ def open_store(
         lock.release()
         raise
     return store
-
-
-def _open_file(path: Path) -> int | None:
-    try:
-        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise StoreUnavailable(f"a blob's file cannot be read: {error.strerror}") from error
 
 
 def _corrupt(blob: Blob, what: str) -> Corrupt:

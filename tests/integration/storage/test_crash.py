@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -95,11 +96,8 @@ def bytes_of(store: BlobStore, name: str = NAME) -> bytes | None:
         blob = store.blob("cont", name)
     except ObjectMissing:
         return None
-    handle = store.open(blob)
-    try:
-        return os.pread(handle, blob.size + 1, 0)
-    finally:
-        os.close(handle)
+    with closing(store.open(blob)) as reading:
+        return reading.read(blob.size + 1)
 
 
 def check_whole_or_absent(root: Path) -> bool:
