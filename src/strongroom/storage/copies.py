@@ -1,10 +1,12 @@
-"""What a store that is filled from another remembers: how far it is, and what is gone there."""
+"""What a store that is filled from another remembers: how far it is, and what went there."""
 
 from collections.abc import Set as AbstractSet
 
 from whenever import Instant
 
 from strongroom.storage.ledger import Ledger, instant_of, micros_of
+
+Hold = tuple[str, str]  # name, identifier
 
 
 class Copies:
@@ -47,3 +49,44 @@ class Copies:
         with self._ledger.reading() as connection:
             found = connection.execute(query, [container, micros_of(before)])
             return [row[0] for row in found]
+
+    def note_brought(self, container: str, holds: AbstractSet[Hold]) -> None:
+        """Holds that a pull is about to set here: what it has brought it may lift one day."""
+        with self._ledger.writing() as connection:
+            connection.executemany(
+                "INSERT INTO brought_holds VALUES (?, ?, ?, NULL) ON CONFLICT DO NOTHING",
+                [[container, *hold] for hold in holds],
+            )
+
+    def note_lifted(self, container: str, there: AbstractSet[Hold], now: Instant) -> None:
+        """Of what was brought, all but `there` is lifted there since now, unless it was before.
+
+        What is there again is as if it had never been lifted.
+        """
+        query = "SELECT name, id, lifted FROM brought_holds WHERE container = ?"
+        with self._ledger.writing() as connection:
+            known = {row[:2]: row[2] for row in connection.execute(query, [container])}
+            changed = [
+                [None if hold in there else micros_of(now), container, *hold]
+                for hold, lifted in known.items()
+                if (hold in there) == (lifted is not None)
+            ]
+            connection.executemany(
+                "UPDATE brought_holds SET lifted = ? WHERE container = ? AND name = ? AND id = ?",
+                changed,
+            )
+
+    def lifted_since(self, container: str, before: Instant) -> list[Hold]:
+        """Holds that were brought, and have been lifted there since then, and longer."""
+        query = "SELECT name, id FROM brought_holds WHERE container = ? AND lifted <= ?"
+        with self._ledger.reading() as connection:
+            found = connection.execute(query, [container, micros_of(before)])
+            return [(name, identifier) for name, identifier in found]
+
+    def forget_brought(self, container: str, hold: Hold) -> None:
+        """It is lifted here as well."""
+        with self._ledger.writing() as connection:
+            connection.execute(
+                "DELETE FROM brought_holds WHERE container = ? AND name = ? AND id = ?",
+                [container, *hold],
+            )

@@ -1,12 +1,14 @@
 """A second endpoint fills itself from the first: it asks, with a key that can only read there.
 
-Locks and holds come before the blobs that they keep, and are never taken back by a pull: whoever
-owns the first endpoint can add here, and shorten nothing. What is gone there is noted, and deleted
-here once it has been gone for so many days, unless a lock or a hold of this store's own book keeps
-it. Bytes are compared with the digest of what was written there, before they have a name.
+Locks and holds come before the blobs that they keep. No lock is shortened by a pull: whoever owns
+the first endpoint can add here, and take back nothing in a hurry. What is gone there is noted, and
+deleted here once it has been gone for so many days, unless a lock or a hold of this store's own
+book keeps it; a hold that came from there is lifted here once it has been lifted there for as
+long. Bytes are compared with the digest of what was written there, before they have a name.
 """
 
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, get_args
 
@@ -31,6 +33,7 @@ from strongroom.storage.source import Listed, RemoteBook, Source
 from strongroom.storage.store import BlobStore, Upload
 
 _PAGE = 5000
+_COUNTS = ("behindObjects", "behindBytes", "goneObjects", "differing")
 
 _log = structlog.get_logger("strongroom.storage")
 
@@ -47,7 +50,7 @@ class Pull:
         self._clock = clock
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pull", daemon=True)
-        self._counts = {"behindObjects": 0, "behindBytes": 0, "goneObjects": 0, "differing": 0}
+        self._counts = dict.fromkeys(_COUNTS, 0)
         self._error = ""
 
     def start(self) -> None:
@@ -74,7 +77,7 @@ class Pull:
     def look(self) -> None:
         """One pass over everything. Raises StoreError when it cannot be finished."""
         began = self._clock.now()
-        counts = dict.fromkeys(self._counts, 0)
+        counts = dict.fromkeys(_COUNTS, 0)
         there = [checked_container(name) for name in self._source.containers()]
         for name in sorted({*there, *self._own_containers()}):
             try:
@@ -132,15 +135,35 @@ class Pull:
             ends = Instant.parse_iso(until)
             if name not in known.locks or known.locks[name] < ends:
                 locks.extend(container, [name], ends)
-        for name, identifier in {*map(tuple, book.holds)} - {*map(tuple, known.holds)}:
+        self._keep_holds(container, {*book.holds}, {*known.holds})
+
+    def _keep_holds(
+        self, container: str, there: set[tuple[str, str]], here: set[tuple[str, str]]
+    ) -> None:
+        """A hold of this store's own, which no pull has brought, is not a pull's to lift."""
+        now, copies, locks = self._clock.now(), self._store.copies, self._store.locks
+        copies.note_brought(container, there - here)
+        for name, identifier in there - here:
             locks.hold(container, name, identifier)
+        copies.note_lifted(container, there, now)
+        for hold in copies.lifted_since(container, self._long_ago(now)):
+            locks.lift(container, *hold)
+            copies.forget_brought(container, hold)
+            _log.info(
+                "hold_lifted", container=container, prefix=hold[0], hold=hold[1], caller="pull"
+            )
+
+    def _long_ago(self, now: Instant) -> Instant:
+        return now.subtract(seconds=self._settings.keep_days * 86_400)
 
     def _fetch(self, container: str, blob: Listed) -> bool:
         """Whether it is here now; one that is damaged there, or went meanwhile, is not."""
         checked_blob(blob.name)
         upload = self._store.begin(container, blob.name, blob.size)
         try:
-            self._pour(container, blob, upload)
+            for piece in self._pieces(container, blob.name):
+                upload.write([piece])
+            _check(upload, blob)
             self._store.commit(upload, Facts())
         except (Corrupt, Invalid, ObjectMissing) as error:  # Invalid: longer than was listed
             _log.error("pull_failed", container=container, name=blob.name, reason=error.message)
@@ -149,22 +172,18 @@ class Pull:
             upload.abandon()
         return True
 
-    def _pour(self, container: str, blob: Listed, upload: Upload) -> None:
-        """Raises Corrupt when they are not the bytes that were written."""
-        for piece in self._source.read(container, blob.name):
+    def _pieces(self, container: str, name: str) -> Iterator[bytes]:
+        for piece in self._source.read(container, name):
             if self._stopping.is_set():
                 raise StoreUnavailable("the store is stopping")
-            upload.write([piece])
-        if upload.incoming.blake3.hex() != blob.blake3:
-            raise Corrupt("its bytes are not those that were written")
+            yield piece
 
     def _let_go(self, container: str, gone: set[str]) -> int:
         """Note what is gone there, and delete what has been so for long; how many are left."""
         now, copies = self._clock.now(), self._store.copies
         copies.note_gone(container, gone, now)
-        before = now.subtract(seconds=self._settings.keep_days * 86_400)
         deleted = 0
-        for name in copies.gone_since(container, before):
+        for name in copies.gone_since(container, self._long_ago(now)):
             try:
                 self._store.delete(container, name, "pull")
             except Locked:
@@ -190,3 +209,8 @@ class Pull:
             _log.exception("bug", thread="pull")
         else:
             self._error = ""
+
+
+def _check(upload: Upload, blob: Listed) -> None:
+    if upload.incoming.blake3.hex() != blob.blake3:
+        raise Corrupt("its bytes are not those that were written")

@@ -8,7 +8,13 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
-from strongroom.model.errors import ObjectMissing, StoreDenied, StoreUnavailable
+from strongroom.model.errors import (
+    Corrupt,
+    ObjectMissing,
+    StoreDenied,
+    StoreUnavailable,
+    VaultError,
+)
 from strongroom.model.sas import shared_key
 from strongroom.model.seams import Clock
 from strongroom.storage.answer import API_VERSION, http_date
@@ -76,7 +82,7 @@ class Source:
             marker = page.next
 
     def read(self, container: str, name: str) -> Iterator[bytes]:
-        """A blob's bytes, piece by piece. Raises ObjectMissing, StoreUnavailable."""
+        """A blob's bytes, piece by piece. Raises ObjectMissing, Corrupt, StoreUnavailable."""
         connection, answer = self._get(f"/{container}/{quote(name)}", {})
         try:
             while piece := answer.read(_PIECE):
@@ -139,7 +145,9 @@ def _away(error: Exception) -> StoreUnavailable:
     )
 
 
-def _refused(status: int, code: str) -> StoreUnavailable | StoreDenied | ObjectMissing:
+def _refused(status: int, code: str) -> VaultError:
+    if code == "BlobCorrupt":
+        return Corrupt("the first endpoint has found it damaged", code=code)
     if status == 404:
         return ObjectMissing("it is not at the first endpoint", code=code)
     if status in {401, 403}:

@@ -43,6 +43,9 @@ class Second:
     def names(self, container: str = "cont") -> list[str]:
         return [blob.name for blob in self.store.page(container, Asked()).blobs]
 
+    def holds(self) -> set[tuple[str, str]]:
+        return {*self.store.locks.book("cont").holds}
+
     def bytes_of(self, root: Path, name: str) -> bytes:
         return (root / ACCOUNT / "cont" / name).read_bytes()
 
@@ -145,13 +148,62 @@ def test_what_is_deleted_at_the_first_stays_a_fortnight_and_as_long_as_a_lock_or
     assert second.pull.told()["goneObjects"] == 3
     second.clock.advance(14 * DAY + 60)
     second.pull.look()
-    assert second.names() == ["held", "locked", "stays"]
+    assert second.names() == ["locked", "stays"]  # the hold was lifted there a fortnight ago
     second.clock.advance(17 * DAY)
     second.pull.look()
-    assert second.names() == ["held", "stays"]
-    second.store.locks.lift("cont", "held", "court")
-    second.pull.look()
     assert second.names() == ["stays"]
+
+
+def test_a_hold_comes_by_itself_and_is_lifted_here_a_fortnight_after_it_was_lifted_there(
+    first, second
+):
+    put(first, "x")
+    first.store.locks.hold("cont", "x", "court")
+    first.store.locks.hold("cont", "g/", "all of it")
+    second.pull.look()
+    assert second.holds() == {("x", "court"), ("g/", "all of it")}
+    first.store.locks.lift("cont", "x", "court")
+    second.pull.look()
+    second.clock.advance(13 * DAY)
+    second.pull.look()
+    assert ("x", "court") in second.holds()
+    first.store.locks.hold("cont", "x", "court")  # it is held again: the fortnight begins anew
+    second.pull.look()
+    first.store.locks.lift("cont", "x", "court")
+    second.pull.look()
+    second.clock.advance(13 * DAY)
+    second.pull.look()
+    assert ("x", "court") in second.holds()
+    second.clock.advance(DAY)
+    second.pull.look()
+    assert second.holds() == {("g/", "all of it")}
+    second.pull.look()
+    assert second.names() == ["x"]
+
+
+def test_holds_of_the_second_itself_and_of_a_container_that_is_gone_are_not_lifted_by_a_pull(
+    first, second
+):
+    put(first, "x")
+    second.store.create_container("cont", {})
+    second.store.locks.hold("cont", "x", "ours")
+    for identifier in ("ours", "theirs"):
+        first.store.locks.hold("cont", "x", identifier)
+    second.pull.look()
+    with a_store_world(reader_key=READER) as emptied:
+        second.pull_from(emptied.url)
+        for _ in range(2):
+            second.pull.look()
+            second.clock.advance(30 * DAY)
+    assert second.holds() == {("x", "ours"), ("x", "theirs")}
+    assert second.names() == ["x"]
+    second.pull_from(first.url)
+    for identifier in ("ours", "theirs"):
+        first.store.locks.lift("cont", "x", identifier)
+    for _ in range(2):
+        second.pull.look()
+        second.clock.advance(15 * DAY)
+    assert second.holds() == {("x", "ours")}
 
 
 def test_locks_of_the_first_are_never_shortened_by_what_it_says_later(first, second):
@@ -206,6 +258,16 @@ def test_bytes_that_are_not_what_was_written_are_not_taken_and_the_lag_says_so(f
     second.pull.look()
     assert second.names() == ["x", "y"]
     assert second.pull.told()["lagSeconds"] is not None
+
+
+def test_what_the_first_has_found_to_be_damaged_does_not_keep_the_rest_from_coming(first, second):
+    for name in ("a", "b", "c"):
+        put(first, name, b"whole")
+    first.file("cont", "b").chmod(0o600)
+    first.file("cont", "b").write_bytes(b"wh")
+    second.pull.look()
+    assert second.names() == ["a", "c"]
+    assert second.pull.told()["behindObjects"] == 1
 
 
 def test_a_blob_that_is_another_there_is_told_and_never_written_over(first, second, tmp_path):
