@@ -1,0 +1,243 @@
+"""The write-ahead log that is kept: packs by place, histories, gaps, and how the stream stands."""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from whenever import Instant
+
+from strongroom.catalog.wal_tables import wal_gaps as gaps
+from strongroom.catalog.wal_tables import wal_histories as histories
+from strongroom.catalog.wal_tables import wal_names as names
+from strongroom.catalog.wal_tables import wal_packs as packs
+from strongroom.catalog.wal_tables import wal_streams as streams
+from strongroom.model.wal import RestorePoint, Summary, WalHistory, WalMissing, WalPack
+
+_AT_ONCE = 500
+
+
+def stream_of(connection: sa.Connection, instance_id: str) -> sa.RowMapping | None:
+    """How the stream of an instance stands; None when it never had one."""
+    query = sa.select(streams).where(streams.c.instance_id == instance_id)
+    return connection.execute(query).mappings().first()
+
+
+def set_stream(connection: sa.Connection, instance_id: str, **values: Any) -> None:  # noqa: ANN401
+    """Some columns; the row is made when there is none."""
+    if stream_of(connection, instance_id) is None:
+        row = {"system_identifier": "", "timeline": 0, "end_lsn": 0, "segment_size": 0}
+        row |= {"kept_at": values["told_at"], "facts": {}, **values}
+        connection.execute(streams.insert().values(instance_id=instance_id, **row))
+        return
+    connection.execute(
+        streams.update().where(streams.c.instance_id == instance_id).values(**values)
+    )
+
+
+def add_packs(
+    connection: sa.Connection,
+    instance_id: str,
+    system: str,
+    new: Iterable[WalPack],
+    now: Instant,
+) -> None:
+    """What storage holds from now on; a name that is known is left as it is."""
+    for pack in new:
+        known = sa.select(packs.c.name).where(
+            packs.c.instance_id == instance_id, packs.c.name == pack.name
+        )
+        if connection.execute(known).first() is not None:
+            continue
+        told = pack.summary
+        row = {
+            "instance_id": instance_id,
+            "name": pack.name,
+            "system_identifier": system,
+            "timeline": pack.timeline,
+            "start_lsn": pack.start,
+            "end_lsn": pack.end,
+            "size": pack.size,
+            "blake3": pack.blake3,
+            "committed_at": now,
+            "commits": told.commits,
+            "first_at": told.first_at,
+            "last_at": told.last_at,
+            "last_lsn": told.last_lsn,
+            "least_xid": told.least_xid,
+            "most_xid": told.most_xid,
+            "seconds": msgspec.to_builtins(told.seconds),
+            "going": False,
+        }
+        connection.execute(packs.insert().values(**row))
+        for each in told.restore_points:
+            _add_name(connection, instance_id, system, pack.timeline, each)
+
+
+def _add_name(
+    connection: sa.Connection, instance_id: str, system: str, timeline: int, point: RestorePoint
+) -> None:
+    place = {"instance_id": instance_id, "timeline": timeline, "lsn": point.lsn}
+    connection.execute(
+        names.delete().where(*(names.c[column] == value for column, value in place.items()))
+    )
+    more = {"system_identifier": system, "name": point.name, "at": point.at}
+    connection.execute(names.insert().values(**place, **more))
+
+
+def add_history(
+    connection: sa.Connection, instance_id: str, system: str, history: WalHistory
+) -> None:
+    """A timeline's history; one that is known stays as it is."""
+    if history.timeline not in histories_of(connection, instance_id, system):
+        row = {"timeline": history.timeline, "text": history.text}
+        connection.execute(
+            histories.insert().values(instance_id=instance_id, system_identifier=system, **row)
+        )
+
+
+def histories_of(connection: sa.Connection, instance_id: str, system: str) -> dict[int, str]:
+    """Timeline -> the text of its history."""
+    query = sa.select(histories.c.timeline, histories.c.text).where(
+        histories.c.instance_id == instance_id, histories.c.system_identifier == system
+    )
+    return {int(timeline): str(text) for timeline, text in connection.execute(query)}
+
+
+def add_gap(
+    connection: sa.Connection, instance_id: str, missing: WalMissing, now: Instant
+) -> bool:
+    """Whether it was not known."""
+    place = {
+        "instance_id": instance_id,
+        "timeline": missing.timeline,
+        "start_lsn": missing.start,
+    }
+    known = sa.select(gaps.c.why).where(*(gaps.c[name] == value for name, value in place.items()))
+    if connection.execute(known).first() is not None:
+        return False
+    row = {"end_lsn": missing.end, "why": missing.why, "found_at": now}
+    connection.execute(gaps.insert().values(**place, **row))
+    return True
+
+
+def gaps_of(connection: sa.Connection, instance_id: str) -> list[sa.RowMapping]:
+    """In the order in which they were found."""
+    query = sa.select(gaps).where(gaps.c.instance_id == instance_id).order_by(gaps.c.found_at)
+    return list(connection.execute(query).mappings())
+
+
+def list_names(
+    connection: sa.Connection, instance_id: str, system: str, name: str | None = None
+) -> list[sa.RowMapping]:
+    """Restore points, the earliest first."""
+    query = sa.select(names).where(
+        names.c.instance_id == instance_id, names.c.system_identifier == system
+    )
+    if name is not None:
+        query = query.where(names.c.name == name)
+    return list(connection.execute(query.order_by(names.c.at)).mappings())
+
+
+_PLACE = (packs.c.timeline, packs.c.start_lsn)
+
+
+def _kept(instance_id: str, system: str) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        packs.c.instance_id == instance_id,
+        packs.c.system_identifier == system,
+        packs.c.going.is_(False),
+    )
+
+
+def ranges_of(
+    connection: sa.Connection, instance_id: str, system: str
+) -> dict[int, list[tuple[int, int]]]:
+    """Timeline -> what is kept of it without a hole, (start, end) in order."""
+    query = sa.select(packs.c.timeline, packs.c.start_lsn, packs.c.end_lsn)
+    found: dict[int, list[tuple[int, int]]] = {}
+    for timeline, start, end in connection.execute(
+        query.where(_kept(instance_id, system)).order_by(*_PLACE)
+    ):
+        line = found.setdefault(timeline, [])
+        if line and start <= line[-1][1]:
+            line[-1] = line[-1][0], max(line[-1][1], end)
+        else:
+            line.append((start, end))
+    return found
+
+
+def packs_between(
+    connection: sa.Connection,
+    instance_id: str,
+    system: str,
+    place: tuple[int, int, int],
+    most: int | None = None,
+) -> list[sa.RowMapping]:
+    """Those of a timeline that reach into `place` = (timeline, start, end), in order."""
+    timeline, start, end = place
+    query = (
+        sa.select(packs)
+        .where(
+            _kept(instance_id, system),
+            packs.c.timeline == timeline,
+            packs.c.end_lsn > start,
+            packs.c.start_lsn < end,
+        )
+        .order_by(*_PLACE)
+    )
+    return list(connection.execute(query if most is None else query.limit(most)).mappings())
+
+
+def names_before(
+    connection: sa.Connection, instance_id: str, before: Instant
+) -> list[sa.RowMapping]:
+    """Packs that were committed before then: candidates to go."""
+    query = sa.select(packs).where(
+        packs.c.instance_id == instance_id, packs.c.committed_at < before
+    )
+    return list(connection.execute(query.order_by(*_PLACE)).mappings())
+
+
+def all_names(connection: sa.Connection, instance_id: str) -> set[str]:
+    """Every pack that is known, going ones too."""
+    query = sa.select(packs.c.name).where(packs.c.instance_id == instance_id)
+    return set(connection.execute(query).scalars())
+
+
+def stored_bytes(connection: sa.Connection, instance_id: str) -> int:
+    """What all of it takes in storage."""
+    query = sa.select(sa.func.sum(packs.c.size)).where(packs.c.instance_id == instance_id)
+    return int(connection.execute(query).scalar() or 0)
+
+
+def set_going(connection: sa.Connection, instance_id: str, going: Collection[str]) -> None:
+    """Nothing is restored from them any more."""
+    for part in _parts(going):
+        where = packs.c.instance_id == instance_id, packs.c.name.in_(part)
+        connection.execute(packs.update().where(*where).values(going=True))
+
+
+def drop(connection: sa.Connection, instance_id: str, gone: Collection[str]) -> None:
+    """They are in storage no more."""
+    for part in _parts(gone):
+        where = packs.c.instance_id == instance_id, packs.c.name.in_(part)
+        connection.execute(packs.delete().where(*where))
+
+
+def pack_of(row: sa.RowMapping) -> WalPack:
+    """A row as it travels, without what happened in it."""
+    return WalPack(
+        name=row["name"],
+        size=row["size"],
+        blake3=row["blake3"],
+        timeline=row["timeline"],
+        start=row["start_lsn"],
+        end=row["end_lsn"],
+        summary=Summary(),
+    )
+
+
+def _parts(names_: Collection[str]) -> list[list[str]]:
+    ordered = sorted(names_)
+    return [ordered[start : start + _AT_ONCE] for start in range(0, len(ordered), _AT_ONCE)]

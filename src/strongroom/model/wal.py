@@ -1,0 +1,184 @@
+"""The write-ahead log as it is kept: ranges in packs, what happened in them, what is missing.
+
+Positions are texts such as `16/B374D848`; times of commits are the server's own clock, in
+microseconds since 1970. Docs: docs/format.md, `w/`.
+"""
+
+import re
+
+import msgspec
+
+from strongroom.model.errors import Invalid
+from strongroom.model.postgres import Lsn, Timeline
+
+SEAL_SECONDS = 10.0  # log lies unsealed no longer, while there is any
+SLOT_BYTES = 16 << 30  # a server keeps so much for us at the most
+MOST_REPORTED = 256  # packs in one report or answer
+_NAME = re.compile(r"w/([0-9A-F]{8})/([0-9A-F]{16})\.(\d{1,10})\.pack")
+
+
+class Message(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
+    """Travels; unknown fields are ignored."""
+
+
+class Second(Message):
+    """What was committed within one second: transactions, rows deleted, relations gone.
+
+    deleted and gone: file number of the relation -> rows, or 1; those with the most.
+    """
+
+    at: int  # seconds since 1970
+    commits: int = 0
+    deleted: dict[str, int] = {}  # "database/file" -> rows
+    gone: dict[str, int] = {}  # "database/file" -> 1: dropped or truncated
+
+
+class RestorePoint(Message):
+    """What `pg_create_restore_point` wrote."""
+
+    name: str
+    lsn: int  # the end of its record: replayed up to here, it is reached
+    at: int
+
+
+class Summary(Message):
+    """What a range of log holds, told from its records. `last_lsn`: where the record begins."""
+
+    commits: int = 0
+    first_at: int = 0
+    last_at: int = 0  # the latest time of a commit
+    last_lsn: int = 0  # of the last commit
+    least_xid: int = 0
+    most_xid: int = 0
+    restore_points: list[RestorePoint] = []
+    seconds: list[Second] = []
+
+
+class WalPack(Message):
+    """One range of one timeline, sealed. `start` and `end` are whole records' ends."""
+
+    name: str  # w/<timeline>/<start>.<epoch>.pack
+    size: int
+    blake3: bytes
+    timeline: int
+    start: int
+    end: int
+    summary: Summary = msgspec.field(default_factory=Summary)
+
+
+class WalHistory(Message):
+    """A timeline's history file, as PostgreSQL writes it, and the pack that holds it."""
+
+    timeline: int
+    text: str
+
+
+class WalMissing(Message):
+    """Log that is not kept: nothing is restored across it. `end` 0: as far as nobody knows."""
+
+    timeline: int
+    start: int
+    end: int
+    why: str
+
+
+class WalReport(Message):
+    """What an agent has put into storage since it last said so, and how the stream stands.
+
+    system_identifier: of the server that it stands to now. server_lsn: how far that server is.
+    gap: what was lost before the packs of this report.
+    """
+
+    epoch: int
+    system_identifier: str = ""
+    segment_size: int = 0
+    version_number: int = 0
+    packs: list[WalPack] = []
+    histories: list[WalHistory] = []
+    gap: WalMissing | None = None
+    timeline: int = 0
+    server_lsn: int = 0
+    state: str = ""  # Streaming | Waiting
+    why: str = ""  # why it waits
+    slot: str = ""  # Persistent | Temporary | None
+
+
+class WalReply(Message):
+    """How far the vault has it: from here the agent goes on. Zero: from nowhere yet."""
+
+    system_identifier: str = ""
+    timeline: int = 0
+    end: int = 0
+
+
+class StreamOrder(Message):
+    """Stream the log of a server for as long as the lease lasts."""
+
+    server: str
+    instance_id: str
+    data_key_id: bytes
+    data_public_key: bytes
+    seal_seconds: float = SEAL_SECONDS
+    slot_bytes: int = SLOT_BYTES
+
+
+class Recovery(Message):
+    """Recover to there, with log out of the vault. Positions are what an operation is held to.
+
+    kind: time | lsn | xid | name | end; value: as PostgreSQL's setting takes it. start: where the
+    first segment that is needed begins. end: where what is kept ends. timelines: how much of
+    each is needed, the oldest first: (timeline, from, to). follow: keep on replaying, never end.
+    """
+
+    kind: str
+    value: str
+    timeline: int
+    segment_size: int
+    timelines: list[tuple[int, int, int]]
+    histories: dict[str, str] = {}  # timeline, in decimal -> text
+    follow: bool = False
+
+
+class WalRequest(Message):
+    """The packs that hold what follows a position, and their keys."""
+
+    epoch: int
+    session_public_key: bytes
+    timeline: int
+    start: int
+    most: int = MOST_REPORTED
+
+
+class WalKept(Message):
+    """`sealed`: HPKE to the session key of msgpack {pack name: content key}.
+
+    Packs in the order of their positions; none: nothing more is kept there.
+    """
+
+    packs: list[WalPack]
+    sealed: bytes
+
+
+def pack_name(timeline: int, start: int, epoch: int) -> str:
+    """Where a range of log lies in its container."""
+    return f"w/{timeline:08X}/{start:016X}.{epoch}.pack"
+
+
+def history_name(timeline: int, epoch: int) -> str:
+    """Where the history file of a timeline lies."""
+    return f"w/{timeline:08X}/history.{epoch}.pack"
+
+
+def read_name(name: str) -> tuple[Timeline, Lsn, int] | None:
+    """(timeline, start, epoch) of a range's name; None for a name of another kind."""
+    found = _NAME.fullmatch(name)
+    if found is None:
+        return None
+    return Timeline(int(found[1], 16)), Lsn(int(found[2], 16)), int(found[3])
+
+
+def check_pack(pack: WalPack, epoch: int) -> None:
+    """Raises Invalid unless its name is that of its range and epoch, and the range is one."""
+    wanted = pack_name(pack.timeline, pack.start, epoch)
+    if pack.name != wanted or not 0 < pack.start < pack.end < 1 << 63:
+        raise Invalid(f"{pack.name[:80]!r} is not the name of what it is said to hold")
