@@ -3,6 +3,7 @@
 import base64
 import ipaddress
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from strongroom.model.errors import Precondition
 from strongroom.model.ids import uuid4
 from strongroom.model.seams import Chance, Clock
 
+# Who it is, what it signs with, and whom its agents and clients trust.
+OWN_FILES = ("identity.json", "receipt-signing.key", "recovery.public", "ca.pem", "ca.key")
 CA_YEARS = 10
 SERVER_YEARS = 5
 RENEW_DAYS = 60
@@ -115,6 +118,18 @@ class ServeFiles:
         if not path.exists():
             write_private(path, base64.b64encode(chance.bytes(size)) + b"\n")
         return base64.b64decode(path.read_bytes())
+
+    def own(self) -> dict[str, bytes]:
+        """Those without which this would be another installation, as far as they are here."""
+        paths = {name: self.directory / name for name in OWN_FILES}
+        return {name: path.read_bytes() for name, path in paths.items() if path.exists()}
+
+    def put_back(self, told: Mapping[str, bytes]) -> list[str]:
+        """Write those that are not here; their names."""
+        missing = [n for n in OWN_FILES if n in told and not (self.directory / n).exists()]
+        for name in missing:
+            write_private(self.directory / name, told[name])
+        return missing
 
     def ensure_token_key(self) -> Path:
         """The RSA key that signs access tokens."""

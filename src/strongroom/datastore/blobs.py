@@ -189,7 +189,8 @@ def _translate(error: Exception, name: str) -> StoreError:
             f"the storage endpoint finds {name} damaged",
             hint="restore another recovery point, and look into the storage endpoint's log",
         )
-    if isinstance(error, NotFoundError | FileNotFoundError):
+    missing = isinstance(error, NotFoundError | FileNotFoundError)
+    if missing or code == "ContainerNotFound":  # a listing's, which has no name
         return ObjectMissing(f"{name} is not in storage")
     if isinstance(error, AlreadyExistsError | FileExistsError) and code != "PathConflict":
         return ObjectExists(f"{name} exists already")

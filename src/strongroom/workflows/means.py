@@ -1,6 +1,6 @@
 """What a durable story needs, in one hand; `app.py` fills it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,12 +17,16 @@ from strongroom.workflows.vault_storage import VaultStorage
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """The control plane's decisions, the keys it guards, and its way to storage."""
+    """The control plane's decisions, the keys it guards, and its way to storage.
+
+    `own_files()`: name -> bytes of the files without which it is another installation.
+    """
 
     control: Control
     keyring: Keyring
     storage: VaultStorage
     second: VaultStorage | None = None  # a copy that is read when it is asked for
+    own_files: Callable[[], Mapping[str, bytes]] = dict
 
     def at(self, order: Mapping[str, Any]) -> "Means":
         """The same, over the storage that an order reads. Raises Precondition."""

@@ -10,6 +10,7 @@ import msgspec
 
 from strongroom.datastore.blobs import AzureBlobs
 from strongroom.datastore.container import Container
+from strongroom.datastore.inventory import Inventory
 from strongroom.model.errors import ObjectMissing, StoreUnavailable
 from strongroom.model.operation import StorageAccess
 from strongroom.model.sas import Protocol, Resource, sign_service_sas
@@ -43,6 +44,14 @@ class VaultStorage:
     def account_view(self, instance_id: str) -> Container:
         """What only the account key may: make the container, have its objects read again."""
         return Container(self.container_url(instance_id), self._key, self._clock, ca=self._ca)
+
+    def containers(self) -> list[str]:
+        """Every container at the endpoint, whoever knows of it."""
+        return Inventory(self._url, self._key, self._clock, ca=self._ca).containers()
+
+    def inventory(self, instance_id: str) -> Inventory:
+        """What the endpoint itself knows of a container."""
+        return Inventory(self.container_url(instance_id), self._key, self._clock, ca=self._ca)
 
     def give_identifier(self, instance_id: str, identifier: str, quota: int) -> None:
         """SAS that hang on it are good from now on, for `quota` bytes; safe twice."""
@@ -101,6 +110,8 @@ class VaultStorage:
             }
             if paths.get("parent"):
                 sas["parent"] = sign("d", f"g/{paths['parent']}", "c")
+        elif kind == "stream":
+            sas = {"wal": sign("d", "w", "c")}
         else:
             sas = {"read": sign("c", "", "r")}
         return StorageAccess(

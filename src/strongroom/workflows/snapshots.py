@@ -1,0 +1,91 @@
+"""Snapshots of the catalogue's settings in storage: written whenever one of them changes.
+
+A new one is written each week besides, and each is locked for a month: there always is one that
+nobody takes away.
+"""
+
+import base64
+import contextlib
+
+import structlog
+from blake3 import blake3
+from whenever import Instant
+
+from strongroom.catalog import audit, snapshots
+from strongroom.datastore.blobs import Blobs
+from strongroom.datastore.container import Immutability
+from strongroom.datastore.snapshot import (
+    CONTAINER,
+    Snapshot,
+    read_snapshot_name,
+    seal_snapshot,
+    snapshot_name,
+)
+from strongroom.model.audit import canonical
+from strongroom.model.errors import ObjectExists, ObjectMissing
+from strongroom.workflows.means import Means
+
+LOCKED_DAYS = 30
+KEPT = 20  # of those that are not locked
+_WEEK = 7 * 86_400
+_WANTED = Immutability("Locked", LOCKED_DAYS)
+
+log = structlog.get_logger()
+
+
+def container_of(installation: str) -> str:
+    """Where an installation's snapshots lie."""
+    return f"{CONTAINER}{installation}"
+
+
+def write_snapshot(means: Means) -> bool:
+    """One of the settings as they are, unless the newest says the same; whether it was new."""
+    control, recovery = means.control, means.keyring.recovery
+    installation = control.installation.tenant_id
+    with control.database.reading() as connection:
+        sequence, _ = audit.head(connection)
+        tables = snapshots.take(connection)
+    files = {n: base64.b64encode(raw).decode() for n, raw in sorted(means.own_files().items())}
+    now = control.clock.now()
+    told = [snapshots.compared(tables), files, recovery.key_id.hex(), _week(now)]
+    digest = blake3(canonical(told)).hexdigest()
+    blobs = means.storage.container(container_of(installation))
+    names = names_of(blobs)
+    if _is_said(names, digest):
+        return False
+    view = means.storage.account_view(container_of(installation))
+    view.ensure()
+    if view.immutability() != _WANTED:
+        view.set_immutability(_WANTED)
+    stated = Snapshot(
+        installation=installation,
+        sequence=sequence,
+        at=now.format_iso(),
+        tables=tables,
+        files=files,
+    )
+    with contextlib.suppress(ObjectExists):
+        sealed = seal_snapshot(recovery, means.keyring.signing, stated)
+        blobs.create(snapshot_name(sequence, digest), sealed)
+    for name in names[:-KEPT]:
+        view.delete(name)
+    log.info("snapshot.written", record=sequence)
+    return True
+
+
+def _is_said(names: list[str], digest: str) -> bool:
+    newest = read_snapshot_name(names[-1]) if names else None
+    return newest is not None and newest[1] == digest
+
+
+def _week(now: Instant) -> int:
+    return now.timestamp() // _WEEK
+
+
+def names_of(blobs: Blobs) -> list[str]:
+    """Of all snapshots, the newest last; none where there is no such container."""
+    try:
+        names = [name for name, _ in blobs.list("s/")]
+    except ObjectMissing:
+        return []
+    return sorted(name for name in names if read_snapshot_name(name) is not None)
