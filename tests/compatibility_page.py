@@ -34,6 +34,13 @@ SDK = {
     "back_up": "backup_instances.begin_adhoc_backup",
     "validate_restore": "backup_instances.begin_validate_for_restore",
     "restore": "backup_instances.begin_trigger_restore",
+    "validate_change": "backup_instances.begin_validate_for_modify_backup",
+    "sync_instance": "backup_instances.begin_sync_backup_instance",
+    "rehydrate": "backup_instances.begin_trigger_rehydrate",
+    "find_ranges": "restorable_time_ranges.find",
+    "list_protecting": "backup_instances_extension_routing.list",
+    "check_feature": "data_protection.check_feature_support",
+    "list_operations": "data_protection_operations.list",
     "list_points": "recovery_points.list",
     "get_point": "recovery_points.get",
     "restore_second": "backup_instances.begin_trigger_cross_region_restore",
@@ -271,4 +278,8 @@ def _rows() -> list[str]:
 def _short(path: str) -> str:
     for long, short in SHORT:
         path = path.replace(long, short)
-    return path.replace("{scope:path}", "{scope}").replace("/{scope}", "{scope}")
+    return (
+        path.replace(":path}", "}")
+        .replace("/{scope}", "{scope}")
+        .replace("/{resource}", "{resource}")
+    )

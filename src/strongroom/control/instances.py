@@ -105,7 +105,7 @@ def validate_instance(
         )
         now = control.clock.now()
         try:
-            _examine(control, connection, caller, vault, asked)
+            examine(control, connection, caller, vault, asked)
         except VaultError as error:
             long_running.end_operation(connection, operation, now, error=error.to_dict())
         else:
@@ -113,7 +113,7 @@ def validate_instance(
         return operation
 
 
-def _examine(
+def examine(
     control: Control,
     connection: sa.Connection,
     caller: Caller,
@@ -223,13 +223,8 @@ def put_instance(
         known = _known_operation(connection, before, scope, request_key)
         if before is not None and known is not None:
             return before, known, False
-        found = _examine(control, connection, caller, vault, asked, before)
-        if before is not None and before["server_id"] != found.server["id"]:
-            raise Conflict(
-                f"backup instance {before['name']} protects server {before['server_name']}",
-                hint="protect another server by another instance",
-                code="BMSUserErrorInvalidInput",
-            )
+        found = examine(control, connection, caller, vault, asked, before)
+        check_same_server(before, found)
         left = adoption.find_left(connection, owner["id"], found.server["id"], name, before)
         known_as = before or left
         if known_as is not None:
@@ -250,6 +245,16 @@ def put_instance(
         else:
             _change(control, connection, known_as, asked, found, operation)
         return need_instance(connection, owner["id"], name), operation, before is None
+
+
+def check_same_server(before: sa.RowMapping | None, found: Found) -> None:
+    """Conflict where an instance would protect another server from now on."""
+    if before is not None and before["server_id"] != found.server["id"]:
+        raise Conflict(
+            f"backup instance {before['name']} protects server {before['server_name']}",
+            hint="protect another server by another instance",
+            code="BMSUserErrorInvalidInput",
+        )
 
 
 def _check_less(
@@ -311,7 +316,7 @@ def _create(
         "created_at": control.clock.now(),
     }
     catalog.add(connection, row)
-    _configure(control, connection, instance_id, operation)
+    configure(control, connection, instance_id, operation)
 
 
 def _change(
@@ -330,7 +335,7 @@ def _change(
     catalog.change(connection, before["id"], **values)
     if before["state"] in {FAILED, SOFT_DELETED}:
         catalog.change(connection, before["id"], state=CONFIGURING, error=None)
-        _configure(control, connection, before["id"], operation)
+        configure(control, connection, before["id"], operation)
         return
     if before["policy_id"] != found.policy["id"]:
         rules = parse_policy(found.policy["properties"])
@@ -338,7 +343,7 @@ def _change(
     long_running.end_operation(connection, operation, control.clock.now(), result={})
 
 
-def _configure(
+def configure(
     control: Control, connection: sa.Connection, instance_id: str, operation: OperationId
 ) -> None:
     control.jobs.enqueue(

@@ -74,6 +74,8 @@ BACKUP_OPERATOR = RoleDefinition(
         f"{_BACKUP}/backupVaults/backupInstances/backup/action",
         f"{_BACKUP}/backupVaults/backupInstances/validateRestore/action",
         f"{_BACKUP}/backupVaults/backupInstances/restore/action",
+        f"{_BACKUP}/backupVaults/backupInstances/findRestorableTimeRanges/action",
+        f"{_BACKUP}/locations/checkFeatureSupport/action",
     ),
 )
 BACKUP_READER = RoleDefinition(

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
+from whenever import Instant
 
 from strongroom.model.errors import Invalid
 
@@ -176,6 +178,16 @@ def read_location(body: Mapping[str, Any], default: str) -> str:
     if not re.fullmatch(r"[-a-z0-9]{1,60}", found):
         raise invalid(f"{found[:60]!r} is no location", f"use {default!r}")
     return found
+
+
+def read_instant(text: str, name: str) -> Instant:
+    """A moment in ISO 8601 with its offset, as Azure's clients write it."""
+    try:
+        return Instant(datetime.fromisoformat(text))
+    except ValueError as error:
+        raise invalid(
+            f"{name} {text[:40]!r} is not an instant", "write it as 2026-01-31T00:00:00Z"
+        ) from error
 
 
 def read_server_id(text: str, subscription: str) -> ServerRef:

@@ -54,6 +54,7 @@ PLACES = {
     "operation_id": GUIDS[9],
     "hold": "case",
     "scope:path": SUBSCRIPTION_ID.strip("/"),
+    "resource:path": server_id().strip("/"),
 }
 NAMES = {
     "Policies": "spare",
@@ -83,6 +84,7 @@ def body_of(method: str, path: str, story: Story) -> dict[str, Any] | None:
     bodies = {
         "/backupPolicies/{name}": policy,
         "/validateForBackup": {"backupInstance": instance_body()},
+        "/validateForModifyBackup": {"backupInstance": instance_body()},
         "/backupInstances/{name}": {"properties": instance_body()},
         "/backup": {"backupRuleOptions": {"ruleName": "BackupWeekly"}},
         "/validateRestore": {"restoreRequestObject": RESTORE},

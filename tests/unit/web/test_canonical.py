@@ -31,11 +31,12 @@ def test_every_literal_segment_of_a_route_is_known() -> None:
         for part in path.split("/")
         if part and not part.startswith("{")
     }
-    # Words that names may be, and words that Azure does not have, keep the case they come in.
-    verbs = {"backup", "restore", "verify", "drill", "cancel", "undelete", "grant", "deny"}
-    ours = {"collectGarbage", "planRestore", "storageFindings", "drills", "releaseExpiry"}
-    ours |= {"keys", "checkKeys", "rotateKeys", "rotateKeyEncryptionKey", "replaceRecoveryKey"}
-    ours |= {"shredCertificates", "legalHolds", "deletedRecoveryPoints", "secondCopy"}
-    ours |= {"approvals", "auditRecords", "servicePrincipals", "renewSecret"}
-    ours |= {"versions", "preview", "applyToPoints"}
-    assert {part for part in literal if SEGMENTS.get(part.lower()) != part} == verbs | ours
+    assert {part for part in literal if SEGMENTS.get(part.lower()) != part} == set()
+
+
+def test_a_name_that_is_a_word_of_ours_keeps_its_case() -> None:
+    home = "/subscriptions/s/resourceGroups/Backup/providers/Microsoft.DataProtection"
+    place = f"{home}/backupVaults/RESTORE/backupInstances/Sync"
+    assert canonical(f"{place}/BACKUP") == f"{place}/backup"
+    exports = f"{home}/backupVaults/v/backupJobs"
+    assert canonical(f"{exports}/OPERATIONS/8f1c") == f"{exports}/operations/8f1c"

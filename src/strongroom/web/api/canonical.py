@@ -16,6 +16,7 @@ MOST_BODY = 1 << 20
 _MOST_AGENT_BODY = 16 << 20
 _GUID = re.compile(rb"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ARM = ("/subscriptions", "/providers", "/tenants", "/metadata")
+_LEADS = ("providers", "metadata", "backupjobs", "auditrecords")
 SEGMENTS = {
     segment.lower(): segment
     for segment in (
@@ -27,6 +28,11 @@ SEGMENTS = {
         "metadata",
         "endpoints",
         "register",
+        "operations",
+        "checkFeatureSupport",
+        "exportBackupJobs",
+        "findRestorableTimeRanges",
+        "validateForModifyBackup",
         "Microsoft.DataProtection",
         "Microsoft.DBforPostgreSQL",
         "Microsoft.Authorization",
@@ -54,8 +60,43 @@ SEGMENTS = {
         "resourceGuards",
         "backupResourceGuardProxies",
         "unlockDelete",
+        "backup",
+        "restore",
+        "rehydrate",
+        "sync",
+        "undelete",
+        "verify",
+        "drill",
+        "cancel",
+        "grant",
+        "deny",
+        "withdraw",
+        "collectGarbage",
+        "planRestore",
+        "storageFindings",
+        "drills",
+        "releaseExpiry",
+        "keys",
+        "checkKeys",
+        "rotateKeys",
+        "rotateKeyEncryptionKey",
+        "replaceRecoveryKey",
+        "shredCertificates",
+        "legalHolds",
+        "deletedRecoveryPoints",
+        "secondCopy",
+        "approvals",
+        "auditRecords",
+        "servicePrincipals",
+        "renewSecret",
+        "versions",
+        "preview",
+        "applyToPoints",
         "flexibleServers",
         "ltrPreBackup",
+        "startLtrBackup",
+        "ltrBackupOperations",
+        "azureAsyncOperation",
         "roleAssignments",
         "roleDefinitions",
     )
@@ -99,11 +140,20 @@ class ArmManners:
 
 
 def canonical(path: str) -> str:
-    """Known segments in their own case; doubled and last slashes go."""
+    """Known segments in their own case; doubled and last slashes go.
+
+    Kinds and names take turns, and a name stays as it is, were it `Restore`. What follows one of
+    _LEADS is a known word all the same.
+    """
     if not path.lower().startswith(_ARM):
         return path
     parts = [part for part in path.split("/") if part]
-    return "/" + "/".join(SEGMENTS.get(part.lower(), part) for part in parts)
+    return "/" + "/".join(
+        SEGMENTS.get(part.lower(), part)
+        if number % 2 == 0 or parts[number - 1].lower() in _LEADS
+        else part
+        for number, part in enumerate(parts)
+    )
 
 
 def _correlation(scope: Scope) -> str:

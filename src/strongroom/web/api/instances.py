@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
@@ -147,14 +146,7 @@ def list_points(
 def _date(wanted: str, which: str) -> Instant | None:
     """One end of `startDate eq '2026-01-31T00:00:00Z' and endDate eq '...'`."""
     found = re.search(rf"{which}\s+eq\s+'([^']{{1,40}})'", wanted, re.IGNORECASE)
-    if found is None:
-        return None
-    try:
-        return Instant(datetime.fromisoformat(found[1]))
-    except ValueError as error:
-        raise arm.invalid(
-            f"{which} {found[1]!r} is not an instant", "write it as 2026-01-31T00:00:00Z"
-        ) from error
+    return None if found is None else arm.read_instant(found[1], which)
 
 
 @router.get(_INSTANCE + "/recoveryPoints/{point}", openapi_extra=does(recovery_points.ACTION))

@@ -68,22 +68,6 @@ def list_tenants(call: Asked) -> dict[str, Any]:
     return {"value": [{"id": f"/tenants/{tenant}", "tenantId": tenant}]}
 
 
-@router.get("/subscriptions/{subscription_id}/providers/{namespace}", openapi_extra=does(ANYBODY))
-@router.post(
-    "/subscriptions/{subscription_id}/providers/{namespace}/register",
-    openapi_extra=does(ANYBODY),
-)
-def provider(namespace: str, here: Here, call: Asked) -> dict[str, Any]:
-    """Every provider that we speak for is registered."""
-    del call
-    return {
-        "id": f"/subscriptions/{here}/providers/{namespace}",
-        "namespace": namespace,
-        "registrationState": "Registered",
-        "resourceTypes": [],
-    }
-
-
 @router.put(_GROUP, openapi_extra=does(subscriptions.WRITE))
 def put_group(group: str, here: Here, body: Body, call: Asked) -> JSONResponse:
     """Create a resource group."""

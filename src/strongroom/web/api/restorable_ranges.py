@@ -1,0 +1,48 @@
+"""findRestorableTimeRanges of a backup instance."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from whenever import Instant
+
+from strongroom.control import restorable_ranges
+from strongroom.control.restorable_ranges import TimeRange
+from strongroom.model import arm
+from strongroom.web.api.door import Asked, Body, Here, Vault, does
+from strongroom.web.api.vaults import VAULT
+from strongroom.web.api.wire import instant
+
+router = APIRouter()
+_NAME = "findRestorableTimeRanges"
+
+
+@router.post(
+    VAULT + "/backupInstances/{name}/findRestorableTimeRanges",
+    openapi_extra=does(restorable_ranges.FIND),
+)
+def find_ranges(name: str, ref: Vault, here: Here, body: Body, call: Asked) -> dict[str, Any]:
+    """Between which times every moment can be restored."""
+    between = _moment(body, "startTime"), _moment(body, "endTime")
+    found = restorable_ranges.find_ranges(call.control, call.caller, ref, name, between)
+    return {
+        "id": f"{arm.instance_id_of(here, ref, name)}/{_NAME}",
+        "name": _NAME,
+        "type": f"Microsoft.DataProtection/backupVaults/backupInstances/{_NAME}",
+        "properties": {
+            "objectType": "AzureBackupFindRestorableTimeRangesResponse",
+            "restorableTimeRanges": [_range(one) for one in found],
+        },
+    }
+
+
+def _range(one: TimeRange) -> dict[str, Any]:
+    return {
+        "objectType": "RestorableTimeRange",
+        "startTime": instant(one.start),
+        "endTime": instant(one.end),
+    }
+
+
+def _moment(body: dict[str, Any], name: str) -> Instant | None:
+    text = arm.pick_text(body, name)
+    return arm.read_instant(text, name) if text else None

@@ -1,0 +1,100 @@
+"""Azure's own clients, unmodified, and what of theirs no backup needs every day."""
+
+from collections.abc import Iterator
+
+import pytest
+from azure.core.exceptions import HttpResponseError
+from azure.mgmt.dataprotection import DataProtectionMgmtClient
+from azure.mgmt.dataprotection import models as m
+
+from arm_story import Story, instance_body
+from arm_world import DATASOURCE, GROUP, ArmWorld, server_id
+from strongroom.catalog import protection
+from strongroom.catalog.tables import instances
+from strongroom.model.errors import Conflict
+
+HERE = (GROUP, "v1", "pg1-inst")
+
+
+@pytest.fixture(scope="module")
+def client(world: ArmWorld, story: Story) -> Iterator[DataProtectionMgmtClient]:
+    with world.backup() as found:
+        yield found
+
+
+def test_every_action_of_the_provider_is_listed(client: DataProtectionMgmtClient) -> None:
+    names = {found.name for found in client.data_protection_operations.list()}
+    assert "Microsoft.DataProtection/backupVaults/backupInstances/restore/action" in names
+    assert "Microsoft.DataProtection/backupVaults/write" in names
+    assert all(name.startswith("Microsoft.DataProtection/") for name in names)
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [(DATASOURCE, "GenerallyAvailable"), ("Microsoft.Compute/disks", "NotSupported")],
+)
+def test_a_kind_of_data_source_is_offered_or_it_is_not(
+    client: DataProtectionMgmtClient, name: str, status: str
+) -> None:
+    asked = m.FeatureValidationRequest(feature_name=name, feature_type="DataSourceType")
+    told = client.data_protection.check_feature_support("local", asked)
+    assert isinstance(told, m.FeatureValidationResponse)
+    assert [(f.feature_name, f.support_status) for f in told.features] == [(name, status)]
+
+
+def test_from_a_server_to_what_protects_it(client: DataProtectionMgmtClient) -> None:
+    routed = list(client.backup_instances_extension_routing.list(server_id()[1:]))
+    assert [found.name for found in routed] == ["pg1-inst"]
+    shouted = server_id().upper().replace("PG1", "pg1")[1:]
+    assert [f.id for f in client.backup_instances_extension_routing.list(shouted)] == [
+        routed[0].id
+    ]
+    assert list(client.backup_instances_extension_routing.list(server_id("pg9")[1:])) == []
+
+
+def test_there_is_no_range_without_a_log(client: DataProtectionMgmtClient) -> None:
+    asked = m.AzureBackupFindRestorableTimeRangesRequest(
+        source_data_store_type="VaultStore", start_time="2026-01-01T00:00:00.0000000Z"
+    )
+    told = client.restorable_time_ranges.find(*HERE, asked)
+    assert told.properties.restorable_time_ranges == []
+
+
+def test_a_change_is_tried_before_it_is_made(
+    client: DataProtectionMgmtClient, story: Story
+) -> None:
+    def asked(policy: str) -> m.ValidateForModifyBackupRequest:
+        told = m.BackupInstance(instance_body(policy=policy))
+        return m.ValidateForModifyBackupRequest(backup_instance=told)
+
+    client.backup_instances.begin_validate_for_modify_backup(*HERE, asked("spare")).result()
+    with pytest.raises(HttpResponseError, match="nowhere"):
+        client.backup_instances.begin_validate_for_modify_backup(*HERE, asked("nowhere")).result()
+    now = client.backup_instances.get(*HERE).properties.policy_info.policy_id
+    assert now.endswith("/pgflex")
+
+
+def test_a_sync_mends_protection_that_has_failed_and_leaves_the_rest_alone(
+    client: DataProtectionMgmtClient, world: ArmWorld
+) -> None:
+    again = m.SyncBackupInstanceRequest(sync_type="Default")
+    client.backup_instances.begin_sync_backup_instance(*HERE, again).result()
+    with world.database.writing() as connection:
+        row = connection.execute(instances.select()).mappings().one()
+        why = Conflict("the container is somebody else's").to_dict()
+        protection.set_state(connection, row["id"], "ConfiguringProtectionFailed", why)
+    assert client.backup_instances.get(*HERE).properties.protection_error_details is not None
+    client.backup_instances.begin_sync_backup_instance(*HERE, again).result()
+    mended = client.backup_instances.get(*HERE).properties
+    assert mended.current_protection_state == "ProtectionConfigured"
+    assert mended.protection_error_details is None
+
+
+def test_nothing_comes_back_from_an_archive(client: DataProtectionMgmtClient) -> None:
+    asked = m.AzureBackupRehydrationRequest(
+        recovery_point_id="0" * 32, rehydration_retention_duration="P1D"
+    )
+    with pytest.raises(HttpResponseError) as refused:
+        client.backup_instances.begin_trigger_rehydrate(*HERE, asked).result()
+    assert refused.value.status_code == 400
+    assert refused.value.error.code == "UserErrorRehydrationNotSupported"
