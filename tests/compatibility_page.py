@@ -217,7 +217,9 @@ are not run by our tests.
   an approval of exactly this, which somebody has granted: the refusal (403
   `UserErrorMultiUserAuthorizationRequired`) names the request that waits, and `approvals` lists,
   grants and denies. It is good once, and for hours. `allowAutoApprovals` is false: the role
-  alone, in the caller's own hands, lets nothing through. A vault goes under a guard only while
+  alone, in the caller's own hands, lets nothing through. `properties.strongroom` of a guard has
+  `approvalDelayHours`, 0 to 72: an approval is good so much later, `goodFrom`, and until it is
+  used `withdraw` takes it back; a restore does not wait. A vault goes under a guard only while
   somebody else may approve there.
 - `auditRecords` is the audit with before and after, `auditRecords/verify` whether it is whole.
 - `servicePrincipals` adds principals, in place of Microsoft's directory.
@@ -233,8 +235,7 @@ Asked for, these are refused in ARM's form: 404 or 405, or 400 that names the se
 - Cross-subscription restore, `crossRegionRestoreSettings` of a vault, rehydration, archive tier,
   point-in-time restore (`findRestorableTimeRanges`), several items in one restore, Azure Files.
   Files without a SAS: the vault's identity opens no container.
-- `backupInstances/restore` and `modifyEncryptionSettings` as protected operations of a guard,
-  guards of other tenants, customer-managed keys, user-assigned identities, export of jobs,
+- Guards of other tenants, customer-managed keys, user-assigned identities, export of jobs,
   `checkFeatureSupport`.
 - A purge before its time. A legal hold on what is deleted: have it back, then hold it. Protecting
   a soft-deleted server in another vault.

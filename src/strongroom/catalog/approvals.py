@@ -1,8 +1,9 @@
 """Requests for a second person's approval, and what became of them.
 
 Waiting    nobody has decided; over when it expires
-Granted    good for one use, until it expires
+Granted    good for one use, from `good_from` until it expires
 Denied     no
+Withdrawn  taken back, by whoever asked or by an approver, before it was used
 Used       spent on the one thing that it was given for
 """
 
@@ -14,6 +15,7 @@ from whenever import Instant
 from strongroom.catalog.keeping_tables import approvals as table
 
 WAITING, GRANTED, DENIED, USED = "Waiting", "Granted", "Denied", "Used"
+WITHDRAWN = "Withdrawn"
 
 
 def add(connection: sa.Connection, approval: dict[str, Any]) -> None:
@@ -59,10 +61,11 @@ def decide(
     approval_id: str,
     state: str,
     by: tuple[str, Instant],
-    expires_at: Instant,
+    good: tuple[Instant, Instant],
 ) -> None:
-    """Granted or denied, by (principal, time)."""
-    values = {"state": state, "decided_by": by[0], "decided_at": by[1], "expires_at": expires_at}
+    """Granted, denied or withdrawn, by (principal, time); `good` = (from, until)."""
+    values = {"state": state, "decided_by": by[0], "decided_at": by[1]}
+    values |= {"good_from": good[0], "expires_at": good[1]}
     connection.execute(table.update().where(table.c.id == approval_id).values(**values))
 
 

@@ -55,6 +55,7 @@ resource_guards = sa.Table(
     column("location", sa.Text),
     column("tags", Json),
     column("exclusions", Json),  # names of operations that it does not protect
+    column("delay_hours", sa.Integer),  # between an approval and the time from which it is good
     column("version", sa.Integer),  # counts changes: the ETag
     column("created_at", Utc),
     sa.UniqueConstraint("resource_group_key", "name_key"),
@@ -79,9 +80,10 @@ approvals = sa.Table(
     column("digest", sa.Text),  # of operation, scope and what exactly
     column("asked_by", sa.Text),
     column("asked_at", Utc),
-    column("state", sa.Text),  # Waiting | Granted | Denied | Used
+    column("state", sa.Text),  # Waiting | Granted | Denied | Withdrawn | Used
     sa.Column("decided_by", sa.Text),
     sa.Column("decided_at", Utc),
+    sa.Column("good_from", Utc),  # once it is decided
     column("expires_at", Utc),  # of the request while it waits, of the approval from then on
     sa.Column("used_at", Utc),
     sa.Index("ix_approvals_guard_state", "guard_id", "state"),

@@ -8,7 +8,7 @@ from strongroom.cli import console
 from strongroom.cli import vault as vaults
 from strongroom.cli.means import COMMON, Common, Given
 from strongroom.cli.vault import Vault
-from strongroom.model.guard import PROXY
+from strongroom.model.guard import PROXY, RESTORE
 
 
 def create(
@@ -18,13 +18,19 @@ def create(
     exclude: Annotated[
         list[str] | None, Parameter(help="An operation that it shall not protect.")
     ] = None,
+    restores: Annotated[bool, Parameter(help="Restores need an approval, too.")] = False,
+    delay: Annotated[
+        int | None,
+        Parameter(help="Hours, 0 to 72, in which an approval can be withdrawn before it is good."),
+    ] = None,
     common: Common = COMMON,
     means: Given,
 ) -> None:
-    """Make a resource guard: what it protects needs the approval of a second person.
+    """Make a resource guard, or change it: what it protects a second person has to approve.
 
     ```
     strongroom guard create second-person
+    strongroom guard create second-person --delay 24
     ```
 
     Parameters
@@ -34,7 +40,10 @@ def create(
     """
     with vaults.opened(common, means) as vault:
         vault.ensure_group()
-        asked = {"vaultCriticalOperationExclusionList": exclude or []}
+        left_out = [*(exclude or []), *([] if restores else [RESTORE.name])]
+        asked: dict[str, Any] = {"vaultCriticalOperationExclusionList": left_out}
+        if delay is not None:
+            asked["strongroom"] = {"approvalDelayHours": delay}
         body = {"location": vault.connection.location, "properties": asked}
         _tell(common, vault.rest.put(_guard(vault, name), body))
 
@@ -111,4 +120,7 @@ def _tell(common: Common, found: dict[str, Any]) -> None:
         return
     told = found["properties"]
     names = [each["vaultCriticalOperation"] for each in told["resourceGuardOperations"]]
-    console.facts({"guard": found["name"], "protects": "\n".join(names)})
+    delay = told["strongroom"]["approvalDelayHours"]
+    good = f"{delay} hours after they are given" if delay else "at once"
+    facts = {"guard": found["name"], "protects": "\n".join(names)}
+    console.facts({**facts, "approvals are good": good})

@@ -87,7 +87,12 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "approve": (
         "What waits for a second person, and their decision.",
-        {"list": "approve:list_approvals", "grant": "approve:grant", "deny": "approve:deny"},
+        {
+            "list": "approve:list_approvals",
+            "grant": "approve:grant",
+            "deny": "approve:deny",
+            "withdraw": "approve:withdraw",
+        },
     ),
     "principal": (
         "Who else signs in.",

@@ -1,4 +1,4 @@
-"""Decide what others have asked for: grant, deny, look."""
+"""Decide what others have asked for: grant, deny, withdraw, look."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ import sqlalchemy as sa
 
 from strongroom.catalog import approvals as catalog
 from strongroom.catalog import audit, guards
-from strongroom.catalog.approvals import DENIED, GRANTED, WAITING
+from strongroom.catalog.approvals import DENIED, GRANTED, WAITING, WITHDRAWN
 from strongroom.control.access import may
 from strongroom.control.control import Control
-from strongroom.control.guarded import guard_id_of, may_approve
+from strongroom.control.guarded import good_from, guard_id_of, may_approve, warn_of_delay
 from strongroom.model import access
 from strongroom.model.access import Caller
 from strongroom.model.errors import Conflict, Forbidden, Invalid, NotFound
-from strongroom.model.guard import GRANT_HOURS, MOST_HOURS
+from strongroom.model.guard import BY_NAME, GRANT_HOURS, MOST_HOURS
 
 READ_GUARD = "Microsoft.DataProtection/resourceGuards/read"
 EXPIRED = "Expired"
@@ -53,6 +53,31 @@ def deny_approval(control: Control, caller: Caller, approval_id: str) -> Approva
     return _decide(control, caller, approval_id, DENIED, 0.0)
 
 
+def withdraw_approval(control: Control, caller: Caller, approval_id: str) -> Approval:
+    """Take back what is not used yet: whoever asked for it may, and any approver."""
+    with control.database.writing() as connection:
+        row, place = _need(control, connection, caller, approval_id)
+        approver = may_approve(connection, caller.principal_id, place)
+        if row["asked_by"] != caller.principal_id and not approver:
+            raise Forbidden(
+                _no_approver(caller, place),
+                hint="have whoever asked, or an approver, withdraw it",
+                code="AuthorizationFailed",
+            )
+        now = control.clock.now()
+        if state_of(control, row) not in {WAITING, GRANTED}:
+            raise Conflict(
+                f"approval {row['id']} is {state_of(control, row)}",
+                hint="there is nothing left to withdraw",
+            )
+        who = (caller.principal_id, now)
+        catalog.decide(connection, row["id"], WITHDRAWN, who, (now, now))
+        told = {"approval": row["id"], "askedBy": row["asked_by"], "operation": row["operation"]}
+        told |= {"asked": row["asked"], "was": row["state"], "approvedBy": row["decided_by"]}
+        audit.append(connection, now, caller, ("approval/withdraw", row["scope"]), told)
+        return _need(control, connection, caller, approval_id)
+
+
 def _decide(
     control: Control, caller: Caller, approval_id: str, state: str, hours: float
 ) -> Approval:
@@ -69,13 +94,20 @@ def _decide(
                     f"approval {row['id']} is {state_of(control, row)}",
                     hint="have it asked for again: send the request itself once more",
                 )
-            until = now.add(minutes=round(hours * 60))
-            catalog.decide(connection, row["id"], state, (caller.principal_id, now), until)
-            told |= {"until": until.format_iso()}
+            good = now
+            if state == GRANTED:
+                guard_row = guards.by_id(connection, row["guard_id"])
+                good = good_from(guard_row, BY_NAME[row["operation"].lower()], now)
+            until = good.add(minutes=round(hours * 60))
+            who = (caller.principal_id, now)
+            catalog.decide(connection, row["id"], state, who, (good, until))
+            told |= {"goodFrom": good.format_iso(), "until": until.format_iso()}
         else:
             action, told = "approval/refuse", told | {"why": refusal}
         audit.append(connection, now, caller, (action, row["scope"]), told)
         row, place = _need(control, connection, caller, approval_id)
+    if state == GRANTED and refusal is None and row["good_from"] > now:
+        warn_of_delay(row)
     if refusal is not None:
         raise Forbidden(refusal, hint="have somebody else decide", code="AuthorizationFailed")
     return row, place
@@ -88,12 +120,16 @@ def _refusal(
     if row["asked_by"] == caller.principal_id:
         return "nobody approves their own request"
     if not may_approve(connection, caller.principal_id, place):
-        return f"{caller.principal_id} has not the role {access.MUA_OPERATOR.name!r} at {place}"
+        return _no_approver(caller, place)
     return None
 
 
+def _no_approver(caller: Caller, place: str) -> str:
+    return f"{caller.principal_id} has not the role {access.MUA_OPERATOR.name!r} at {place}"
+
+
 def state_of(control: Control, row: sa.RowMapping) -> str:
-    """Waiting, Granted, Denied, Used, or Expired."""
+    """Waiting, Granted, Denied, Withdrawn, Used, or Expired."""
     over = row["expires_at"] <= control.clock.now()
     return EXPIRED if over and row["state"] in {WAITING, GRANTED} else str(row["state"])
 

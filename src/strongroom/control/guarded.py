@@ -5,12 +5,13 @@ anything. Where no approval is there the transaction leaves nothing; the refusal
 that now waits for somebody else, are written behind it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 from whenever import Instant
 
 from strongroom.catalog import approvals, audit, guards, role_assignments
@@ -22,6 +23,7 @@ from strongroom.model.errors import Forbidden
 from strongroom.model.guard import Guarded
 from strongroom.model.ids import uuid4
 
+log = structlog.get_logger()
 NEEDED = "UserErrorMultiUserAuthorizationRequired"
 
 
@@ -40,11 +42,25 @@ class Ask:
 
 
 class Unapproved(Exception):
-    """Carries what was asked out of a transaction that leaves nothing."""
+    """Carries what was asked out of a transaction that leaves nothing.
 
-    def __init__(self, caller: Caller, guard_row: sa.RowMapping, ask: Ask, why: str) -> None:
+    `known`: the id of an approval that is not good yet. `granted`: a new one of that kind, as its
+    columns are, to be written behind the transaction.
+    """
+
+    def __init__(
+        self,
+        caller: Caller,
+        guard_row: sa.RowMapping,
+        ask: Ask,
+        why: str,
+        *,
+        known: str = "",
+        granted: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(why)
         self.caller, self.guard, self.ask, self.why = caller, guard_row, ask, why
+        self.known, self.granted = known, granted
 
 
 @contextmanager
@@ -67,8 +83,8 @@ def require_approval(
     """Go on when the vault's guard does not protect this, or another principal has approved it.
 
     An approval is for this caller, this operation on this scope, and exactly what is asked; it
-    is good once, until it expires, and only while whoever gave it may approve. It is spent in
-    this transaction.
+    is good once, from the end of the guard's delay until it expires, and only while whoever gave
+    it may approve. It is spent in this transaction.
     """
     found = guards.of_vault(connection, vault_id)
     if found is not None and ask.operation in guard.protected(found["exclusions"]):
@@ -90,13 +106,27 @@ def at_guard(
     """The same at a certain guard, whatever it excludes."""
     now, place = control.clock.now(), guard_id_of(control, guard_row)
     what = (guard_row["id"], caller.principal_id, ask.digest)
-    for row in approvals.open_ones(connection, *what, GRANTED, now):
-        if may_approve(connection, row["decided_by"], place):
+    granted = approvals.open_ones(connection, *what, GRANTED, now)
+    granted = [row for row in granted if may_approve(connection, row["decided_by"], place)]
+    for row in granted:
+        if row["good_from"] <= now:
             approvals.use(connection, row["id"], now)
             told = {"approval": row["id"], "approvedBy": row["decided_by"], "guard": place}
             _record(control, connection, caller, "approval/use", ask, told)
             return
+    if granted:
+        why, first = _too_early(granted[0]["good_from"]), granted[0]["id"]
+        raise Unapproved(caller, guard_row, ask, why, known=first)
     approve_now(control, connection, caller, guard_row, ask, spent=True)
+
+
+def good_from(guard_row: sa.RowMapping, operation: Guarded, now: Instant) -> Instant:
+    """When an approval that is given now begins to be good."""
+    return now if operation.urgent else now.add(hours=guard_row["delay_hours"])
+
+
+def _too_early(good: Instant) -> str:
+    return f"it is approved, and may be done from {good.round('second').format_iso()} on"
 
 
 def approve_now(
@@ -111,14 +141,21 @@ def approve_now(
     """An approval by the principal of the auxiliary token: spent at once, or good for an hour."""
     now, place = control.clock.now(), guard_id_of(control, guard_row)
     _check_second(connection, caller, guard_row, place, ask)
-    until = now if spent else now.add(hours=guard.UNLOCK_HOURS)
+    good = good_from(guard_row, ask.operation, now)
+    hours = guard.GRANT_HOURS if spent else guard.UNLOCK_HOURS
     approval = _new(control, guard_row, caller, ask)
-    approval |= {"state": USED, "used_at": now} if spent else {"state": GRANTED}
-    approval |= {"decided_by": caller.second, "decided_at": now, "expires_at": until}
+    approval |= {"state": GRANTED, "decided_by": caller.second, "decided_at": now}
+    approval |= {"good_from": good, "expires_at": good.add(hours=hours)}
+    if spent and good > now:
+        raise Unapproved(caller, guard_row, ask, _too_early(good), granted=approval)
+    if spent:
+        approval |= {"state": USED, "used_at": now, "expires_at": now}
     approvals.add(connection, approval)
     told = {"approval": approval["id"], "approvedBy": caller.second, "guard": place}
+    told |= {"auxiliary": True} if spent else {"auxiliary": True, "goodFrom": good.format_iso()}
     action = "approval/use" if spent else "approval/grant"
-    _record(control, connection, caller, action, ask, {**told, "auxiliary": True})
+    _record(control, connection, caller, action, ask, told)
+    until: Instant = approval["expires_at"]
     return until
 
 
@@ -167,26 +204,54 @@ def _refuse(control: Control, refused: Unapproved) -> Forbidden:
     caller, ask, guard_row = refused.caller, refused.ask, refused.guard
     place, now = guard_id_of(control, guard_row), control.clock.now()
     with control.database.writing() as connection:
-        waiting = approvals.open_ones(
-            connection, guard_row["id"], caller.principal_id, ask.digest, WAITING, now
-        )
-        request = waiting[0]["id"] if waiting else ""
-        full = approvals.count_waiting(connection, guard_row["id"], now) >= guard.MOST_WAITING
-        if not waiting and not full:
-            approval = _new(control, guard_row, caller, ask)
-            approvals.add(connection, approval)
-            request = approval["id"]
+        request = refused.known or _write_request(control, connection, refused, now)
         told = {"request": request, "why": refused.why, "guard": place}
         _record(control, connection, caller, "approval/refuse", ask, told)
+    early = bool(refused.known or refused.granted)
     return Forbidden(
         f"{ask.operation.words}: {refused.why}",
-        hint=_hint(place, request),
+        hint=_hint(place, request, early=early),
         code=NEEDED,
         facts={"request": request, "guard": place, "operation": ask.operation.name},
     )
 
 
-def _hint(place: str, request: str) -> str:
+def _write_request(
+    control: Control, connection: sa.Connection, refused: Unapproved, now: Instant
+) -> str:
+    """The id of the request that waits: one there is already, or a new one; "" of too many.
+
+    What is granted, but not good yet, is written as that.
+    """
+    caller, ask, guard_row = refused.caller, refused.ask, refused.guard
+    if refused.granted is not None:
+        approvals.add(connection, refused.granted)
+        told = {"approval": refused.granted["id"], "approvedBy": caller.second, "auxiliary": True}
+        told |= {"goodFrom": refused.granted["good_from"].format_iso()}
+        _record(control, connection, caller, "approval/grant", ask, told)
+        warn_of_delay(refused.granted)
+        return str(refused.granted["id"])
+    what = (guard_row["id"], caller.principal_id, ask.digest)
+    waiting = approvals.open_ones(connection, *what, WAITING, now)
+    if waiting:
+        return str(waiting[0]["id"])
+    if approvals.count_waiting(connection, guard_row["id"], now) >= guard.MOST_WAITING:
+        return ""
+    approval = _new(control, guard_row, caller, ask)
+    approvals.add(connection, approval)
+    return str(approval["id"])
+
+
+def warn_of_delay(approval: Mapping[str, Any] | sa.RowMapping) -> None:
+    """The alert of an approval that can still be withdrawn before anything is done with it."""
+    told = {"approval": approval["id"], "operation": approval["operation"]}
+    told |= {"scope": approval["scope"], "asked_by": approval["asked_by"]}
+    log.warning("approval.delayed", **told, good_from=approval["good_from"].format_iso())
+
+
+def _hint(place: str, request: str, *, early: bool) -> str:
+    if early:
+        return f"send this again then; until then: strongroom approve withdraw {request}"
     if not request:
         return "too many requests wait at this guard: have somebody decide them first"
     return (

@@ -1,5 +1,6 @@
 """Resource guards, the vaults under them, and what `unlockDelete` opens."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -33,6 +34,7 @@ def put_guard(
     """Create or change a guard. One that vaults stand under protects less only when approved."""
     arm.check_name("guard", name)
     tags, exclusions = arm.read_tags(body), guard.read_exclusions(body)
+    delay = guard.read_delay(body)
     location = arm.read_location(body, control.installation.location)
     with guarded.writing(control) as connection:
         scope = arm.guard_id_of(control.installation.subscription_id, group, name)
@@ -41,7 +43,8 @@ def put_guard(
         found = catalog.find(connection, group, name)
         seen.check(None if found is None else found["version"])
         if found is not None:
-            _change(control, connection, caller, found, tags, exclusions)
+            kept = found["delay_hours"] if delay is None else delay
+            _change(control, connection, caller, found, (tags, exclusions, kept))
             return need_guard(connection, group, name), False
         row = {
             "id": control.chance.bytes(16).hex(),
@@ -51,11 +54,12 @@ def put_guard(
             "location": location,
             "tags": tags or {},
             "exclusions": exclusions,
+            "delay_hours": delay or 0,
             "version": 1,
             "created_at": control.clock.now(),
         }
         catalog.add(connection, row)
-        now, after = control.clock.now(), {"exclusions": exclusions, "tags": tags or {}}
+        now, after = control.clock.now(), _told(row)
         audit.append(connection, now, caller, ("guard/create", scope), after=after)
         return need_guard(connection, group, name), True
 
@@ -70,7 +74,8 @@ def patch_guard(
         require(control, connection, caller, WRITE, scope)
         found = need_guard(connection, group, name)
         seen.check(found["version"])
-        _change(control, connection, caller, found, tags, found["exclusions"])
+        wish = (tags, found["exclusions"], found["delay_hours"])
+        _change(control, connection, caller, found, wish)
         return need_guard(connection, group, name)
 
 
@@ -79,20 +84,27 @@ def _change(
     connection: sa.Connection,
     caller: Caller,
     found: sa.RowMapping,
-    tags: dict[str, str] | None,
-    exclusions: list[str],
+    wish: tuple[dict[str, str] | None, list[str], int],
 ) -> None:
-    scope = guard_id_of(control, found)
-    before = {"exclusions": found["exclusions"], "tags": found["tags"]}
-    after = {"exclusions": exclusions, "tags": found["tags"] if tags is None else tags}
-    kept = guard.protected(exclusions)
+    """`wish` = (tags, exclusions, hours of delay)."""
+    (tags, exclusions, delay), before = wish, _told(found)
+    after = {"exclusions": exclusions, "delay_hours": delay}
+    after["tags"] = found["tags"] if tags is None else tags
+    scope, kept = guard_id_of(control, found), guard.protected(exclusions)
     lost = [each.name for each in guard.protected(found["exclusions"]) if each not in kept]
-    if lost and _is_used(connection, found["id"]):
-        ask = Ask(guard.WEAKEN_GUARD, scope, {"noLongerProtected": lost})
+    sooner = delay < found["delay_hours"]
+    if (lost or sooner) and _is_used(connection, found["id"]):
+        told = {"noLongerProtected": lost, **({"approvalDelayHours": delay} if sooner else {})}
+        ask = Ask(guard.WEAKEN_GUARD, scope, told)
         guarded.at_guard(control, connection, caller, found, ask)
     catalog.change(connection, found["id"], **after, version=found["version"] + 1)
     what = ("guard/change", scope)
     audit.append(connection, control.clock.now(), caller, what, before=before, after=after)
+
+
+def _told(row: Mapping[str, Any] | sa.RowMapping) -> dict[str, Any]:
+    """What of a guard the audit keeps."""
+    return {name: row[name] for name in ("exclusions", "tags", "delay_hours")}
 
 
 def _is_used(connection: sa.Connection, guard_id: str) -> bool:
@@ -136,8 +148,7 @@ def delete_guard(control: Control, caller: Caller, group: str, name: str) -> boo
             )
         approvals.remove_of_guard(connection, found["id"])
         catalog.remove(connection, found["id"])
-        before = {"exclusions": found["exclusions"], "tags": found["tags"]}
-        what = ("guard/delete", scope)
+        before, what = _told(found), ("guard/delete", scope)
         audit.append(connection, control.clock.now(), caller, what, before=before)
         return True
 

@@ -38,16 +38,13 @@ def set_hold(
         require(control, connection, caller, WRITE, scope)
         instance_id = _instance(connection, place)
         found = catalog.find(connection, instance_id, wish.name)
-        known = long_running.find_by_request(connection, request_key) or _running(
-            connection, scope
-        )
+        known = long_running.find_by_request(connection, request_key)
+        if found is not None and known is None:
+            _check_same(found, wish)  # before it is asked what is under way: it may be a release
+            known = _running(connection, scope)
         if found is not None and known is not None:
             return found, known, False
-        if found is None:
-            row = _new(control, connection, caller, (instance_id, scope), wish)
-        else:
-            row = found
-            _check_same(row, wish)
+        row = found or _new(control, connection, caller, (instance_id, scope), wish)
         operation = _begin(control, connection, caller, scope, request_key)
         control.jobs.enqueue(connection, "set-hold", f"hold:{operation}", row["id"], operation)
         return row, operation, found is None

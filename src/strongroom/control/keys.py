@@ -104,6 +104,8 @@ def rotate_kek(control: Control, caller: Caller, request_key: str) -> OperationI
     scope = arm.subscription_id_of(control.installation.subscription_id)
 
     def begin(connection: sa.Connection, operation: OperationId) -> None:
+        ask = Ask(guard.MODIFY_ENCRYPTION, scope, {"keyEncryptionKey": "rotate"})
+        guarded.require_everywhere(control, connection, caller, ask)
         _record(control, connection, caller, ("keyEncryptionKey/rotate", scope), {})
         story = f"keys:{operation}"
         control.jobs.enqueue(connection, "rotate-kek", story, operation, partition="kek")

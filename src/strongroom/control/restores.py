@@ -7,9 +7,11 @@ import sqlalchemy as sa
 
 from strongroom.catalog import audit, jobs, protection, recovery_points
 from strongroom.catalog.protection import Protection
-from strongroom.control import loads, long_running
+from strongroom.control import guarded, loads, long_running
 from strongroom.control.control import Control
+from strongroom.control.guarded import Ask
 from strongroom.control.own_storage import check_target
+from strongroom.model import guard
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of, job_id_of
 from strongroom.model.errors import Precondition
@@ -72,6 +74,8 @@ def begin_restore(
             second()
         found, point, asked = examine(control, connection, caller, asking, what)
         order = {**asked.to_order(point), "second": second is not None}
+        ask = Ask(guard.RESTORE, scope, order)
+        guarded.require_approval(control, connection, caller, found.vault_id, ask)
         job_id = _enqueue(control, connection, caller, found, (point, asked, order))
         return {"jobId": job_id_of(control.installation.subscription_id, asking[0], job_id)}
 

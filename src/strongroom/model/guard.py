@@ -24,6 +24,7 @@ GRANT_HOURS = 8  # an approval is good for so long, unless it is used before
 MOST_HOURS = 72
 UNLOCK_HOURS = 1
 MOST_WAITING = 200  # requests at one guard
+MOST_DELAY_HOURS = 72  # between an approval and the time from which it is good
 _VAULT = "Microsoft.DataProtection/backupVaults"
 
 
@@ -32,7 +33,8 @@ class Guarded:
     """A protected operation: Azure's name of it, and of the requests for it.
 
     `always`: no guard may exclude it. `deletes`: what it is asked for is its scope alone, so that
-    `unlockDelete` can open it beforehand.
+    `unlockDelete` can open it beforehand. `urgent`: an approval of it is good at once, whatever
+    the guard's delay.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Guarded:
     words: str
     always: bool = False
     deletes: bool = False
+    urgent: bool = False
 
 
 REMOVE_GUARD = Guarded(
@@ -105,6 +108,17 @@ RELEASE_EXPIRY = Guarded(  # ours
 RELEASE_HOLD = Guarded(  # ours
     f"{_VAULT}/legalHolds/delete", "releaseLegalHoldRequests", "release a legal hold", always=True
 )
+RESTORE = Guarded(
+    f"{_VAULT}/backupInstances/restore/action",
+    "dppTriggerRestoreRequests",
+    "restore what was backed up",
+    urgent=True,
+)
+MODIFY_ENCRYPTION = Guarded(
+    f"{_VAULT}/write#modifyEncryptionSettings",
+    "dppModifyEncryptionSettingsRequests",
+    "seal the keys under another key-encryption key",
+)
 EXPORT_KEYS = Guarded(  # ours
     f"{_VAULT}/exportKeys/action", "exportKeysRequests", "export keys", always=True
 )
@@ -133,6 +147,8 @@ OPERATIONS = (
     DELETE_POINT,
     RELEASE_EXPIRY,
     RELEASE_HOLD,
+    RESTORE,
+    MODIFY_ENCRYPTION,
     EXPORT_KEYS,
     WEAKEN_GUARD,
     ADD_APPROVER,
@@ -140,11 +156,7 @@ OPERATIONS = (
 BY_NAME = {operation.name.lower(): operation for operation in OPERATIONS}
 BY_KIND = {operation.kind.lower(): operation for operation in OPERATIONS}
 # What a client of Azure may exclude or ask for, and what means nothing here.
-_OTHERS = (
-    "Microsoft.RecoveryServices/vaults/",
-    f"{_VAULT}/backupInstances/restore/action",
-    f"{_VAULT}/write#modifyEncryptionSettings",
-)
+_OTHERS = "Microsoft.RecoveryServices/vaults/"
 _OTHER_KINDS = {"disableSoftDeleteRequests", "getBackupSecurityPINRequests"}
 KINDS = {operation.kind for operation in OPERATIONS} | _OTHER_KINDS
 
@@ -159,12 +171,28 @@ def read_exclusions(body: Mapping[str, Any]) -> list[str]:
     return sorted({_excluded(name) for name in asked})
 
 
+def read_delay(body: Mapping[str, Any]) -> int | None:
+    """`properties.strongroom.approvalDelayHours`, 0 to 72; None when it is not named.
+
+    Raises Invalid.
+    """
+    ours = arm.pick_object(arm.pick_object(body, "properties"), "strongroom")
+    asked = arm.pick(ours, "approvalDelayHours")
+    if asked is None:
+        return None
+    if isinstance(asked, bool) or not isinstance(asked, int) or not 0 <= asked <= MOST_DELAY_HOURS:
+        raise arm.invalid(
+            f"approvalDelayHours is not a whole number from 0 to {MOST_DELAY_HOURS}",
+            "send such as 24: so long an approval can be withdrawn before it is good",
+        )
+    return asked
+
+
 def _excluded(name: str) -> str:
     known = BY_NAME.get(name.lower())
     if known is not None and known.always:
         raise _bad(f"{known.name} is always protected")
-    others = tuple(other.lower() for other in _OTHERS)
-    if known is None and not name.lower().startswith(others):
+    if known is None and not name.lower().startswith(_OTHERS.lower()):
         raise _bad(f"{name[:120]!r} is no critical operation")
     return name if known is None else known.name
 

@@ -13,9 +13,11 @@ from azure.mgmt.dataprotection.models import (
     ResourceGuardResource,
     UnlockDeleteRequest,
 )
+from whenever import Instant, TimeDelta
 
 from arm_story import GROUP_ID, INSTANCE_ID, Story
-from arm_world import GROUP, SUBSCRIPTION, ArmWorld, arm_world
+from arm_world import GROUP, SUBSCRIPTION, VERSION, ArmWorld, arm_world
+from strongroom.catalog.keeping_tables import approvals
 from strongroom.model.access import BACKUP_CONTRIBUTOR, MUA_OPERATOR, OWNER
 from strongroom.model.guard import OPERATIONS, PROXY
 
@@ -145,3 +147,39 @@ def test_nobody_stands_alone_under_a_guard(world: ArmWorld) -> None:
 
 
 __all__ = ["BACKUP_CONTRIBUTOR", "OWNER", "SUBSCRIPTION"]
+
+
+def delayed(world: ArmWorld, http: Any, hours: Any) -> Any:
+    body = {"location": "local", "properties": {"strongroom": {"approvalDelayHours": hours}}}
+    return http.put(GUARD_ID, params=VERSION, json=body)
+
+
+@pytest.mark.parametrize("hours", [-1, 73, 1.5, "24", True])
+def test_a_delay_that_makes_no_sense_is_refused(guarded: Guarded, hours: Any) -> None:
+    answer = delayed(guarded.world, guarded.story.http, hours)
+    assert answer.status_code == 400
+    assert "approvalDelayHours" in answer.text
+
+
+def test_an_approval_is_good_when_its_delay_is_over_and_can_be_withdrawn_before(
+    guarded: Guarded,
+) -> None:
+    world, http = guarded.world, guarded.story.http
+    told = delayed(world, http, 48).json()
+    assert told["properties"]["strongroom"] == {"approvalDelayHours": 48}
+    shorter = delayed(world, http, 1)  # approved like everything that protects less
+    assert shorter.status_code == 403
+    url = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.DataProtection/approvals/"
+    url += shorter.json()["strongroom"]["facts"]["request"]
+    second = {"Authorization": f"Bearer {guarded.second}"}
+    granted = http.post(f"{url}/grant", params=VERSION, json={"hours": 1}, headers=second).json()
+    decided, good, until = (
+        Instant.parse_iso(granted[name]) for name in ("decidedAt", "goodFrom", "expiresAt")
+    )
+    assert (good - decided, until - good) == (TimeDelta(hours=48), TimeDelta(hours=1))
+    refused = delayed(world, http, 1)
+    assert refused.json()["strongroom"]["facts"]["request"] == granted["id"]
+    assert "approve withdraw" in refused.json()["strongroom"]["hint"]
+    with world.database.writing() as connection:  # 48 hours go by
+        connection.execute(approvals.update().values(good_from=good.subtract(hours=48)))
+    assert delayed(world, http, 1).status_code == 200

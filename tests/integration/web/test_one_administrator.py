@@ -7,6 +7,7 @@ import base64
 import copy
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -29,7 +30,7 @@ from arm_world import SUBSCRIPTION, VERSION, ArmWorld, arm_world, vault_id
 from house.tree import ROOT
 from strongroom.catalog import expiry_holds, guards, protection, role_assignments
 from strongroom.catalog import instances as instance_rows
-from strongroom.catalog.keeping_tables import approvals
+from strongroom.catalog.keeping_tables import approvals, resource_guards
 from strongroom.catalog.tables import audit, recovery_points, vaults
 from strongroom.control.guarded import NEEDED
 from strongroom.model import guard
@@ -55,11 +56,16 @@ TRIES = {
     "another": "approved for another administrator",
     "late": "approved, and too late",
     "lost": "approved by somebody who no longer may",
+    "withdrawn": "approved, and withdrawn by another approver",
+    "early": "approved under a delay, and before it is over",
+    "early_second": "under a delay, with an approver's token",
     "approved": "approved",
     "again": "the same approval again",
     "second": "with an approver's token",
 }
 ALLOWED = {"approved", "second"}
+EARLY = {"early", "early_second"}
+URGENT = {"restore what was backed up"}  # a delay would only keep it from those who need it
 Body = dict[str, Any] | None
 
 
@@ -90,7 +96,7 @@ class Vault:
             self.story.put(f"{GUARDS}/{name}", {"location": "local"})
         scope = [(MUA_OPERATOR.id, GROUP_ID)]
         self.approver, *signs_in = world.principal("approver", scope)
-        world.principal("standby", scope)
+        self.standby_token = world.token(*world.principal("standby", scope)[1:])
         self.approver_token = world.token(*signs_in)
         _, *signs_in = world.principal("owner-2", [(OWNER.id, "/")])
         self.owner_token = world.token(*signs_in)
@@ -184,10 +190,19 @@ class Vault:
         found: str = self.send(probe, by=by).json()["strongroom"]["facts"]["request"]
         return found
 
-    def decide(self, request: str, token: str) -> int:
+    def decide(self, request: str, token: str, act: str = "grant") -> int:
         headers = {"Authorization": f"Bearer {token}"}
-        url = f"{APPROVALS}/{request}/grant"
+        url = f"{APPROVALS}/{request}/{act}"
         return self.http.post(url, params=VERSION, json={}, headers=headers).status_code
+
+    @contextmanager
+    def delayed(self) -> Iterator[None]:
+        """Approvals of this time are good a day later."""
+        for hours in (24, 0):
+            with self.world.database.writing() as connection:
+                connection.execute(resource_guards.update().values(delay_hours=hours))
+            if hours:
+                yield
 
     def approved(self, probe: Probe, by: str = "") -> str:
         request = self.request(probe, by)
@@ -219,6 +234,9 @@ def probes(vault: Vault) -> list[Probe]:
     other = {"resourceGuardResourceId": f"{GUARDS}/h"}
     excluded = {"vaultCriticalOperationExclusionList": [guard.DELETE_INSTANCE.name]}
     bare = {"location": "local"}
+    target = {"objectType": "RestoreTargetInfo", "strongroom": {"targetDirectory": "/srv/new"}}
+    restore = {"objectType": "AzureBackupRecoveryPointBasedRestoreRequest",
+               "recoveryPointId": f"{1:032x}", "restoreTargetInfo": target}  # fmt: skip
     long, short = {"properties": policy("P10Y")}, {"properties": policy("P9Y")}
     return [
         Probe("shorten a policy", guard.LESS_RETENTION, "PUT", pgflex, short,
@@ -243,8 +261,12 @@ def probes(vault: Vault) -> list[Probe]:
         Probe("delete a recovery point", guard.DELETE_POINT, "DELETE", POINT, None,
               vault.undeleted),
         Probe("release a legal hold", guard.RELEASE_HOLD, "DELETE", HOLD, None, vault.held),
+        Probe("restore what was backed up", guard.RESTORE, "POST", f"{INSTANCE_ID}/restore",
+              restore),
         Probe("release the expiry that an anomaly holds", guard.RELEASE_EXPIRY, "POST",
               f"{INSTANCE_ID}/releaseExpiry", None, vault.expiry_held),
+        Probe("seal the keys under another key-encryption key", guard.MODIFY_ENCRYPTION, "POST",
+              f"{at}/rotateKeyEncryptionKey"),
         Probe("have all keys sealed to another recovery key", guard.EXPORT_KEYS, "POST",
               f"{at}/replaceRecoveryKey", key),
         Probe("make somebody an approver", guard.ADD_APPROVER, "PUT", ANOTHER,
@@ -314,6 +336,25 @@ class Tries:
             role_assignments.add(connection, dict(row))
         return answer
 
+    def _withdrawn(self, probe: Probe) -> httpx.Response:
+        request = self.vault.approved(probe)
+        assert self.vault.decide(request, self.vault.owner_token, "withdraw") == 403
+        assert self.vault.decide(request, self.vault.standby_token, "withdraw") == 200
+        assert self.vault.decide(request, self.vault.approver_token) == 409
+        return self.vault.send(probe)
+
+    def _early(self, probe: Probe) -> httpx.Response:
+        with self.vault.delayed():
+            self.vault.approved(probe)
+        return self.vault.send(probe)
+
+    def _early_second(self, probe: Probe) -> httpx.Response:
+        with self.vault.delayed():
+            answer = self.vault.send(probe, beside=self.vault.approver_token)
+        if answer.status_code == 403:  # so it was granted, and is not good yet
+            answer = self.vault.send(probe)
+        return answer
+
     def _approved(self, probe: Probe) -> httpx.Response:
         self.vault.approved(probe)
         return self.vault.send(probe)
@@ -360,7 +401,7 @@ def test_one_administrator_alone_takes_nothing_away(table: dict[str, dict[str, s
         (what, name): said
         for what, tries in table.items()
         for name, said in tries.items()
-        if (said == "done") != (name in ALLOWED)
+        if (said == "done") != (name in ALLOWED or (what in URGENT and name in EARLY))
     }
     assert wrong == {}
 

@@ -13,6 +13,7 @@ router = APIRouter()
 _APPROVALS = "/subscriptions/{subscription_id}/providers/Microsoft.DataProtection/approvals"
 _SEES = "(whoever asked, or may see the guard)"
 _DECIDES = "(whoever may approve at the guard)"
+_WITHDRAWS = "(whoever asked, or may approve at the guard)"
 
 
 def _told(call: Asked, found: approvals.Approval) -> dict[str, Any]:
@@ -50,3 +51,10 @@ def deny(name: str, here: Here, call: Asked) -> dict[str, Any]:
     """Say no."""
     del here
     return _told(call, approvals.deny_approval(call.control, call.caller, name))
+
+
+@router.post(_APPROVALS + "/{name}/withdraw", openapi_extra=does(_WITHDRAWS))
+def withdraw(name: str, here: Here, call: Asked) -> dict[str, Any]:
+    """Take it back before it is used."""
+    del here
+    return _told(call, approvals.withdraw_approval(call.control, call.caller, name))

@@ -32,6 +32,7 @@ def resource_guard(subscription: str, row: Row) -> dict[str, Any]:
             ],
             "vaultCriticalOperationExclusionList": row["exclusions"],
             "description": _HOW,
+            "strongroom": {"approvalDelayHours": row["delay_hours"]},
         },
     }
 
@@ -81,6 +82,7 @@ def approval(row: Row, guard_id: str, state: str) -> dict[str, Any]:
         "state": state,
         "decidedBy": row["decided_by"],
         "decidedAt": instant(row["decided_at"]),
+        "goodFrom": instant(row["good_from"]),
         "expiresAt": instant(row["expires_at"]),
         "usedAt": instant(row["used_at"]),
         "resourceGuard": guard_id,

@@ -565,6 +565,7 @@ def upgrade() -> None:
             sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
             nullable=False,
         ),
+        sa.Column("delay_hours", sa.Integer(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -607,6 +608,7 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("decided_by", sa.Text(), nullable=True),
         sa.Column("decided_at", strongroom.catalog.database.Utc(), nullable=True),
+        sa.Column("good_from", strongroom.catalog.database.Utc(), nullable=True),
         sa.Column("expires_at", strongroom.catalog.database.Utc(), nullable=False),
         sa.Column("used_at", strongroom.catalog.database.Utc(), nullable=True),
         sa.ForeignKeyConstraint(
