@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 import structlog
 
+from strongroom.app.portal_user import ensure_administrator
 from strongroom.catalog import executors
 from strongroom.catalog.database import Database
 from strongroom.catalog.migrate import upgrade
@@ -269,6 +270,7 @@ def _first_start(
     identity.create_service_principal(
         control, "administrator", who.client_id, who.client_secret, [(OWNER.id, subscription)]
     )
+    ensure_administrator(control, subscription, options.connection)
     enrol = options.agent_enrol
     enrolled = files.directory / "agent-enrolled"
     if enrol is not None and not enrolled.exists():

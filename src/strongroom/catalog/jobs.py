@@ -91,6 +91,15 @@ def list_of_vault(connection: sa.Connection, vault_id: str, limit: int = 1000) -
     return [_job(row) for row in connection.execute(query.limit(limit)).mappings()]
 
 
+def list_ended(connection: sa.Connection, instance_id: str, limit: int) -> list[Job]:
+    """The newest that have ended, of one instance or (empty) of all."""
+    query = _SELECT.where(jobs.c.status != JobStatus.IN_PROGRESS.value)
+    if instance_id:
+        query = query.where(jobs.c.instance_id == instance_id)
+    rows = connection.execute(query.order_by(jobs.c.started_at.desc()).limit(limit))
+    return [_job(row) for row in rows.mappings()]
+
+
 def running(connection: sa.Connection, instance_id: InstanceId, kind: JobKind) -> JobId | None:
     """The job of this kind that is under way for an instance, if any."""
     found = connection.execute(

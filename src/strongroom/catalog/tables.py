@@ -2,12 +2,12 @@
 
 import sqlalchemy as sa
 
-from strongroom.catalog import columns, keeping_tables
+from strongroom.catalog import columns, keeping_tables, portal_tables
 from strongroom.catalog.columns import Json, column
 from strongroom.catalog.database import JsonText, Utc
 
 metadata = columns.metadata
-KEEPING = keeping_tables  # its tables are among those of the metadata
+OTHERS = (keeping_tables, portal_tables)  # their tables are among those of the metadata
 
 installation = sa.Table(
     "installation",

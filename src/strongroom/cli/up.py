@@ -16,6 +16,8 @@ from strongroom.model.errors import Conflict, Failed
 from strongroom.model.listening import Listening, read_listening
 
 DETACH_SECONDS = 120.0
+DETACHED = "STRONGROOM_DETACHED"  # set for the process behind: its output is a log
+PORTAL_PASSWORD = "portal-password"  # noqa: S105 - the file that `serve` leaves it in
 DOWN_SECONDS = 90.0
 
 
@@ -158,6 +160,7 @@ def _detach(place: Place, port: int | None, listening: Listening, means: Means) 
             stderr=subprocess.STDOUT,
             start_new_session=True,
             cwd="/",
+            env={**os.environ, DETACHED: "1"},
         )
     deadline = means.clock.monotonic() + DETACH_SECONDS
     while not (place.holder() == child.pid and place.read().ready):
@@ -193,11 +196,26 @@ def _tell(common: Common) -> None:
         "data": str(place),
         "connection": str(place / connection.FILE),
     }
+    password = "" if os.environ.get(DETACHED) else _portal_password(place)
     if common.output == "json":
-        console.as_json(told)
+        first = {"portalUser": "admin", "portalPassword": password} if password else {}
+        console.as_json(told | first)
         return
     console.say("strongroom is up")
     console.facts(
         {"portal": found.portal, "API": f"{found.arm} (CA: {found.ca})", "data": str(place)}
     )
+    if password:
+        console.say(f"sign in to the portal as admin, password {password} (told this once)")
     console.say("next: strongroom protect 'postgresql://user@host/postgres'")
+
+
+def _portal_password(place: Path) -> str:
+    """What the first start has made up; it is nowhere else from now on, but for its digest."""
+    file = place / PORTAL_PASSWORD
+    try:
+        password = file.read_text().strip()
+    except FileNotFoundError:
+        return ""
+    file.unlink()
+    return password

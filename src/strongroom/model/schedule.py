@@ -87,6 +87,11 @@ class Repeating:
             raise _invalid(text, "too many repeats")
         return cls(anchor, period, int(count) if count else None)
 
+    @property
+    def seconds(self) -> int:
+        """From one time to the next, on the average."""
+        return _length(self.period)
+
     def nth(self, k: int) -> ZonedDateTime:
         """The k-th time, from 0."""
         steps = {unit: count * k for unit, count in self.period.items()}

@@ -622,9 +622,25 @@ def upgrade() -> None:
         batch_op.create_index("ix_approvals_digest", ["digest"], unique=False)
         batch_op.create_index("ix_approvals_guard_state", ["guard_id", "state"], unique=False)
 
+    op.create_table(
+        "sessions",
+        sa.Column("token_hash", sa.Text(), nullable=False),
+        sa.Column("principal_id", sa.Text(), nullable=False),
+        sa.Column("began_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("seen_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("ends_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_sessions")),
+    )
+    with op.batch_alter_table("sessions", schema=None) as batch_op:
+        batch_op.create_index("ix_sessions_ends_at", ["ends_at"], unique=False)
+
 
 def downgrade() -> None:
     """Back."""
+    with op.batch_alter_table("sessions", schema=None) as batch_op:
+        batch_op.drop_index("ix_sessions_ends_at")
+
+    op.drop_table("sessions")
     op.drop_table("guard_proxies")
     with op.batch_alter_table("approvals", schema=None) as batch_op:
         batch_op.drop_index("ix_approvals_guard_state")

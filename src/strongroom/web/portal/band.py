@@ -1,0 +1,119 @@
+"""Points in time as pictures: a line from the day it was taken to the day it expires, in days."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from whenever import Date, Instant
+
+from strongroom.model.recovery_point import RecoveryPoint
+
+_PITCH = {"yearly": 7, "monthly": 4, "weekly": 4, "daily": 3}
+_MOST_LINES = 120  # of a lane; the newest
+_STEPS = 4
+_LAST_YEAR = 9998
+WEEKS = 53
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One point: `lived` from x1 to `now`, `left` from there to x2, in days from the start."""
+
+    x1: int
+    now: int
+    x2: int
+    y: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """The points of one tag."""
+
+    tag: str
+    count: int
+    height: int
+    lines: list[Line]
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """All lanes over the same days."""
+
+    first_year: int
+    last_year: int
+    days: int
+    today: int
+    years: list[int]  # where each begins, in days
+    lanes: list[Lane]
+
+
+def band_of(points: Sequence[RecoveryPoint], now: Instant, zone: str) -> Band | None:
+    """The points of an instance; None when it has none."""
+    if not points:
+        return None
+    today = now.to_tz(zone).date()
+    days = [_days(point, zone) for point in points]
+    first_year = min(today, *(taken for taken, _ in days)).year
+    last_year = min(max(today, *(end for _, end in days)).year, _LAST_YEAR)
+    first = _number(Date(first_year, 1, 1))
+    at = _number(today) - first
+    lanes: dict[str, list[tuple[int, int]]] = {}
+    for point, (taken, end) in zip(points, days, strict=True):
+        line = (_number(taken) - first, _number(end) - first)
+        lanes.setdefault(point.tag or "Default", []).append(line)
+    years = [_number(Date(year, 1, 1)) - first for year in range(first_year, last_year + 2)]
+    order = sorted(lanes, key=lambda tag: -max(end - taken for taken, end in lanes[tag]))
+    made = [_lane(tag, lanes[tag], at) for tag in order]
+    return Band(first_year, last_year, years[-1], at, years[:-1], made)
+
+
+def _number(day: Date) -> int:
+    return day.to_stdlib().toordinal()
+
+
+def _days(point: RecoveryPoint, zone: str) -> tuple[Date, Date]:
+    return point.taken_at.to_tz(zone).date(), point.expires_at.to_tz(zone).date()
+
+
+def _lane(tag: str, points: list[tuple[int, int]], today: int) -> Lane:
+    pitch = _PITCH.get(tag.lower(), 3)
+    shown = sorted(points)[-_MOST_LINES:]
+    lines = []
+    for number, (taken, expires) in enumerate(shown):
+        end = max(expires, taken + 1)
+        lines.append(Line(taken, min(max(today, taken), end), end, number * pitch + 3))
+    return Lane(tag, len(points), len(shown) * pitch + 6, lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A day: its week (column), its weekday (row), and how much was new: h1 to h4, none, empty."""
+
+    week: int
+    weekday: int
+    step: str
+    words: str
+
+
+def year_of(points: Sequence[RecoveryPoint], now: Instant, zone: str) -> list[Cell]:
+    """The last 53 weeks by the new bytes that were stored each day."""
+    today = now.to_tz(zone).date()
+    stored: dict[Date, int] = {}
+    for point in points:
+        day = point.taken_at.to_tz(zone).date()
+        stored[day] = stored.get(day, 0) + point.stored_bytes
+    start = today.subtract(days=(WEEKS - 1) * 7 + today.day_of_week().value - 1)
+    sizes = sorted(size for day, size in stored.items() if day >= start)
+    begun = min(stored, default=today)
+    cells = []
+    for number in range(_number(today) - _number(start) + 1):
+        day = start.add(days=number)
+        step = _step(stored.get(day), sizes, missing=begun < day < today)
+        words = f"{day.format_iso()}: " + ("a point" if day in stored else "no point")
+        cells.append(Cell(number // 7, number % 7, step, words))
+    return cells
+
+
+def _step(size: int | None, sizes: list[int], *, missing: bool) -> str:
+    if size is None:
+        return "none" if missing else "empty"
+    return f"h{1 + sum(each < size for each in sizes) * _STEPS // max(1, len(sizes))}"

@@ -1,0 +1,150 @@
+"""All instances, one instance, and what can be done with it at once."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+
+from strongroom.control import (
+    backups,
+    drills,
+    fleet,
+    instances,
+    long_running,
+    protection_states,
+    recovery_points,
+    restores,
+    rounds,
+)
+from strongroom.control.fleet import Ship
+from strongroom.control.offers import offers
+from strongroom.model.errors import NotFound
+from strongroom.model.protection_state import ACTS
+from strongroom.web.portal import band
+from strongroom.web.portal.door import Guest, PortalRoute, Sent, Visit
+from strongroom.web.portal.places import (
+    INSTANCE,
+    InVault,
+    instance_path,
+    instance_scope,
+    job_path,
+)
+
+router = APIRouter(include_in_schema=False, route_class=PortalRoute)
+PAGE = 50
+JOBS = 12
+
+
+@router.get("/instances")
+def list_instances(
+    visit: Guest,
+    find: Annotated[str, Query(max_length=100)] = "",
+    show: Annotated[str, Query(max_length=20)] = "all",
+    page: Annotated[int, Query(ge=1, le=10_000)] = 1,
+) -> Response:
+    """Found by a word of the name, server, vault, policy or tags; by what needs somebody."""
+    found = [ship for ship in visit.fleet.ships if _fits(ship, find.lower().strip(), show)]
+    start = (page - 1) * PAGE
+    return visit.page(
+        "instances_part.html" if visit.is_part else "instances.html",
+        ships=found[start : start + PAGE],
+        pages=-(-len(found) // PAGE),
+        page=page,
+        count=len(found),
+        find=find,
+        show=show,
+    )
+
+
+def _fits(ship: Ship, word: str, show: str) -> bool:
+    if show == "needs" and ship.look not in {"bad", "risk"}:
+        return False
+    tags = " ".join(f"{key}={value}" for key, value in ship.tags.items())
+    text = f"{ship.name} {ship.server} {ship.vault.name} {ship.policy} {tags}".lower()
+    return word in text
+
+
+def find_ship(visit: Visit, vault: InVault, name: str) -> Ship:
+    """The instance of a page."""
+    for ship in visit.fleet.ships:
+        same = ship.vault.name.lower() == vault.name.lower()
+        if same and ship.name.lower() == name.lower():
+            return ship
+    raise NotFound(f"there is no backup instance {name[:100]!r} in this vault")
+
+
+@router.get(INSTANCE)
+def instance(name: str, ref: InVault, visit: Guest) -> Response:
+    """Is it protected? Would it restore? And its ten years."""
+    row = instances.get_instance(visit.control, visit.caller, ref, name)
+    points = recovery_points.list_recovery_points(visit.control, visit.caller, ref, name)
+    scope = instance_scope(visit.control.installation.subscription_id, ref, name)
+    actions = {
+        "backup": backups.ACTION,
+        "restore": restores.RESTORE,
+        "drill": drills.ACTION,
+        **{act.name: protection_states.action_of(act) for act in ACTS},
+    }
+    return visit.page(
+        "instance.html",
+        ship=find_ship(visit, ref, name),
+        row=row,
+        points=points,
+        band=band.band_of(points, visit.now, visit.zone),
+        days=band.year_of(points, visit.now, visit.zone),
+        drills=drills.list_drills(visit.control, visit.caller, ref, name)[:5],
+        running=[
+            job
+            for job in rounds.running_jobs(visit.control, visit.caller)
+            if job.instance_id == row["id"]
+        ],
+        ended=rounds.ended_jobs(visit.control, visit.caller, row["id"], JOBS),
+        may=offers(visit.control, visit.caller, scope, actions),
+        acts=[act for act in ACTS if row["state"] in act.before and row["state"] != act.after],
+    )
+
+
+@router.post(INSTANCE + "/backup")
+def back_up(name: str, ref: InVault, visit: Guest, form: Sent) -> Response:
+    """A backup on demand, by the policy's first rule."""
+    row = instances.get_instance(visit.control, visit.caller, ref, name)
+    rule = fleet.first_rule(visit.control, row["policy_id"])
+    operation = backups.trigger_backup(
+        visit.control,
+        visit.caller,
+        ref,
+        name,
+        rule_name=rule,
+        tag_override=None,
+        request_key="",
+        full=form.has("full"),
+    )
+    return _to_job(visit, ref, operation)
+
+
+@router.post(INSTANCE + "/drill")
+def drill(name: str, ref: InVault, visit: Guest, form: Sent) -> Response:
+    """Try a point: the one that is named, or the newest."""
+    point = form.text("point")
+    if not point:
+        points = recovery_points.list_recovery_points(visit.control, visit.caller, ref, name)
+        if not points:
+            raise NotFound("there is no recovery point to try yet", hint="take a backup first")
+        point = points[0].id
+    operation = drills.trigger_drill(visit.control, visit.caller, ref, (name, point), [], "")
+    return _to_job(visit, ref, operation)
+
+
+@router.post(INSTANCE + "/state")
+def change_state(name: str, ref: InVault, visit: Guest, form: Sent) -> Response:
+    """Stop, suspend or resume protection."""
+    act = next((each for each in ACTS if each.name == form.text("act")), None)
+    if act is None:
+        raise NotFound("this is nothing that can be done with an instance")
+    protection_states.change_state(visit.control, visit.caller, ref, name, act, "")
+    return visit.go(instance_path(ref, name))
+
+
+def _to_job(visit: Visit, ref: InVault, operation: str) -> Response:
+    row = long_running.get_operation(visit.control, visit.caller, operation)
+    return visit.go(job_path(ref, row["result"]["jobId"]))

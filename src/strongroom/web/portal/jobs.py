@@ -1,0 +1,48 @@
+"""Jobs: what is under way, what has ended, and one with its steps."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+
+from strongroom.control import jobs, rounds
+from strongroom.control.offers import offers
+from strongroom.model import arm
+from strongroom.model.job import UNCANCELLABLE, Job, JobStatus
+from strongroom.web.portal.door import Guest, PortalRoute, Sent
+from strongroom.web.portal.places import InVault, job_path
+
+router = APIRouter(include_in_schema=False, route_class=PortalRoute)
+_JOB = "/jobs/{group}/{vault}/{job_id}"
+SHOWN = 100
+
+
+@router.get("/jobs")
+def list_jobs(visit: Guest, status: Annotated[str, Query(max_length=30)] = "") -> Response:
+    """Under way, and the newest that have ended; `status` alone where one is named."""
+    ended = rounds.ended_jobs(visit.control, visit.caller)
+    if status in set(JobStatus):
+        ended = [job for job in ended if job.status.value == status]
+    running = rounds.running_jobs(visit.control, visit.caller)
+    return visit.page("jobs.html", running=running, ended=ended[:SHOWN], status=status)
+
+
+@router.get(_JOB)
+def job(job_id: str, ref: InVault, visit: Guest) -> Response:
+    """One job; while it is under way the page follows it."""
+    found = jobs.get_job(visit.control, visit.caller, ref, job_id)
+    scope = arm.job_id_of(visit.control.installation.subscription_id, ref, found.id)
+    may = offers(visit.control, visit.caller, scope, {"cancel": jobs.CANCEL})
+    return visit.page("job.html", job=found, may=may, cancellable=_is_cancellable(found))
+
+
+def _is_cancellable(found: Job) -> bool:
+    return found.status is JobStatus.IN_PROGRESS and found.kind not in UNCANCELLABLE
+
+
+@router.post(_JOB + "/cancel")
+def cancel(job_id: str, ref: InVault, visit: Guest, form: Sent) -> Response:
+    """Its agent is told, and may write no more."""
+    del form
+    jobs.cancel_job(visit.control, visit.caller, ref, job_id, "")
+    return visit.go(job_path(ref, job_id))

@@ -1,0 +1,27 @@
+"""The first page: two answers, and what needs somebody."""
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from strongroom.control import rounds
+from strongroom.web.portal.door import Guest, PortalRoute
+
+router = APIRouter(include_in_schema=False, route_class=PortalRoute)
+MOST_BOXES = 200  # more are no picture any more: then only those that need somebody
+FIRST = 12
+_ORDER = ("bad", "risk", "paused", "wait", "unknown", "ok")
+
+
+@router.get("/")
+def overview(visit: Guest) -> Response:
+    """Is everything protected? Would it restore?"""
+    ships = sorted(visit.fleet.ships, key=lambda ship: _ORDER.index(ship.look))
+    boxes = [ship for ship in ships if len(ships) <= MOST_BOXES or ship.look != "ok"]
+    return visit.page(
+        "overview.html",
+        first=ships[:FIRST],
+        rest=len(ships) - min(len(ships), FIRST),
+        boxes=boxes[:MOST_BOXES],
+        running=rounds.running_jobs(visit.control, visit.caller),
+        servers=rounds.unprotected_servers(visit.control, visit.caller),
+    )

@@ -1,0 +1,67 @@
+"use strict";
+// What makes the portal quicker. Without it every page reads and every form posts all the same.
+(() => {
+  const root = document.documentElement;
+  root.classList.add("js");
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (zone) document.cookie = `zone=${encodeURIComponent(zone)}; path=/; max-age=31536000; samesite=strict`;
+
+  const menu = document.querySelector(".menu");
+  menu?.addEventListener("click", () => {
+    const open = document.getElementById("nav").toggleAttribute("data-open");
+    menu.setAttribute("aria-expanded", String(open));
+  });
+
+  // One stream for a page: each event is a part with an id, which takes the place of that part.
+  const live = document.querySelector(".live");
+  const address = document.body.dataset.events;
+  let heard = Date.now();
+  const stale = (is) => live?.toggleAttribute("data-stale", is);
+  if (address && window.EventSource) {
+    const source = new EventSource(address);
+    source.addEventListener("part", (event) => {
+      heard = Date.now();
+      stale(false);
+      const told = JSON.parse(event.data);
+      const before = document.getElementById(told.id);
+      if (!before) return;
+      const open = new Set([...before.querySelectorAll("details[open]")].map((each) => each.id));
+      const made = document.createElement("template");
+      made.innerHTML = told.html;
+      made.content.querySelectorAll("details").forEach((each) => { if (open.has(each.id)) each.open = true; });
+      before.replaceWith(made.content);
+    });
+    source.addEventListener("clock", (event) => {
+      heard = Date.now();
+      stale(false);
+      if (live) live.lastElementChild.textContent = event.data;
+    });
+    source.addEventListener("again", () => { source.close(); location.reload(); });
+    addEventListener("pagehide", () => source.close());
+    setInterval(() => { if (Date.now() - heard > 15000) stale(true); }, 5000);
+  }
+
+  // Keys, off inside fields: R restore, / find, G and a letter go to, J K up and down the rows.
+  const places = { o: "/", i: "/instances", j: "/jobs", p: "/policies", v: "/vaults", a: "/alerts", c: "/cost", s: "/servers" };
+  let going = false;
+  const rows = () => [...document.querySelectorAll(".ledger tbody th a")];
+  addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.matches("input, select, textarea")) return;
+    const key = event.key.toLowerCase();
+    if (going && places[key]) location.href = places[key];
+    const went = going;
+    going = key === "g" && !went;
+    if (went) return;
+    if (key === "r") document.querySelector("a.restore")?.click();
+    if (key === "/") {
+      const field = document.querySelector("input[type=search]");
+      if (field) { event.preventDefault(); field.focus(); }
+    }
+    if (key === "j" || key === "k") {
+      const all = rows();
+      const at = all.indexOf(document.activeElement) + (key === "j" ? 1 : -1);
+      all[Math.max(0, Math.min(all.length - 1, at))]?.focus();
+    }
+  });
+})();

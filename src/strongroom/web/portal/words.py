@@ -1,0 +1,84 @@
+"""Numbers and times as people read them. GB = 10^9; times in the reader's zone, 24 hours."""
+
+from whenever import Instant, TimeZoneNotFoundError
+
+_THIN = "\u202f"
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def zone_or_utc(name: str) -> str:
+    """A zone that we know, else UTC."""
+    try:
+        Instant.from_timestamp(0).to_tz(name)
+    except (TimeZoneNotFoundError, ValueError):
+        return "UTC"
+    return name
+
+
+def size(count: float | None) -> str:
+    """1.22 TB: three digits that count."""
+    if count is None:
+        return "not known"
+    value, unit = float(count), 0
+    while value >= 999.5 and unit < len(_UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    text = f"{value:.0f}" if unit == 0 or value >= 99.95 else f"{value:.3g}"
+    return f"{text} {_UNITS[unit]}"
+
+
+def number(count: int) -> str:
+    """2 341, with a thin space."""
+    return f"{count:,}".replace(",", _THIN)
+
+
+def span(seconds: float) -> str:
+    """3 days 4 hours: two units at most."""
+    rest = max(0, round(seconds))
+    parts: list[str] = []
+    if rest < 60:
+        return _many(rest, "second")
+    for length, word in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        count, rest = divmod(rest, length)
+        if count and len(parts) < 2:
+            parts.append(_many(count, word))
+        elif parts:
+            break
+    return " ".join(parts)
+
+
+def _many(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
+def many(count: int, word: str) -> str:
+    """1 point, 2 points."""
+    return f"{number(count)} {word}{'' if count == 1 else 's'}"
+
+
+def day(moment: Instant | None, zone: str) -> str:
+    """22 Nov 2026."""
+    if moment is None:
+        return "never"
+    local = moment.to_tz(zone)
+    return f"{local.day} {_MONTHS[local.month - 1]} {local.year}"
+
+
+def clock(moment: Instant | None, zone: str) -> str:
+    """14:05."""
+    if moment is None:
+        return ""
+    local = moment.to_tz(zone)
+    return f"{local.hour:02}:{local.minute:02}"
+
+
+def moment(at: Instant | None, zone: str) -> str:
+    """22 Nov 2026, 14:05."""
+    return "never" if at is None else f"{day(at, zone)}, {clock(at, zone)}"
+
+
+def version(server_version_num: int) -> str:
+    """16.10 of 160010; empty when it is not known."""
+    if not server_version_num:
+        return ""
+    return f"{server_version_num // 10000}.{server_version_num % 10000}"
