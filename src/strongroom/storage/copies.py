@@ -44,8 +44,11 @@ class Copies:
             )
 
     def gone_since(self, container: str, before: Instant) -> list[str]:
-        """Names that have been gone there since then, and longer."""
-        query = "SELECT name FROM gone WHERE container = ? AND since <= ? ORDER BY name"
+        """Names that have been gone there since then, and longer.
+
+        From the last one back: what names others (`p/`) goes before what it names (`g/`).
+        """
+        query = "SELECT name FROM gone WHERE container = ? AND since <= ? ORDER BY name DESC"
         with self._ledger.reading() as connection:
             found = connection.execute(query, [container, micros_of(before)])
             return [row[0] for row in found]
