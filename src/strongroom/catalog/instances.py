@@ -86,6 +86,19 @@ def list_of_vault(connection: sa.Connection, vault_id: str) -> list[sa.RowMappin
     return _of_vault(connection, vault_id, None, deleted=False)
 
 
+def page_of_vault(
+    connection: sa.Connection, vault_id: str, after: str, most: int
+) -> list[sa.RowMapping]:
+    """By name, whatever its case; those behind the name `after`."""
+    query = _SELECT.where(
+        table.c.vault_id == vault_id,
+        table.c.state != SOFT_DELETED,
+        table.c.name_key > after.lower(),
+    )
+    query = query.order_by(table.c.name_key).limit(most)
+    return list(connection.execute(query).mappings())
+
+
 def list_deleted(connection: sa.Connection, vault_id: str) -> list[sa.RowMapping]:
     """The soft-deleted instances of a vault, by name."""
     return _of_vault(connection, vault_id, None, deleted=True)

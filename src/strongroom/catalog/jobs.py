@@ -12,6 +12,7 @@ from strongroom.model.errors import NotFound
 from strongroom.model.ids import InstanceId, JobId
 from strongroom.model.job import Job, JobKind, JobStatus, SubTask, check_transition, steps_of
 from strongroom.model.operation import Progress
+from strongroom.model.page import Mark
 
 _server_groups = resource_groups.alias("server_groups")
 _SELECT = (
@@ -98,6 +99,27 @@ def list_ended(connection: sa.Connection, instance_id: str, limit: int) -> list[
         query = query.where(jobs.c.instance_id == instance_id)
     rows = connection.execute(query.order_by(jobs.c.started_at.desc()).limit(limit))
     return [_job(row) for row in rows.mappings()]
+
+
+def page_of_vault(
+    connection: sa.Connection,
+    vault_id: str,
+    after: Mark | None,
+    most: int,
+    wanted: tuple[str, str] = ("", ""),
+) -> list[Job]:
+    """The newest first, those behind `after`; `wanted` = (status, kind), empty: any."""
+    query = _SELECT.where(jobs.c.vault_id == vault_id)
+    for column, value in zip((jobs.c.status, jobs.c.kind), wanted, strict=True):
+        if value:
+            query = query.where(sa.func.lower(column) == value.lower())
+    if after is not None:
+        at_once = sa.and_(jobs.c.started_at == after.at, jobs.c.id < after.id)
+        query = query.where(
+            jobs.c.started_at <= after.at, sa.or_(jobs.c.started_at < after.at, at_once)
+        )
+    query = query.order_by(jobs.c.started_at.desc(), jobs.c.id.desc()).limit(most)
+    return [_job(row) for row in connection.execute(query).mappings()]
 
 
 def running(connection: sa.Connection, instance_id: InstanceId, kind: JobKind) -> JobId | None:

@@ -17,6 +17,7 @@ from whenever import Instant
 from strongroom.catalog.tables import policies, recovery_points
 from strongroom.model.errors import NotFound
 from strongroom.model.ids import InstanceId
+from strongroom.model.page import Mark
 from strongroom.model.recovery_point import RecoveryPoint
 
 COMPLETED, EXPIRED, DELETED = "Completed", "Expired", "Deleted"
@@ -72,6 +73,30 @@ def list_of_instance(
     )
     rows = connection.execute(query.order_by(recovery_points.c.taken_at.desc())).mappings()
     return [_point(row) for row in rows]
+
+
+def page_of_instance(
+    connection: sa.Connection,
+    instance_id: InstanceId,
+    after: Mark | None,
+    most: int,
+    between: tuple[Instant | None, Instant | None] = (None, None),
+) -> list[RecoveryPoint]:
+    """Those that can be restored and were taken `between`, newest first, those behind `after`."""
+    taken = recovery_points.c.taken_at
+    query = _SELECT.where(
+        recovery_points.c.instance_id == instance_id, recovery_points.c.state == COMPLETED
+    )
+    first, last = between
+    if first is not None:
+        query = query.where(taken >= first)
+    if last is not None:
+        query = query.where(taken <= last)
+    if after is not None:
+        at_once = sa.and_(taken == after.at, recovery_points.c.id < after.id)
+        query = query.where(taken <= after.at, sa.or_(taken < after.at, at_once))
+    query = query.order_by(taken.desc(), recovery_points.c.id.desc()).limit(most)
+    return [_point(row) for row in connection.execute(query).mappings()]
 
 
 def instance_of(connection: sa.Connection, point_id: str) -> InstanceId:

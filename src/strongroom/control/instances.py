@@ -16,7 +16,7 @@ from strongroom.control.policies import need_policy
 from strongroom.control.servers import READ as READ_SERVER
 from strongroom.control.servers import check_ready, need_server
 from strongroom.control.vaults import need_vault
-from strongroom.model import arm, guard
+from strongroom.model import arm, guard, page
 from strongroom.model.access import Caller
 from strongroom.model.arm import PolicyRef, ServerRef, VaultRef
 from strongroom.model.backup_settings import BackupSettings, read_settings, settings_of
@@ -359,12 +359,17 @@ def get_instance(control: Control, caller: Caller, vault: VaultRef, name: str) -
         return need_instance(connection, need_vault(connection, vault)["id"], name)
 
 
-def list_instances(control: Control, caller: Caller, vault: VaultRef) -> list[sa.RowMapping]:
-    """The backup instances of a vault."""
+def list_instances(
+    control: Control, caller: Caller, vault: VaultRef, after: str = ""
+) -> tuple[list[sa.RowMapping], str]:
+    """A page of a vault's backup instances, by name, and where the next one begins."""
     with control.database.reading() as connection:
         scope = arm.vault_id_of(control.installation.subscription_id, vault)
         require(control, connection, caller, READ, scope)
-        return catalog.list_of_vault(connection, need_vault(connection, vault)["id"])
+        vault_id = need_vault(connection, vault)["id"]
+        found = catalog.page_of_vault(connection, vault_id, after, page.SIZE + 1)
+    shown = found[: page.SIZE]
+    return shown, shown[-1]["name_key"] if len(found) > page.SIZE else ""
 
 
 def need_instance(connection: sa.Connection, vault_id: str, name: str) -> sa.RowMapping:

@@ -9,11 +9,13 @@ from strongroom.catalog import jobs as catalog
 from strongroom.control import epochs, long_running
 from strongroom.control.access import require
 from strongroom.control.control import Control
+from strongroom.model import page
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, job_id_of, vault_id_of
 from strongroom.model.errors import Cancelled, Conflict, NotFound
 from strongroom.model.ids import OperationId
 from strongroom.model.job import UNCANCELLABLE, Job, JobStatus
+from strongroom.model.page import Mark
 
 ACTION = "Microsoft.DataProtection/backupVaults/backupJobs/read"
 CANCEL = "Microsoft.DataProtection/backupVaults/backupJobs/cancel/action"
@@ -26,6 +28,25 @@ def list_jobs(control: Control, caller: Caller, vault: VaultRef) -> list[Job]:
         require(control, connection, caller, ACTION, scope)
         vault_id = protection.vault_id(connection, vault.resource_group, vault.name)
         return catalog.list_of_vault(connection, vault_id)
+
+
+def page_jobs(
+    control: Control,
+    caller: Caller,
+    vault: VaultRef,
+    after: str,
+    wanted: tuple[str, str] = ("", ""),
+) -> tuple[list[Job], str]:
+    """A page of a vault's jobs, newest first, and where the next begins; `wanted` status, kind."""
+    mark = page.read_mark(after)
+    with control.database.reading() as connection:
+        scope = vault_id_of(control.installation.subscription_id, vault)
+        require(control, connection, caller, ACTION, scope)
+        vault_id = protection.vault_id(connection, vault.resource_group, vault.name)
+        found = catalog.page_of_vault(connection, vault_id, mark, page.SIZE + 1, wanted)
+    shown = found[: page.SIZE]
+    last = shown[-1] if len(found) > page.SIZE else None
+    return shown, "" if last is None else str(Mark(last.started_at, last.id))
 
 
 def get_job(control: Control, caller: Caller, vault: VaultRef, job_id: str) -> Job:

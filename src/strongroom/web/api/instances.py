@@ -2,11 +2,10 @@
 
 import asyncio
 import re
-from typing import Annotated, Any
-from urllib.parse import quote, urlencode
+from typing import Any
 
 import msgspec
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from whenever import Instant
 
@@ -15,11 +14,11 @@ from strongroom.model import arm
 from strongroom.web.api import wire, wire_jobs
 from strongroom.web.api.door import Asked, Body, Here, Vault, does, member
 from strongroom.web.api.long_running import accepted, addresses
+from strongroom.web.api.paging import Filter, Skip, answer
 from strongroom.web.api.vaults import VAULT
 
 router = APIRouter()
 _INSTANCE = VAULT + "/backupInstances/{name}"
-_PAGE = 100
 _LOOK_AGAIN_SECONDS = 0.1
 
 
@@ -53,11 +52,12 @@ def get_instance(name: str, ref: Vault, here: Here, call: Asked) -> dict[str, An
 
 
 @router.get(VAULT + "/backupInstances", openapi_extra=does(instances.READ))
-def list_instances(ref: Vault, here: Here, call: Asked) -> dict[str, Any]:
-    """The backup instances of a vault."""
-    found = instances.list_instances(call.control, call.caller, ref)
+def list_instances(ref: Vault, here: Here, call: Asked, skip: Skip = "") -> dict[str, Any]:
+    """The backup instances of a vault, by name, a hundred a page."""
+    found, token = instances.list_instances(call.control, call.caller, ref, skip)
     now = call.control.clock.now()
-    return {"value": [wire.instance(here, ref, row, now) for row in found]}
+    rows = [wire.instance(here, ref, row, now) for row in found]
+    return answer(call, f"{arm.vault_id_of(here, ref)}/backupInstances", rows, token)
 
 
 @router.post(_INSTANCE + "/backup", openapi_extra=does(backups.ACTION))
@@ -114,33 +114,16 @@ def restore(name: str, ref: Vault, body: Body, call: Asked) -> Response:
 
 @router.get(_INSTANCE + "/recoveryPoints", openapi_extra=does(recovery_points.ACTION))
 def list_points(
-    name: str,
-    ref: Vault,
-    here: Here,
-    call: Asked,
-    skip: Annotated[str, Query(alias="$skipToken", max_length=10)] = "",
-    wanted: Annotated[str, Query(alias="$filter", max_length=512)] = "",
+    name: str, ref: Vault, here: Here, call: Asked, skip: Skip = "", wanted: Filter = ""
 ) -> dict[str, Any]:
     """Newest first, a hundred a page; `$filter` may name startDate and endDate."""
-    listed = recovery_points.list_recovery_points(call.control, call.caller, ref, name)
-    first, last = (_date(wanted, which) for which in ("startDate", "endDate"))
-    found = [
-        point
-        for point in listed
-        if (first is None or first <= point.taken_at) and (last is None or point.taken_at <= last)
-    ]
-    start = int(skip) if skip.isascii() and skip.isdigit() else 0
-    page = found[start : start + _PAGE]
-    answer: dict[str, Any] = {
-        "value": [wire_jobs.recovery_point(here, ref, name, point) for point in page]
-    }
-    if start + _PAGE < len(found):
-        asked = {"api-version": call.version, "$skipToken": start + _PAGE}
-        if wanted:
-            asked["$filter"] = wanted
-        home = quote(arm.instance_id_of(here, ref, name))
-        answer["nextLink"] = f"{call.base}{home}/recoveryPoints?{urlencode(asked)}"
-    return answer
+    between = _date(wanted, "startDate"), _date(wanted, "endDate")
+    found, token = recovery_points.page_recovery_points(
+        call.control, call.caller, (ref, name), skip, between
+    )
+    rows = [wire_jobs.recovery_point(here, ref, name, point) for point in found]
+    home = arm.instance_id_of(here, ref, name)
+    return answer(call, f"{home}/recoveryPoints", rows, token, wanted)
 
 
 def _date(wanted: str, which: str) -> Instant | None:

@@ -1,25 +1,34 @@
 """Jobs, with true progress; to cancel one is ours, not Azure's."""
 
+import re
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import Response
 
 from strongroom.control import jobs
+from strongroom.model import arm
 from strongroom.web.api import wire_jobs
 from strongroom.web.api.door import Asked, Here, Vault, does
 from strongroom.web.api.long_running import accepted
+from strongroom.web.api.paging import Filter, Skip, answer
 from strongroom.web.api.vaults import VAULT
 
 router = APIRouter()
+_NAMED = re.compile(r"\b(status|operation)\s+eq\s+'(\w{1,40})'", re.IGNORECASE)
 
 
 @router.get(VAULT + "/backupJobs", openapi_extra=does(jobs.ACTION))
-def list_jobs(ref: Vault, here: Here, call: Asked) -> dict[str, Any]:
-    """The newest first."""
+def list_jobs(
+    ref: Vault, here: Here, call: Asked, skip: Skip = "", wanted: Filter = ""
+) -> dict[str, Any]:
+    """The newest first, a hundred a page; `$filter` may name status and operation."""
     now = call.control.clock.now()
-    found = jobs.list_jobs(call.control, call.caller, ref)
-    return {"value": [wire_jobs.job(here, ref, job, now) for job in found]}
+    named = {key.lower(): value for key, value in _NAMED.findall(wanted)}
+    words = named.get("status", ""), named.get("operation", "")
+    found, token = jobs.page_jobs(call.control, call.caller, ref, skip, words)
+    rows = [wire_jobs.job(here, ref, job, now) for job in found]
+    return answer(call, f"{arm.vault_id_of(here, ref)}/backupJobs", rows, token, wanted)
 
 
 @router.get(VAULT + "/backupJobs/{job_id}", openapi_extra=does(jobs.ACTION))

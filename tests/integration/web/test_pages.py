@@ -1,0 +1,88 @@
+"""Long lists come in pages: all of it, once each, in their order."""
+
+import pytest
+
+from arm_story import Story
+from arm_world import GROUP, SUBSCRIPTION, VERSION, ArmWorld, vault_id
+from strongroom.catalog.tables import instances, jobs, servers
+
+COUNT = 230
+JOBS = f"{vault_id()}/backupJobs"
+
+
+@pytest.fixture(scope="module")
+def many(world: ArmWorld, story: Story) -> list[str]:
+    """So many servers and instances beside the first one, and a job of each; ids of the jobs."""
+    now = world.clock.now()
+    with world.database.writing() as connection:
+        server = dict(connection.execute(servers.select()).mappings().one())
+        instance = dict(connection.execute(instances.select()).mappings().one())
+        numbers = range(COUNT)
+        names = [f"S{number:03}" for number in numbers]
+        told = [
+            {"id": f"s{n}", "name": name, "name_key": name.lower(), "agent_server": name}
+            for n, name in enumerate(names)
+        ]
+        connection.execute(servers.insert(), [server | each for each in told])
+        told = [
+            {"id": f"{n:032x}", "name": name, "name_key": name.lower(), "server_id": f"s{n}"}
+            for n, name in enumerate(names)
+        ]
+        connection.execute(instances.insert(), [instance | each for each in told])
+        rows = [
+            {
+                "id": f"{SUBSCRIPTION[:24]}{number:012x}",
+                "vault_id": instance["vault_id"],
+                "instance_id": f"{number:032x}",
+                "kind": "Backup",
+                "status": "Failed" if number % 10 == 0 else "Completed",
+                # seven at a time: what began at once is told apart by its id
+                "started_at": now.add(hours=-(number // 7)),
+                "ended_at": now,
+                "rule_name": "BackupWeekly",
+                "tag": "Default",
+                "user_triggered": False,
+                "requested_by": "",
+                "order": {},
+                "progress": {"step": "Completed"},
+                "sub_tasks": [],
+                "warnings": [],
+            }
+            for number in numbers
+        ]
+        connection.execute(jobs.insert(), rows)
+    newest = sorted(rows, key=lambda row: (row["started_at"], row["id"]), reverse=True)
+    return [str(row["id"]) for row in newest]
+
+
+def test_all_instances_are_listed_by_name(world: ArmWorld, many: list[str]) -> None:
+    listed = [found.name for found in world.backup().backup_instances.list(GROUP, "v1")]
+    assert listed == ["pg1-inst", *(f"S{number:03}" for number in range(COUNT))]
+
+
+def test_all_jobs_are_listed_newest_first(world: ArmWorld, many: list[str]) -> None:
+    assert [found.name for found in world.backup().jobs.list(GROUP, "v1")] == many
+
+
+def test_a_filter_goes_with_the_pages(story: Story, many: list[str]) -> None:
+    failed = {**VERSION, "$filter": "status eq 'failed' and operation eq 'Backup'"}
+    told = story.http.get(JOBS, params=failed).json()
+    assert len(told["value"]) == COUNT // 10
+    assert {job["properties"]["status"] for job in told["value"]} == {"Failed"}
+    rest = {**VERSION, "$filter": "status eq 'Completed'"}
+    first = story.http.get(JOBS, params=rest).json()
+    after = story.http.get(first["nextLink"]).json()
+    last = story.http.get(after["nextLink"]).json()
+    pages = [first, after, last]
+    assert [len(page["value"]) for page in pages] == [100, 100, COUNT - COUNT // 10 - 200]
+    assert {job["properties"]["status"] for job in last["value"]} == {"Completed"}
+
+
+@pytest.mark.parametrize(
+    "odd", ["x", "12", "1.", ".a", "9" * 19 + ".a", "-" * 9 + ".a", "9" * 201]
+)
+def test_a_token_that_is_no_place_in_the_list_is_refused(
+    story: Story, many: list[str], odd: str
+) -> None:
+    told = story.http.get(JOBS, params={**VERSION, "$skipToken": odd})
+    assert told.status_code == 400, told.text
