@@ -12,6 +12,7 @@ from strongroom.web.api import (
     guards,
     holds,
     instances,
+    issuers,
     jobs,
     keys,
     long_running,
@@ -54,6 +55,7 @@ ROUTERS = (
     guards,
     approvals,
     principals,
+    issuers,
     long_running,
 )
 __all__ = ["ACTION", "api_routes"]

@@ -30,6 +30,12 @@ def list_all(connection: sa.Connection) -> list[sa.RowMapping]:
     return list(connection.execute(query).mappings())
 
 
+def list_of_issuer(connection: sa.Connection, issuer_id: str) -> list[sa.RowMapping]:
+    """Those that a foreign issuer vouches for."""
+    query = sa.select(table).where(table.c.issuer_id == issuer_id)
+    return list(connection.execute(query).mappings())
+
+
 def change(connection: sa.Connection, principal_id: str, **values: Any) -> None:  # noqa: ANN401
     """New values of some columns."""
     connection.execute(table.update().where(table.c.id == principal_id).values(**values))

@@ -1,5 +1,6 @@
 """Who holds which role at which scope."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,7 +26,18 @@ def list_all(connection: sa.Connection) -> list[sa.RowMapping]:
 
 def list_of_principal(connection: sa.Connection, principal_id: str) -> list[sa.RowMapping]:
     """Those of one principal."""
-    query = sa.select(table).where(table.c.principal_id == principal_id)
+    return list_of_principals(connection, (principal_id,))
+
+
+def list_of_principals(connection: sa.Connection, ids: Sequence[str]) -> list[sa.RowMapping]:
+    """Those of any of them."""
+    query = sa.select(table).where(table.c.principal_id.in_(ids))
+    return list(connection.execute(query).mappings())
+
+
+def list_of_role(connection: sa.Connection, role_id: str) -> list[sa.RowMapping]:
+    """Those that give one role."""
+    query = sa.select(table).where(table.c.role_id == role_id)
     return list(connection.execute(query).mappings())
 
 

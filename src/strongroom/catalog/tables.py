@@ -2,12 +2,17 @@
 
 import sqlalchemy as sa
 
-from strongroom.catalog import columns, keeping_tables, portal_tables
+from strongroom.catalog import access_tables, columns, keeping_tables, portal_tables, wal_tables
 from strongroom.catalog.columns import Json, column
 from strongroom.catalog.database import JsonText, Utc
 
 metadata = columns.metadata
-OTHERS = (keeping_tables, portal_tables)  # their tables are among those of the metadata
+OTHERS = (
+    access_tables,
+    keeping_tables,
+    portal_tables,
+    wal_tables,
+)  # their tables are among those of the metadata
 
 installation = sa.Table(
     "installation",
@@ -20,10 +25,13 @@ principals = sa.Table(
     "principals",
     metadata,
     sa.Column("id", sa.Text, primary_key=True),  # object id, a UUID
-    column("kind", sa.Text),  # service | vault | user
+    column("kind", sa.Text),  # service | vault | user | group
     column("display_name", sa.Text),
     sa.Column("app_id", sa.Text, unique=True),  # client id of a service principal
     sa.Column("secret_hash", sa.Text),  # scrypt; absent for a vault's identity
+    sa.Column("certificate", sa.Text),  # PEM, for client assertions
+    sa.Column("issuer_id", sa.Text, sa.ForeignKey("issuers.id")),  # who vouches, if not we
+    sa.Column("subject", sa.Text),  # what that issuer calls them
     column("created_at", Utc),
 )
 

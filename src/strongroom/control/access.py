@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from strongroom.catalog import role_assignments, servers
+from strongroom.catalog import role_assignments, role_definitions, servers
 from strongroom.control.control import Control
 from strongroom.model import access, arm
 from strongroom.model.access import Caller, RoleDefinition
@@ -11,9 +11,9 @@ from strongroom.model.errors import Forbidden, NotFound, Precondition
 _SERVER = "Microsoft.DBforPostgreSQL/flexibleServers"
 
 
-def may(connection: sa.Connection, principal_id: str, action: str, scope: str) -> bool:
-    """Whether any of the principal's roles allows the action at the scope."""
-    return any(access.allows(role, action) for role in _roles(connection, principal_id, scope))
+def may(connection: sa.Connection, who: Caller | str, action: str, scope: str) -> bool:
+    """Whether any role of a caller, their groups', or a principal allows the action there."""
+    return any(access.allows(role, action) for role in _roles(connection, who, scope))
 
 
 def may_with_data(connection: sa.Connection, principal_id: str, action: str, scope: str) -> bool:
@@ -22,12 +22,19 @@ def may_with_data(connection: sa.Connection, principal_id: str, action: str, sco
     return any(access.allows_data(role, action) for role in roles)
 
 
-def _roles(connection: sa.Connection, principal_id: str, scope: str) -> list[RoleDefinition]:
-    return [
-        access.BUILT_IN[row["role_id"]]
-        for row in role_assignments.list_of_principal(connection, principal_id)
-        if row["role_id"] in access.BUILT_IN and access.scope_contains(row["scope"], scope)
+def _roles(connection: sa.Connection, who: Caller | str, scope: str) -> list[RoleDefinition]:
+    held = [
+        row["role_id"]
+        for row in role_assignments.list_of_principals(connection, _ids(who))
+        if access.scope_contains(row["scope"], scope)
     ]
+    own = [role_id for role_id in held if role_id not in access.BUILT_IN]
+    known = access.BUILT_IN | (role_definitions.by_ids(connection, own) if own else {})
+    return [known[role_id] for role_id in held if role_id in known]
+
+
+def _ids(who: Caller | str) -> tuple[str, ...]:
+    return who.ids if isinstance(who, Caller) else (who,)
 
 
 def require(
@@ -35,7 +42,7 @@ def require(
 ) -> None:
     """Forbidden when the caller may not; NotFound when they may not even look."""
     del control
-    roles = _roles(connection, caller.principal_id, scope)
+    roles = _roles(connection, caller, scope)
     if any(access.allows(role, action) for role in roles):
         return
     if not any(access.allows(role, access.look_action_of(action)) for role in roles):
@@ -49,7 +56,7 @@ def require(
 
 def may_see_subscription(connection: sa.Connection, caller: Caller) -> bool:
     """Whoever holds a role anywhere in the subscription sees that it is there."""
-    return bool(role_assignments.list_of_principal(connection, caller.principal_id))
+    return bool(role_assignments.list_of_principals(connection, caller.ids))
 
 
 def missing_vault_roles(

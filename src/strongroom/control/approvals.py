@@ -149,6 +149,4 @@ def _need(
 
 
 def _sees(connection: sa.Connection, caller: Caller, row: Any, place: str) -> bool:  # noqa: ANN401
-    return row["asked_by"] == caller.principal_id or may(
-        connection, caller.principal_id, READ_GUARD, place
-    )
+    return row["asked_by"] == caller.principal_id or may(connection, caller, READ_GUARD, place)

@@ -91,7 +91,7 @@ def list_deleted_vaults(control: Control, caller: Caller) -> list[Deleted]:
         rows = [
             row
             for row in catalog.list_deleted(connection)
-            if may(connection, caller.principal_id, _READ_VAULT, _scope_of(subscription, row))
+            if may(connection, caller, _READ_VAULT, _scope_of(subscription, row))
         ]
         found = deletions.of(connection, [row["id"] for row in rows])
     pairs = [(row, found[row["id"]]) for row in rows]

@@ -129,7 +129,7 @@ def list_guards(control: Control, caller: Caller, group: str | None) -> list[sa.
         return [
             row
             for row in catalog.list_of_group(connection, group)
-            if may(connection, caller.principal_id, READ, guard_id_of(control, row))
+            if may(connection, caller, READ, guard_id_of(control, row))
         ]
 
 

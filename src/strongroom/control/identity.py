@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+from collections.abc import Callable
 
 import sqlalchemy as sa
 from whenever import Instant
@@ -17,6 +18,8 @@ from strongroom.model.seams import Chance
 _N, _R, _P = 1 << 14, 8, 1  # scrypt: 16 MiB, some 40 ms
 FREE_TRIES = 5
 LONGEST_WAIT = 60.0  # seconds
+ADMINISTRATOR = "administrator"  # the first one, whom an installation makes itself
+Check = Callable[[sa.RowMapping | None], str]  # the object id, or Unauthenticated
 _NOBODY = f"scrypt${base64.b64encode(bytes(16)).decode()}${base64.b64encode(bytes(64)).decode()}"
 
 
@@ -110,7 +113,12 @@ def remove_vault_identity(connection: sa.Connection, principal_id: str) -> None:
 
 
 def sign_in(control: Control, address: str, app_id: str, secret: str) -> str:
-    """The object id of the principal whose secret this is. Raises Unauthenticated, SlowDown.
+    """The object id of the principal whose secret this is. Raises Unauthenticated, SlowDown."""
+    return sign_in_with(control, address, app_id, lambda row: _checked(row, secret))
+
+
+def sign_in_with(control: Control, address: str, app_id: str, check: Check) -> str:
+    """The same with any proof: `check` is given the principal, if there is one.
 
     Failures in a row are counted by (address, client id), in the catalogue: however many `serve`
     processes answer, a guesser waits. After `FREE_TRIES` of them each further try waits twice as
@@ -125,7 +133,7 @@ def sign_in(control: Control, address: str, app_id: str, secret: str) -> str:
     if before is not None and claimed:
         _take_turn(control, who, *before)
     try:
-        found = _checked(row, secret)
+        found = check(row)
     except Unauthenticated:
         if not claimed:
             with control.database.writing() as connection:

@@ -10,6 +10,7 @@ from strongroom.control import guarded
 from strongroom.control.access import require
 from strongroom.control.control import Control
 from strongroom.control.guarded import Ask
+from strongroom.control.role_definitions import need_role
 from strongroom.model import access, arm, guard
 from strongroom.model.access import Caller, RoleDefinition
 from strongroom.model.errors import Conflict, Invalid, NotFound
@@ -17,7 +18,7 @@ from strongroom.model.errors import Conflict, Invalid, NotFound
 READ = "Microsoft.Authorization/roleAssignments/read"
 WRITE = "Microsoft.Authorization/roleAssignments/write"
 DELETE = "Microsoft.Authorization/roleAssignments/delete"
-READ_ROLES = "Microsoft.Authorization/roleDefinitions/read"
+_TYPES = {"user": "User", "group": "Group"}
 
 
 def put_assignment(
@@ -30,13 +31,16 @@ def put_assignment(
     principal_id = arm.pick_text(properties, "principalId").lower()
     with guarded.writing(control) as connection:
         require(control, connection, caller, WRITE, scope)
-        role = _need_role(role_id)
-        if principals.find(connection, principal_id) is None:
+        role = need_role(connection, role_id)
+        _check_assignable(role, scope)
+        principal = principals.find(connection, principal_id)
+        if principal is None:
             raise Invalid(
                 f"Principal {principal_id[:64]} does not exist in this directory.",
                 hint="use identity.principalId of the vault, or a service principal's object id",
                 code="PrincipalNotFound",
             )
+        kind = _kind(principal, role, arm.pick_text(properties, "principalType"))
         known = _known(connection, guid, (scope.lower(), role_id, principal_id))
         if known is not None:
             return known, False
@@ -49,7 +53,7 @@ def put_assignment(
             "scope_key": scope.lower(),
             "role_id": role_id,
             "principal_id": principal_id,
-            "principal_type": arm.pick_text(properties, "principalType") or "ServicePrincipal",
+            "principal_type": kind,
             "description": arm.pick_text(properties, "description") or None,
             "created_at": now,
             "created_by": caller.principal_id,
@@ -60,6 +64,32 @@ def put_assignment(
         found = catalog.find(connection, guid)
         assert found is not None  # noqa: S101 - written a line above
         return found, True
+
+
+def _check_assignable(role: RoleDefinition, scope: str) -> None:
+    if not role.assignable(scope):
+        raise Invalid(
+            f"the role {role.name!r} cannot be given at {scope}",
+            hint=f"give it at or below {', '.join(role.scopes)}, or widen its assignableScopes",
+            code="RoleAssignmentScopeNotAssignableToRoleDefinition",
+        )
+
+
+def _kind(principal: sa.RowMapping, role: RoleDefinition, asked: str) -> str:
+    """The principal's type as Azure names it. Invalid when the caller believes another."""
+    kind = _TYPES.get(principal["kind"], "ServicePrincipal")
+    if asked and asked.lower() != kind.lower():
+        raise Invalid(
+            f"the principal {principal['id']} has type {kind!r}, not {asked[:40]!r}",
+            hint=f"send principalType {kind}, or leave it out",
+            code="UnmatchedPrincipalType",
+        )
+    if kind == "Group" and role == access.MUA_OPERATOR:
+        raise Invalid(
+            "whoever approves does so in person, not as one of a group",
+            hint="give the role to each of them",
+        )
+    return kind
 
 
 def _approve_approver(
@@ -73,7 +103,7 @@ def _approve_approver(
             guarded.at_guard(control, connection, caller, row, ask)
 
 
-def _check_last_approver(control: Control, connection: sa.Connection, row: sa.RowMapping) -> None:
+def check_last_approver(connection: sa.Connection, control: Control, row: sa.RowMapping) -> None:
     """Conflict when nobody could approve any more at a guard that vaults stand under."""
     if row["role_id"] != access.MUA_OPERATOR.id:
         return
@@ -107,17 +137,6 @@ def _known(
         if row["role_id"] == role_id and row["scope_key"] == scope_key:
             raise Conflict("The role assignment already exists.", code="RoleAssignmentExists")
     return None
-
-
-def _need_role(role_id: str) -> RoleDefinition:
-    role = access.BUILT_IN.get(role_id)
-    if role is None:
-        raise NotFound(
-            f"there is no role definition {role_id[:64]!r}",
-            hint="list the roles: GET .../roleDefinitions",
-            code="RoleDefinitionDoesNotExist",
-        )
-    return role
 
 
 def list_assignments(
@@ -162,28 +181,9 @@ def delete_assignment(
         # The permission counts for this scope alone, so the assignment must be one of this scope.
         if row is None or row["scope_key"] != scope.lower():
             return None
-        _check_last_approver(control, connection, row)
+        check_last_approver(connection, control, row)
         catalog.remove(connection, row["id"])
         now = control.clock.now()
         told = {"role": row["role_id"], "principal": row["principal_id"]}
         audit.append(connection, now, caller, ("role/remove", scope), told, before=told)
         return row
-
-
-def list_roles(
-    control: Control, caller: Caller, scope: str, name: str | None
-) -> list[RoleDefinition]:
-    """The built-in roles; the one of that name when it is given."""
-    scope = arm.read_scope(scope, control.installation.subscription_id)
-    with control.database.reading() as connection:
-        require(control, connection, caller, READ_ROLES, scope)
-    wanted = name.lower() if name is not None else None
-    return [r for r in access.BUILT_IN.values() if wanted in {None, r.name.lower()}]
-
-
-def get_role(control: Control, caller: Caller, scope: str, role_id: str) -> RoleDefinition:
-    """One role by its GUID."""
-    scope = arm.read_scope(scope, control.installation.subscription_id)
-    with control.database.reading() as connection:
-        require(control, connection, caller, READ_ROLES, scope)
-    return _need_role(role_id.lower())

@@ -132,7 +132,7 @@ def list_servers(control: Control, caller: Caller, group: str | None) -> list[sa
             for row in catalog.list_of_group(connection, group)
             if may(
                 connection,
-                caller.principal_id,
+                caller,
                 READ,
                 arm.server_id_of(subscription, row["resource_group"], row["name"]),
             )

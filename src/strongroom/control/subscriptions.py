@@ -74,9 +74,7 @@ def list_groups(control: Control, caller: Caller) -> list[sa.RowMapping]:
         return [
             row
             for row in catalog.list_all(connection)
-            if may(
-                connection, caller.principal_id, READ, arm.group_id_of(subscription, row["name"])
-            )
+            if may(connection, caller, READ, arm.group_id_of(subscription, row["name"]))
         ]
 
 

@@ -193,7 +193,7 @@ def list_vaults(control: Control, caller: Caller, group: str | None) -> list[sa.
         return [
             row
             for row in catalog.list_of_group(connection, group)
-            if may(connection, caller.principal_id, READ, _scope_of(subscription, row))
+            if may(connection, caller, READ, _scope_of(subscription, row))
         ]
 
 

@@ -5,9 +5,13 @@ Source: Microsoft, "Azure built-in roles", "Understand Azure role definitions".
 
 import functools
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
+
+from strongroom.model import arm
 
 
 class Caller(msgspec.Struct, kw_only=True, frozen=True):
@@ -16,8 +20,14 @@ class Caller(msgspec.Struct, kw_only=True, frozen=True):
     principal_id: str
     name: str = ""
     address: str = ""  # from where
+    groups: tuple[str, ...] = ()  # object ids of those that their issuer says they are in
     second: str = ""  # the principal of the auxiliary token, who approves what is asked
     named: tuple[str, ...] | None = None  # resourceGuardOperationRequests; None: no body
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Whose roles they have: their own, and their groups'."""
+        return (self.principal_id, *self.groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +39,19 @@ class RoleDefinition:
     actions: tuple[str, ...]
     not_actions: tuple[str, ...] = ()
     data_actions: tuple[str, ...] = ()
+    not_data_actions: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ("/",)  # at and below which it can be given
+    description: str = ""
+    custom: bool = False
+
+    @property
+    def kind(self) -> str:
+        """As Azure names it."""
+        return "CustomRole" if self.custom else "BuiltInRole"
+
+    def assignable(self, scope: str) -> bool:
+        """Whether it can be given there."""
+        return any(scope_contains(outer, scope) for outer in self.scopes)
 
 
 _BACKUP = "Microsoft.DataProtection"
@@ -120,13 +143,16 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 def allows(role: RoleDefinition, action: str) -> bool:
     """Whether the role has the action, and does not take it out again."""
-    has = any(_pattern(p).fullmatch(action) for p in role.actions)
-    return has and not any(_pattern(p).fullmatch(action) for p in role.not_actions)
+    return _any(role.actions, action) and not _any(role.not_actions, action)
 
 
 def allows_data(role: RoleDefinition, action: str) -> bool:
-    """Whether the role has the data action."""
-    return any(_pattern(p).fullmatch(action) for p in role.data_actions)
+    """The same of a data action."""
+    return _any(role.data_actions, action) and not _any(role.not_data_actions, action)
+
+
+def _any(patterns: tuple[str, ...], action: str) -> bool:
+    return any(_pattern(each).fullmatch(action) for each in patterns)
 
 
 def look_action_of(action: str) -> str:
@@ -139,3 +165,48 @@ def scope_contains(scope: str, resource: str) -> bool:
     """Whether an assignment at `scope` counts for `resource`; `/sub/rg1` is not `/sub/rg10`."""
     outer, inner = scope.rstrip("/").lower(), resource.rstrip("/").lower()
     return outer in {"", inner} or inner.startswith(outer + "/")
+
+
+_PATTERN = re.compile(r"[A-Za-z0-9.*]+(/[A-Za-z0-9.*]+)*")
+_LISTS = ("actions", "notActions", "dataActions", "notDataActions")
+_MOST_PATTERNS, _MOST_NAME, _MOST_DESCRIPTION = 500, 128, 1024
+
+
+def read_role(role_id: str, properties: Mapping[str, Any], subscription: str) -> RoleDefinition:
+    """A custom role as it was sent, checked."""
+    name = arm.pick_text(properties, "roleName").strip()
+    if not 0 < len(name) <= _MOST_NAME or not name.isprintable():
+        raise arm.invalid("the role has no usable roleName", "give it a name of its own")
+    description = arm.pick_text(properties, "description")[:_MOST_DESCRIPTION]
+    permissions = arm.pick(properties, "permissions")
+    if not isinstance(permissions, list) or len(permissions) != 1:
+        raise arm.invalid("permissions is not a list of one object", "send one set of actions")
+    actions, not_actions, data, not_data = (_patterns(permissions[0], each) for each in _LISTS)
+    scopes = arm.pick(properties, "assignableScopes")
+    if not isinstance(scopes, list) or not scopes or not all(isinstance(s, str) for s in scopes):
+        raise arm.invalid("assignableScopes names no scope", "name where it can be given")
+    read = tuple(arm.read_scope(each, subscription) for each in scopes)
+    if "/" in read:
+        raise arm.invalid("a custom role cannot be for the root", "name the subscription")
+    return RoleDefinition(
+        id=role_id,
+        name=name,
+        actions=actions,
+        not_actions=not_actions,
+        data_actions=data,
+        not_data_actions=not_data,
+        scopes=read,
+        description=description,
+        custom=True,
+    )
+
+
+def _patterns(permission: object, key: str) -> tuple[str, ...]:
+    found = arm.pick(permission, key) if isinstance(permission, Mapping) else None
+    found = [] if found is None else found
+    if not isinstance(found, list) or len(found) > _MOST_PATTERNS:
+        raise arm.invalid(f"{key} is not a list of actions", "send strings such as */read")
+    for each in found:
+        if not isinstance(each, str) or len(each) > 256 or not _PATTERN.fullmatch(each):
+            raise arm.invalid(f"{str(each)[:80]!r} is not an action", "write Provider/type/verb")
+    return tuple(found)

@@ -30,6 +30,7 @@ from strongroom.web.api import (
     health,
     holds,
     instances,
+    issuers,
     jobs,
     keys,
     long_running,
@@ -48,7 +49,9 @@ from strongroom.web.api import (
 )
 from strongroom.web.api.canonical import ArmManners
 from strongroom.web.api.door import check_path
+from strongroom.web.api.foreign_tokens import ForeignTokens
 from strongroom.web.api.tokens import TokenAuthority
+from strongroom.web.pace import Pace
 from strongroom.web.portal import pages
 
 _HANG_UP_SECONDS = 0.5
@@ -76,6 +79,8 @@ def create_app(control: Control, settings: DoorSettings) -> FastAPI:
     app.state.control = control
     app.state.run = run_in_threadpool
     app.state.authority = TokenAuthority(settings.token_key, control.installation)
+    app.state.foreign = ForeignTokens(control, app.state.run)
+    app.state.pace = Pace(control.clock)
     errors.install(app, app.state.authority.challenge)
     for router in (
         health.router,
@@ -107,6 +112,7 @@ def create_app(control: Control, settings: DoorSettings) -> FastAPI:
         guards.router,
         approvals.router,
         principals.router,
+        issuers.router,
     ):
         app.include_router(router)
     app.add_middleware(ArmManners, chance=control.chance)

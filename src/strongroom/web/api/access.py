@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
-from strongroom.control import role_assignments
+from strongroom.control import role_assignments, role_definitions
 from strongroom.web.api import wire_access
 from strongroom.web.api.door import Asked, Body, does, member
 
@@ -14,6 +14,7 @@ router = APIRouter()
 _ROOT = "/providers/Microsoft.Authorization"
 _ROLES = "/{scope:path}" + _ROOT
 _PRINCIPAL = re.compile(r"(?:principalId\s+eq\s*|assignedTo\()\s*'([^']{1,64})'", re.IGNORECASE)
+_ROLE_KIND = re.compile(r"type\s+eq\s+'([A-Za-z]{1,32})'", re.IGNORECASE)
 _ROLE_NAME = re.compile(r"roleName\s+eq\s+'([^']{1,128})'", re.IGNORECASE)
 Filter = Annotated[str, Query(alias="$filter", max_length=512)]
 
@@ -66,21 +67,44 @@ def delete_assignment(name: str, call: Asked, scope: str = "") -> Response:
     )
 
 
-@router.get(_ROOT + "/roleDefinitions", openapi_extra=does(role_assignments.READ_ROLES))
-@router.get(_ROLES + "/roleDefinitions", openapi_extra=does(role_assignments.READ_ROLES))
+@router.get(_ROOT + "/roleDefinitions", openapi_extra=does(role_definitions.READ))
+@router.get(_ROLES + "/roleDefinitions", openapi_extra=does(role_definitions.READ))
 def list_definitions(call: Asked, wanted: Filter = "", scope: str = "") -> dict[str, Any]:
-    """The built-in roles."""
-    named = _ROLE_NAME.search(wanted)
-    roles = role_assignments.list_roles(
-        call.control, call.caller, f"/{scope}", named[1] if named else None
+    """The roles that can be given at a scope."""
+    named, kind = _ROLE_NAME.search(wanted), _ROLE_KIND.search(wanted)
+    roles = role_definitions.list_roles(
+        call.control,
+        call.caller,
+        f"/{scope}",
+        named[1] if named else None,
+        kind[1] if kind else None,
     )
     subscription = call.control.installation.subscription_id
     return {"value": [wire_access.role_definition(subscription, role) for role in roles]}
 
 
-@router.get(_ROOT + "/roleDefinitions/{name}", openapi_extra=does(role_assignments.READ_ROLES))
-@router.get(_ROLES + "/roleDefinitions/{name}", openapi_extra=does(role_assignments.READ_ROLES))
+@router.get(_ROOT + "/roleDefinitions/{name}", openapi_extra=does(role_definitions.READ))
+@router.get(_ROLES + "/roleDefinitions/{name}", openapi_extra=does(role_definitions.READ))
 def get_definition(name: str, call: Asked, scope: str = "") -> dict[str, Any]:
     """One role."""
-    role = role_assignments.get_role(call.control, call.caller, f"/{scope}", name)
+    role = role_definitions.get_role(call.control, call.caller, f"/{scope}", name)
     return wire_access.role_definition(call.control.installation.subscription_id, role)
+
+
+@router.put(_ROLES + "/roleDefinitions/{name}", openapi_extra=does(role_definitions.WRITE))
+def put_definition(name: str, body: Body, call: Asked, scope: str) -> JSONResponse:
+    """Make a role of one's own, or change it."""
+    asked = member(body, "properties")
+    role, is_new = role_definitions.put_role(call.control, call.caller, f"/{scope}", name, asked)
+    answer = wire_access.role_definition(call.control.installation.subscription_id, role)
+    return JSONResponse(answer, 201 if is_new else 200)
+
+
+@router.delete(_ROLES + "/roleDefinitions/{name}", openapi_extra=does(role_definitions.DELETE))
+def delete_definition(name: str, call: Asked, scope: str) -> Response:
+    """Take a role of one's own out of use."""
+    role = role_definitions.delete_role(call.control, call.caller, f"/{scope}", name)
+    if role is None:
+        return Response(status_code=204)
+    answer = wire_access.role_definition(call.control.installation.subscription_id, role)
+    return JSONResponse(answer)

@@ -15,6 +15,7 @@ from strongroom.model.arm import VaultRef
 from strongroom.model.conditions import Conditions
 from strongroom.model.errors import Invalid, NotFound, Unauthenticated
 from strongroom.web.api import addresses
+from strongroom.web.api.foreign_tokens import ForeignTokens
 from strongroom.web.api.tokens import TokenAuthority
 
 _MOST_DEPTH = 60
@@ -54,17 +55,29 @@ async def _caller(
     authorization: Annotated[str, Header()] = "",
     auxiliary: Annotated[str, Header(alias="x-ms-authorization-auxiliary")] = "",
 ) -> Caller:
-    now = control.clock.now()
-    caller = authority.caller_of(_bearer(authorization), now)
+    caller = await _proven(request, authority, control, authorization)
+    request.app.state.pace.take(caller.principal_id)
     address = request.client.host if request.client else ""
     if not auxiliary:
         return msgspec.structs.replace(caller, address=address)
     # Azure allows three tokens here, for three tenants; there is one tenant.
-    second = authority.caller_of(_bearer(auxiliary.split(",")[0].split(";")[0].strip()), now)
+    one = auxiliary.split(",")[0].split(";")[0].strip()
+    second = await _proven(request, authority, control, one)
     named = _named(await request.body())
     return msgspec.structs.replace(
         caller, address=address, second=second.principal_id, named=named
     )
+
+
+async def _proven(
+    request: Request, authority: TokenAuthority, control: Control, header: str
+) -> Caller:
+    """Whom a bearer token of ours, or of an issuer that we trust, proves."""
+    token = _bearer(header)
+    if authority.issued(token):
+        return authority.caller_of(token, control.clock.now())
+    foreign: ForeignTokens = request.app.state.foreign
+    return await foreign.caller_of(token)
 
 
 def _bearer(header: str) -> str:

@@ -1,5 +1,6 @@
 """One door for errors: from the tree of model/errors.py to ARM's words and HTTP's numbers."""
 
+import math
 from typing import Any
 
 import structlog
@@ -93,6 +94,9 @@ def install(app: FastAPI, challenge: str) -> None:
         if status >= 500:
             log.error("api.failed", correlation=request.state.correlation, exc_info=error)
         headers = {"WWW-Authenticate": challenge} if status == 401 else {}
+        if isinstance(error, errors.SlowDown):
+            wait = float(error.facts.get("retry_after_seconds", 1.0))
+            headers["Retry-After"] = str(math.ceil(max(wait, 1.0)))
         return _answer(status, error.to_dict(), headers)
 
     @app.exception_handler(RequestValidationError)

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from strongroom.control import principals
-from strongroom.web.api.door import Asked, Here, does
+from strongroom.model import arm
+from strongroom.web.api.door import Asked, Body, Here, does
 from strongroom.web.api.wire import Row, instant
 
 router = APIRouter()
@@ -19,7 +20,9 @@ _ITSELF = "(the principal itself)"
 def _told(row: Row, secret: str = "") -> dict[str, Any]:
     properties = {
         "displayName": row["display_name"],
-        "appId": row["app_id"],
+        "appId": row.get("app_id"),
+        "kind": row["kind"],
+        "subject": row.get("subject"),
         "createdAt": instant(row["created_at"]),
     }
     if secret:
@@ -28,10 +31,11 @@ def _told(row: Row, secret: str = "") -> dict[str, Any]:
 
 
 @router.put(_PRINCIPALS + "/{name}", openapi_extra=does(principals.WRITE))
-def add_principal(name: str, here: Here, call: Asked) -> JSONResponse:
+def add_principal(name: str, here: Here, body: Body, call: Asked) -> JSONResponse:
     """Somebody else who signs in; the secret is in this answer alone."""
     del here
-    row, secret = principals.add_principal(call.control, call.caller, name)
+    asked = arm.pick_object(body, "properties")
+    row, secret = principals.add_principal(call.control, call.caller, name, asked)
     return JSONResponse(_told(row, secret), 201, {"Cache-Control": "no-store"})
 
 
@@ -41,6 +45,14 @@ def list_principals(here: Here, call: Asked) -> dict[str, Any]:
     del here
     found = principals.list_principals(call.control, call.caller)
     return {"value": [_told(row) for row in found]}
+
+
+@router.delete(_PRINCIPALS + "/{name}", openapi_extra=does(principals.DELETE))
+def remove_principal(name: str, here: Here, call: Asked) -> Response:
+    """Somebody goes, and all their roles; by name or object id."""
+    del here
+    row = principals.remove_principal(call.control, call.caller, name)
+    return Response(status_code=204) if row is None else JSONResponse(_told(row))
 
 
 @router.post(_PRINCIPALS + "/{name}/renewSecret", openapi_extra=does(_ITSELF))

@@ -1,9 +1,10 @@
 """Tokens of our own issuer: what azure-identity asks for, and what every route checks.
 
-Source: OpenID Connect Discovery 1.0; OAuth 2.0 (RFC 6749, 4.4); Microsoft identity platform,
-"client credentials flow".
+Source: OpenID Connect Discovery 1.0; OAuth 2.0 (RFC 6749, 4.4; RFC 7523); Microsoft identity
+platform, "client credentials flow"; App Service, "REST endpoint reference" of managed identities.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -16,14 +17,17 @@ from joserfc.jwk import RSAKey
 from whenever import Instant
 
 from strongroom.control import identity
+from strongroom.control.assertions import check_assertion
 from strongroom.control.control import Control
 from strongroom.model.access import Caller
 from strongroom.model.errors import SlowDown, Unauthenticated
 from strongroom.model.installation import Installation
 from strongroom.web.api import addresses
+from strongroom.web.api.foreign_tokens import refused, unproven
 
 LIFETIME_SECONDS = 3600
 _LEEWAY = 60
+_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 class TokenAuthority:
@@ -32,6 +36,7 @@ class TokenAuthority:
     def __init__(self, key_file: Path, installation: Installation) -> None:
         self._key = RSAKey.import_key(key_file.read_bytes())
         self._key.ensure_kid()
+        self._installation = installation
         self.tenant_id = installation.tenant_id
         self.public_url = installation.public_url
         self.issuer = f"{self.public_url}/{self.tenant_id}/v2.0"
@@ -60,6 +65,21 @@ class TokenAuthority:
         }
         return jwt.encode({"alg": "RS256", "kid": self._key.kid}, claims, self._key)
 
+    def issued(self, token: str) -> bool:
+        """Whether it says that we made it. Raises Unauthenticated when it is no token."""
+        return bool(unproven(token)[1].get("iss") == self.issuer)
+
+    @property
+    def token_endpoints(self) -> frozenset[str]:
+        """What an assertion may be meant for, in lower case."""
+        hosts = addresses.ours(self._installation)
+        return frozenset(
+            f"{host}/{tenant}/oauth2/{form}".lower()
+            for host in hosts
+            for tenant in (self.tenant_id, "common", "organizations")
+            for form in ("v2.0/token", "token")
+        )
+
     def caller_of(self, token: str, now: Instant) -> Caller:
         """Who a token proves to be; Unauthenticated when it proves nothing."""
         try:
@@ -74,9 +94,9 @@ class TokenAuthority:
             )
             principal = str(claims["oid"])
         except (JoseError, KeyError, ValueError, TypeError) as error:
-            raise _refused() from error
+            raise refused() from error
         if not good:
-            raise _refused()
+            raise refused()
         return Caller(principal_id=principal, name=str(claims.get("appid", "")))
 
     def keys(self) -> dict[str, Any]:
@@ -95,16 +115,8 @@ class TokenAuthority:
             "response_types_supported": ["token"],
             "subject_types_supported": ["pairwise"],
             "id_token_signing_alg_values_supported": ["RS256"],
-            "token_endpoint_auth_methods_supported": ["client_secret_post"],
+            "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt"],
         }
-
-
-def _refused() -> Unauthenticated:
-    return Unauthenticated(
-        "the access token is invalid or has expired",
-        hint="sign in again",
-        code="InvalidAuthenticationToken",
-    )
 
 
 router = APIRouter(include_in_schema=False)
@@ -135,7 +147,7 @@ def old_keys(tenant: str, request: Request) -> dict[str, Any]:
 @router.post("/{tenant}/oauth2/v2.0/token")
 @router.post("/{tenant}/oauth2/token")
 async def token(tenant: str, request: Request) -> JSONResponse:
-    """Client credentials for an access token."""
+    """Client credentials, a secret or an assertion, for an access token."""
     del tenant
     form = parse_qs((await request.body()).decode("utf-8", "replace"))
     answer: JSONResponse = await request.app.state.run(_token, request, form)
@@ -151,26 +163,68 @@ def _token(request: Request, form: dict[str, list[str]]) -> JSONResponse:
 
     if field("grant_type") != "client_credentials":
         return _oauth_error("unsupported_grant_type", "AADSTS70003: use client_credentials.", 400)
-    address = request.client.host if request.client else ""
     try:
-        principal = identity.sign_in(control, address, field("client_id"), field("client_secret"))
+        principal = _signed_in(request, field)
     except Unauthenticated as error:
         return _oauth_error("invalid_client", error.message, 401)
     except SlowDown as error:
         return _slow_down(error)
     scope = field("scope").split(" ")[0].removesuffix("/.default")
     audience = field("resource") or scope or authority.public_url
-    now = control.clock.now()
-    issued = authority.issue(principal, field("client_id"), audience, now)
-    return JSONResponse(
-        {
-            "token_type": "Bearer",
-            "expires_in": LIFETIME_SECONDS,
-            "ext_expires_in": LIFETIME_SECONDS,
-            "access_token": issued,
-        },
-        headers={"Cache-Control": "no-store"},
+    issued = authority.issue(principal, field("client_id"), audience, control.clock.now())
+    told = {"expires_in": LIFETIME_SECONDS, "ext_expires_in": LIFETIME_SECONDS}
+    return _issued(issued, told)
+
+
+def _signed_in(request: Request, field: Callable[[str], str]) -> str:
+    """By a secret, or by what was signed with the key of a certificate."""
+    control: Control = request.app.state.control
+    authority: TokenAuthority = request.app.state.authority
+    client, assertion = field("client_id"), field("client_assertion")
+    if not assertion:
+        return identity.sign_in(control, _address(request), client, field("client_secret"))
+    if field("client_assertion_type") != _BEARER:
+        raise Unauthenticated(f"AADSTS50013: client_assertion_type must be {_BEARER}.")
+    now, endpoints = control.clock.now(), authority.token_endpoints
+    return identity.sign_in_with(
+        control,
+        _address(request),
+        client,
+        lambda row: check_assertion(row, assertion, now, endpoints),
     )
+
+
+def _issued(token: str, more: dict[str, Any]) -> JSONResponse:
+    told = {"token_type": "Bearer", **more, "access_token": token}
+    return JSONResponse(told, headers={"Cache-Control": "no-store"})
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+@router.get("/msi/token")
+async def managed(request: Request) -> JSONResponse:
+    """What IDENTITY_ENDPOINT leads to; IDENTITY_HEADER is CLIENT_ID:SECRET of a principal."""
+    answer: JSONResponse = await request.app.state.run(_managed, request)
+    return answer
+
+
+def _managed(request: Request) -> JSONResponse:
+    control: Control = request.app.state.control
+    authority: TokenAuthority = request.app.state.authority
+    client, _, secret = request.headers.get("x-identity-header", "").partition(":")
+    try:
+        principal = identity.sign_in(control, _address(request), client, secret)
+    except Unauthenticated as error:
+        return _oauth_error("unauthorized", error.message, 401)
+    except SlowDown as error:
+        return _slow_down(error)
+    resource = request.query_params.get("resource", "") or authority.public_url
+    now = control.clock.now()
+    issued = authority.issue(principal, client, resource, now)
+    ends = str(now.timestamp() + LIFETIME_SECONDS)
+    return _issued(issued, {"expires_on": ends, "resource": resource, "client_id": client})
 
 
 def _slow_down(error: SlowDown) -> JSONResponse:

@@ -7,7 +7,7 @@ from strongroom.web.api.wire import Row, instant
 
 
 def role_definition(subscription: str, role: RoleDefinition) -> dict[str, Any]:
-    """A built-in role."""
+    """A role, built in or made here."""
     return {
         "id": f"/subscriptions/{subscription}/providers/Microsoft.Authorization"
         f"/roleDefinitions/{role.id}",
@@ -15,15 +15,15 @@ def role_definition(subscription: str, role: RoleDefinition) -> dict[str, Any]:
         "type": "Microsoft.Authorization/roleDefinitions",
         "properties": {
             "roleName": role.name,
-            "type": "BuiltInRole",
-            "description": role.name,
-            "assignableScopes": ["/"],
+            "type": role.kind,
+            "description": role.description or role.name,
+            "assignableScopes": list(role.scopes),
             "permissions": [
                 {
                     "actions": list(role.actions),
                     "notActions": list(role.not_actions),
                     "dataActions": list(role.data_actions),
-                    "notDataActions": [],
+                    "notDataActions": list(role.not_data_actions),
                 }
             ],
         },

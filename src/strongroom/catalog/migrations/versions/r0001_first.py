@@ -100,13 +100,77 @@ def upgrade() -> None:
         sa.UniqueConstraint("request_key", name=op.f("uq_operations_request_key")),
     )
     op.create_table(
+        "issuers",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("name_key", sa.Text(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column(
+            "audiences",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("subject_claim", sa.Text(), nullable=False),
+        sa.Column("groups_claim", sa.Text(), nullable=False),
+        sa.Column("ca", sa.Text(), nullable=False),
+        sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_issuers")),
+        sa.UniqueConstraint("name_key", name=op.f("uq_issuers_name_key")),
+        sa.UniqueConstraint("url", name=op.f("uq_issuers_url")),
+    )
+    op.create_table(
+        "role_definitions",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("name_key", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column(
+            "actions",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "not_actions",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "data_actions",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "not_data_actions",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "assignable_scopes",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("updated_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("updated_by", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_role_definitions")),
+        sa.UniqueConstraint("name_key", name=op.f("uq_role_definitions_name_key")),
+    )
+    op.create_table(
         "principals",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("display_name", sa.Text(), nullable=False),
         sa.Column("app_id", sa.Text(), nullable=True),
         sa.Column("secret_hash", sa.Text(), nullable=True),
+        sa.Column("certificate", sa.Text(), nullable=True),
+        sa.Column("issuer_id", sa.Text(), nullable=True),
+        sa.Column("subject", sa.Text(), nullable=True),
         sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["issuer_id"], ["issuers.id"], name=op.f("fk_principals_issuer_id_issuers")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_principals")),
         sa.UniqueConstraint("app_id", name=op.f("uq_principals_app_id")),
     )
@@ -633,10 +697,109 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("sessions", schema=None) as batch_op:
         batch_op.create_index("ix_sessions_ends_at", ["ends_at"], unique=False)
+    op.create_table(
+        "wal_packs",
+        sa.Column("instance_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("system_identifier", sa.Text(), nullable=False),
+        sa.Column("timeline", sa.BigInteger(), nullable=False),
+        sa.Column("start_lsn", sa.BigInteger(), nullable=False),
+        sa.Column("end_lsn", sa.BigInteger(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("blake3", sa.LargeBinary(), nullable=False),
+        sa.Column("committed_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("commits", sa.Integer(), nullable=False),
+        sa.Column("first_at", sa.BigInteger(), nullable=False),
+        sa.Column("last_at", sa.BigInteger(), nullable=False),
+        sa.Column("last_lsn", sa.BigInteger(), nullable=False),
+        sa.Column("least_xid", sa.BigInteger(), nullable=False),
+        sa.Column("most_xid", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "seconds",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("going", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["instance_id"], ["instances.id"], name=op.f("fk_wal_packs_instance_id_instances")
+        ),
+        sa.PrimaryKeyConstraint("instance_id", "name", name=op.f("pk_wal_packs")),
+    )
+    with op.batch_alter_table("wal_packs", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_wal_packs_place", ["instance_id", "timeline", "start_lsn"], unique=False
+        )
+
+    op.create_table(
+        "wal_histories",
+        sa.Column("instance_id", sa.Text(), nullable=False),
+        sa.Column("system_identifier", sa.Text(), nullable=False),
+        sa.Column("timeline", sa.BigInteger(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["instance_id"], ["instances.id"], name=op.f("fk_wal_histories_instance_id_instances")
+        ),
+        sa.PrimaryKeyConstraint(
+            "instance_id", "system_identifier", "timeline", name=op.f("pk_wal_histories")
+        ),
+    )
+    op.create_table(
+        "wal_names",
+        sa.Column("instance_id", sa.Text(), nullable=False),
+        sa.Column("timeline", sa.BigInteger(), nullable=False),
+        sa.Column("lsn", sa.BigInteger(), nullable=False),
+        sa.Column("system_identifier", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["instance_id"], ["instances.id"], name=op.f("fk_wal_names_instance_id_instances")
+        ),
+        sa.PrimaryKeyConstraint("instance_id", "timeline", "lsn", name=op.f("pk_wal_names")),
+    )
+    op.create_table(
+        "wal_gaps",
+        sa.Column("instance_id", sa.Text(), nullable=False),
+        sa.Column("timeline", sa.BigInteger(), nullable=False),
+        sa.Column("start_lsn", sa.BigInteger(), nullable=False),
+        sa.Column("end_lsn", sa.BigInteger(), nullable=False),
+        sa.Column("why", sa.Text(), nullable=False),
+        sa.Column("found_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["instance_id"], ["instances.id"], name=op.f("fk_wal_gaps_instance_id_instances")
+        ),
+        sa.PrimaryKeyConstraint("instance_id", "timeline", "start_lsn", name=op.f("pk_wal_gaps")),
+    )
+    op.create_table(
+        "wal_streams",
+        sa.Column("instance_id", sa.Text(), nullable=False),
+        sa.Column("system_identifier", sa.Text(), nullable=False),
+        sa.Column("timeline", sa.BigInteger(), nullable=False),
+        sa.Column("end_lsn", sa.BigInteger(), nullable=False),
+        sa.Column("segment_size", sa.BigInteger(), nullable=False),
+        sa.Column("told_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("kept_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column(
+            "facts",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["instance_id"], ["instances.id"], name=op.f("fk_wal_streams_instance_id_instances")
+        ),
+        sa.PrimaryKeyConstraint("instance_id", name=op.f("pk_wal_streams")),
+    )
 
 
 def downgrade() -> None:
     """Back."""
+    op.drop_table("wal_streams")
+    op.drop_table("wal_gaps")
+    op.drop_table("wal_names")
+    op.drop_table("wal_histories")
+    with op.batch_alter_table("wal_packs", schema=None) as batch_op:
+        batch_op.drop_index("ix_wal_packs_place")
+
+    op.drop_table("wal_packs")
     with op.batch_alter_table("sessions", schema=None) as batch_op:
         batch_op.drop_index("ix_sessions_ends_at")
 
@@ -683,6 +846,8 @@ def downgrade() -> None:
     op.drop_table("role_assignments")
     op.drop_table("resource_groups")
     op.drop_table("principals")
+    op.drop_table("role_definitions")
+    op.drop_table("issuers")
     op.drop_table("operations")
     op.drop_table("installation")
     with op.batch_alter_table("failed_sign_ins", schema=None) as batch_op:
