@@ -257,7 +257,7 @@ def test_a_wrong_account_key_opens_nothing(world: StoreWorld) -> None:
 def _fill(world: StoreWorld, container: str, count: int) -> None:
     # Straight into the ledger: this test is about listing, not about ten thousand fsyncs.
     ledger = world.store._ledger
-    row = "('{}', 'g/{}/{:05}', 1, x'{}', NULL, '{{}}', 0, NULL, 'live', 0, '')"
+    row = "('{}', 'g/{}/{:05}', 1, x'{}', NULL, '{{}}', 0, NULL, 'live', 0, '', '')"
     rows = ",".join(row.format(container, n % 7, n, "00" * 32) for n in range(count))
     with ledger.writing() as connection:
         connection.execute(f"INSERT INTO blobs VALUES {rows}")

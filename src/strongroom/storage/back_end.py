@@ -78,12 +78,20 @@ class BackEnd(Protocol):
         """
         ...
 
+    def check_removable(self, blob: Blob) -> None:
+        """Asked before a deletion is recorded. Raises Locked when the provider would refuse it."""
+        ...
+
     def remove(self, blob: Blob) -> None:
         """Take its bytes away; safe twice. Raises Locked when the provider keeps them."""
         ...
 
     def remove_container(self, container: str) -> None:
         """What is left of a container that holds nothing."""
+        ...
+
+    def close(self) -> None:
+        """Return every connection."""
         ...
 
 

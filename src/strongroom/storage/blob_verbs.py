@@ -22,7 +22,8 @@ from strongroom.storage.facts import (
 )
 from strongroom.storage.grant import Grant
 from strongroom.storage.request import Request
-from strongroom.storage.store import BlobStore, Upload
+from strongroom.storage.store import BlobStore
+from strongroom.storage.upload import Upload
 
 MAX_BLOCK_LIST_BYTES = 8 << 20
 MAX_RANGE_WITH_MD5 = 4 << 20

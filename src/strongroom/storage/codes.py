@@ -13,6 +13,7 @@ from strongroom.model.errors import (
     Locked,
     ObjectExists,
     ObjectMissing,
+    StoreDenied,
     StoreFull,
     StoreUnavailable,
     Unauthenticated,
@@ -81,6 +82,7 @@ BY_CLASS: Final[dict[type[VaultError], str]] = {
     ObjectExists: "BlobAlreadyExists",
     StoreFull: "InsufficientStorage",
     StoreUnavailable: "ServerBusy",
+    StoreDenied: "ServerBusy",  # by our provider: it says nothing of the client's credential
     Corrupt: "BlobCorrupt",
 }
 

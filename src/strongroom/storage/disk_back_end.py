@@ -101,6 +101,9 @@ class DiskBackEnd:
         del length
         return open_file(self._layout.blob(blob.container, blob.name), offset, afresh=afresh)
 
+    def check_removable(self, blob: Blob) -> None:
+        """A disk keeps nothing by itself."""
+
     def remove(self, blob: Blob) -> None:
         """Its file, durably, and the directories that are empty then."""
         target = self._layout.blob(blob.container, blob.name)
@@ -113,6 +116,9 @@ class DiskBackEnd:
     def remove_container(self, container: str) -> None:
         """The directory of a container that is no more."""
         self._prune(self._layout.container(container), self._layout.root)
+
+    def close(self) -> None:
+        """Nothing is kept open."""
 
     def _link(self, source: Path, target: Path) -> list[Path]:
         """Directories and link. Answers the directories whose names are not yet surely on disk."""

@@ -33,6 +33,7 @@ from strongroom.storage.scrubbing import Scrub
 from strongroom.storage.settings import Account
 from strongroom.storage.shared_key import check_shared_key
 from strongroom.storage.store import BlobStore
+from strongroom.storage.upkeep import Upkeep
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Verb = Callable[[Request, Grant], Awaitable[Answer]]
@@ -56,6 +57,7 @@ class Endpoint:
     ) -> None:
         self.scrub: Scrub | None = None  # ends before the store does
         self.pull: Pull | None = None  # so does this
+        self.upkeep: Upkeep | None = None  # and this
         self._store = store
         self._account = account
         self._clock = clock
@@ -145,7 +147,8 @@ class Endpoint:
         reserve = self._store.space.reserve_bytes
         facts = {"status": "ok" if free > reserve else "full", "freeBytes": free}
         pulled = {} if self.pull is None else {"pull": self.pull.told()}
-        body = msgspec.json.encode(facts | {"reserveBytes": reserve} | pulled)
+        back = {} if self.upkeep is None else {"backEnd": await self._work.run(self.upkeep.told)}
+        body = msgspec.json.encode(facts | {"reserveBytes": reserve} | pulled | back)
         return Answer(200, {"content-type": "application/json"}, body)
 
     def _tell(
@@ -230,7 +233,7 @@ class Endpoint:
                 await send({"type": "lifespan.startup.complete"})
             else:
                 self._store.stop()
-                for thread in (self.scrub, self.pull):
+                for thread in (self.scrub, self.pull, self.upkeep):
                     if thread is not None:
                         thread.stop()
                 self._work.close()

@@ -201,6 +201,19 @@ class Ledger:
             removing = connection.execute(f"{query} state = 'deleting'")
             return to_link, [_blob(row) for row in removing]
 
+    def state(self, blob: Blob) -> str:
+        """placing | live | deleting, of exactly this blob; empty when its row is gone."""
+        query = (
+            "SELECT state, incoming FROM blobs WHERE container = ? AND name = ? AND created = ?"
+        )
+        with self.reading() as connection:
+            row = connection.execute(
+                query, [blob.container, blob.name, micros_of(blob.created)]
+            ).fetchone()
+        if row is None:
+            return ""
+        return "placing" if row[0] == "live" and row[1] is not None else str(row[0])
+
     def least_recently_checked(self, limit: int, before: Instant | None = None) -> list[Blob]:
         """Whom a scrub should visit next: of those neither written nor visited since `before`."""
         latest = (1 << 62) if before is None else micros_of(before)

@@ -57,6 +57,21 @@ CREATE TABLE brought_holds (
 _VERSIONS = """
 ALTER TABLE blobs ADD COLUMN version TEXT NOT NULL DEFAULT '';
 """
+_BACK_END = """
+CREATE TABLE identity (
+    one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, place TEXT NOT NULL
+) STRICT;
+CREATE TABLE native (
+    container TEXT NOT NULL, name TEXT NOT NULL,
+    until INTEGER NOT NULL, is_final INTEGER NOT NULL, is_held INTEGER NOT NULL,
+    PRIMARY KEY (container, name),
+    FOREIGN KEY (container, name) REFERENCES blobs (container, name) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE TABLE native_due (
+    container TEXT NOT NULL REFERENCES containers (name) ON DELETE CASCADE, name TEXT NOT NULL,
+    turn INTEGER NOT NULL, PRIMARY KEY (container, name)
+) STRICT, WITHOUT ROWID;
+"""
 STEPS = (
     _FIRST,
     _IDENTIFIERS,
@@ -64,5 +79,6 @@ STEPS = (
     _COPIES,
     _BROUGHT_HOLDS,
     _VERSIONS,
+    _BACK_END,
 )  # a ledger of version N has had the first N
 VERSION = len(STEPS)

@@ -13,9 +13,11 @@ vault"; of the code of a refusal: Azure Blob Storage, BlobImmutableDueToPolicy.
 """
 
 import sqlite3
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 from whenever import Instant
 
@@ -57,12 +59,23 @@ class Book:
     holds: list[tuple[str, str]]
 
 
+class Follower(Protocol):
+    """Who keeps by other means what is kept here (native.py)."""
+
+    woken: threading.Event
+
+    def mark(self, connection: sqlite3.Connection, container: str, names: Sequence[str]) -> None:
+        """Within the transaction that changes what keeps these names."""
+        ...
+
+
 class Locks:
     """All of them, in the ledger. Thread-safe as the ledger is."""
 
     def __init__(self, ledger: Ledger, clock: LockClock) -> None:
         self._ledger = ledger
         self.clock = clock
+        self.native: Follower | None = None
 
     def immutability(self, container: str) -> Immutability:
         """Raises ObjectMissing (ContainerNotFound)."""
@@ -78,7 +91,7 @@ class Locks:
                 f"immutability is Disabled, Unlocked or Locked, with 0 to {MOST_DAYS} days",
                 code="InvalidHeaderValue",
             )
-        with self._ledger.writing() as connection:
+        with self._changing(container, [""]) as connection:
             now = _immutability(connection, container)
             if now.state == "Locked" and (wanted.state != "Locked" or wanted.days < now.days):
                 raise _is_locked(container)
@@ -95,7 +108,7 @@ class Locks:
         """
         self._ledger.container(container)
         rows = [[container, checked_lockable(name), micros_of(until)] for name in names]
-        with self._ledger.writing() as connection:
+        with self._changing(container, names) as connection:
             connection.executemany(
                 "INSERT INTO locks VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
                 "until = max(until, excluded.until)",
@@ -118,7 +131,7 @@ class Locks:
         self._ledger.container(container)
         checked_lockable(name)
         checked_identifier(identifier)
-        with self._ledger.writing() as connection:
+        with self._changing(container, [name]) as connection:
             query = "SELECT count(*) FROM holds WHERE container = ?"
             if connection.execute(query, [container]).fetchone()[0] >= MOST_HOLDS:
                 raise Invalid(f"a container has at most {MOST_HOLDS} holds")
@@ -130,7 +143,7 @@ class Locks:
     def lift(self, container: str, name: str, identifier: str) -> None:
         """The reverse; one that is gone is as good."""
         self._ledger.container(container)
-        with self._ledger.writing() as connection:
+        with self._changing(container, [name]) as connection:
             connection.execute(
                 "DELETE FROM holds WHERE container = ? AND name = ? AND id = ?",
                 [container, name, identifier],
@@ -152,6 +165,16 @@ class Locks:
                 "SELECT name, id FROM holds WHERE container = ? ORDER BY name, id", [container]
             ).fetchall()
         return Book(found, {name: instant_of(until) for name, until in locks}, holds)
+
+    @contextmanager
+    def _changing(self, container: str, names: Sequence[str]) -> Iterator[sqlite3.Connection]:
+        """One transaction; who follows is told in it, and woken after it."""
+        with self._ledger.writing() as connection:
+            yield connection
+            if self.native is not None:
+                self.native.mark(connection, container, names)
+        if self.native is not None:
+            self.native.woken.set()
 
     def refuse(self, connection: sqlite3.Connection, blob: Blob) -> None:
         """Raise Locked (BlobImmutableDueToPolicy) when it may not be deleted now.

@@ -8,13 +8,12 @@ disk the back end's step is: link > fsync directories, and unlink > fsync direct
 """
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
-from strongroom.model.errors import Corrupt
+from strongroom.model.errors import Corrupt, Locked, StoreError
 from strongroom.storage.back_end import BackEnd, NativeLock, Reading
 from strongroom.storage.blob import Blob
 from strongroom.storage.disk import Disk
@@ -22,6 +21,7 @@ from strongroom.storage.disk_back_end import open_file
 from strongroom.storage.incoming import discard_file, disk_errors
 from strongroom.storage.layout import Layout
 from strongroom.storage.ledger import Ledger
+from strongroom.storage.native import Native
 
 _log = structlog.get_logger("strongroom.storage")
 
@@ -29,7 +29,7 @@ _log = structlog.get_logger("strongroom.storage")
 class Placement:
     """Moves between `incoming/` and the back end. The caller holds the blob's name.
 
-    `keep` says by what the provider should keep a blob, as the ledger is now.
+    `native` knows what the back end's provider should keep by itself, where it can.
     """
 
     def __init__(
@@ -38,13 +38,13 @@ class Placement:
         disk: Disk,
         ledger: Ledger,
         back_end: BackEnd,
-        keep: Callable[[Blob], NativeLock],
+        native: Native | None,
     ) -> None:
         self._layout = layout
         self._disk = disk
         self._ledger = ledger
         self._back_end = back_end
-        self._keep = keep
+        self._native = native
 
     def check_path(self, container: str, name: str) -> None:
         """Refuse a name that the back end could not put. Raises Conflict, Invalid."""
@@ -57,13 +57,21 @@ class Placement:
         source = self._layout.incoming / blob.incoming
         with disk_errors():
             if source.exists():
-                version: str | None = self._back_end.put(source, blob, self._keep(blob))
+                version: str | None = self._put(source, blob)
                 self._disk.unlink(source)
             else:
                 version = self._back_end.find(blob)
         if version is None:
             raise Corrupt("the blob's file is gone", code="BlobCorrupt", facts={"name": blob.name})
         self._ledger.note_linked(replace(blob, version=version))
+
+    def _put(self, source: Path, blob: Blob) -> str:
+        if self._native is None:
+            return self._back_end.put(source, blob, NativeLock())
+        keep = self._native.wanted(blob)
+        version = self._back_end.put(source, blob, keep)
+        self._native.note(blob, keep)
+        return version
 
     def open(
         self, blob: Blob, offset: int = 0, length: int | None = None, *, afresh: bool = False
@@ -73,6 +81,10 @@ class Placement:
         if blob.incoming is not None:
             found = open_file(self._layout.incoming / blob.incoming, offset, afresh=afresh)
         return found or self._back_end.open(blob, offset, length, afresh=afresh)
+
+    def check_removable(self, blob: Blob) -> None:
+        """Asked before a deletion is recorded. Raises Locked when the provider would refuse it."""
+        self._back_end.check_removable(blob)
 
     def remove(self, blob: Blob) -> None:
         """A condemned blob, durably; then its row."""
@@ -90,21 +102,29 @@ class Placement:
     def recover(self) -> None:
         """Finish what the last process left, and sweep what it never committed."""
         to_link, to_remove = self._ledger.unfinished()
-        for blob in to_link:
-            try:
-                self.place(blob)
-            except Corrupt as error:
-                # The row stays: digests and scrub name it for as long as the bytes are missing.
-                _log.error("blob_lost", container=blob.container, name=blob.name, error=str(error))
-            else:
-                _log.info("put_completed", container=blob.container, name=blob.name)
-        for blob in to_remove:
-            self.remove(blob)
-            _log.info("delete_completed", container=blob.container, name=blob.name)
+        for blob in (*to_link, *to_remove):
+            self.finish(blob)
         for path in sorted(self._layout.incoming.iterdir()):
             if path.name not in {blob.incoming for blob in to_link}:
                 discard_file(self._disk, path)
                 _log.info("incoming_swept", file=path.name)
+
+    def finish(self, blob: Blob) -> None:
+        """Of a blob that was found unfinished, what is still to be done; it tells how it went."""
+        state = self._ledger.state(blob)
+        about = {"container": blob.container, "name": blob.name}
+        try:
+            if state == "placing":
+                self.place(blob)
+                _log.info("put_completed", **about)
+            elif state == "deleting":
+                self.remove(blob)
+                _log.info("delete_completed", **about)
+        except Corrupt as error:
+            # The row stays: digests and scrub name it for as long as the bytes are missing.
+            _log.error("blob_lost", **about, error=str(error))
+        except (StoreError, Locked) as error:
+            _log.warning("back_end_waits", **about, error=str(error))
 
     def _unlink(self, path: Path) -> None:
         if os.path.lexists(path):

@@ -30,7 +30,8 @@ from strongroom.storage.locks import Immutability, State
 from strongroom.storage.names import checked_blob, checked_container
 from strongroom.storage.settings import PullSettings
 from strongroom.storage.source import Listed, RemoteBook, Source
-from strongroom.storage.store import BlobStore, Upload
+from strongroom.storage.store import BlobStore
+from strongroom.storage.upload import Upload
 
 _PAGE = 5000
 _COUNTS = ("behindObjects", "behindBytes", "goneObjects", "differing")

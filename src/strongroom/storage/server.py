@@ -26,6 +26,7 @@ from strongroom.storage.scrubbing import Scrub
 from strongroom.storage.settings import Account, StoreSettings
 from strongroom.storage.source import Source
 from strongroom.storage.store import BlobStore, open_store
+from strongroom.storage.upkeep import Upkeep
 
 _log = structlog.get_logger("strongroom.storage")
 _MAX_HEAD_BYTES = 2 * (MAX_HEADER_BYTES + MAX_TARGET_BYTES)
@@ -74,6 +75,9 @@ def run(settings: StoreSettings, clock: Clock, chance: Chance) -> None:
     if settings.pull is not None:
         app.pull = Pull(store, Source(settings.pull, clock), settings.pull, clock)
         app.pull.start()
+    if settings.back_end is not None:
+        app.upkeep = Upkeep(store, settings.back_end)
+        app.upkeep.start()
     server = _Server(_config(settings, app), settings, listener.getsockname()[1])
     try:
         server.run(sockets=[listener])

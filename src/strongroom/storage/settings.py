@@ -1,10 +1,13 @@
 """What the storage endpoint is told. The account key comes as bytes, not as a file's name."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from strongroom.model.errors import Invalid
+from strongroom.model.listening import is_loopback
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -52,6 +55,66 @@ class PullSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackEndSettings:
+    """Where blobs lie when not on the disk: s3://BUCKET[/PREFIX], azure://ACCOUNT/CONTAINER[/...].
+
+    `endpoint` is http(s)://host:port[/account] of who is not AWS or Azure. `secrets`: names as in
+    the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION,
+    AZURE_STORAGE_KEY). `without_native_locks`: the ledger's locks are enough, a person has said.
+    `retry_seconds` lie between two tries of what the provider did not do.
+    """
+
+    url: str
+    endpoint: str = ""
+    secrets: Mapping[str, str] = field(repr=False, default_factory=dict)
+    without_native_locks: bool = False
+    retry_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no such place, and one in the clear beyond loopback."""
+        wanted = {"s3": 1, "azure": 2}.get(self.kind, 0)
+        if not wanted or len(self._parts) < wanted or not all(self._parts):
+            raise Invalid(
+                f"{self.url} is no back end",
+                hint="Give s3://BUCKET/PREFIX or azure://ACCOUNT/CONTAINER/PREFIX.",
+            )
+        place = urlsplit(self.endpoint)
+        if self.endpoint and not (
+            place.scheme == "https"
+            or (place.scheme == "http" and is_loopback(place.hostname or ""))
+        ):
+            raise Invalid(
+                f"at {self.endpoint} the blobs would travel in the clear",
+                hint="Name the back end's endpoint by https.",
+            )
+
+    @property
+    def kind(self) -> str:
+        """s3 or azure."""
+        return self.url.partition("://")[0]
+
+    @property
+    def account(self) -> str:
+        """Azure's storage account."""
+        return self._parts[0]
+
+    @property
+    def container(self) -> str:
+        """The bucket, or Azure's container."""
+        return self._parts[1 if self.kind == "azure" else 0]
+
+    @property
+    def prefix(self) -> str:
+        """Of every key; empty, or it ends in `/`."""
+        rest = self._parts[2 if self.kind == "azure" else 1 :]
+        return "".join(f"{part}/" for part in rest)
+
+    @property
+    def _parts(self) -> list[str]:
+        return self.url.partition("://")[2].rstrip("/").split("/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSettings:
     """Bytes, seconds and paths.
 
@@ -60,7 +123,8 @@ class StoreSettings:
     files) switch to https. `threads` is how many requests touch the disk at the same time.
     Every byte is read again once in `scrub_days` (0: never), at a bounded rate. `accept_clock`:
     the host's clock is right, though the store stood still for long (lock_clock.py).
-    `reader_key`: of whoever pulls from here; `pull`: from where this store is filled.
+    `reader_key`: of whoever pulls from here; `pull`: from where this store is filled; `back_end`:
+    where its blobs lie, if not beneath `root`.
     """
 
     root: Path
@@ -82,6 +146,7 @@ class StoreSettings:
     accept_clock: bool = False
     reader_key: bytes = field(repr=False, default=b"")
     pull: PullSettings | None = None
+    back_end: BackEndSettings | None = None
 
     @property
     def ready_file(self) -> Path:

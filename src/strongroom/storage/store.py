@@ -1,4 +1,4 @@
-"""The blob store: whole blobs under names that are given once, on a local disk.
+"""The blob store: whole blobs under names that are given once, on a disk or in a bucket.
 
 Promises (tests/integration/storage tries each):
 - a blob is whole or absent, whatever dies when; what was answered survives a power loss;
@@ -9,9 +9,10 @@ Promises (tests/integration/storage tries each):
 Plain sync functions for worker threads; any number of them at once.
 """
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 
 import structlog
@@ -20,64 +21,31 @@ from whenever import Instant
 from strongroom.model.errors import (
     Conflict,
     Corrupt,
-    Invalid,
     ObjectExists,
     ObjectMissing,
     StoreUnavailable,
 )
 from strongroom.model.seams import Chance, Clock
-from strongroom.storage.back_end import NativeLock, Reading
+from strongroom.storage.back_end import Reading
+from strongroom.storage.back_ends import open_place
 from strongroom.storage.blob import Asked, Blob, Container, Facts, Finding, Page
 from strongroom.storage.blocks import StagedBlocks
 from strongroom.storage.copies import Copies
 from strongroom.storage.disk import Disk
-from strongroom.storage.disk_back_end import DiskBackEnd
 from strongroom.storage.identifiers import Identifiers
 from strongroom.storage.incoming import Incoming, disk_errors, read_pieces
 from strongroom.storage.layout import Layout, RootLock
 from strongroom.storage.ledger import BEYOND, Ledger
 from strongroom.storage.lock_clock import LockClock
-from strongroom.storage.locks import Locks
+from strongroom.storage.locks import Lock, Locks
+from strongroom.storage.native import Native
 from strongroom.storage.placement import Placement
 from strongroom.storage.rereading import at_once, reread
 from strongroom.storage.settings import StoreSettings
 from strongroom.storage.space import Space
+from strongroom.storage.upload import Upload
 
 _log = structlog.get_logger("strongroom.storage")
-
-
-class Upload:
-    """A body being received for a name. Ends with `commit`, `stage` or `abandon`.
-
-    `identifier`: the stored access policy that it came under, or "".
-    """
-
-    def __init__(
-        self, container: str, name: str, incoming: Incoming, claim: ExitStack, identifier: str
-    ) -> None:
-        self.container = container
-        self.name = name
-        self.identifier = identifier
-        self.incoming = incoming
-        self.belongs_to_ledger = False  # its file must not be discarded any more
-        self._claim = claim
-
-    def write(self, pieces: Sequence[bytes]) -> None:
-        """Append bytes."""
-        self.incoming.write(pieces)
-
-    def check_md5(self, expected: bytes | None) -> None:
-        """Raise Invalid (Md5Mismatch) when something else is expected than was written."""
-        if expected is not None and self.incoming.md5 != expected:
-            raise Invalid("the body is not what its MD5 says", code="Md5Mismatch")
-
-    def abandon(self) -> None:
-        """Give up what has not been committed; harmless after `commit` and `stage`."""
-        self._claim.close()
-        if self.belongs_to_ledger:
-            self.incoming.close(durable=False)
-        else:
-            self.incoming.discard()
 
 
 class BlobStore:
@@ -92,18 +60,25 @@ class BlobStore:
         self._layout = Layout(settings.root, settings.account)
         self._lock: RootLock | None = None
         self._ledger = ledger
-        back_end = DiskBackEnd(self._layout, disk, ledger)
-        self._placement = Placement(self._layout, disk, ledger, back_end, lambda _: NativeLock())
+        place = open_place(settings, disk, ledger, clock, chance)
+        self._back_end = place.back_end
+        self._is_remote = settings.back_end is not None
         self.identifiers = Identifiers(ledger)
         self.copies = Copies(ledger)
         self.locks = Locks(ledger, LockClock(clock, ledger, accept=settings.accept_clock))
-        self.max_blob_bytes = settings.max_blob_bytes
+        self.native: Native | None = None
+        if place.locks is not None:
+            earliest = self.locks.clock.earliest
+            self.native = Native(ledger, place.locks, self._lock_of, earliest)
+        self.locks.native = self.native
+        self._placement = Placement(self._layout, disk, ledger, place.back_end, self.native)
+        self.max_blob_bytes = min(settings.max_blob_bytes, place.most_bytes)
         self.space = Space(disk, settings.root, settings.reserve_bytes)
         self.blocks = StagedBlocks(
             disk,
             clock,
             max_blocks=settings.max_blocks,
-            max_bytes=settings.max_blob_bytes,
+            max_bytes=self.max_blob_bytes,
             lifetime=settings.staged_seconds,
         )
         self._stopping = threading.Event()
@@ -121,6 +96,7 @@ class BlobStore:
     def close(self) -> None:
         """Let the root go. Uploads under way are swept at the next start."""
         self._ledger.close()
+        self._back_end.close()
         if self._lock is not None:
             self._lock.release()
 
@@ -292,11 +268,37 @@ class BlobStore:
         """Recorded first, then gone. Raises ObjectMissing, or Locked."""
         self._ledger.container(container)
         with self._holding(container, name):
+            self._check_removable(container, name)
             blob = self._ledger.condemn(
                 container, name, self._clock.now(), caller, self.locks.refuse
             )
             self._placement.remove(blob)
         return blob
+
+    def _check_removable(self, container: str, name: str) -> None:
+        """Raise Locked when the provider would: before anything is recorded."""
+        if self.native is None:
+            return
+        with suppress(ObjectMissing):
+            blob = self._ledger.blob(container, name)
+            with self._ledger.reading() as connection:
+                self.locks.refuse(connection, blob)
+            self._placement.check_removable(blob)
+
+    # --- finishing what a provider did not do ---
+
+    def unfinished(self) -> tuple[int, int]:
+        """How many blobs are still to be put into the back end, and to be removed."""
+        to_link, to_remove = self._ledger.unfinished()
+        return len(to_link), len(to_remove)
+
+    def finish(self, stopping: threading.Event) -> None:
+        """Try once more. What is refused again is told in the log, and left."""
+        for blob in itertools.chain(*self._ledger.unfinished()):
+            if stopping.is_set():
+                return
+            with self._holding(blob.container, blob.name):
+                self._placement.finish(blob)
 
     # --- looking again ---
 
@@ -345,6 +347,12 @@ class BlobStore:
             blob = self._ledger.blob(container, name)
         except ObjectMissing:
             return Finding(container=container, name=name, state="missing")
+        if self._is_remote and blob.incoming is not None:  # what lies there is what counts
+            with self._holding(container, name):
+                self._placement.finish(blob)
+            blob = self._ledger.blob(container, name)
+            if blob.incoming is not None:
+                raise StoreUnavailable("the back end does not have the blob yet")
         reading = self._placement.open(blob, afresh=True)
         if reading is None:
             finding = Finding(container=container, name=name, state="corrupt")
@@ -356,6 +364,9 @@ class BlobStore:
         if finding.state == "corrupt":
             _log.error("blob_corrupt", container=container, name=name, size=finding.size)
         return finding
+
+    def _lock_of(self, blob: Blob) -> Lock:
+        return self.locks.of(blob.container, blob.name, blob.created)
 
     @contextmanager
     def _holding(self, container: str, name: str) -> Iterator[None]:
@@ -370,12 +381,13 @@ def open_store(
     layout = Layout(settings.root, settings.account)
     layout.make()
     lock = RootLock(layout)
-    try:
-        store = BlobStore(settings, clock, chance, disk or Disk(), Ledger(layout.ledger))
+    with ExitStack() as opened:
+        opened.callback(lock.release)
+        ledger = Ledger(layout.ledger)
+        opened.callback(ledger.close)
+        store = BlobStore(settings, clock, chance, disk or Disk(), ledger)
         store.start(lock)
-    except BaseException:
-        lock.release()
-        raise
+        opened.pop_all()
     return store
 
 

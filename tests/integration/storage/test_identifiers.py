@@ -253,8 +253,12 @@ def test_a_ledger_of_the_first_version_learns_the_rest_and_keeps_its_blobs(
     _put(store, "g/1/x", b"x")
     store.close()
     connection = sqlite3.connect(tmp_path / ".strongroom/ledger.sqlite")
-    later = ("identifiers", "immutability", "locks", "holds", "clock", "gone", "pulled")
+    later = (
+        *("identifiers", "immutability", "locks", "holds", "clock", "gone", "pulled"),
+        *("brought_holds", "native", "native_due", "identity"),
+    )
     drops = "".join(f"DROP TABLE {name}; " for name in later)
+    drops += "ALTER TABLE blobs DROP COLUMN version;"
     connection.executescript(f"{drops} PRAGMA user_version = 1;")
     connection.close()
     again = a_store(tmp_path)
