@@ -44,6 +44,7 @@ from strongroom.model.operation import (
 )
 from strongroom.model.resume import ResumeReply, ResumeRequest
 from strongroom.model.seams import Chance
+from strongroom.model.wal import WalKept, WalReply, WalReport, WalRequest
 
 CONNECT_SECONDS = 5.0
 CALL_SECONDS = 15.0  # no answer within it is no answer
@@ -130,6 +131,20 @@ class ControlClient:
         path = f"/agents/operations/{operation_id}/resume"
         return self._asked(
             lambda: _decoded(self._post(path, request, seconds=KEYS_SECONDS), ResumeReply), pause
+        )
+
+    def wal(self, operation_id: str, report: WalReport, pause: Pause) -> WalReply:
+        """What was put of a server's log -> how far the vault has it."""
+        path = f"/agents/operations/{operation_id}/wal"
+        return self._asked(
+            lambda: _decoded(self._post(path, report, seconds=KEYS_SECONDS), WalReply), pause
+        )
+
+    def wal_keys(self, operation_id: str, request: WalRequest, pause: Pause) -> WalKept:
+        """The packs that hold the log behind a position, and their keys."""
+        path = f"/agents/operations/{operation_id}/wal-keys"
+        return self._asked(
+            lambda: _decoded(self._post(path, request, seconds=KEYS_SECONDS), WalKept), pause
         )
 
     def complete(self, operation_id: str, completion: Completion) -> None:

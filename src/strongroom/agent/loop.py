@@ -50,6 +50,7 @@ class Trades:
     restore: Work
     verify: Work
     look_at: Work
+    stream: Work
 
 
 class Agent:
@@ -175,6 +176,8 @@ class Agent:
         thread = self._thread(f"work-{lease.operation_id}", lambda: self._carry_out(held))
         with self._lock:
             self._held[held] = thread
+        if lease.stream is not None:
+            self._permits.release()  # it lasts for ever, and waits most of the time
         thread.start()
         if self._stopping.is_set():
             held.stop(_stopping(), offer_again=True)
@@ -213,7 +216,8 @@ class Agent:
             with self._lock:
                 if self._workers.get(held.lease.operation_id) is threading.current_thread():
                     del self._workers[held.lease.operation_id]
-            self._permits.release()
+            if held.lease.stream is None:
+                self._permits.release()
 
     def _settle(
         self,
@@ -260,6 +264,8 @@ class Agent:
             return self._trades.verify(held)
         if lease.look is not None:
             return self._trades.look_at(held)
+        if lease.stream is not None:
+            return self._trades.stream(held)
         if lease.check is not None:
             return check(held, self._book, self._watch)
         raise Invalid(

@@ -34,6 +34,7 @@ from strongroom.agent.servers import ServerBook
 from strongroom.agent.settings import Identity, Settings
 from strongroom.agent.take_backup import take_backup
 from strongroom.agent.verify import verify
+from strongroom.agent.wal_stream import stream_wal
 from strongroom.model.errors import VaultError
 from strongroom.model.operation import Completion
 from strongroom.model.seams import Chance, Clock
@@ -114,6 +115,9 @@ def real_trades(
         restore=restore_within,
         verify=verify_within,
         look_at=partial(look_at, allow=grounds.allow),
+        stream=partial(
+            stream_wal, book=book, open_container=open_container, clock=clock, chance=chance
+        ),
     )
 
 

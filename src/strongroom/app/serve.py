@@ -54,6 +54,8 @@ from strongroom.workflows.rotation import rotate_instance, rotate_kek
 from strongroom.workflows.sweeps import Sweeps
 from strongroom.workflows.vault_storage import SecondStorage, VaultStorage
 from strongroom.workflows.verify import verify
+from strongroom.workflows.wal_care import WalCare
+from strongroom.workflows.wal_keeping import keep_wal, open_wal
 
 log = structlog.get_logger()
 SECOND = "2"  # after the location's name: the second region's, as Azure pairs eastus and eastus2
@@ -116,18 +118,21 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
         witness=StorageWitness(storage, keyring.signing, who.tenant_id).witness(),
         open_parent=lambda *asked: open_parent(tied[0], *asked),
         open_resume=lambda *asked: open_resume(tied[0], *asked),
+        keep_wal=lambda *asked: keep_wal(tied[0], *asked),
+        open_wal=lambda *asked: open_wal(tied[0], *asked),
     )
     tied.append(means := Means(control, keyring, storage, second))
     _register(engine, means)
     sweeps, care = Sweeps(control, options.executor), Care(means)
+    streams = WalCare(means)
     sweeps.beat()
     engine.launch()
     _first_start(control, who, options, files)
     door = DoorSettings(files.ensure_token_key(), files.server_certificate, files.server_key)
 
     def on_ready() -> None:
-        sweeps.start()
-        care.start()
+        for each in (sweeps, care, streams):
+            each.start()
         told = {"port": _port(sockets[0]), "portalPort": _port(sockets[1]), "pid": os.getpid()}
         replace_private(ready, msgspec.json.encode(told))
         log.info("serve.ready", **told)
@@ -136,8 +141,8 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
         serve(create_app(control, door), door, sockets, on_ready)
     finally:
         ready.unlink(missing_ok=True)
-        care.stop()
-        sweeps.stop()
+        for each in (streams, care, sweeps):
+            each.stop()
         engine.close()
         alone.close()
         database.close()

@@ -159,6 +159,15 @@ def offer_again(connection: sa.Connection, operation_id: str) -> None:
     )
 
 
+def put_up_again(connection: sa.Connection, operation: dict[str, Any]) -> None:
+    """One that has ended is wanted again; its epochs go on counting."""
+    connection.execute(
+        table.update()
+        .where(table.c.id == operation["id"], table.c.status.not_in(OPEN))
+        .values(**operation, status="offered", lease_until=None, result=None, error=None)
+    )
+
+
 def is_held(connection: sa.Connection, agent_id: str, now: Instant) -> bool:
     """Whether the agent is at work: it holds a lease that has not run out."""
     query = sa.select(table.c.id).where(

@@ -12,7 +12,7 @@ from strongroom.catalog.wal_tables import wal_histories as histories
 from strongroom.catalog.wal_tables import wal_names as names
 from strongroom.catalog.wal_tables import wal_packs as packs
 from strongroom.catalog.wal_tables import wal_streams as streams
-from strongroom.model.wal import RestorePoint, Summary, WalHistory, WalMissing, WalPack
+from strongroom.model.wal import RestorePoint, Summary, WalHistory, WalMissing, WalPack, WalReport
 
 _AT_ONCE = 500
 
@@ -33,6 +33,24 @@ def set_stream(connection: sa.Connection, instance_id: str, **values: Any) -> No
     connection.execute(
         streams.update().where(streams.c.instance_id == instance_id).values(**values)
     )
+
+
+def note_stream(
+    connection: sa.Connection, instance_id: str, report: WalReport, now: Instant
+) -> None:
+    """How an agent says that its stream stands; it is level when nothing is left to put."""
+    found = stream_of(connection, instance_id)
+    end = 0 if found is None else found["end_lsn"]
+    facts = {} if found is None else dict(found["facts"])
+    facts |= {"state": report.state, "why": report.why}
+    values: dict[str, Any] = {"told_at": now, "facts": facts}
+    if report.system_identifier:
+        facts |= {"slot": report.slot, "serverLsn": report.server_lsn}
+        facts |= {"serverTimeline": report.timeline, "versionNumber": report.version_number}
+        values["segment_size"] = report.segment_size
+        if report.server_lsn <= end:
+            values["kept_at"] = now
+    set_stream(connection, instance_id, **values)
 
 
 def add_packs(

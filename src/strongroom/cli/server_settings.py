@@ -41,6 +41,10 @@ def set_settings(  # noqa: PLR0913 - an option each
         str,
         Parameter(help="How often points are drilled: 7d or P7D, or none."),
     ] = "",
+    keep_every_second: Annotated[
+        str,
+        Parameter(help="Stream the log, to restore any second of the last: 7d or P35D, or none."),
+    ] = "",
     common: Common = COMMON,
     means: Given,
 ) -> None:
@@ -54,6 +58,7 @@ def set_settings(  # noqa: PLR0913 - an option each
     strongroom server set orders --bandwidth 50MiB/s --compression 3 --parallel 2
     strongroom server set orders --window 22:00-06:00@Europe/Prague
     strongroom server set orders --drill-every 7d
+    strongroom server set orders --keep-every-second 7d
     strongroom server set orders --bandwidth none --window none
     ```
 
@@ -68,6 +73,7 @@ def set_settings(  # noqa: PLR0913 - an option each
         "parallelism": parallel,
         "window": "" if window.lower() == _NONE else window or None,
         "drillDays": read_days(drill_every) if drill_every else None,
+        "operationalDays": read_days(keep_every_second) if keep_every_second else None,
     }
     asked = {name: value for name, value in asked.items() if value is not None}
     if not asked:
@@ -106,9 +112,15 @@ def words_of(settings: BackupSettings) -> dict[str, str]:
         "parallelism": f"{settings.parallelism} side by side",
         "window": settings.window,
         "drillDays": f"drilled every {settings.drill_days} days",
+        "operationalDays": f"every second of {settings.operational_days} days",
     }
     told = settings.to_dict()
     return {name: text for name, text in words.items() if told[name] != usual[name]}
+
+
+def _window_of(settings: BackupSettings) -> str:
+    days = settings.operational_days
+    return f"of the last {days} days" if days else "not kept: recovery points alone"
 
 
 def _tell(common: Common, name: str, instance: dict[str, Any]) -> None:
@@ -128,6 +140,7 @@ def _tell(common: Common, name: str, instance: dict[str, Any]) -> None:
             "compression": f"level {settings.compression_level}",
             "side by side": str(settings.parallelism or "by itself"),
             "window": settings.window or "at any time",
+            "every second": _window_of(settings),
             "drills": f"every {settings.drill_days} days" if settings.drill_days else "on demand",
             **{what: f"{short_time(at)} UTC" for what, at in times.items() if at},
         }

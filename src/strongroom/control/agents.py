@@ -38,7 +38,9 @@ from strongroom.model.operation import (
 from strongroom.model.plan import LookOrder
 from strongroom.model.seams import Chance, Clock
 from strongroom.model.verify import VerifyOrder
+from strongroom.model.wal import StreamOrder
 
+STREAM = "stream"
 MOST_LEASES = 5  # a failure that may pass is tried this often before it is the answer
 
 
@@ -160,6 +162,8 @@ def _lease_of(control: Control, row: sa.RowMapping) -> Lease:
         lease.drill = msgspec.convert(order, DrillOrder)
     elif row["kind"] == "look":
         lease.look = msgspec.convert(order, LookOrder)
+    elif row["kind"] == STREAM:
+        lease.stream = msgspec.convert(order, StreamOrder)
     else:
         lease.check = msgspec.convert(order, CheckOrder)
     if row["kind"] not in agent_operations.WITHOUT_STORAGE:

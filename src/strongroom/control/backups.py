@@ -88,6 +88,34 @@ def fire_backup(
     return job_id
 
 
+def fire_for_log(
+    control: Control,
+    connection: sa.Connection,
+    found: Protection,
+    why: str,
+    after: Instant | None,
+) -> JobId | None:
+    """A full backup for the log that is streamed to lean on: once for each gap behind which it is.
+
+    None when it was begun already, or while another backup is under way.
+    """
+    epoch = after or Instant.from_timestamp(0)
+    job_id = scheduled_job_id(found.instance_id, why, epoch)
+    if found.state not in ABLE or jobs.is_known(connection, job_id):
+        return None
+    if jobs.running(connection, found.instance_id, JobKind.BACKUP):
+        return None
+    asked = {
+        "rule_name": parse_policy(found.policy).backup_rules[0].name,
+        "tag": "",
+        "user_triggered": False,
+        "requested_by": "service",
+        "order": {"full": True, "for_log": True},
+    }
+    _enqueue(control, connection, found, job_id, asked)
+    return job_id
+
+
 def scheduled_job_id(instance_id: str, rule_name: str, at: Instant) -> JobId:
     """A UUIDv8 made of the digest of what makes a scheduled backup one and the same."""
     digest = blake3(f"{instance_id}\n{rule_name}\n{at.timestamp()}".encode()).digest(16)

@@ -15,6 +15,7 @@ from strongroom.model.installation import Installation
 from strongroom.model.operation import ParentReply, StorageAccess
 from strongroom.model.resume import ResumeReply, ResumeRequest
 from strongroom.model.seams import Chance, Clock
+from strongroom.model.wal import WalKept, WalReport, WalRequest
 
 
 def no_parent(point_id: str, instance_id: str, part: int) -> ParentReply:
@@ -27,6 +28,12 @@ def nothing_stored(operation_id: str, request: ResumeRequest) -> ResumeReply:
     """For a control plane that opens no deltas."""
     del operation_id, request
     return ResumeReply()
+
+
+def no_log(instance_id: str, asked: WalReport | WalRequest) -> NoReturn:
+    """For a control plane that keeps no write-ahead log."""
+    del asked
+    raise Precondition(f"the log of {instance_id[:64]} is not kept here", hint="see its settings")
 
 
 def no_seal(job_id: str, signature: object) -> NoReturn:
@@ -85,9 +92,11 @@ class Control:
     `give_identifier(instance id, identifier, bytes that may be put)` and its reverse tell the
     storage endpoint; `open_parent(recovery point id, instance id)` tells of the point that an
     increment leans on, `open_resume(operation id, what is asked)` of what earlier tries
-    of a backup have stored; `seal_signature(job id, SAS)` and its reverse keep what opens the
-    container that a job fills; `custody()` tells who keeps which key. All are handed in because
-    deciding and opening are two rooms (`workflows/` opens).
+    of a backup have stored; `keep_wal(instance id, report)` reads again and records what a stream
+    has put, `open_wal(operation id, what is asked)` opens what a recovery reads of it;
+    `seal_signature(job id, SAS)` and its reverse keep what opens the container that a job fills;
+    `custody()` tells who keeps which key. All are handed in because deciding and opening are two
+    rooms (`workflows/` opens).
     """
 
     database: Database
@@ -101,6 +110,8 @@ class Control:
     withdraw_identifier: Callable[[str, str], None]
     open_parent: Callable[[str, str, int], ParentReply] = no_parent
     open_resume: Callable[[str, ResumeRequest], ResumeReply] = nothing_stored
+    keep_wal: Callable[[str, WalReport], None] = no_log
+    open_wal: Callable[[str, WalRequest], WalKept] = no_log
     seal_signature: Callable[[str, str], bytes] = no_seal
     open_signature: Callable[[str, bytes], str] = no_seal
     own_storage: OwnStorage = OwnStorage()

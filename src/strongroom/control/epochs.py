@@ -14,6 +14,7 @@ from strongroom.model.errors import StoreError, StoreUnavailable
 from strongroom.model.ids import AgentId
 
 QUOTA_TIMES = 3  # of the server's size, as the agent last saw it
+STREAM_QUOTA = 1 << 44  # of a stream, which puts as much as the server writes
 QUOTA_BYTES = 10 << 30  # and this: write-ahead log, growth, uploads that broke off
 
 log = structlog.get_logger()
@@ -31,7 +32,7 @@ def give_access(control: Control, agent: AgentId, operation: sa.RowMapping, epoc
     """
     if operation["kind"] in agent_operations.WITHOUT_STORAGE or is_second(operation):
         return
-    quota = _quota(control, agent, operation) if operation["kind"] == "backup" else 0
+    quota = _quota(control, agent, operation)
     instance = operation["order"]["instanceId"]
     control.give_identifier(instance, identifier_of(operation["id"], epoch), quota)
 
@@ -42,6 +43,10 @@ def is_second(operation: sa.RowMapping) -> bool:
 
 
 def _quota(control: Control, agent: AgentId, operation: sa.RowMapping) -> int:
+    if operation["kind"] == "stream":
+        return STREAM_QUOTA
+    if operation["kind"] != "backup":
+        return 0
     with control.database.reading() as connection:
         server = servers.of_agent(connection, agent, operation["order"]["server"])
     facts = server["facts"] if server is not None else None

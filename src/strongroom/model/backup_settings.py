@@ -11,6 +11,7 @@ from strongroom.model.window import Window
 
 BEST_LEVEL, MOST_LANES = 19, 8
 MOST_DRILL_DAYS = 366
+MOST_WINDOW_DAYS = 3660
 LEAST_BANDWIDTH = 64 << 10  # bytes a second: less, and a pack outlives any patience
 _RATE = re.compile(r"(\d{1,12})(?:\.(\d))?\s*([KMGT]?)(i?)(?:B|)(?:/s)?")
 _DAYS = re.compile(r"P?(\d{1,4})d?", re.IGNORECASE)
@@ -23,6 +24,7 @@ class BackupSettings(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
     parallelism: databases dumped, or pieces of a file read, side by side, 1 to 8; 0: by itself.
     window: when scheduled backups may start (model/window.py), empty: at any time.
     drill_days: the newest point and one of its elders are drilled once in so many days; 0: never.
+    operational_days: every second of so many days can be restored; 0: recovery points alone.
     """
 
     bandwidth: int = 0
@@ -30,6 +32,7 @@ class BackupSettings(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
     parallelism: int = 0
     window: str = ""
     drill_days: int = 0
+    operational_days: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """As `read_settings` takes it."""
@@ -64,6 +67,7 @@ def read_settings(value: object) -> BackupSettings:
         parallelism=_number(given, "parallelism", 0, MOST_LANES),
         window=str(Window.parse(window)) if window else "",
         drill_days=_number(given, "drillDays", 0, MOST_DRILL_DAYS),
+        operational_days=_number(given, "operationalDays", 0, MOST_WINDOW_DAYS),
     )
 
 

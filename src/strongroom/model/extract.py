@@ -3,6 +3,7 @@
 import msgspec
 
 from strongroom.model.errors import Invalid
+from strongroom.model.wal import Recovery
 
 PUBLIC = "public"
 _LONGEST = 130  # two names of 63 bytes, quoted
@@ -28,6 +29,7 @@ class ExtractOrder(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=T
     target_endpoint: str = ""  # of the bucket
     target_server: str = ""  # the agent's own name of it
     file_prefix: str = ""
+    recovery: Recovery | None = None  # where to, beyond the point's own end
 
 
 class ExtractRequest(msgspec.Struct, kw_only=True):

@@ -8,6 +8,8 @@ Transport: HTTPS, the agent calls in; bodies are JSON (msgspec). Bytes fields tr
     POST /agents/operations/{id}/keys        KeysRequest    -> KeysReply     (what reads a point)
     POST /agents/operations/{id}/parent      ParentRequest  -> ParentReply   (backup only)
     POST /agents/operations/{id}/resume      ResumeRequest  -> ResumeReply   (backup only)
+    POST /agents/operations/{id}/wal         WalReport      -> WalReply      (stream only)
+    POST /agents/operations/{id}/wal-keys    WalRequest     -> WalKept       (what recovers)
     POST /agents/operations/{id}/complete    Completion     -> 204
     POST /agents/operations/{id}/fail        Failure        -> 204
 
@@ -25,6 +27,7 @@ from strongroom.model.extract import ExtractOrder
 from strongroom.model.logical import DumpWish, LoadOrder, LoadResult
 from strongroom.model.plan import LookOrder, LookResult
 from strongroom.model.verify import VerifyOrder, VerifyResult
+from strongroom.model.wal import Recovery, StreamOrder
 
 LEASE_SECONDS = 60
 HEARTBEAT_SECONDS = 2  # and one at once when the step changes
@@ -87,7 +90,7 @@ class StorageAccess(Message):
 
     container_url: str  # http(s)://host:port/account/container, no query
     sas: dict[str, str]  # scope -> SAS query string: "packs", "delta" (backup; "parent": an
-    # increment's packs; "partial": its partial deltas) or "read" (restore)
+    # increment's packs; "partial": its partial deltas), "wal" (stream) or "read" (restore)
     expires_at: str  # ISO 8601 UTC
     ca: str = ""  # PEM: whom to trust there, when the control plane was told
 
@@ -143,6 +146,7 @@ class RestoreOrder(Message):
     port: int = 0  # 0: the port in its own configuration
     settings: dict[str, str] = {}  # appended to postgresql.auto.conf
     in_place: bool = False
+    recovery: Recovery | None = None  # where to, beyond the point's own end
 
 
 class CheckOrder(Message):
@@ -165,6 +169,7 @@ class Lease(Message):
     drill: DrillOrder | None = None
     check: CheckOrder | None = None
     look: LookOrder | None = None
+    stream: StreamOrder | None = None
     access: StorageAccess | None = None
 
 

@@ -104,11 +104,15 @@ class WalReport(Message):
 
 
 class WalReply(Message):
-    """How far the vault has it: from here the agent goes on. Zero: from nowhere yet."""
+    """How far the vault has it: from here the agent goes on. Zero: from nowhere yet.
+
+    of_point: nothing is streamed yet, and this is where the newest point ends.
+    """
 
     system_identifier: str = ""
     timeline: int = 0
     end: int = 0
+    of_point: bool = False
 
 
 class StreamOrder(Message):
@@ -125,13 +129,14 @@ class StreamOrder(Message):
 class Recovery(Message):
     """Recover to there, with log out of the vault. Positions are what an operation is held to.
 
-    kind: time | lsn | xid | name | end; value: as PostgreSQL's setting takes it. start: where the
-    first segment that is needed begins. end: where what is kept ends. timelines: how much of
-    each is needed, the oldest first: (timeline, from, to). follow: keep on replaying, never end.
+    kind: time | lsn | xid | name | end; value: as PostgreSQL's setting takes it. timelines: how
+    much of each is needed, the oldest first: (timeline, from, to), each from the start of a
+    segment. follow: keep on replaying, never end.
     """
 
     kind: str
     value: str
+    system: str  # its identifier
     timeline: int
     segment_size: int
     timelines: list[tuple[int, int, int]]

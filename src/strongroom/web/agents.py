@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 import msgspec
 from fastapi import APIRouter, Depends, Header, Request, Response
 
-from strongroom.control import agents, resumes
+from strongroom.control import agents, resumes, wal
 from strongroom.control.control import Control
 from strongroom.model.errors import Invalid, Unauthenticated
 from strongroom.model.ids import AgentId
@@ -21,6 +21,7 @@ from strongroom.model.operation import (
     ParentRequest,
 )
 from strongroom.model.resume import ResumeRequest
+from strongroom.model.wal import WalReport, WalRequest
 
 router = APIRouter(prefix="/agents", include_in_schema=False)
 _LONGEST_WAIT = 30.0  # seconds
@@ -118,6 +119,18 @@ def parent(operation_id: str, control: Means, agent: Agent, raw: Bytes) -> Respo
 def resume(operation_id: str, control: Means, agent: Agent, raw: Bytes) -> Response:
     """What earlier tries of a backup have stored."""
     return _answer(resumes.open_resume(control, agent, operation_id, _read(raw, ResumeRequest)))
+
+
+@router.post("/operations/{operation_id}/wal")
+def report_wal(operation_id: str, control: Means, agent: Agent, raw: Bytes) -> Response:
+    """What a stream has put into storage."""
+    return _answer(wal.report_wal(control, agent, operation_id, _read(raw, WalReport)))
+
+
+@router.post("/operations/{operation_id}/wal-keys")
+def wal_keys(operation_id: str, control: Means, agent: Agent, raw: Bytes) -> Response:
+    """What a recovery reads of the log."""
+    return _answer(wal.open_wal(control, agent, operation_id, _read(raw, WalRequest)))
 
 
 @router.post("/operations/{operation_id}/complete")

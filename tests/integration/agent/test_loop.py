@@ -56,6 +56,7 @@ class Bench:
             verify=self._work,
             restore=self._work,
             look_at=self._work,
+            stream=self._work,
         )
         self.agent = Agent(settings, self.client, self.book, trades, clock, chance)
         self.raised: list[VaultError] = []

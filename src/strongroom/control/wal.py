@@ -1,0 +1,73 @@
+"""The log of a server as it comes: an agent reports what it has put, and is told what is kept.
+
+What a recovery reads of it is opened for the operation that was planned to read it, and for no
+other range.
+"""
+
+import sqlalchemy as sa
+
+from strongroom.catalog import agent_operations, audit, recovery_points, wal
+from strongroom.control.control import Control
+from strongroom.model.errors import Forbidden
+from strongroom.model.ids import AgentId, InstanceId
+from strongroom.model.logical import LOGICAL
+from strongroom.model.postgres import lsn_from_text
+from strongroom.model.wal import WalKept, WalReply, WalReport, WalRequest
+
+STREAM = "stream"
+RECOVERS = ("restore", "extract", "drill")
+
+
+def report_wal(control: Control, agent: AgentId, operation_id: str, report: WalReport) -> WalReply:
+    """Record what is in storage -> how far the vault has it. Safe twice."""
+    with control.database.reading() as connection:
+        row = agent_operations.held(connection, operation_id, agent, report.epoch)
+    if row["kind"] != STREAM:
+        raise Forbidden("only a stream reports write-ahead log")
+    instance_id = row["order"]["instanceId"]
+    if report.packs or report.histories or report.gap:
+        control.keep_wal(instance_id, report)
+    now = control.clock.now()
+    with control.database.writing() as connection:
+        agent_operations.held(connection, operation_id, agent, report.epoch)
+        if report.state:
+            wal.note_stream(connection, instance_id, report, now)
+        found = wal.stream_of(connection, instance_id)
+        if found is None or not found["timeline"]:
+            return _behind_a_point(connection, instance_id)
+    return WalReply(
+        system_identifier=found["system_identifier"],
+        timeline=found["timeline"],
+        end=found["end_lsn"],
+    )
+
+
+def _behind_a_point(connection: sa.Connection, instance_id: str) -> WalReply:
+    """So that the first of the log joins a point, where the server still has what lies between."""
+    points = recovery_points.list_of_instance(connection, InstanceId(instance_id))
+    for point in sorted(points, key=lambda each: each.taken_at, reverse=True):
+        if point.kind != LOGICAL:
+            return WalReply(
+                system_identifier=str(point.facts["system_identifier"]),
+                timeline=int(point.facts["timeline"]),
+                end=lsn_from_text(str(point.facts["stop_lsn"])),
+                of_point=True,
+            )
+    return WalReply()
+
+
+def open_wal(control: Control, agent: AgentId, operation_id: str, request: WalRequest) -> WalKept:
+    """The packs behind a position, and their keys, sealed to the recovery's session; audited."""
+    with control.database.writing() as connection:
+        row = agent_operations.held(connection, operation_id, agent, request.epoch)
+        order = row["order"].get("recovery") or {}
+        planned = any(
+            request.timeline == timeline and start <= request.start < end
+            for timeline, start, end in order.get("timelines") or []
+        )
+        if row["kind"] not in RECOVERS or not planned:
+            raise Forbidden("this operation does not read that stretch of write-ahead log")
+        what = {"timeline": request.timeline, "start": request.start, "operation": operation_id}
+        target = ("keys/releaseLog", row["order"]["recoveryPointId"])
+        audit.append(connection, control.clock.now(), f"agent:{agent}", target, what)
+    return control.open_wal(operation_id, request)

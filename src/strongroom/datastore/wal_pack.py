@@ -1,0 +1,62 @@
+"""A range of write-ahead log as a pack: its raw stream is the log itself, byte for byte.
+
+The name says the timeline and where it begins; its length says where it ends. Log is read whole
+and in order, so its frames are larger than those of files: they shrink better.
+"""
+
+import msgspec
+
+from strongroom.datastore.manifest import decode_checked
+from strongroom.datastore.pack import MOST_RAW, PACK, Bytes, PackKey, PackReader, read_header
+from strongroom.datastore.seal import KeyPair, PublicKey, open_sealed, seal
+from strongroom.model.errors import Corrupt, Invalid
+from strongroom.model.ids import PackId, uuid7
+from strongroom.model.seams import Chance, Clock
+
+WAL_FRAME = 1 << 20
+_INFO = b"strongroom-log-session-1"
+LEVEL = 3
+
+
+def seal_log(
+    raw: Bytes, data_key: PublicKey, clock: Clock, chance: Chance, *, level: int = LEVEL
+) -> bytes:
+    """A whole pack of at most 32 MiB of log."""
+    if not 0 < len(raw) <= MOST_RAW:
+        raise Invalid(f"a pack does not hold {len(raw)} bytes of write-ahead log")
+    key = PackKey(PACK, PackId(uuid7(clock.now(), chance)), data_key, chance)
+    frames = key.frames(0, raw, WAL_FRAME, level)
+    ending = key.ending(WAL_FRAME, [(len(frame), length) for frame, length in frames])
+    return b"".join([key.header, *(frame for frame, _ in frames), ending])
+
+
+def open_log(stored: bytes, content_key: bytes, length: int) -> bytes:
+    """The log in a pack, every byte checked; Corrupt unless it is `length` bytes."""
+    view = memoryview(stored)
+    pack_id = read_header(stored, PACK).pack_id
+
+    def fetch(start: int, count: int) -> Bytes:
+        return view[start : start + count]
+
+    pack = PackReader(fetch, len(stored), pack_id, content_key)
+    if pack.table.raw_size != length:
+        raise Corrupt(f"pack {pack_id} holds {pack.table.raw_size} bytes of log, not {length}")
+    return b"".join(pack.every_frame())
+
+
+class _Keys(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    packs: dict[str, bytes]  # name -> content key, 32 bytes
+
+
+def seal_log_keys(keys: dict[str, bytes], session_public: bytes, operation_id: str) -> bytes:
+    """The control plane's side: content keys by name, for one recovery alone."""
+    public = PublicKey.from_bytes(session_public)
+    told = msgspec.msgpack.encode(_Keys(packs=keys))
+    return seal(public, _INFO + operation_id.encode(), told)
+
+
+def open_log_keys(pair: KeyPair, operation_id: str, sealed: bytes) -> dict[str, bytes]:
+    """The agent's side."""
+    raw = open_sealed(pair, _INFO + operation_id.encode(), sealed)
+    found: _Keys = decode_checked(raw, _Keys)
+    return found.packs
