@@ -99,6 +99,17 @@ def page_of_instance(
     return [_point(row) for row in connection.execute(query).mappings()]
 
 
+def taken_since(
+    connection: sa.Connection, instance_id: InstanceId, since: Instant
+) -> list[tuple[Instant, int]]:
+    """(when, bytes stored anew) of every point since then, ended or not."""
+    columns = sa.select(recovery_points.c.taken_at, recovery_points.c.stored_bytes)
+    query = columns.where(
+        recovery_points.c.instance_id == instance_id, recovery_points.c.taken_at >= since
+    )
+    return [(row.taken_at, row.stored_bytes) for row in connection.execute(query)]
+
+
 def instance_of(connection: sa.Connection, point_id: str) -> InstanceId:
     """The instance of a point that is known."""
     query = sa.select(recovery_points.c.instance_id).where(recovery_points.c.id == point_id)

@@ -94,20 +94,25 @@ class Cell:
     words: str
 
 
-def year_of(points: Sequence[RecoveryPoint], now: Instant, zone: str) -> list[Cell]:
-    """The last 53 weeks by the new bytes that were stored each day."""
+def year_of(
+    taken: Sequence[tuple[Instant, int]], now: Instant, zone: str, *, daily: bool
+) -> list[Cell]:
+    """The last 53 weeks by the new bytes that were stored each day.
+
+    `daily`: whether each day was promised a point, so that one without is missing.
+    """
     today = now.to_tz(zone).date()
     stored: dict[Date, int] = {}
-    for point in points:
-        day = point.taken_at.to_tz(zone).date()
-        stored[day] = stored.get(day, 0) + point.stored_bytes
+    for at, size in taken:
+        day = at.to_tz(zone).date()
+        stored[day] = stored.get(day, 0) + size
     start = today.subtract(days=(WEEKS - 1) * 7 + today.day_of_week().value - 1)
     sizes = sorted(size for day, size in stored.items() if day >= start)
     begun = min(stored, default=today)
     cells = []
     for number in range(_number(today) - _number(start) + 1):
         day = start.add(days=number)
-        step = _step(stored.get(day), sizes, missing=begun < day < today)
+        step = _step(stored.get(day), sizes, missing=daily and begun < day < today)
         words = f"{day.format_iso()}: " + ("a point" if day in stored else "no point")
         cells.append(Cell(number // 7, number % 7, step, words))
     return cells

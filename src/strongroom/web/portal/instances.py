@@ -15,6 +15,7 @@ from strongroom.control import (
     recovery_points,
     restores,
     rounds,
+    taken,
 )
 from strongroom.control.fleet import Ship
 from strongroom.control.offers import offers
@@ -33,6 +34,7 @@ from strongroom.web.portal.places import (
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 PAGE = 50
 JOBS = 12
+_DAY = 90_000  # seconds, and an hour for a change of the clock
 
 
 @router.get("/instances")
@@ -79,6 +81,8 @@ def instance(name: str, ref: InVault, visit: Guest) -> Response:
     row = instances.get_instance(visit.control, visit.caller, ref, name)
     points = recovery_points.list_recovery_points(visit.control, visit.caller, ref, name)
     scope = instance_scope(visit.control.installation.subscription_id, ref, name)
+    ship = find_ship(visit, ref, name)
+    lately = taken.taken_lately(visit.control, visit.caller, ref, name)
     actions = {
         "backup": backups.ACTION,
         "restore": restores.RESTORE,
@@ -87,11 +91,11 @@ def instance(name: str, ref: InVault, visit: Guest) -> Response:
     }
     return visit.page(
         "instance.html",
-        ship=find_ship(visit, ref, name),
+        ship=ship,
         row=row,
         points=points,
         band=band.band_of(points, visit.now, visit.zone),
-        days=band.year_of(points, visit.now, visit.zone),
+        days=band.year_of(lately, visit.now, visit.zone, daily=ship.promise_seconds <= _DAY),
         drills=drills.list_drills(visit.control, visit.caller, ref, name)[:5],
         running=[
             job

@@ -1,0 +1,115 @@
+"""The restore wizard: four questions on one page, the plan beside them, then the act."""
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+from starlette.requests import Request
+
+from strongroom.control import long_running, plans, recovery_points, restores
+from strongroom.control.control import Control
+from strongroom.control.offers import offers
+from strongroom.model.access import Caller
+from strongroom.model.errors import VaultError
+from strongroom.model.plan import RestorePlan
+from strongroom.web.portal.door import Form, Guest, PortalRoute, Sent, Visit
+from strongroom.web.portal.instances import find_ship
+from strongroom.web.portal.places import INSTANCE, InVault, instance_scope, job_path
+from strongroom.web.portal.restore_form import request_of
+
+router = APIRouter(include_in_schema=False, route_class=PortalRoute)
+_LOOK_AGAIN_SECONDS = 0.1
+_MOST_POINTS = 400
+
+
+@router.get("/restore")
+def choose(visit: Guest, find: Annotated[str, Query(max_length=100)] = "") -> Response:
+    """Of what?"""
+    word = find.lower().strip()
+    ships = [ship for ship in visit.fleet.ships if ship.points and word in ship.name.lower()]
+    if len(visit.fleet.ships) == 1 and ships:
+        ship = ships[0]
+        home = f"/instances/{ship.vault.resource_group}/{ship.vault.name}/{ship.name}"
+        return visit.go(f"{home}/restore")
+    return visit.page("restore_choose.html", ships=ships[:100], find=find, count=len(ships))
+
+
+@router.get(INSTANCE + "/restore")
+def ask(
+    name: str, ref: InVault, visit: Guest, point: Annotated[str, Query(max_length=64)] = ""
+) -> Response:
+    """Which moment, what of it, where to?"""
+    return _page(visit, ref, name, Form({"point": [point]}))
+
+
+@router.post(INSTANCE + "/restore/plan")
+async def plan(name: str, ref: InVault, visit: Guest, form: Sent, request: Request) -> Response:
+    """What it would read, write and take, before anything is done."""
+    run, asking = request.app.state.run, (ref, name)
+    made, error = None, None
+    try:
+        made = await _plan(request, visit.control, visit.caller, asking, form)
+    except VaultError as found:
+        error = found
+    if visit.is_part:
+        answer: Response = await run(_plan_part, visit, made, error)
+    else:
+        answer = await run(_page, visit, ref, name, form, made, error)
+    return answer
+
+
+async def _plan(
+    request: Request, control: Control, caller: Caller, asking: tuple[InVault, str], form: Form
+) -> RestorePlan:
+    run = request.app.state.run
+    question = await run(plans.begin_plan, control, caller, *asking, request_of(form))
+    until = control.clock.monotonic() + plans.LOOK_SECONDS
+    while control.clock.monotonic() < until and not control.stopping.is_set():
+        if await run(plans.is_answered, control, question):
+            break
+        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+    made: RestorePlan = await run(plans.finish_plan, control, question)
+    return made
+
+
+@router.post(INSTANCE + "/restore")
+def start(name: str, ref: InVault, visit: Guest, form: Sent) -> Response:
+    """Begin it, and follow the job. What stands in its way is said beside the questions."""
+    try:
+        operation = restores.trigger_restore(
+            visit.control, visit.caller, ref, name, request_of(form), ""
+        )
+    except VaultError as error:
+        return _page(visit, ref, name, form, None, error)
+    row = long_running.get_operation(visit.control, visit.caller, operation)
+    return visit.go(job_path(ref, row["result"]["jobId"]))
+
+
+def _plan_part(visit: Visit, made: RestorePlan | None, error: VaultError | None) -> Response:
+    return visit.page("plan.html", plan=made, error=error)
+
+
+def _page(
+    visit: Visit,
+    ref: InVault,
+    name: str,
+    form: Form,
+    made: RestorePlan | None = None,
+    error: VaultError | None = None,
+) -> Response:
+    points = recovery_points.list_recovery_points(visit.control, visit.caller, ref, name)
+    wanted = form.text("point")
+    chosen = next((each for each in points if each.id == wanted), points[0] if points else None)
+    scope = instance_scope(visit.control.installation.subscription_id, ref, name)
+    return visit.page(
+        "restore.html",
+        200 if error is None else 400,
+        ship=find_ship(visit, ref, name),
+        points=points[:_MOST_POINTS],
+        chosen=chosen,
+        form=form,
+        plan=made,
+        error=error,
+        may=offers(visit.control, visit.caller, scope, {"restore": restores.RESTORE}),
+    )

@@ -1,0 +1,167 @@
+"""Every page in a real browser: what its console says, what axe-core finds, how it fits a phone."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from arm_story import Story
+from arm_world import SUBSCRIPTION, ArmWorld
+from portal_world import NARROW, PICTURES, THEMES, Visitor, a_browser
+from strongroom.catalog.tables import instances, recovery_points
+from strongroom.control import users
+from strongroom.model.access import BACKUP_READER, OWNER
+
+NAME, PASSWORD = "anna", "four words of hers"
+HOME = f"/subscriptions/{SUBSCRIPTION}"
+INSTANCE = "/instances/backup-rg/v1/pg1-inst"
+PAGES = {
+    "overview": "/",
+    "instances": "/instances",
+    "instance": INSTANCE,
+    "points": f"{INSTANCE}/points",
+    "point": f"{INSTANCE}/points/{1:032x}",
+    "restore": f"{INSTANCE}/restore",
+    "jobs": "/jobs",
+    "settings": "/settings",
+    "not-found": "/instances/backup-rg/v1/no-such-instance",
+}
+KEPT = [("Default", range(0, 14), 14), ("Weekly", range(14, 63, 7), 56)]
+KEPT += [("Monthly", range(63, 400, 30), 395), ("Yearly", range(400, 2000, 365), 3650)]
+
+
+def fill(world: ArmWorld) -> None:
+    """Six years of points, by their rows alone."""
+    now = world.clock.now()
+    with world.database.writing() as connection:
+        instance = connection.execute(instances.select()).mappings().one()
+        days = [(tag, day, keep) for tag, every, keep in KEPT for day in every]
+        rows = [
+            {
+                "id": f"{number:032x}",
+                "instance_id": instance["id"],
+                "job_id": "job",
+                "kind": "Incremental" if day % 7 else "Full",
+                "taken_at": (at := now.subtract(hours=24 * day + 2)),
+                "committed_at": at,
+                "expires_at": at.add(hours=24 * keep),
+                "tag": tag,
+                "policy_id": instance["policy_id"],
+                "policy_version": 1,
+                "generation": "g",
+                "manifest_size": 1,
+                "manifest_blake3": b"x" * 32,
+                "raw_bytes": 7 << 30,
+                "stored_bytes": (50 + day * 7 % 40) << 20,
+                "facts": {"version_number": 180001, "databases": {"shop": 5 << 30}},
+                "state": "Completed",
+            }
+            for number, (tag, day, keep) in enumerate(days, 1)
+        ]
+        connection.execute(recovery_points.insert(), rows)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with a_browser() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def site(world: ArmWorld, story: Story) -> ArmWorld:
+    users.create_user(world.control, NAME, PASSWORD, OWNER.id, HOME)
+    users.create_user(world.control, "reader", PASSWORD, BACKUP_READER.id, HOME)
+    fill(world)
+    return world
+
+
+@pytest.fixture(scope="module")
+def visitor(browser: Browser, site: ArmWorld) -> Iterator[Visitor]:
+    found = Visitor(browser, site.url)
+    found.sign_in(NAME, PASSWORD)
+    yield found
+    found.close()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_sound_by_day_and_by_night(visitor: Visitor, page: str) -> None:
+    visitor.said.clear()
+    answer = visitor.page.goto(PAGES[page])
+    missing = page == "not-found"
+    assert answer is not None
+    assert answer.status == (404 if missing else 200)
+    assert [visitor.complaints(page, theme) for theme in THEMES] == [[], []]
+    said = [each for each in visitor.said if not (missing and "404" in each)]
+    assert said == []
+    assert all((PICTURES / f"{page}-{theme}.png").exists() for theme in THEMES)
+
+
+def test_every_page_fits_a_phone(browser: Browser, site: ArmWorld) -> None:
+    found = Visitor(browser, site.url, NARROW)
+    found.sign_in(NAME, PASSWORD)
+    too_wide = {}
+    for name, path in PAGES.items():
+        found.page.goto(path)
+        width = found.page.evaluate("document.documentElement.scrollWidth")
+        if width > NARROW["width"]:
+            too_wide[name] = width
+    found.page.goto("/")
+    found.page.click(".menu")
+    found.page.click("#nav >> text=Jobs")
+    assert found.page.title().startswith("Jobs")
+    found.close()
+    assert too_wide == {}
+
+
+def test_keys_lead_from_page_to_page(visitor: Visitor) -> None:
+    visitor.page.goto("/jobs")
+    visitor.page.keyboard.press("g")
+    with visitor.page.expect_navigation():
+        visitor.page.keyboard.press("i")
+    visitor.page.keyboard.press("/")
+    assert visitor.page.evaluate("document.activeElement.id") == "find"
+
+
+def test_instances_are_found_as_one_types_and_the_address_can_be_passed_on(
+    visitor: Visitor,
+) -> None:
+    visitor.page.goto("/instances")
+    visitor.page.fill("#find", "no such thing")
+    visitor.page.wait_for_selector("text=None fits.")
+    visitor.page.wait_for_url("**/instances?find=no*")
+
+
+def test_everything_reads_and_posts_without_a_script(browser: Browser, site: ArmWorld) -> None:
+    context = browser.new_context(
+        base_url=site.url, ignore_https_errors=True, java_script_enabled=False
+    )
+    page = context.new_page()
+    page.goto(f"{INSTANCE}")
+    page.fill("#name", NAME)
+    page.fill("#password", PASSWORD)
+    page.click("button.primary")
+    assert page.url == f"{site.url}{INSTANCE}"
+    page.goto(f"{INSTANCE}/restore")
+    page.fill("#directory", "not absolute")
+    page.click("text=Start restore")
+    assert "is not an absolute path" in page.inner_text(".sheet")
+    assert page.input_value("#directory") == "not absolute"
+    page.fill("#directory", "/srv/restore")
+    page.click("text=Start restore")
+    assert page.inner_text("h1") == "Restore of pg1-inst"
+    page.click("text=Dark")
+    assert page.get_attribute("html", "data-theme") == "dark"
+    context.close()
+
+
+def test_what_one_may_not_do_is_not_offered(browser: Browser, site: ArmWorld) -> None:
+    found = Visitor(browser, site.url)
+    found.sign_in("reader", PASSWORD)
+    found.page.goto(INSTANCE)
+    shown = found.page.inner_text("main")
+    found.page.goto(f"{INSTANCE}/restore")
+    assert "You may look at this instance and not restore it" in found.page.inner_text("main")
+    found.close()
+    assert "Recovery points" in shown
+    for words in ("Back up now", "Drill now", "Restore this", "Stop protection"):
+        assert words not in shown
