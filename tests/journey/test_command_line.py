@@ -335,8 +335,15 @@ def test_points_of_before_and_after_a_rotation_are_rescued_with_a_kit_on_paper(
 
 
 def test_storage_and_the_recovery_key_are_enough(person, server, protected):
-    """Last but one: it stops everything, and starts it again."""
+    """Last but two: it stops everything."""
     point = person.json("points", protected)[0]["id"]
+    changed = time.time()
+    person.ok("server", "set", protected, "--bandwidth", "1GiB/s")
+    snapshots = (person.data / "store" / "strongroom").glob
+    until(
+        "a snapshot of the settings",
+        lambda: any(f.stat().st_mtime > changed for f in snapshots("catalogue-*/s/*.snapshot")),
+    )
     person.ok("down")
     assert person.run("status").returncode == 1
     given = ("--storage", str(person.data / "store"), "--key", str(person.data / "recovery.key"))
@@ -347,10 +354,26 @@ def test_storage_and_the_recovery_key_are_enough(person, server, protected):
         subprocess.run(["chown", "-R", "postgres:", str(target)], check=True)
     with run_restored(server, target) as restored:
         assert restored.digests() == server.digests()
+
+
+def test_a_catalogue_that_is_lost_is_built_anew_and_backups_go_on_incrementally(person, protected):
+    """Last but one: it starts everything again. The keys of the lost one are lost as well."""
+    for lost in (person.data / "serve").glob("catalogue.sqlite*"):
+        lost.unlink()
+    (person.data / "serve" / "kek.key").unlink()
+    kit = str(person.home / "later" / "kit.txt")
     ports = json.loads((person.data / "up.json").read_text())["ports"]
+    found = person.json("rebuild", "--key", kit)
+    assert (found["instances"], found["problems"], found["unknown"]) == (1, [], [])
     person.ok("up", "--detach")
     assert json.loads((person.data / "up.json").read_text())["ports"] == ports
-    assert person.json("points", protected)[0]["id"] == point
+    listed = person.json("points", protected)
+    assert len(listed) == found["points"]
+    assert "1 known gaps" in person.ok("audit", "verify")
+    person.ok("backup", protected)
+    newest = person.json("points", protected)[0]
+    assert newest["kind"] == "Incremental"
+    assert newest["id"] not in {each["id"] for each in listed}
 
 
 def test_orphans_of_a_killed_up_are_ended_by_down(person):

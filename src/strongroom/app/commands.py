@@ -62,6 +62,7 @@ def _means() -> Any:  # noqa: ANN401 - cli.means.Means
         list_points=lambda *asked: _recovery().list_points(*asked),
         rescue=lambda *asked: _recovery().rescue(*asked),
         upgrade_catalogue=_upgrade_catalogue,
+        rebuild=_rebuild,
         new_enrol_token=_new_enrol_token,
         issue_certificate=_issue_certificate,
         make_kit=lambda *asked: _recovery().make_kit(*asked),
@@ -338,6 +339,14 @@ def _upgrade_catalogue(data: Path) -> list[str]:
     from strongroom.config import ServeFiles
 
     return upgrade(Database(f"sqlite:///{ServeFiles(data).catalogue}"))
+
+
+def _rebuild(serve_directory: Path, *, kek: list[str], **asked: Any) -> dict[str, Any]:  # noqa: ANN401
+    from strongroom.app.rebuild import rebuild
+
+    _structured_logs()
+    keks = kek or list(filter(None, os.environ.get(KEK, "").split(";")))
+    return rebuild(serve_directory, kek=keks, **asked)
 
 
 def _new_enrol_token(data: Path, catalogue: str) -> str:

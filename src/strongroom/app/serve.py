@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from strongroom.app.portal_user import ensure_administrator
+from strongroom.app.going_on import check_catalogue, note_used
 from strongroom.catalog import executors
 from strongroom.catalog.database import Database
 from strongroom.catalog.migrate import upgrade
@@ -92,12 +93,12 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
     files.ensure_certificates(options.listening.certificate_names(socket.gethostname()), clock)
     sockets = listen(options.listening.host, options.port), listen(LOOPBACK, options.portal_port)
     installation = _installation(options, who, sockets)
-    database = _catalogue(options, files, who)
+    database = catalogue_of(options, files, who)
     alone = ExitStack()  # it goes with the process, should we not come to its end
     alone.enter_context(executors.alone(database, options.executor))
     engine = JobEngine(database.url, executor_id=options.executor)
     storage, second = store_of(options, files, clock), second_of(options, files, clock)
-    keyring = _keyring(options, files, database, chance)
+    keyring = keyring_of(options, files, database, chance)
     # Some callables below need the means, which need the control plane: tied at the end.
     tied: list[Means] = []
     control = Control(
@@ -121,7 +122,8 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
         keep_wal=lambda *asked: keep_wal(tied[0], *asked),
         open_wal=lambda *asked: open_wal(tied[0], *asked),
     )
-    tied.append(means := Means(control, keyring, storage, second))
+    tied.append(means := Means(control, keyring, storage, second, files.own))
+    check_catalogue(control, files)
     _register(engine, means)
     sweeps, care = Sweeps(control, options.executor), Care(means)
     streams = WalCare(means)
@@ -148,7 +150,7 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
         database.close()
 
 
-def _catalogue(options: ServeOptions, files: ServeFiles, who: Identity) -> Database:
+def catalogue_of(options: ServeOptions, files: ServeFiles, who: Identity) -> Database:
     database = Database(options.catalogue or f"sqlite:///{files.catalogue}")
     upgrade(database)
     identity.claim_catalogue(database, who.tenant_id)
@@ -244,7 +246,7 @@ def _installation(
     )
 
 
-def _keyring(
+def keyring_of(
     options: ServeOptions, files: ServeFiles, database: Database, chance: Chance
 ) -> Keyring:
     """The keys of this control plane; the recovery key's secret half is written once and left."""
@@ -282,6 +284,7 @@ def _first_start(
         enrol.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_private(enrol, agents.new_enrol_token(control).encode() + b"\n")
         write_private(enrolled, b"")
+    note_used(files)
     replace_private(options.connection, msgspec.json.encode(_connection(control, who, options)))
 
 

@@ -35,6 +35,7 @@ COMMANDS = {
     "gc": "garbage:gc",
     "doctor": "doctor:doctor",
     "rescue": "offline:rescue",
+    "rebuild": "rebuild:rebuild",
     "certificate": "offline:certificate",
 }
 GROUPS: dict[str, tuple[str, dict[str, str]]] = {

@@ -28,6 +28,8 @@ class Means:
     public_of(files of a kit) -> the public half of its recovery key, base64
     upgrade_catalogue(data directory of serve) -> one line for each thing done
     new_enrol_token(data directory of serve, catalogue's URL or "") -> a token for one agent
+    rebuild(data directory of serve, store_url=, account_key=, store_ca=, keys=files of a kit,
+    catalogue=, kek=) -> what was found: workflows/rebuild.py
     issue_certificate(data directory of serve, listening, directory) -> the files of a certificate
     and its key, made there when there are none that fit
     """
@@ -41,6 +43,7 @@ class Means:
     make_recovery_key: Callable[[str], tuple[str, str]]
     public_of: Callable[[Sequence[Path]], str]
     upgrade_catalogue: Callable[[Path], list[str]]
+    rebuild: Callable[..., dict[str, Any]]
     new_enrol_token: Callable[[Path, str], str]
     issue_certificate: Callable[[Path, Listening, Path], tuple[Path, Path]]
 

@@ -4,7 +4,8 @@ import base64
 import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
 
 from strongroom.cli.child import Process, Ready
@@ -56,6 +57,25 @@ class Supervisor:
                 self._clock.sleep(TICK)
         finally:
             self._end_all()
+
+    @contextmanager
+    def store_alone(self) -> Iterator[str]:
+        """The storage endpoint without the others, on a free port of this machine: its URL.
+
+        What a restart goes by stays as it is. Raises Failed when it cannot be kept alive.
+        """
+        before = self._place.read()
+        self._state.listening = Listening()
+        self._choose_ports(0)
+        store = self._processes[0]
+        try:
+            store.start()
+            self._wait_until_ready(store)
+            yield self._store_url()
+        finally:
+            store.ask_to_end()
+            store.end(END_SECONDS)
+            self._place.write(before)
 
     def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
         del number, frame

@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from strongroom.catalog import instances
-from strongroom.model.errors import VaultError
+from strongroom.model.errors import StoreUnavailable, VaultError
 from strongroom.model.ids import InstanceId
 from strongroom.workflows.anchoring import examine_chain, write_anchor
 from strongroom.workflows.census import take_due
@@ -19,9 +19,12 @@ from strongroom.workflows.holding import settle_holds
 from strongroom.workflows.key_census import check_keys
 from strongroom.workflows.means import Means
 from strongroom.workflows.purge import purge_due
+from strongroom.workflows.set_back import Freeze
+from strongroom.workflows.snapshots import Snapshots
 from strongroom.workflows.ticking import Ticking
 
 ANCHOR_SECONDS = 900.0
+SNAPSHOT_SECONDS = 15.0
 EXAMINE_SECONDS = 86_400.0
 CENSUS_SECONDS = 60.0  # between looks for whose turn it is
 DAMAGE_SECONDS = 3600.0
@@ -39,16 +42,18 @@ class Care(Ticking):
 
     def __init__(self, means: Means) -> None:
         super().__init__("care", means.control.clock)
+        freeze = Freeze(means.control)
         self.add("audit", EXAMINE_SECONDS, partial(examine_chain, means))
-        self.add("anchor", ANCHOR_SECONDS, partial(write_anchor, means))
+        self.add("anchor", ANCHOR_SECONDS, freeze.over(partial(write_anchor, means)))
+        self.add("snapshot", SNAPSHOT_SECONDS, freeze.over(Snapshots(means).keep))
         self.add("census", CENSUS_SECONDS, partial(_census, means))
         self.add("damage", DAMAGE_SECONDS, partial(in_each, means, ask_for_damage))
         self.add("holds", PURGE_SECONDS, partial(in_each, means, settle_holds))
-        self.add("expiry", EXPIRY_SECONDS, partial(in_each, means, expire))
+        self.add("expiry", EXPIRY_SECONDS, freeze.over(partial(in_each, means, expire)))
         self.add("drills", DRILL_SECONDS, partial(in_each, means, drill_due))
         self.add("keys", KEYS_SECONDS, partial(in_each, means, check_keys))
-        self.add("purge", PURGE_SECONDS, partial(purge_due, means))
-        self.add("garbage", COLLECT_SECONDS, partial(in_each, means, collect))
+        self.add("purge", PURGE_SECONDS, freeze.over(partial(purge_due, means)))
+        self.add("garbage", COLLECT_SECONDS, freeze.over(partial(in_each, means, collect)))
 
 
 def _census(means: Means) -> None:
@@ -56,7 +61,10 @@ def _census(means: Means) -> None:
 
 
 def in_each(means: Means, work: Callable[[Means, InstanceId], Any]) -> None:
-    """Do it for every container; one for which it fails is logged, and holds up no other."""
+    """Do it for every container; one for which it fails is logged, and holds up no other.
+
+    Raises StoreUnavailable when storage is gone: the others would fare no better.
+    """
     with means.control.database.reading() as connection:
         found = instances.list_ids(connection)
     for instance_id in found:
@@ -65,3 +73,5 @@ def in_each(means: Means, work: Callable[[Means, InstanceId], Any]) -> None:
         except VaultError as error:
             told = {"code": error.code, "message": error.message}
             log.warning("care.failed", instance=instance_id, **told)
+            if isinstance(error, StoreUnavailable):
+                means.storage.containers()  # raises too when it is not this one alone

@@ -73,6 +73,24 @@ def write_snapshot(means: Means) -> bool:
     return True
 
 
+class Snapshots:
+    """Writes one when the audit says that something has changed, and when a week is over."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._seen = (-1, -1)
+
+    def keep(self) -> None:
+        """Raises StoreError; then it is tried again."""
+        control = self._means.control
+        with control.database.reading() as connection:
+            sequence, _ = audit.head(connection)
+        now = sequence, _week(control.clock.now())
+        if now != self._seen:
+            write_snapshot(self._means)
+            self._seen = now
+
+
 def _is_said(names: list[str], digest: str) -> bool:
     newest = read_snapshot_name(names[-1]) if names else None
     return newest is not None and newest[1] == digest

@@ -13,6 +13,7 @@ from strongroom.model.errors import VaultError
 from strongroom.model.seams import Clock
 
 TICK_SECONDS = 5.0
+STOP_SECONDS = 3.0
 
 log = structlog.get_logger()
 
@@ -37,9 +38,13 @@ class Ticking:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop and wait for the sweep under way."""
+        """Stop and wait for the sweep under way, for a moment: broken off anywhere it is safe.
+
+        One that tries storage again and again while that is gone would take its time.
+        """
         self._stop.set()
-        self._thread.join(timeout=30)
+        if self._thread.is_alive():
+            self._thread.join(timeout=STOP_SECONDS)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -49,6 +54,8 @@ class Ticking:
     def tick(self) -> None:
         """Every sweep whose time has come, once; one that fails comes again at the next tick."""
         for name, (every, sweep) in self._sweeps.items():
+            if self._stop.is_set():
+                return
             now = self._clock.monotonic()
             if now < self._due[name]:
                 continue

@@ -12,15 +12,18 @@ import sqlalchemy as sa
 
 from care_world import CareWorld, care_world
 from seams import SystemChance
+from strongroom.app.going_on import check_catalogue, note_used
 from strongroom.catalog import audit as audit_rows
 from strongroom.catalog import deletions, holds, instance_keys, jobs, protection, snapshots
 from strongroom.catalog.database import Database
 from strongroom.catalog.migrate import upgrade
 from strongroom.catalog.tables import instances, metadata, vaults
+from strongroom.config import ServeFiles
 from strongroom.control.audit import verdicts
 from strongroom.control.audit_gaps import find_ahead
 from strongroom.datastore.keys import RecoveryKey
 from strongroom.datastore.seal import KeyPair
+from strongroom.model.errors import Precondition
 from strongroom.model.job import JobStatus
 from strongroom.workflows import escrow
 from strongroom.workflows.anchoring import StorageWitness, write_anchor
@@ -29,6 +32,7 @@ from strongroom.workflows.keyring import PURPOSES, Keyring
 from strongroom.workflows.means import Means
 from strongroom.workflows.parents import choose_parent
 from strongroom.workflows.rebuild import newest_snapshot, rebuild
+from strongroom.workflows.set_back import Freeze
 from strongroom.workflows.snapshots import write_snapshot
 
 HOLD = "ab" * 16
@@ -88,6 +92,8 @@ class House:
 def house(tmp_path: Path) -> Iterator[House]:
     with care_world(tmp_path) as world:
         world.use_policy("Daily")
+        with world.database.writing() as connection:
+            audit_rows.append(connection, world.clock.now(), "me", ("begin", "it"))
         yield House(world, tmp_path)
 
 
@@ -236,6 +242,51 @@ def test_points_of_an_instance_that_nobody_knows_are_told(house: House):
     house.means.storage.container(stranger).create(f"p/{HOLD}.receipt", b"{}")
     found = rebuild(house.bare(), house.recovery, "console:anna")
     assert (found.unknown, found.instances) == ([stranger], 0)
+
+
+def test_a_control_plane_does_not_go_on_over_a_catalogue_that_is_lost_or_older(
+    house: House, tmp_path: Path
+):
+    files = ServeFiles(tmp_path / "serve")
+    check_catalogue(house.means.control, files)  # nothing is anchored yet
+    yesterday, empty = house.copy(), house.bare()
+    with house.world.database.writing() as connection:
+        audit_rows.append(connection, house.world.clock.now(), "me", ("do", "something"))
+    house.record()
+    check_catalogue(house.means.control, files)
+    with pytest.raises(Precondition, match="older than what storage knows"):
+        check_catalogue(yesterday.control, files)
+    with pytest.raises(Precondition, match="the catalogue is gone"):
+        check_catalogue(empty.control, files)
+    rebuild(yesterday, None, "console:anna")
+    check_catalogue(yesterday.control, files)
+
+
+def test_an_empty_catalogue_of_an_installation_that_had_one_is_a_lost_one(
+    house: House, tmp_path: Path
+):
+    files, empty = ServeFiles(tmp_path / "serve"), house.bare()
+    check_catalogue(empty.control, files)  # a first start
+    note_used(files)
+    note_used(files)
+    with pytest.raises(Precondition, match="the catalogue is gone"):
+        check_catalogue(empty.control, files)
+
+
+def test_nothing_goes_while_the_catalogue_is_older_than_its_anchors(house: House):
+    yesterday = house.copy()
+    with house.world.database.writing() as connection:
+        audit_rows.append(connection, house.world.clock.now(), "me", ("do", "something"))
+    house.record()
+    done: list[str] = []
+    Freeze(house.means.control).over(lambda: done.append("now"))()
+    freeze = Freeze(yesterday.control)
+    work = freeze.over(lambda: done.append("yesterday"))
+    work()
+    assert done == ["now"]
+    rebuild(yesterday, None, "console:anna")
+    work()
+    assert done == ["now", "yesterday"]
 
 
 def test_every_table_is_kept_or_left_out_on_purpose():

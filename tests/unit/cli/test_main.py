@@ -23,6 +23,7 @@ def means():
         list_points=unreachable,
         rescue=unreachable,
         upgrade_catalogue=unreachable,
+        rebuild=unreachable,
         new_enrol_token=unreachable,
         issue_certificate=unreachable,
         make_kit=unreachable,

@@ -1,0 +1,130 @@
+"""`strongroom rebuild`: a catalogue from storage and the recovery kit, while `serve` rests."""
+
+import base64
+import getpass
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+
+from strongroom.app.seams import SystemChance, SystemClock
+from strongroom.app.serve import ServeOptions, catalogue_of, keyring_of, store_of
+from strongroom.catalog.database import Database
+from strongroom.config import Identity, ServeFiles
+from strongroom.control.control import Control
+from strongroom.datastore.keys import RecoveryKey, read_key_text
+from strongroom.datastore.kit import read_kit
+from strongroom.datastore.snapshot import CONTAINER
+from strongroom.durable.engine import JobEngine
+from strongroom.model.errors import NotFound, Precondition
+from strongroom.model.installation import Installation
+from strongroom.workflows.anchoring import StorageWitness, write_anchor
+from strongroom.workflows.means import Means
+from strongroom.workflows.rebuild import open_newest
+from strongroom.workflows.rebuild import rebuild as rebuild_catalogue
+from strongroom.workflows.snapshots import write_snapshot
+from strongroom.workflows.vault_storage import VaultStorage
+
+_OURS = re.compile(CONTAINER + r"[0-9a-f-]{36}")
+
+
+def rebuild(  # noqa: PLR0913 - where everything lies
+    serve: Path,
+    *,
+    store_url: str,
+    account_key: Path,
+    store_ca: Path | None = None,
+    keys: Sequence[Path] = (),
+    catalogue: str = "",
+    kek: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Of the control plane in `serve`; what was found (workflows/rebuild.py: Rebuilt).
+
+    `keys`: files of a recovery key or kit; without them points and holds alone are learnt. Raises
+    Invalid, NotFound, Precondition, StoreError.
+    """
+    recovery = read_kit([read_key_text(path) for path in keys]) if keys else None
+    files, clock, chance = ServeFiles(serve), SystemClock(), SystemChance()
+    options = ServeOptions(
+        data=serve,
+        store_url=store_url,
+        store_ca=store_ca,
+        account_key=base64.b64decode(account_key.read_bytes()),
+        port=0,
+        portal_port=0,
+        connection=serve / "connection.json",
+        recovery_key=serve / "recovery.key",
+        agent_enrol=None,
+        catalogue=catalogue,
+        executor="rebuild",
+        kek=tuple(kek),
+    )
+    storage = store_of(options, files, clock)
+    put_back = _put_back(files, storage, recovery)
+    who = files.identity(chance)
+    database = catalogue_of(options, files, who)
+    engine = JobEngine(database.url, executor_id=options.executor)
+    try:
+        keyring = keyring_of(options, files, database, chance)
+        witness = StorageWitness(storage, keyring.signing, who.tenant_id).witness()
+        control = _control(database, who, jobs=engine, witness=witness)
+        means = Means(control, keyring, storage, own_files=files.own)
+        found = rebuild_catalogue(means, recovery, f"console:{getpass.getuser()}")
+        write_snapshot(means)
+        write_anchor(means)
+    finally:
+        engine.close()
+        database.close()
+    return {**msgspec.to_builtins(found), "files": put_back}
+
+
+def _put_back(files: ServeFiles, storage: VaultStorage, recovery: RecoveryKey | None) -> list[str]:
+    """The installation's own files, from its newest snapshot, where they are gone too."""
+    if files.own().keys() >= {"identity.json", "receipt-signing.key", "recovery.public"}:
+        return []
+    if recovery is None:
+        raise Precondition(
+            f"{files.directory} is of no installation yet: its own files are gone",
+            hint="name the recovery key or kit: strongroom rebuild --key FILE",
+        )
+    for name in filter(_OURS.fullmatch, storage.containers()):
+        newest = open_newest(storage.container(name), recovery)
+        if newest is not None:
+            return files.put_back(_decoded(newest.files))
+    raise NotFound(
+        "no snapshot of a catalogue in this storage opens with this recovery key",
+        hint="look whether it is the right one; `strongroom rescue` restores points without",
+    )
+
+
+def _decoded(files: Mapping[str, str]) -> dict[str, bytes]:
+    return {name: base64.b64decode(told) for name, told in files.items()}
+
+
+def _control(database: Database, who: Identity, **more: Any) -> Control:  # noqa: ANN401
+    """No agent calls in, and no job begins."""
+    return Control(
+        database=database,
+        clock=SystemClock(),
+        chance=SystemChance(),
+        installation=Installation(
+            tenant_id=who.tenant_id,
+            subscription_id=who.subscription_id,
+            location=who.location,
+            resource_group=who.resource_group,
+            public_url="",
+            portal_url="",
+        ),
+        release_keys=_nobody,
+        grant_access=_nobody,
+        give_identifier=_nobody,
+        withdraw_identifier=_nobody,
+        **more,
+    )
+
+
+def _nobody(*asked: object) -> NoReturn:
+    del asked
+    raise Precondition("nothing is handed out while the catalogue is rebuilt")
