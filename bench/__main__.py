@@ -8,7 +8,18 @@ import signal
 import sys
 from collections.abc import Callable
 
-from bench import chain, full, incremental, logical, memory, one_table, profile, restore, stored
+from bench import (
+    api,
+    chain,
+    full,
+    incremental,
+    logical,
+    memory,
+    one_table,
+    profile,
+    restore,
+    stored,
+)
 from bench.results import HERE, Told, into_readme, keep
 
 BENCHES: dict[str, tuple[Callable[[float], Told], float]] = {
@@ -21,6 +32,7 @@ BENCHES: dict[str, tuple[Callable[[float], Told], float]] = {
     "one_table": (one_table.measure, 2.0),
     "memory": (memory.measure, 0.5),
     "profile": (profile.measure, 2.0),
+    "api": (api.measure, 1.0),
 }
 
 

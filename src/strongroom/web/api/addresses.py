@@ -1,5 +1,6 @@
 """Which addresses are ours: what a client may have dialled, and what a token may be meant for."""
 
+import functools
 from urllib.parse import urlsplit
 
 from strongroom.model.installation import Installation
@@ -9,6 +10,7 @@ _LOOPBACK = ("localhost", "127.0.0.1")
 CLOUD_AUDIENCES = ("https://management.azure.com", "https://management.core.windows.net")
 
 
+@functools.lru_cache(16)
 def ours(installation: Installation) -> frozenset[str]:
     """scheme://host:port of every door; a loopback door has two names."""
     found: set[str] = set()

@@ -1,4 +1,8 @@
-"""What every route asks at the door: who calls, which version, what the body says."""
+"""What every route asks at the door: who calls, which version, what the body says.
+
+None of it waits for anything, and all of it is `async`: what is not would go to a thread and back,
+each of them, which takes longer than the whole answer.
+"""
 
 import math
 from collections.abc import Iterable
@@ -30,12 +34,12 @@ def does(action: str) -> dict[str, Any]:
     return {ACTION: action}
 
 
-def _control(request: Request) -> Control:
+async def _control(request: Request) -> Control:
     control: Control = request.app.state.control
     return control
 
 
-def _authority(request: Request) -> TokenAuthority:
+async def _authority(request: Request) -> TokenAuthority:
     authority: TokenAuthority = request.app.state.authority
     return authority
 
@@ -150,7 +154,7 @@ def _children(item: object) -> Iterable[Any]:
 Body = Annotated[dict[str, Any], Depends(_body)]
 
 
-def _request_key(request: Request, caller: Who) -> str:
+async def _request_key(request: Request, caller: Who) -> str:
     """The same request of the same caller, sent again by a retrying client, is one."""
     sent = request.headers.get("x-ms-client-request-id", "")
     key = f"{caller.principal_id} {sent[:64]} {request.method} {request.scope['path'].lower()}"
@@ -160,7 +164,7 @@ def _request_key(request: Request, caller: Who) -> str:
 RequestKey = Annotated[str, Depends(_request_key)]
 
 
-def _here(subscription_id: str, control: Means, caller: Who) -> str:
+async def _here(subscription_id: str, control: Means, caller: Who) -> str:
     del caller
     if subscription_id.lower() != control.installation.subscription_id.lower():
         raise NotFound(
@@ -174,7 +178,7 @@ def _here(subscription_id: str, control: Means, caller: Who) -> str:
 Here = Annotated[str, Depends(_here)]
 
 
-def _vault(group: str, vault: str, here: Here) -> VaultRef:
+async def _vault(group: str, vault: str, here: Here) -> VaultRef:
     del here
     return VaultRef(resource_group=group, name=vault)
 
@@ -182,7 +186,7 @@ def _vault(group: str, vault: str, here: Here) -> VaultRef:
 Vault = Annotated[VaultRef, Depends(_vault)]
 
 
-def _base(request: Request, control: Means) -> str:
+async def _base(request: Request, control: Means) -> str:
     """Absolute addresses: as the client dialled us when that is ours, else as configured."""
     seen = f"{request.url.scheme}://{request.headers.get('host', '')}".lower()
     known = addresses.ours(control.installation)
@@ -199,17 +203,23 @@ class Call:
     `key` names the request, should it be sent again; `base` is our address as they know it.
     """
 
-    control: Means
-    caller: Who
-    version: ApiVersion
-    base: Base
-    key: RequestKey
+    control: Control
+    caller: Caller
+    version: str
+    base: str
+    key: str
 
 
-Asked = Annotated[Call, Depends()]
+async def _call(
+    control: Means, caller: Who, version: ApiVersion, base: Base, key: RequestKey
+) -> Call:
+    return Call(control, caller, version, base, key)
 
 
-def _conditions(
+Asked = Annotated[Call, Depends(_call)]
+
+
+async def _conditions(
     if_match: Annotated[str, Header(max_length=1024)] = "",
     if_none_match: Annotated[str, Header(max_length=1024)] = "",
 ) -> Conditions:

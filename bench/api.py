@@ -1,0 +1,233 @@
+"""The API with much in the catalogue: how long one answer takes, and how many come a second.
+
+serve and store are processes as they are installed; the servers are rows alone.
+"""
+
+import asyncio
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from azure.mgmt.dataprotection.models import BackupInstanceResource
+from bench.api_fill import add_points, add_servers, name_of
+from bench.results import Ratio, Told, table
+from whenever import Instant
+
+from journey.cloud import LTR, READER, Cloud, default_template, protected
+from journey.world import House, Postgres
+from strongroom.catalog.database import Database
+
+_POINTS = 100  # of each instance
+_ASKED = 200  # times, each question
+_SECONDS, _RATE = 30, 200
+_VERSION = "api-version=2026-06-01"
+_SDK_AT_ONCE = 8
+
+
+def measure(size: float) -> Told:
+    """One table for each database; `size` 1: a thousand instances."""
+    count = max(1, round(1000 * size))
+    told = Told(
+        title="The API",
+        text=[
+            f"{count:,} instances, {count * _POINTS:,} recovery points and as many jobs in one "
+            "vault; client and server share the processors.",
+        ],
+        unit="ms",
+    )
+    for name, house in (("SQLite", _embedded), ("PostgreSQL", _shared)):
+        with house() as (found, database):
+            _one(told, name, count, Api(found, database))
+    return told
+
+
+@dataclass
+class Api:
+    """A house without an agent, its catalogue, and somebody who asks."""
+
+    house: House
+    database: Database
+
+    def __post_init__(self) -> None:
+        self.cloud = Cloud(self.house)
+        found = self.house.connection
+        self.base = found["arm"]
+        self.home = f"{self.cloud.scope()}/providers/Microsoft.DataProtection/backupVaults/vault1"
+        token = self.cloud.credential.get_token(self.base + "/.default").token
+        self.headers = {"Authorization": f"Bearer {token}"}
+
+    @property
+    def memory(self) -> float:
+        """MiB that serve holds. Source: proc(5), VmRSS."""
+        status = Path(f"/proc/{self.house.proc.pids()['serve']}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+        return int(line.split()[1]) / 1024
+
+    def protect(self, count: int) -> float:
+        """Seconds until so many servers are protected, each through the SDK, some at once."""
+        cloud = self.cloud
+        cloud.resources.resource_groups.create_or_update(cloud.group, {"location": "local"})
+        vault = cloud.make_vault()
+        cloud.backup.backup_policies.create_or_update(
+            cloud.group, cloud.vault, "pol", default_template()
+        )
+        for role in (LTR, READER):
+            cloud.assign(cloud.scope(), role, vault.identity.principal_id)
+        add_servers(self.database, cloud.group, count, Instant.now())
+        begun = time.monotonic()
+        with ThreadPoolExecutor(_SDK_AT_ONCE) as pool:
+            list(pool.map(self._protect, range(count)))
+        return time.monotonic() - begun
+
+    def _protect(self, number: int) -> None:
+        name, cloud = name_of(number), self.cloud
+        wish = BackupInstanceResource(properties=protected(cloud, name))
+        made = cloud.backup.backup_instances.begin_create_or_update(
+            cloud.group, cloud.vault, f"{name}-inst", wish
+        ).result()
+        assert made.properties.current_protection_state == "ProtectionConfigured"
+
+    def questions(self) -> dict[str, str]:
+        """What is asked, and its path."""
+        one = f"{self.home}/backupInstances/{name_of(0)}-inst"
+        point = self._first(f"{one}/recoveryPoints")
+        job = self._first(f"{self.home}/backupJobs")
+        return {
+            "get vault": self.home,
+            "list instances (100)": f"{self.home}/backupInstances",
+            "get instance": one,
+            "list points (100)": f"{one}/recoveryPoints",
+            "get point": point,
+            "list jobs (100)": f"{self.home}/backupJobs",
+            "get job": job,
+        }
+
+    def client(self) -> httpx.Client:
+        """One connection that stays open."""
+        return httpx.Client(
+            base_url=self.base, verify=self.house.connection["ca"], headers=self.headers
+        )
+
+    def _first(self, path: str) -> str:
+        with self.client() as client:
+            return str(client.get(f"{path}?{_VERSION}").json()["value"][0]["id"])
+
+    def alone(self, path: str) -> list[float]:
+        """Seconds of each answer, one after the other."""
+        times = []
+        with self.client() as client:
+            for _ in range(_ASKED):
+                begun = time.perf_counter()
+                answer = client.get(f"{path}?{_VERSION}")
+                times.append(time.perf_counter() - begun)
+                assert answer.status_code == 200, answer.text
+        return times
+
+    def sustained(self, paths: list[str]) -> tuple[float, list[float]]:
+        """(answers a second, seconds of each) while so many are asked for, come what may."""
+        return asyncio.run(self._sustained(itertools.cycle(paths)))
+
+    async def _sustained(self, paths: Iterator[str]) -> tuple[float, list[float]]:
+        times: list[float] = []
+        limits = httpx.Limits(max_connections=32)
+        async with httpx.AsyncClient(
+            base_url=self.base,
+            verify=self.house.connection["ca"],
+            headers=self.headers,
+            limits=limits,
+            timeout=60,
+        ) as client:
+
+            async def ask(path: str, due: float) -> None:
+                answer = await client.get(f"{path}?{_VERSION}")
+                times.append(loop.time() - due)  # what waited for its turn counts
+                assert answer.status_code == 200, answer.text
+
+            loop = asyncio.get_running_loop()
+            begun, asking = loop.time(), []
+            for number in range(_SECONDS * _RATE):
+                due = begun + number / _RATE
+                await asyncio.sleep(max(0.0, due - loop.time()))
+                asking.append(asyncio.create_task(ask(next(paths), due)))
+            await asyncio.gather(*asking)
+            return len(times) / (loop.time() - begun), times
+
+
+def _one(told: Told, name: str, count: int, api: Api) -> None:
+    seconds = api.protect(count)
+    add_points(api.database, _POINTS, Instant.now())
+    rows, worst = [], 0.0
+    questions = api.questions()
+    for question, path in questions.items():
+        times = api.alone(path)
+        worst = max(worst, _p99(times))
+        rows.append(
+            [question, f"{statistics.median(times) * 1e3:.1f}", f"{_p99(times) * 1e3:.1f}"]
+        )
+        told.bars.append((f"{name}: {question}", _p99(times) * 1e3))
+    before = api.memory
+    singles = [path for question, path in questions.items() if question.startswith("get")]
+    rate, times = api.sustained([*singles * 2, *questions.values()])
+    after = api.memory
+    told.text += [
+        "",
+        f"### {name}",
+        "",
+        f"`protect` of {count:,} servers through the SDK, {_SDK_AT_ONCE} at once: {seconds:.1f} s "
+        f"({count / seconds:.1f} a second).",
+        "",
+        *table(["asked, one after the other", "median ms", "p99 ms"], rows),
+        "",
+        f"{_RATE} a second for {_SECONDS} s, lists among them: {rate:.0f} a second answered, "
+        f"median {statistics.median(times) * 1e3:.1f} ms, p99 {_p99(times) * 1e3:.1f} ms; memory "
+        f"of serve {before:.0f} MiB before, {after:.0f} MiB after.",
+    ]
+    told.ratios += [
+        Ratio(f"p99 of the slowest answer, {name}", worst * 1e3, 50, "ms"),
+        Ratio(f"seconds for {_RATE} answers, {name}", _RATE / rate, 1.02, "s"),
+    ]
+
+
+def _p99(times: list[float]) -> float:
+    return statistics.quantiles(times, n=100)[98]
+
+
+@contextmanager
+def _embedded() -> Iterator[tuple[House, Database]]:
+    with _running(
+        House(), lambda house: f"sqlite:///{house.directory}/serve/catalogue.sqlite"
+    ) as f:
+        yield f
+
+
+@contextmanager
+def _shared() -> Iterator[tuple[House, Database]]:
+    server = Postgres()
+    url = f"postgresql+psycopg://postgres@/postgres?host={server.home}&port={server.port}"
+    house = House()
+    house.more["serve"] = ["--catalogue", url]
+    try:
+        with _running(house, lambda _: url) as found:
+            yield found
+    finally:
+        server.close()
+
+
+@contextmanager
+def _running(house: House, url: Callable[[House], str]) -> Iterator[tuple[House, Database]]:
+    try:
+        (house.directory / "agent").mkdir(mode=0o700)
+        for name in ("store", "serve"):
+            house.start(name)
+            house.wait_ready(name)
+        database = Database(url(house))
+        yield house, database
+        database.close()
+    finally:
+        house.close()
