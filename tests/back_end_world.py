@@ -1,6 +1,7 @@
 """Back ends of a store as real emulators: moto's S3 with Object Lock, and Azurite."""
 
 import contextlib
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,12 +19,10 @@ class BackEnds:
     kind: str
     client: Any
     endpoint: str
-    made: int = 0
 
     def new(self, *, locks: bool = True, **more: object) -> BackEndSettings:
         """A bucket of its own; Azurite has no locks, whatever is asked for."""
-        self.made += 1
-        name = f"bucket-{self.made}"
+        name = f"bucket-{uuid.uuid4().hex}"  # moto's buckets are all those of this process
         more = {"without_native_locks": self.kind == "azure" or not locks, **more}
         if self.kind == "s3":
             self.client.create_bucket(Bucket=name, ObjectLockEnabledForBucket=locks)

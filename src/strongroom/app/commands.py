@@ -108,25 +108,26 @@ def store(  # noqa: PLR0913 - an option each
     pull_key: Path | None = None,
     pull_ca: Path | None = None,
     pull_keep_days: float = 14.0,
+    back_end: Path | None = None,
 ) -> int:
     """Run the storage endpoint: an Azure-Blob-compatible server that only adds.
 
     On another host than the agents' it speaks https: `certificate` and `certificate-key` are the
-    server.pem and server.key that `strongroom certificate` makes. `reserve` is how many bytes of
-    the disk no upload is given: deletes and the ledger live on them. Every byte is read again and
-    compared once in `scrub-days` (0: never), at `scrub-rate` bytes a second at most. Locks do
-    not end by a clock that has jumped: after more than a week at rest, look whether the host's
-    clock is right, and start once with `accept-clock`.
+    server.pem and server.key that `strongroom certificate` makes. `reserve` bytes of the disk no
+    upload is given: deletes and the ledger live on them. Every byte is read again and compared
+    once in `scrub-days` (0: never), at `scrub-rate` bytes a second at most. Locks do not end by a
+    clock that has jumped: after more than a week at rest, see that it is right, and start once
+    with `accept-clock`. Blobs lie in a bucket of S3 or Azure where `back-end` (TOML, mode 0600),
+    or `back-end.toml` in the data directory, says so; the ledger stays here.
 
     A second copy on another host fills itself: `pull-from` is the first endpoint's
-    http(s)://host:port/account, `pull-key` its `reader-key`, which reads and does nothing else,
-    `pull-ca` (PEM) whom to trust there; the reader key is `reader.key` in the data directory where
-    it is not named. What is gone there stays here `pull-keep-days`, and as
-    long as a lock or hold of this store keeps it. `account-key` is this store's own.
+    http(s)://host:port/account, `pull-key` its `reader-key` (`reader.key` in its data directory),
+    which reads and does nothing else, `pull-ca` (PEM) whom to trust there. What is gone there
+    stays here `pull-keep-days`, and as long as a lock or hold of this store keeps it.
 
     Example: strongroom store --data /srv/vault --account-key /etc/strongroom/account.key
     """
-    from strongroom.app.store_options import check_certificate, key_in, pull_of
+    from strongroom.app.store_options import back_end_in, check_certificate, key_in, pull_of
     from strongroom.storage.server import run
     from strongroom.storage.settings import StoreSettings
 
@@ -146,6 +147,7 @@ def store(  # noqa: PLR0913 - an option each
         accept_clock=accept_clock,
         reader_key=key_in(reader_key or data / "reader.key", needed=reader_key is not None),
         pull=pull_of(pull_from, pull_key, pull_ca, pull_keep_days),
+        back_end=back_end_in(back_end or data / "back-end.toml", needed=back_end is not None),
     )
     run(settings, SystemClock(), SystemChance())
     return 0

@@ -85,8 +85,8 @@ def _has_locks(bucket: Bucket, settings: BackEndSettings) -> bool:
     if why and not settings.without_native_locks:
         raise Precondition(
             f"{why}: whoever has its keys could delete what is locked",
-            hint="Make one with versioning and object lock (docs/operations.md), or start "
-            "with --without-native-locks: then the locks are the ledger's alone.",
+            hint="Make one with versioning and object lock (docs/operations.md), or say "
+            "without-native-locks: then the locks are the ledger's alone.",
         )
     if why:
         _log.warning("no_native_locks", reason=why)
