@@ -12,8 +12,8 @@ from typing import Any
 
 import structlog
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from strongroom.connections import allow_many_files, bounded
 from strongroom.model.errors import Precondition
 from strongroom.model.seams import Chance, Clock
 from strongroom.storage.body import Work
@@ -21,7 +21,6 @@ from strongroom.storage.endpoint import Endpoint
 from strongroom.storage.heap import keep_freed_memory
 from strongroom.storage.layout import write_whole
 from strongroom.storage.pulling import Pull
-from strongroom.storage.request import MAX_HEADER_BYTES, MAX_TARGET_BYTES
 from strongroom.storage.scrubbing import Scrub
 from strongroom.storage.settings import Account, StoreSettings
 from strongroom.storage.source import Source
@@ -29,7 +28,8 @@ from strongroom.storage.store import BlobStore, open_store
 from strongroom.storage.upkeep import Upkeep
 
 _log = structlog.get_logger("strongroom.storage")
-_MAX_HEAD_BYTES = 2 * (MAX_HEADER_BYTES + MAX_TARGET_BYTES)
+_BUSY = 256  # requests at once; from then on each is asked to come again
+_MOST_CONNECTIONS = 512
 
 
 def create_app(
@@ -124,32 +124,6 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-class _BoundedHeads(HttpToolsProtocol):
-    """A head that never ends is cut off: the parser itself would collect it for ever."""
-
-    _head_bytes = 0  # of a head that is not complete yet
-    _in_head = True
-
-    def data_received(self, data: bytes) -> None:
-        """Count what arrives while no head is completed by it."""
-        began_in_head, self._completed = self._in_head, False
-        super().data_received(data)
-        if began_in_head and not self._completed:
-            self._head_bytes += len(data)
-            if self._head_bytes > _MAX_HEAD_BYTES and self.transport is not None:
-                self.transport.close()
-
-    def on_headers_complete(self) -> None:
-        """The head is whole."""
-        self._in_head, self._completed, self._head_bytes = False, True, 0
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        """The next bytes are another head."""
-        self._in_head = True
-        super().on_message_complete()
-
-
 class _IntoStructlog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
@@ -164,9 +138,10 @@ def _tell_in_structured_lines() -> None:
 
 
 def _config(settings: StoreSettings, app: Any) -> uvicorn.Config:  # noqa: ANN401 - ASGI
+    most = min(_MOST_CONNECTIONS, allow_many_files())
     return uvicorn.Config(
         app,
-        http=_BoundedHeads,
+        http=bounded(most, _BUSY - 1),
         loop="uvloop",
         ws="none",
         lifespan="on",
@@ -174,7 +149,7 @@ def _config(settings: StoreSettings, app: Any) -> uvicorn.Config:  # noqa: ANN40
         access_log=False,
         server_header=False,
         backlog=512,
-        limit_concurrency=256,
+        limit_concurrency=_BUSY,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=settings.stop_seconds,
         ssl_certfile=settings.tls_cert,

@@ -1,6 +1,7 @@
 """The agents' API: they call in, with a token of their own kind that opens no ARM route."""
 
 import asyncio
+import re
 from contextlib import suppress
 from typing import Annotated, TypeVar
 
@@ -25,6 +26,7 @@ from strongroom.model.wal import WalReport, WalRequest
 
 router = APIRouter(prefix="/agents", include_in_schema=False)
 _LONGEST_WAIT = 30.0  # seconds
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # no database keeps it in a text
 _LOOK_SECONDS = 1.0  # how often a call looks for work that another process has put up
 M = TypeVar("M", bound=msgspec.Struct)
 
@@ -37,11 +39,16 @@ def _control(request: Request) -> Control:
 Means = Annotated[Control, Depends(_control)]
 
 
-def _agent(control: Means, authorization: Annotated[str, Header()] = "") -> AgentId:
+def _agent(
+    request: Request, control: Means, authorization: Annotated[str, Header()] = ""
+) -> AgentId:
     kind, _, token = authorization.partition(" ")
     if kind.lower() != "bearer" or not token:
         raise Unauthenticated("an agent's call carries its bearer token")
-    return agents.authenticate_agent(control, token)
+    agent = agents.authenticate_agent(control, token)
+    request.state.caller = f"agent:{agent}"
+    request.app.state.pace.take(request.state.caller)
+    return agent
 
 
 Agent = Annotated[AgentId, Depends(_agent)]
@@ -55,10 +62,12 @@ Bytes = Annotated[bytes, Depends(_body)]
 
 
 def _read(raw: bytes, kind: type[M]) -> M:
+    if _NUL.search(raw):
+        raise Invalid(f"not a {kind.__name__}: a string in it holds a NUL character")
     try:
         return msgspec.json.decode(raw, type=kind)
-    except msgspec.MsgspecError as error:
-        raise Invalid(f"not a {kind.__name__}: {error}") from error
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise Invalid(f"not a {kind.__name__}: {str(error)[:200]}") from error
 
 
 def _answer(message: msgspec.Struct | None) -> Response:

@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 
+from strongroom.connections import allow_many_files, bounded
 from strongroom.control.control import Control
 from strongroom.model.errors import Precondition
 from strongroom.web import agents
@@ -53,6 +54,7 @@ from strongroom.web.api.foreign_tokens import ForeignTokens
 from strongroom.web.api.tokens import TokenAuthority
 from strongroom.web.pace import Pace
 from strongroom.web.portal import pages
+from strongroom.web.refusals import Refusals
 
 _HANG_UP_SECONDS = 0.5
 
@@ -81,6 +83,7 @@ def create_app(control: Control, settings: DoorSettings) -> FastAPI:
     app.state.authority = TokenAuthority(settings.token_key, control.installation)
     app.state.foreign = ForeignTokens(control, app.state.run)
     app.state.pace = Pace(control.clock)
+    app.state.refusals = Refusals(control.clock)
     errors.install(app, app.state.authority.challenge)
     for router in (
         health.router,
@@ -149,6 +152,8 @@ def serve(
         "timeout_graceful_shutdown": 10,
         "lifespan": "off",
         "server_header": False,
+        "http": bounded(allow_many_files()),
+        "ws": "none",
     }
     secure = uvicorn.Config(
         app, ssl_certfile=settings.certificate, ssl_keyfile=settings.key, **common

@@ -3,6 +3,7 @@
 Clients write resourcegroups, BackupVaults and worse; what comes out is always canonical.
 """
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -14,6 +15,7 @@ from strongroom.model.seams import Chance
 
 MOST_BODY = 1 << 20
 _MOST_AGENT_BODY = 16 << 20
+BODY_SECONDS = 60.0  # for a whole body: 280 kB a second at least for the longest of an agent's
 _GUID = re.compile(rb"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ARM = ("/subscriptions", "/providers", "/tenants", "/metadata")
 _LEADS = ("providers", "metadata", "backupjobs", "auditrecords")
@@ -166,16 +168,24 @@ def _correlation(scope: Scope) -> str:
 def _limited(scope: Scope, receive: Receive) -> Receive:
     most = _MOST_AGENT_BODY if scope["path"].startswith("/agents/") else MOST_BODY
     told = next((v for n, v in scope["headers"] if n == b"content-length"), b"0")
-    read = 0
+    loop = asyncio.get_running_loop()
+    read, until, more = 0, loop.time() + BODY_SECONDS, True
 
     async def limited() -> Message:
-        nonlocal read
+        nonlocal read, more
+        if not more:  # from here on it is only whether the client is still there
+            return await receive()
         if int(told) > most:
             raise HTTPException(413)
-        message = await receive()
+        try:
+            async with asyncio.timeout_at(until):
+                message = await receive()
+        except TimeoutError as error:
+            raise HTTPException(408) from error
         read += len(message.get("body", b""))
         if read > most:
             raise HTTPException(413)
+        more = bool(message.get("more_body", False))
         return message
 
     return limited

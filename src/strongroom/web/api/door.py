@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Header, HTTPException, Query, Request
 
 from strongroom.control.control import Control
 from strongroom.model import arm
@@ -23,6 +23,7 @@ from strongroom.web.api.foreign_tokens import ForeignTokens
 from strongroom.web.api.tokens import TokenAuthority
 
 _MOST_DEPTH = 60
+_MOST_HEAD = 1 << 16
 _REQUESTS = "resourceGuardOperationRequests"
 ACTION = "x-strongroom-action"
 ANYBODY = "(any signed-in caller)"
@@ -60,6 +61,7 @@ async def _caller(
     auxiliary: Annotated[str, Header(alias="x-ms-authorization-auxiliary")] = "",
 ) -> Caller:
     caller = await _proven(request, authority, control, authorization)
+    request.state.caller = caller.principal_id
     request.app.state.pace.take(caller.principal_id)
     address = request.client.host if request.client else ""
     if not auxiliary:
@@ -241,8 +243,14 @@ def member(body: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
-def check_path(request: Request) -> None:
-    """No path of ours holds control characters: they would end in logs and in the catalogue."""
+async def check_path(request: Request) -> None:
+    """No path of ours holds control characters: they would end in logs and in the catalogue.
+
+    And nobody needs a head that is longer than two tokens and a long list of names.
+    """
+    told = (len(name) + len(value) for name, value in request.scope["headers"])
+    if len(request.scope["query_string"]) + sum(told) > _MOST_HEAD:
+        raise HTTPException(431)
     if any(ord(letter) < 32 or ord(letter) == 127 for letter in request.scope["path"]):
         raise Invalid(
             "the path holds control characters", hint="take them out", code="InvalidRequestUri"

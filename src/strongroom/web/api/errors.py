@@ -85,6 +85,23 @@ def _answer(
     return JSONResponse({"error": error_body(told), "strongroom": told}, status, more)
 
 
+# Whoever may not, does not say who they are, or sends too much; not what is merely not there.
+_TOLD = frozenset({401, 403, 408, 413, 429, 431})
+
+
+def _tell(request: Request, status: int, code: str) -> None:
+    if status in _TOLD:
+        request.app.state.refusals.tell(
+            status=status,
+            code=code,
+            path=request.url.path,
+            method=request.method,
+            caller=getattr(request.state, "caller", ""),
+            client=request.client.host if request.client else "",
+            correlation=request.state.correlation,
+        )
+
+
 def install(app: FastAPI, challenge: str) -> None:
     """Every failure of every route leaves by here. `challenge` is what a 401 asks for."""
 
@@ -93,6 +110,7 @@ def install(app: FastAPI, challenge: str) -> None:
         status = status_of(error)
         if status >= 500:
             log.error("api.failed", correlation=request.state.correlation, exc_info=error)
+        _tell(request, status, error.code)
         headers = {"WWW-Authenticate": challenge} if status == 401 else {}
         if isinstance(error, errors.SlowDown):
             wait = float(error.facts.get("retry_after_seconds", 1.0))
@@ -118,7 +136,9 @@ def install(app: FastAPI, challenge: str) -> None:
 
     @app.exception_handler(HTTPException)
     def _route(request: Request, error: HTTPException) -> JSONResponse:
-        return _answer(error.status_code, _refusal(request, error).to_dict(), _allow(error))
+        told = _refusal(request, error)
+        _tell(request, error.status_code, told.code)
+        return _answer(error.status_code, told.to_dict(), _allow(error))
 
     @app.exception_handler(Exception)
     def _bug(request: Request, error: Exception) -> JSONResponse:
@@ -143,6 +163,14 @@ def _refusal(request: Request, error: HTTPException) -> VaultError:
     if error.status_code == 413:
         return errors.Invalid(
             "the body is too large", hint="send at most 1 MiB", code="RequestContentTooLarge"
+        )
+    if error.status_code == 408:
+        return errors.Invalid(
+            "the body did not arrive in time", hint="send it at once", code="RequestTimeout"
+        )
+    if error.status_code == 431:
+        return errors.Invalid(
+            "the headers are too long", hint="send fewer", code="RequestHeaderFieldsTooLarge"
         )
     if error.status_code == 405:
         return errors.Invalid(
