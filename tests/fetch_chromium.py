@@ -1,4 +1,4 @@
-"""Debian's Chromium, for the tests of the portal: installed where it is missing and we are root."""
+"""Debian's Chromium, for the tests of the portal: installed where missing, by root."""
 
 import os
 import shutil

@@ -45,6 +45,13 @@ def list_records(control: Control, caller: Caller, after: int) -> list[Record]:
         return list(catalog.after(connection, after, PAGE))
 
 
+def last_record(control: Control, caller: Caller) -> int:
+    """The number of the newest record; 0 when there is none."""
+    with control.database.reading() as connection:
+        require(control, connection, caller, READ, _scope(control))
+        return catalog.head(connection)[0]
+
+
 def verify_audit(control: Control, caller: Caller, after: int) -> Verdict:
     """One stretch of the chain behind that record: links, digests, signatures, anchors."""
     with control.database.reading() as connection:

@@ -20,5 +20,5 @@ class Rights:
         """Whether any of the caller's roles allows the action at the scope."""
         asked = (action, scope)
         if asked not in self._known:
-            self._known[asked] = access.may(self.connection, self.caller.principal_id, *asked)
+            self._known[asked] = access.may(self.connection, self.caller, *asked)
         return self._known[asked]

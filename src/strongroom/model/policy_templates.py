@@ -15,19 +15,22 @@ def ten_years_policy(backup_type: str = "Full") -> dict[str, Any]:
     tags = [("Yearly", 5, "FirstOfYear"), ("Monthly", 15, "FirstOfMonth")]
     tags.append(("Weekly", 20, "FirstOfWeek"))
     kept = [("Default", "P14D"), ("Weekly", "P8W"), ("Monthly", "P13M"), ("Yearly", "P10Y")]
-    made = _policy("BackupDaily", "R/2026-01-01T02:00:00+00:00/P1D", tags, kept)
+    made = tagged_policy("BackupDaily", "R/2026-01-01T02:00:00+00:00/P1D", tags, kept)
     made["policyRules"][0]["backupParameters"]["backupType"] = backup_type
     return made
 
 
 def azure_default_policy() -> dict[str, Any]:
     """Azure's own template for PostgreSQL: every week, kept three months."""
-    return _policy("BackupWeekly", "R/2021-08-15T06:30:00+00:00/P1W", [], [("Default", "P3M")])
+    return tagged_policy(
+        "BackupWeekly", "R/2021-08-15T06:30:00+00:00/P1W", [], [("Default", "P3M")]
+    )
 
 
-def _policy(
+def tagged_policy(
     rule: str, interval: str, tags: list[tuple[str, int, str]], kept: list[tuple[str, str]]
 ) -> dict[str, Any]:
+    """ARM's JSON: one rule, (tag, priority, absolute criterion), (tag, how long)."""
     tagging = [_tag(name, priority, absolute) for name, priority, absolute in tags]
     schedule = {"repeatingTimeIntervals": [interval], "timeZone": "UTC"}
     backup = {

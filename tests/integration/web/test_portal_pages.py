@@ -1,4 +1,4 @@
-"""Every page in a real browser: what its console says, what axe-core finds, how it fits a phone."""
+"""Every page in a real browser: its console, what axe-core finds, how it fits a phone."""
 
 from collections.abc import Iterator
 
@@ -23,10 +23,19 @@ PAGES = {
     "point": f"{INSTANCE}/points/{1:032x}",
     "restore": f"{INSTANCE}/restore",
     "jobs": "/jobs",
+    "policies": "/policies",
+    "policy": "/policies/backup-rg/v1/pgflex",
+    "policy-new": "/policies/backup-rg/v1/ten-years",
+    "vaults": "/vaults",
+    "vault": "/vaults/backup-rg/v1",
+    "servers": "/servers",
+    "approvals": "/approvals",
+    "audit": "/audit",
+    "access": "/access",
     "settings": "/settings",
     "not-found": "/instances/backup-rg/v1/no-such-instance",
 }
-KEPT = [("Default", range(0, 14), 14), ("Weekly", range(14, 63, 7), 56)]
+KEPT = [("Default", range(14), 14), ("Weekly", range(14, 63, 7), 56)]
 KEPT += [("Monthly", range(63, 400, 30), 395), ("Yearly", range(400, 2000, 365), 3650)]
 
 

@@ -27,6 +27,12 @@ PLACES = [  # path, words, whether a new group begins
     ("/", "Overview", True),
     ("/instances", "Instances", False),
     ("/jobs", "Jobs", False),
+    ("/policies", "Policies", True),
+    ("/vaults", "Vaults", False),
+    ("/servers", "Servers", False),
+    ("/approvals", "Approvals", True),
+    ("/audit", "Audit trail", False),
+    ("/access", "Access", False),
 ]
 THEMES = ("auto", "light", "dark")
 _STATUS: dict[type[VaultError], int] = {

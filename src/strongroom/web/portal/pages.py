@@ -3,18 +3,26 @@
 from fastapi import APIRouter
 
 from strongroom.web.portal import (
+    access,
+    approvals,
     assets,
+    audit,
     events,
     instances,
     jobs,
     overview,
     points,
+    policies,
     restores,
+    servers,
     settings,
     sign_in,
+    vaults,
 )
 
 router = APIRouter(include_in_schema=False)
-_PAGES = (assets, sign_in, overview, restores, points, instances, jobs, events, settings)
-for each in _PAGES:
+_DOORS = (assets, sign_in, events, settings)
+_WATCHED = (overview, restores, points, instances, jobs)
+_KEPT = (policies, vaults, servers, approvals, audit, access)
+for each in (*_DOORS, *_WATCHED, *_KEPT):
     router.include_router(each.router)

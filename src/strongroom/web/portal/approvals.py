@@ -1,0 +1,38 @@
+"""The inbox of whoever must approve, and what has become of one's own requests."""
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from strongroom.control import approvals
+from strongroom.control.people import names_of
+from strongroom.model.guard import GRANT_HOURS
+from strongroom.web.portal.door import Guest, PortalRoute, Sent
+
+router = APIRouter(include_in_schema=False, route_class=PortalRoute)
+
+
+@router.get("/approvals")
+def inbox(visit: Guest) -> Response:
+    """What waits comes first; what is exactly asked stands beside it."""
+    found = [
+        (row, place, approvals.state_of(visit.control, row))
+        for row, place in approvals.list_approvals(visit.control, visit.caller)
+    ]
+    people = {row["asked_by"] for row, _, _ in found} | {row["decided_by"] for row, _, _ in found}
+    return visit.page(
+        "approvals.html",
+        waiting=[each for each in found if each[2] == "Waiting"],
+        others=[each for each in found if each[2] != "Waiting"][:100],
+        names=names_of(visit.control, people - {None}),
+        hours=GRANT_HOURS,
+    )
+
+
+@router.post("/approvals/{approval}")
+def decide(approval: str, visit: Guest, form: Sent) -> Response:
+    """Let it through, or say no. Never one's own request: that is refused, and written down."""
+    if form.text("verdict") == "grant":
+        approvals.grant_approval(visit.control, visit.caller, approval, None)
+    else:
+        approvals.deny_approval(visit.control, visit.caller, approval)
+    return visit.go("/approvals")
