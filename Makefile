@@ -29,6 +29,7 @@ demo-stop: ## stop and remove what the demo left running
 test: install ## every test, on real parts
 	$(BIN)/python tests/fetch_servers.py 14 15 16 17 18
 	$(BIN)/python tests/fetch_azurite.py
+	$(BIN)/python tests/fetch_older_sdk.py
 	$(BIN)/python tests/fetch_chromium.py
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 

@@ -27,7 +27,7 @@ _POINTS = 100  # of each instance
 _ASKED = 200  # times, each question
 _SECONDS, _RATE = 30, 200
 _VERSION = "api-version=2026-06-01"
-_SDK_AT_ONCE = 8
+_SDK_AT_ONCE = 16
 
 
 def measure(size: float) -> Told:
