@@ -69,3 +69,25 @@ def test_the_disk_is_refused_by_name_where_the_role_may_not_and_the_stream_serve
     assert person.json("jobs")[0]["status"] == "Failed"
     person.ok(*words, "--source", "auto", stdin=plain)
     person.ok("backup", "orders")
+
+
+def test_a_page_that_stays_damaged_is_told_by_every_increment_until_it_is_written_anew(person):
+    """A server that sends what has changed looks at nothing else, and says nothing of it."""
+    more = {"summarize_wal": "on", "autovacuum": "off"}
+    with start_server(18, options=("--data-checksums",), **more) as server:
+        server.sql("create table t as select g from generate_series(1, 9000) g")
+        server.sql("create table sound as select g from generate_series(1, 900) g", "checkpoint")
+        path = damaged_file(server)
+        person.ok("protect", "-", "--name", "newer", stdin=server.conninfo)
+        assert person.json("points", "newer")[0]["facts"]["damaged_pages"] == {path: [2]}
+        server.sql("insert into sound values (0)")
+        done = person.run("backup", "newer")
+        assert f"in {path} when an earlier point read them, and have not been" in done.stderr
+        assert person.json("jobs")[0]["status"] == "CompletedWithWarnings"
+        point = person.json("points", "newer")[0]
+        assert point["kind"] == "Incremental"
+        assert point["facts"]["damaged_pages"] == {path: [2]}
+        server.sql("truncate t", "checkpoint")
+        person.ok("backup", "newer")
+        assert person.json("jobs")[0]["status"] == "Completed"
+        assert "damaged_pages" not in person.json("points", "newer")[0]["facts"]

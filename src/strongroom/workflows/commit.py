@@ -35,6 +35,7 @@ from strongroom.workflows import dump, strangeness
 from strongroom.workflows.collect import keep
 from strongroom.workflows.locking import lock_point
 from strongroom.workflows.means import Means
+from strongroom.workflows.older_damage import with_older_damage
 from strongroom.workflows.resume import base_of
 from strongroom.workflows.strangeness import damaged_pages
 
@@ -79,6 +80,9 @@ def commit_point(means: Means, job_id: str, told: dict[str, Any]) -> dict[str, A
         base = base_of(means, operation, told, parent)
         whole = delta if base is None else of_whole_tree(delta, base)
         manifest = lay_over(whole, facts, base)
+    if parent is not None:
+        both = (manifest, parent)
+        result = with_older_damage(means, operation, result, lambda: both)
     keep(means, job.instance_id, [pack.name for pack in manifest.objects])
     _verify_packs(means, job.instance_id, manifest, parent)
     verdict = verdict_of(means, job, result)
@@ -210,11 +214,9 @@ def record_point(means: Means, job_id: str, committed: dict[str, Any]) -> None:
     """Repeat in the catalogue what the receipt has made true."""
     control = means.control
     receipt = msgspec.convert(committed, Receipt)
+    job, row, result = _reported(means, job_id, receipt)
     with control.database.writing() as connection:
-        job = jobs.get(connection, job_id)
         found = protection.by_id(connection, job.instance_id)
-        row = agent_operations.get(connection, job_id)
-        result = msgspec.convert(row["result"] if row else None, BackupResult)
         point = RecoveryPoint(
             id=RecoveryPointId(receipt.recovery_point_id),
             instance_id=job.instance_id,
@@ -245,6 +247,23 @@ def record_point(means: Means, job_id: str, committed: dict[str, Any]) -> None:
         if jobs.end(connection, job_id, status, now, **told):
             what = {"job": job_id, "tag": point.tag, "expires": receipt.expires_at}
             audit.append(connection, now, "service", ("recoveryPoint/commit", point.id), what)
+
+
+def _reported(
+    means: Means, job_id: str, receipt: Receipt
+) -> tuple[Job, sa.RowMapping | None, BackupResult]:
+    with means.control.database.reading() as connection:
+        job = jobs.get(connection, job_id)
+        row = agent_operations.get(connection, job_id)
+    result = msgspec.convert(row["result"] if row else None, BackupResult)
+    if result.kind != INCREMENTAL:
+        return job, row, result
+
+    def both() -> tuple[Manifest, Manifest]:
+        _, manifest = means.open_point(job.instance_id, receipt.recovery_point_id)
+        return manifest, _parent(means, job.instance_id, row)
+
+    return job, row, with_older_damage(means, row, result, both)
 
 
 def _whys(job: Job, result: BackupResult) -> dict[str, str]:
