@@ -28,10 +28,10 @@ def add_issuer(
     place would be everybody whom it vouches for.
     """
     own = control.installation.public_url
-    wish = read_issuer(str(uuid4(control.chance)), name, properties, own)
-    _check_authority(wish.ca)
     with control.database.writing() as connection:
         require(control, connection, caller, WRITE, _scope(control))
+        wish = read_issuer(str(uuid4(control.chance)), name, properties, own)
+        _check_authority(wish.ca)
         known = catalog.find(connection, name) or catalog.find_by_url(connection, wish.url)
         if known is not None:
             if _facts(known) == _facts(wish):

@@ -67,9 +67,9 @@ def put_role(
     subscription = control.installation.subscription_id
     scope = arm.read_scope(scope, subscription)
     guid = arm.read_guid(name, "role definition")
-    wish = access.read_role(guid, properties, subscription)
     with control.database.writing() as connection:
         require(control, connection, caller, WRITE, scope)
+        wish = access.read_role(guid, properties, subscription)
         _check_built_in(guid)
         before = catalog.find(connection, guid)
         for each in {*wish.scopes, *(before.scopes if before else ())}:
