@@ -8,6 +8,7 @@ from typing import Any
 
 from strongroom.cli import connection, console, proofs
 from strongroom.cli import vault as vaults
+from strongroom.cli.bucket import wrong_with_bucket
 from strongroom.cli.keys import KEY
 from strongroom.cli.means import COMMON, Common, Given, Means
 from strongroom.cli.points import brief, short_time
@@ -96,6 +97,7 @@ def _space(place: Place) -> Iterator[Finding]:
             f"the storage has {console.size(usage.free)} left of {console.size(usage.total)}",
             "give it a larger disk, or shorten the policy for new points",
         )
+    yield from (Finding(*each) for each in wrong_with_bucket(directory))
 
 
 def _second(vault: Vault) -> Iterator[Finding]:

@@ -76,7 +76,7 @@ def run(settings: StoreSettings, clock: Clock, chance: Chance) -> None:
         app.pull = Pull(store, Source(settings.pull, clock), settings.pull, clock)
         app.pull.start()
     if settings.back_end is not None:
-        app.upkeep = Upkeep(store, settings.back_end)
+        app.upkeep = Upkeep(store, settings, clock)
         app.upkeep.start()
     server = _Server(_config(settings, app), settings, listener.getsockname()[1])
     try:

@@ -149,6 +149,11 @@ class StoreSettings:
     back_end: BackEndSettings | None = None
 
     @property
+    def back_end_file(self) -> Path:
+        """Says how far the back end is behind."""
+        return self.root / "back-end.json"
+
+    @property
     def ready_file(self) -> Path:
         """Says where the endpoint listens, once it does."""
         return self.root / "ready.json"

@@ -3,6 +3,7 @@
 What clients see is asked of every back end in tests/contract/test_storage_obstore.py.
 """
 
+import contextlib
 import shutil
 import tempfile
 import threading
@@ -20,9 +21,12 @@ from whenever import Instant
 from back_end_world import KINDS, BackEnds, back_ends
 from faulty_disk import PowerLoss
 from seams import SystemChance, SystemClock
+from strongroom.app.store_options import back_end_in
+from strongroom.cli.bucket import wrong_with_bucket
 from strongroom.model.errors import (
     Conflict,
     Corrupt,
+    Invalid,
     Locked,
     ObjectExists,
     ObjectMissing,
@@ -34,6 +38,7 @@ from strongroom.storage.blob import Blob, Facts
 from strongroom.storage.locks import Immutability
 from strongroom.storage.settings import BackEndSettings, StoreSettings
 from strongroom.storage.store import BlobStore, open_store
+from strongroom.storage.upkeep import Upkeep
 
 NAME = "g/generation/pack.pack"
 DATA = bytes(range(256)) * 40
@@ -59,15 +64,15 @@ def root() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-def opened(root: Path, back_end: BackEndSettings | None) -> BlobStore:
-    settings = StoreSettings(
-        root=root,
-        account="strongroom",
-        account_key=b"k" * 64,
-        reserve_bytes=0,
-        back_end=back_end,
+def settings_of(root: Path, back_end: BackEndSettings | None) -> StoreSettings:
+    key = b"k" * 64
+    return StoreSettings(
+        root=root, account="strongroom", account_key=key, reserve_bytes=0, back_end=back_end
     )
-    return open_store(settings, SystemClock(), SystemChance())
+
+
+def opened(root: Path, back_end: BackEndSettings | None) -> BlobStore:
+    return open_store(settings_of(root, back_end), SystemClock(), SystemChance())
 
 
 @pytest.fixture
@@ -311,22 +316,30 @@ def test_whatever_dies_when_a_blob_is_whole_or_absent_in_a_bucket_too(
 def test_what_was_committed_while_the_provider_was_away_is_put_later_and_counts_only_then(
     places: BackEnds, root: Path
 ) -> None:
-    with closing(opened(root, places.new())) as store:
+    place = places.new()
+    with closing(opened(root, place)) as store:
         store.create_container("cont", {})
+        upkeep = Upkeep(store, settings_of(root, place), SystemClock())
         bucket = store._back_end._bucket
         stepped(store, 1, "before", StoreUnavailable)
         with pytest.raises(StoreUnavailable):
             put(store)
         assert store.unfinished() == (1, 0)
         assert bytes_of(store) == DATA
-        store._back_end._bucket = SteppedBucket(bucket, 1, "before", StoreUnavailable)
-        with pytest.raises(StoreUnavailable):
-            store.digests("cont", [NAME])
+        for work in (upkeep.look, lambda: store.digests("cont", [NAME])):
+            store._back_end._bucket = SteppedBucket(bucket, 1, "before", StoreUnavailable)
+            with contextlib.suppress(StoreUnavailable):
+                work()
+            assert store.unfinished() == (1, 0)
+        facts = [fact for fact, _ in wrong_with_bucket(root)]
+        assert any("1 objects to be put" in fact for fact in facts)
+        assert any("keeps nothing by itself" in fact for fact in facts) == (places.kind == "azure")
         store._back_end._bucket = bucket
-        store.finish(NEVER)
-        assert store.unfinished() == (0, 0)
+        upkeep.look()
+        assert upkeep.told()["behindSince"] is None
         assert store.digests("cont", [NAME])[0].state == "ok"
         assert [path.name for path in (root / ".strongroom/incoming").iterdir()] == []
+    assert len(list(wrong_with_bucket(root))) == (1 if places.kind == "azure" else 0)
 
 
 def test_what_goes_missing_or_changes_in_a_bucket_is_found(places: BackEnds, root: Path) -> None:
@@ -406,3 +419,37 @@ def test_azurite_takes_a_policy_and_keeps_none_and_that_is_noticed(root: Path) -
         wrong = replace(place, secrets={"AZURE_STORAGE_KEY": "AAAA"})
         with pytest.raises(Precondition, match="refuses"):
             opened(root, wrong)
+
+
+def test_a_back_end_is_named_in_a_file_that_its_owner_alone_may_read(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = root / "back-end.toml"
+    assert back_end_in(file, needed=False) is None
+    with pytest.raises(Invalid, match="no file"):
+        back_end_in(file, needed=True)
+    file.write_text('url = "azure://account/cont/a/b/"\n[secrets]\nAWS_REGION = "eu-1"\n')
+    file.chmod(0o644)
+    with pytest.raises(Precondition, match="read by others"):
+        back_end_in(file, needed=True)
+    file.chmod(0o600)
+    monkeypatch.setenv("AZURE_STORAGE_KEY", "from-the-environment")
+    found = back_end_in(file, needed=True)
+    assert found is not None
+    told = (found.kind, found.account, found.container, found.prefix)
+    assert told == ("azure", "account", "cont", "a/b/")
+    assert dict(found.secrets) == {
+        "AZURE_STORAGE_KEY": "from-the-environment",
+        "AWS_REGION": "eu-1",
+    }
+    assert "from-the-environment" not in repr(found)
+    for text, wrong in (
+        ('url = "s3://b"\nuri = "x"', "cannot be read"),
+        ('url = "gs://b"', "no back end"),
+        ('url = "azure://account"', "no back end"),
+        ('url = "s3://b//c"', "no back end"),
+        ('url = "s3://b"\nendpoint = "http://elsewhere:9000"', "in the clear"),
+    ):
+        file.write_text(text)
+        with pytest.raises(Invalid, match=wrong):
+            back_end_in(file, needed=True)
