@@ -17,7 +17,7 @@ def replace(
 ) -> list[str]:
     """All that is wrong of this kind now, by object; returns the names that are new.
 
-    kind: quarantined | damaged. What was found earlier keeps its time.
+    kind: quarantined | damaged | missing | unlocked. What was found earlier keeps its time.
     """
     mine = sa.and_(table.c.instance_id == instance_id, table.c.kind == kind)
     known = set(connection.execute(sa.select(table.c.name).where(mine)).scalars())

@@ -295,7 +295,7 @@ storage_findings = sa.Table(
     metadata,
     sa.Column("instance_id", sa.Text, sa.ForeignKey("instances.id"), primary_key=True),
     sa.Column("name", sa.Text, primary_key=True),  # of the object
-    column("kind", sa.Text),  # quarantined (a receipt) | damaged (any object)
+    column("kind", sa.Text),  # quarantined (a receipt) | damaged | missing | unlocked
     column("problem", sa.Text),
     column("found_at", Utc),
 )

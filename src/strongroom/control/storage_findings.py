@@ -17,7 +17,8 @@ def list_storage_findings(
     """{name, kind, problem, found_at} of each object of an instance that is not as it should be.
 
     kind: quarantined (a receipt that no point stands behind), damaged (by the store's own scrub),
-    unreadable (it stops the collection of garbage).
+    unreadable (it stops the collection of garbage), missing (a point needs it), unlocked (it was,
+    and is locked again).
     """
     with control.database.reading() as connection:
         scope = instance_id_of(control.installation.subscription_id, vault, instance_name)

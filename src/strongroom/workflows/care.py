@@ -17,6 +17,7 @@ from strongroom.workflows.drills_due import drill_due
 from strongroom.workflows.expire import expire
 from strongroom.workflows.holding import settle_holds
 from strongroom.workflows.key_census import check_keys
+from strongroom.workflows.lost import look_for_lost
 from strongroom.workflows.means import Means
 from strongroom.workflows.purge import purge_due
 from strongroom.workflows.set_back import Freeze
@@ -48,6 +49,7 @@ class Care(Ticking):
         self.add("snapshot", SNAPSHOT_SECONDS, freeze.over(Snapshots(means).keep))
         self.add("census", CENSUS_SECONDS, partial(_census, means))
         self.add("damage", DAMAGE_SECONDS, partial(in_each, means, ask_for_damage))
+        self.add("lost", EXAMINE_SECONDS, partial(in_each, means, look_for_lost))
         self.add("holds", PURGE_SECONDS, partial(in_each, means, settle_holds))
         self.add("expiry", EXPIRY_SECONDS, freeze.over(partial(in_each, means, expire)))
         self.add("drills", DRILL_SECONDS, partial(in_each, means, drill_due))
