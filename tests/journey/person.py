@@ -17,6 +17,7 @@ class Person:
     def __init__(self, home: Path) -> None:
         self.data = home / "data"
         self.home = home
+        self.told = ""  # by the first start
 
     def run(self, *words: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
         environment = {**os.environ, "STRONGROOM_DATA": str(self.data)}
@@ -46,7 +47,7 @@ def a_person() -> Iterator[Person]:
     home.chmod(0o755)
     found = Person(home)
     try:
-        found.ok("up", "--detach", "--port", "0")
+        found.told = found.ok("up", "--detach", "--port", "0")
         yield found
     finally:
         found.run("down")
