@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote, urlsplit
+from xml.sax.saxutils import unescape
 
 import httpx
 from whenever import Instant
@@ -103,7 +104,8 @@ class AzureBucket:
         """List Blobs with their versions; where there are none, the blob itself."""
         query = {"restype": "container", "comp": "list", "prefix": key, "include": "versions"}
         found = self._ask("GET", "", query)
-        ids = [version for name, version in _VERSION_IDS.findall(found.text) if name == key]
+        listed = _VERSION_IDS.findall(found.text)
+        ids = [version for name, version in listed if unescape(name) == key]
         return [*reversed(ids), ""]
 
     def look(self, key: str, version: str) -> Stored:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from blake3 import blake3
 from botocore.exceptions import ClientError
 from whenever import Instant
 
+import azure_versions as azure
+from azure_versions import azure_versions
 from back_end_world import KINDS, BackEnds, back_ends
 from faulty_disk import PowerLoss
 from seams import SystemChance, SystemClock
@@ -453,3 +456,50 @@ def test_a_back_end_is_named_in_a_file_that_its_owner_alone_may_read(
         file.write_text(text)
         with pytest.raises(Invalid, match=wrong):
             back_end_in(file, needed=True)
+
+
+def test_azures_policies_on_versions_keep_extend_and_let_go(root: Path) -> None:
+    with azure_versions() as there:
+        secrets = {"AZURE_STORAGE_KEY": "AAAA"}
+        place = BackEndSettings(
+            url="azure://account/cont/pre", endpoint=there.url, secrets=secrets
+        )
+        with closing(opened(root, place)) as store:
+            store.create_container("cont", {})
+            put(store, "free")
+            store.locks.set_immutability("cont", Immutability("Unlocked", 14))
+            put(store)
+            key = f"pre/cont/{NAME}"
+            (version,) = there.versions[key]
+            first = dict(version.headers)
+            assert first[azure.MODE] == "unlocked"
+            store.locks.set_immutability("cont", Immutability("Locked", 14))
+            store.locks.extend("cont", ["g/"], in_days(40))
+            store.locks.hold("cont", "g/", "case")
+            assert store.native is not None
+            store.native.follow(NEVER)
+            assert store.native.waiting() == 0
+            assert version.headers[azure.MODE] == "locked"
+            assert version.headers[azure.HELD] == "true"
+            assert parsedate_to_datetime(version.headers[azure.UNTIL]) >= in_days(40).to_stdlib()
+            del there.current[key]  # deleted by the account's key: a version like others now
+            there.put(key, b"something else", {})
+            assert bytes_of(store) == DATA
+            with closing(store.open(store.blob("cont", NAME), 10, 5)) as reading:
+                assert reading.read(100) == DATA[10:15]
+            store.locks.lift("cont", "g/", "case")
+            store.native.follow(NEVER)
+            assert version.headers[azure.HELD] == "false"
+            with pytest.raises(Locked):
+                store.delete("cont", NAME, "test")
+        with closing(opened(root / "2", replace(place, url="azure://account/cont/2"))) as store:
+            store.create_container("cont", {})
+            store.locks.set_immutability("cont", Immutability("Unlocked", 14))
+            put(store)
+            store.locks.set_immutability("cont", Immutability("Disabled", 0))
+            assert dies_after(1, lambda each: put(each, "twice"), store)
+            store.delete("cont", NAME, "test")
+            assert there.versions[f"2/cont/{NAME}"] == []
+        with closing(opened(root / "2", replace(place, url="azure://account/cont/2"))) as store:
+            assert bytes_of(store, "twice") == DATA
+            assert len(there.versions["2/cont/twice"]) == 1
