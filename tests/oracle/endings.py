@@ -7,6 +7,8 @@ from oracle.book import Row
 from oracle.look import Look
 
 FORTNIGHT = timedelta(days=14)
+# States of soft delete in which a deletion lasts a fortnight, unless somebody asks for its purge.
+_LASTING = {False: {"On", "AlwaysOn"}, True: {"AlwaysOn"}}
 _ENDS = ("recoveryPoint/expire", "recoveryPoint/delete", "recoveryPoint/purge")
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
@@ -31,18 +33,26 @@ def in_time(look: Look) -> Iterator[str]:
             yield f"point {record['target']} was expired before its end"
     for kind, deleting in (("recoveryPoint", "softDelete"), ("instance", "delete")):
         deletions = look.book.records(f"{kind}/{deleting}")
+        hastened = {record["target"] for record in look.book.records(f"{kind}/purgeNow")}
         for record in look.book.records(f"{kind}/purge"):
-            yield from _after_a_fortnight(record, deletions)
+            soon = record["target"] in hastened
+            yield from _after_a_fortnight(record, deletions, soon=soon)
     yield from _never_held(look)
 
 
-def _after_a_fortnight(record: Row, deletions: list[Row]) -> Iterator[str]:
-    """It was deleted by somebody, at the time that its purge names, and long enough before."""
+def _after_a_fortnight(record: Row, deletions: list[Row], *, soon: bool) -> Iterator[str]:
+    """It was deleted by somebody, at the time that its purge names, and long enough before.
+
+    `soon`: somebody has asked for its purge, which AlwaysOn allows to nobody.
+    """
     named = datetime.fromisoformat(record["detail"]["deleted"])
     told = [deletion for deletion in deletions if _at(deletion) == named]
     if not told:
         yield f"{record['target']} was purged, and nobody had deleted it"
-    elif told[0]["detail"]["softDelete"] != "Off" and _at(record) < _at(told[0]) + FORTNIGHT:
+    elif (
+        told[0]["detail"]["softDelete"] in _LASTING[soon]
+        and _at(record) < _at(told[0]) + FORTNIGHT
+    ):
         yield f"{record['target']} was purged within a fortnight of its deletion"
 
 

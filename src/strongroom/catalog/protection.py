@@ -67,15 +67,24 @@ _SELECT = (
 
 
 def by_name(
-    connection: sa.Connection, resource_group: str, vault: str, instance: str
+    connection: sa.Connection,
+    resource_group: str,
+    vault: str,
+    instance: str,
+    *,
+    deleted: bool = False,
 ) -> Protection:
-    """By ARM names, whatever their case; NotFound when there is none, or it is deleted."""
+    """By ARM names, whatever their case; NotFound when there is none, or it is deleted.
+
+    With `deleted` one that is soft-deleted is as good.
+    """
     query = _SELECT.where(
         vaults.c.resource_group_key == resource_group.lower(),
         vaults.c.name_key == vault.lower(),
         instances.c.name_key == instance.lower(),
-        instances.c.state != SOFT_DELETED,
     )
+    if not deleted:
+        query = query.where(instances.c.state != SOFT_DELETED)
     row = connection.execute(query).mappings().first()
     if row is None:
         raise NotFound(f"vault {vault[:50]!r} has no backup instance {instance[:80]!r}")

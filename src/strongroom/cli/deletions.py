@@ -99,11 +99,11 @@ def undelete(
     """
     with vaults.opened(common, means) as vault:
         if point:
-            found = _deleted_point(vault, name, point)
+            found = deleted_point(vault, name, point)
             home = f"{vault.instance(name)}/deletedRecoveryPoints/{found}"
         else:
             found, home = "", f"{vault.home}/deletedBackupInstances/{name}"
-            _need_deleted(vault, name)
+            need_deleted(vault, name)
         vault.rest.post(f"{home}/undelete", {})
     if common.output == "json":
         console.as_json({"server": name, "point": found or None})
@@ -113,7 +113,8 @@ def undelete(
         console.say(f"{name} is back, stopped; to take backups again: strongroom resume {name}")
 
 
-def _deleted_point(vault: Vault, name: str, point: str) -> str:
+def deleted_point(vault: Vault, name: str, point: str) -> str:
+    """The id of one that can be had back, by its beginning. Raises NotFound."""
     listed = vault.deleted_points(name)
     fitting = [each["name"] for each in listed if each["name"].startswith(point.lower())]
     if len(fitting) != 1:
@@ -124,7 +125,8 @@ def _deleted_point(vault: Vault, name: str, point: str) -> str:
     return str(fitting[0])
 
 
-def _need_deleted(vault: Vault, name: str) -> None:
+def need_deleted(vault: Vault, name: str) -> None:
+    """Raises NotFound, which names those that are deleted."""
     listed = [str(each["name"]) for each in vault.deleted_instances()]
     if name.lower() not in {each.lower() for each in listed}:
         raise NotFound(

@@ -26,7 +26,8 @@ def set_hold(
 ) -> None:
     """Hold a server's points, and those it will have, or one point: nothing of it ends or goes.
 
-    When the command ends, the storage endpoint keeps it in its own book.
+    When the command ends, the storage endpoint keeps it in its own book. A server whose protection
+    is deleted can be held too: nothing of it is purged then.
 
     ```
     strongroom hold set orders case-2026-117 --reason "Smith v. Jones"
@@ -41,7 +42,7 @@ def set_hold(
         What the hold is called.
     """
     with vaults.opened(common, means) as vault:
-        vault.need_instance(name)
+        _need(vault, name, point)
         found = choose(vault, name, point)["id"] if point else None
         asked = {"recoveryPointId": found, "reason": reason}
         made = vault.rest.put(_path(vault, name, hold), {"properties": asked})
@@ -63,7 +64,7 @@ def release_hold(name: str, hold: str, /, *, common: Common = COMMON, means: Giv
         What the hold is called.
     """
     with vaults.opened(common, means) as vault:
-        vault.need_instance(name)
+        _need(vault, name)
         if vault.rest.find(_path(vault, name, hold)) is None:
             raise NotFound(
                 f"{name} has no legal hold {hold!r}", hint=f"See: strongroom hold list {name}"
@@ -91,9 +92,20 @@ def list_holds(name: str = "", /, *, common: Common = COMMON, means: Given) -> N
     """
     with vaults.opened(common, means) as vault:
         if name:
-            vault.need_instance(name)
-        found = [_brief(each, hold) for each in vault.names(name) for hold in vault.holds(each)]
+            _need(vault, name)
+        names = [name] if name else [*vault.names(""), *_deleted(vault)]
+        found = [_brief(each, hold) for each in names for hold in vault.holds(each)]
     _tell(common, found)
+
+
+def _need(vault: Vault, name: str, point: str = "") -> None:
+    """One that is deleted can be held as a whole; a point of it, once it is back."""
+    if point or name.lower() not in {each.lower() for each in _deleted(vault)}:
+        vault.need_instance(name)
+
+
+def _deleted(vault: Vault) -> list[str]:
+    return [str(each["name"]) for each in vault.deleted_instances()]
 
 
 def _path(vault: Vault, name: str, hold: str) -> str:

@@ -27,6 +27,7 @@ COMMANDS = {
     "resume": "protection:resume",
     "delete": "deletions:delete",
     "undelete": "deletions:undelete",
+    "purge": "purges:purge",
     "plan": "plan:plan",
     "restore": "restore:restore",
     "load": "load:load",

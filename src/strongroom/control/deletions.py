@@ -138,7 +138,7 @@ def get_deleted(control: Control, caller: Caller, vault: VaultRef, name: str) ->
     """One of them."""
     with control.database.reading() as connection:
         require(control, connection, caller, READ, _scope(control, vault, name))
-        return _need_deleted(connection, need_vault(connection, vault)["id"], name)
+        return need_deleted(connection, need_vault(connection, vault)["id"], name)
 
 
 def _scope(control: Control, vault: VaultRef, name: str) -> str:
@@ -146,7 +146,8 @@ def _scope(control: Control, vault: VaultRef, name: str) -> str:
     return f"{home}/deletedBackupInstances/{name}"
 
 
-def _need_deleted(connection: sa.Connection, vault_id: str, name: str) -> Deleted:
+def need_deleted(connection: sa.Connection, vault_id: str, name: str) -> Deleted:
+    """A soft-deleted instance of a vault, with its deletion; NotFound when there is none."""
     row = instances.find_deleted(connection, vault_id, name)
     if row is None:
         raise NotFound(
@@ -167,7 +168,7 @@ def undelete_instance(
     """
 
     def begin(connection: sa.Connection) -> dict[str, Any]:
-        found, deletion = _need_deleted(connection, need_vault(connection, vault)["id"], name)
+        found, deletion = need_deleted(connection, need_vault(connection, vault)["id"], name)
         have_back(connection, deletion, found["name"])
         protection.set_state(connection, found["id"], STOPPED)
         states = {"before": {"state": SOFT_DELETED}, "after": {"state": STOPPED}}

@@ -4,8 +4,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog import audit, operations, protection, recovery_points
+from strongroom.catalog import audit, deletions, operations, protection, recovery_points
 from strongroom.catalog import holds as catalog
+from strongroom.catalog.protection import Protection
 from strongroom.control import guarded, long_running
 from strongroom.control.access import require
 from strongroom.control.control import Control
@@ -58,6 +59,7 @@ def _new(
     wish: HoldWish,
 ) -> sa.RowMapping:
     (instance_id, scope), now = where, control.clock.now()
+    _check_not_going(connection, instance_id)
     if wish.point:
         _need_point(connection, instance_id, wish.point)
     hold: dict[str, Any] = {"id": control.chance.bytes(16).hex(), "instance_id": instance_id}
@@ -67,6 +69,15 @@ def _new(
     told = {"point": wish.point or "all, and those to come", "reason": wish.reason}
     audit.append(connection, now, caller, ("hold/set", scope), told)
     return _need(connection, instance_id, wish.name)
+
+
+def _check_not_going(connection: sa.Connection, instance_id: InstanceId) -> None:
+    deletion = deletions.find(connection, instance_id)
+    if deletion is not None and deletion["begun"]:
+        raise Conflict(
+            "it is being purged: there is nothing left that could be held",
+            hint="a copy of the storage, if there is one, may hold it still: the second endpoint",
+        )
 
 
 def _need_point(connection: sa.Connection, instance_id: InstanceId, point: str) -> None:
@@ -151,13 +162,18 @@ def _need(connection: sa.Connection, instance_id: InstanceId, name: str) -> sa.R
 
 
 def _instance(connection: sa.Connection, place: Place) -> InstanceId:
-    vault, name = place
-    return protection.by_name(connection, vault.resource_group, vault.name, name).instance_id
+    return _protection(connection, place).instance_id
 
 
 def _vault(connection: sa.Connection, place: Place) -> str:
+    return _protection(connection, place).vault_id
+
+
+def _protection(connection: sa.Connection, place: Place) -> Protection:
+    """What is soft-deleted is there still, and can be held."""
     vault, name = place
-    return protection.by_name(connection, vault.resource_group, vault.name, name).vault_id
+    group = vault.resource_group
+    return protection.by_name(connection, group, vault.name, name, deleted=True)
 
 
 def _scope(control: Control, place: Place, name: str) -> str:

@@ -100,6 +100,18 @@ DELETE_POINT = Guarded(  # ours
     "delete a recovery point",
     deletes=True,
 )
+PURGE_INSTANCE = Guarded(  # ours
+    f"{_VAULT}/deletedBackupInstances/purge/action",
+    "purgeDeletedInstanceRequests",
+    "purge a deleted backup instance before its time",
+    always=True,
+)
+PURGE_POINT = Guarded(  # ours
+    f"{_VAULT}/backupInstances/deletedRecoveryPoints/purge/action",
+    "purgeDeletedPointRequests",
+    "purge a deleted recovery point before its time",
+    always=True,
+)
 RELEASE_EXPIRY = Guarded(  # ours
     f"{_VAULT}/backupInstances/releaseExpiry/action",
     "releaseExpiryRequests",
@@ -145,6 +157,8 @@ OPERATIONS = (
     CHANGE_POLICY,
     LESS_RETENTION,
     DELETE_POINT,
+    PURGE_INSTANCE,
+    PURGE_POINT,
     RELEASE_EXPIRY,
     RELEASE_HOLD,
     RESTORE,

@@ -211,7 +211,10 @@ def _take_away(means: Means, instance_id: InstanceId, point: str) -> bool:
 
 
 def _empty(means: Means, instance_id: str) -> bool:
-    """Everything out of its container, its sealed keys last; whether nothing is left."""
+    """Everything out of its container, its sealed keys last, then the container; whether it is
+
+    gone.
+    """
     try:
         names = [name for name, _ in means.storage.container(instance_id).list("")]
     except ObjectMissing:  # its protection was never set up: there is no container
@@ -223,4 +226,8 @@ def _empty(means: Means, instance_id: str) -> bool:
         kept = [name for name in sorted(set(names) - set(data)) if not view.delete(name)]
     if kept:
         log.info("instance.retained", instance=instance_id, objects=len(kept), first=kept[0])
-    return not kept
+        return False
+    if not means.storage.inventory(instance_id).remove():
+        log.info("instance.retained", instance=instance_id, objects=0)
+        return False
+    return True

@@ -14,7 +14,7 @@ from arm_world import VERSION, ArmWorld, server_id, vault_id
 from strongroom.catalog import holds
 from strongroom.catalog import recovery_points as recovery_points_of
 from strongroom.catalog.keeping_tables import deletions
-from strongroom.catalog.tables import audit, instances, recovery_points
+from strongroom.catalog.tables import audit, instances, recovery_points, vaults
 from strongroom.model.access import LONG_TERM_RETENTION, READER
 from strongroom.model.policy_templates import azure_default_policy
 
@@ -192,6 +192,54 @@ def test_a_point_is_deleted_listed_and_had_back(
     remove_points(world)
 
 
+def test_a_deleted_instance_can_be_held_and_then_nobody_purges_it(
+    client: Any, world: ArmWorld, story: Story
+) -> None:
+    client.backup_instances.begin_delete(*PLACE).result()
+    place = f"{INSTANCE_ID}/legalHolds/case"
+    answer = story.http.put(place, params=VERSION, json={"properties": {"reason": "late"}})
+    assert answer.status_code == 201, answer.text
+    ended(story, answer)
+    purge = f"{vault_id()}/deletedBackupInstances/pg1-inst/purge"
+    answer = story.http.post(purge, params=VERSION, json={})
+    assert answer.status_code == 409, answer.text
+    assert "held by case" in answer.json()["error"]["message"]
+    assert [each["name"] for each in story.get(f"{INSTANCE_ID}/legalHolds")["value"]] == ["case"]
+    answer = story.http.delete(place, params=VERSION)
+    assert answer.status_code == 202, answer.text
+    ended(story, answer)
+
+
+def test_what_is_deleted_is_purged_on_request_unless_soft_delete_is_always_on(
+    client: Any, world: ArmWorld, story: Story
+) -> None:
+    add_point(world, 6, "Full", 1, {})
+    point = f"{6:032x}"
+    assert story.http.delete(f"{INSTANCE_ID}/recoveryPoints/{point}", params=VERSION).is_success
+    home = f"{INSTANCE_ID}/deletedRecoveryPoints/{point}"
+    assert story.http.post(f"{home}/purge", params=VERSION, json={}).status_code == 202
+    client.backup_instances.begin_delete(*PLACE).result()
+    purge = f"{vault_id()}/deletedBackupInstances/pg1-inst/purge"
+    with world.database.writing() as connection:
+        before = connection.execute(vaults.select()).mappings().first()
+        always = {"securitySettings": {"softDeleteSettings": {"state": "AlwaysOn"}}}
+        connection.execute(vaults.update().values(properties=always))
+    answer = story.http.post(purge, params=VERSION, json={})
+    assert answer.status_code == 409, answer.text
+    assert "AlwaysOn" in answer.json()["error"]["message"]
+    with world.database.writing() as connection:
+        connection.execute(vaults.update().values(properties=before["properties"]))
+    assert story.http.post(purge, params=VERSION, json={}).status_code == 202
+    with world.database.reading() as connection:
+        rows = connection.execute(deletions.select()).mappings().all()
+        assert {row["purge_at"] <= world.clock.now() for row in rows} == {True}
+        told = {row.action for row in connection.execute(audit.select())}
+    assert {"instance/purgeNow", "recoveryPoint/purgeNow"} <= told
+    remove_points(world)
+    with world.database.writing() as connection:
+        connection.execute(deletions.delete().where(deletions.c.kind == "point"))
+
+
 def test_from_what_is_being_purged_there_is_no_way_back(
     client: Any, world: ArmWorld, story: Story
 ) -> None:
@@ -216,6 +264,15 @@ def test_from_what_is_being_purged_there_is_no_way_back(
     assert answer.status_code == 409, answer.text
     begin_purge(world, instance, begun=False)
     remove_points(world)
+
+
+def ended(story: Story, answer: Any) -> None:
+    for _ in range(400):
+        told = story.http.get(answer.headers["Azure-AsyncOperation"]).json()
+        if told["status"] != "Inprogress":
+            break
+        story.world.clock.sleep(0.05)
+    assert told["status"] == "Succeeded", told
 
 
 def begin_purge(world: ArmWorld, thing: str, *, begun: bool = True) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
@@ -27,8 +27,9 @@ from arm_story import (
 )
 from arm_world import SUBSCRIPTION, VERSION, ArmWorld, arm_world, vault_id
 from security_page import check_table
-from strongroom.catalog import expiry_holds, guards, protection, role_assignments
+from strongroom.catalog import deletions, expiry_holds, guards, protection, role_assignments
 from strongroom.catalog import instances as instance_rows
+from strongroom.catalog import recovery_points as recovery_point_rows
 from strongroom.catalog.keeping_tables import approvals, resource_guards
 from strongroom.catalog.tables import audit, recovery_points, vaults
 from strongroom.control.guarded import NEEDED
@@ -132,7 +133,29 @@ class Vault:
         answer = self.http.post(url, params=VERSION, json={})
         assert answer.status_code in {202, 404}, answer.text
 
+    def point_deleted(self) -> None:
+        self.undeleted()
+        with self.world.database.writing() as connection:
+            self._delete(connection, "point", f"{1:032x}")
+            state = recovery_point_rows.SOFT_DELETED
+            recovery_point_rows.set_state(connection, f"{1:032x}", state)
+
+    def deleted(self) -> None:
+        self.undeleted()
+        with self.world.database.writing() as connection:
+            (instance,) = instance_rows.list_ids(connection)
+            self._delete(connection, "instance", instance)
+            protection.set_state(connection, instance, "SoftDeleted")
+
+    def _delete(
+        self, connection: sa.Connection, kind: Literal["point", "instance"], thing: str
+    ) -> None:
+        now = self.world.clock.now()
+        what = kind, thing, self.id_of_vault(connection)
+        deletions.add(connection, what, now, now.add(hours=24 * 30), ("me", "an operation"))
+
     def held(self) -> None:
+        self.undeleted()
         for _ in range(400):
             answer = self.http.put(HOLD, params=VERSION, json={"properties": {"reason": "x"}})
             if answer.status_code != 409:
@@ -257,6 +280,10 @@ def probes(vault: Vault) -> list[Probe]:
               INSTANCE_ID, None, vault.resumed),
         Probe("delete a recovery point", guard.DELETE_POINT, "DELETE", POINT, None,
               vault.undeleted),
+        Probe("purge a deleted recovery point", guard.PURGE_POINT, "POST",
+              f"{INSTANCE_ID}/deletedRecoveryPoints/{1:032x}/purge", None, vault.point_deleted),
+        Probe("purge a deleted instance", guard.PURGE_INSTANCE, "POST",
+              f"{vault_id()}/deletedBackupInstances/pg1-inst/purge", None, vault.deleted),
         Probe("release a legal hold", guard.RELEASE_HOLD, "DELETE", HOLD, None, vault.held),
         Probe("restore what was backed up", guard.RESTORE, "POST", f"{INSTANCE_ID}/restore",
               restore),

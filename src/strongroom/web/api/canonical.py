@@ -67,6 +67,7 @@ SEGMENTS = {
         "rehydrate",
         "sync",
         "undelete",
+        "purge",
         "verify",
         "drill",
         "cancel",

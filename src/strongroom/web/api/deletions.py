@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from strongroom.control import deletions
+from strongroom.control import deletions, purges
 from strongroom.web.api import wire_deleted
 from strongroom.web.api.door import Asked, Body, Here, Vault, does
 from strongroom.web.api.long_running import accepted
@@ -49,6 +49,14 @@ def undelete_instance(name: str, ref: Vault, body: Body, call: Asked) -> Respons
     return accepted(call.control, call.base, operation, call.version)
 
 
+@router.post(_DELETED + "/{name}/purge", openapi_extra=does(purges.PURGE))
+def purge_instance(name: str, ref: Vault, body: Body, call: Asked) -> Response:
+    """It goes for good now, with all its points: no longer to be had back."""
+    del body
+    operation = purges.purge_instance(call.control, call.caller, ref, name, call.key)
+    return accepted(call.control, call.base, operation, call.version)
+
+
 @router.delete(_INSTANCE + "/recoveryPoints/{point}", openapi_extra=does(deletions.DELETE_POINT))
 def delete_point(name: str, point: str, ref: Vault, call: Asked) -> Response:
     """One recovery point; it goes when it is purged."""
@@ -70,4 +78,13 @@ def undelete_point(name: str, point: str, ref: Vault, body: Body, call: Asked) -
     del body
     place = ref, name
     operation = deletions.undelete_point(call.control, call.caller, place, point, call.key)
+    return accepted(call.control, call.base, operation, call.version)
+
+
+@router.post(_DELETED_POINTS + "/{point}/purge", openapi_extra=does(purges.PURGE_POINT))
+def purge_point(name: str, point: str, ref: Vault, body: Body, call: Asked) -> Response:
+    """One goes for good now."""
+    del body
+    place = ref, name
+    operation = purges.purge_point(call.control, call.caller, place, point, call.key)
     return accepted(call.control, call.base, operation, call.version)
