@@ -41,10 +41,10 @@ def require(
     control: Control, connection: sa.Connection, caller: Caller, action: str, scope: str
 ) -> None:
     """Forbidden when the caller may not; NotFound when they may not even look."""
-    del control
     roles = _roles(connection, caller, scope)
     if any(access.allows(role, action) for role in roles):
         return
+    control.refusals.note(caller, action, scope, control.clock.now())
     if not any(access.allows(role, access.look_action_of(action)) for role in roles):
         raise NotFound(f"{scope} is not there, or not for you to see", code="ResourceNotFound")
     raise Forbidden(

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from strongroom.catalog.database import Database
 from strongroom.control.bell import Bell
+from strongroom.control.role_refusals import RoleRefusals
 from strongroom.durable.engine import JobEngine
 from strongroom.model.audit import Anchor
 from strongroom.model.custody import Custody
@@ -119,6 +120,7 @@ class Control:
     second: Second | None = None
     custody: Callable[[], Custody] = Custody
     offered: Bell = field(default_factory=Bell)
+    refusals: RoleRefusals = field(default_factory=RoleRefusals)
     # Set when this process ends: nobody is kept waiting then.
     stopping: threading.Event = field(default_factory=threading.Event)
 

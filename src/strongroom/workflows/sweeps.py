@@ -15,6 +15,7 @@ log = structlog.get_logger()
 DEAD_AFTER_SECONDS = 60.0
 ORPHANS_SECONDS = 30.0
 FORGET_SECONDS = 86_400.0
+REFUSALS_SECONDS = 60.0
 
 
 class Sweeps(Ticking):
@@ -27,6 +28,7 @@ class Sweeps(Ticking):
         self.add("alive", 0.0, self._stay_alive)
         self.add("schedules", 0.0, self._fire_due)
         self.add("access", 0.0, partial(epochs.withdraw_ended, control))
+        self.add("refusals", REFUSALS_SECONDS, self._write_refusals)
         self.add("orphans", ORPHANS_SECONDS, self._end_orphans)
         self.add("forgetting", FORGET_SECONDS, self._forget_ended)
         self._last_beat = self._watching_since = float("-inf")
@@ -36,6 +38,9 @@ class Sweeps(Ticking):
         now = self._control.clock.now()
         with self._control.database.writing() as connection:
             executors.beat(connection, self._executor_id, now)
+
+    def _write_refusals(self) -> None:
+        self._control.refusals.write(self._control.database, self._control.clock.now())
 
     def _stay_alive(self) -> None:
         """Beat, and take over from the dead: those silent for a minute in which we could hear."""
