@@ -25,6 +25,7 @@ from strongroom.agent.restore_journal import RestoreJournal
 from strongroom.agent.scratch_part import SCRATCH, Part, scratch_server
 from strongroom.agent.scratch_table import TableOfDump
 from strongroom.agent.servers import ServerBook
+from strongroom.agent.wal_log import WalLog
 from strongroom.datastore.manifest import Manifest
 from strongroom.model.errors import Invalid, TargetRefused, VaultError
 from strongroom.model.extract import ExtractOrder, TableName, read_table
@@ -107,6 +108,8 @@ def _begin(
     manifest = open_manifest(order.manifest_name, order.recovery_point_id, blobs, keys)
     _need_tools(order, manifest)
     part = Part(held, order, manifest, blobs, keys.packs, share.workers)
+    if order.recovery is not None:
+        part.log = WalLog(held, order.recovery, blobs, chance)
     if not is_logical(manifest):
         return _Source(part)
     if order.target_server and not order.table:

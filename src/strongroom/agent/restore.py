@@ -14,7 +14,13 @@ from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.in_place import InPlace, point_of
 from strongroom.agent.memory import WHOLE, Share
 from strongroom.agent.restore_journal import RestoreJournal
-from strongroom.agent.start_restored import next_steps, start_restored, tools_for
+from strongroom.agent.start_restored import (
+    RECOVERY_SECONDS,
+    next_steps,
+    start_restored,
+    tools_for,
+)
+from strongroom.agent.wal_log import WalLog
 from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.manifest import FileFacts, Manifest, open_manifest_with
 from strongroom.datastore.reader import read_files
@@ -30,8 +36,10 @@ from strongroom.model.operation import (
 )
 from strongroom.model.postgres import major_of
 from strongroom.model.seams import Chance
+from strongroom.model.wal import Recovery
 from strongroom.postgres.in_place import InPlaceTarget
 from strongroom.postgres.restore import Finished, RestoredFile, RestoreTarget
+from strongroom.postgres.wal_recovery import LogPlace, await_recovered
 
 Source = tuple[Blobs, Mapping[bytes, bytes]]  # where packs lie, and their content keys by id
 
@@ -84,13 +92,15 @@ def restore(
             tools_for(major_of(manifest.source.version_number))
         made = _made_in_place if order.in_place else _made
         result = made(held, grounds, manifest, (blobs, keys.packs), share)
+        if order.recovery is not None:
+            result = _with_log(held, order.recovery, blobs, directory, chance, result)
         # First this, then the marker goes: what lacks the marker is known to be this job's own.
         grounds.journal.keep(held.lease.operation_id, result)
     kind = InPlaceTarget if order.in_place else RestoreTarget
     kind(directory, order.tablespaces, order.job_id).drop_marker()
     if order.start and not result.started:
         held.next_step("Starting")
-        result = start_restored(directory, order.port, result)
+        result = _started(held, order, directory, open_container, chance, result)
         grounds.journal.keep(held.lease.operation_id, result)
     return Completion(epoch=held.lease.epoch, restore=result)
 
@@ -153,6 +163,45 @@ def _made(
     finally:
         target.close()
     return _result(order, directory, manifest, finished, fetched)
+
+
+def _with_log(
+    held: HeldLease,
+    recovery: Recovery,
+    blobs: Blobs,
+    directory: Path,
+    chance: Chance,
+    result: RestoreResult,
+) -> RestoreResult:
+    """What recovery needs lies in the directory: all of the log, unless we start it ourselves."""
+    place = LogPlace(directory)
+    place.lay(recovery)
+    if _order_of(held).start:
+        return result
+    held.next_step("Fetching log")
+    log = WalLog(held, recovery, blobs, chance)
+    log.fill(place)
+    fetched = result.fetched_bytes + log.fetched
+    return msgspec.structs.replace(result, fetched_bytes=fetched)
+
+
+def _started(
+    held: HeldLease,
+    order: RestoreOrder,
+    directory: Path,
+    open_container: OpenContainer,
+    chance: Chance,
+    result: RestoreResult,
+) -> RestoreResult:
+    """It runs: recovered to the moment, where one was asked for."""
+    if order.recovery is None:
+        return start_restored(directory, order.port, result)
+    held.next_step("Recovering")
+    log = WalLog(held, order.recovery, open_container(held, "read"), chance)
+    with log.served(directory):
+        started = start_restored(directory, order.port, result, seconds=RECOVERY_SECONDS)
+        await_recovered(directory, held.pause)
+    return msgspec.structs.replace(started, fetched_bytes=started.fetched_bytes + log.fetched)
 
 
 def _made_in_place(

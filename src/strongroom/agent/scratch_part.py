@@ -13,6 +13,7 @@ from pathlib import Path
 
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.restore import restored_file
+from strongroom.agent.wal_log import WalLog
 from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.manifest import Manifest
 from strongroom.datastore.reader import read_files
@@ -25,6 +26,7 @@ from strongroom.postgres.layout import HOLDS_BYTES
 from strongroom.postgres.needed_files import NeededFiles, place_of
 from strongroom.postgres.restore import RestoreTarget
 from strongroom.postgres.tools import find_tools
+from strongroom.postgres.wal_recovery import LogPlace, await_recovered, settings_of
 
 _ROUNDS = 3
 SCRATCH = "strongroom-scratch"
@@ -43,6 +45,7 @@ class Part:
     fetched: int = 0
     written: int = 0
     missed: set[int] = field(default_factory=set)  # files that a guess lacked
+    log: WalLog | None = None  # beyond the point's own end
 
     @property
     def table(self) -> TableName | None:
@@ -63,7 +66,12 @@ def scratch_server(part: Part, place: Path) -> Iterator[ScratchServer]:
             chosen, superuser = fetch(part, directory, home)
             part.held.next_step("Starting")
             tools = find_tools(major_of(part.manifest.source.version_number))
-            with recovered(tools, directory, sockets, superuser) as server:
+            with (
+                _served(part, directory) as settings,
+                recovered(tools, directory, sockets, superuser, settings) as server,
+            ):
+                if part.log is not None:
+                    await_recovered(directory, part.held.pause)
                 missing = _missing(part, server, chosen)
                 if not missing:
                     yield server
@@ -73,6 +81,18 @@ def scratch_server(part: Part, place: Path) -> Iterator[ScratchServer]:
         "what the recovery point's catalogues name could not be found in it",
         hint="Restore all of it with --to-dir, and verify this recovery point.",
     )
+
+
+@contextmanager
+def _served(part: Part, directory: Path) -> Iterator[dict[str, str]]:
+    """Within: the server finds the log beyond the point's end, by these settings."""
+    recovery = part.order.recovery
+    if part.log is None or recovery is None:
+        yield {}
+        return
+    LogPlace(directory).lay(recovery, configure=False)
+    with part.log.served(directory):
+        yield settings_of(recovery)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from strongroom.postgres import scratch
 from strongroom.postgres.tools import Tools, find_tools
 
 START_SECONDS = 600
+RECOVERY_SECONDS = 7 * 86_400  # through as much log as was asked for
 
 
 def tools_for(major: int) -> Tools:
@@ -19,7 +20,9 @@ def tools_for(major: int) -> Tools:
     return find_tools(major)
 
 
-def start_restored(directory: Path, port: int, result: RestoreResult) -> RestoreResult:
+def start_restored(
+    directory: Path, port: int, result: RestoreResult, *, seconds: int = START_SECONDS
+) -> RestoreResult:
     """Start it and wait until it accepts connections. One that runs already is as good.
 
     Raises TargetError with the end of the server's log when it does not start. Steps that had
@@ -27,7 +30,7 @@ def start_restored(directory: Path, port: int, result: RestoreResult) -> Restore
     """
     tools = tools_for(major_in(directory))
     if not scratch.is_running(tools, directory):
-        scratch.start(tools, directory, port=port, timeout=START_SECONDS)
+        scratch.start(tools, directory, port=port, timeout=seconds)
     steps = result.next_steps[:-1]
     return msgspec.structs.replace(
         result, started=True, port=scratch.running(directory).port, next_steps=steps

@@ -4,6 +4,7 @@ from strongroom.cli import vault as vaults
 from strongroom.cli.files_option import FILES, Files
 from strongroom.cli.load import choose_logical, load_request
 from strongroom.cli.means import COMMON, Common, Given
+from strongroom.cli.moment_option import MOMENT, MomentOptions, with_moment
 from strongroom.cli.parts import read_wish
 from strongroom.cli.plan_text import ask_plan, show
 from strongroom.cli.points import choose
@@ -26,6 +27,7 @@ def plan(  # noqa: PLR0913 - an option each
     /,
     *,
     point: PointId = "",
+    moment: MomentOptions = MOMENT,
     to_dir: Directory = None,
     in_place: InPlace = False,
     database: Database = "",
@@ -46,6 +48,7 @@ def plan(  # noqa: PLR0913 - an option each
     strongroom plan orders
     strongroom plan orders --to-dir /srv/restore
     strongroom plan orders --to-dir /srv/part --database shop --table public.item
+    strongroom plan orders --at 2026-11-26T21:04:05Z
     strongroom plan orders --in-place
     strongroom plan orders --to-server reports
     ```
@@ -62,7 +65,8 @@ def plan(  # noqa: PLR0913 - an option each
             wish = read_wish(
                 (to_dir, files, to_server), database, table, rename, in_place=in_place
             )
-            chosen = choose(vault, name, point)["id"]
+            chosen = "" if moment.is_given else choose(vault, name, point)["id"]
             asked = request_of(vault, name, chosen, wish, mapping_of(tablespace), plan=True)
+            asked = with_moment(asked, moment)
         made = ask_plan(vault, name, asked)
     show(made, common)

@@ -43,6 +43,11 @@ def show(made: dict[str, Any], common: Common) -> None:
     }
     if made.get("differingBytes") is not None:
         shown["differs"] = f"about {console.size(made['differingBytes'])} at the newest point"
+    if made.get("moment"):
+        on = f", on timeline {made['timeline']}" if made["timeline"] else ""
+        shown["moment"] = f"{made['moment']}{on}"
+        shown["reaches"] = made["reached"] + (" (all there is)" if made["capped"] else "")
+        shown["log"] = f"{console.size(made['logBytes'])} from the vault"
     if not made["walBytes"]:
         del shown["replays"]
     if made["target"]:

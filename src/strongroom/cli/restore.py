@@ -8,6 +8,7 @@ from strongroom.cli import console, following
 from strongroom.cli import vault as vaults
 from strongroom.cli.files_option import FILES, Files
 from strongroom.cli.means import COMMON, Common, Given
+from strongroom.cli.moment_option import MOMENT, MomentOptions, with_moment
 from strongroom.cli.parts import read_wish
 from strongroom.cli.plan_text import ask_plan, show
 from strongroom.cli.points import choose
@@ -34,6 +35,7 @@ def restore(  # noqa: PLR0913 - an option each
     *,
     to_dir: Directory = None,
     point: PointId = "",
+    moment: MomentOptions = MOMENT,
     in_place: InPlace = False,
     database: Database = "",
     table: Table = "",
@@ -54,6 +56,7 @@ def restore(  # noqa: PLR0913 - an option each
 
     ```
     strongroom restore orders --to-dir /srv/restore --start --port 5433
+    strongroom restore orders --at 2026-11-26T21:04:05Z --to-dir /srv/restore --start
     strongroom restore orders --point 3f2a --in-place
     strongroom restore orders --point 3f2a --to-dir /srv/restore --tablespace /srv/fast=/srv/new
     strongroom restore orders --to-dir /srv/part --database shop --table public.item
@@ -72,8 +75,9 @@ def restore(  # noqa: PLR0913 - an option each
         mapping = mapping_of(tablespace)
         wish = read_wish((to_dir, files, to_server), database, table, rename, in_place=in_place)
         wish.check(start=start, mapping=mapping)
-        chosen = choose(vault, name, point)["id"]
-        request = request_of(vault, name, chosen, wish, mapping, start=start, port=port)
+        chosen = "" if moment.is_given else choose(vault, name, point)["id"]
+        asked = request_of(vault, name, chosen, wish, mapping, start=start, port=port)
+        request = with_moment(asked, moment)
         made, instance = ask_plan(vault, name, request), vault.instance(name)
         vault.rest.post(f"{instance}/validateRestore", {"restoreRequestObject": request})
         if common.output == "table":

@@ -134,6 +134,11 @@ def _plan(connection: sa.Connection, question: Question, seen: LookResult | None
         time=time_of(connection, _agent(question), asked, cost.write_bytes),
         free_bytes=sight.free_bytes(asked),
         tablespaces=asked.tablespaces,
+        moment="" if asked.moment is None else str(asked.moment),
+        reached=asked.reached,
+        timeline=0 if asked.recovery is None else asked.recovery.timeline,
+        capped=asked.capped,
+        log_bytes=asked.log_bytes,
         differing_bytes=changed_since(connection, point) if asked.in_place else None,
     )
     target = plan_warnings.target_server(connection, found, asked)

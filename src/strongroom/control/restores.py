@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from strongroom.catalog import audit, jobs, protection, recovery_points
 from strongroom.catalog.protection import Protection
-from strongroom.control import guarded, loads, long_running
+from strongroom.control import guarded, loads, long_running, wal_moments
 from strongroom.control.control import Control
 from strongroom.control.guarded import Ask
 from strongroom.control.own_storage import check_target
@@ -132,6 +132,8 @@ def examine(
     found = protection.by_name(connection, vault.resource_group, vault.name, instance_name)
     own = control.own_storage.url
     asked = read_request(request, control.clock.now(), placed=placed, own=own)
+    if asked.moment is not None:
+        _find_moment(connection, found, asked)
     point = recovery_points.get(connection, found.instance_id, asked.recovery_point_id)
     if point.state != "Completed":
         raise Precondition(
@@ -149,6 +151,20 @@ def examine(
             control, connection, caller, found, asked.part.target_server
         )
     return found, point, asked
+
+
+def _find_moment(connection: sa.Connection, found: Protection, asked: RestoreRequest) -> None:
+    """Which point it is reached from, and through which log."""
+    assert asked.moment is not None  # noqa: S101 - the caller has looked
+    if asked.load is not None:
+        raise Precondition(
+            "a moment is not loaded: dumps are of their own time",
+            hint="restore it as a server, or take a database or table out: --to-server",
+        )
+    choice = wal_moments.choose(connection, found, asked.moment)
+    asked.recovery_point_id, asked.recovery = choice.point.id, choice.recovery
+    asked.reached, asked.log_bytes = choice.reached, choice.log_bytes
+    asked.capped = choice.capped
 
 
 def _own_directory(found: Protection) -> str:

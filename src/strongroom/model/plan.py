@@ -81,4 +81,9 @@ class RestorePlan(msgspec.Struct, rename="camel", kw_only=True):
     free_bytes: int | None = None
     differing_bytes: int | None = None
     tablespaces: dict[str, str] = {}
+    moment: str = ""  # what was asked for in place of a point
+    reached: str = ""  # what is there at the end
+    timeline: int = 0  # on which it lies
+    capped: bool = False  # less than was asked for: all there is
+    log_bytes: int = 0  # stored bytes of log that are read for it
     warnings: list[Caution] = []

@@ -13,6 +13,8 @@ from strongroom.model.files_place import Signature, container_of, read_place
 from strongroom.model.logical import LoadRequest, read_load
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.model.target_info import wish_of
+from strongroom.model.wal import Recovery
+from strongroom.model.wal_moment import Moment, read_moment
 
 _POINT = re.compile(r"[0-9a-fA-F]{32}")
 
@@ -34,6 +36,11 @@ class RestoreRequest(msgspec.Struct, kw_only=True):
     load: LoadRequest | None = None  # of a logical point, into a running server
     in_place: bool = False
     signature: Signature | None = None
+    moment: Moment | None = None  # in place of a recovery point
+    recovery: Recovery | None = None  # how the moment is reached, once that is known
+    reached: str = ""  # and what is there then, for people
+    capped: bool = False  # that is less than was asked for: all there is
+    log_bytes: int = 0  # stored bytes of log that are read for it
 
     def to_order(self, point: RecoveryPoint) -> dict[str, Any]:
         """What the job row keeps."""
@@ -47,7 +54,8 @@ class RestoreRequest(msgspec.Struct, kw_only=True):
 def read_request(
     body: Mapping[str, Any], now: Instant, *, placed: bool = True, own: str = ""
 ) -> RestoreRequest:
-    """ARM's `AzureBackupRecoveryPointBasedRestoreRequest` with any target of model/target_info.py.
+    """ARM's `AzureBackupRecoveryPointBasedRestoreRequest`, or the one that is time-based, with any
+    target of model/target_info.py.
 
     A plan may leave out where to: not `placed`. `own`: the URL of our own storage account, whose
     containers need no signature.
@@ -60,6 +68,7 @@ def read_request(
     directory, part = str(_get(wish, "targetDirectory") or ""), _part(wish)
     load = _load(wish)
     in_place = _in_place(wish)
+    moment = _moment(body, wish, now)
     signature = _leave_at(part, wish, now, placed=placed, own=own)
     elsewhere = part and (part.target_server or part.target_url)
     into_server = load or (not directory and (in_place or elsewhere))
@@ -69,7 +78,8 @@ def read_request(
             "name a new or empty directory on the agent's host, such as /srv/restore",
         )
     return RestoreRequest(
-        recovery_point_id=_point_id(body),
+        recovery_point_id="" if moment is not None else _point_id(body),
+        moment=moment,
         target_directory=directory,
         tablespaces=_locations(_get(wish, "tablespaces") or {}),
         start=_boolean(_get(wish, "start") or False),
@@ -79,6 +89,14 @@ def read_request(
         in_place=in_place,
         signature=signature,
     )
+
+
+def _moment(body: Mapping[str, Any], wish: Mapping[str, Any], now: Instant) -> Moment | None:
+    """Of ARM's `AzureBackupRecoveryTimeBasedRestoreRequest`, or of our own wish `moment`."""
+    ours = _get(wish, "moment") or {}
+    if not isinstance(ours, Mapping):
+        raise _invalid("moment is not an object", "send one of time, lsn, xid and name")
+    return read_moment(ours, _get(body, "recoveryPointTime"), now)
 
 
 def _leave_at(

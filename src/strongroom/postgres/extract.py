@@ -260,7 +260,8 @@ def recovered(
 def _settle(directory: Path, sockets: Path, settings: Mapping[str, str]) -> None:
     """Our configuration in place of the source's: the directory is ours alone."""
     ours = {**_SETTINGS, **settings, "unix_socket_directories": str(sockets)}
-    lines = "".join(f"{name} = '{value}'\n" for name, value in ours.items())
+    quoted = ((name, value.replace("'", "''")) for name, value in ours.items())
+    lines = "".join(f"{name} = '{value}'\n" for name, value in quoted)
     texts = {
         "postgresql.conf": lines,
         "postgresql.auto.conf": "",

@@ -14,6 +14,7 @@ from strongroom.model.job import Job, JobStatus
 from strongroom.model.logical import LoadOrder
 from strongroom.model.operation import Progress, RestoreOrder, RestoreResult
 from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.wal import Recovery
 from strongroom.workflows import agent_work
 from strongroom.workflows.load import as_restored, load_order
 from strongroom.workflows.means import Means
@@ -51,6 +52,8 @@ def _plan(means: Means, job_id: str) -> None:
 def _order(job: Job, point: RecoveryPoint) -> tuple[str, Order]:
     """The operation's kind, and what the agent is asked."""
     asked = job.order
+    told = asked.get("recovery")
+    recovery = None if told is None else msgspec.convert(told, Recovery)
     if asked.get("load"):
         return "load", load_order(job, point)
     if asked.get("part"):
@@ -60,6 +63,7 @@ def _order(job: Job, point: RecoveryPoint) -> tuple[str, Order]:
             instance_id=job.instance_id,
             manifest_name=f"p/{point.id}.manifest",
             target_directory=asked["target_directory"],
+            recovery=recovery,
             **asked["part"],
         )
     return "restore", RestoreOrder(
@@ -72,6 +76,7 @@ def _order(job: Job, point: RecoveryPoint) -> tuple[str, Order]:
         start=asked["start"],
         port=asked["port"],
         in_place=asked.get("in_place", False),
+        recovery=recovery,
     )
 
 

@@ -1,0 +1,172 @@
+"""Fetch the log that a recovery replays, ahead of it: packs side by side, segments in order.
+
+Keys and names come a few packs at a time, sealed to a key pair that is made for this recovery and
+lives in memory alone.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+from blake3 import blake3
+
+from strongroom.agent.held_lease import HeldLease
+from strongroom.datastore.blobs import Blobs
+from strongroom.datastore.seal import KeyPair
+from strongroom.datastore.wal_pack import open_log, open_log_keys
+from strongroom.model.errors import Corrupt, VaultError
+from strongroom.model.postgres import Lsn, Timeline, lsn_to_text
+from strongroom.model.seams import Chance
+from strongroom.model.wal import Recovery, WalPack, WalRequest
+from strongroom.postgres.wal_recovery import LogPlace
+from strongroom.postgres.walstream import segment_name
+
+AHEAD = 32  # segments that wait to be replayed
+_SIDE_BY_SIDE = 3
+_AT_ONCE = 64  # packs whose keys are asked for together
+_PAUSE = 0.05
+_END = 1 << 63
+
+
+class _OverError(Exception):
+    """Nobody recovers any more."""
+
+
+class WalLog:
+    """The log of one recovery."""
+
+    def __init__(self, held: HeldLease, recovery: Recovery, blobs: Blobs, chance: Chance) -> None:
+        self._held = held
+        self._recovery = recovery
+        self._blobs = blobs
+        self._session = KeyPair.generate(chance)
+        self._stopped = threading.Event()
+        self.fetched = 0
+
+    def fill(self, place: LogPlace, ahead: int = _END) -> None:
+        """All of it, in order; no more than `ahead` segments wait in the place.
+
+        Raises Corrupt for a hole or a pack that is not what was written, StoreError, LeaseLost,
+        Cancelled. Where the place has gone, recovery is over, and so is this.
+        """
+        try:
+            for timeline, start, end in self._recovery.timelines:
+                self._fill_timeline(place, ahead, timeline, start, end)
+            place.end("complete")
+        except _OverError:
+            return
+        except FileNotFoundError:
+            if place.exists:
+                raise
+
+    @contextmanager
+    def served(self, directory: Path) -> Iterator[None]:
+        """Within: a server in `directory` finds the log as it asks for it."""
+        place = LogPlace(directory)
+        failed: list[VaultError] = []
+
+        def work() -> None:
+            try:
+                self.fill(place, AHEAD)
+            except VaultError as error:
+                failed.append(error)
+                place.end("failed")
+                log = structlog.get_logger("strongroom.agent")
+                log.warning("the log of a recovery ended", why=error.message)
+
+        thread = threading.Thread(target=work, name="wal-log", daemon=True)
+        with self._held.when_stopped(lambda: place.end("failed")):
+            thread.start()
+            try:
+                yield
+            except VaultError as error:
+                self._stopped.set()
+                thread.join()
+                raise failed[0] if failed else error from error
+            finally:
+                self._stopped.set()
+                thread.join()
+        place.remove()
+
+    def _fill_timeline(
+        self, place: LogPlace, ahead: int, timeline: int, start: int, end: int
+    ) -> None:
+        size = self._recovery.segment_size
+        segment, position = bytearray(), start
+
+        def leave() -> None:
+            name = segment_name(Timeline(timeline), Lsn(position - len(segment)), size)
+            place.put(name, bytes(segment) + bytes(size - len(segment)))
+            segment.clear()
+
+        for pack, raw in self._packs(timeline, start, end):
+            if pack.start > position:
+                raise Corrupt(
+                    f"the log from {lsn_to_text(Lsn(position))} of timeline {timeline} is missing",
+                    hint="Restore an earlier moment, or a recovery point.",
+                )
+            view = memoryview(raw)[position - pack.start : end - pack.start]
+            while len(view):
+                part = view[: size - len(segment)]
+                segment += part
+                view, position = view[len(part) :], position + len(part)
+                if len(segment) == size:
+                    self._await_room(place, ahead)
+                    leave()
+        if segment:
+            leave()
+        if position < end:
+            raise Corrupt(f"the log of timeline {timeline} ends before {lsn_to_text(Lsn(end))}")
+
+    def _await_room(self, place: LogPlace, ahead: int) -> None:
+        while not self._stopped.is_set() and place.ahead() >= ahead:
+            self._held.check()
+            self._stopped.wait(_PAUSE)
+        if self._stopped.is_set():
+            raise _OverError
+
+    def _packs(self, timeline: int, start: int, end: int) -> Iterator[tuple[WalPack, bytes]]:
+        """Opened, in order; the next ones are fetched meanwhile."""
+        waiting: deque[tuple[WalPack, Future[bytes]]] = deque()
+        with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="wal") as pool:
+            try:
+                for pack, key in self._known(timeline, start, end):
+                    waiting.append((pack, pool.submit(self._open, pack, key)))
+                    if len(waiting) > _SIDE_BY_SIDE:
+                        known, future = waiting.popleft()
+                        yield known, future.result()
+                while waiting:
+                    known, future = waiting.popleft()
+                    yield known, future.result()
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _known(self, timeline: int, start: int, end: int) -> Iterator[tuple[WalPack, bytes]]:
+        held = self._held
+        while start < end:
+            request = WalRequest(
+                epoch=held.lease.epoch,
+                session_public_key=self._session.public.to_bytes(),
+                timeline=timeline,
+                start=start,
+                most=_AT_ONCE,
+            )
+            kept = held.client.wal_keys(held.lease.operation_id, request, held.pause)
+            keys = open_log_keys(self._session, held.lease.operation_id, kept.sealed)
+            if not kept.packs:
+                return
+            for pack in kept.packs:
+                yield pack, keys[pack.name]
+            start = max(start + 1, kept.packs[-1].end)
+
+    def _open(self, pack: WalPack, key: bytes) -> bytes:
+        self._held.check()
+        stored = self._blobs.read(pack.name)
+        if (len(stored), blake3(stored).digest()) != (pack.size, pack.blake3):
+            raise Corrupt(f"{pack.name} is not what was written")
+        self.fetched += len(stored)
+        return open_log(stored, key, pack.end - pack.start)

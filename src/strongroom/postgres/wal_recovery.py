@@ -1,0 +1,211 @@
+"""Recovery of a data directory beyond its backup's end, through log that lies beside it.
+
+The log is put into a directory of its own within the data directory, whole segments under their
+names. PostgreSQL asks for them through a shell script that knows the plan's list: what is not in
+the list does not exist (1); what is in it and cannot be had stops recovery (255), for an outage
+must never look like the end of the log, where a server promotes. The settings of the recovery lie
+in the same directory, which goes at its end.
+Source: PostgreSQL manual, "Archive Recovery", restore_command; xlogarchive.c: exits above 125 and
+signals stop recovery.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from strongroom.model.errors import TargetError, TargetFull
+from strongroom.model.postgres import Lsn, Timeline
+from strongroom.model.wal import Recovery
+from strongroom.postgres import scratch
+from strongroom.postgres.walstream import segment_name
+
+PLACE = "strongroom_wal"
+WAIT_SECONDS = 900  # for a segment that is on its way
+_STATUS = 7  # line of postmaster.pid, from 0
+_LOOK_SECONDS = 0.1
+_SEGMENT = re.compile(r"[0-9A-F]{24}")
+_INCLUDE = f"include_if_exists = '{PLACE}/settings.conf'\n"
+_SCRIPT = f"""#!/bin/sh
+# restore_command of a strongroom restore: sh get NAME TARGET. Its exits are a promise:
+# 0 the file is there; 1 it is not in the plan, so it does not exist; 255 stop recovery.
+d={PLACE}
+grep -qxF -- "$1" "$d/list"
+case $? in 0) ;; 1) exit 1 ;; *) exit 255 ;; esac
+printf '%s\\n' "$1" > "$d/asked.new" && mv -f "$d/asked.new" "$d/asked" || exit 255
+n=0
+until [ -f "$d/$1" ]; do
+  if [ -e "$d/failed" ] || [ -e "$d/complete" ]; then
+    [ -f "$d/$1" ] && break
+    exit 255
+  fi
+  n=$((n + 1))
+  [ "$n" -gt {WAIT_SECONDS * 20} ] && exit 255
+  sleep 0.05 || exit 255
+done
+cp -- "$d/$1" "$2" || exit 255
+exit 0
+"""
+_TARGETS = {
+    "time": "recovery_target_time",
+    "lsn": "recovery_target_lsn",
+    "xid": "recovery_target_xid",
+    "name": "recovery_target_name",
+}
+
+
+def settings_of(recovery: Recovery) -> dict[str, str]:
+    """PostgreSQL's settings. hot_standby off: where the source was given more connections since,
+
+    a standby that answers would wait for a person to do the same here.
+    """
+    settings = {
+        "restore_command": f'sh {PLACE}/get "%f" "%p"',
+        "recovery_target_timeline": str(recovery.timeline),
+    }
+    if recovery.follow:
+        return {**settings, "recovery_target_timeline": "latest", "hot_standby": "on"}
+    if recovery.kind in _TARGETS:
+        settings[_TARGETS[recovery.kind]] = recovery.value
+        settings["recovery_target_action"] = "promote"
+    return {
+        **settings,
+        "recovery_target_inclusive": "on",
+        "recovery_end_command": f"rm -rf {PLACE}",
+        "hot_standby": "off",
+    }
+
+
+def segments_of(recovery: Recovery) -> list[str]:
+    """Every segment of the plan, in the order in which it is replayed."""
+    size = recovery.segment_size
+    return [
+        segment_name(Timeline(timeline), Lsn(at), size)
+        for timeline, start, end in recovery.timelines
+        for at in range(start - start % size, end, size)
+    ]
+
+
+def await_recovered(data_directory: Path, pause: Callable[[float], None]) -> None:
+    """Until the server that was started there has recovered: pg_ctl waits for consistency alone.
+
+    `pause` waits, and may raise. Raises TargetError with its last words when it stopped.
+    Source: PostgreSQL src/include/utils/pidfile.h, the eighth line.
+    """
+    while True:
+        try:
+            lines = (data_directory / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError as error:
+            words = " | ".join(scratch.last_words(data_directory))
+            raise TargetError(
+                f"recovery stopped in {data_directory}: {words}",
+                hint=f"See {scratch.start_log(data_directory)}.",
+            ) from error
+        if len(lines) > _STATUS and lines[_STATUS].strip() == "ready":
+            return
+        pause(_LOOK_SECONDS)
+
+
+class LogPlace:
+    """The directory of the log in a data directory; `lay` makes it, one thread fills it."""
+
+    def __init__(self, data_directory: Path) -> None:
+        self.directory = data_directory / PLACE
+        self._data = data_directory
+        self._user = scratch.server_user(data_directory)
+
+    def lay(self, recovery: Recovery, *, configure: bool = True) -> None:
+        """Script, list, settings, histories and the signal file. Safe twice.
+
+        `configure`: the settings are included at the end of postgresql.auto.conf.
+        """
+        try:
+            self.remove()
+            self.directory.mkdir(mode=0o700)
+            self._give(self.directory)
+            histories = {
+                f"{int(timeline):08X}.history": text
+                for timeline, text in recovery.histories.items()
+            }
+            for name, text in histories.items():
+                self._write(self.directory / name, text.encode())
+            names = [*segments_of(recovery), *histories]
+            self._write(self.directory / "list", "".join(f"{n}\n" for n in names).encode())
+            self._write(self.directory / "get", _SCRIPT.encode())
+            lines = _lines(settings_of(recovery))
+            self._write(self.directory / "settings.conf", lines.encode())
+            if configure:
+                self._include()
+            signal = "standby.signal" if recovery.follow else "recovery.signal"
+            self._write(self._data / signal, b"")
+        except OSError as error:
+            raise _refused(error, self.directory) from error
+
+    def put(self, name: str, content: bytes | memoryview) -> None:
+        """A whole segment, synced before it has its name. FileNotFoundError: all is over."""
+        beside = self.directory / f"{name}.new"
+        try:
+            with beside.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            self._give(beside)
+            beside.rename(self.directory / name)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise _refused(error, self.directory) from error
+
+    def end(self, word: str) -> None:
+        """`complete`: nothing more comes; `failed`: recovery must stop."""
+        if self.directory.exists():
+            self._write(self.directory / word, b"")
+
+    @property
+    def exists(self) -> bool:
+        """Recovery takes the directory away at its end."""
+        return self.directory.exists()
+
+    def ahead(self) -> int:
+        """How many segments lie here; those that were asked for long ago are let go."""
+        names = sorted(each.name for each in self.directory.iterdir())
+        names = [name for name in names if _SEGMENT.fullmatch(name)]
+        try:
+            asked = (self.directory / "asked").read_text().strip()
+        except FileNotFoundError:
+            return len(names)
+        # A segment is asked for again on the next timeline, and where a record spans two of them.
+        old = [name for name in names if name[8:] < asked[8:]]
+        for name in old[:-2]:
+            (self.directory / name).unlink(missing_ok=True)
+        return len(names) - len(old)
+
+    def remove(self) -> None:
+        """Take it away, with all that is in it."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _include(self) -> None:
+        path = self._data / "postgresql.auto.conf"
+        before = path.read_text() if path.exists() else ""
+        if not before.endswith(_INCLUDE):
+            self._write(path, (before + _INCLUDE).encode())
+
+    def _write(self, path: Path, content: bytes) -> None:
+        path.write_bytes(content)
+        path.chmod(0o600)
+        self._give(path)
+
+    def _give(self, path: Path) -> None:
+        if os.geteuid() == 0:
+            os.chown(path, self._user.uid, self._user.gid)
+
+
+def _lines(settings: Mapping[str, str]) -> str:
+    quoted = ((name, value.replace("'", "''")) for name, value in settings.items())
+    return "".join(f"{name} = '{value}'\n" for name, value in quoted)
+
+
+def _refused(error: OSError, place: Path) -> TargetError:
+    kind = TargetFull if error.errno == 28 else TargetError
+    return kind(f"the log cannot be written to {place}: {error.strerror}")
