@@ -16,6 +16,7 @@ from bench import (
     logical,
     memory,
     one_table,
+    portal,
     profile,
     restore,
     stored,
@@ -33,6 +34,7 @@ BENCHES: dict[str, tuple[Callable[[float], Told], float]] = {
     "memory": (memory.measure, 0.5),
     "profile": (profile.measure, 2.0),
     "api": (api.measure, 1.0),
+    "portal": (portal.measure, 1.0),
 }
 
 

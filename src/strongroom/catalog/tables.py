@@ -220,6 +220,7 @@ jobs = sa.Table(
     sa.Column("sealed_signature", sa.LargeBinary),  # opens its target; gone when it ends
     sa.Index("ix_jobs_vault_started", "vault_id", "started_at"),
     sa.Index("ix_jobs_instance_status", "instance_id", "status"),
+    sa.Index("ix_jobs_started", "started_at"),
     sa.Index("ix_jobs_status", "status"),
 )
 
@@ -244,6 +245,7 @@ recovery_points = sa.Table(
     column("facts", Json),  # version, LSNs, databases with sizes, extensions
     column("state", sa.Text),  # see catalog/recovery_points.py
     sa.Index("ix_recovery_points_instance_taken", "instance_id", "taken_at"),
+    sa.Index("ix_recovery_points_state_taken", "instance_id", "state", "taken_at"),
 )
 
 operations = sa.Table(

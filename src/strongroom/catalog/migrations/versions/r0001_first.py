@@ -451,6 +451,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.create_index("ix_jobs_instance_status", ["instance_id", "status"], unique=False)
+        batch_op.create_index("ix_jobs_started", ["started_at"], unique=False)
         batch_op.create_index("ix_jobs_status", ["status"], unique=False)
         batch_op.create_index("ix_jobs_vault_started", ["vault_id", "started_at"], unique=False)
 
@@ -487,6 +488,9 @@ def upgrade() -> None:
     with op.batch_alter_table("recovery_points", schema=None) as batch_op:
         batch_op.create_index(
             "ix_recovery_points_instance_taken", ["instance_id", "taken_at"], unique=False
+        )
+        batch_op.create_index(
+            "ix_recovery_points_state_taken", ["instance_id", "state", "taken_at"], unique=False
         )
 
     op.create_table(
@@ -823,12 +827,14 @@ def downgrade() -> None:
     op.drop_table("censuses")
     op.drop_table("schedules")
     with op.batch_alter_table("recovery_points", schema=None) as batch_op:
+        batch_op.drop_index("ix_recovery_points_state_taken")
         batch_op.drop_index("ix_recovery_points_instance_taken")
 
     op.drop_table("recovery_points")
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.drop_index("ix_jobs_vault_started")
         batch_op.drop_index("ix_jobs_status")
+        batch_op.drop_index("ix_jobs_started")
         batch_op.drop_index("ix_jobs_instance_status")
 
     op.drop_table("jobs")
