@@ -22,7 +22,7 @@ from strongroom.catalog import holds, protection
 from strongroom.catalog.database import Database
 from strongroom.catalog.tables import metadata
 from strongroom.control import identity, long_running, scheduling
-from strongroom.control.control import Control
+from strongroom.control.control import Control, Second
 from strongroom.datastore.keys import open_under_kek, seal_under_kek
 from strongroom.durable.engine import JobEngine
 from strongroom.model.access import OWNER
@@ -59,7 +59,14 @@ class ArmWorld:
         self.database = Database(f"sqlite:///{directory / 'catalogue.sqlite'}")
         metadata.create_all(self.database.engine)
         self.engine = JobEngine(self.database.url, executor_id="test")
+        self.at_second: set[str] = set()  # recovery points
         self.control = Control(
+            second=Second(
+                location="local2",
+                points=lambda instance: self.at_second,
+                access=lambda *asked: StorageAccess(container_url="", sas={}, expires_at=""),
+                told=dict,
+            ),
             database=self.database,
             jobs=self.engine,
             clock=self.clock,

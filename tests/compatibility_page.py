@@ -224,16 +224,18 @@ are not run by our tests.
 - `auditRecords` is the audit with before and after, `auditRecords/verify` whether it is whole.
 - `servicePrincipals` adds principals, in place of Microsoft's directory.
 - The second region is a second endpoint that pulls, `LOCATION2`: `fetchSecondaryRecoveryPoints`
-  are the points that are there, `crossRegionRestore` reads that copy alone. `secondCopy` of a
-  vault is how far behind it is.
+  are the points that are whole there, `crossRegionRestore` takes what `restore` takes and reads
+  that copy alone. As in Azure the vault must be GeoRedundant and have
+  `crossRegionRestoreSettings` Enabled, for good. `secondCopy` of a vault is how far behind it is.
 - Servers are registered by `PUT`: `properties.strongroom` names `agent` and `agentServer`.
 
 ## Not offered
 
 Asked for, these are refused in ARM's form: 404 or 405, or 400 that names the setting.
 
-- Cross-subscription restore, `crossRegionRestoreSettings` of a vault, rehydration, archive tier,
-  point-in-time restore (`findRestorableTimeRanges`), several items in one restore, Azure Files.
+- Cross-subscription restore (the setting is kept, and off for good when it is PermanentlyDisabled;
+  there is no other subscription), rehydration, archive tier, point-in-time restore
+  (`findRestorableTimeRanges`), several items in one restore, Azure Files.
   Files without a SAS: the vault's identity opens no container.
 - Guards of other tenants, customer-managed keys, user-assigned identities, export of jobs,
   `checkFeatureSupport`.

@@ -52,6 +52,7 @@ from strongroom.workflows.recovery_key import replace_recovery_key
 from strongroom.workflows.restore import release_keys, restore
 from strongroom.workflows.resume import open_resume
 from strongroom.workflows.rotation import rotate_instance, rotate_kek
+from strongroom.workflows.second_copy import whole_points
 from strongroom.workflows.sweeps import Sweeps
 from strongroom.workflows.vault_storage import SecondStorage, VaultStorage
 from strongroom.workflows.verify import verify
@@ -115,7 +116,7 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
         seal_signature=keyring.seal_signature,
         open_signature=keyring.open_signature,
         custody=keyring.custody,
-        second=None if second is None else _told_of(second, who.location),
+        second=None if second is None else _told_of(second, who.location, keyring),
         witness=StorageWitness(storage, keyring.signing, who.tenant_id).witness(),
         open_parent=lambda *asked: open_parent(tied[0], *asked),
         open_resume=lambda *asked: open_resume(tied[0], *asked),
@@ -190,8 +191,9 @@ def _trusted(which: str, url: str, ca: Path | None, files: ServeFiles) -> bytes 
     )
 
 
-def _told_of(second: SecondStorage, location: str) -> Second:
-    return Second(f"{location}{SECOND}", second.points, second.access, second.told)
+def _told_of(second: SecondStorage, location: str, keyring: Keyring) -> Second:
+    points = partial(whole_points, second, keyring.signing.public)
+    return Second(f"{location}{SECOND}", points, second.access, second.told)
 
 
 def _authority(file: Path, option: str) -> bytes:

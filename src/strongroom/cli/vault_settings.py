@@ -10,7 +10,14 @@ from strongroom.cli.means import COMMON, Common, Given
 from strongroom.cli.vault import Vault
 from strongroom.model.errors import Invalid
 from strongroom.model.soft_delete import ALWAYS_ON, OFF, ON, soft_delete_of
-from strongroom.model.vault import IMMUTABILITY, SOFT_DELETE, immutability_of
+from strongroom.model.vault import (
+    ENABLED,
+    GEO,
+    IMMUTABILITY,
+    SOFT_DELETE,
+    crosses_regions,
+    immutability_of,
+)
 
 _MEANS = {
     "Disabled": "what is kept may be deleted before its time",
@@ -21,6 +28,10 @@ _DELETED = {
     OFF: "what is deleted is gone at once",
     ON: "what is deleted can be had back",
     ALWAYS_ON: "what is deleted can be had back; this can never be turned off",
+}
+_ACROSS = {
+    "storageSettings": [{"datastoreType": "VaultStore", "type": GEO}],
+    "featureSettings": {"crossRegionRestoreSettings": {"state": ENABLED}},
 }
 STATES = {"immutability": IMMUTABILITY, "soft delete": SOFT_DELETE}
 
@@ -36,27 +47,31 @@ def show(*, common: Common = COMMON, means: Given) -> None:
         _tell(common, vault.rest.get(vault.home))
 
 
-def set_vault(
+def set_vault(  # noqa: PLR0913 - an option each
     *,
     immutability: Annotated[str, Parameter(help="disabled, unlocked or locked.")] = "",
     soft_delete: Annotated[str, Parameter(help="off, on or always-on.")] = "",
     soft_delete_days: Annotated[
         float | None, Parameter(help="How long what is deleted can be had back: 14 to 180 days.")
     ] = None,
+    cross_region_restore: Annotated[
+        bool, Parameter(negative="", help="Allow restores from the second copy; for ever.")
+    ] = False,
     confirm: Annotated[str, Parameter(help="The vault's name: for what is for ever.")] = "",
     common: Common = COMMON,
     means: Given,
 ) -> None:
-    """Set whether what is kept can be deleted before its time, and had back after a deletion.
+    """Set whether what is kept can be deleted before its time, and where it is restored from.
 
     Immutability the storage endpoint enforces from its own ledger, by its own clock, against the
     control plane and its administrators too. Unlocked protects against mistakes. Locked is for
-    ever, and so is always-on.
+    ever, and so are always-on and cross-region restore (which needs a second copy).
 
     ```
     strongroom vault set --immutability unlocked
     strongroom vault set --immutability locked --confirm vault
     strongroom vault set --soft-delete on --soft-delete-days 30
+    strongroom vault set --cross-region-restore
     ```
     """
     wanted: dict[str, Any] = {}
@@ -66,12 +81,13 @@ def set_vault(
         wanted["softDeleteSettings"] = {"state": _known("soft delete", soft_delete)}
     if soft_delete_days is not None:
         wanted.setdefault("softDeleteSettings", {})["retentionDurationInDays"] = soft_delete_days
-    if not wanted:
+    if not wanted and not cross_region_restore:
         raise Invalid("there is nothing to set", hint="Name --immutability or --soft-delete.")
+    more = _ACROSS if cross_region_restore else {}
     with vaults.opened(common, means) as vault:
         before = vault.rest.get(vault.home)
         _confirm(before, wanted, confirm)
-        _tell(common, _set(vault, before, wanted))
+        _tell(common, _set(vault, before, wanted, more))
 
 
 def _known(what: str, word: str) -> str:
@@ -105,12 +121,15 @@ def _confirm(before: dict[str, Any], wanted: dict[str, Any], confirm: str) -> No
         raise Invalid("off: what is deleted from then on is gone at once", hint=hint)
 
 
-def _set(vault: Vault, before: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+def _set(
+    vault: Vault, before: dict[str, Any], wanted: dict[str, Any], more: dict[str, Any]
+) -> dict[str, Any]:
     if "softDeleteSettings" in wanted:
         was = before["properties"]["securitySettings"]["softDeleteSettings"]
         wanted = {**wanted, "softDeleteSettings": {**was, **wanted["softDeleteSettings"]}}
-    body = {"location": before["location"], "properties": {"securitySettings": wanted}}
-    vault.rest.put(vault.home, {**body, "identity": {"type": "SystemAssigned"}})
+    body = {"location": before["location"], "identity": {"type": "SystemAssigned"}}
+    properties = {"securitySettings": wanted, **more}
+    vault.rest.put(vault.home, {**body, "properties": properties})
     return vault.rest.get(vault.home)
 
 
@@ -122,4 +141,7 @@ def _tell(common: Common, found: dict[str, Any]) -> None:
     soft = soft_delete_of(found["properties"])
     days = f", for {soft.days:g} days" if soft.state != OFF else ""
     told = {"vault": found["name"], "immutability": f"{state}: {_MEANS[state]}"}
-    console.facts({**told, "soft delete": f"{soft.state}: {_DELETED[soft.state]}{days}"})
+    told["soft delete"] = f"{soft.state}: {_DELETED[soft.state]}{days}"
+    if crosses_regions(found["properties"]):
+        told["cross-region restore"] = "Enabled: the second copy can be restored from"
+    console.facts(told)

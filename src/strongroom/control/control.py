@@ -73,8 +73,8 @@ class OwnStorage:
 class Second:
     """A copy at another endpoint, which another region's operations read.
 
-    `points(instance id)` are those that are there; `access(instance id)` lets an agent read them
-    for an hour; `told()` is how far behind it is, or raises StoreUnavailable.
+    `points(instance id)` are those that are whole there; `access(instance id)` lets an agent read
+    them for an hour; `told()` is how far behind it is, or raises StoreUnavailable.
     """
 
     location: str

@@ -1,6 +1,6 @@
 """Trigger a restore: what is asked is read at the door, the plan is made first."""
 
-from collections.abc import Callable
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
@@ -61,18 +61,18 @@ def begin_restore(
     asking: tuple[VaultRef, str],
     request: tuple[dict[str, Any], str, str],
     *,
-    second: Callable[[], None] | None = None,
+    second: Collection[str] | None = None,
 ) -> OperationId:
     """`asking` = (vault, instance), `request` = (what, its key, the action that it takes).
 
-    `second`: from the second copy, once this does not raise.
+    `second`: from the second copy, where these points are.
     """
     what, request_key, action = request
 
     def begin(connection: sa.Connection) -> dict[str, Any]:
-        if second is not None:
-            second()
         found, point, asked = examine(control, connection, caller, asking, what)
+        if second is not None:
+            check_second(point, second)
         order = {**asked.to_order(point), "second": second is not None}
         ask = Ask(guard.RESTORE, scope, order)
         guarded.require_approval(control, connection, caller, found.vault_id, ask)
@@ -81,6 +81,15 @@ def begin_restore(
 
     scope = instance_id_of(control.installation.subscription_id, *asking)
     return long_running.act_once(control, caller, action, scope, request_key, begin)
+
+
+def check_second(point: RecoveryPoint, there: Collection[str]) -> None:
+    """Raises Precondition where the second copy has not got it."""
+    if point.id not in there:
+        raise Precondition(
+            f"recovery point {point.id} is not at the second endpoint yet",
+            hint="choose one that fetchSecondaryRecoveryPoints lists",
+        )
 
 
 def _enqueue(

@@ -1,18 +1,22 @@
 """The second copy: what can be restored from it, and restores that need the first for nothing.
 
-`where` is a vault or an instance, and the region that the request names: it must be the second's.
+Each asks first whether the caller may, whether the region is the second's, and whether the vault
+has cross-region restore switched on: `_enter`.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
+from strongroom.catalog import protection
+from strongroom.catalog.protection import Protection
 from strongroom.control import long_running, restores
 from strongroom.control.access import require
-from strongroom.control.control import Control, need_second
+from strongroom.control.control import Control, Second, need_second
 from strongroom.control.jobs import get_job, list_jobs
 from strongroom.control.recovery_points import list_recovery_points
-from strongroom.control.vaults import READ
+from strongroom.control.vaults import READ, need_vault
 from strongroom.model import arm
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
@@ -20,6 +24,7 @@ from strongroom.model.errors import NotFound, Precondition
 from strongroom.model.ids import OperationId
 from strongroom.model.job import Job
 from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.vault import crosses_regions
 
 _LOCATIONS = "Microsoft.DataProtection/locations"
 RESTORE = f"{_LOCATIONS}/crossRegionRestore/action"
@@ -27,94 +32,70 @@ VALIDATE = f"{_LOCATIONS}/validateCrossRegionRestore/action"
 POINTS = f"{_LOCATIONS}/fetchSecondaryRecoveryPoints/action"
 JOB = f"{_LOCATIONS}/fetchCrossRegionRestoreJob/action"
 JOBS = f"{_LOCATIONS}/fetchCrossRegionRestoreJobs/action"
-Asking = tuple[VaultRef, str]  # vault, name of the instance
 
 
-def _check_region(control: Control, location: str) -> None:
-    known = need_second(control).location
-    if location.replace(" ", "").lower() != known.lower():
-        raise arm.invalid(f"{location[:60]!r} is not the second region", f"use {known}")
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Whose copy is asked for, in which region. `instance` is empty where a vault is meant."""
+
+    vault: VaultRef
+    instance: str
+    location: str
+
+    def scope(self, control: Control) -> str:
+        """The resource that the caller needs the right for."""
+        subscription = control.installation.subscription_id
+        if self.instance:
+            return arm.instance_id_of(subscription, self.vault, self.instance)
+        return arm.vault_id_of(subscription, self.vault)
 
 
-def list_secondary_points(
-    control: Control, caller: Caller, where: tuple[Asking, str]
-) -> list[RecoveryPoint]:
-    """Those of the instance that are at the second endpoint, newest first."""
-    (vault, name), location = where
-    scope = arm.instance_id_of(control.installation.subscription_id, vault, name)
-    with control.database.reading() as connection:
-        require(control, connection, caller, POINTS, scope)
-    _check_region(control, location)
-    found = list_recovery_points(control, caller, vault, name)
-    there = need_second(control).points(found[0].instance_id) if found else set()
+def list_secondary_points(control: Control, caller: Caller, place: Place) -> list[RecoveryPoint]:
+    """Those of the instance that are whole at the second endpoint, newest first."""
+    there = _points(control, caller, place, POINTS)
+    found = list_recovery_points(control, caller, place.vault, place.instance)
     return [point for point in found if point.id in there]
 
 
 def restore_from_second(
-    control: Control,
-    caller: Caller,
-    where: tuple[Asking, str],
-    request: dict[str, Any],
-    request_key: str,
+    control: Control, caller: Caller, place: Place, request: dict[str, Any], request_key: str
 ) -> OperationId:
     """A restore that reads the second copy alone; the operation names the job."""
-    asking, location = where
-
-    def check() -> None:
-        _check_region(control, location)
-
-    asked = (request, request_key, RESTORE)
-    return restores.begin_restore(control, caller, asking, asked, second=check)
+    there = _points(control, caller, place, RESTORE)
+    asking, asked = (place.vault, place.instance), (request, request_key, RESTORE)
+    return restores.begin_restore(control, caller, asking, asked, second=there)
 
 
 def validate_from_second(
-    control: Control,
-    caller: Caller,
-    where: tuple[Asking, str],
-    request: dict[str, Any],
-    request_key: str,
+    control: Control, caller: Caller, place: Place, request: dict[str, Any], request_key: str
 ) -> OperationId:
     """Could it begin now? The operation holds the answer."""
-    asking, location = where
+    there = _points(control, caller, place, VALIDATE)
 
     def look(connection: sa.Connection) -> dict[str, Any]:
-        _check_region(control, location)
-        found, point, _ = restores.examine(control, connection, caller, asking, request)
-        if point.id not in need_second(control).points(found.instance_id):
-            raise Precondition(
-                f"recovery point {point.id} is not at the second endpoint yet",
-                hint="choose one that fetchSecondaryRecoveryPoints lists",
-            )
+        asking = place.vault, place.instance
+        point = restores.examine(control, connection, caller, asking, request)[1]
+        restores.check_second(point, there)
         return {"jobId": None}
 
-    scope = arm.instance_id_of(control.installation.subscription_id, *asking)
+    scope = place.scope(control)
     return long_running.act_once(control, caller, VALIDATE, scope, request_key, look)
 
 
-def list_second_jobs(control: Control, caller: Caller, where: tuple[VaultRef, str]) -> list[Job]:
-    """The restores from the second copy, newest first."""
-    return _second_jobs(control, caller, where, JOBS)
-
-
-def get_second_job(
-    control: Control, caller: Caller, where: tuple[VaultRef, str], job_id: str
-) -> Job:
-    """One of them."""
-    found = _second_jobs(control, caller, where, JOB)
-    if job_id not in {job.id for job in found}:
-        raise NotFound(f"there is no restore {job_id[:64]} from the second copy")
-    return get_job(control, caller, where[0], job_id)
-
-
-def _second_jobs(
-    control: Control, caller: Caller, where: tuple[VaultRef, str], action: str
+def list_second_jobs(
+    control: Control, caller: Caller, place: Place, action: str = JOBS
 ) -> list[Job]:
-    vault, location = where
-    scope = arm.vault_id_of(control.installation.subscription_id, vault)
+    """The restores of the vault from the second copy, newest first."""
     with control.database.reading() as connection:
-        require(control, connection, caller, action, scope)
-    _check_region(control, location)
-    return [job for job in list_jobs(control, caller, vault) if job.order.get("second")]
+        _enter(control, connection, caller, place, action)
+    return [job for job in list_jobs(control, caller, place.vault) if job.order.get("second")]
+
+
+def get_second_job(control: Control, caller: Caller, place: Place, job_id: str) -> Job:
+    """One of them."""
+    if job_id not in {job.id for job in list_second_jobs(control, caller, place, JOB)}:
+        raise NotFound(f"there is no restore {job_id[:64]} from the second copy")
+    return get_job(control, caller, place.vault, job_id)
 
 
 def second_copy(control: Control, caller: Caller, vault: VaultRef) -> dict[str, Any]:
@@ -125,3 +106,34 @@ def second_copy(control: Control, caller: Caller, vault: VaultRef) -> dict[str, 
     if control.second is None:
         return {}
     return {"location": control.second.location, **control.second.told()}
+
+
+def _points(control: Control, caller: Caller, place: Place, action: str) -> set[str]:
+    """Those that are whole there. It is asked outside of transactions: it may take its time."""
+    with control.database.reading() as connection:
+        second = _enter(control, connection, caller, place, action)
+        found = _protection(connection, place)
+    return second.points(found.instance_id)
+
+
+def _protection(connection: sa.Connection, place: Place) -> Protection:
+    vault = place.vault
+    return protection.by_name(connection, vault.resource_group, vault.name, place.instance)
+
+
+def _enter(
+    control: Control, connection: sa.Connection, caller: Caller, place: Place, action: str
+) -> Second:
+    require(control, connection, caller, action, place.scope(control))
+    second = need_second(control)
+    if place.location.replace(" ", "").lower() != second.location.lower():
+        raise arm.invalid(
+            f"{place.location[:60]!r} is not the second region", f"use {second.location}"
+        )
+    if not crosses_regions(need_vault(connection, place.vault)["properties"]):
+        raise Precondition(
+            f"cross-region restore is not switched on for vault {place.vault.name}",
+            hint="strongroom vault set --cross-region-restore; it cannot be switched off again",
+            code="UserErrorCrossRegionRestoreNotEnabled",
+        )
+    return second

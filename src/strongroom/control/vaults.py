@@ -8,7 +8,7 @@ from strongroom.catalog import audit
 from strongroom.catalog import vaults as catalog
 from strongroom.control import deleted_vaults, guarded, identity, long_running
 from strongroom.control.access import may, require
-from strongroom.control.control import Control
+from strongroom.control.control import Control, need_second
 from strongroom.control.guarded import Ask
 from strongroom.control.subscriptions import need_group
 from strongroom.model import arm, guard
@@ -17,7 +17,13 @@ from strongroom.model.arm import VaultRef
 from strongroom.model.conditions import Conditions
 from strongroom.model.errors import Conflict, Invalid, NotFound
 from strongroom.model.ids import OperationId
-from strongroom.model.vault import VaultWish, immutability_of, merge, read_vault
+from strongroom.model.vault import (
+    VaultWish,
+    crosses_regions,
+    immutability_of,
+    merge,
+    read_vault,
+)
 
 READ = "Microsoft.DataProtection/backupVaults/read"
 WRITE = "Microsoft.DataProtection/backupVaults/write"
@@ -116,7 +122,7 @@ def _create(
         "name_key": ref.name.lower(),
         "location": location,
         "principal_id": identity.create_vault_identity(control, connection, ref.name),
-        "properties": wish.settings,
+        "properties": _merged(control, {}, wish),
         "tags": wish.tags or {},
         "state": "Succeeded",
         "version": 1,
@@ -144,7 +150,7 @@ def _check_weakened(
 def _change(
     control: Control, connection: sa.Connection, found: sa.RowMapping, wish: VaultWish
 ) -> None:
-    settings, version = merge(found["properties"], wish.settings), found["version"] + 1
+    settings, version = _merged(control, found["properties"], wish), found["version"] + 1
     catalog.change(
         connection,
         found["id"],
@@ -155,6 +161,14 @@ def _change(
     if immutability_of(settings) != immutability_of(found["properties"]):
         story = f"immutability:{found['id']}:{version}"
         control.jobs.enqueue(connection, "lock-vault", story, found["id"])
+
+
+def _merged(control: Control, before: dict[str, Any], wish: VaultWish) -> dict[str, Any]:
+    """Cross-region restore is promised by whoever has a second region."""
+    after = merge(before, wish.settings)
+    if crosses_regions(after) and not crosses_regions(before):
+        need_second(control)
+    return after
 
 
 def _record(

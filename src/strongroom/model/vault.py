@@ -64,12 +64,20 @@ def read_vault(body: Mapping[str, Any]) -> VaultWish:
     return VaultWish(tags=arm.read_tags(body), settings=settings)
 
 
+GEO = STORAGE_TYPES[2]
+ENABLED, DISABLED, FOR_GOOD = "Enabled", "Disabled", "PermanentlyDisabled"
+_REGIONS = ("featureSettings", "crossRegionRestoreSettings", "state")
+_SUBSCRIPTIONS = ("featureSettings", "crossSubscriptionRestoreSettings", "state")
+
+
 def merge(before: Mapping[str, Any], wish: Mapping[str, Any]) -> dict[str, Any]:
     """Settings after a change. Raises Locked where Azure's rule is that there is no way back."""
     after = _laid_over(before, wish)
     for path, last in (
         (("securitySettings", "immutabilitySettings", "state"), "Locked"),
         (("securitySettings", "softDeleteSettings", "state"), "AlwaysOn"),
+        (_REGIONS, ENABLED),
+        (_SUBSCRIPTIONS, FOR_GOOD),
     ):
         if _at(before, path) == last and _at(after, path) != last:
             raise Locked(
@@ -84,7 +92,22 @@ def merge(before: Mapping[str, Any], wish: Mapping[str, Any]) -> dict[str, Any]:
             hint="leave it as it is, or make it longer",
             code="BMSUserErrorInvalidInput",
         )
+    if crosses_regions(after) and not _is_geo_redundant(after):
+        raise arm.invalid(
+            "cross-region restore needs a vault whose storage is GeoRedundant",
+            "set storageSettings to a VaultStore of type GeoRedundant with it",
+        )
     return after
+
+
+def crosses_regions(settings: Mapping[str, Any]) -> bool:
+    """Whether restores from the second copy are switched on."""
+    return _at(settings, _REGIONS) == ENABLED
+
+
+def _is_geo_redundant(settings: Mapping[str, Any]) -> bool:
+    stores = settings.get("storageSettings") or ()
+    return any(each["type"] == GEO for each in stores if each["datastoreType"] == _DATA_STORES[0])
 
 
 def immutability_of(settings: Mapping[str, Any]) -> str:
@@ -158,12 +181,15 @@ def _days(value: object) -> float:
 
 
 def _features(asked: Mapping[str, Any]) -> dict[str, Any]:
-    region = arm.pick_object(asked, "crossRegionRestoreSettings")
-    if arm.pick_text(region, "state").lower() == "enabled":
-        raise arm.invalid("cross-region restore is not offered", "leave it out, or Disabled")
-    across = arm.pick_object(asked, "crossSubscriptionRestoreSettings")
-    state = _choice(across, "state", ("Enabled", "Disabled", "PermanentlyDisabled"))
-    return {"crossSubscriptionRestoreSettings": {"state": state}} if state else {}
+    states = {
+        "crossRegionRestoreSettings": (ENABLED, DISABLED),
+        "crossSubscriptionRestoreSettings": (ENABLED, DISABLED, FOR_GOOD),
+    }
+    found = {
+        name: _choice(arm.pick_object(asked, name), "state", known)
+        for name, known in states.items()
+    }
+    return {name: {"state": state} for name, state in found.items() if state}
 
 
 def _choice(body: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> str:

@@ -11,6 +11,7 @@ from strongroom.datastore.delta import Delta
 from strongroom.datastore.dump_map import is_worth_leaning_on, lay_dump
 from strongroom.datastore.manifest import Manifest, PointFacts
 from strongroom.model.backup_type import FULL
+from strongroom.model.errors import Corrupt, ObjectMissing
 from strongroom.model.job import Job
 from strongroom.model.logical import LOGICAL, DumpWish
 from strongroom.model.policy import parse_policy
@@ -45,9 +46,12 @@ def wish_of(means: Means, job: Job) -> DumpWish:
         points = recovery_points.list_of_instance(connection, job.instance_id)
     able = (p for p in points if p.state == "Completed" and p.kind == LOGICAL)
     newest = next(able, None)
-    if newest is None:
+    if newest is None or newest.facts.get("damaged"):
         return DumpWish(chunk_key=key)
-    _, manifest = means.open_point(job.instance_id, newest.id)
+    try:
+        _, manifest = means.open_point(job.instance_id, newest.id)
+    except (Corrupt, ObjectMissing):  # such as one that a second copy never got
+        return DumpWish(chunk_key=key)
     parent = newest.id if is_worth_leaning_on(manifest) else ""
     return DumpWish(chunk_key=key, parent=parent)
 

@@ -15,7 +15,7 @@ from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.chunks import distinct_keys
 from strongroom.datastore.manifest import Manifest
 from strongroom.datastore.page_parts import open_part
-from strongroom.model.errors import NotFound
+from strongroom.model.errors import Corrupt, NotFound, ObjectMissing
 from strongroom.model.job import Job
 from strongroom.model.operation import ParentPoint, ParentReply
 from strongroom.model.postgres import Lsn, lsn_to_text
@@ -50,7 +50,17 @@ def choose_parent(means: Means, job: Job, found: Protection) -> Choice:
             why_full="the server is another one: its system identifier has changed since "
             f"{newest.id}"
         )
-    _, manifest = means.open_point(job.instance_id, newest.id)
+    return _lean_on(means, job, newest)
+
+
+def _lean_on(means: Means, job: Job, newest: RecoveryPoint) -> Choice:
+    """It must be whole, and worth it."""
+    if newest.facts.get("damaged"):
+        return Choice(why_full=f"the last point {newest.id} is damaged: nothing leans on it")
+    try:
+        _, manifest = means.open_point(job.instance_id, newest.id)
+    except (Corrupt, ObjectMissing) as error:  # such as one that a second copy never got
+        return Choice(why_full=f"the last point {newest.id} cannot be read: {error.message}")
     why = why_refresh(manifest)
     if why:
         return Choice(why_full=why)

@@ -11,7 +11,7 @@ import msgspec
 from strongroom.datastore.blobs import AzureBlobs
 from strongroom.datastore.container import Container
 from strongroom.datastore.inventory import Inventory
-from strongroom.model.errors import ObjectMissing, StoreUnavailable
+from strongroom.model.errors import StoreUnavailable
 from strongroom.model.operation import StorageAccess
 from strongroom.model.sas import Protocol, Resource, sign_service_sas
 from strongroom.model.seams import Clock
@@ -124,15 +124,6 @@ class VaultStorage:
 
 class SecondStorage(VaultStorage):
     """A copy at another endpoint, by its reader key: nothing is written there, or withdrawn."""
-
-    def points(self, instance_id: str) -> set[str]:
-        """The committed points that are whole there, as far as names tell."""
-        try:
-            names = {name for name, _ in self.container(instance_id).list("p/")}
-        except ObjectMissing:
-            return set()
-        receipts = {name.removesuffix(".receipt") for name in names if name.endswith(".receipt")}
-        return {name[2:] for name in receipts if f"{name}.manifest" in names}
 
     def access(self, instance_id: str) -> StorageAccess:
         """To read a container there for an hour: no identifier there can be withdrawn."""

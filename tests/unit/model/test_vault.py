@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from strongroom.model.errors import Invalid, Locked
-from strongroom.model.vault import merge, read_vault
+from strongroom.model.vault import crosses_regions, merge, read_vault
 
 
 def settings(**asked: Any) -> dict[str, Any]:
@@ -38,7 +38,8 @@ def test_read_only_fields_that_come_back_are_ignored() -> None:
     "asked",
     [
         {"securitySettings": {"encryptionSettings": {"state": "Enabled"}}},
-        {"featureSettings": {"crossRegionRestoreSettings": {"state": "Enabled"}}},
+        {"featureSettings": {"crossRegionRestoreSettings": {"state": "PermanentlyDisabled"}}},
+        {"featureSettings": {"crossSubscriptionRestoreSettings": {"state": "Perhaps"}}},
         {"securitySettings": {"immutabilitySettings": {"state": "Maybe"}}},
         {
             "securitySettings": {
@@ -76,3 +77,49 @@ def test_what_is_locked_stays_locked(name: str, last: str, less: str) -> None:
     assert merge(before, {}) == before
     with pytest.raises(Locked):
         merge(before, settings(securitySettings={name: {"state": less}}))
+
+
+REGION, SUBSCRIPTION = "crossRegionRestoreSettings", "crossSubscriptionRestoreSettings"
+
+
+def feature(name: str, state: str) -> dict[str, Any]:
+    return {"featureSettings": {name: {"state": state}}}
+
+
+def stored(kind: str) -> dict[str, Any]:
+    return {"storageSettings": [{"datastoreType": "VaultStore", "type": kind}]}
+
+
+def test_regions_are_crossed_from_geo_redundant_vaults_alone() -> None:
+    asked = settings(**feature(REGION, "enabled"), **stored("GeoRedundant"))
+    assert crosses_regions(merge({}, asked))
+    for kind in ("LocallyRedundant", "ZoneRedundant"):
+        with pytest.raises(Invalid, match="GeoRedundant"):
+            merge({}, settings(**feature(REGION, "Enabled"), **stored(kind)))
+        with pytest.raises(Invalid, match="GeoRedundant"):
+            merge(asked, settings(**stored(kind)))
+    with pytest.raises(Invalid, match="GeoRedundant"):
+        merge({}, settings(**feature(REGION, "Enabled")))
+    assert not crosses_regions(merge({}, settings(**feature(REGION, "Disabled"))))
+
+
+@pytest.mark.parametrize(
+    ("name", "last"), [(REGION, "Enabled"), (SUBSCRIPTION, "PermanentlyDisabled")]
+)
+def test_there_is_no_way_back_from(name: str, last: str) -> None:
+    before = merge({}, settings(**feature(name, last), **stored("GeoRedundant")))
+    assert merge(before, settings(**feature(name, last))) == before
+    other = SUBSCRIPTION if name == REGION else REGION
+    assert merge(before, settings(**feature(other, "Disabled")))["featureSettings"] == {
+        name: {"state": last},
+        other: {"state": "Disabled"},
+    }
+    with pytest.raises(Locked, match="taken back"):
+        merge(before, settings(**feature(name, "Disabled")))
+
+
+def test_cross_subscription_restore_comes_and_goes_until_it_is_off_for_good() -> None:
+    found: dict[str, Any] = {}
+    for state in ("Enabled", "Disabled", "Enabled", "PermanentlyDisabled"):
+        found = merge(found, settings(**feature(SUBSCRIPTION, state)))
+        assert found["featureSettings"][SUBSCRIPTION]["state"] == state

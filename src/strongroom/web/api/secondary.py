@@ -1,15 +1,16 @@
 """The second copy, in Azure's words: the secondary region and restores across regions."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
 from strongroom.control import secondary
-from strongroom.control.secondary import Asking
+from strongroom.control.secondary import Place
 from strongroom.control.vaults import READ
 from strongroom.model import arm
-from strongroom.model.arm import VaultRef
+from strongroom.model.ids import OperationId
+from strongroom.model.job import Job
 from strongroom.web.api import wire_jobs
 from strongroom.web.api.door import Asked, Body, Call, Here, Vault, does, member
 from strongroom.web.api.long_running import accepted
@@ -22,48 +23,64 @@ _LOCATION = (
 )
 
 
+def _instance(location: str, here: Here, body: Body) -> Place:
+    """The source of a restore stands in the details; of a listing, in the body itself."""
+    told = arm.pick_object(body, "crossRegionRestoreDetails") or body
+    source = arm.pick_text(told, "sourceBackupInstanceId")
+    vault, name = arm.read_vault_or_instance_id(source, here)
+    if not name:
+        raise arm.invalid("sourceBackupInstanceId names no instance", "send its whole id")
+    return Place(vault, name, location)
+
+
+def _vault(location: str, here: Here, body: Body) -> Place:
+    source = arm.pick_text(body, "sourceBackupVaultId")
+    return Place(arm.read_vault_or_instance_id(source, here)[0], "", location)
+
+
+OfInstance = Annotated[Place, Depends(_instance)]
+OfVault = Annotated[Place, Depends(_vault)]
+
+
 @router.post(_LOCATION + "/crossRegionRestore", openapi_extra=does(secondary.RESTORE))
-def restore_second(location: str, here: Here, body: Body, call: Asked) -> Response:
+def restore_second(place: OfInstance, body: Body, call: Asked) -> Response:
     """A restore that reads the second copy alone."""
-    asking, asked = _asking(body, here), member(body, "restoreRequestObject")
-    operation = secondary.restore_from_second(
-        call.control, call.caller, (asking, location), asked, call.key
+    asked = member(body, "restoreRequestObject")
+    return _begun(
+        call, secondary.restore_from_second(call.control, call.caller, place, asked, call.key)
     )
-    return accepted(call.control, call.base, operation, call.version)
 
 
 @router.post(_LOCATION + "/validateCrossRegionRestore", openapi_extra=does(secondary.VALIDATE))
-def validate_second(location: str, here: Here, body: Body, call: Asked) -> Response:
+def validate_second(place: OfInstance, body: Body, call: Asked) -> Response:
     """Could this restore begin now?"""
-    asking, asked = _asking(body, here), member(body, "restoreRequestObject")
-    operation = secondary.validate_from_second(
-        call.control, call.caller, (asking, location), asked, call.key
+    asked = member(body, "restoreRequestObject")
+    return _begun(
+        call, secondary.validate_from_second(call.control, call.caller, place, asked, call.key)
     )
-    return accepted(call.control, call.base, operation, call.version)
 
 
 @router.post(_LOCATION + "/fetchSecondaryRecoveryPoints", openapi_extra=does(secondary.POINTS))
-def list_second_points(location: str, here: Here, body: Body, call: Asked) -> dict[str, Any]:
-    """The points that are at the second endpoint, newest first."""
-    vault, name = _instance(body, here)
-    found = secondary.list_secondary_points(call.control, call.caller, ((vault, name), location))
-    return {"value": [wire_jobs.recovery_point(here, vault, name, point) for point in found]}
+def list_second_points(place: OfInstance, here: Here, call: Asked) -> dict[str, Any]:
+    """The points that are whole at the second endpoint, newest first."""
+    found = secondary.list_secondary_points(call.control, call.caller, place)
+    told = [wire_jobs.recovery_point(here, place.vault, place.instance, each) for each in found]
+    return {"value": told}
 
 
 @router.post(_LOCATION + "/fetchCrossRegionRestoreJobs", openapi_extra=does(secondary.JOBS))
-def list_second_jobs(location: str, here: Here, body: Body, call: Asked) -> dict[str, Any]:
+def list_second_jobs(place: OfVault, here: Here, call: Asked) -> dict[str, Any]:
     """The restores from the second copy."""
-    vault = _vault(body, here)
-    found = secondary.list_second_jobs(call.control, call.caller, (vault, location))
-    return {"value": [_job(call, here, vault, job) for job in found]}
+    found = secondary.list_second_jobs(call.control, call.caller, place)
+    return {"value": [_job(call, here, place, job) for job in found]}
 
 
 @router.post(_LOCATION + "/fetchCrossRegionRestoreJob", openapi_extra=does(secondary.JOB))
-def get_second_job(location: str, here: Here, body: Body, call: Asked) -> dict[str, Any]:
+def get_second_job(place: OfVault, here: Here, body: Body, call: Asked) -> dict[str, Any]:
     """One of them."""
-    vault, job_id = _vault(body, here), arm.pick_text(body, "jobId").rpartition("/")[2]
-    found = secondary.get_second_job(call.control, call.caller, (vault, location), job_id)
-    return _job(call, here, vault, found)
+    job_id = arm.pick_text(body, "jobId").rpartition("/")[2]
+    found = secondary.get_second_job(call.control, call.caller, place, job_id)
+    return _job(call, here, place, found)
 
 
 @router.get(VAULT + "/secondCopy", openapi_extra=does(READ))
@@ -72,22 +89,11 @@ def second_copy(ref: Vault, call: Asked) -> dict[str, Any]:
     return secondary.second_copy(call.control, call.caller, ref)
 
 
-def _asking(body: dict[str, Any], here: str) -> Asking:
-    return _instance(member(body, "crossRegionRestoreDetails"), here)
+def _begun(call: Call, operation: OperationId) -> Response:
+    return accepted(call.control, call.base, operation, call.version)
 
 
-def _instance(body: dict[str, Any], here: str) -> Asking:
-    found = arm.read_vault_or_instance_id(arm.pick_text(body, "sourceBackupInstanceId"), here)
-    if not found[1]:
-        raise arm.invalid("sourceBackupInstanceId names no instance", "send its whole id")
-    return found
-
-
-def _vault(body: dict[str, Any], here: str) -> VaultRef:
-    return arm.read_vault_or_instance_id(arm.pick_text(body, "sourceBackupVaultId"), here)[0]
-
-
-def _job(call: Call, here: str, vault: VaultRef, job: Any) -> dict[str, Any]:  # noqa: ANN401
-    told = wire_jobs.job(here, vault, job, call.control.clock.now())
+def _job(call: Call, here: str, place: Place, job: Job) -> dict[str, Any]:
+    told = wire_jobs.job(here, place.vault, job, call.control.clock.now())
     told["properties"]["isCrossRegionRestore"] = True
     return told

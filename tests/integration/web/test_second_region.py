@@ -1,0 +1,142 @@
+"""Azure's operations of the second region: switched on for good, and every kind of restore."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from arm_story import GROUP_ID, INSTANCE_ID, Story, add_point
+from arm_world import VERSION, ArmWorld, server_id, vault_id
+from strongroom.catalog.tables import jobs
+
+LOCATIONS = f"{GROUP_ID}/providers/Microsoft.DataProtection/locations"
+FACTS = {"version_number": 140005, "databases": {"shop": 1}}
+PHYSICAL, LOGICAL, ELSEWHERE = (f"{number:032x}" for number in (1, 2, 3))
+KINDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "a server": (PHYSICAL, {"targetDirectory": "/srv/new", "start": True, "port": 5433}),
+    "in place": (PHYSICAL, {"inPlace": True, "targetDirectory": "/srv/data"}),
+    "a table as a file": (
+        PHYSICAL,
+        {"targetDirectory": "/srv/out", "part": {"database": "shop", "table": "t"}},
+    ),
+    "a table into a server": (
+        PHYSICAL,
+        {"part": {"database": "shop", "table": "t", "targetServer": "pg1", "rename": "then"}},
+    ),
+    "all as files": (PHYSICAL, {"targetDirectory": "/srv/out", "part": {"database": ""}}),
+    "a load": (LOGICAL, {"load": {"targetServer": "pg1", "databases": {"shop": "shop2"}}}),
+    "a database into a server": (LOGICAL, {"part": {"database": "shop", "targetServer": "pg1"}}),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def points(world: ArmWorld, story: Story) -> None:
+    for number, kind in enumerate(("Full", "Logical", "Full"), 1):
+        add_point(world, number, kind, 1 << 20, FACTS)
+    world.agent_says(story.agent, "main", databases={"shop": 1}, versionNumber=180001)
+    world.at_second = {PHYSICAL, LOGICAL}
+
+
+def post(
+    story: Story, name: str, body: dict[str, Any], location: str = "local2"
+) -> httpx.Response:
+    return story.http.post(f"{LOCATIONS}/{location}/{name}", params=VERSION, json=body)
+
+
+def listed(story: Story) -> httpx.Response:
+    asked = {"sourceRegion": "local", "sourceBackupInstanceId": INSTANCE_ID}
+    return post(story, "fetchSecondaryRecoveryPoints", asked)
+
+
+def wish(point: str, **more: Any) -> dict[str, Any]:
+    target = {"objectType": "RestoreTargetInfo", "strongroom": more}
+    return {"recoveryPointId": point, "restoreTargetInfo": target}
+
+
+def crossing(request: dict[str, Any]) -> dict[str, Any]:
+    details = {"sourceRegion": "local", "sourceBackupInstanceId": INSTANCE_ID}
+    return {"restoreRequestObject": request, "crossRegionRestoreDetails": details}
+
+
+def patch(story: Story, **features: str) -> httpx.Response:
+    settings = {f"{name}Settings": {"state": state} for name, state in features.items()}
+    body = {"properties": {"featureSettings": settings}}
+    return story.http.patch(vault_id(), params=VERSION, json=body)
+
+
+def order_of(world: ArmWorld, job_id: str) -> dict[str, Any]:
+    query = jobs.select().where(jobs.c.id == job_id.rpartition("/")[2])
+    with world.database.reading() as connection:
+        return dict(connection.execute(query).mappings().one()["order"])
+
+
+def test_nothing_crosses_regions_before_it_is_switched_on_and_it_stays_on(story):
+    for answer in (
+        listed(story),
+        post(story, "crossRegionRestore", crossing(wish(PHYSICAL, targetDirectory="/srv/new"))),
+        post(story, "fetchCrossRegionRestoreJobs", {"sourceBackupVaultId": vault_id()}),
+    ):
+        assert answer.status_code == 400
+        error = answer.json()["error"]
+        assert error["code"] == "UserErrorCrossRegionRestoreNotEnabled"
+        assert "vault set --cross-region-restore" in answer.text
+    refused = patch(story, crossRegionRestore="Enabled")
+    assert (refused.status_code, "GeoRedundant" in refused.text) == (400, True)
+    stores = [{"datastoreType": "VaultStore", "type": "GeoRedundant"}]
+    geo = {"location": "local", "properties": {"storageSettings": stores}}
+    story.put(vault_id(), geo)
+    assert patch(story, crossRegionRestore="Enabled").status_code == 200
+    told = story.get(vault_id())["properties"]
+    assert told["featureSettings"]["crossRegionRestoreSettings"] == {"state": "Enabled"}
+    refused = patch(story, crossRegionRestore="Disabled")
+    assert refused.status_code == 409
+    assert "cannot be taken back" in refused.text
+    stores[0]["type"] = "LocallyRedundant"
+    answer = story.http.put(vault_id(), params=VERSION, json=geo)
+    assert answer.status_code == 400
+    assert listed(story).status_code == 200
+
+
+def test_what_the_second_has_is_listed_and_the_rest_is_refused_before_it_begins(story):
+    assert {each["name"] for each in listed(story).json()["value"]} == {PHYSICAL, LOGICAL}
+    body = crossing(wish(ELSEWHERE, targetDirectory="/srv/new"))
+    for operation in ("validateCrossRegionRestore", "crossRegionRestore"):
+        answer = post(story, operation, body)
+        assert answer.status_code == 400
+        assert "not at the second endpoint yet" in answer.text
+    answer = post(story, "crossRegionRestore", body, "local3")
+    assert "is not the second region" in answer.text
+    assert listed(story).json()["value"] != []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_restore_from_the_second_is_the_same_order_with_another_source(world, story, kind):
+    point, more = KINDS[kind]
+    request = wish(point, **more)
+    ordinary = story.outcome(f"{INSTANCE_ID}/restore", request)
+    assert ordinary["status"] == "Succeeded", ordinary
+    url = f"{LOCATIONS}/local2"
+    valid = story.outcome(f"{url}/validateCrossRegionRestore", crossing(request))
+    assert valid["status"] == "Succeeded", valid
+    across = story.outcome(f"{url}/crossRegionRestore", crossing(request))
+    first = order_of(world, ordinary["properties"]["jobId"])
+    second = order_of(world, across["properties"]["jobId"])
+    assert (first.pop("second"), second.pop("second")) == (False, True)
+    assert first == second
+    asked = {"sourceBackupVaultId": vault_id()}
+    told = post(story, "fetchCrossRegionRestoreJobs", asked).json()["value"]
+    names = {each["name"]: each["properties"]["isCrossRegionRestore"] for each in told}
+    assert names[across["properties"]["jobId"].rpartition("/")[2]] is True
+    assert ordinary["properties"]["jobId"].rpartition("/")[2] not in names
+
+
+def test_a_server_in_the_url_of_the_source_is_not_an_instance(story):
+    body = {"sourceRegion": "local", "sourceBackupInstanceId": vault_id()}
+    assert "names no instance" in post(story, "fetchSecondaryRecoveryPoints", body).text
+    assert server_id() not in listed(story).text
+
+
+def test_other_subscriptions_are_shut_off_for_good(story):
+    assert patch(story, crossSubscriptionRestore="PermanentlyDisabled").status_code == 200
+    refused = patch(story, crossSubscriptionRestore="Enabled")
+    assert (refused.status_code, "cannot be taken back" in refused.text) == (409, True)
