@@ -94,6 +94,10 @@ def test_a_policy_says_which_points_it_keeps_on_a_day_to_come(person, protected,
 
 
 def test_nothing_is_wrong_with_it(person, protected):
+    before = person.run("doctor")
+    assert (before.returncode, before.stdout.count("- ")) == (1, 1)
+    assert "never put on paper" in before.stdout
+    person.ok("keys", "kit")
     assert person.ok("doctor") == "nothing is wrong\n"
 
 
@@ -370,6 +374,9 @@ def test_a_catalogue_that_is_lost_is_built_anew_and_backups_go_on_incrementally(
     listed = person.json("points", protected)
     assert len(listed) == found["points"]
     assert "1 known gaps" in person.ok("audit", "verify")
+    wrong = person.run("doctor").stdout
+    assert "is not the recovery key in force" in wrong
+    assert "audit" not in wrong
     person.ok("backup", protected)
     newest = person.json("points", protected)[0]
     assert newest["kind"] == "Incremental"

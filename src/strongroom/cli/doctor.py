@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from strongroom.cli import connection, console, proofs
+from strongroom.cli import connection, console, proofs, safekeeping
 from strongroom.cli import vault as vaults
 from strongroom.cli.bucket import wrong_with_bucket
 from strongroom.cli.keys import KEY
@@ -50,6 +50,7 @@ def doctor(*, common: Common = COMMON, means: Given) -> None:
     try:
         with vaults.opened(common, means) as vault:
             found += [*_servers(vault, means), *_protection(vault, means), *_second(vault)]
+            found += _safekeeping(place, vault, means)
     except VaultError as error:
         found.append(Finding(error.message, error.hint))
     if common.output == "json":
@@ -79,12 +80,13 @@ def _files(place: Place) -> Iterator[Finding]:
         path = place.data / name
         if path.exists() and path.stat().st_mode & 0o077:
             yield Finding(f"{path} can be read by others", f"chmod 600 {path}")
-    if place.connection.exists() and not place.recovery_key.exists():
-        yield Finding(
-            f"{place.recovery_key} is not here",
-            "right, if you keep it elsewhere: then this is no fault; else restore it from your "
-            "copy, for no other key opens the vault after a disaster",
-        )
+
+
+def _safekeeping(place: Place, vault: Vault, means: Means) -> Iterator[Finding]:
+    for fact, fix in safekeeping.audit_troubles(vault, means):
+        yield Finding(fact, fix)
+    for fact, fix in safekeeping.kit_troubles(place, vault, means):
+        yield Finding(fact, fix)
 
 
 def _space(place: Place) -> Iterator[Finding]:

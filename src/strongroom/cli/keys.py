@@ -12,6 +12,7 @@ from strongroom.cli import vault as vaults
 from strongroom.cli.means import COMMON, Common, Given, Means
 from strongroom.cli.points import short_time
 from strongroom.cli.running import Place, write_private
+from strongroom.cli.safekeeping import note_kit
 from strongroom.cli.vault import Vault
 from strongroom.model.errors import Failed, Forbidden, Invalid, NotFound
 
@@ -165,6 +166,7 @@ def kit(
             hint="Use that kit; if it is lost, `strongroom keys new-kit` makes another.",
         )
     _hand_over(means.make_kit(place.recovery_key.read_text(), needed, count), to)
+    note_kit(place, means.public_of([place.recovery_key]))
     if remove:
         place.recovery_key.unlink()
         console.note(f"{place.recovery_key} was removed: from now on there is the kit alone")
@@ -196,6 +198,7 @@ def new_kit(
     with vaults.opened(common, means) as vault:
         public = means.public_of(use) if use else _make(vault, means, numbers, to)
         _take(vault, public)
+    note_kit(Place(connection.data_directory(common)), public)
 
 
 def _read_shares(text: str) -> tuple[int, int]:
@@ -220,7 +223,7 @@ def _take(vault: Vault, public: str) -> None:
         vault.rest.post(f"{vault.home}/replaceRecoveryKey", {"publicKey": public})
     except Forbidden:
         console.note(
-            "keep the kit: once that is approved, `strongroom keys kit --use FILE` takes it"
+            "keep the kit: once that is approved, `strongroom keys new-kit --use FILE` takes it"
         )
         raise
     console.note("every key is sealed to this kit; one that was made before opens what is older")
