@@ -117,7 +117,15 @@ class S3Bucket:
             until = wanted.until if now.until is None else max(wanted.until, now.until)
             mode = "COMPLIANCE" if wanted.is_final or now.is_final else "GOVERNANCE"
             retention = {"Mode": mode, "RetainUntilDate": until.to_stdlib()}
-            self._call("put_object_retention", key, Retention=retention, **_of(version))
+            words = {"Retention": retention, **_of(version)}
+            if now.until is None or now.is_final or not wanted.is_final:
+                self._call("put_object_retention", key, **words)
+                return
+            try:
+                self._call("put_object_retention", key, **words)
+            except (StoreDenied, StoreUnavailable):
+                # Some take it for a way around GOVERNANCE, though it only makes it stronger.
+                self._call("put_object_retention", key, BypassGovernanceRetention=True, **words)
 
     def delete(self, key: str, version: str, lock: NativeLock) -> None:
         """Delete Object, of exactly this version; past a GOVERNANCE date by the right to do so."""

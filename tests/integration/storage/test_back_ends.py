@@ -405,23 +405,25 @@ def test_a_place_that_is_not_there_or_another_stores_is_refused(
     opened(root / "2", place).close()
 
 
-def test_azurite_takes_a_policy_and_keeps_none_and_that_is_noticed(root: Path) -> None:
-    with back_ends("azure") as places:
-        place = places.new()
-        with closing(opened(root, place)) as store:
-            store.create_container("cont", {})
-            blob = put(store)
-            back_end = store._back_end
-            source = root / "source"
-            source.write_bytes(DATA)
-            wanted = NativeLock(in_days(3), is_final=True)
-            with pytest.raises(StoreUnavailable, match="APINotImplemented"):
-                back_end.put(source, replace(blob, name="other"), wanted)
-            with pytest.raises(StoreUnavailable, match="APINotImplemented"):
-                back_end.keep(store.blob("cont", NAME), replace(wanted, is_held=True))
-        wrong = replace(place, secrets={"AZURE_STORAGE_KEY": "AAAA"})
-        with pytest.raises(Precondition, match="refuses"):
-            opened(root, wrong)
+@pytest.mark.parametrize("places", ["azure"], indirect=True)
+def test_azurite_takes_a_policy_and_keeps_none_and_that_is_noticed(
+    places: BackEnds, root: Path
+) -> None:
+    place = places.new()
+    with closing(opened(root, place)) as store:
+        store.create_container("cont", {})
+        blob = put(store)
+        back_end = store._back_end
+        source = root / "source"
+        source.write_bytes(DATA)
+        wanted = NativeLock(in_days(3), is_final=True)
+        with pytest.raises(StoreUnavailable, match="APINotImplemented"):
+            back_end.put(source, replace(blob, name="other"), wanted)
+        with pytest.raises(StoreUnavailable, match="APINotImplemented"):
+            back_end.keep(store.blob("cont", NAME), replace(wanted, is_held=True))
+    wrong = replace(place, secrets={"AZURE_STORAGE_KEY": "AAAA"})
+    with pytest.raises(Precondition, match="refuses"):
+        opened(root, wrong)
 
 
 def test_a_back_end_is_named_in_a_file_that_its_owner_alone_may_read(
