@@ -22,7 +22,7 @@ from strongroom.catalog import holds, protection
 from strongroom.catalog.database import Database
 from strongroom.catalog.tables import metadata
 from strongroom.control import identity, long_running, scheduling
-from strongroom.control.control import Control, Second
+from strongroom.control.control import Control, OwnStorage, Second
 from strongroom.datastore.keys import open_under_kek, seal_under_kek
 from strongroom.durable.engine import JobEngine
 from strongroom.model.access import OWNER
@@ -46,6 +46,7 @@ class ArmWorld:
 
     def __init__(self, directory: Path) -> None:
         self._clients: list[Any] = []
+        self.published: dict[str, bytes] = {}
         self.clock, self.chance = SystemClock(), SystemChance()
         authority = Authority(directory)
         self.ca = str(authority.ca_file)
@@ -83,6 +84,10 @@ class ArmWorld:
             grant_access=lambda *asked: StorageAccess(container_url="", sas={}, expires_at=""),
             give_identifier=lambda *asked: None,
             withdraw_identifier=lambda *asked: None,
+            own_storage=OwnStorage(
+                publish=self.published.update,
+                address=lambda name: (f"https://store.example/exports/{name}", "?sig=x"),
+            ),
             seal_signature=lambda job, text: seal_under_kek(
                 KEK, text.encode(), job.encode(), self.chance
             ),

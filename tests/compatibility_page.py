@@ -49,6 +49,8 @@ SDK = {
     "list_second_jobs": "fetch_cross_region_restore_jobs.list",
     "get_second_job": "fetch_cross_region_restore_job.get",
     "list_jobs": "jobs.list",
+    "export_jobs": "export_jobs.begin_trigger",
+    "export_result": "export_jobs_operation_result.get",
     "get_job": "jobs.get",
     "put_guard": "resource_guards.put",
     "patch_guard": "resource_guards.patch",

@@ -33,8 +33,8 @@ def accounted(look: Look) -> Iterator[str]:
     }
     known = None if look.book is None else {job.replace("-", "") for job in look.book.jobs()}
     for container, names in look.listed.items():
-        if container.startswith("audit-"):
-            continue  # anchors of the audit chain
+        if container.startswith(("audit-", "catalogue-")) or container == "exports":
+            continue  # anchors of the audit chain, snapshots of the catalogue, files for people
         unknown = look.book is not None and container not in {
             row["id"] for row in look.book["instances"]
         }

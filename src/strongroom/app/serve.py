@@ -85,6 +85,12 @@ class ServeOptions:
     second_ca: Path | None = None
 
 
+def _own(storage: VaultStorage) -> OwnStorage:
+    return OwnStorage(
+        storage.account_url, storage.sign_files, storage.publish, storage.published_at
+    )
+
+
 def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
     """From files to answering, until SIGTERM."""
     files = ServeFiles(options.data)
@@ -110,7 +116,7 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
         installation=installation,
         release_keys=lambda *asked: release_keys(tied[0], *asked),
         grant_access=storage.grant,
-        own_storage=OwnStorage(storage.account_url, storage.sign_files),
+        own_storage=_own(storage),
         give_identifier=storage.give_identifier,
         withdraw_identifier=storage.withdraw_identifier,
         seal_signature=keyring.seal_signature,

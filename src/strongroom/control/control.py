@@ -1,7 +1,7 @@
 """What every use case needs, in one hand; `app.py` fills it."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -58,15 +58,24 @@ class Witness:
     read_anchor: Callable[[str], Anchor]
 
 
+def nothing_published(files: object) -> NoReturn:
+    """For a control plane that has no storage of its own."""
+    del files
+    raise Precondition("there is no storage here in which files could be left")
+
+
 @dataclass(frozen=True, slots=True)
 class OwnStorage:
     """The installation's storage account: its URL, and `sign(container)`, a SAS of an hour at most
 
-    with which files are written to a container and read again.
+    with which files are written to a container and read again. `publish(name -> bytes)` leaves
+    files of our own for people, and `address(name)` is (URL, ?SAS) of one of them.
     """
 
     url: str = ""
     sign: Callable[[str], str] = str
+    publish: Callable[[Mapping[str, bytes]], None] = nothing_published
+    address: Callable[[str], tuple[str, str]] = nothing_published
 
 
 @dataclass(frozen=True, slots=True)

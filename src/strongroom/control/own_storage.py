@@ -21,7 +21,7 @@ from strongroom.model.restore_request import RestoreRequest
 
 _WRITE = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write"
 _NAME = re.compile(r"(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
-_OURS = re.compile(r"[0-9a-f]{32}|audit-.*")  # of backup instances, and of the audit's anchors
+_OURS = re.compile(r"[0-9a-f]{32}|(audit|catalogue)-.*|exports")  # what this installation fills
 
 
 def scope_of(control: Control, container: str) -> str:

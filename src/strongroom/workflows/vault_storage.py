@@ -2,6 +2,7 @@
 
 import base64
 import ssl
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from strongroom.model.sas import Protocol, Resource, sign_service_sas
 from strongroom.model.seams import Clock
 
 SAS_MINUTES = 60
+EXPORTS = "exports"  # the container of files for people
 
 
 class VaultStorage:
@@ -74,6 +76,34 @@ class VaultStorage:
             expires=self._clock.now().add(minutes=SAS_MINUTES),
             protocol="https" if self._url.startswith("https") else "https,http",
         )
+
+    def publish(self, files: Mapping[str, bytes]) -> None:
+        """Leave files for people to fetch; what was left the day before goes.
+
+        A name begins with when it was, so that names of an earlier day are the smaller ones.
+        """
+        place, view = self.container(EXPORTS), self.account_view(EXPORTS)
+        view.ensure()
+        yesterday = self._clock.now().add(hours=-24).format_iso(basic=True, unit="second")
+        for name in [name for name, _ in place.list("") if name < yesterday]:
+            view.delete(name)
+        for name, data in files.items():
+            place.create(name, data)
+
+    def published_at(self, name: str) -> tuple[str, str]:
+        """(URL, ?SAS of an hour) of such a file."""
+        signed = sign_service_sas(
+            self._key,
+            account=self._account,
+            container=EXPORTS,
+            path=name,
+            resource="b",
+            permissions="r",
+            starts=None,
+            expires=self._clock.now().add(minutes=SAS_MINUTES),
+            protocol="https" if self._url.startswith("https") else "https,http",
+        )
+        return f"{self.container_url(EXPORTS)}/{name}", f"?{signed}"
 
     @property
     def account_url(self) -> str:

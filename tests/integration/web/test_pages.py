@@ -1,6 +1,11 @@
 """Long lists come in pages: all of it, once each, in their order."""
 
+import csv
+import json
+from typing import Any
+
 import pytest
+from azure.core.exceptions import ResourceNotFoundError
 
 from arm_story import Story
 from arm_world import GROUP, SUBSCRIPTION, VERSION, ArmWorld, vault_id
@@ -76,6 +81,27 @@ def test_a_filter_goes_with_the_pages(story: Story, many: list[str]) -> None:
     pages = [first, after, last]
     assert [len(page["value"]) for page in pages] == [100, 100, COUNT - COUNT // 10 - 200]
     assert {job["properties"]["status"] for job in last["value"]} == {"Completed"}
+
+
+def test_jobs_are_exported_as_they_are_listed_and_as_a_table(
+    world: ArmWorld, story: Story, many: list[str]
+) -> None:
+    with world.backup() as client:
+        answers: list[Any] = []
+        client.export_jobs.begin_trigger(
+            GROUP, "v1", raw_response_hook=lambda told: answers.append(told.http_response)
+        ).result()
+        where = answers[0].headers["Location"].split("?")[0].rpartition("/")[2]
+        told = client.export_jobs_operation_result.get(GROUP, "v1", where)
+        with pytest.raises(ResourceNotFoundError):
+            client.export_jobs_operation_result.get(GROUP, "v2", where)
+    assert told.blob_sas_key == told.excel_file_blob_sas_key == "?sig=x"
+    names = [url.partition("/exports/")[2] for url in (told.blob_url, told.excel_file_blob_url)]
+    listed = json.loads(world.published[names[0]])
+    assert [job["name"] for job in listed] == many
+    rows = list(csv.reader(world.published[names[1]].decode("utf-8-sig").splitlines()))
+    assert [row[0] for row in rows] == ["id", *many]
+    assert {row[1] for row in rows[1:]} == {"Backup"}
 
 
 @pytest.mark.parametrize(

@@ -24,11 +24,15 @@ def list_jobs(
 ) -> dict[str, Any]:
     """The newest first, a hundred a page; `$filter` may name status and operation."""
     now = call.control.clock.now()
-    named = {key.lower(): value for key, value in _NAMED.findall(wanted)}
-    words = named.get("status", ""), named.get("operation", "")
-    found, token = jobs.page_jobs(call.control, call.caller, ref, skip, words)
+    found, token = jobs.page_jobs(call.control, call.caller, ref, skip, read_filter(wanted))
     rows = [wire_jobs.job(here, ref, job, now) for job in found]
     return answer(call, f"{arm.vault_id_of(here, ref)}/backupJobs", rows, token, wanted)
+
+
+def read_filter(wanted: str) -> tuple[str, str]:
+    """(status, operation) that `$filter` names, empty where it does not."""
+    named = {key.lower(): value for key, value in _NAMED.findall(wanted)}
+    return named.get("status", ""), named.get("operation", "")
 
 
 @router.get(VAULT + "/backupJobs/{job_id}", openapi_extra=does(jobs.ACTION))
