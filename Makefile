@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 STAMP := $(VENV)/installed
 
-.PHONY: help install demo demo-stop test campaign check format bench clean
+.PHONY: help install demo demo-stop test campaign compat check format bench clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,14 @@ campaign: install ## the long tests: every pair of the engine's array, long chai
 	@echo 'campaign of seed $(or $(SEED),18); the same again: make campaign SEED=$(or $(SEED),18)'
 	SEED=$(or $(SEED),18) $(BIN)/python -m pytest -n 2 --dist loadfile -o python_files='campaign_*.py' tests/campaign
 	STRONGROOM_ALL_MAJORS=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/integration/engine tests/integration/postgres tests/integration/agent
+
+compat: install .cache/az/installed ## Azure's own command line against a control plane of ours (heavy: 730 MB)
+	$(BIN)/python -m pytest -o python_files='compat_*.py' tests/compat
+
+.cache/az/installed: requirements/az.txt
+	@test -x .cache/az/bin/python || $(PYTHON) -m venv .cache/az
+	.cache/az/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/az.txt
+	@touch $@
 
 check: install ## lint, format, types, walls
 	$(BIN)/ruff check src tests
