@@ -58,9 +58,9 @@ def add_packs(
     instance_id: str,
     system: str,
     new: Iterable[WalPack],
-    now: Instant,
+    times: tuple[Instant, Instant],
 ) -> None:
-    """What storage holds from now on; a name that is known is left as it is."""
+    """What storage holds from now on, until when; a name that is known is left as it is."""
     for pack in new:
         known = sa.select(packs.c.name).where(
             packs.c.instance_id == instance_id, packs.c.name == pack.name
@@ -77,7 +77,8 @@ def add_packs(
             "end_lsn": pack.end,
             "size": pack.size,
             "blake3": pack.blake3,
-            "committed_at": now,
+            "committed_at": times[0],
+            "keep_until": times[1],
             "commits": told.commits,
             "first_at": told.first_at,
             "last_at": told.last_at,
@@ -207,14 +208,37 @@ def packs_between(
     return list(connection.execute(query if most is None else query.limit(most)).mappings())
 
 
-def names_before(
-    connection: sa.Connection, instance_id: str, before: Instant
-) -> list[sa.RowMapping]:
-    """Packs that were committed before then: candidates to go."""
-    query = sa.select(packs).where(
-        packs.c.instance_id == instance_id, packs.c.committed_at < before
+def list_packs(connection: sa.Connection, instance_id: str) -> list[sa.RowMapping]:
+    """All of them, in the order in which they were committed, without what happened in them."""
+    query = sa.select(
+        packs.c.name,
+        packs.c.system_identifier,
+        packs.c.timeline,
+        packs.c.start_lsn,
+        packs.c.end_lsn,
+        packs.c.size,
+        packs.c.committed_at,
+        packs.c.keep_until,
+        packs.c.going,
+    ).where(packs.c.instance_id == instance_id)
+    return list(connection.execute(query.order_by(packs.c.committed_at, *_PLACE)).mappings())
+
+
+def has_ended(connection: sa.Connection, instance_id: str, now: Instant) -> bool:
+    """Whether there is a range whose promise is over."""
+    query = sa.select(packs.c.name).where(
+        packs.c.instance_id == instance_id, packs.c.keep_until < now
     )
-    return list(connection.execute(query.order_by(*_PLACE)).mappings())
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def oldest_kept(connection: sa.Connection, instance_id: str) -> Instant | None:
+    """When the oldest range was committed that is kept; None without any."""
+    query = sa.select(packs.c.committed_at).where(
+        packs.c.instance_id == instance_id, packs.c.going.is_(False)
+    )
+    found: Instant | None = connection.execute(query.order_by(packs.c.committed_at)).scalar()
+    return found
 
 
 def all_names(connection: sa.Connection, instance_id: str) -> set[str]:

@@ -17,6 +17,7 @@ wal_packs = sa.Table(
     column("size", sa.BigInteger),
     column("blake3", sa.LargeBinary),
     column("committed_at", Utc),
+    column("keep_until", Utc),  # as was promised when it was committed
     column("commits", sa.Integer),
     column("first_at", sa.BigInteger),  # of its commits: microseconds since 1970, 0 without one
     column("last_at", sa.BigInteger),

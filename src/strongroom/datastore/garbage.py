@@ -31,6 +31,15 @@ def unnamed(listing: Mapping[str, int], named: Collection[str]) -> dict[str, int
     }
 
 
+def unkept_log(listing: Mapping[str, int], kept: Collection[str]) -> dict[str, int]:
+    """Ranges of write-ahead log (name -> bytes) that were put and never committed."""
+    return {
+        name: size
+        for name, size in listing.items()
+        if name.startswith("w/") and "/history." not in name and name not in kept
+    }
+
+
 def read_receipts(
     blobs: Blobs, verify: VerifyKey, now: Instant, live: Collection[str]
 ) -> list[Receipt]:

@@ -16,8 +16,8 @@ import sqlalchemy as sa
 import structlog
 from whenever import Instant
 
-from strongroom.catalog import audit, condemned, recovery_points, storage_findings
-from strongroom.datastore.garbage import Unreadable, read_receipts, unnamed
+from strongroom.catalog import audit, condemned, recovery_points, storage_findings, wal
+from strongroom.datastore.garbage import Unreadable, read_receipts, unkept_log, unnamed
 from strongroom.model.errors import ObjectMissing
 from strongroom.model.ids import InstanceId
 from strongroom.workflows.means import Means
@@ -108,7 +108,13 @@ def _look(means: Means, instance_id: str) -> tuple[set[str], dict[str, int]]:
         raise
     _note_unreadable(means, instance_id, None)
     named = {pack.name for receipt in receipts for pack in receipt.packs}
-    return named, unnamed(listing, named)
+    garbage = unnamed(listing, named)
+    with means.control.database.reading() as connection:
+        # A catalogue that knows of no stream may be a new one: the log is left alone then.
+        if wal.stream_of(connection, instance_id) is not None:
+            kept = wal.all_names(connection, instance_id)
+            named, garbage = named | kept, {**garbage, **unkept_log(listing, kept)}
+    return named, garbage
 
 
 def _note_unreadable(means: Means, instance_id: str, error: Unreadable | None) -> None:

@@ -19,6 +19,7 @@ from strongroom.model.protection_state import KEPT
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.workflows import held_expiry
 from strongroom.workflows.means import Means
+from strongroom.workflows.wal_expiry import base_of_log
 
 log = structlog.get_logger()
 
@@ -68,7 +69,7 @@ def _stays(
     suspect = held_expiry.keeps(expiry_holds.list_of_instance(connection, instance_id), points)
     held = holds.names_on(connection, instance_id, [point.id for point in points])
     named = {point: f"it is held by {', '.join(names)}" for point, names in held.items()}
-    return {**suspect, **named}
+    return {**suspect, **base_of_log(connection, instance_id, points), **named}
 
 
 def _delete_manifest(means: Means, instance_id: InstanceId, point: str) -> None:

@@ -5,10 +5,12 @@ from functools import partial
 from strongroom.workflows.care import in_each
 from strongroom.workflows.means import Means
 from strongroom.workflows.ticking import Ticking
+from strongroom.workflows.wal_expiry import expire_log
 from strongroom.workflows.wal_streams import fill_gaps, settle_stream
 
 STREAM_SECONDS = 5.0
 GAP_SECONDS = 10.0
+EXPIRY_SECONDS = 300.0
 
 
 class WalCare(Ticking):
@@ -18,3 +20,4 @@ class WalCare(Ticking):
         super().__init__("wal", means.control.clock)
         self.add("streams", STREAM_SECONDS, partial(in_each, means, settle_stream))
         self.add("gaps", GAP_SECONDS, partial(in_each, means, fill_gaps))
+        self.add("expiry", EXPIRY_SECONDS, partial(in_each, means, expire_log))

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import sqlalchemy as sa
 import structlog
+from whenever import Instant
 
 from strongroom.catalog import agent_operations, audit, vaults, wal
 from strongroom.catalog import protection as protections
@@ -26,6 +27,7 @@ from strongroom.model.wal import (
     WalRequest,
     check_pack,
 )
+from strongroom.workflows.collect import keep
 from strongroom.workflows.locking import lock_names
 from strongroom.workflows.means import Means
 
@@ -41,8 +43,10 @@ def keep_wal(means: Means, instance_id: str, report: WalReport) -> None:
     for pack in report.packs:
         check_pack(pack, report.epoch)
     _read_again(means, instance_id, report.packs)
-    _lock(means, instance_id, report.packs)
     now = means.control.clock.now()
+    until = now.add(hours=24 * _days(means, instance_id))
+    _lock(means, instance_id, report.packs, until)
+    keep(means, instance_id, [pack.name for pack in report.packs])
     with means.control.database.writing() as connection:
         found = wal.stream_of(connection, instance_id)
         gap = report.gap or _jump(found, report)
@@ -52,7 +56,8 @@ def keep_wal(means: Means, instance_id: str, report: WalReport) -> None:
             log.error("wal.gap", instance=instance_id, **told)
         for history in report.histories:
             wal.add_history(connection, instance_id, report.system_identifier, history)
-        wal.add_packs(connection, instance_id, report.system_identifier, report.packs, now)
+        system = report.system_identifier
+        wal.add_packs(connection, instance_id, system, report.packs, (now, until))
         if report.packs:
             last = report.packs[-1]
             wal.set_stream(
@@ -94,14 +99,19 @@ def _read_again(means: Means, instance_id: str, packs: list[WalPack]) -> None:
             raise Corrupt(f"{digest.name} is not what the agent wrote")
 
 
-def _lock(means: Means, instance_id: str, packs: list[WalPack]) -> None:
+def _days(means: Means, instance_id: str) -> int:
+    """How long the log is kept."""
+    with means.control.database.reading() as connection:
+        found = protections.by_id(connection, instance_id)
+    return max(settings_of(found.properties).operational_days, 1)
+
+
+def _lock(means: Means, instance_id: str, packs: list[WalPack], until: Instant) -> None:
     """As long as the window lasts, where the vault locks at all."""
     with means.control.database.reading() as connection:
         vault = vaults.of_instance(connection, instance_id)
-        days = settings_of(protections.by_id(connection, instance_id).properties).operational_days
     if immutability_of(vault["properties"]) == "Disabled" or not packs:
         return
-    until = means.control.clock.now().add(hours=24 * max(days, 1))
     lock_names(means, instance_id, [pack.name for pack in packs], until)
 
 

@@ -712,6 +712,7 @@ def upgrade() -> None:
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("blake3", sa.LargeBinary(), nullable=False),
         sa.Column("committed_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("keep_until", strongroom.catalog.database.Utc(), nullable=False),
         sa.Column("commits", sa.Integer(), nullable=False),
         sa.Column("first_at", sa.BigInteger(), nullable=False),
         sa.Column("last_at", sa.BigInteger(), nullable=False),

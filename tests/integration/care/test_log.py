@@ -1,0 +1,253 @@
+"""The log in the vault's care: committed by a re-read, expired by its window, collected if not."""
+
+import msgspec
+import pytest
+from blake3 import blake3
+
+from care_world import CareWorld
+from seams import SystemChance
+from strongroom.catalog import instances, protection, recovery_points, wal
+from strongroom.control.wal_coverage import kept_of
+from strongroom.control.wal_moments import choose
+from strongroom.datastore.wal_pack import seal_log
+from strongroom.model.errors import Corrupt, NotFound, ObjectMissing, Precondition
+from strongroom.model.wal import RestorePoint, Summary, WalHistory, WalPack, WalReport, pack_name
+from strongroom.model.wal_moment import LSN, NAME, TIME, XID, Moment
+from strongroom.workflows.collect import collect
+from strongroom.workflows.wal_expiry import base_of_log, expire_log
+from strongroom.workflows.wal_keeping import keep_wal
+from worlds import point_id
+
+SIZE = 16 << 20
+SYSTEM = "7000000000000000001"
+BASE = 5 * SIZE
+
+
+def text(lsn: int) -> str:
+    return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
+
+
+def a_window(world: CareWorld, days: int) -> None:
+    with world.database.writing() as connection:
+        properties = protection.by_id(connection, world.instance).properties
+        told = {**properties, "strongroom": {"settings": {"operationalDays": days}}}
+        instances.change(connection, world.instance, properties=told)
+
+
+def a_base(world: CareWorld, number: int, stop: int, timeline: int = 1) -> str:
+    """A physical point of the system, committed now, that ends there."""
+    point = world.a_point(number, listed=True)
+    facts = {"system_identifier": SYSTEM, "timeline": timeline, "stop_lsn": text(stop)}
+    with world.database.writing() as connection:
+        recovery_points.note_facts(connection, point, facts)
+    return point
+
+
+class Stream:
+    """An agent's stream, as its reports tell of it. Commits are a second apart."""
+
+    def __init__(self, world: CareWorld) -> None:
+        self.world = world
+        self.epoch = 1
+        self.xid = 1000
+
+    def put(self, start: int, end: int, *, timeline: int = 1, name: str = "") -> WalPack:
+        raw = bytes(1000)
+        key = self.world.means.keyring.public(self.world.instance, "data")
+        sealed = seal_log(raw, key, self.world.clock, SystemChance())
+        pack = WalPack(
+            name=pack_name(timeline, start, self.epoch),
+            size=len(sealed),
+            blake3=blake3(sealed).digest(),
+            timeline=timeline,
+            start=start,
+            end=end,
+            summary=self._summary(start, end, name),
+        )
+        self.world.blobs.create(pack.name, sealed)
+        return pack
+
+    def _summary(self, start: int, end: int, name: str) -> Summary:
+        at = self.world.clock.now().timestamp(unit="microsecond")
+        self.xid += 1
+        points = [RestorePoint(name=name, lsn=end - 8, at=at)] if name else []
+        return Summary(
+            commits=1,
+            first_at=at,
+            last_at=at,
+            last_lsn=(start + end) // 2,
+            least_xid=self.xid,
+            most_xid=self.xid,
+            restore_points=points,
+        )
+
+    def report(self, *packs: WalPack, histories: tuple[WalHistory, ...] = ()) -> None:
+        keep_wal(
+            self.world.means,
+            self.world.instance,
+            WalReport(
+                epoch=self.epoch,
+                system_identifier=SYSTEM,
+                segment_size=SIZE,
+                packs=list(packs),
+                histories=list(histories),
+            ),
+        )
+
+    def goes_on(self, start: int, end: int, **more: object) -> WalPack:
+        self.world.clock.advance(1)
+        pack = self.put(start, end, **more)
+        self.report(pack)
+        return pack
+
+
+@pytest.fixture
+def stream(world: CareWorld) -> Stream:
+    a_window(world, 7)
+    return Stream(world)
+
+
+def gaps(world: CareWorld) -> list[tuple[int, int, int]]:
+    with world.database.reading() as connection:
+        rows = wal.gaps_of(connection, world.instance)
+    return [(row["timeline"], row["start_lsn"], row["end_lsn"]) for row in rows]
+
+
+def chosen(world: CareWorld, kind: str, value: str, timeline: int = 0):
+    with world.database.reading() as connection:
+        found = protection.by_id(connection, world.instance)
+        return choose(connection, found, Moment(kind=kind, value=value, timeline=timeline))
+
+
+def test_a_range_counts_once_storage_has_read_it_again(world: CareWorld, stream: Stream) -> None:
+    pack = stream.put(BASE, BASE + 1000)
+    wrong = msgspec.structs.replace(pack, blake3=bytes(32))
+    with pytest.raises(Corrupt):
+        stream.report(wrong)
+    with pytest.raises(ObjectMissing):
+        stream.report(
+            msgspec.structs.replace(pack, name=pack_name(1, BASE + 8, 1), start=BASE + 8)
+        )
+    stream.report(pack)
+    stream.report(pack)
+    with world.database.reading() as connection:
+        assert wal.stream_of(connection, world.instance)["end_lsn"] == BASE + 1000
+        assert wal.all_names(connection, world.instance) == {pack.name}
+    assert gaps(world) == []
+
+
+def test_a_jump_is_a_gap_with_its_bounds_though_nobody_told(
+    world: CareWorld, stream: Stream
+) -> None:
+    stream.goes_on(BASE, BASE + 1000)
+    stream.goes_on(BASE + 1000, BASE + 2000)
+    stream.goes_on(BASE + SIZE, BASE + SIZE + 1000)
+    assert gaps(world) == [(1, BASE + 2000, BASE + SIZE)]
+    assert world.audited("wal/gap") == [world.instance]
+
+
+def test_moments_are_planned_from_the_nearest_point_and_no_further_than_is_kept(
+    world: CareWorld, stream: Stream
+) -> None:
+    first = a_base(world, 1, BASE + 100)
+    stream.goes_on(BASE, BASE + 1000)
+    early = world.clock.now()
+    stream.goes_on(BASE + 1000, BASE + 2000, name="noon")
+    second = a_base(world, 2, BASE + 1500)
+    stream.goes_on(BASE + 2000, BASE + 3000)
+    late = world.clock.now()
+    world.clock.advance(60)
+
+    found = chosen(world, TIME, early.format_iso())
+    assert (found.point.id, found.capped) == (first, False)
+    assert found.recovery.timelines == [(1, BASE, BASE + 2000)]
+    found = chosen(world, TIME, late.add(seconds=30).format_iso())
+    assert (found.point.id, found.capped) == (second, True)
+    assert (found.recovery.kind, found.recovery.value) == (LSN, text(BASE + 2500))
+    assert chosen(world, NAME, "noon").point.id == second
+    assert chosen(world, XID, "1002").point.id == first
+    assert chosen(world, LSN, text(BASE + 1400)).point.id == first
+    with pytest.raises(NotFound):
+        chosen(world, NAME, "midnight")
+    with pytest.raises(NotFound):
+        chosen(world, XID, "77")
+    with pytest.raises(Precondition):
+        chosen(world, TIME, early.subtract(hours=1).format_iso())
+
+
+def test_nothing_is_offered_across_a_gap(world: CareWorld, stream: Stream) -> None:
+    a_base(world, 1, BASE + 100)
+    stream.goes_on(BASE, BASE + 1000)
+    before = world.clock.now()
+    world.clock.advance(10)
+    lost = world.clock.now()
+    stream.goes_on(BASE + SIZE, BASE + SIZE + 1000)
+    stream.goes_on(BASE + SIZE + 1000, BASE + SIZE + 2000)
+    for moment in (lost, before):  # the commit that would end recovery lies behind the gap
+        with pytest.raises(Precondition, match="without a hole"):
+            chosen(world, TIME, moment.format_iso())
+    assert chosen(world, LSN, text(BASE + 500)).recovery.timelines[0][2] == BASE + 1000
+    again = a_base(world, 2, BASE + SIZE + 1500)
+    stream.goes_on(BASE + SIZE + 2000, BASE + SIZE + 3000)
+    assert chosen(world, TIME, world.clock.now().format_iso()).point.id == again
+
+
+def test_the_path_follows_a_promotion_and_an_abandoned_end_is_reached_by_name_alone(
+    world: CareWorld, stream: Stream
+) -> None:
+    a_base(world, 1, BASE + 100)
+    stream.goes_on(BASE, BASE + 1000)
+    stream.goes_on(BASE + 1000, BASE + 5000, name="lost side")
+    fork = BASE + 2000
+    history = WalHistory(timeline=2, text=f"1\t{text(fork)}\tno recovery target specified\n")
+    world.clock.advance(1)
+    stream.report(stream.put(BASE, fork + 1000, timeline=2), histories=(history,))
+    stream.goes_on(fork + 1000, fork + 2000, timeline=2)
+    found = chosen(world, TIME, world.clock.now().format_iso())
+    assert found.recovery.timeline == 2
+    assert [each[0] for each in found.recovery.timelines] == [1, 2]
+    assert found.recovery.timelines[0] == (1, BASE, fork)
+    with pytest.raises(NotFound):
+        chosen(world, NAME, "lost side")
+    assert chosen(world, NAME, "lost side", timeline=1).recovery.timeline == 1
+    assert gaps(world) == []
+
+
+def test_log_expires_by_its_window_but_not_what_the_rest_leans_on(
+    world: CareWorld, stream: Stream
+) -> None:
+    a_base(world, 1, BASE + 100)
+    packs = []
+    for day in range(12):
+        if day == 3:
+            second = a_base(world, 2, BASE + day * 4 * SIZE + 100)
+        packs.append(stream.goes_on(BASE + day * 4 * SIZE, BASE + (day + 1) * 4 * SIZE))
+        world.clock.advance(86_400)
+    with world.database.reading() as connection:
+        points = recovery_points.list_of_instance(connection, world.instance)
+        assert set(base_of_log(connection, world.instance, points)) == {point_id(1)}
+    assert expire_log(world.means, world.instance) > 0
+    left = world.names("w/")
+    assert packs[3].name in left  # the second point is what the oldest second is reached from
+    assert packs[0].name not in left
+    with world.database.reading() as connection:
+        assert wal.all_names(connection, world.instance) == set(left)
+        kept = kept_of(connection, protection.by_id(connection, world.instance))
+        assert [reach.point.id for reach in kept.reaches(kept.path())] == [second]
+    a_window(world, 0)  # less is kept of what comes; what was promised stays
+    assert expire_log(world.means, world.instance) == 0
+
+
+def test_what_was_put_and_never_committed_is_garbage_and_nothing_else_is(
+    world: CareWorld, stream: Stream
+) -> None:
+    kept = stream.goes_on(BASE, BASE + 1000)
+    lost = stream.put(BASE + 1000, BASE + 2000)
+    world.clock.advance(10)
+    collect(world.means, world.instance, grace_seconds=5)
+    world.clock.advance(7200)
+    told = collect(world.means, world.instance, grace_seconds=5)
+    assert told.freed_objects == 1
+    assert world.names("w/") == [kept.name]
+    with pytest.raises(ObjectMissing):
+        stream.report(lost)
