@@ -25,10 +25,10 @@ _RFC1123 = "%a, %d %b %Y %H:%M:%S GMT"
 _UNTIL = "x-ms-immutability-policy-until-date"
 _MODE = "x-ms-immutability-policy-mode"
 _DAYS = "x-strongroom-days"
-_BATCH = 200
+_BATCH = 32  # packs: whatever the store reads them from, it has read so many within the timeout
 _MOST_ANSWER = 1 << 20  # bytes
 _TIMEOUT = 10.0  # seconds without a byte
-_REREADING_TIMEOUT = 600.0  # a batch of packs is read from a disk before the answer
+_REREADING_TIMEOUT = 600.0  # a batch of packs is read again before the answer
 _Answer = TypeVar("_Answer")
 
 

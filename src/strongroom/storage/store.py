@@ -9,9 +9,11 @@ Promises (tests/integration/storage tries each):
 Plain sync functions for worker threads; any number of them at once.
 """
 
+import functools
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 
@@ -35,7 +37,8 @@ from strongroom.storage.disk import Disk
 from strongroom.storage.identifiers import Identifiers
 from strongroom.storage.incoming import Incoming, disk_errors, read_pieces
 from strongroom.storage.layout import Layout, RootLock
-from strongroom.storage.ledger import BEYOND, Ledger
+from strongroom.storage.ledger import Ledger
+from strongroom.storage.listing import page_of
 from strongroom.storage.lock_clock import LockClock
 from strongroom.storage.locks import Lock, Locks
 from strongroom.storage.native import Native
@@ -45,6 +48,7 @@ from strongroom.storage.settings import StoreSettings
 from strongroom.storage.space import Space
 from strongroom.storage.upload import Upload
 
+_REMOTE_READS = 8  # side by side: a provider is far away, a disk is not
 _log = structlog.get_logger("strongroom.storage")
 
 
@@ -244,23 +248,7 @@ class BlobStore:
     def page(self, container: str, asked: Asked) -> Page:
         """One page of a listing in name order. With a delimiter, names beyond it are summed up."""
         self._ledger.container(container)
-        prefix, delimiter, after = asked.prefix, asked.delimiter, asked.after
-        blobs: list[Blob] = []
-        prefixes: list[str] = []
-        while room := asked.limit - len(blobs) - len(prefixes):
-            found = self._ledger.blobs(container, replace(asked, after=after, limit=room))
-            if not found:
-                return Page(tuple(blobs), tuple(prefixes), None)
-            for blob in found:
-                after = blob.name
-                end = blob.name.find(delimiter, len(prefix)) if delimiter else -1
-                if end >= 0:
-                    prefixes.append(blob.name[: end + len(delimiter)])
-                    after = prefixes[-1] + BEYOND
-                    break
-                blobs.append(blob)
-        more = bool(self._ledger.blobs(container, replace(asked, after=after, limit=1)))
-        return Page(tuple(blobs), tuple(prefixes), after if more else None)
+        return page_of(self._ledger, container, asked)
 
     # --- deleting ---
 
@@ -303,9 +291,10 @@ class BlobStore:
     # --- looking again ---
 
     def digests(self, container: str, names: Sequence[str]) -> list[Finding]:
-        """Re-read the bytes of each named blob, now, from the disk."""
+        """Re-read the bytes of each named blob, now, where they lie."""
         self._ledger.container(container)
-        findings = [self._look_again(container, name) for name in names]
+        with ThreadPoolExecutor(_REMOTE_READS if self._is_remote else 1) as pool:
+            findings = list(pool.map(functools.partial(self._look_again, container), names))
         known = set(self._ledger.corrupt(container))
         for finding in findings:
             if finding.state == "corrupt" or finding.name in known:
