@@ -32,6 +32,7 @@ from strongroom.model.installation import Installation
 from strongroom.model.listening import LOOPBACK, Listening, at, is_loopback
 from strongroom.model.seams import Chance, Clock
 from strongroom.web.server import DoorSettings, create_app, listen, serve
+from strongroom.workflows.alerting import Alerting
 from strongroom.workflows.anchoring import StorageWitness
 from strongroom.workflows.apply_policy import apply_policy
 from strongroom.workflows.backup import back_up
@@ -133,14 +134,14 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
     check_catalogue(control, files)
     _register(engine, means)
     sweeps, care = Sweeps(control, options.executor), Care(means)
-    streams = WalCare(means)
+    streams, alerting = WalCare(means), Alerting(control, files.directory)
     sweeps.beat()
     engine.launch()
     _first_start(control, who, options, files)
     door = DoorSettings(files.ensure_token_key(), files.server_certificate, files.server_key)
 
     def on_ready() -> None:
-        for each in (sweeps, care, streams):
+        for each in (sweeps, care, streams, alerting):
             each.start()
         told = {"port": _port(sockets[0]), "portalPort": _port(sockets[1]), "pid": os.getpid()}
         replace_private(ready, msgspec.json.encode(told))
@@ -150,7 +151,7 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
         serve(create_app(control, door), door, sockets, on_ready)
     finally:
         ready.unlink(missing_ok=True)
-        for each in (streams, care, sweeps):
+        for each in (alerting, streams, care, sweeps):
             each.stop()
         engine.close()
         alone.close()

@@ -57,6 +57,7 @@ _SELECT = (
         resource_groups.c.name.label("resource_group"),
         servers.c.name.label("server_name"),
         servers.c.facts.label("server_facts"),
+        servers.c.agent_id,
         _as(_NEWEST, "newest_at"),
         _as(_OLDEST, "oldest_at"),
         _as(_POINTS, "points"),

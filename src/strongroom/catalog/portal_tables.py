@@ -1,4 +1,4 @@
-"""The tables of the portal: who is signed in."""
+"""The tables of the portal: who is signed in, and what needs somebody."""
 
 import sqlalchemy as sa
 
@@ -14,4 +14,24 @@ sessions = sa.Table(
     column("seen_at", Utc),
     column("ends_at", Utc),
     sa.Index("ix_sessions_ends_at", "ends_at"),
+)
+
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),  # a UUID
+    column("key", sa.Text),  # of its cause; one that has not ended has it alone
+    column("subject", sa.Text),  # an instance, an agent, or nothing
+    column("severity", sa.Text),  # grave | warning | notice
+    column("title", sa.Text),
+    column("words", sa.Text),
+    column("hint", sa.Text),
+    column("path", sa.Text),  # of the portal
+    column("since", Utc),
+    sa.Column("ended_at", Utc),
+    sa.Column("acknowledged_at", Utc),
+    sa.Column("acknowledged_by", sa.Text),
+    sa.Column("told_at", Utc),
+    sa.Column("end_told_at", Utc),
+    sa.Index("ix_alerts_ended_at", "ended_at"),
 )

@@ -1,6 +1,7 @@
 """Everything that is protected, at one glance: the two questions, answered for each instance."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -28,6 +29,7 @@ class Ship(msgspec.Struct, kw_only=True, frozen=True):
     name: str
     vault: VaultRef
     server: str
+    agent_id: str
     policy: str
     tags: dict[str, str]
     state: str
@@ -66,19 +68,31 @@ class Fleet(msgspec.Struct, kw_only=True, frozen=True):
 
 def see_fleet(control: Control, caller: Caller) -> Fleet:
     """Every instance that the caller may see."""
-    now = control.clock.now()
     with control.database.reading() as connection:
         rights = Rights(connection, caller)
-        promises = {
-            policy_id: verdict.promise_of(parse_policy(text))
-            for policy_id, text in catalog.policies_in_use(connection).items()
-        }
-        failed = catalog.last_backups(connection)
-        ships = [
-            _ship(row, promises[row["policy_id"]], failed.get(row["id"]), now)
-            for row in catalog.list_all(connection)
-            if _sees(control, rights, row)
-        ]
+        return _fleet(control, connection, lambda row: _sees(control, rights, row))
+
+
+def whole_fleet(control: Control) -> Fleet:
+    """Every instance, for the service itself."""
+    with control.database.reading() as connection:
+        return _fleet(control, connection, bool)
+
+
+def _fleet(
+    control: Control, connection: sa.Connection, wanted: Callable[[sa.RowMapping], bool]
+) -> Fleet:
+    now = control.clock.now()
+    promises = {
+        policy_id: verdict.promise_of(parse_policy(text))
+        for policy_id, text in catalog.policies_in_use(connection).items()
+    }
+    failed = catalog.last_backups(connection)
+    ships = [
+        _ship(row, promises[row["policy_id"]], failed.get(row["id"]), now)
+        for row in catalog.list_all(connection)
+        if wanted(row)
+    ]
     return Fleet(ships=ships, at=now)
 
 
@@ -108,6 +122,7 @@ def _ship(row: sa.RowMapping, promise: float, failed: sa.RowMapping | None, now:
         name=row["name"],
         vault=_vault(row),
         server=row["server_name"],
+        agent_id=row["agent_id"],
         policy=row["policy_name"],
         tags=row["tags"] or {},
         state=row["state"],

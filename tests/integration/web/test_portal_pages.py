@@ -29,6 +29,7 @@ PAGES = {
     "vaults": "/vaults",
     "vault": "/vaults/backup-rg/v1",
     "servers": "/servers",
+    "alerts": "/alerts",
     "approvals": "/approvals",
     "audit": "/audit",
     "access": "/access",

@@ -30,7 +30,8 @@ PLACES = [  # path, words, whether a new group begins
     ("/policies", "Policies", True),
     ("/vaults", "Vaults", False),
     ("/servers", "Servers", False),
-    ("/approvals", "Approvals", True),
+    ("/alerts", "Alerts", True),
+    ("/approvals", "Approvals", False),
     ("/audit", "Audit trail", False),
     ("/access", "Access", False),
 ]

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from strongroom.web.portal import (
     access,
+    alerts,
     approvals,
     assets,
     audit,
@@ -23,6 +24,6 @@ from strongroom.web.portal import (
 router = APIRouter(include_in_schema=False)
 _DOORS = (assets, sign_in, events, settings)
 _WATCHED = (overview, restores, points, instances, jobs)
-_KEPT = (policies, vaults, servers, approvals, audit, access)
+_KEPT = (policies, vaults, servers, alerts, approvals, audit, access)
 for each in (*_DOORS, *_WATCHED, *_KEPT):
     router.include_router(each.router)

@@ -691,6 +691,27 @@ def upgrade() -> None:
         batch_op.create_index("ix_approvals_guard_state", ["guard_id", "state"], unique=False)
 
     op.create_table(
+        "alerts",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("severity", sa.Text(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("words", sa.Text(), nullable=False),
+        sa.Column("hint", sa.Text(), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("since", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("ended_at", strongroom.catalog.database.Utc(), nullable=True),
+        sa.Column("acknowledged_at", strongroom.catalog.database.Utc(), nullable=True),
+        sa.Column("acknowledged_by", sa.Text(), nullable=True),
+        sa.Column("told_at", strongroom.catalog.database.Utc(), nullable=True),
+        sa.Column("end_told_at", strongroom.catalog.database.Utc(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_alerts")),
+    )
+    with op.batch_alter_table("alerts", schema=None) as batch_op:
+        batch_op.create_index("ix_alerts_ended_at", ["ended_at"], unique=False)
+
+    op.create_table(
         "sessions",
         sa.Column("token_hash", sa.Text(), nullable=False),
         sa.Column("principal_id", sa.Text(), nullable=False),
@@ -805,6 +826,10 @@ def downgrade() -> None:
         batch_op.drop_index("ix_wal_packs_place")
 
     op.drop_table("wal_packs")
+    with op.batch_alter_table("alerts", schema=None) as batch_op:
+        batch_op.drop_index("ix_alerts_ended_at")
+
+    op.drop_table("alerts")
     with op.batch_alter_table("sessions", schema=None) as batch_op:
         batch_op.drop_index("ix_sessions_ends_at")
 

@@ -1,0 +1,144 @@
+"""Alerts: one for a cause, seen by somebody, over by itself, and told outside at least once."""
+
+import hashlib
+import hmac
+import json
+import socketserver
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from arm_story import Story
+from arm_world import ArmWorld
+from strongroom.catalog.tables import agents, instances, servers
+from strongroom.control import alerts
+from strongroom.model.access import BACKUP_READER, Caller
+from strongroom.model.errors import ControlUnavailable, Forbidden, Invalid, NotFound
+from strongroom.workflows.alerting import FILE, tell
+
+SECRET = "shared with the receiver"
+
+
+class Hook(BaseHTTPRequestHandler):
+    """Takes calls, once it is told to."""
+
+    status: ClassVar[int] = 200
+    taken: ClassVar[list[tuple[dict[str, Any], str]]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.status == 200:
+            made = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
+            assert self.headers["X-Strongroom-Signature"] == f"sha256={made}"
+            self.taken.append((json.loads(body), ""))
+        self.send_response(self.status)
+        self.end_headers()
+
+    def log_message(self, *told: Any) -> None:
+        """Says nothing."""
+
+
+class Post(socketserver.StreamRequestHandler):
+    """As much of an SMTP server (RFC 5321) as takes a letter."""
+
+    letters: ClassVar[list[str]] = []
+
+    def handle(self) -> None:
+        self.wfile.write(b"220 here\r\n")
+        while line := self.rfile.readline():
+            word = line.split()[0].upper() if line.split() else b""
+            if word == b"DATA":
+                self.wfile.write(b"354 go on\r\n")
+                lines = iter(self.rfile.readline, b".\r\n")
+                self.letters.append(b"".join(lines).decode())
+            self.wfile.write(b"221 bye\r\n" if word == b"QUIT" else b"250 ok\r\n")
+            if word == b"QUIT":
+                return
+
+
+@pytest.fixture
+def receivers(tmp_path: Path) -> Iterator[Path]:
+    servers_ = [HTTPServer(("127.0.0.1", 0), Hook), socketserver.TCPServer(("127.0.0.1", 0), Post)]
+    threads = [threading.Thread(target=each.serve_forever) for each in servers_]
+    for thread in threads:
+        thread.start()
+    hook, post = (each.server_address[1] for each in servers_)
+    mail = {"host": "127.0.0.1", "port": post, "security": "none"}
+    mail |= {"sender": "vault@example.com", "to": ["dba@example.com"]}
+    told = {"webhook": {"url": f"http://127.0.0.1:{hook}/", "secret": SECRET}, "mail": mail}
+    (tmp_path / FILE).write_text(json.dumps(told))
+    yield tmp_path / FILE
+    for server, thread in zip(servers_, threads, strict=True):
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def age(world: ArmWorld, hours: int) -> None:
+    """The one instance was made so long ago, and has had no backup since."""
+    at = world.clock.now().subtract(hours=hours)
+    with world.database.writing() as connection:
+        connection.execute(instances.update().values(created_at=at))
+
+
+def hear(world: ArmWorld, minutes_ago: int) -> None:
+    at = world.clock.now().subtract(minutes=minutes_ago)
+    with world.database.writing() as connection:
+        connection.execute(agents.update().values(seen_at=at))
+        connection.execute(servers.update().values(seen_at=at))
+
+
+def test_an_alert_begins_once_is_seen_to_and_ends_with_its_cause(
+    world: ArmWorld, story: Story, receivers: Path
+) -> None:
+    owner = Caller(principal_id=world.owner_id)
+    assert alerts.settle_alerts(world.control) == (0, 0)
+
+    age(world, 24 * 30)
+    assert alerts.settle_alerts(world.control) == (1, 0)
+    assert alerts.settle_alerts(world.control) == (0, 0)
+    [found] = alerts.list_alerts(world.control, owner)
+    assert found.title == "pg1-inst is not protected"
+
+    # The agent that is lost is the cause of it: one alert, not two.
+    hear(world, 60)
+    assert alerts.settle_alerts(world.control) == (1, 1)
+    there = [a for a in alerts.list_alerts(world.control, owner) if a.ended_at is None]
+    assert [a.title for a in there] == ["agent agent-1 is lost"]
+
+    alerts.acknowledge(world.control, owner, there[0].id)
+    reader, _, _ = world.principal("looks", [(BACKUP_READER.id, "/")])
+    with pytest.raises(Forbidden):
+        alerts.acknowledge(world.control, Caller(principal_id=reader), there[0].id)
+    mine = [a for a in alerts.list_alerts(world.control, owner) if a.ended_at is None]
+    assert mine[0].acknowledged_by == world.owner_id
+
+    hear(world, 0)
+    age(world, 0)
+    assert alerts.settle_alerts(world.control) == (0, 1)
+    with pytest.raises(NotFound):
+        alerts.acknowledge(world.control, owner, there[0].id)
+
+    Hook.status = 503
+    with pytest.raises(ControlUnavailable):
+        tell(world.control, receivers)
+    Hook.status = 200
+    tell(world.control, receivers)
+    tell(world.control, receivers)
+    states = [(told["title"], told["state"]) for told, _ in Hook.taken]
+    assert states == [("pg1-inst is not protected", "ended"), ("agent agent-1 is lost", "ended")]
+    assert len(Post.letters) == 2
+    assert "Subject: [strongroom] over: agent agent-1 is lost" in Post.letters[1]
+
+
+def test_a_file_that_cannot_be_read_is_told_and_without_one_nothing_is_sent(
+    world: ArmWorld, tmp_path: Path
+) -> None:
+    tell(world.control, tmp_path / FILE)
+    (tmp_path / FILE).write_text('{"mails": 1}')
+    with pytest.raises(Invalid):
+        tell(world.control, tmp_path / FILE)
