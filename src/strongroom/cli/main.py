@@ -98,7 +98,17 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "principal": (
         "Who else signs in.",
-        {"add": "principal:add", "list": "principal:list_principals", "renew": "principal:renew"},
+        {
+            "add": "principal:add",
+            "link": "principal:link",
+            "list": "principal:list_principals",
+            "remove": "principal:remove",
+            "renew": "principal:renew",
+        },
+    ),
+    "issuer": (
+        "Whose tokens are believed beside the installation's own.",
+        {"add": "issuer:add", "list": "issuer:list_issuers", "remove": "issuer:remove"},
     ),
     "audit": (
         "Who did what, when, and from where.",

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from cyclopts import Parameter
@@ -61,6 +61,60 @@ def add(
         if wanted is not None:
             _assign(vault, means, _subscription(vault), wanted, made["id"])
     console.note(f"{name} signs in with {to}; there: strongroom principal renew --data {to}")
+
+
+def link(  # noqa: PLR0913 - options
+    name: str,
+    /,
+    *,
+    issuer: Annotated[str, Parameter(help="Who vouches for them: strongroom issuer list.")],
+    subject: Annotated[str, Parameter(help="What that issuer calls them: a user, or a group.")],
+    kind: Annotated[
+        Literal["user", "group", "service"], Parameter(help="What they are.")
+    ] = "user",
+    role: Annotated[str, Parameter(help="A role in the whole subscription, such as Reader.")] = "",
+    approver: Annotated[bool, Parameter(help="They may approve at every guard.")] = False,
+    common: Common = COMMON,
+    means: Given,
+) -> None:
+    """Name somebody whom a trusted issuer vouches for, and give them a role.
+
+    ```
+    strongroom principal link dba-team --issuer corp --subject dba --kind group --role Contributor
+    ```
+
+    Parameters
+    ----------
+    name
+        What they are called here: letters, digits and hyphens.
+    """
+    wanted = _role(role) if role else None
+    told = {"properties": {"issuer": issuer, "subject": subject, "kind": kind}}
+    with vaults.opened(common, means) as vault:
+        guards = vault.rest.list(f"{_subscription(vault)}/{_GUARDS}") if approver else []
+        made = vault.rest.put(f"{_subscription(vault)}/{_PRINCIPALS}/{name}", told)
+        for guard in guards:
+            _assign(vault, means, guard["id"], access.MUA_OPERATOR, made["id"])
+        if wanted is not None:
+            _assign(vault, means, _subscription(vault), wanted, made["id"])
+    console.note(f"{name} is {subject} of {issuer}, object id {made['id']}")
+
+
+def remove(name: str, /, *, common: Common = COMMON, means: Given) -> None:
+    """Take somebody away, and every role of theirs.
+
+    ```
+    strongroom principal remove anna
+    ```
+
+    Parameters
+    ----------
+    name
+        Their name, or their object id.
+    """
+    with vaults.opened(common, means) as vault:
+        gone = vault.rest.delete(f"{_subscription(vault)}/{_PRINCIPALS}/{name}")
+    console.note(f"{name} is gone" if gone else f"there is no {name}")
 
 
 def list_principals(*, common: Common = COMMON, means: Given) -> None:
@@ -134,7 +188,6 @@ def _assign(
     asked = {
         "roleDefinitionId": f"{definition}/{role.id}",
         "principalId": principal_id,
-        "principalType": "ServicePrincipal",
     }
     vault.rest.put(f"{scope}/{_ROLES}/{uuid4(means.chance)}", {"properties": asked})
 

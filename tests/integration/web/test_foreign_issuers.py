@@ -1,16 +1,21 @@
 """An issuer of OpenID Connect beside our own: whom it vouches for, and whom it cannot."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
+from cyclopts import App
 from joserfc.errors import SecurityWarning
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from arm_story import GROUP_ID, GUIDS, assignment_body, assignment_id
-from arm_world import SUBSCRIPTION, TENANT, VERSION, ArmWorld
+from arm_world import APP, GROUP, SECRET, SUBSCRIPTION, TENANT, VERSION, ArmWorld
 from foreign_issuer import ForeignIssuer
+from strongroom.app.commands import _means
+from strongroom.cli import main as cli
 from strongroom.model.access import CONTRIBUTOR, MUA_OPERATOR, OWNER, READER
 from strongroom.web.api.foreign_tokens import ForeignTokens
 from strongroom.web.api.issuer_keys import AGAIN_SECONDS, FRESH_SECONDS, LONGEST_SECONDS
@@ -293,3 +298,30 @@ def test_trust_that_is_taken_away_takes_every_role_with_it(corp: Corp) -> None:
     user = corp.add("anna", "user", "u-1")
     assert corp.give(user, OWNER.id, GUIDS[5]).status_code == 201
     assert corp.ask(corp.issuer.token(corp.now)).status_code == 200
+
+
+def test_the_command_line_trusts_names_and_takes_away(corp: Corp, tmp_path: Path) -> None:
+    world, issuer = corp.world, corp.issuer
+    assert corp.http.delete(CORP, params=VERSION).status_code == 200
+    told = {"portal": "", "arm": world.url, "ca": world.ca, "tenant": TENANT}
+    told |= {"subscription": SUBSCRIPTION, "resourceGroup": GROUP, "location": "local"}
+    told |= {"clientId": APP, "clientSecret": SECRET, "blob": "", "blobAccount": ""}
+    (tmp_path / "connection.json").write_text(json.dumps(told | {"blobKey": "", "vault": "v1"}))
+    (tmp_path / "idp.pem").write_text(issuer.ca)
+    app = cli.build(App())
+
+    def run(*words: str) -> int:
+        return cli.run(app, [*words, "--data", str(tmp_path)], _means())
+
+    trust = ("issuer", "add", "corp", issuer.url, "--audience", "https://vault.example")
+    assert run(*trust, "--ca", str(tmp_path / "idp.pem"), "--subject-claim", "oid") == 0
+    link = ("principal", "link", "bea", "--issuer", "corp", "--subject", "o-1")
+    assert run(*link, "--role", "Reader") == 0
+    assert corp.ask(issuer.token(corp.now, oid="o-1", sub="x")).status_code == 200
+    assert corp.ask(issuer.token(corp.now)).status_code == 401  # it says no oid
+    assert run("issuer", "list") == run("principal", "list") == 0
+    assert run("principal", "remove", "bea") == 0
+    assert corp.ask(issuer.token(corp.now, oid="o-1")).status_code == 404
+    assert run("issuer", "add", "wrong", issuer.url, "--ca", str(tmp_path / "none")) != 0
+    assert run("issuer", "remove", "corp") == 0
+    assert corp.ask(issuer.token(corp.now, oid="o-1")).status_code == 401
