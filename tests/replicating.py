@@ -222,6 +222,20 @@ class Replicating(Keeping):
         self.pull()
         self.copy.source.spoiled = set()
 
+    @rule(name=servers, which=st.integers(0, 200))
+    def replicate_over_what_is_damaged_at_the_second(self, name: str, which: int) -> None:
+        """What the scrub finds is fetched anew."""
+        container, copy = self.world.instance(name), self.copy
+        due = copy.due.get(container, Due())
+        both = sorted(due.blobs.keys() & self.shelf(name).objects.keys())
+        if both:
+            file = copy.home / ACCOUNT / container / both[which % len(both)]
+            file.chmod(0o600)
+            file.write_bytes(b"damaged")
+            found = copy.store.digests(container, [both[which % len(both)]])
+            assert [each.state for each in found] == ["corrupt"]
+        self.replicate()
+
     def pull(self) -> None:
         copy = self.copy
         copy.go_to(self.now)

@@ -15,16 +15,15 @@ from strongroom.cli.points import brief, short_time
 from strongroom.cli.preflight import best_of
 from strongroom.cli.rest import moment
 from strongroom.cli.running import Place, lives
-from strongroom.cli.status import second_words
 from strongroom.cli.vault import Vault
 from strongroom.model.errors import Failed, VaultError, from_dict
 from strongroom.model.job import JobStatus
 from strongroom.model.logical import LOGICAL
+from strongroom.model.second_copy import trouble_of
 
 LOW_SHARE = 0.1  # of the storage's disk
 STALE_HOURS = 36  # a nightly policy that has missed a night
 SILENT_SECONDS = 180
-LAG_SECONDS = 4 * 3600  # of the second copy
 PRIVATE = ("connection.json", "recovery.key", "store/account.key", "agent/servers.json")
 
 
@@ -103,13 +102,12 @@ def _space(place: Place) -> Iterator[Finding]:
 
 
 def _second(vault: Vault) -> Iterator[Finding]:
-    told = vault.second_copy()
-    lag = told.get("lagSeconds")
-    if told and (told.get("error") or lag is None or lag > LAG_SECONDS or told["differing"]):
-        differing = f", {told['differing']} objects differ" if told.get("differing") else ""
+    trouble = trouble_of(vault.second_copy())
+    if trouble:
         yield Finding(
-            f"the second copy is {second_words(told)}{differing}",
-            "see that its store runs, and its log: pull_failed and pull_differs name objects",
+            f"the second copy is not as it should be: {trouble}",
+            "see that its store runs, and its log: pull_failed, pull_differs and mend_failed "
+            "name objects",
         )
 
 

@@ -11,6 +11,7 @@ from strongroom.cli.running import Place, lives
 from strongroom.cli.vault import Vault
 from strongroom.model.errors import Precondition
 from strongroom.model.job import JobStatus
+from strongroom.model.second_copy import words_of
 
 
 def status(*, common: Common = COMMON, means: Given) -> None:
@@ -116,17 +117,6 @@ def _storage(place: Place) -> dict[str, Any] | None:
     return {"directory": str(directory), "freeBytes": usage.free, "totalBytes": usage.total}
 
 
-def second_words(told: dict[str, Any]) -> str:
-    """How far behind the second copy is."""
-    if told.get("error"):
-        return f"not known: {told['error']}"
-    if told.get("lagSeconds") is None:
-        return f"not whole yet: {told.get('behindObjects', 0)} objects to come"
-    words = f"{told['lagSeconds'] / 60:.0f} min behind"
-    gone = told.get("goneObjects", 0)
-    return words + (f"; {gone} objects are gone at the first" if gone else "")
-
-
 def _show(told: dict[str, Any], place: Place) -> None:
     found = told["processes"]
     words = ", ".join(f"{name} ({pid})" for name, pid in found.items()) or "none"
@@ -135,7 +125,7 @@ def _show(told: dict[str, Any], place: Place) -> None:
         shown |= {"installation": told["installation"]}
         shown |= {"portal": told["portal"], "API": told["arm"]}
     if told.get("secondCopy"):
-        shown["second copy"] = second_words(told["secondCopy"])
+        shown["second copy"] = words_of(told["secondCopy"])
     storage = told["storage"]
     if storage:
         free, total = console.size(storage["freeBytes"]), console.size(storage["totalBytes"])

@@ -158,6 +158,14 @@ class Ledger:
             [blob.version, blob.container, blob.name, blob.incoming],
         )
 
+    def note_incoming(self, blob: Blob, incoming: str) -> None:
+        """Its bytes lie in this file of `incoming/` from now on, until it is placed once more."""
+        with self.writing() as connection:
+            connection.execute(
+                "UPDATE blobs SET incoming = ? WHERE container = ? AND name = ?",
+                [incoming, blob.container, blob.name],
+            )
+
     def condemn(
         self, container: str, name: str, now: Instant, caller: str, refuse: Refuse
     ) -> Blob:

@@ -65,6 +65,12 @@ class Placement:
             raise Corrupt("the blob's file is gone", code="BlobCorrupt", facts={"name": blob.name})
         self._ledger.note_linked(replace(blob, version=version))
 
+    def replace(self, blob: Blob) -> None:
+        """What lies in its place gives way to its incoming file."""
+        with disk_errors():
+            self._back_end.remove(blob)
+        self.place(blob)
+
     def _put(self, source: Path, blob: Blob) -> str:
         if self._native is None:
             return self._back_end.put(source, blob, NativeLock())

@@ -4,7 +4,8 @@ Locks and holds come before the blobs that they keep. No lock is shortened by a 
 the first endpoint can add here, and take back nothing in a hurry. What is gone there is noted, and
 deleted here once it has been gone for so many days, unless a lock or a hold of this store's own
 book keeps it; a hold that came from there is lifted here once it has been lifted there for as
-long. Bytes are compared with the digest of what was written there, before they have a name.
+long. What is damaged here is fetched anew. Bytes are compared with the digest of what was written
+there, before they have a name.
 """
 
 import threading
@@ -34,7 +35,7 @@ from strongroom.storage.store import BlobStore
 from strongroom.storage.upload import Upload
 
 _PAGE = 5000
-_COUNTS = ("behindObjects", "behindBytes", "goneObjects", "differing")
+_COUNTS = ("behindObjects", "behindBytes", "goneObjects", "differing", "damagedObjects")
 
 _log = structlog.get_logger("strongroom.storage")
 
@@ -87,7 +88,7 @@ class Pull:
                 continue
             finally:
                 self._counts = counts
-        if not counts["behindObjects"] and not counts["differing"]:
+        if not any(counts[each] for each in ("behindObjects", "differing", "damagedObjects")):
             self._store.copies.note_pulled(began)
 
     def _own_containers(self) -> list[str]:
@@ -110,6 +111,8 @@ class Pull:
             if self._fetch(container, blob):
                 counts["behindObjects"] -= 1
                 counts["behindBytes"] -= blob.size
+        for name in self._store.damaged(container):
+            counts["damagedObjects"] += not self._mend(container, name)
         counts["goneObjects"] += self._let_go(container, here.keys() - wanted.keys())
 
     def _names(self, container: str) -> dict[str, str]:
@@ -171,6 +174,16 @@ class Pull:
             return False
         finally:
             upload.abandon()
+        return True
+
+    def _mend(self, container: str, name: str) -> bool:
+        """Whether a blob that is damaged here is what was written once more."""
+        try:
+            self._store.mending.mend(container, name, self._pieces(container, name))
+        except (Corrupt, Invalid, Locked, ObjectMissing) as error:
+            _log.error("mend_failed", container=container, name=name, reason=error.message)
+            return False
+        _log.warning("blob_mended", container=container, name=name)
         return True
 
     def _pieces(self, container: str, name: str) -> Iterator[bytes]:

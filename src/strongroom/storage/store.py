@@ -41,6 +41,7 @@ from strongroom.storage.ledger import Ledger
 from strongroom.storage.listing import page_of
 from strongroom.storage.lock_clock import LockClock
 from strongroom.storage.locks import Lock, Locks
+from strongroom.storage.mending import Mending
 from strongroom.storage.native import Native
 from strongroom.storage.placement import Placement
 from strongroom.storage.rereading import at_once, reread
@@ -87,6 +88,9 @@ class BlobStore:
         )
         self._stopping = threading.Event()
         self._names = [threading.Lock() for _ in range(64)]
+        self.mending = Mending(
+            ledger, self._placement, self.space, clock, self._incoming, self._holding
+        )
 
     def start(self, lock: RootLock | None) -> None:
         """Own the root and finish what the last process left."""
@@ -218,7 +222,7 @@ class BlobStore:
         finally:
             upload.abandon()
 
-    def _incoming(self, length: int, *, with_md5: bool) -> Incoming:
+    def _incoming(self, length: int, *, with_md5: bool = False) -> Incoming:
         path = self._layout.incoming / f"{self._chance.bytes(16).hex()}.part"
         return Incoming(self._disk, path, limit=length, with_md5=with_md5)
 

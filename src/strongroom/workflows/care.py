@@ -20,6 +20,7 @@ from strongroom.workflows.key_census import check_keys
 from strongroom.workflows.lost import look_for_lost
 from strongroom.workflows.means import Means
 from strongroom.workflows.purge import purge_due
+from strongroom.workflows.second_copy import watch_second
 from strongroom.workflows.set_back import Freeze
 from strongroom.workflows.snapshots import Snapshots
 from strongroom.workflows.ticking import Ticking
@@ -34,6 +35,7 @@ EXPIRY_SECONDS = 3600.0
 PURGE_SECONDS = 3600.0
 COLLECT_SECONDS = 86_400.0
 KEYS_SECONDS = 86_400.0
+SECOND_SECONDS = 3600.0
 
 log = structlog.get_logger()
 
@@ -55,11 +57,16 @@ class Care(Ticking):
         self.add("drills", DRILL_SECONDS, partial(in_each, means, drill_due))
         self.add("keys", KEYS_SECONDS, partial(in_each, means, check_keys))
         self.add("purge", PURGE_SECONDS, freeze.over(partial(purge_due, means)))
+        self.add("second", SECOND_SECONDS, partial(_second, means))
         self.add("garbage", COLLECT_SECONDS, freeze.over(partial(in_each, means, collect)))
 
 
 def _census(means: Means) -> None:
     take_due(means)
+
+
+def _second(means: Means) -> None:
+    watch_second(means)
 
 
 def in_each(means: Means, work: Callable[[Means, InstanceId], Any]) -> None:

@@ -1,13 +1,15 @@
-"""Which points are whole at the second endpoint: their receipts say what they need.
+"""The second endpoint, looked at by the control plane: how far behind, and what is whole.
 
-A pull that was broken off, or a blob that it could not fetch, leaves a point there that lacks
-something. It is none that can be restored from.
+Receipts say what their points need. A pull that was broken off, or a blob that it could not
+fetch, leaves a point there that lacks something. It is none that can be restored from.
 """
 
 import structlog
 
 from strongroom.datastore.receipt import VerifyKey
-from strongroom.model.errors import Corrupt, Invalid, ObjectMissing
+from strongroom.model.errors import Corrupt, Invalid, ObjectMissing, StoreUnavailable
+from strongroom.model.second_copy import trouble_of
+from strongroom.workflows.means import Means
 from strongroom.workflows.vault_storage import SecondStorage
 
 _RECEIPT = ".receipt"
@@ -39,3 +41,16 @@ def whole_points(second: SecondStorage, verify: VerifyKey, instance_id: str) -> 
             if receipt.recovery_point_id == point and needed.items() <= listing.items():
                 found.add(point)
     return found
+
+
+def watch_second(means: Means) -> str:
+    """Say in the log what is wrong with the second copy, for whoever is alerted by it."""
+    if means.control.second is None:
+        return ""
+    try:
+        trouble = trouble_of(means.control.second.told())
+    except StoreUnavailable as error:
+        trouble = error.message
+    if trouble:
+        log.error("second.trouble", what=trouble)
+    return trouble

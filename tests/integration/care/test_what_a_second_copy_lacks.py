@@ -1,14 +1,20 @@
 """A second copy may lack what was on its way: it is not offered, and nothing leans on it."""
 
+from dataclasses import replace
+from functools import partial
+
 import pytest
+from structlog.testing import capture_logs
 
 from care_world import CareWorld
+from ports import free_port
 from seams import SystemClock
 from store_world import KEY
 from strongroom.catalog import jobs, protection, recovery_points
+from strongroom.control.control import Second
 from strongroom.model.job import JobStatus
 from strongroom.workflows.parents import Choice, choose_parent
-from strongroom.workflows.second_copy import whole_points
+from strongroom.workflows.second_copy import watch_second, whole_points
 from strongroom.workflows.vault_storage import SecondStorage
 
 
@@ -59,3 +65,19 @@ def test_a_backup_leans_on_no_point_that_never_came_over_and_says_why(world):
     told = choose(world, 13)
     assert told.parent is None
     assert told.why_full.startswith(f"the last point {point} cannot be read: ")
+
+
+def test_a_copy_that_lags_or_is_away_is_told_of_in_the_log_and_a_good_one_is_not(world):
+    for url, told, expected in (
+        ("", {"lagSeconds": 60}, ""),
+        ("", {"lagSeconds": 90_000}, "1500 min behind"),
+        (f"http://127.0.0.1:{free_port()}/strongroom", {}, "the second endpoint cannot be asked"),
+    ):
+        away = SecondStorage(url, KEY, SystemClock())
+        asked = away.told if url else partial(dict, told)
+        second = Second("local2", lambda instance: set(), away.access, asked)
+        control = replace(world.means.control, second=second)
+        with capture_logs() as logs:
+            assert watch_second(replace(world.means, control=control)).startswith(expected)
+        assert [each["event"] for each in logs] == (["second.trouble"] if expected else [])
+    assert watch_second(world.means) == ""

@@ -2,14 +2,17 @@
 
 import base64
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobServiceClient
+from structlog.testing import capture_logs
 
 from authority import Authority
+from faulty_disk import PowerLoss
 from ports import free_port
 from seams import FakeClock, SystemChance, SystemClock
 from store_world import ACCOUNT, StoreWorld, a_sas, a_store_world
@@ -32,9 +35,15 @@ class Second:
     def __init__(self, root: Path, url: str, reader: bytes = READER) -> None:
         self.clock = FakeClock()
         self.clock.set(SystemClock().now().format_iso())
-        settings = StoreSettings(root=root, account=ACCOUNT, account_key=OWN_KEY, reserve_bytes=0)
-        self.store: BlobStore = open_store(settings, self.clock, SystemChance())
+        self.root = root
+        self.open()
         self.pull_from(url, reader)
+
+    def open(self) -> None:
+        chosen = StoreSettings(
+            root=self.root, account=ACCOUNT, account_key=OWN_KEY, reserve_bytes=0
+        )
+        self.store: BlobStore = open_store(chosen, self.clock, SystemChance())
 
     def pull_from(self, url: str, reader: bytes = READER) -> None:
         chosen = PullSettings(url=url, key=reader)
@@ -278,6 +287,86 @@ def test_a_blob_that_is_another_there_is_told_and_never_written_over(first, seco
     second.pull.look()
     assert second.bytes_of(tmp_path / "second", "x") == b"one"
     assert second.pull.told()["differing"] == 1
+
+
+def damage(file: Path) -> None:
+    file.chmod(0o600)
+    file.write_bytes(b"as it was WRITTEN")
+
+
+@pytest.mark.parametrize("how", ["altered", "lost", "cut"])
+def test_what_is_damaged_at_the_second_is_fetched_anew_and_told(first, second, tmp_path, how):
+    put(first, "deep/x", b"as it was written")
+    put(first, "y")
+    second.pull.look()
+    file = tmp_path / "second" / ACCOUNT / "cont" / "deep" / "x"
+    if how == "altered":
+        damage(file)
+    elif how == "lost":
+        file.unlink()
+        file.parent.rmdir()
+    else:
+        file.chmod(0o600)
+        file.write_bytes(b"as it")
+    second.store.scrub(10)
+    assert second.store.damaged("cont") == ["deep/x"]
+    with capture_logs() as logs:
+        second.pull.look()
+    assert [each["name"] for each in logs if each["event"] == "blob_mended"] == ["deep/x"]
+    assert second.bytes_of(tmp_path / "second", "deep/x") == b"as it was written"
+    assert second.pull.told()["damagedObjects"] == 0
+    assert [each.state for each in second.store.scrub(10)] == ["ok", "ok"]
+    assert not list((tmp_path / "second" / ".strongroom" / "incoming").iterdir())
+
+
+def test_what_is_damaged_at_both_or_gone_at_the_first_stays_as_it_is_and_is_told(
+    first, second, tmp_path
+):
+    put(first, "x", b"as it was written")
+    put(first, "y", b"as it was written")
+    second.pull.look()
+    upto = second.store.copies.pulled_upto()
+    damage(first.file("cont", "x"))
+    first.azure().get_blob_client("cont", "y").delete_blob()
+    for name in ("x", "y"):
+        damage(tmp_path / "second" / ACCOUNT / "cont" / name)
+    second.store.scrub(10)
+    second.clock.advance(60)
+    second.pull.look()
+    told = second.pull.told()
+    assert (told["damagedObjects"], told["lagSeconds"]) == (2, 60)
+    assert second.store.copies.pulled_upto() == upto
+    assert second.names() == ["x", "y"]
+    assert second.bytes_of(tmp_path / "second", "x") == b"as it was WRITTEN"
+
+
+def test_a_mend_that_is_cut_off_after_its_row_is_read_from_the_new_bytes(first, second, tmp_path):
+    put(first, "x", b"as it was written")
+    second.pull.look()
+    damage(tmp_path / "second" / ACCOUNT / "cont" / "x")
+    second.store.scrub(10)
+    second.store.mending = replace(second.store.mending, placement=CutOff())
+    with pytest.raises(PowerLoss):
+        second.pull.look()
+    second.store.close()
+    second.open()
+    reading = second.store.open(second.store.blob("cont", "x"))
+    assert reading.read(100) == b"as it was written"
+    reading.close()
+    second.pull_from(first.url)
+    second.pull.look()
+    assert second.bytes_of(tmp_path / "second", "x") == b"as it was written"
+    assert second.pull.told()["damagedObjects"] == 0
+
+
+class CutOff:
+    """The power is lost before anything is replaced."""
+
+    def check_removable(self, blob: object) -> None:
+        pass
+
+    def replace(self, blob: object) -> None:
+        raise PowerLoss
 
 
 def test_a_pull_that_stops_in_the_middle_of_a_blob_goes_on_with_it_later(first, second, tmp_path):
