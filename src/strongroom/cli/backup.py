@@ -16,7 +16,7 @@ def backup(
     name: str,
     /,
     *,
-    wait: Annotated[bool, Parameter(help="Follow the backup to its end.")] = True,
+    wait: following.Wait = True,
     full: Annotated[bool, Parameter(help="Read everything anew.", negative="")] = False,
     logical: Annotated[
         bool, Parameter(help="Dump every database instead of copying the server.", negative="")

@@ -10,6 +10,7 @@ from strongroom.cli import console, following
 from strongroom.cli import vault as vaults
 from strongroom.cli.means import COMMON, Common, Given
 from strongroom.cli.points import choose, short_time
+from strongroom.cli.restore_options import PointId
 from strongroom.cli.vault import Vault
 from strongroom.model.drill import Assertion, DrillResult, by_name, read_assertions
 from strongroom.model.errors import NotFound
@@ -23,9 +24,7 @@ def drill(
     name: str,
     /,
     *,
-    point: Annotated[
-        str, Parameter(help="The point, or the beginning of its id. Default: the newest.")
-    ] = "",
+    point: PointId = "",
     check: Annotated[
         Path | None,
         Parameter(help="A file of queries that must answer true, beside those of the agent."),

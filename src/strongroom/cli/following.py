@@ -1,12 +1,16 @@
 """Watch a job until it ends."""
 
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from strongroom.cli import console
 from strongroom.cli.rest import error_of
 from strongroom.cli.vault import Vault
 from strongroom.model.errors import Cancelled, ControlUnavailable, Failed, VaultError
 from strongroom.model.job import JobStatus
+
+Wait = Annotated[bool, Parameter(help="Follow it to its end.")]
 
 POLL_SECONDS = 0.5
 AWAY_SECONDS = 120.0

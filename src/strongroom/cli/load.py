@@ -9,6 +9,7 @@ from strongroom.cli import vault as vaults
 from strongroom.cli.means import COMMON, Common, Given
 from strongroom.cli.plan_text import ask_plan, show
 from strongroom.cli.points import choose
+from strongroom.cli.restore_options import Yes
 from strongroom.cli.vault import Vault
 from strongroom.model.errors import Cancelled, Invalid, NotFound
 from strongroom.model.logical import LOGICAL
@@ -36,8 +37,8 @@ def load(  # noqa: PLR0913 - an option each
     database: Databases = None,
     rename: Renames = None,
     with_roles: Roles = False,
-    yes: Annotated[bool, Parameter(negative="", help="Do not ask.")] = False,
-    wait: Annotated[bool, Parameter(help="Follow it to its end.")] = True,
+    yes: Yes = False,
+    wait: following.Wait = True,
     common: Common = COMMON,
     means: Given,
 ) -> None:

@@ -38,7 +38,7 @@ def protect(  # noqa: PLR0913 - an option each
     logical: Annotated[
         bool, Parameter(negative="", help="Dumps only, always. Policy ten-years-logical.")
     ] = False,
-    wait: Annotated[bool, Parameter(help="Follow the first backup to its end.")] = True,
+    wait: following.Wait = True,
     replace: Replaced = False,
     common: Common = COMMON,
     means: Given,

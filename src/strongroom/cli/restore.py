@@ -1,8 +1,6 @@
 """Restore a recovery point."""
 
-from typing import Annotated, Any
-
-from cyclopts import Parameter
+from typing import Any
 
 from strongroom.cli import console, following
 from strongroom.cli import vault as vaults
@@ -23,6 +21,7 @@ from strongroom.cli.restore_options import (
     Table,
     Tablespaces,
     ToServer,
+    Yes,
     mapping_of,
     request_of,
 )
@@ -45,8 +44,8 @@ def restore(  # noqa: PLR0913 - an option each
     tablespace: Tablespaces = None,
     start: Start = False,
     port: Port = 0,
-    yes: Annotated[bool, Parameter(negative="", help="Do not ask.")] = False,
-    wait: Annotated[bool, Parameter(help="Follow the restore to its end.")] = True,
+    yes: Yes = False,
+    wait: following.Wait = True,
     common: Common = COMMON,
     means: Given,
 ) -> None:

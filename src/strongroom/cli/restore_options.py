@@ -11,8 +11,9 @@ from strongroom.cli.vault import Vault
 from strongroom.model.errors import Invalid
 
 PointId = Annotated[
-    str, Parameter(help="The recovery point, or the beginning of its id. Default: the newest.")
+    str, Parameter(help="The point, or the beginning of its id. Default: the newest.")
 ]
+Yes = Annotated[bool, Parameter(negative="", help="Do not ask.")]
 Directory = Annotated[
     Path | None, Parameter(help="A new or empty directory on the host of the server's agent.")
 ]

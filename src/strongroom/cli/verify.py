@@ -8,6 +8,7 @@ from strongroom.cli import console, following
 from strongroom.cli import vault as vaults
 from strongroom.cli.means import COMMON, Common, Given
 from strongroom.cli.points import brief, choose
+from strongroom.cli.restore_options import PointId
 from strongroom.cli.vault import Vault
 from strongroom.model.errors import Invalid, VaultError
 
@@ -16,9 +17,7 @@ def verify(
     name: str,
     /,
     *,
-    point: Annotated[
-        str, Parameter(help="The point, or the beginning of its id. Default: the newest.")
-    ] = "",
+    point: PointId = "",
     every: Annotated[
         bool, Parameter(name="--all", negative="", help="Every point, the newest first.")
     ] = False,
