@@ -105,3 +105,9 @@ def last_backups(connection: sa.Connection) -> dict[str, sa.RowMapping]:
         .where(jobs.c.kind == JobKind.BACKUP.value, jobs.c.status == JobStatus.FAILED.value)
     )
     return {row["instance_id"]: row for row in connection.execute(query).mappings()}
+
+
+def names(connection: sa.Connection) -> list[sa.RowMapping]:
+    """(id, name) of all that are not deleted."""
+    query = sa.select(instances.c.id, instances.c.name).where(instances.c.state != SOFT_DELETED)
+    return list(connection.execute(query).mappings())

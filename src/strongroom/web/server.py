@@ -36,6 +36,7 @@ from strongroom.web.api import (
     jobs,
     keys,
     long_running,
+    metrics,
     policies,
     principals,
     protection_states,
@@ -88,6 +89,7 @@ def create_app(control: Control, settings: DoorSettings) -> FastAPI:
     errors.install(app, app.state.authority.challenge)
     for router in (
         health.router,
+        metrics.router,
         pages.router,
         agents.router,
         tokens.router,
