@@ -116,7 +116,7 @@ class ArmWorld:
         self.owner_id = identity.create_service_principal(
             self.control, "owner", APP, SECRET, owner
         )
-        self.settings = DoorSettings(token_key, certificate, key)
+        self.settings = DoorSettings(token_key.read_bytes(), certificate, key)
         self.app = create_app(self.control, self.settings)
         config = uvicorn.Config(
             self.app,

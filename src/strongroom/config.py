@@ -97,7 +97,6 @@ class ServeFiles:
         self.ca = directory / "ca.pem"
         self.server_certificate = directory / "server.pem"
         self.server_key = directory / "server.key"
-        self.token_key = directory / "token-signing.pem"
 
     def identity(self, chance: Chance) -> Identity:
         """Made at the first start."""
@@ -112,13 +111,6 @@ class ServeFiles:
             write_private(path, msgspec.json.encode(made))
         return msgspec.json.decode(path.read_bytes(), type=Identity)
 
-    def key(self, name: str, size: int, chance: Chance) -> bytes:
-        """A secret of `size` bytes, made at the first start."""
-        path = self.directory / name
-        if not path.exists():
-            write_private(path, base64.b64encode(chance.bytes(size)) + b"\n")
-        return base64.b64decode(path.read_bytes())
-
     def own(self) -> dict[str, bytes]:
         """Those without which this would be another installation, as far as they are here."""
         paths = {name: self.directory / name for name in OWN_FILES}
@@ -130,13 +122,6 @@ class ServeFiles:
         for name in missing:
             write_private(self.directory / name, told[name])
         return missing
-
-    def ensure_token_key(self) -> Path:
-        """The RSA key that signs access tokens."""
-        if not self.token_key.exists():
-            key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-            write_private(self.token_key, _pem(key))
-        return self.token_key
 
     def ensure_certificates(self, names: list[str], clock: Clock) -> None:
         """A private CA, and a certificate of the server for these names."""
@@ -174,6 +159,11 @@ class ServeFiles:
         if not isinstance(loaded, ec.EllipticCurvePrivateKey):
             raise Precondition(f"{key_file} is no key of ours", hint="restore it from your copy")
         return loaded, x509.load_pem_x509_certificate(self.ca.read_bytes())
+
+
+def new_token_key() -> bytes:
+    """An RSA key that signs access tokens, as PEM."""
+    return _pem(rsa.generate_private_key(public_exponent=65537, key_size=2048))
 
 
 def _pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:

@@ -356,10 +356,15 @@ def _new_enrol_token(data: Path, catalogue: str) -> str:
     from strongroom.config import ServeFiles
     from strongroom.control.agents import invite_agent
     from strongroom.datastore.receipt import SigningKey
+    from strongroom.workflows.kek import key_encryption
+    from strongroom.workflows.sealed_files import SealedFiles
 
     files, chance = ServeFiles(data), SystemChance()
+    named = list(filter(None, os.environ.get(KEK, "").split(";")))
+    kek = key_encryption(named, files.directory / "kek.key", chance)
     database = Database(catalogue or f"sqlite:///{files.catalogue}")
-    database.sign = SigningKey(files.key("receipt-signing.key", 32, chance)).sign_record
+    signing = SealedFiles(files.directory, kek).signing_key(chance)
+    database.sign = SigningKey(signing).sign_record
     try:
         return invite_agent(database, SystemClock(), chance)
     finally:

@@ -4,6 +4,7 @@ import base64
 import getpass
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -67,10 +68,11 @@ def rebuild(  # noqa: PLR0913 - where everything lies
     database = catalogue_of(options, files, who)
     engine = JobEngine(database.url, executor_id=options.executor)
     try:
-        keyring = keyring_of(options, files, database, chance)
+        keyring, sealed = keyring_of(options, files, database, chance)
         witness = StorageWitness(storage, keyring.signing, who.tenant_id).witness()
         control = _control(database, who, jobs=engine, witness=witness)
-        means = Means(control, keyring, storage, own_files=files.own)
+        own = partial(sealed.opened, files.own)
+        means = Means(control, keyring, storage, own_files=own)
         found = rebuild_catalogue(means, recovery, f"console:{getpass.getuser()}")
         write_snapshot(means)
         write_anchor(means)

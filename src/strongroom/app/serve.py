@@ -14,12 +14,18 @@ from urllib.parse import urlsplit
 import msgspec
 import structlog
 
-from strongroom.app.portal_user import ensure_administrator
 from strongroom.app.going_on import check_catalogue, note_used
+from strongroom.app.portal_user import ensure_administrator
 from strongroom.catalog import executors
 from strongroom.catalog.database import Database
 from strongroom.catalog.migrate import upgrade
-from strongroom.config import Identity, ServeFiles, replace_private, write_private
+from strongroom.config import (
+    Identity,
+    ServeFiles,
+    new_token_key,
+    replace_private,
+    write_private,
+)
 from strongroom.control import agents, identity
 from strongroom.control.control import Control, OwnStorage, Second
 from strongroom.datastore.keys import RecoveryKey, write_recovery_key
@@ -53,6 +59,7 @@ from strongroom.workflows.recovery_key import replace_recovery_key
 from strongroom.workflows.restore import release_keys, restore
 from strongroom.workflows.resume import open_resume
 from strongroom.workflows.rotation import rotate_instance, rotate_kek
+from strongroom.workflows.sealed_files import TOKENS, SealedFiles
 from strongroom.workflows.second_copy import whole_points
 from strongroom.workflows.sweeps import Sweeps
 from strongroom.workflows.vault_storage import SecondStorage, VaultStorage
@@ -106,7 +113,7 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
     alone.enter_context(executors.alone(database, options.executor))
     engine = JobEngine(database.url, executor_id=options.executor)
     storage, second = store_of(options, files, clock), second_of(options, files, clock)
-    keyring = keyring_of(options, files, database, chance)
+    keyring, sealed = keyring_of(options, files, database, chance)
     # Some callables below need the means, which need the control plane: tied at the end.
     tied: list[Means] = []
     control = Control(
@@ -130,7 +137,9 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
         keep_wal=lambda *asked: keep_wal(tied[0], *asked),
         open_wal=lambda *asked: open_wal(tied[0], *asked),
     )
-    tied.append(means := Means(control, keyring, storage, second, files.own))
+    tied.append(
+        means := Means(control, keyring, storage, second, partial(sealed.opened, files.own))
+    )
     check_catalogue(control, files)
     _register(engine, means)
     sweeps, care = Sweeps(control, options.executor), Care(means)
@@ -138,7 +147,9 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
     sweeps.beat()
     engine.launch()
     _first_start(control, who, options, files)
-    door = DoorSettings(files.ensure_token_key(), files.server_certificate, files.server_key)
+    door = DoorSettings(
+        sealed.keep(TOKENS, new_token_key), files.server_certificate, files.server_key
+    )
 
     def on_ready() -> None:
         for each in (sweeps, care, streams, alerting):
@@ -257,9 +268,11 @@ def _installation(
 
 def keyring_of(
     options: ServeOptions, files: ServeFiles, database: Database, chance: Chance
-) -> Keyring:
+) -> tuple[Keyring, SealedFiles]:
     """The keys of this control plane; the recovery key's secret half is written once and left."""
-    signing = SigningKey(files.key("receipt-signing.key", 32, chance))
+    kek = key_encryption(options.kek, files.directory / "kek.key", chance)
+    sealed = SealedFiles(files.directory, kek)
+    signing = SigningKey(sealed.signing_key(chance))
     database.sign = signing.sign_record
     kept = files.directory / "recovery.public"
     if not kept.exists():
@@ -274,8 +287,7 @@ def keyring_of(
             )
         write_private(kept, recovery.pair.public.to_bytes())
     public = PublicKey.from_bytes(kept.read_bytes())
-    kek = key_encryption(options.kek, files.directory / "kek.key", chance)
-    return Keyring(database, kek, public, signing)
+    return Keyring(database, kek, public, signing, sealed), sealed
 
 
 def _first_start(

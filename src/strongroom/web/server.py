@@ -5,7 +5,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +63,9 @@ _HANG_UP_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class DoorSettings:
-    """Where to listen, and with which certificate."""
+    """With which certificate to listen; what signs access tokens, as PEM."""
 
-    token_key: Path
+    token_key: bytes = field(repr=False)
     certificate: Path
     key: Path
 

@@ -13,6 +13,7 @@ from strongroom.model.custody import Custody
 from strongroom.model.errors import NotFound, WrongKey
 from strongroom.model.seams import Chance, Clock
 from strongroom.workflows.kek import KeyEncryption
+from strongroom.workflows.sealed_files import SealedFiles
 
 PURPOSES = ("catalogue", "data")
 _LATER_RECOVERY = "recovery_public"
@@ -22,9 +23,16 @@ class Keyring:
     """Private halves lie in the catalogue, sealed under the key-encryption key (kek.py)."""
 
     def __init__(
-        self, database: Database, kek: KeyEncryption, recovery: PublicKey, signing: SigningKey
+        self,
+        database: Database,
+        kek: KeyEncryption,
+        recovery: PublicKey,
+        signing: SigningKey,
+        files: SealedFiles | None = None,
     ) -> None:
+        """`files`: where the signing keys lie, of a control plane that has a directory."""
         self._database = database
+        self.files = files
         self.kek = kek
         self._first_recovery = recovery
         self.signing = signing

@@ -65,7 +65,8 @@ def seal_anew(means: Means) -> int:
     for job, sealed in signatures.items():
         if kek.is_shared or not kek.is_current(sealed):
             count += _signature_anew(means, job, sealed)
-    return count
+    files = means.keyring.files
+    return count + (0 if files is None else files.seal_anew())
 
 
 def _anew(means: Means, row: sa.RowMapping) -> bool:
@@ -115,6 +116,7 @@ def forget_old_kek(means: Means) -> None:
         sealed = {row["key_id"].hex(): row["sealed_private"] for row in keys}
         sealed |= {f"of job {job}": s for job, s in jobs.sealed_signatures(connection).items()}
         stale = [name for name, found in sealed.items() if not kek.is_current(found)]
+        stale += [] if means.keyring.files is None else means.keyring.files.stale()
         if not stale:
             kek.end_rotation()
     if stale:

@@ -35,7 +35,7 @@ def scheme() -> str:
 
 certificate, key = map(Path, sys.argv[1:3])
 sockets = listen("127.0.0.1", 0), listen("127.0.0.1", 0)
-settings = DoorSettings(token_key=key, certificate=certificate, key=key)
+settings = DoorSettings(token_key=key.read_bytes(), certificate=certificate, key=key)
 ports = [found.getsockname()[1] for found in sockets]
 serve(app, settings, sockets, lambda: print(*ports, flush=True))
 print("ended", flush=True)

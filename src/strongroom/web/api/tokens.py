@@ -5,7 +5,6 @@ platform, "client credentials flow"; App Service, "REST endpoint reference" of m
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -33,8 +32,8 @@ _BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 class TokenAuthority:
     """Issues and checks access tokens, RS256."""
 
-    def __init__(self, key_file: Path, installation: Installation) -> None:
-        self._key = RSAKey.import_key(key_file.read_bytes())
+    def __init__(self, key_pem: bytes, installation: Installation) -> None:
+        self._key = RSAKey.import_key(key_pem)
         self._key.ensure_kid()
         self._installation = installation
         self.tenant_id = installation.tenant_id
