@@ -3,12 +3,12 @@ none. In memory, one container, no credential is checked (Azurite does that).
 """
 
 import contextlib
+import itertools
 import threading
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from email.utils import format_datetime, parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -22,6 +22,7 @@ class Version:
     id: str
     body: bytes
     headers: dict[str, str]  # metadata, policy, hold
+    put_at: str = field(default_factory=lambda: format_datetime(datetime.now(UTC), usegmt=True))
 
     def keeps(self) -> str:
         """The code of the refusal to delete it, or nothing."""
@@ -38,13 +39,14 @@ class Container:
     url: str = ""
     versions: dict[str, list[Version]] = field(default_factory=dict)
     current: dict[str, str] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def of(self, name: str, version: str) -> Version | None:
         wanted = version or self.current.get(name)
         return next((v for v in self.versions.get(name, ()) if v.id == wanted), None)
 
     def put(self, name: str, body: bytes, headers: dict[str, str]) -> Version:
-        version = Version(uuid.uuid4().hex, body, headers)
+        version = Version(f"{next(self.numbers):09}", body, headers)
         self.versions.setdefault(name, []).append(version)
         self.current[name] = version.id
         return version
@@ -121,7 +123,8 @@ class _Handler(BaseHTTPRequestHandler):
         if query.get("comp") == "list":
             wanted = query["prefix"]
             rows = "".join(
-                f"<Blob><Name>{name}</Name><VersionId>{version.id}</VersionId></Blob>"
+                f"<Blob><Name>{name}</Name><VersionId>{version.id}</VersionId>"
+                f"<Properties><Last-Modified>{version.put_at}</Last-Modified></Properties></Blob>"
                 for name, versions in self.container.versions.items()
                 for version in versions
                 if name.startswith(wanted)

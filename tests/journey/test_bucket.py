@@ -1,5 +1,6 @@
-"""A store whose blobs lie in a bucket of S3: backup, lock, crash, restore, rescue."""
+"""A store whose blobs lie in a bucket of S3: backup, lock, a lost host, restore, rescue."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -68,17 +69,20 @@ def bucket() -> Iterator[Bucket]:
 def house(bucket: Bucket) -> Iterator[House]:
     found = House()
     try:
-        home = found.directory / "store"
-        home.mkdir(mode=0o700)
         lines = [f'url = "{bucket.place.url}"', f'endpoint = "{bucket.place.endpoint}"']
         lines += ["[secrets]", *(f'{name} = "{value}"' for name, value in SECRETS.items())]
-        file = home / "back-end.toml"
-        file.write_text("\n".join(lines))
-        file.chmod(0o600)
+        lay_out(found.directory / "store", "\n".join(lines))
         found.start_all()
         yield found
     finally:
         found.close()
+
+
+def lay_out(home: Path, back_end: str) -> None:
+    home.mkdir(mode=0o700)
+    file = home / "back-end.toml"
+    file.write_text(back_end)
+    file.chmod(0o600)
 
 
 def test_what_a_locked_vault_keeps_in_a_bucket_the_buckets_keys_cannot_delete(
@@ -104,7 +108,11 @@ def test_what_a_locked_vault_keeps_in_a_bucket_the_buckets_keys_cannot_delete(
         hidden = {name: version[name] for name in ("Bucket", "Key")}
         bucket.client.delete_object(**hidden)  # a delete marker hides it from everybody but us
 
-    house.kill("store")
+    house.kill("store")  # and its host is lost, with its ledger
+    home = house.directory / "store"
+    told = (home / "back-end.toml").read_text()
+    shutil.rmtree(home)
+    lay_out(home, f"adopt = true\n{told}")
     house.start("store")
     house.wait_ready("store")
     (point,) = cloud.points("pg1-inst")

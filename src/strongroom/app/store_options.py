@@ -21,6 +21,7 @@ class _BackEnd(msgspec.Struct, forbid_unknown_fields=True, rename="kebab"):
     url: str
     endpoint: str = ""
     without_native_locks: bool = False
+    adopt: bool = False
     secrets: dict[str, str] = {}
 
 
@@ -78,7 +79,7 @@ def back_end_in(path: Path, *, needed: bool) -> BackEndSettings | None:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Invalid(
             f"{path} cannot be read: {error}",
-            hint="it holds url, and may hold endpoint, without-native-locks and [secrets]",
+            hint="it holds url, and may hold endpoint, without-native-locks, adopt and [secrets]",
         ) from error
     near = {name: os.environ[name] for name in _SECRETS if name in os.environ}
     return BackEndSettings(
@@ -86,4 +87,5 @@ def back_end_in(path: Path, *, needed: bool) -> BackEndSettings | None:
         endpoint=told.endpoint,
         secrets=near | told.secrets,
         without_native_locks=told.without_native_locks,
+        adopt=told.adopt,
     )

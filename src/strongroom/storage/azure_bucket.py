@@ -8,7 +8,7 @@ policy and keeps none: so what is there is read again, always.
 import base64
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -30,7 +30,7 @@ from strongroom.model.sas import shared_key
 from strongroom.model.seams import Clock
 from strongroom.storage.answer import http_date
 from strongroom.storage.back_end import NativeLock, Reading
-from strongroom.storage.bucket import Stored
+from strongroom.storage.bucket import Listed, Stored
 from strongroom.storage.settings import MIB, BackEndSettings
 
 _VERSION = "2021-12-02"
@@ -41,7 +41,12 @@ _HELD = "x-ms-legal-hold"
 _WORM = "x-ms-immutable-storage-with-versioning-enabled"
 _PIECE = MIB
 _TIMEOUT = httpx.Timeout(60.0, connect=10.0)
-_VERSION_IDS = re.compile(r"<Name>([^<]*)</Name><VersionId>([^<]+)</VersionId>")
+_BLOB = re.compile(r"<Blob>(.*?)</Blob>", re.DOTALL)
+_NAME = re.compile(r"<Name>([^<]*)</Name>")
+_VERSION_ID = re.compile(r"<VersionId>([^<]+)</VersionId>")
+_LAST_MODIFIED = re.compile(r"<Last-Modified>([^<]+)</Last-Modified>")
+_NEXT = re.compile(r"<NextMarker>([^<]*)</NextMarker>")
+_ENTITIES = {"&quot;": '"', "&apos;": "'"}
 
 
 class AzureBucket:
@@ -102,11 +107,26 @@ class AzureBucket:
 
     def versions(self, key: str) -> list[str]:
         """List Blobs with their versions; where there are none, the blob itself."""
-        query = {"restype": "container", "comp": "list", "prefix": key, "include": "versions"}
-        found = self._ask("GET", "", query)
-        listed = _VERSION_IDS.findall(found.text)
-        ids = [version for name, version in listed if unescape(name) == key]
-        return [*reversed(ids), ""]
+        return [each.version for each in self.everything(key) if each.key == key]
+
+    def everything(self, prefix: str) -> Iterator[Listed]:
+        """List Blobs, with their versions where there are any: a version's id is its time."""
+        yield from sorted(self._listed(prefix), key=lambda each: each.version, reverse=True)
+
+    def _listed(self, prefix: str) -> Iterator[Listed]:
+        query = {"restype": "container", "comp": "list", "include": "versions", "prefix": prefix}
+        marker = ""
+        while True:
+            text = self._ask("GET", "", query | ({"marker": marker} if marker else {})).text
+            for blob in _BLOB.findall(text):
+                version = _VERSION_ID.search(blob)
+                put_at = Instant(parsedate_to_datetime(_one(_LAST_MODIFIED, blob)))
+                name = unescape(_one(_NAME, blob), _ENTITIES)
+                yield Listed(name, version.group(1) if version else "", put_at)
+            following = _NEXT.search(text)
+            if following is None or not following.group(1):
+                return
+            marker = unescape(following.group(1))
 
     def look(self, key: str, version: str) -> Stored:
         """Get Blob Properties."""
@@ -207,6 +227,13 @@ class _AzureReading:
     def close(self) -> None:
         """Give the connection back."""
         self._answer.close()
+
+
+def _one(what: re.Pattern[str], text: str) -> str:
+    found = what.search(text)
+    if found is None:
+        raise _away("its listing cannot be read")
+    return found.group(1)
 
 
 def _of(version: str) -> dict[str, str]:

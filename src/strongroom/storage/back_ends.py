@@ -7,6 +7,7 @@ import structlog
 
 from strongroom.model.errors import Conflict, ObjectExists, ObjectMissing, Precondition
 from strongroom.model.seams import Chance, Clock
+from strongroom.storage.adopting import adopt
 from strongroom.storage.azure_bucket import AzureBucket
 from strongroom.storage.back_end import BackEnd, NativeLock, NativeLocks
 from strongroom.storage.bucket import Bucket
@@ -43,7 +44,15 @@ def open_place(
     identity = _claim(ledger, "" if chosen is None else chosen.url, chance)
     if chosen is None:
         return Place(DiskBackEnd(layout, disk, ledger), None, settings.max_blob_bytes)
-    return _open_bucket(chosen, layout, identity, clock)
+    bucket: Bucket = S3Bucket(chosen) if chosen.kind == "s3" else AzureBucket(chosen, clock)
+    try:
+        has_locks = _has_locks(bucket, chosen)
+        _own(bucket, chosen, layout.private / "identity", identity, ledger)
+    except BaseException:
+        bucket.close()
+        raise
+    back_end = BucketBackEnd(bucket, chosen.prefix, clock)
+    return Place(back_end, back_end if has_locks else None, bucket.most_bytes)
 
 
 def _claim(ledger: Ledger, url: str, chance: Chance) -> str:
@@ -68,18 +77,6 @@ def _claim(ledger: Ledger, url: str, chance: Chance) -> str:
     return str(identity)
 
 
-def _open_bucket(settings: BackEndSettings, layout: Layout, identity: str, clock: Clock) -> Place:
-    bucket: Bucket = S3Bucket(settings) if settings.kind == "s3" else AzureBucket(settings, clock)
-    try:
-        has_locks = _has_locks(bucket, settings)
-        _own(bucket, f"{settings.prefix}{_OWNER}", layout.private / "identity", identity)
-    except BaseException:
-        bucket.close()
-        raise
-    back_end = BucketBackEnd(bucket, settings.prefix, clock)
-    return Place(back_end, back_end if has_locks else None, bucket.most_bytes)
-
-
 def _has_locks(bucket: Bucket, settings: BackEndSettings) -> bool:
     why = bucket.why_no_locks()
     if why and not settings.without_native_locks:
@@ -93,19 +90,26 @@ def _has_locks(bucket: Bucket, settings: BackEndSettings) -> bool:
     return not why
 
 
-def _own(bucket: Bucket, key: str, file: Path, identity: str) -> None:
+def _own(
+    bucket: Bucket, settings: BackEndSettings, file: Path, identity: str, ledger: Ledger
+) -> None:
     """One prefix, one ledger; and a place where a second put is refused, tried each time."""
+    key = f"{settings.prefix}{_OWNER}"
     write_whole(file, f"{identity}\n".encode())
     try:
         bucket.put(key, file, identity, NativeLock())
         bucket.put(key, file, identity, NativeLock())
     except ObjectExists:
-        if identity in _owners(bucket, key):
+        owners = _owners(bucket, key)
+        if identity in owners:
+            return
+        if settings.adopt:
+            adopt(ledger, bucket, settings.prefix, owners[-1])
             return
         raise Conflict(
             "another store's blobs lie at this place, and this store's ledger does not know them",
-            hint="Bring back that store's data directory: its ledger is not made anew from the "
-            "bucket. For a new store choose another prefix.",
+            hint="Bring back that store's data directory. Where it is lost, and that store never "
+            "runs again, say adopt = true; for a new store choose another prefix.",
         ) from None
     raise Precondition(
         "this provider writes over what is there, though it is told to create only",

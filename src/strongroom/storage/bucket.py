@@ -3,9 +3,12 @@
 Two of them: s3_bucket.py and azure_bucket.py. What each says is read again before it counts.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from whenever import Instant
 
 from strongroom.storage.back_end import NativeLock, Reading
 
@@ -17,6 +20,15 @@ class Stored:
     size: int
     digest: str
     lock: NativeLock
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A version of an object, and when it was put by the provider's clock."""
+
+    key: str
+    version: str
+    put_at: Instant
 
 
 class Bucket(Protocol):
@@ -44,6 +56,10 @@ class Bucket(Protocol):
 
     def versions(self, key: str) -> list[str]:
         """All that it keeps of a key, the newest first."""
+        ...
+
+    def everything(self, prefix: str) -> Iterator[Listed]:
+        """All versions of all objects below a prefix; of each object the newest first."""
         ...
 
     def look(self, key: str, version: str) -> Stored:

@@ -20,7 +20,7 @@ from strongroom.model.errors import (
     StoreUnavailable,
 )
 from strongroom.storage.back_end import NativeLock, Reading
-from strongroom.storage.bucket import Stored
+from strongroom.storage.bucket import Listed, Stored
 from strongroom.storage.settings import GIB, BackEndSettings
 
 _DIGEST = "strongroom-blake3"
@@ -78,15 +78,16 @@ class S3Bucket:
 
     def versions(self, key: str) -> list[str]:
         """List Object Versions: a delete marker over them hides nothing here."""
+        return [each.version for each in self.everything(key) if each.key == key]
+
+    def everything(self, prefix: str) -> Iterator[Listed]:
+        """List Object Versions."""
         pages = self._client.get_paginator("list_object_versions")
-        with _translated(key):
-            found = [
-                each["VersionId"]
-                for page in pages.paginate(Bucket=self._bucket, Prefix=key)
-                for each in page.get("Versions", ())
-                if each["Key"] == key
-            ]
-        return ["" if each == _UNVERSIONED else each for each in found]
+        with _translated(prefix):
+            for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
+                for each in page.get("Versions", ()):
+                    version = "" if each["VersionId"] == _UNVERSIONED else each["VersionId"]
+                    yield Listed(each["Key"], version, Instant(each["LastModified"]))
 
     def look(self, key: str, version: str) -> Stored:
         """Head Object."""

@@ -61,6 +61,7 @@ class BackEndSettings:
     `endpoint` is http(s)://host:port[/account] of who is not AWS or Azure. `secrets`: names as in
     the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION,
     AZURE_STORAGE_KEY). `without_native_locks`: the ledger's locks are enough, a person has said.
+    `adopt`: an empty ledger is made anew from what another store has put there (adopting.py).
     `retry_seconds` lie between two tries of what the provider did not do.
     """
 
@@ -68,6 +69,7 @@ class BackEndSettings:
     endpoint: str = ""
     secrets: Mapping[str, str] = field(repr=False, default_factory=dict)
     without_native_locks: bool = False
+    adopt: bool = False
     retry_seconds: float = 30.0
 
     def __post_init__(self) -> None:
