@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from strongroom.model.postgres import Lsn, Timeline
 from strongroom.model.seams import Clock
 from strongroom.model.wal import RestorePoint, Second, Summary
+from strongroom.postgres.relation_names import RelationNames
 from strongroom.postgres.wal_source import Found, Place, forks_of
 from strongroom.postgres.wire.wal import Commit, Event, Named, WalReader
 
@@ -78,8 +79,8 @@ def _at(event: Event) -> Lsn:
     return event.start if isinstance(event, Commit) else event.end
 
 
-def summary_of(events: list[Event]) -> Summary:
-    """What the records of a run tell."""
+def summary_of(events: list[Event], names: RelationNames) -> Summary:
+    """What the records of a run tell, in the tables' names."""
     commits = [event for event in events if isinstance(event, Commit)]
     named = [
         RestorePoint(name=event.name, lsn=event.end, at=event.at)
@@ -88,14 +89,7 @@ def summary_of(events: list[Event]) -> Summary:
     ]
     if not commits:
         return Summary(restore_points=named)
-    seconds: dict[int, Second] = {}
-    for each in commits:
-        at = each.at // 1_000_000
-        second = seconds.setdefault(at, Second(at=at, deleted={}, gone={}))
-        second.commits += 1
-        for key, rows in each.deleted.items():
-            second.deleted[key] = second.deleted.get(key, 0) + rows
-        second.gone.update(dict.fromkeys(each.gone, 1))
+    names.learn({key for each in commits for key in (*each.deleted, *each.gone)})
     return Summary(
         commits=len(commits),
         first_at=min(each.at for each in commits),
@@ -104,12 +98,33 @@ def summary_of(events: list[Event]) -> Summary:
         least_xid=min(each.xid for each in commits),
         most_xid=max(each.xid for each in commits),
         restore_points=named,
-        seconds=[_shortened(seconds[at]) for at in sorted(seconds)],
+        seconds=_seconds(commits, names),
     )
+
+
+def _seconds(commits: list[Commit], names: RelationNames) -> list[Second]:
+    """What went, second by second."""
+    seconds: dict[int, Second] = {}
+    most: dict[int, tuple[int, int]] = {}  # second -> (tables gone, rows) of the gravest commit
+    for each in commits:
+        at = each.at // 1_000_000
+        second = seconds.setdefault(at, Second(at=at, deleted={}, gone=[]))
+        second.commits += 1
+        rows = 0
+        for key, count in each.deleted.items():
+            name = names.name(key)
+            if name != "":
+                rows += count
+                second.deleted[name or key] = second.deleted.get(name or key, 0) + count
+        gone = [name for key in each.gone if (name := names.name(key))]
+        second.gone += [name for name in gone if name not in second.gone]
+        if (gone or rows) and (len(gone), rows) > most.get(at, (0, 0)):
+            most[at], second.lost_at = (len(gone), rows), each.at
+    return [_shortened(seconds[at]) for at in sorted(seconds)]
 
 
 def _shortened(second: Second) -> Second:
     most = sorted(second.deleted.items(), key=lambda each: -each[1])[:_MOST_RELATIONS]
     second.deleted = dict(most)
-    second.gone = dict(list(second.gone.items())[: 4 * _MOST_RELATIONS])
+    del second.gone[4 * _MOST_RELATIONS :]
     return second

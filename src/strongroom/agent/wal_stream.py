@@ -49,6 +49,7 @@ from strongroom.model.wal import (
     pack_name,
 )
 from strongroom.postgres.connect import Conninfo, replication
+from strongroom.postgres.relation_names import RelationNames
 from strongroom.postgres.wal_source import (
     Kept,
     Place,
@@ -102,6 +103,7 @@ class _Stream:
         self._key = key_of(order.data_public_key, order.data_key_id)
         self._clock = clock
         self._chance = chance
+        self._names = RelationNames(conninfo, clock)
         self._lost = ""  # why log after what is kept cannot be had
         self._gap: WalMissing | None = None  # not told yet
         self._log = structlog.get_logger("strongroom.agent").bind(server=order.server)
@@ -147,6 +149,7 @@ class _Stream:
         told = self._tell(WalReport(epoch=self._held.lease.epoch))
         kept = Kept(told.system_identifier, told.timeline, told.end)
         name = slot_name(self._order.instance_id)
+        self._names.learn({""})  # before anything is dropped
         with replication(self._conninfo, self._held.check) as server:
             source = WalSource(server, self._clock, name)
             if told.of_point:  # segments are whole from their first byte
@@ -191,7 +194,7 @@ class _Stream:
             timeline=run.timeline,
             start=run.start,
             end=run.end,
-            summary=summary_of(run.events),
+            summary=summary_of(run.events, self._names),
         )
 
         def work() -> WalReply:

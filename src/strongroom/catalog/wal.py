@@ -208,6 +208,19 @@ def packs_between(
     return list(connection.execute(query if most is None else query.limit(most)).mappings())
 
 
+def seconds_between(
+    connection: sa.Connection, instance_id: str, place: tuple[int, int]
+) -> list[sa.RowMapping]:
+    """Packs with commits between two times (microseconds since 1970), by time."""
+    query = sa.select(packs.c.timeline, packs.c.seconds, packs.c.commits).where(
+        packs.c.instance_id == instance_id,
+        packs.c.last_at >= place[0],
+        packs.c.first_at <= place[1],
+        packs.c.commits > 0,
+    )
+    return list(connection.execute(query.order_by(packs.c.first_at)).mappings())
+
+
 def list_packs(connection: sa.Connection, instance_id: str) -> list[sa.RowMapping]:
     """All of them, in the order in which they were committed, without what happened in them."""
     query = sa.select(

@@ -29,6 +29,7 @@ COMMANDS = {
     "undelete": "deletions:undelete",
     "purge": "purges:purge",
     "plan": "plan:plan",
+    "timeline": "timeline:timeline",
     "restore": "restore:restore",
     "load": "load:load",
     "verify": "verify:verify",

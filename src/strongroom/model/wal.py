@@ -22,15 +22,18 @@ class Message(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
 
 
 class Second(Message):
-    """What was committed within one second: transactions, rows deleted, relations gone.
+    """What was committed within one second: transactions, rows deleted, tables gone.
 
-    deleted and gone: file number of the relation -> rows, or 1; those with the most.
+    deleted: table -> rows, those with the most; where its name is not known it is "database/file".
+    gone: tables that were dropped, truncated or written anew. lost_at: when the transaction
+    committed that took the most away, in microseconds since 1970; 0 where nothing went.
     """
 
     at: int  # seconds since 1970
     commits: int = 0
-    deleted: dict[str, int] = {}  # "database/file" -> rows
-    gone: dict[str, int] = {}  # "database/file" -> 1: dropped or truncated
+    deleted: dict[str, int] = {}
+    gone: list[str] = []
+    lost_at: int = 0
 
 
 class RestorePoint(Message):

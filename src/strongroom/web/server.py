@@ -49,6 +49,7 @@ from strongroom.web.api import (
     tokens,
     vaults,
     verifications,
+    wal_timeline,
 )
 from strongroom.web.api.canonical import ArmManners
 from strongroom.web.api.door import check_path
@@ -101,6 +102,7 @@ def create_app(control: Control, settings: DoorSettings) -> FastAPI:
         instances.router,
         repairs.router,
         restorable_ranges.router,
+        wal_timeline.router,
         protection_states.router,
         deletions.router,
         deleted_vaults.router,

@@ -76,6 +76,7 @@ SEGMENTS = {
         "withdraw",
         "collectGarbage",
         "planRestore",
+        "findSecond",
         "storageFindings",
         "drills",
         "releaseExpiry",

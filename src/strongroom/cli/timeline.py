@@ -1,0 +1,85 @@
+"""Find the second: how the log of a server is kept, and what was committed when."""
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from strongroom.cli import console
+from strongroom.cli import vault as vaults
+from strongroom.cli.means import COMMON, Common, Given
+from strongroom.cli.moment_option import iso_time
+from strongroom.cli.points import short_time
+
+_WIDEST_BAR = 40
+
+
+def timeline(
+    name: str,
+    /,
+    *,
+    around: Annotated[str, Parameter(help="A time: what was committed about then.")] = "",
+    minutes: Annotated[int, Parameter(help="On either side of --around.")] = 30,
+    common: Common = COMMON,
+    means: Given,
+) -> None:
+    """Show between which times any second can be restored, and what went when.
+
+    With --around: the commits of each minute, rows that were deleted and tables that were dropped
+    or truncated, each with the last moment before it, as `restore --at` takes it.
+
+    ```
+    strongroom timeline orders
+    strongroom timeline orders --around "2026-11-26 21:04"
+    ```
+
+    Parameters
+    ----------
+    name
+        The protected server.
+    """
+    asked: dict[str, Any] = {"seconds": 60 * minutes}
+    if around:
+        asked["around"] = iso_time(around)
+    with vaults.opened(common, means) as vault:
+        found = vault.rest.post(f"{vault.instance(name)}/findSecond", asked)
+    if common.output == "json":
+        console.as_json(found)
+        return
+    _show(name, found, around=bool(around))
+
+
+def _show(name: str, found: dict[str, Any], *, around: bool) -> None:
+    stream = found["stream"]
+    if stream["state"] == "Off":
+        console.say(f"the log of {name} is not kept: recovery points alone can be restored")
+        console.say(f"next: strongroom server set {name} --keep-every-second 7d")
+        return
+    console.say(f"the log of {name} is {stream['state'].lower()}")
+    console.facts(
+        {
+            "behind": f"{stream['lagSeconds']:.0f} s",
+            "on timeline": str(stream["timeline"]),
+            "stored": console.size(stream["storedBytes"]),
+            **({"why": stream["why"]} if stream["why"] else {}),
+        }
+    )
+    for start, end in found["ranges"]:
+        console.say(f"  any second from {short_time(start)} to {short_time(end)} UTC")
+    for gap in found["gaps"]:
+        console.say(f"  a gap, found {short_time(gap['foundAt'])} UTC: {gap['why']}")
+    for each in found["names"]:
+        console.say(f"  {short_time(each['at'])} UTC  restore point {each['name']}")
+    if around:
+        _show_seconds(found)
+
+
+def _show_seconds(found: dict[str, Any]) -> None:
+    most = max((count for _, count in found["minutes"]), default=1)
+    for at, count in found["minutes"]:
+        bar = "#" * max(1, round(_WIDEST_BAR * count / most))
+        console.say(f"  {short_time(at)}  {count:>8} commits  {bar}")
+    for loss in found["losses"]:
+        rows = f"{loss['deleted']:,} rows of {loss['table']}"
+        what = f"{rows} deleted" if loss["deleted"] else f"{loss['table']} dropped or rewritten"
+        console.say(f"  {loss['at']}  {what}")
+        console.say(f"    the moment before: --at {loss['before']}")

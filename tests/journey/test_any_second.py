@@ -1,0 +1,142 @@
+"""Any second, as a person sees it: the log is streamed, and what was lost at noon is had back."""
+
+import contextlib
+import os
+import signal
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from integration.servers import Server, start_server
+from journey.person import Person
+from journey.world import until
+from ports import free_port
+from strongroom.postgres import scratch
+
+pytestmark = [pytest.mark.postgres, pytest.mark.journey]
+_NOW = "to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US') || 'Z'"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with start_server(15, wal_keep_size=0, min_wal_size="32MB") as found:
+        found.sql("create table entries (n int primary key, at timestamptz default now())")
+        found.sql("insert into entries select generate_series(1, 100)")
+        yield found
+
+
+@pytest.fixture(scope="module")
+def protected(person: Person, server: Server) -> str:
+    person.ok("protect", "-", "--name", "orders", stdin=server.conninfo)
+    person.ok("server", "set", "orders", "--keep-every-second", "7d")
+    until("the stream", lambda: ask(person, "select 1 from wal_streams where timeline > 0"))
+    return "orders"
+
+
+def ask(person: Person, query: str) -> list[tuple[object, ...]]:
+    """The catalogue itself: asked often, a command would take the machine."""
+    place = f"file:{person.data}/serve/catalogue.sqlite?mode=ro"
+    with contextlib.closing(sqlite3.connect(place, uri=True)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def kept(person: Person, server: Server) -> None:
+    """Wait until the vault has all that is committed now."""
+    ((end,),) = server.sql("select (pg_current_wal_lsn() - '0/0')::bigint")
+    reached = f"select 1 from wal_streams where end_lsn >= {int(end)}"
+    until("the log in the vault", lambda: ask(person, reached))
+
+
+def a_moment(server: Server) -> tuple[str, int]:
+    """Now, by the server's clock, and how many rows there are; the next commit is later."""
+    ((at, count),) = server.sql(f"select {_NOW}, count(*) from entries")
+    server.sql("create table if not exists later (n int)", "insert into later values (1)")
+    return str(at), int(count)
+
+
+def count_in(directory: Path) -> int:
+    running = scratch.running(directory)
+    with psycopg.connect(running.conninfo) as connection:
+        (count,) = connection.execute("select count(*) from entries").fetchone()
+    return int(count)
+
+
+def restored(person: Person, server: Server, words: list[str], name: str) -> int:
+    directory = person.home / name
+    port = str(free_port())
+    told = person.ok(
+        "restore", "orders", *words, "--to-dir", str(directory), "--start", "--port", port, "--yes"
+    )
+    assert f"PostgreSQL runs there on port {port}" in told
+    try:
+        assert not (directory / "strongroom_wal").exists()
+        return count_in(directory)
+    finally:
+        scratch.stop(server.tools, directory, "immediate")
+
+
+def test_rows_that_were_deleted_are_had_back_from_the_second_before(person, server, protected):
+    server.sql("insert into entries select generate_series(101, 500)")
+    before, count = a_moment(server)
+    server.sql("select pg_create_restore_point('before the clearing')")
+    server.sql("delete from entries where n <= 450")
+    kept(person, server)
+
+    plan = person.json("plan", protected, "--at", before)
+    assert (plan["timeline"], plan["capped"]) == (1, False)
+    assert restored(person, server, ["--at", before], "second") == count == 500
+    words = ["--at-name", "before the clearing"]
+    assert restored(person, server, words, "named") == 500
+    told = person.json("timeline", protected, "--around", before)
+    assert {row["table"]: row["deleted"] for row in told["losses"]} == {
+        "postgres.public.entries": 450
+    }
+    lost = person.json("timeline", protected, "--around", before)["losses"][0]
+    assert restored(person, server, ["--at", lost["before"]], "before") == 500
+
+
+def test_a_table_of_that_second_is_taken_alone(person, server, protected):
+    before, _ = a_moment(server)
+    server.sql("delete from entries")
+    kept(person, server)
+    words = ["--at", before, "--database", "postgres", "--table", "entries"]
+    words += ["--rename", "entries_then", "--to-server", protected, "--yes"]
+    person.ok("restore", protected, *words)
+    assert server.sql("select count(*) from entries_then") == [(50,)]
+
+
+def test_an_agent_that_is_killed_loses_nothing_of_the_log(person, server, protected):
+    os.kill(person.child("agent"), signal.SIGKILL)
+    server.sql("insert into entries select generate_series(1001, 1200)")
+    at, count = a_moment(server)
+    kept(person, server)
+    assert person.json("timeline", protected)["gaps"] == []
+    assert restored(person, server, ["--at", at], "killed") == count == 200
+
+
+def test_log_that_is_lost_is_a_gap_that_nothing_is_restored_across(person, server, protected):
+    known = len(ask(person, "select 1 from recovery_points where state = 'Completed'"))
+    server.stop()
+    server.configure(max_wal_senders=0)
+    server.start()
+    for n in range(4):
+        server.sql(f"insert into entries values ({2000 + n})", "select pg_switch_wal()")
+    server.sql("checkpoint")
+    lost, _ = a_moment(server)
+    server.stop()
+    server.configure(max_wal_senders=10)
+    server.start()
+    until("the gap", lambda: ask(person, "select 1 from wal_gaps"), 120)
+    points = "select 1 from recovery_points where state = 'Completed'"
+    until("a new point", lambda: len(ask(person, points)) > known, 120)
+    server.sql("insert into entries values (3000)")
+    at, count = a_moment(server)
+    kept(person, server)
+    (gap,) = person.json("timeline", protected)["gaps"]
+    assert (gap["timeline"], gap["end"] > gap["start"]) == (1, True)
+    refused = person.run("plan", protected, "--at", lost)
+    assert "without a hole" in refused.stderr
+    assert restored(person, server, ["--at", at], "behind") == count
