@@ -30,6 +30,7 @@ PAGES = {
     "vault": "/vaults/backup-rg/v1",
     "servers": "/servers",
     "alerts": "/alerts",
+    "cost": "/cost",
     "approvals": "/approvals",
     "audit": "/audit",
     "access": "/access",
@@ -162,6 +163,35 @@ def test_everything_reads_and_posts_without_a_script(browser: Browser, site: Arm
     page.click("text=Dark")
     assert page.get_attribute("html", "data-theme") == "dark"
     context.close()
+
+
+def test_prices_are_ones_own_once_they_are_written(visitor: Visitor) -> None:
+    page = visitor.page
+    page.goto("/cost")
+    assert "6.58 EUR a month" not in page.inner_text("main")  # storage costs something too
+    page.fill("#unit", "1")
+    page.fill("#locally_redundant", "0")
+    page.click("text=Keep these prices")
+    page.wait_for_selector("text=1.00 EUR a month")
+    with page.expect_download() as saved:
+        page.click("text=Download as CSV")
+    lines = saved.value.path().read_text().splitlines()
+    assert lines[1].startswith("pg1-inst,v1,LocallyRedundant,")
+    assert lines[1].endswith(",1.00,0.00,1.00")
+
+
+def test_a_policy_is_written_in_sentences_with_ten_years_beside_it(visitor: Visitor) -> None:
+    page = visitor.page
+    page.goto("/policies/backup-rg/v1/five-years")
+    before = page.inner_text("#ahead")
+    page.fill("#years", "5")
+    changed = "before => document.getElementById('ahead').innerText !== before"
+    page.wait_for_function(changed, arg=before)
+    page.click("text=Make this policy")
+    page.wait_for_selector("text=version 1")
+    assert page.input_value("#years") == "5"
+    page.fill("#at", "26:00")
+    page.wait_for_selector("#ahead >> text=is no time")
 
 
 def test_what_one_may_not_do_is_not_offered(browser: Browser, site: ArmWorld) -> None:

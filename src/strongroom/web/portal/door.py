@@ -30,6 +30,7 @@ PLACES = [  # path, words, whether a new group begins
     ("/policies", "Policies", True),
     ("/vaults", "Vaults", False),
     ("/servers", "Servers", False),
+    ("/cost", "Cost", False),
     ("/alerts", "Alerts", True),
     ("/approvals", "Approvals", False),
     ("/audit", "Audit trail", False),

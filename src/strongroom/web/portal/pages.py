@@ -8,6 +8,7 @@ from strongroom.web.portal import (
     approvals,
     assets,
     audit,
+    cost,
     events,
     instances,
     jobs,
@@ -24,6 +25,6 @@ from strongroom.web.portal import (
 router = APIRouter(include_in_schema=False)
 _DOORS = (assets, sign_in, events, settings)
 _WATCHED = (overview, restores, points, instances, jobs)
-_KEPT = (policies, vaults, servers, alerts, approvals, audit, access)
+_KEPT = (policies, vaults, servers, cost, alerts, approvals, audit, access)
 for each in (*_DOORS, *_WATCHED, *_KEPT):
     router.include_router(each.router)
