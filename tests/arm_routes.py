@@ -28,6 +28,7 @@ from strongroom.web.api import (
     subscriptions,
     vaults,
     verifications,
+    wal_timeline,
 )
 from strongroom.web.api.door import ACTION
 
@@ -40,6 +41,7 @@ ROUTERS = (
     instances,
     repairs,
     restorable_ranges,
+    wal_timeline,
     protection_states,
     deletions,
     deleted_vaults,
