@@ -125,6 +125,7 @@ def test_what_a_locked_vault_keeps_in_a_bucket_the_buckets_keys_cannot_delete(
     finally:
         scratch.stop(postgres.tools, target, "immediate")
     assert SECRETS["AWS_SECRET_ACCESS_KEY"] not in house.log("store")
+    house.kill("serve")  # asked to stop it would wait for its clients
     assert rescued(house, bucket, point.name).joinpath("PG_VERSION").read_text() == "15\n"
 
 

@@ -6,7 +6,6 @@ policy and keeps none: so what is there is read again, always.
 """
 
 import base64
-import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from email.utils import parsedate_to_datetime
@@ -30,7 +29,7 @@ from strongroom.model.sas import shared_key
 from strongroom.model.seams import Clock
 from strongroom.storage.answer import http_date
 from strongroom.storage.back_end import NativeLock, Reading
-from strongroom.storage.bucket import Listed, Stored
+from strongroom.storage.bucket import Listed, Stored, md5_of
 from strongroom.storage.settings import MIB, BackEndSettings
 
 _VERSION = "2021-12-02"
@@ -91,12 +90,10 @@ class AzureBucket:
     def put(self, key: str, source: Path, digest: str, keep: NativeLock) -> str:
         """Put Blob. Its MD5 goes with it, and is checked there."""
         with source.open("rb") as file:
-            md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).digest()
-            file.seek(0)
             headers = {
                 "x-ms-blob-type": "BlockBlob",
                 "if-none-match": "*",
-                "content-md5": base64.b64encode(md5).decode(),
+                "content-md5": md5_of(source),
                 "content-length": str(source.stat().st_size),
                 _DIGEST: digest,
                 **_policy(keep),

@@ -3,6 +3,8 @@
 Two of them: s3_bucket.py and azure_bucket.py. What each says is read again before it counts.
 """
 
+import base64
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,3 +86,10 @@ class Bucket(Protocol):
     def close(self) -> None:
         """Return every connection."""
         ...
+
+
+def md5_of(source: Path) -> str:
+    """Base64, as in `Content-MD5`: what every provider compares with what arrived."""
+    with source.open("rb") as file:
+        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
+    return base64.b64encode(found.digest()).decode()

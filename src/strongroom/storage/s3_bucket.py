@@ -20,7 +20,7 @@ from strongroom.model.errors import (
     StoreUnavailable,
 )
 from strongroom.storage.back_end import NativeLock, Reading
-from strongroom.storage.bucket import Listed, Stored
+from strongroom.storage.bucket import Listed, Stored, md5_of
 from strongroom.storage.settings import GIB, BackEndSettings
 
 _DIGEST = "strongroom-blake3"
@@ -63,14 +63,14 @@ class S3Bucket:
         return "" if enabled else f"the bucket {self._bucket} was made without Object Lock"
 
     def put(self, key: str, source: Path, digest: str, keep: NativeLock) -> str:
-        """Put Object. Its CRC-32 goes with it, and is checked there."""
+        """Put Object. Its MD5 goes with it, and is checked there."""
         with source.open("rb") as file:
             told = self._call(
                 "put_object",
                 key,
                 Body=file,
                 IfNoneMatch="*",
-                ChecksumAlgorithm="CRC32",
+                ContentMD5=md5_of(source),
                 Metadata={_DIGEST: digest},
                 **_lock_words(keep),
             )
@@ -195,6 +195,9 @@ def _client(settings: BackEndSettings) -> Any:  # noqa: ANN401 - botocore makes 
         read_timeout=_SILENCE_SECONDS,
         max_pool_connections=_CONNECTIONS,
         retries={"mode": "standard", "total_max_attempts": _TRIES},
+        # AWS's newer checksums travel in a form that not all who speak like S3 understand.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
         s3={"addressing_style": "path"} if settings.endpoint else {},
     )
     return session.create_client(
