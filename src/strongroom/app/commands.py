@@ -187,6 +187,7 @@ def serve(  # noqa: PLR0913 - an option each
     """
     from strongroom.app.serve import ServeOptions, run_serve
     from strongroom.app.store_options import key_in
+    from strongroom.durable.engine import leave
 
     _structured_logs()
     second_url = second_url or os.environ.get("STRONGROOM_SECOND", "")
@@ -209,6 +210,7 @@ def serve(  # noqa: PLR0913 - an option each
         kek=tuple(kek or filter(None, os.environ.get(KEK, "").split(";"))),
     )
     run_serve(options, SystemClock(), SystemChance())
+    leave()
     return 0
 
 

@@ -99,12 +99,16 @@ class Story:
             name=name,
             retries_allowed=True,
             max_attempts=_STEP_TRIES,
-            interval_seconds=1.0,
-            backoff_rate=2.0,
+            interval_seconds=0.0,  # the pause is ours: it ends when this process does
             should_retry=_passes,
         )
+        tries = 0
 
         def once() -> T:
+            nonlocal tries
+            if tries and self._closing.wait(2.0 ** (tries - 1)):
+                raise inside.Dropped
+            tries += 1
             found = self._outlast(function, *args)
             self._note_life()
             return found
@@ -290,6 +294,11 @@ class JobEngine:
         with inside.letting_go(self._dbos):
             launched.destroy()
             DBOS.destroy(destroy_registry=True)
+
+
+def leave() -> None:
+    """The last thing a process does after `close`: it waits for no step that hangs."""
+    inside.leave()
 
 
 def _error_of(workflow_id: str, status: str, error: Exception | None) -> VaultError | None:

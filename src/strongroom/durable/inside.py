@@ -5,7 +5,10 @@ Read with DBOS 3.4: `_sys_db.recv` and `recv_consume`, `notifications_map`,
 `engine`, `db_retry`, `retriable_postgres_exception`.
 """
 
+import os
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -18,7 +21,7 @@ from dbos._utils import retriable_postgres_exception
 from strongroom.model.errors import ControlUnavailable
 
 _LOOK_SECONDS = 0.05
-_GRACE_SECONDS = 10.0
+_GRACE_SECONDS = 5.0
 
 
 class Dropped(BaseException):
@@ -61,7 +64,7 @@ def letting_go(dbos: DBOS) -> Iterator[None]:
     """Within DBOS is ended: every story that waits, or begins to, is dropped.
 
     Without it a wait of an hour holds up the exit for an hour. Nothing is recorded, so the wait
-    goes on at the next launch with the time that is left. What runs a step has ten seconds.
+    goes on at the next launch with the time that is left. What runs steps has five seconds in all.
     """
     database, over = database_of(dbos), threading.Event()
 
@@ -78,8 +81,9 @@ def letting_go(dbos: DBOS) -> Iterator[None]:
     thread.start()
     try:
         yield
+        end = time.monotonic() + _GRACE_SECONDS
         for story in _threads_of_stories():
-            story.join(_GRACE_SECONDS)
+            story.join(max(0.0, end - time.monotonic()))
     finally:
         over.set()
         thread.join()
@@ -87,6 +91,17 @@ def letting_go(dbos: DBOS) -> Iterator[None]:
 
 def _threads_of_stories() -> list[threading.Thread]:
     return [each for each in threading.enumerate() if each.name.startswith("dbos-executor")]
+
+
+def leave() -> None:
+    """End this process, if a step still runs that nobody could wait for: it may hang for long.
+
+    Python would wait. Broken off anywhere, a step is done once more at the next launch.
+    """
+    if any(story.is_alive() for story in _threads_of_stories()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def take_over(dbos: DBOS, dead_executor_id: str, version: str) -> int:
