@@ -25,6 +25,7 @@ from strongroom.workflows.anchoring import StorageWitness, write_anchor
 from strongroom.workflows.means import Means
 from strongroom.workflows.rebuild import open_newest
 from strongroom.workflows.rebuild import rebuild as rebuild_catalogue
+from strongroom.workflows.sealed_files import RECEIPTS, TOKENS
 from strongroom.workflows.snapshots import write_snapshot
 from strongroom.workflows.vault_storage import VaultStorage
 
@@ -63,6 +64,8 @@ def rebuild(  # noqa: PLR0913 - where everything lies
         kek=tuple(kek),
     )
     storage = store_of(options, files, clock)
+    if recovery is not None and not kek:
+        _set_aside(files)
     put_back = _put_back(files, storage, recovery)
     who = files.identity(chance)
     database = catalogue_of(options, files, who)
@@ -80,6 +83,16 @@ def rebuild(  # noqa: PLR0913 - where everything lies
         engine.close()
         database.close()
     return {**msgspec.to_builtins(found), "files": put_back}
+
+
+def _set_aside(files: ServeFiles) -> None:
+    """What was sealed under a key-encryption key that is gone: it opens for nobody any more."""
+    if (files.directory / "kek.key").exists():
+        return
+    for name in (RECEIPTS, TOKENS):
+        path = files.directory / name
+        if path.exists():
+            path.rename(path.with_name(f"{name}.unopened"))
 
 
 def _put_back(files: ServeFiles, storage: VaultStorage, recovery: RecoveryKey | None) -> list[str]:

@@ -153,16 +153,25 @@ def _learn(
 def _bring_keys(
     means: Means, recovery: RecoveryKey, instance_id: InstanceId, newest: Snapshot | None
 ) -> int:
-    """Every pair beneath `k/` that the catalogue has not; those that nobody numbered come last."""
+    """Every pair beneath `k/` that the catalogue has not, or that its own copy does not open any
+
+    more: the key-encryption key was lost. Those that nobody numbered come last.
+    """
     control, blobs = means.control, means.storage.container(instance_id)
     rows = newest.tables["instance_keys"] if newest is not None else []
     told = {base64.b64decode(row["key_id"]): row for row in rows}
     with control.database.reading() as connection:
-        there = {row["key_id"] for row in instance_keys.list_of_instance(connection, instance_id)}
+        rows_there = instance_keys.list_of_instance(connection, instance_id)
+    shut = {row["key_id"]: row["sealed_private"] for row in rows_there if not _opens(means, row)}
+    there = {row["key_id"] for row in rows_there} - shut.keys()
     missing = [key for key in _sealed_keys(blobs) if key not in there]
     for key_id in sorted(missing, key=lambda key: told[key]["number"] if key in told else 1 << 30):
         purpose, pair, digest = _open(blobs, recovery, key_id)
+        sealed = means.keyring.kek.seal(pair.to_bytes(), bound_to(instance_id, purpose))
         with control.database.writing() as connection:
+            if key_id in shut:
+                instance_keys.reseal(connection, key_id, shut[key_id], sealed)
+                continue
             pairs = instance_keys.list_of_purpose(connection, instance_id, purpose)
             number = max((row["number"] for row in pairs), default=0) + 1
             row = {
@@ -171,14 +180,20 @@ def _bring_keys(
                 "purpose": purpose,
                 "number": told[key_id]["number"] if key_id in told else number,
                 "public_key": pair.public.to_bytes(),
-                "sealed_private": means.keyring.kek.seal(
-                    pair.to_bytes(), bound_to(instance_id, purpose)
-                ),
+                "sealed_private": sealed,
                 "escrow": digest,
                 "created_at": control.clock.now(),
             }
             instance_keys.add(connection, row)
     return len(missing)
+
+
+def _opens(means: Means, row: sa.RowMapping) -> bool:
+    try:
+        means.keyring.opened(row)
+    except WrongKey:
+        return False
+    return True
 
 
 def _sealed_keys(blobs: Blobs) -> list[bytes]:

@@ -23,7 +23,7 @@ from strongroom.control.audit import verdicts
 from strongroom.control.audit_gaps import find_ahead
 from strongroom.datastore.keys import RecoveryKey
 from strongroom.datastore.seal import KeyPair
-from strongroom.model.errors import Precondition
+from strongroom.model.errors import Precondition, WrongKey
 from strongroom.model.job import JobStatus
 from strongroom.workflows import escrow
 from strongroom.workflows.anchoring import StorageWitness, write_anchor
@@ -211,6 +211,18 @@ def test_a_pair_that_was_made_after_the_snapshot_comes_back_as_the_newest(house:
         rows = instance_keys.list_of_purpose(connection, world.instance, "data")
     assert [row["number"] for row in rows] == [1, 2]
     assert rows[-1]["key_id"] == pair.public.key_id
+
+
+def test_a_key_encryption_key_that_is_lost_alone_is_no_loss(house: House):
+    point = house.world.a_point(1, listed=True)
+    fresh = KeyFile(house.home / "fresh.kek")
+    fresh.ensure(SystemChance())
+    means = house.over(house.world.database, KeyEncryption([fresh], SystemChance()))
+    with pytest.raises(WrongKey):
+        means.open_point(house.world.instance, point)
+    assert rebuild(means, house.recovery, "console:anna").keys == 2
+    assert means.open_point(house.world.instance, point)[1].facts.recovery_point_id == point
+    assert rebuild(means, house.recovery, "console:anna").keys == 0
 
 
 def test_a_snapshot_opens_with_the_recovery_key_alone_and_holds_no_private_key(house: House):
