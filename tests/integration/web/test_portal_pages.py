@@ -158,6 +158,10 @@ def test_everything_reads_and_posts_without_a_script(browser: Browser, site: Arm
     assert "is not an absolute path" in page.inner_text(".sheet")
     assert page.input_value("#directory") == "not absolute"
     page.fill("#directory", "/srv/restore")
+    page.fill("#moment", "yesterday")
+    page.click("text=Start restore")
+    assert "is no time" in page.inner_text(".sheet")
+    page.fill("#moment", "")
     page.click("text=Start restore")
     assert page.inner_text("h1") == "Restore of pg1-inst"
     page.click("text=Dark")

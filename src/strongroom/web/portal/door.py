@@ -4,7 +4,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import structlog
 from fastapi import Depends
@@ -138,7 +138,7 @@ class Visit:
     @cached_property
     def zone(self) -> str:
         """Theirs, as their browser tells it."""
-        return words.zone_or_utc(self.request.cookies.get("zone", "UTC"))
+        return words.zone_or_utc(unquote(self.request.cookies.get("zone", "UTC")))
 
     @property
     def is_part(self) -> bool:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from whenever import OffsetDateTime, PlainDateTime
+
 from strongroom.model.errors import Invalid
 from strongroom.web.portal.door import Form
 
@@ -9,8 +11,8 @@ WHATS = ("all", "database", "table", "files")
 WHERES = ("directory", "in_place", "server", "place")
 
 
-def request_of(form: Form) -> dict[str, Any]:
-    """ARM's restore request. Raises Invalid for a part without a name, or a port that is none."""
+def request_of(form: Form, zone: str) -> dict[str, Any]:
+    """ARM's restore request; times without an offset are of `zone`. Raises Invalid."""
     return {
         "objectType": "AzureBackupRecoveryPointBasedRestoreRequest",
         "sourceDataStoreType": "VaultStore",
@@ -18,7 +20,7 @@ def request_of(form: Form) -> dict[str, Any]:
         "restoreTargetInfo": {
             "objectType": "RestoreTargetInfo",
             "recoveryOption": "FailIfExists",
-            "strongroom": _wish(form),
+            "strongroom": _wish(form) | _moment(form, zone),
         },
     }
 
@@ -37,6 +39,22 @@ def _wish(form: Form) -> dict[str, Any]:
     if where == "place":
         wish["files"] = {"url": form.text("url"), "endpoint": form.text("endpoint")}
     return wish
+
+
+def _moment(form: Form, zone: str) -> dict[str, Any]:
+    """Any second that the kept log reaches; none asked for: the point that is chosen."""
+    text = form.text("moment").replace(" ", "T", 1)
+    if not text:
+        return {}
+    try:
+        at = PlainDateTime.parse_iso(text).assume_tz(zone).to_instant()
+    except ValueError:
+        try:
+            at = OffsetDateTime.parse_iso(text).to_instant()
+        except ValueError as error:
+            hint = "write it as 2026-11-22 14:05:00"
+            raise Invalid(f"{text[:40]!r} is no time", hint=hint) from error
+    return {"moment": {"time": at.format_iso()}}
 
 
 def _whole(form: Form, *, in_place: bool) -> dict[str, Any]:

@@ -8,9 +8,7 @@ from fastapi.responses import Response
 from starlette.requests import Request
 
 from strongroom.control import long_running, plans, recovery_points, restores
-from strongroom.control.control import Control
 from strongroom.control.offers import offers
-from strongroom.model.access import Caller
 from strongroom.model.errors import VaultError
 from strongroom.model.plan import RestorePlan
 from strongroom.web.portal.door import Form, Guest, PortalRoute, Sent, Visit
@@ -49,7 +47,7 @@ async def plan(name: str, ref: InVault, visit: Guest, form: Sent, request: Reque
     run, asking = request.app.state.run, (ref, name)
     made, error = None, None
     try:
-        made = await _plan(request, visit.control, visit.caller, asking, form)
+        made = await _plan(request, visit, asking, form)
     except VaultError as found:
         error = found
     if visit.is_part:
@@ -60,10 +58,11 @@ async def plan(name: str, ref: InVault, visit: Guest, form: Sent, request: Reque
 
 
 async def _plan(
-    request: Request, control: Control, caller: Caller, asking: tuple[InVault, str], form: Form
+    request: Request, visit: Visit, asking: tuple[InVault, str], form: Form
 ) -> RestorePlan:
-    run = request.app.state.run
-    question = await run(plans.begin_plan, control, caller, *asking, request_of(form))
+    run, control = request.app.state.run, visit.control
+    asked = request_of(form, visit.zone)
+    question = await run(plans.begin_plan, control, visit.caller, *asking, asked)
     until = control.clock.monotonic() + plans.LOOK_SECONDS
     while control.clock.monotonic() < until and not control.stopping.is_set():
         if await run(plans.is_answered, control, question):
@@ -78,7 +77,7 @@ def start(name: str, ref: InVault, visit: Guest, form: Sent) -> Response:
     """Begin it, and follow the job. What stands in its way is said beside the questions."""
     try:
         operation = restores.trigger_restore(
-            visit.control, visit.caller, ref, name, request_of(form), ""
+            visit.control, visit.caller, ref, name, request_of(form, visit.zone), ""
         )
     except VaultError as error:
         return _page(visit, ref, name, form, None, error)
