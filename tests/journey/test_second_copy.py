@@ -1,8 +1,10 @@
 """Geo redundancy: a second endpoint pulls, the first is gone, and Azure's client restores."""
 
 import base64
+import json
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 
 import psycopg
@@ -141,7 +143,7 @@ def test_with_the_first_endpoint_gone_azures_client_restores_from_the_second(hou
 
     house.kill("store")
     shutil.rmtree(house.directory / "store")
-    logical, physical = second.points()
+    physical = second.points()[1]
     target, port = postgres.home / "restored", free_port()
     wish = restore_request(cloud, physical.name, f"{target}?start=true&port={port}")
     crossing, operations = second.crossing(wish), second.operations
@@ -155,8 +157,7 @@ def test_with_the_first_endpoint_gone_azures_client_restores_from_the_second(hou
         scratch.stop(postgres.tools, target, "immediate")
     table = {"database": "postgres", "table": "entries", "rename": "then", "targetServer": "pg1"}
     jobs = {restored, second.into_server(physical.name, part=table)}
-    load = {"targetServer": "pg1", "databases": {"postgres": "loaded"}}
-    jobs.add(second.into_server(logical.name, load=load))
+    jobs.add(load_by_command(house, cloud))
     with psycopg.connect(postgres.conninfo) as connection:
         found = connection.execute('select count(*), sum(hashtext(words)) from "then"').fetchone()
     assert found == before
@@ -176,6 +177,21 @@ def test_with_the_first_endpoint_gone_azures_client_restores_from_the_second(hou
         assert digest(f"host=127.0.0.1 port={port} user=postgres dbname=loaded") == before
     finally:
         scratch.stop(postgres.tools, target, "immediate")
+
+
+def load_by_command(house: House, cloud: Cloud) -> str:
+    """A person who loads the newest dump that the second has; the job that did it."""
+    home = house.directory / "person"
+    home.mkdir()
+    found = {**house.connection, "resourceGroup": cloud.group, "vault": cloud.vault}
+    (home / "connection.json").write_text(json.dumps(found))
+    (home / "connection.json").chmod(0o600)
+    words = ["load", "pg1-inst", "--to-server", "pg1", "--rename", "postgres=loaded"]
+    words += ["--from-second", "--yes", "--output", "json", "--data", str(home)]
+    command = [*house.command("agent")[:3], *words]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+    return str(json.loads(told.stdout)["job"])
 
 
 def back_up(cloud: Cloud, **more: str) -> m.OperationJobExtendedInfo:

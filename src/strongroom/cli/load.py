@@ -10,6 +10,7 @@ from strongroom.cli.means import COMMON, Common, Given
 from strongroom.cli.plan_text import ask_plan, show
 from strongroom.cli.points import choose
 from strongroom.cli.restore_options import Yes
+from strongroom.cli.second import FromSecond, begin, points_of, validate
 from strongroom.cli.vault import Vault
 from strongroom.model.errors import Cancelled, Invalid, NotFound
 from strongroom.model.logical import LOGICAL
@@ -37,6 +38,7 @@ def load(  # noqa: PLR0913 - an option each
     database: Databases = None,
     rename: Renames = None,
     with_roles: Roles = False,
+    from_second: FromSecond = False,
     yes: Yes = False,
     wait: following.Wait = True,
     common: Common = COMMON,
@@ -60,18 +62,17 @@ def load(  # noqa: PLR0913 - an option each
     """
     with vaults.opened(common, means) as vault:
         names = _names(database or [], rename or [])
-        chosen = choose_logical(vault, name, point)
+        chosen = choose_logical(vault, name, point, second=from_second)
         request = load_request(vault, name, chosen, to_server, names, with_roles=with_roles)
         made = ask_plan(vault, name, request)
-        instance = vault.instance(name)
-        vault.rest.post(f"{instance}/validateRestore", {"restoreRequestObject": request})
+        validate(vault, name, request, second=from_second)
         what = ", ".join(f"{old} as {new}" for old, new in names.items()) or "every database"
         if common.output == "table":
             console.say(f"load of {what} of {name} into {to_server}")
             show(made, common)
         if not yes and console.is_watched() and not console.confirmed("Load this?"):
             raise Cancelled("nothing was loaded", hint="Answer y, or give --yes.")
-        job = str(vault.rest.post(f"{instance}/restore", request)["jobId"]).rpartition("/")[2]
+        job = begin(vault, name, request, second=from_second)
         if not wait:
             _tell(
                 common,
@@ -93,11 +94,11 @@ def _finished(common: Common, text: str, job: str, done: dict[str, Any]) -> None
     _tell(common, told, [text, *(f"next: {step}" for step in steps)])
 
 
-def choose_logical(vault: Vault, name: str, point: str) -> str:
+def choose_logical(vault: Vault, name: str, point: str, *, second: bool = False) -> str:
     """The id of the named point, or of the newest logical one. Raises NotFound."""
     if point:
-        return str(choose(vault, name, point)["id"])
-    for each in vault.points(name):
+        return str(choose(vault, name, point, second=second)["id"])
+    for each in points_of(vault, name, second=second):
         if each["properties"]["recoveryPointType"] == LOGICAL:
             return str(each["name"])
     raise NotFound(

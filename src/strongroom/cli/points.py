@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from strongroom.cli import console, rest
 from strongroom.cli import vault as vaults
 from strongroom.cli.means import COMMON, Common, Given
+from strongroom.cli.second import points_of
 from strongroom.model.errors import NotFound
 
 
@@ -126,9 +127,9 @@ def short_time(text: str | None) -> str:
     return found.to_stdlib().strftime("%Y-%m-%d %H:%M:%S") if found else ""
 
 
-def choose(vault: vaults.Vault, name: str, point: str) -> dict[str, Any]:
-    """The named point (any unambiguous beginning of its id), or the newest."""
-    found = [brief(each) for each in vault.points(name)]
+def choose(vault: vaults.Vault, name: str, point: str, *, second: bool = False) -> dict[str, Any]:
+    """The named point (any unambiguous beginning of its id), or the newest, of those there."""
+    found = [brief(each) for each in points_of(vault, name, second=second)]
     if not found:
         raise NotFound(
             f"{name} has no recovery point", hint=f"Take a backup: strongroom backup {name}"

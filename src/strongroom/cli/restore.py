@@ -25,6 +25,7 @@ from strongroom.cli.restore_options import (
     mapping_of,
     request_of,
 )
+from strongroom.cli.second import FromSecond, begin, validate
 from strongroom.model.errors import Cancelled
 
 
@@ -44,6 +45,7 @@ def restore(  # noqa: PLR0913 - an option each
     tablespace: Tablespaces = None,
     start: Start = False,
     port: Port = 0,
+    from_second: FromSecond = False,
     yes: Yes = False,
     wait: following.Wait = True,
     common: Common = COMMON,
@@ -63,6 +65,7 @@ def restore(  # noqa: PLR0913 - an option each
     strongroom restore orders --to-files /srv/files --prefix monday
     strongroom restore orders --to-files https://acct.blob.core.windows.net/out --sas-file out.sas
     strongroom restore orders --to-files s3://bucket/orders --database shop
+    strongroom restore orders --from-second --to-dir /srv/restore --start
     ```
 
     Parameters
@@ -74,15 +77,15 @@ def restore(  # noqa: PLR0913 - an option each
         mapping = mapping_of(tablespace)
         wish = read_wish((to_dir, files, to_server), database, table, rename, in_place=in_place)
         wish.check(start=start, mapping=mapping)
-        chosen = "" if moment.is_given else choose(vault, name, point)["id"]
+        chosen = "" if moment.is_given else choose(vault, name, point, second=from_second)["id"]
         asked = request_of(vault, name, chosen, wish, mapping, start=start, port=port)
         request = with_moment(asked, moment)
-        made, instance = ask_plan(vault, name, request), vault.instance(name)
-        vault.rest.post(f"{instance}/validateRestore", {"restoreRequestObject": request})
+        made = ask_plan(vault, name, request)
+        validate(vault, name, request, second=from_second)
         if common.output == "table":
             show(made, common)
         _confirm(yes=yes)
-        job = str(vault.rest.post(f"{instance}/restore", request)["jobId"]).rpartition("/")[2]
+        job = begin(vault, name, request, second=from_second)
         if not wait:
             _tell(common, made, job)
             return
