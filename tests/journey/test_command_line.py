@@ -263,6 +263,9 @@ def test_what_a_locked_vault_keeps_the_holder_of_the_storage_key_cannot_delete(p
     name = person.json("vault", "show")["name"]
     assert "Locked" in person.ok("vault", "set", "--immutability", "locked", "--confirm", name)
     assert person.run("vault", "set", "--immutability", "disabled").returncode != 0
+    told = person.ok("vault", "set", "--backups-per-agent", "3")
+    assert "3 of an agent, 64 of the vault" in told
+    assert person.run("vault", "set", "--backups-per-vault", "0").returncode == 2
     container = container_of(person)
     names = [blob.name for blob in container.list_blobs() if blob.name[:2] in {"g/", "p/", "k/"}]
     assert len(names) > 4

@@ -10,6 +10,7 @@ from strongroom.cli.means import COMMON, Common, Given
 from strongroom.cli.vault import Vault
 from strongroom.model.errors import Invalid
 from strongroom.model.soft_delete import ALWAYS_ON, OFF, ON, soft_delete_of
+from strongroom.model.starting import limits_of
 from strongroom.model.vault import (
     ENABLED,
     GEO,
@@ -57,6 +58,12 @@ def set_vault(  # noqa: PLR0913 - an option each
     cross_region_restore: Annotated[
         bool, Parameter(negative="", help="Allow restores from the second copy; for ever.")
     ] = False,
+    backups_per_agent: Annotated[
+        int | None, Parameter(help="Scheduled backups of one agent under way at once.")
+    ] = None,
+    backups_per_vault: Annotated[
+        int | None, Parameter(help="Scheduled backups of the vault under way at once.")
+    ] = None,
     confirm: Annotated[str, Parameter(help="The vault's name: for what is for ever.")] = "",
     common: Common = COMMON,
     means: Given,
@@ -72,6 +79,7 @@ def set_vault(  # noqa: PLR0913 - an option each
     strongroom vault set --immutability locked --confirm vault
     strongroom vault set --soft-delete on --soft-delete-days 30
     strongroom vault set --cross-region-restore
+    strongroom vault set --backups-per-agent 2
     ```
     """
     wanted: dict[str, Any] = {}
@@ -81,9 +89,12 @@ def set_vault(  # noqa: PLR0913 - an option each
         wanted["softDeleteSettings"] = {"state": _known("soft delete", soft_delete)}
     if soft_delete_days is not None:
         wanted.setdefault("softDeleteSettings", {})["retentionDurationInDays"] = soft_delete_days
-    if not wanted and not cross_region_restore:
+    more: dict[str, Any] = {**_ACROSS} if cross_region_restore else {}
+    limits = {"backupsPerAgent": backups_per_agent, "backupsPerVault": backups_per_vault}
+    limits = {name: number for name, number in limits.items() if number is not None}
+    more |= {"strongroom": limits} if limits else {}
+    if not wanted and not more:
         raise Invalid("there is nothing to set", hint="Name --immutability or --soft-delete.")
-    more = _ACROSS if cross_region_restore else {}
     with vaults.opened(common, means) as vault:
         before = vault.rest.get(vault.home)
         _confirm(before, wanted, confirm)
@@ -144,4 +155,8 @@ def _tell(common: Common, found: dict[str, Any]) -> None:
     told["soft delete"] = f"{soft.state}: {_DELETED[soft.state]}{days}"
     if crosses_regions(found["properties"]):
         told["cross-region restore"] = "Enabled: the second copy can be restored from"
+    limits = limits_of(found["properties"])
+    told["scheduled backups at once"] = (
+        f"{limits.backups_per_agent} of an agent, {limits.backups_per_vault} of the vault"
+    )
     console.facts(told)
