@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from strongroom.catalog.columns import column, metadata
+from strongroom.catalog.columns import Json, column, metadata
 from strongroom.catalog.database import Utc
 
 sessions = sa.Table(
@@ -10,6 +10,9 @@ sessions = sa.Table(
     metadata,
     sa.Column("token_hash", sa.Text, primary_key=True),  # SHA-256 of the cookie, hex
     column("principal_id", sa.Text),
+    column("name", sa.Text),  # for people
+    column("groups", Json),  # object ids, as an issuer has told at the begin
+    sa.Column("issuer_id", sa.Text),  # who vouched, if not we
     column("began_at", Utc),
     column("seen_at", Utc),
     column("ends_at", Utc),

@@ -9,9 +9,10 @@ import hashlib
 import hmac
 
 import msgspec
+import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import audit, principals
+from strongroom.catalog import audit, issuers, principals
 from strongroom.catalog import sessions as catalog
 from strongroom.control import identity
 from strongroom.control.control import Control
@@ -37,16 +38,26 @@ def begin_session(control: Control, address: str, name: str, password: str) -> s
     Raises Unauthenticated, SlowDown: as tokens do, and counted with them.
     """
     principal_id = identity.sign_in(control, address, name, password)
-    return open_session(control, address, principal_id)
+    with control.database.reading() as connection:
+        row = principals.find(connection, principal_id)
+    shown = name if row is None else str(row["display_name"])
+    caller = Caller(principal_id=principal_id, name=shown, address=address)
+    return open_session(control, caller)
 
 
-def open_session(control: Control, address: str, principal_id: str) -> str:
-    """A session of somebody who has proved who they are; returns the cookie."""
+def open_session(control: Control, caller: Caller, issuer_id: str | None = None) -> str:
+    """A session of somebody who has proved who they are; returns the cookie.
+
+    `issuer_id`: whose word it was, if not ours. The session is over when that is believed no more.
+    """
     token = base64.urlsafe_b64encode(control.chance.bytes(32)).decode().rstrip("=")
     now = control.clock.now()
     row = {
         "token_hash": _digest(token),
-        "principal_id": principal_id,
+        "principal_id": caller.principal_id,
+        "name": caller.name[:200],
+        "groups": list(caller.groups),
+        "issuer_id": issuer_id,
         "began_at": now,
         "seen_at": now,
         "ends_at": now.add(hours=MOST_HOURS),
@@ -54,8 +65,7 @@ def open_session(control: Control, address: str, principal_id: str) -> str:
     with control.database.writing() as connection:
         catalog.remove_ended(connection, now)
         catalog.add(connection, row)
-        caller = Caller(principal_id=principal_id, address=address)
-        audit.append(connection, now, caller, ("session/begin", principal_id))
+        audit.append(connection, now, caller, ("session/begin", caller.principal_id))
     return token
 
 
@@ -67,21 +77,26 @@ def find_session(control: Control, token: str, address: str, *, used: bool) -> S
     now = control.clock.now()
     with control.database.reading() as connection:
         row = catalog.find(connection, _digest(token))
-        who = None if row is None else principals.find(connection, row["principal_id"])
-    if row is None or who is None:
-        return None
+        if row is None or not _is_vouched_for(connection, row):
+            return None
     if now >= min(row["ends_at"], row["seen_at"].add(hours=IDLE_HOURS)):
         return None
     if used and (now - row["seen_at"]).total("seconds") > _TOUCH_SECONDS:
         with control.database.writing() as connection:
             catalog.touch(connection, row["token_hash"], now)
-    name = str(who["display_name"])
-    return Session(
-        caller=Caller(principal_id=row["principal_id"], name=name, address=address),
-        name=name,
-        form_key=_form_key(token),
-        ends_at=row["ends_at"],
+    groups = tuple(row["groups"])
+    caller = Caller(
+        principal_id=row["principal_id"], name=row["name"], address=address, groups=groups
     )
+    return Session(
+        caller=caller, name=row["name"], form_key=_form_key(token), ends_at=row["ends_at"]
+    )
+
+
+def _is_vouched_for(connection: sa.Connection, row: sa.RowMapping) -> bool:
+    if row["issuer_id"] is None:
+        return principals.find(connection, row["principal_id"]) is not None
+    return any(issuer.id == row["issuer_id"] for issuer in issuers.list_all(connection))
 
 
 def end_session(control: Control, session: Session, token: str) -> None:

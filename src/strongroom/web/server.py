@@ -56,7 +56,7 @@ from strongroom.web.api.door import check_path
 from strongroom.web.api.foreign_tokens import ForeignTokens
 from strongroom.web.api.tokens import TokenAuthority
 from strongroom.web.pace import Pace
-from strongroom.web.portal import pages
+from strongroom.web.portal import issuer, pages
 from strongroom.web.refusals import Refusals
 
 _HANG_UP_SECONDS = 0.5
@@ -85,6 +85,7 @@ def create_app(control: Control, settings: DoorSettings) -> FastAPI:
     app.state.run = run_in_threadpool
     app.state.authority = TokenAuthority(settings.token_key, control.installation)
     app.state.foreign = ForeignTokens(control, app.state.run)
+    app.state.sign_in_file = settings.certificate.with_name(issuer.FILE)
     app.state.pace = Pace(control.clock)
     app.state.refusals = Refusals(control.clock)
     errors.install(app, app.state.authority.challenge)

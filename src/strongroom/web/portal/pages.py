@@ -11,6 +11,7 @@ from strongroom.web.portal import (
     cost,
     events,
     instances,
+    issuer,
     jobs,
     overview,
     points,
@@ -23,7 +24,7 @@ from strongroom.web.portal import (
 )
 
 router = APIRouter(include_in_schema=False)
-_DOORS = (assets, sign_in, events, settings)
+_DOORS = (assets, sign_in, issuer, events, settings)
 _WATCHED = (overview, restores, points, instances, jobs)
 _KEPT = (policies, vaults, servers, cost, alerts, approvals, audit, access)
 for each in (*_DOORS, *_WATCHED, *_KEPT):

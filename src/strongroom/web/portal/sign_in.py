@@ -46,7 +46,12 @@ def sign_in(request: Request, form: Annotated[Form, Depends(read_form)]) -> Resp
         seconds = int(error.facts["retry_after_seconds"]) + 1
         why = f"Too many wrong passwords in a row. Try again in {seconds} seconds."
         return _page(request, to, name, why, 429)
-    answer = RedirectResponse(_inside(to), 303, render.HEADERS)
+    return with_cookie(request, token, to)
+
+
+def with_cookie(request: Request, token: str, to: str) -> Response:
+    """Signed in, and on to where they were going."""
+    answer = RedirectResponse(inside(to), 303, render.HEADERS)
     answer.set_cookie(
         cookie_name(request),
         token,
@@ -70,12 +75,13 @@ def sign_out(visit: Guest, form: Sent) -> Response:
     return answer
 
 
-def _inside(to: str) -> str:
+def inside(to: str) -> str:
     """A path of ours: nobody is sent elsewhere."""
     return to if to.startswith("/") and not to.startswith(("//", "/\\")) else "/"
 
 
 def _page(request: Request, to: str, name: str, why: str, status: int = 200) -> Response:
     theme = request.cookies.get("theme", "auto")
-    facts = {"to": _inside(to), "name": name, "why": why, "theme": theme}
+    facts: dict[str, object] = {"to": inside(to), "name": name, "why": why, "theme": theme}
+    facts["by_issuer"] = request.app.state.sign_in_file.exists()
     return render.html(request, render.text_of("sign_in.html", facts), status)

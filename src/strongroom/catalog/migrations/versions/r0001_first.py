@@ -715,6 +715,13 @@ def upgrade() -> None:
         "sessions",
         sa.Column("token_hash", sa.Text(), nullable=False),
         sa.Column("principal_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column(
+            "groups",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("issuer_id", sa.Text(), nullable=True),
         sa.Column("began_at", strongroom.catalog.database.Utc(), nullable=False),
         sa.Column("seen_at", strongroom.catalog.database.Utc(), nullable=False),
         sa.Column("ends_at", strongroom.catalog.database.Utc(), nullable=False),
