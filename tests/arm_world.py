@@ -97,6 +97,7 @@ class ArmWorld:
             ("configure-protection", self._configure),
             ("backup", lambda story, job: None),
             ("restore", lambda story, job: None),
+            ("long-term-backup", lambda story, job: None),
             ("collect-garbage", lambda story, job: None),
             ("verify", lambda story, job: None),
             ("apply-policy", lambda story, policy, operation: None),

@@ -75,6 +75,11 @@ SDK = {
     "delete_assignment": "role_assignments.delete",
     "list_definitions": "role_definitions.list",
     "get_definition": "role_definitions.get",
+    "start_backup": "backups_long_term_retention.begin_start",
+    "list_backups": "backups_long_term_retention.list_by_server",
+    "get_backup": "backups_long_term_retention.get",
+    "backup_status": "polling",
+    "backup_result": "polling",
     "check_prerequisites": "backups_long_term_retention.check_prerequisites",
     "get_server": "servers.get",
     "list_servers": "servers.list_by_resource_group",
@@ -117,14 +122,15 @@ The values are in `connection.json`. `credential_scopes` may be left out: tokens
 
 | client | version | what it drives |
 |---|---|---|
-| azure-mgmt-dataprotection | 2.2.0 | from vault and policy to backup, jobs and restore |
+| azure-mgmt-dataprotection | 2.2.0, 1.4.0 | sync and async, from vault to backup, jobs, restore |
+| azure-mgmt-postgresqlflexibleservers | 3.0.0 | long-term backups into a container |
 | azure-mgmt-authorization | 4.0.0 | role assignments and definitions |
 | azure-mgmt-resource | 26.0.0 | resource groups |
-| azure-identity | 1.27.0 | client secret over a private CA |
+| azure-identity | 1.27.0 | client secret over a private CA, sync and async |
+| azure-storage-blob | 12.31.1 | exported jobs, and containers of the storage endpoint |
 
-Request bodies in the form of Terraform's azurerm provider are tried; the provider itself, the `az`
-command and azure-mgmt-postgresqlflexibleservers (`servers`, `backups_long_term_retention` below)
-are not run by our tests.
+Request bodies in the form of Terraform's azurerm provider are tried; the provider itself is not
+run by our tests, nor is the `az` command.
 
 ## How it answers
 
@@ -155,6 +161,10 @@ are not run by our tests.
   the best that the server allows (its files, of which only what has changed is stored; dumps where
   it grants no replication, and job and point say why), `Physical` and `Logical` are that kind and
   no other. `backupRuleOptions.strongroom.full` reads everything anew.
+- `startLtrBackup` dumps a protected server as it is now into a container by its SAS: the files of
+  a restore as files, `backupName` before each name. Its job lies in the vault that protects it.
+- `exportBackupJobs`: the newest ten thousand jobs (`$filter` takes status and operation), at
+  `blobUrl` as JSON and at `excelFileBlobUrl` as CSV, by a SAS of an hour; they go the day after.
 - Restore as files (`RestoreFilesTargetInfo`) into a container: `targetDetails.url` with its SAS
   (read, create, write), which is kept sealed until the job ends; `filePrefix` begins every name. A
   manifest with digests and a `RESTORE.md` lie beside the files. `url` may be `s3://bucket/prefix`,
@@ -236,15 +246,15 @@ are not run by our tests.
 Asked for, these are refused in ARM's form: 404 or 405, or 400 that names the setting.
 
 - Cross-subscription restore (the setting is kept, and off for good when it is PermanentlyDisabled;
-  there is no other subscription), rehydration, archive tier, point-in-time restore
+  there is no other subscription), rehydration (400
+  `UserErrorRehydrationNotSupported`), archive tier, point-in-time restore
   (`findRestorableTimeRanges`), several items in one restore, Azure Files.
   Files without a SAS: the vault's identity opens no container.
-- Guards of other tenants, customer-managed keys, user-assigned identities, export of jobs,
-  `checkFeatureSupport`.
+- Guards of other tenants, customer-managed keys, user-assigned identities.
 - A purge before its time. A legal hold on what is deleted: have it back, then hold it. Protecting
   a soft-deleted server in another vault.
 - Custom roles, conditions on role assignments, deny assignments, management groups.
-- `startLtrBackup` and `ltrBackupOperations`: agents are asked through their own protocol.
+- `startLtrBackup` of a server that no backup instance protects; more than one container.
 
 ## Roles
 

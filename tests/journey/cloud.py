@@ -37,7 +37,7 @@ class Cloud:
             disable_instance_discovery=True,
             **common,
         )
-        options = {
+        options = self.options = {
             "base_url": found["arm"],
             "credential_scopes": [found["arm"] + "/.default"],
             "polling_interval": 1,

@@ -9,9 +9,11 @@ import psycopg
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceExistsError
 from azure.mgmt.dataprotection import models as m
+from azure.mgmt.postgresqlflexibleservers import PostgreSQLManagementClient
+from azure.mgmt.postgresqlflexibleservers import models as pg
 from azure.storage.blob import BlobClient
 
-from file_places import Places, azurite
+from file_places import Place, Places, azurite
 from journey.cloud import (
     LTR,
     READER,
@@ -134,6 +136,7 @@ def _leave_as_files(cloud: Cloud, house: House, point: str) -> None:
         told = job.properties.extended_info
         assert told.recovery_destination == place.url
         assert told.additional_details["Restore File Prefix"] == "monday"
+        _take_long_term_backup(cloud, place)
         assert place.get("monday_database_postgres.sql")[:5] == b"PGDMP"
         assert b"CREATE ROLE" in place.get("monday_roles.sql")
         kept = place.sas.rpartition("sig=")[2].encode()
@@ -142,6 +145,34 @@ def _leave_as_files(cloud: Cloud, house: House, point: str) -> None:
         with sqlite3.connect(house.directory / "serve" / "catalogue.sqlite") as catalogue:
             sealed = catalogue.execute("select sealed_signature from jobs").fetchall()
         assert set(sealed) == {(None,)}
+
+
+def _take_long_term_backup(cloud: Cloud, place: Place) -> None:
+    """As Azure's own backup service asks for it, with a signature of its own."""
+    group, server = cloud.group, "pg1"
+    settings = pg.BackupSettings(backup_name="friday")
+    with PostgreSQLManagementClient(
+        cloud.credential, cloud.found["subscription"], **cloud.options
+    ) as client:
+        backups = client.backups_long_term_retention
+        asked = pg.LtrPreBackupRequest(backup_settings=settings)
+        assert backups.check_prerequisites(group, server, asked).number_of_containers == 1
+        target = pg.BackupStoreDetails(sas_uri_list=[f"{place.url}?{place.sas}"])
+        begun = pg.BackupsLongTermRetentionRequest(backup_settings=settings, target_details=target)
+        made = backups.begin_start(group, server, begun).result()
+        assert (made.status, made.backup_name, made.percent_complete) == (
+            "Succeeded",
+            "friday",
+            100,
+        )
+        assert [each.name for each in backups.list_by_server(group, server)] == ["friday"]
+        assert backups.get(group, server, "FRIDAY").data_transferred_in_bytes > 1000
+        with pytest.raises(ResourceExistsError, match="friday already"):
+            backups.begin_start(group, server, begun)
+    assert place.get("friday_database_postgres.sql")[:5] == b"PGDMP"
+    assert b"CREATE ROLE" in place.get("friday_roles.sql")
+    assert b"CREATE TABLE" in place.get("friday_schema.sql")
+    assert "friday_manifest.json" in place.names()
 
 
 def _hold_delete_and_purge(cloud: Cloud, watched: Watched, point: str) -> None:
@@ -177,7 +208,8 @@ def _hold_delete_and_purge(cloud: Cloud, watched: Watched, point: str) -> None:
 def containers(watched: Watched) -> list[Door]:
     """Those of instances."""
     found = watched.containers()
-    return [door for name, door in found.items() if not name.startswith("audit-")]
+    others = ("audit-", "catalogue-", "exports")
+    return [door for name, door in found.items() if not name.startswith(others)]
 
 
 def _load_one_item(cloud: Cloud, postgres: Postgres, point: str) -> None:

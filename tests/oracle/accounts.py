@@ -124,6 +124,7 @@ _TRIGGERS = {
     "Verify": "verify",
     "Drill": "drill",
     "CollectGarbage": "garbage",
+    "LongTermBackup": "longTermBackup",
 }
 
 
@@ -136,7 +137,11 @@ def _job_records(book: Book) -> Iterator[str]:
     cancelled = Counter(record["target"] for record in book.records("job/cancel"))
     ended = {
         kind: Counter(record["detail"]["job"] for record in book.records(action))
-        for kind, action in (("Restore", "restore/complete"), ("Verify", "recoveryPoint/verify"))
+        for kind, action in (
+            ("Restore", "restore/complete"),
+            ("Verify", "recoveryPoint/verify"),
+            ("LongTermBackup", "longTermBackup/complete"),
+        )
     }
     drilled = [r["detail"] for r in book.records("recoveryPoint/drill")]
     ended["Drill"] = Counter(each["job"] for each in drilled if each["verdict"] == "Passed")

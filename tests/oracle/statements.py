@@ -49,7 +49,7 @@ def _status(look: Look, job: Row) -> Iterator[str]:
         yield f"job {name} failed and does not say why and what next"
     if status in GOOD and job["kind"] == "Backup" and job["recovery_point_id"] is None:
         yield f"job {name} is {status} and made no point"
-    of_point = job["kind"] != "CollectGarbage"
+    of_point = job["kind"] not in {"CollectGarbage", "LongTermBackup"}
     if status in GOOD and of_point and job["recovery_point_id"] not in look.book.points():
         yield f"job {name} is {status} and its point is not listed"
 

@@ -258,7 +258,7 @@ class Agent:
         lease = held.lease
         if lease.backup is not None:
             return self._trades.take_backup(held)
-        if lease.restore or lease.extract or lease.load or lease.drill:
+        if lease.restore or lease.extract or lease.load or lease.drill or lease.long_term:
             return self._trades.restore(held)
         if lease.verify is not None:
             return self._trades.verify(held)
@@ -355,5 +355,6 @@ def _stopping() -> Cancelled:
 def _names(lease: Lease) -> dict[str, Any]:
     orders = (lease.backup, lease.restore, lease.extract, lease.load, lease.verify, lease.drill)
     names: dict[str, Any] = {"operation": lease.operation_id, "epoch": lease.epoch}
-    job = next((order.job_id for order in orders if order is not None), None)
+    known = next((order.job_id for order in orders if order is not None), None)
+    job = known if lease.long_term is None else lease.long_term.job_id
     return names | ({} if job is None else {"job": job})

@@ -22,6 +22,7 @@ from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.hooks import with_hooks
 from strongroom.agent.limits import Limits
 from strongroom.agent.load import load
+from strongroom.agent.long_term import dump_out
 from strongroom.agent.look_at import look_at
 from strongroom.agent.loop import Agent, Trades
 from strongroom.agent.memory import Memory
@@ -99,6 +100,8 @@ def real_trades(
         with memory.share() as share:
             if held.lease.load is not None:
                 return load(held, book, open_container, chance, settings.data / "spool", share)
+            if held.lease.long_term is not None:
+                return dump_out(held, book, clock, chance)
             if held.lease.drill is not None:
                 return drill(held, drills, open_container, clock, chance, share)
             if held.lease.extract is not None:

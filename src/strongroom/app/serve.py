@@ -52,6 +52,7 @@ from strongroom.workflows.kek import key_encryption
 from strongroom.workflows.key_census import examine_keys
 from strongroom.workflows.keyring import Keyring
 from strongroom.workflows.locking import lock_vault
+from strongroom.workflows.long_term import dump_out
 from strongroom.workflows.means import Means
 from strongroom.workflows.parents import open_parent
 from strongroom.workflows.purge import purge
@@ -231,6 +232,7 @@ def _register(engine: JobEngine, means: Means) -> None:
     engine.register("configure-protection", partial(configure_protection, means))
     engine.register("backup", partial(back_up, means))
     engine.register("restore", partial(restore, means))
+    engine.register("long-term-backup", partial(dump_out, means))
     engine.register("lock-vault", partial(lock_vault, means))
     engine.register("collect-garbage", partial(collect_garbage, means))
     engine.register("verify", partial(verify, means))

@@ -101,6 +101,13 @@ def list_ended(connection: sa.Connection, instance_id: str, limit: int) -> list[
     return [_job(row) for row in rows.mappings()]
 
 
+def list_of_kind(connection: sa.Connection, instance_id: str, kind: JobKind) -> list[Job]:
+    """An instance's jobs of one kind, the newest first."""
+    query = _SELECT.where(jobs.c.instance_id == instance_id, jobs.c.kind == kind.value)
+    rows = connection.execute(query.order_by(jobs.c.started_at.desc())).mappings()
+    return [_job(row) for row in rows]
+
+
 def page_of_vault(
     connection: sa.Connection,
     vault_id: str,

@@ -16,6 +16,8 @@ from strongroom.model.errors import Forbidden, Invalid, Unauthenticated
 from strongroom.model.extract import ExtractOrder
 from strongroom.model.ids import AgentId, uuid4
 from strongroom.model.logical import LoadOrder
+from strongroom.model.long_term import KIND as LONG_TERM
+from strongroom.model.long_term import LongTermOrder
 from strongroom.model.operation import (
     LEASE_SECONDS,
     BackupOrder,
@@ -144,28 +146,28 @@ def lease_operation(control: Control, agent: AgentId, session: str, ask: str = "
     return _lease_of(control, row)
 
 
+# Each kind of operation: where its order lies in the lease, and what it is.
+_ORDERS: dict[str, tuple[str, type[msgspec.Struct]]] = {
+    "backup": ("backup", BackupOrder),
+    "restore": ("restore", RestoreOrder),
+    "extract": ("extract", ExtractOrder),
+    "load": ("load", LoadOrder),
+    "verify": ("verify", VerifyOrder),
+    "drill": ("drill", DrillOrder),
+    LONG_TERM: ("long_term", LongTermOrder),
+    "look": ("look", LookOrder),
+    STREAM: ("stream", StreamOrder),
+    "check": ("check", CheckOrder),
+}
+
+
 def _lease_of(control: Control, row: sa.RowMapping) -> Lease:
     order = dict(row["order"])
-    lease = Lease(operation_id=row["id"], epoch=row["epoch"])
     if row["kind"] == "backup":
         order["deltaName"] = delta_name(row["job_id"], row["epoch"])
-        lease.backup = msgspec.convert(order, BackupOrder)
-    elif row["kind"] == "restore":
-        lease.restore = msgspec.convert(order, RestoreOrder)
-    elif row["kind"] == "extract":
-        lease.extract = msgspec.convert(order, ExtractOrder)
-    elif row["kind"] == "load":
-        lease.load = msgspec.convert(order, LoadOrder)
-    elif row["kind"] == "verify":
-        lease.verify = msgspec.convert(order, VerifyOrder)
-    elif row["kind"] == "drill":
-        lease.drill = msgspec.convert(order, DrillOrder)
-    elif row["kind"] == "look":
-        lease.look = msgspec.convert(order, LookOrder)
-    elif row["kind"] == STREAM:
-        lease.stream = msgspec.convert(order, StreamOrder)
-    else:
-        lease.check = msgspec.convert(order, CheckOrder)
+    lease = Lease(operation_id=row["id"], epoch=row["epoch"])
+    place, kind = _ORDERS[row["kind"]]
+    setattr(lease, place, msgspec.convert(order, kind))
     if row["kind"] not in agent_operations.WITHOUT_STORAGE:
         lease.access = _access(control, row)
     return lease
@@ -190,7 +192,9 @@ def _access(control: Control, row: sa.RowMapping) -> StorageAccess:
         access = need_second(control).access(order["instanceId"])
     else:
         access = control.grant_access(row["kind"], order["instanceId"], paths)
-    if row["kind"] == "extract" and (signature := _signature(control, row)):
+    if row["kind"] == LONG_TERM:
+        access.sas = {}  # it reads and writes nothing of ours
+    if row["kind"] in {"extract", LONG_TERM} and (signature := _signature(control, row)):
         access.sas["files"] = signature
     return access
 

@@ -21,7 +21,7 @@ WRITE = "Microsoft.DBforPostgreSQL/flexibleServers/write"
 CHECK = "Microsoft.DBforPostgreSQL/flexibleServers/ltrPreBackup/action"
 LATELY_SECONDS = 300.0  # an agent calls every half minute, unless it is busy with its leases
 _MOST_TOLD = 20  # agents that an error names
-_NOT_READY = "ServerNotReadyForLongTermBackup"
+NOT_READY = "ServerNotReadyForLongTermBackup"
 
 
 def put_server(
@@ -159,7 +159,7 @@ def check_ready(
         raise Precondition(
             f"the agent has not reported on server {server['name']} {since}",
             hint="wait a moment; if it stays so, see that the agent runs: strongroom status",
-            code=_NOT_READY,
+            code=NOT_READY,
         )
     if allows(facts, backup_type):
         return
@@ -168,7 +168,7 @@ def check_ready(
     raise Precondition(
         f"server {server['name']} is not ready: " + "; ".join(p.message for p in problems),
         hint=hints[0] if hints else f"see: strongroom server check {server['name']}",
-        code=_NOT_READY,
+        code=NOT_READY,
         facts={"actions": hints},
     )
 

@@ -29,6 +29,7 @@ class JobKind(StrEnum):
     COLLECT = "CollectGarbage"
     VERIFY = "Verify"
     DRILL = "Drill"
+    LONG_TERM = "LongTermBackup"
 
 
 UNCANCELLABLE = frozenset({JobKind.COLLECT})  # what no agent does
@@ -63,12 +64,14 @@ RESTORE_STEPS = ("Plan", "Restore data")
 COLLECT_STEPS = ("Collect garbage",)
 VERIFY_STEPS = ("Plan", "Read and check")
 DRILL_STEPS = ("Plan", "Restore and try")
+LONG_TERM_STEPS = ("Check readiness", "Dump into the container")
 _STEPS = {
     JobKind.BACKUP: BACKUP_STEPS,
     JobKind.RESTORE: RESTORE_STEPS,
     JobKind.COLLECT: COLLECT_STEPS,
     JobKind.VERIFY: VERIFY_STEPS,
     JobKind.DRILL: DRILL_STEPS,
+    JobKind.LONG_TERM: LONG_TERM_STEPS,
 }
 
 

@@ -25,6 +25,7 @@ import msgspec
 from strongroom.model.drill import DrillOrder, DrillResult
 from strongroom.model.extract import ExtractOrder
 from strongroom.model.logical import DumpWish, LoadOrder, LoadResult
+from strongroom.model.long_term import LongTermOrder
 from strongroom.model.plan import LookOrder, LookResult
 from strongroom.model.verify import VerifyOrder, VerifyResult
 from strongroom.model.wal import Recovery, StreamOrder
@@ -169,6 +170,7 @@ class Lease(Message):
     drill: DrillOrder | None = None
     check: CheckOrder | None = None
     look: LookOrder | None = None
+    long_term: LongTermOrder | None = None
     stream: StreamOrder | None = None
     access: StorageAccess | None = None
 

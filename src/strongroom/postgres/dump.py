@@ -143,14 +143,23 @@ def dump_tools(version_number: int) -> Tools:
     return tools
 
 
-def dump_database(tools: Tools, client: Client, database: str, found: Survey) -> Program:
-    """pg_dump in its own format, not compressed: what did not change stays the same bytes."""
-    command = [str(tools.program("pg_dump")), "-Fc", "-Z0", "-w", "--quote-all-identifiers"]
+def dump_database(
+    tools: Tools, client: Client, database: str, found: Survey, level: int = 0
+) -> Program:
+    """pg_dump in its own format; not compressed: what did not change stays the same bytes."""
+    command = [str(tools.program("pg_dump")), "-Fc", f"-Z{level}", "-w", "--quote-all-identifiers"]
     command += [f"--lock-wait-timeout={LOCK_SECONDS * 1000}"]
     if found.in_recovery:
         command.append("--no-unlogged-table-data")  # a standby has none
     command += ["-d", client.target(database)]
     return Program(command, client, f"pg_dump of {database}")
+
+
+def dump_definitions(tools: Tools, client: Client, database: str) -> Program:
+    """The definitions of one database, as SQL."""
+    command = [str(tools.program("pg_dump")), "--schema-only", "--create", "-w"]
+    command += [f"--lock-wait-timeout={LOCK_SECONDS * 1000}", "-d", client.target(database)]
+    return Program(command, client, f"pg_dump of the definitions of {database}")
 
 
 def dump_globals(tools: Tools, client: Client, found: Survey) -> Program:

@@ -36,7 +36,9 @@ from strongroom.web.api import (
     jobs,
     keys,
     long_running,
+    long_term,
     metrics,
+    openapi,
     policies,
     principals,
     protection_states,
@@ -117,6 +119,7 @@ def create_app(control: Control, settings: DoorSettings) -> FastAPI:
         jobs.router,
         job_exports.router,
         servers.router,
+        long_term.router,
         access.router,
         audit.router,
         guards.router,
@@ -125,6 +128,7 @@ def create_app(control: Control, settings: DoorSettings) -> FastAPI:
         issuers.router,
     ):
         app.include_router(router)
+    openapi.complete(app)
     app.add_middleware(ArmManners, chance=control.chance)
     return app
 
