@@ -92,6 +92,7 @@ SEGMENTS = {
         "approvals",
         "auditRecords",
         "servicePrincipals",
+        "trustedIssuers",
         "renewSecret",
         "versions",
         "preview",
