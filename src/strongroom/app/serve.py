@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import structlog
+from fastapi import FastAPI
 
 from strongroom.app.going_on import check_catalogue, note_used
 from strongroom.app.portal_user import ensure_administrator
@@ -63,6 +64,7 @@ from strongroom.workflows.rotation import rotate_instance, rotate_kek
 from strongroom.workflows.sealed_files import TOKENS, SealedFiles
 from strongroom.workflows.second_copy import whole_points
 from strongroom.workflows.sweeps import Sweeps
+from strongroom.workflows.ticking import Ticking
 from strongroom.workflows.vault_storage import SecondStorage, VaultStorage
 from strongroom.workflows.verify import verify
 from strongroom.workflows.wal_care import WalCare
@@ -152,22 +154,36 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
         sealed.keep(TOKENS, new_token_key), files.server_certificate, files.server_key
     )
 
+    try:
+        _answer(create_app(control, door), door, sockets, ready, (sweeps, care, streams, alerting))
+    finally:
+        engine.close()
+        alone.close()
+        database.close()
+
+
+def _answer(
+    app: FastAPI,
+    door: DoorSettings,
+    sockets: tuple[socket.socket, socket.socket],
+    ready: Path,
+    threads: tuple[Ticking, ...],
+) -> None:
+    """Until SIGTERM, with what runs by the clock beside it."""
+
     def on_ready() -> None:
-        for each in (sweeps, care, streams, alerting):
+        for each in threads:
             each.start()
         told = {"port": _port(sockets[0]), "portalPort": _port(sockets[1]), "pid": os.getpid()}
         replace_private(ready, msgspec.json.encode(told))
         log.info("serve.ready", **told)
 
     try:
-        serve(create_app(control, door), door, sockets, on_ready)
+        serve(app, door, sockets, on_ready)
     finally:
         ready.unlink(missing_ok=True)
-        for each in (alerting, streams, care, sweeps):
+        for each in reversed(threads):
             each.stop()
-        engine.close()
-        alone.close()
-        database.close()
 
 
 def catalogue_of(options: ServeOptions, files: ServeFiles, who: Identity) -> Database:

@@ -60,11 +60,9 @@ def restore(  # noqa: PLR0913 - an option each
     strongroom restore orders --at 2026-11-26T21:04:05Z --to-dir /srv/restore --start
     strongroom restore orders --point 3f2a --in-place
     strongroom restore orders --point 3f2a --to-dir /srv/restore --tablespace /srv/fast=/srv/new
-    strongroom restore orders --to-dir /srv/part --database shop --table public.item
     strongroom restore orders --to-server orders --database shop --rename shop_then
     strongroom restore orders --to-files /srv/files --prefix monday
     strongroom restore orders --to-files https://acct.blob.core.windows.net/out --sas-file out.sas
-    strongroom restore orders --to-files s3://bucket/orders --database shop
     strongroom restore orders --from-second --to-dir /srv/restore --start
     ```
 

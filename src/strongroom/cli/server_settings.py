@@ -55,11 +55,8 @@ def set_settings(  # noqa: PLR0913 - an option each
     drilled so often, and one of its elders, in turn (`strongroom drill`).
 
     ```
-    strongroom server set orders --bandwidth 50MiB/s --compression 3 --parallel 2
-    strongroom server set orders --window 22:00-06:00@Europe/Prague
-    strongroom server set orders --drill-every 7d
-    strongroom server set orders --keep-every-second 7d
-    strongroom server set orders --bandwidth none --window none
+    strongroom server set orders --bandwidth 50MiB/s --window 22:00-06:00@Europe/Prague
+    strongroom server set orders --drill-every 7d --keep-every-second 7d
     ```
 
     Parameters
