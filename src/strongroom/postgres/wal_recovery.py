@@ -28,11 +28,11 @@ _LOOK_SECONDS = 0.1
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
 _INCLUDE = f"include_if_exists = '{PLACE}/settings.conf'\n"
 _SCRIPT = f"""#!/bin/sh
-# restore_command of a strongroom restore: sh get NAME TARGET. Its exits are a promise:
-# 0 the file is there; 1 it is not in the plan, so it does not exist; 255 stop recovery.
+# For the restore_command of a strongroom restore: sh get NAME TARGET. Its exits are a promise:
+# 0 the file is there; 44 it is not in the plan, so it does not exist; all others stop recovery.
 d={PLACE}
 grep -qxF -- "$1" "$d/list"
-case $? in 0) ;; 1) exit 1 ;; *) exit 255 ;; esac
+case $? in 0) ;; 1) exit 44 ;; *) exit 255 ;; esac
 printf '%s\\n' "$1" > "$d/asked.new" && mv -f "$d/asked.new" "$d/asked" || exit 255
 n=0
 until [ -f "$d/$1" ]; do
@@ -47,6 +47,11 @@ done
 cp -- "$d/$1" "$2" || exit 255
 exit 0
 """
+# What a shell says of its own, such as 2 for a script that is gone, must not reach PostgreSQL.
+_COMMAND = (
+    f'sh {PLACE}/get "%f" "%p"; '
+    "case $? in 0) exit 0;; 44) exit 1;; 143) exit 143;; *) exit 255;; esac"
+)
 _TARGETS = {
     "time": "recovery_target_time",
     "lsn": "recovery_target_lsn",
@@ -61,7 +66,7 @@ def settings_of(recovery: Recovery) -> dict[str, str]:
     a standby that answers would wait for a person to do the same here.
     """
     settings = {
-        "restore_command": f'sh {PLACE}/get "%f" "%p"',
+        "restore_command": _COMMAND,
         "recovery_target_timeline": str(recovery.timeline),
     }
     if recovery.follow:

@@ -1,0 +1,51 @@
+"""Where a stream goes on: joined to what is kept, or behind a gap that is told."""
+
+from strongroom.model.postgres import Lsn, SystemIdentifier, Timeline
+from strongroom.postgres.basebackup import System
+from strongroom.postgres.wal_source import Found, Kept, place_after, slot_name
+
+SIZE = 16 << 20
+HISTORY = "1\t0/6000100\tno recovery target specified\n\n2\t0/8000200\tno recovery target\n"
+
+
+def a_server(timeline: int = 1, at: int = 9 * SIZE + 77, identifier: int = 7) -> Found:
+    system = System(SystemIdentifier(identifier), Timeline(timeline), 150000, SIZE, checksums=True)
+    return Found(system, Lsn(at), {3: HISTORY} if timeline == 3 else {})
+
+
+def place(found: Found, timeline: int, end: int, lost: str = "") -> tuple[int, int, bool]:
+    kept = Kept("7", timeline, end) if timeline else Kept()
+    where = place_after(found, kept, lost)
+    return where.timeline, where.start, bool(where.why)
+
+
+def test_the_first_stream_begins_with_a_whole_segment() -> None:
+    assert place(a_server(), 0, 0) == (1, 9 * SIZE, False)
+
+
+def test_a_stream_goes_on_where_the_vault_has_it() -> None:
+    assert place(a_server(), 1, 7 * SIZE + 5) == (1, 7 * SIZE + 5, False)
+
+
+def test_the_rest_of_a_timeline_comes_before_the_next_one() -> None:
+    assert place(a_server(3), 1, 0x5000000) == (1, 0x5000000, False)
+    assert place(a_server(3), 1, 0x6000100) == (2, 0x6000000, False)
+    assert place(a_server(3), 2, 0x7000000) == (2, 0x7000000, False)
+    assert place(a_server(3), 2, 0x8000200) == (3, 0x8000000, False)
+
+
+def test_more_than_the_new_primary_had_is_kept_and_the_fork_is_followed() -> None:
+    assert place(a_server(3), 1, 0x6F00000) == (2, 0x6000000, False)
+
+
+def test_another_server_a_lost_slot_and_a_server_that_went_back_begin_behind_a_gap() -> None:
+    assert place(a_server(identifier=8), 1, 7 * SIZE) == (1, 9 * SIZE, True)
+    assert place(a_server(), 1, 7 * SIZE, "the slot is gone") == (1, 9 * SIZE, True)
+    assert place(a_server(), 1, 11 * SIZE) == (1, 9 * SIZE, True)
+    assert place(a_server(3), 4, 7 * SIZE) == (3, 9 * SIZE, True)
+
+
+def test_a_slot_is_named_as_postgresql_takes_it() -> None:
+    name = slot_name("0123456789abcdef" * 2)
+    assert name == "strongroom_" + "0123456789abcdef" * 2
+    assert len(name) <= 63
