@@ -31,6 +31,7 @@ PAGES = {
     "servers": "/servers",
     "alerts": "/alerts",
     "cost": "/cost",
+    "reports": "/reports",
     "approvals": "/approvals",
     "audit": "/audit",
     "access": "/access",
@@ -182,6 +183,17 @@ def test_prices_are_ones_own_once_they_are_written(visitor: Visitor) -> None:
     lines = saved.value.path().read_text().splitlines()
     assert lines[1].startswith("pg1-inst,v1,LocallyRedundant,")
     assert lines[1].endswith(",1.00,0.00,1.00")
+
+
+def test_a_report_says_the_same_as_a_page_as_csv_and_as_json(visitor: Visitor) -> None:
+    page = visitor.page
+    page.goto("/reports")
+    assert "0 of 1 lack one" in page.inner_text("main")
+    found = page.evaluate("fetch('/reports.json').then(answer => answer.json())")
+    assert [each["instance"] for each in found["instances"]] == ["pg1-inst"]
+    text = page.evaluate("fetch('/reports.csv').then(answer => answer.text())")
+    assert text.splitlines()[0].split(",") == list(found["instances"][0])
+    assert str(found["instances"][0]["points"]) in text.splitlines()[1].split(",")
 
 
 def test_a_policy_is_written_in_sentences_with_ten_years_beside_it(visitor: Visitor) -> None:

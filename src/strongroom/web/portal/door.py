@@ -31,6 +31,7 @@ PLACES = [  # path, words, whether a new group begins
     ("/vaults", "Vaults", False),
     ("/servers", "Servers", False),
     ("/cost", "Cost", False),
+    ("/reports", "Reports", False),
     ("/alerts", "Alerts", True),
     ("/approvals", "Approvals", False),
     ("/audit", "Audit trail", False),

@@ -16,6 +16,7 @@ from strongroom.web.portal import (
     overview,
     points,
     policies,
+    reports,
     restores,
     servers,
     settings,
@@ -26,6 +27,6 @@ from strongroom.web.portal import (
 router = APIRouter(include_in_schema=False)
 _DOORS = (assets, sign_in, issuer, events, settings)
 _WATCHED = (overview, restores, points, instances, jobs)
-_KEPT = (policies, vaults, servers, cost, alerts, approvals, audit, access)
+_KEPT = (policies, vaults, servers, cost, reports, alerts, approvals, audit, access)
 for each in (*_DOORS, *_WATCHED, *_KEPT):
     router.include_router(each.router)

@@ -1,0 +1,49 @@
+"""What reports are made of."""
+
+import sqlalchemy as sa
+from whenever import Instant
+
+from strongroom.catalog.recovery_points import COMPLETED
+from strongroom.catalog.tables import drills, jobs, recovery_points
+
+
+def newest_by_tag(connection: sa.Connection) -> dict[str, dict[str, Instant]]:
+    """Instance -> tag -> when its newest whole point with it was taken."""
+    points = recovery_points
+    newest = sa.func.max(points.c.taken_at).label("at")
+    query = sa.select(points.c.instance_id, points.c.tag, newest)
+    query = query.where(points.c.state == COMPLETED).group_by(points.c.instance_id, points.c.tag)
+    found: dict[str, dict[str, Instant]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.instance_id, {})[row.tag] = row.at
+    return found
+
+
+def count_jobs(connection: sa.Connection, since: Instant) -> dict[str, dict[tuple[str, str], int]]:
+    """Instance -> (kind, status) -> how many began since then."""
+    count = sa.func.count().label("count")
+    query = sa.select(jobs.c.instance_id, jobs.c.kind, jobs.c.status, count)
+    query = query.where(jobs.c.started_at >= since)
+    query = query.group_by(jobs.c.instance_id, jobs.c.kind, jobs.c.status)
+    found: dict[str, dict[tuple[str, str], int]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.instance_id, {})[(row.kind, row.status)] = int(row[3])
+    return found
+
+
+def evidence(connection: sa.Connection) -> dict[str, sa.RowMapping]:
+    """Instance -> its newest drill: recovery_point_id, verdict, evidence_name, evidence_blake3."""
+    newest = (
+        sa.select(drills.c.instance_id, sa.func.max(drills.c.ended_at).label("at"))
+        .group_by(drills.c.instance_id)
+        .subquery()
+    )
+    same = sa.and_(drills.c.instance_id == newest.c.instance_id, drills.c.ended_at == newest.c.at)
+    query = sa.select(
+        drills.c.instance_id,
+        drills.c.recovery_point_id,
+        drills.c.verdict,
+        drills.c.evidence_name,
+        drills.c.evidence_blake3,
+    ).join(newest, same)
+    return {row["instance_id"]: row for row in connection.execute(query).mappings()}
