@@ -172,6 +172,7 @@ def serve(  # noqa: PLR0913 - an option each
     second_url: str = "",
     second_key: Path | None = None,
     second_ca: Path | None = None,
+    accept_clock: bool = False,
 ) -> int:
     """Run the control plane: API, scheduler and durable workflows.
 
@@ -184,6 +185,7 @@ def serve(  # noqa: PLR0913 - an option each
     directory): a file, or `command:/path/to/program ARGUMENTS`, called with `wrap` or `unwrap`
     behind. The first one seals, all that are named open (or STRONGROOM_KEK, with `;` in between).
     `second-url` is a copy at another endpoint (`store --pull-from`), `second-key` its reader key.
+    After a standstill of more than a week things end later, until `accept-clock` says that it was.
     """
     from strongroom.app.serve import ServeOptions, run_serve
     from strongroom.app.store_options import key_in
@@ -207,6 +209,7 @@ def serve(  # noqa: PLR0913 - an option each
         second_url=second_url,
         second_key=key_in(second_key or data / "second.key", needed=bool(second_url)),
         second_ca=second_ca,
+        accept_clock=accept_clock,
         kek=tuple(kek or filter(None, os.environ.get(KEK, "").split(";"))),
     )
     run_serve(options, SystemClock(), SystemChance())

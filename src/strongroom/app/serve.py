@@ -29,6 +29,7 @@ from strongroom.config import (
 )
 from strongroom.control import agents, identity
 from strongroom.control.control import Control, OwnStorage, Second
+from strongroom.control.service_clock import ServiceClock
 from strongroom.datastore.keys import RecoveryKey, write_recovery_key
 from strongroom.datastore.receipt import SigningKey
 from strongroom.datastore.seal import KeyPair, PublicKey
@@ -94,6 +95,7 @@ class ServeOptions:
     second_url: str = ""
     second_key: bytes = field(repr=False, default=b"")
     second_ca: Path | None = None
+    accept_clock: bool = False
 
 
 def _own(storage: VaultStorage) -> OwnStorage:
@@ -133,6 +135,7 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
         seal_signature=keyring.seal_signature,
         open_signature=keyring.open_signature,
         custody=keyring.custody,
+        service_clock=ServiceClock(clock, database, accept=options.accept_clock),
         second=None if second is None else _told_of(second, who.location, keyring),
         witness=StorageWitness(storage, keyring.signing, who.tenant_id).witness(),
         open_parent=lambda *asked: open_parent(tied[0], *asked),

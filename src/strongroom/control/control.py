@@ -5,9 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from whenever import Instant
+
 from strongroom.catalog.database import Database
 from strongroom.control.bell import Bell
 from strongroom.control.role_refusals import RoleRefusals
+from strongroom.control.service_clock import ServiceClock
 from strongroom.durable.engine import JobEngine
 from strongroom.model.audit import Anchor
 from strongroom.model.custody import Custody
@@ -130,8 +133,18 @@ class Control:
     custody: Callable[[], Custody] = Custody
     offered: Bell = field(default_factory=Bell)
     refusals: RoleRefusals = field(default_factory=RoleRefusals)
+    service_clock: ServiceClock | None = None
     # Set when this process ends: nobody is kept waiting then.
     stopping: threading.Event = field(default_factory=threading.Event)
+
+    def earliest(self) -> Instant:
+        """The earliest time it can be: by it things end, and approvals begin to be good."""
+        watched = self.service_clock
+        return self.clock.now() if watched is None else watched.earliest()
+
+    def behind(self) -> float:
+        """Seconds by which the clock is behind what was seen of it: what begins now ends later."""
+        return 0.0 if self.service_clock is None else self.service_clock.behind()
 
 
 def need_second(control: Control) -> Second:

@@ -105,11 +105,12 @@ def at_guard(
 ) -> None:
     """The same at a certain guard, whatever it excludes."""
     now, place = control.clock.now(), guard_id_of(control, guard_row)
+    earliest = control.earliest()  # a delay is not over because a clock was set on
     what = (guard_row["id"], caller.principal_id, ask.digest)
     granted = approvals.open_ones(connection, *what, GRANTED, now)
     granted = [row for row in granted if may_approve(connection, row["decided_by"], place)]
     for row in granted:
-        if row["good_from"] <= now:
+        if row["good_from"] <= max(earliest, row["decided_at"]):
             approvals.use(connection, row["id"], now)
             told = {"approval": row["id"], "approvedBy": row["decided_by"], "guard": place}
             _record(control, connection, caller, "approval/use", ask, told)

@@ -4,6 +4,7 @@ The order is the promise (docs/format.md): until the receipt exists nothing has 
 the point is whole. Every step may run again: what is there already is opened and compared.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -168,7 +169,8 @@ def _create_manifest(means: Means, instance_id: str, manifest: Manifest) -> byte
 def verdict_of(means: Means, job: Job, result: BackupResult) -> retention.Verdict:
     """Which tag the point gets, and when it ends. One that looks wrong gets no better tag than
 
-    the default, unless a person has asked for it.
+    the default, unless a person has asked for it. Under a clock that went back it ends later by
+    as much, or it would end too early once the clock is right again.
     """
     with means.control.database.reading() as connection:
         found = protection.by_id(connection, job.instance_id)
@@ -178,7 +180,9 @@ def verdict_of(means: Means, job: Job, result: BackupResult) -> retention.Verdic
     due = job.order.get("due_at")
     due_at = Instant.parse_iso(due) if due else None
     tag = job.tag or (policy.retention_for("").name if strange else None)
-    return retention.tag_for(policy, job.rule_name, job.started_at, earlier, tag, due_at)
+    found_for = retention.tag_for(policy, job.rule_name, job.started_at, earlier, tag, due_at)
+    behind = means.control.behind()
+    return replace(found_for, expires_at=found_for.expires_at.add(seconds=round(behind)))
 
 
 def _sign(

@@ -31,10 +31,10 @@ def expire(means: Means, instance_id: InstanceId) -> list[Ending]:
     """
     control = means.control
     with control.database.reading() as connection:
-        if not recovery_points.has_ended(connection, instance_id, control.clock.now()):
+        if not recovery_points.has_ended(connection, instance_id, control.earliest()):
             return []
     with control.database.writing() as connection:
-        now = control.clock.now()
+        now = control.earliest()
         points = recovery_points.list_of_instance(connection, instance_id)
         busy = jobs.is_busy(connection, instance_id)
         endings = plan(points, now, busy=busy, stays=_stays(connection, instance_id, points))

@@ -40,7 +40,7 @@ def purge_due(means: Means) -> None:
     )
     for kind, act in kinds:
         with means.control.database.reading() as connection:
-            due = deletions.due(connection, kind, means.control.clock.now())
+            due = deletions.due(connection, kind, means.control.earliest())
         for row in due:
             _attempt(row, partial(act, means))
 
@@ -162,7 +162,7 @@ def _may_begin(
     deletion: sa.RowMapping,
 ) -> bool:
     """In the transaction that begins: nothing keeps any of it. Why not is in the log."""
-    now = means.control.clock.now()
+    now = means.control.earliest()
     why = _why_not(connection, instance_id, points, now)
     if why:
         log.info("purge.waits", kind=deletion["kind"], id=deletion["id"], why=why)

@@ -8,6 +8,7 @@ from sqlalchemy import RowMapping
 from strongroom.catalog import executors
 from strongroom.control import epochs, forgetting, orphans, scheduling
 from strongroom.control.control import Control
+from strongroom.control.service_clock import NOTE_SECONDS
 from strongroom.workflows.ticking import Ticking
 
 log = structlog.get_logger()
@@ -28,6 +29,7 @@ class Sweeps(Ticking):
         self.add("alive", 0.0, self._stay_alive)
         self.add("schedules", 0.0, self._fire_due)
         self.add("access", 0.0, partial(epochs.withdraw_ended, control))
+        self.add("clock", NOTE_SECONDS, self._note_clock)
         self.add("refusals", REFUSALS_SECONDS, self._write_refusals)
         self.add("orphans", ORPHANS_SECONDS, self._end_orphans)
         self.add("forgetting", FORGET_SECONDS, self._forget_ended)
@@ -38,6 +40,10 @@ class Sweeps(Ticking):
         now = self._control.clock.now()
         with self._control.database.writing() as connection:
             executors.beat(connection, self._executor_id, now)
+
+    def _note_clock(self) -> None:
+        if self._control.service_clock is not None:
+            self._control.service_clock.note()
 
     def _write_refusals(self) -> None:
         self._control.refusals.write(self._control.database, self._control.clock.now())

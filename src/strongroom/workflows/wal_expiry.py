@@ -36,7 +36,7 @@ def expire_log(means: Means, instance_id: InstanceId) -> int:
         found = protection.by_id(connection, instance_id)
         if found.state in KEPT or expiry_holds.list_of_instance(connection, instance_id):
             return 0
-        over = _over(connection, found, control.clock.now())[:_AT_ONCE]
+        over = _over(connection, found, control.earliest())[:_AT_ONCE]
         wal.set_going(connection, instance_id, [row["name"] for row in over])
     view = means.storage.account_view(instance_id)
     gone = [row for row in over if view.delete(row["name"])]
