@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from strongroom.cli import connection, console
 from strongroom.cli.means import COMMON, Common, Given, Means
 from strongroom.cli.running import Child, Place, lives, start_time
-from strongroom.cli.supervisor import Supervisor
+from strongroom.cli.supervisor import ACCOUNT, Supervisor, prepare
 from strongroom.model.errors import Invalid, Precondition
 
 
@@ -79,16 +79,16 @@ def rebuild(  # noqa: PLR0913 - an option each
 def _of_up(common: Common, means: Means) -> Iterator[dict[str, Any]]:
     """Of what `up` runs here: it must be at rest, and its store is started for the while."""
     place = Place(connection.data_directory(common))
-    if not place.account_key.exists():
+    if not (place.data / "store" / ACCOUNT).is_dir():
         raise Precondition(
             f"there is no storage in {place.data / 'store'}",
             hint="Name the directory with --data, or where things lie with --serve.",
         )
+    prepare(place, means)
     lock = place.hold()
     if lock is None:
         raise Precondition("strongroom runs here", hint="Stop it first: strongroom down")
     try:
-        place.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         supervisor = Supervisor(place, means, console.note)
         with supervisor.store_alone() as url:
             yield {
