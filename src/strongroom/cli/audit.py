@@ -107,9 +107,8 @@ def _written(to: Path | None) -> Iterator[TextIO]:
 
 def _tell(found: dict[str, Any]) -> None:
     for gap in found["gaps"]:
-        told = (
-            f"records {gap['first']} to {gap['last']} are lost: the catalogue was restored from "
-        )
+        told = f"records {gap['first']} to {gap['last']}, and what came behind without an anchor, "
+        told += "are lost: the catalogue was restored from "
         told += f"a copy that ended with record {gap['after']}" if gap["after"] else "storage"
         console.say(
             f"known gap: {told}, says record {gap['sequence']} by {gap['by']}, {gap['at']}"

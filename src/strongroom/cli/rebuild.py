@@ -119,7 +119,8 @@ def _tell(found: dict[str, Any]) -> None:
     gap = found["gap"]
     if gap is not None:
         facts["audit"] = (
-            f"records {gap['first']} to {gap['last']} are lost; it goes on with {gap['sequence']}"
+            f"records {gap['first']} to {gap['last']}, and what came behind without an anchor, "
+            f"are lost; it goes on with {gap['sequence']}"
         )
     for name, told in (("files", "files"), ("holds found", "holds")):
         if found[told]:
