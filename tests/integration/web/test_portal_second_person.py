@@ -1,0 +1,93 @@
+"""What takes a second person, walked through by both of them at browsers of their own."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from arm_story import GROUP_ID, GUIDS, Story, assignment_body, assignment_id
+from arm_world import SUBSCRIPTION, ArmWorld, vault_id
+from portal_world import Visitor, a_browser
+from strongroom.catalog.tables import agents, servers
+from strongroom.control import alerts, users
+from strongroom.model.access import MUA_OPERATOR, OWNER
+
+PASSWORD = "four words of hers"
+GUARD = f"{GROUP_ID}/providers/Microsoft.DataProtection/resourceGuards/second-person"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with a_browser() as found:
+        yield found
+
+
+def come(browser: Browser, world: ArmWorld, name: str, password: str) -> Visitor:
+    found = Visitor(browser, world.url)
+    found.sign_in(name, password)
+    return found
+
+
+def test_what_weakens_a_vault_waits_for_somebody_else_and_goes_through_once(
+    browser: Browser, world: ArmWorld, story: Story
+) -> None:
+    users.create_user(world.control, "anna", PASSWORD, OWNER.id, f"/subscriptions/{SUBSCRIPTION}")
+    approver, _, secret = world.principal("ben", [])
+    story.put(GUARD, {"location": "local"})
+    story.put(assignment_id(GUARD, GUIDS[5]), assignment_body(MUA_OPERATOR.id, approver))
+    proxy = f"{vault_id()}/backupResourceGuardProxies/DppResourceGuardProxy"
+    story.put(proxy, {"properties": {"resourceGuardResourceId": GUARD}})
+
+    anna, ben = come(browser, world, "anna", PASSWORD), come(browser, world, "ben", secret)
+    anna.page.goto("/vaults/backup-rg/v1")
+    anna.page.select_option("#soft_delete", "Off")
+    anna.page.click("text=Change the locks")
+    assert anna.page.inner_text("h1") == "You may not do this"
+    anna.page.click(".news >> text=Approvals")
+    assert "yours: somebody else decides" in anna.page.inner_text("main")
+    assert anna.page.locator("text=Let it through").count() == 0
+
+    ben.page.goto("/approvals")
+    assert "anna asks" in ben.page.inner_text("main")
+    ben.page.click("text=Let it through")
+    ben.page.wait_for_selector("text=Nothing waits for a second person.")
+
+    anna.page.goto("/vaults/backup-rg/v1")
+    anna.page.select_option("#soft_delete", "Off")
+    anna.page.click("text=Change the locks")
+    anna.page.wait_for_selector(".answer[data-state=risk]")
+    assert anna.page.input_value("#soft_delete") == "Off"
+
+    # What draws a lock tighter needs nobody.
+    anna.page.select_option("#immutability", "Unlocked")
+    anna.page.click("text=Change the locks")
+    anna.page.wait_for_selector("text=No, until it is unlocked.")
+    anna.page.goto("/approvals")
+    assert "Used" in anna.page.inner_text("main")
+    ben.close()
+    anna.close()
+
+
+def test_an_agent_that_is_lost_is_seen_and_a_new_one_invited_once(
+    browser: Browser, world: ArmWorld, story: Story
+) -> None:
+    at = world.clock.now().subtract(hours=1)
+    with world.database.writing() as connection:
+        connection.execute(agents.update().values(seen_at=at))
+        connection.execute(servers.update().values(seen_at=at))
+    alerts.settle_alerts(world.control)
+    anna = come(browser, world, "anna", PASSWORD)
+    anna.page.goto("/alerts")
+    anna.page.click("text=agent agent-1 is lost")
+    assert "not heard" in anna.page.inner_text("main")
+    anna.page.click("text=Enrol another agent")
+    line = anna.page.inner_text(".sheet code.cmd")
+    assert "strongroom agent run" in line
+    token = line.split("'")[1]
+    anna.page.goto("/servers")
+    assert token not in anna.page.content()
+    anna.page.goto("/alerts")
+    anna.page.click("text=I see to it")
+    anna.page.wait_for_selector("text=seen by anna")
+    assert anna.said == []
+    anna.close()
