@@ -32,6 +32,6 @@ class Refusals:
                 self._left_out += 1
                 return
             left_out, self._left_out = self._left_out, 0
-        plain = path[:300].encode("ascii", "backslashreplace").decode()
+        plain = path[:300].encode("unicode_escape").decode()
         more = {"left_out": left_out} if left_out else {}
         _log.warning("api.refused", status=status, code=code, path=plain, **facts, **more)

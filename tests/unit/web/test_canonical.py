@@ -1,8 +1,12 @@
 """Paths in canonical case."""
 
-import pytest
+import asyncio
+from typing import Any
 
-from strongroom.web.api.canonical import SEGMENTS, canonical
+import pytest
+from starlette.exceptions import HTTPException
+
+from strongroom.web.api.canonical import SEGMENTS, canonical, limited
 
 
 @pytest.mark.parametrize(
@@ -40,3 +44,41 @@ def test_a_name_that_is_a_word_of_ours_keeps_its_case() -> None:
     assert canonical(f"{place}/BACKUP") == f"{place}/backup"
     exports = f"{home}/backupVaults/v/backupJobs"
     assert canonical(f"{exports}/OPERATIONS/8f1c") == f"{exports}/operations/8f1c"
+
+
+SCOPE = {"path": "/subscriptions", "headers": []}
+
+
+def test_a_body_that_does_not_come_to_its_end_is_given_up() -> None:
+    pieces = [{"type": "http.request", "body": b"x", "more_body": True}]
+
+    async def receive() -> Any:
+        return pieces.pop() if pieces else await asyncio.Event().wait()
+
+    async def run() -> None:
+        take = limited(SCOPE, receive, 0.05)
+        assert (await take())["body"] == b"x"
+        await take()
+
+    with pytest.raises(HTTPException) as refused:
+        asyncio.run(run())
+    assert refused.value.status_code == 408
+
+
+def test_who_has_sent_all_may_wait_for_the_answer_as_long_as_it_takes() -> None:
+    async def run() -> Any:
+        asked, gone = asyncio.Event(), asyncio.Event()
+
+        async def receive() -> Any:
+            if asked.is_set():
+                await gone.wait()
+                return {"type": "http.disconnect"}
+            asked.set()
+            return {"type": "http.request", "body": b""}
+
+        take = limited(SCOPE, receive, 0.0001)
+        await take()
+        asyncio.get_running_loop().call_later(0.05, gone.set)
+        return await take()
+
+    assert asyncio.run(run()) == {"type": "http.disconnect"}

@@ -141,7 +141,7 @@ class ArmManners:
                 message["headers"] = [*message.get("headers", []), *own]
             await send(message)
 
-        await self._app(scope, _limited(scope, receive), answer)
+        await self._app(scope, limited(scope, receive), answer)
 
 
 def canonical(path: str) -> str:
@@ -168,13 +168,14 @@ def _correlation(scope: Scope) -> str:
     return ""
 
 
-def _limited(scope: Scope, receive: Receive) -> Receive:
+def limited(scope: Scope, receive: Receive, seconds: float = BODY_SECONDS) -> Receive:
+    """Receive a body that is neither too long nor too slow. Raises HTTPException, 413 or 408."""
     most = _MOST_AGENT_BODY if scope["path"].startswith("/agents/") else MOST_BODY
     told = next((v for n, v in scope["headers"] if n == b"content-length"), b"0")
     loop = asyncio.get_running_loop()
-    read, until, more = 0, loop.time() + BODY_SECONDS, True
+    read, until, more = 0, loop.time() + seconds, True
 
-    async def limited() -> Message:
+    async def bounded() -> Message:
         nonlocal read, more
         if not more:  # from here on it is only whether the client is still there
             return await receive()
@@ -191,4 +192,4 @@ def _limited(scope: Scope, receive: Receive) -> Receive:
         more = bool(message.get("more_body", False))
         return message
 
-    return limited
+    return bounded
