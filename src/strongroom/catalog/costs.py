@@ -32,3 +32,15 @@ def redundancies(connection: sa.Connection) -> dict[tuple[str, str], str]:
         stores = properties.get("storageSettings") or [{}]
         found[(group, vault)] = str(stores[0].get("type") or "LocallyRedundant")
     return found
+
+
+def means_by_kind(
+    connection: sa.Connection, instances: list[str]
+) -> dict[str, tuple[float, float]]:
+    """Kind of point -> (mean bytes stored anew, mean bytes before compression), of these."""
+    points = recovery_points
+    stored, raw = sa.func.avg(points.c.stored_bytes), sa.func.avg(points.c.raw_bytes)
+    query = sa.select(points.c.kind, stored.label("stored"), raw.label("raw"))
+    query = query.where(points.c.instance_id.in_(instances), points.c.state == COMPLETED)
+    found = connection.execute(query.group_by(points.c.kind))
+    return {row.kind: (float(row.stored), float(row.raw)) for row in found}

@@ -9,10 +9,19 @@ from strongroom.control.access import require
 from strongroom.control.control import Control
 from strongroom.model import arm
 from strongroom.model.access import Caller
-from strongroom.model.cost import Cost, PriceSheet, storage_price, units_of
+from strongroom.model.arm import VaultRef
+from strongroom.model.cost import (
+    Cost,
+    Measured,
+    PriceSheet,
+    forecast,
+    storage_price,
+    units_of,
+)
 
 CHANGE = "Microsoft.Consumption/pricesheets/write"
 _NAME = "price-sheet"
+_MOST_MEASURED = 500  # instances of a policy that a forecast looks at
 
 
 def price_sheet(control: Control) -> PriceSheet:
@@ -61,3 +70,33 @@ def costs_of_fleet(control: Control, caller: Caller) -> list[Cost]:
             )
         )
     return sorted(found, key=lambda cost: -cost.total)
+
+
+def forecast_policy(
+    control: Control, caller: Caller, vault: VaultRef, policy: str, points: list[int]
+) -> list[float]:
+    """A month, for each number of points, of all instances of the policy that the caller may see.
+
+    From what their points have stored until now, and no growth. Empty while nothing was measured.
+    """
+    ships = [
+        ship
+        for ship in fleet.see_fleet(control, caller).ships
+        if ship.policy.lower() == policy.lower() and ship.vault.name.lower() == vault.name.lower()
+    ][:_MOST_MEASURED]
+    with control.database.reading() as connection:
+        means = catalog.means_by_kind(connection, [ship.id for ship in ships])
+        kinds = catalog.redundancies(connection)
+    if not means:
+        return []
+    whole = means.get("Full") or means.get("Logical") or next(iter(means.values()))
+    change = means.get("Incremental") or whole
+    seen = Measured(
+        instances=len(ships),
+        units=sum(units_of(ship.size) for ship in ships),
+        whole=whole[0],
+        change=change[0],
+    )
+    sheet = price_sheet(control)
+    kind = kinds[(vault.resource_group.lower(), vault.name.lower())]
+    return [forecast(sheet, kind, seen, count) for count in points]

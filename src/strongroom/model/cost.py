@@ -70,3 +70,22 @@ def units_of(size: int) -> int:
 def storage_price(sheet: PriceSheet, redundancy: str, stored: int) -> float:
     """Of so many bytes for a month."""
     return stored / GB * sheet.of_gb(redundancy)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the instances of a policy have been: sizes in bytes, each the mean of one of them.
+
+    `change`: stored anew for one more point; `whole`: stored when there is one point.
+    """
+
+    instances: int
+    units: int  # of all of them
+    whole: float
+    change: float
+
+
+def forecast(sheet: PriceSheet, redundancy: str, seen: Measured, points: int) -> float:
+    """A month, when each of them has so many points and changes as it has until now."""
+    stored = seen.instances * (seen.whole + max(0, points - 1) * seen.change)
+    return seen.units * sheet.unit + storage_price(sheet, redundancy, round(stored))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from strongroom.model.cost import GB, PriceSheet, storage_price, units_of
+from strongroom.model.cost import GB, Measured, PriceSheet, forecast, storage_price, units_of
 from strongroom.model.errors import Invalid
 
 DOLLARS = PriceSheet(
@@ -37,3 +37,10 @@ def test_thirty_four_full_copies_cost_what_azures_list_says(
 def test_a_price_that_is_none_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(Invalid):
         PriceSheet(**wrong).check()
+
+
+def test_a_forecast_pays_one_whole_copy_and_each_change_after_it() -> None:
+    seen = Measured(instances=2, units=3, whole=100.0 * GB, change=1.0 * GB)
+    found = forecast(DOLLARS, "LocallyRedundant", seen, 41)
+    assert found == pytest.approx(3 * 7.50 + 2 * (100 + 40) * 0.0224)
+    assert forecast(DOLLARS, "LocallyRedundant", seen, 0) == pytest.approx(22.5 + 200 * 0.0224)

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -9,7 +10,7 @@ from urllib.parse import quote
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from strongroom.control import policies, previews, vaults
+from strongroom.control import costs, policies, previews, vaults
 from strongroom.control.offers import offers
 from strongroom.model import arm
 from strongroom.model.arm import VaultRef
@@ -34,10 +35,12 @@ class Ahead:
     years: list[tuple[str, dict[str, int], int]]
     curve: str  # SVG path over 1000 x 100
     most: int
+    prices: list[float]  # a month, of each year; empty: nothing was measured yet
+    currency: str
 
 
-def ahead_of(found: Preview) -> Ahead:
-    """A preview as a picture and a table."""
+def ahead_of(found: Preview, price: Callable[[list[int]], list[float]], currency: str) -> Ahead:
+    """A preview as a picture and a table; `price`: a month, of so many points."""
     length = (found.until - found.start) / _STEPS
     moments = [found.start + length * step for step in range(_STEPS + 1)]
     totals = [sum(counts.values()) for _, counts in found.counts(moments)]
@@ -49,7 +52,8 @@ def ahead_of(found: Preview) -> Ahead:
         for moment, counts in found.counts(found.anniversaries())
     ]
     tags = [rule.name for rule in found.policy.retention_rules]
-    return Ahead(tags, years, curve, most)
+    prices = price([total for _, _, total in years])
+    return Ahead(tags, years, curve, most, prices, currency)
 
 
 @router.get("/policies")
@@ -142,7 +146,11 @@ def _ahead(visit: Visit, ref: VaultRef, name: str, properties: dict[str, Any]) -
     found = previews.preview_policy(
         visit.control, visit.caller, ref, name, properties=properties, start=None, years=YEARS
     )
-    return ahead_of(found)
+
+    def price(points: list[int]) -> list[float]:
+        return costs.forecast_policy(visit.control, visit.caller, ref, name, points)
+
+    return ahead_of(found, price, costs.price_sheet(visit.control).currency)
 
 
 def _editor(
