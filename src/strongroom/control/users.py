@@ -2,11 +2,16 @@
 
 import base64
 
+import sqlalchemy as sa
+
 from strongroom.catalog import audit, principals, role_assignments, sessions
 from strongroom.control import identity
+from strongroom.control.access import require
 from strongroom.control.control import Control
+from strongroom.control.principals import WRITE
+from strongroom.model import arm
 from strongroom.model.access import Caller
-from strongroom.model.errors import Invalid, NotFound, Unauthenticated
+from strongroom.model.errors import Conflict, Invalid, NotFound, Unauthenticated
 from strongroom.model.ids import uuid4
 from strongroom.model.seams import Chance
 
@@ -60,6 +65,37 @@ def create_user(control: Control, name: str, password: str, role_id: str, scope:
         what = ("principal/create", principal_id)
         audit.append(connection, now, "installation", what, after=told)
     return principal_id
+
+
+def add_user(control: Control, caller: Caller, name: str) -> tuple[str, str]:
+    """Somebody with no role yet. Returns their object id, and a password that is given this once.
+
+    Nobody but they can give them another: whoever could, could approve in their name.
+    """
+    arm.check_name("guard", name)
+    scope, now = arm.subscription_id_of(control.installation.subscription_id), control.clock.now()
+    password = new_password(control.chance)
+    with control.database.writing() as connection:
+        require(control, connection, caller, WRITE, scope)
+        if any(row["display_name"].lower() == name.lower() for row in _people(connection)):
+            raise Conflict(f"there is somebody called {name} already", hint="choose another name")
+        row = {
+            "id": str(uuid4(control.chance)),
+            "kind": "user",
+            "display_name": name,
+            "app_id": name,
+            "secret_hash": identity.hash_secret(password, control.chance),
+            "created_at": now,
+        }
+        principals.add(connection, row)
+        audit.append(
+            connection, now, caller, ("principal/create", row["id"]), after={"name": name}
+        )
+    return str(row["id"]), password
+
+
+def _people(connection: sa.Connection) -> list[sa.RowMapping]:
+    return [row for row in principals.list_all(connection) if row["kind"] in {"user", "service"}]
 
 
 def change_password(control: Control, caller: Caller, address: str, old: str, new: str) -> None:

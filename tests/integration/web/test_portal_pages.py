@@ -185,6 +185,34 @@ def test_prices_are_ones_own_once_they_are_written(visitor: Visitor) -> None:
     assert lines[1].endswith(",1.00,0.00,1.00")
 
 
+def test_somebody_new_signs_in_with_a_password_that_is_shown_once(
+    browser: Browser, site: ArmWorld, visitor: Visitor
+) -> None:
+    page = visitor.page
+    page.goto("/access")
+    page.fill("#name", "carol")
+    page.click("text=Add them")
+    password = page.inner_text(".sheet code.cmd")
+    page.goto("/access")
+    assert password not in page.content()
+    carol = Visitor(browser, site.url)
+    carol.sign_in("carol", password)
+    carol.page.goto("/settings")
+    for field, value in (("old", password), ("new", "five words of her own"), ("again", "x")):
+        carol.page.fill(f"#{field}", value)
+    carol.page.click("text=Change password")
+    assert "The two new passwords differ" in carol.page.inner_text("main")
+    for field, value in (("old", password), ("new", "five words of her own")):
+        carol.page.fill(f"#{field}", value)
+    carol.page.fill("#again", "five words of her own")
+    carol.page.click("text=Change password")
+    carol.page.wait_for_url("**/sign-in")
+    carol.sign_in("carol", "five words of her own")
+    carol.page.goto("/access")
+    assert carol.page.locator("text=Add them").count() == 0
+    carol.close()
+
+
 def test_a_report_says_the_same_as_a_page_as_csv_and_as_json(visitor: Visitor) -> None:
     page = visitor.page
     page.goto("/reports")

@@ -3,12 +3,14 @@
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from strongroom.control import role_assignments
+from strongroom.control import principals, role_assignments, users
 from strongroom.control.offers import offers
 from strongroom.control.people import names_of
 from strongroom.model import access as rules
 from strongroom.model import arm
-from strongroom.web.portal.door import Guest, PortalRoute, Sent
+from strongroom.model.errors import NotFound
+from strongroom.model.ids import uuid4
+from strongroom.web.portal.door import Guest, PortalRoute, Sent, Visit
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 
@@ -16,13 +18,46 @@ router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 @router.get("/access")
 def assignments(visit: Guest) -> Response:
     """By who, then by where."""
+    return _page(visit, "", "")
+
+
+@router.post("/access/add")
+def add(visit: Guest, form: Sent) -> Response:
+    """Somebody who signs in here, with a role everywhere; the password is shown this once."""
+    control, name = visit.control, form.text("name")
+    role = next((each for each in rules.BUILT_IN if each == form.text("role")), "")
+    if not role:
+        raise NotFound("there is no such role", hint="choose one of the list")
+    principal, password = users.add_user(control, visit.caller, name)
+    scope = arm.subscription_id_of(control.installation.subscription_id)
+    asked = {"roleDefinitionId": role, "principalId": principal, "principalType": "User"}
+    guid = str(uuid4(control.chance))
+    role_assignments.put_assignment(control, visit.caller, scope, guid, asked)
+    return _page(visit, name, password)
+
+
+def _page(visit: Visit, added: str, password: str) -> Response:
     scope = arm.subscription_id_of(visit.control.installation.subscription_id)
     rows = role_assignments.list_assignments(visit.control, visit.caller, scope, None)
     names = names_of(visit.control, {row["principal_id"] for row in rows})
     roles = {role.id: role.name for role in rules.BUILT_IN.values()}
     found = sorted(rows, key=lambda row: (names[row["principal_id"]].lower(), row["scope"]))
-    may = offers(visit.control, visit.caller, scope, {"remove": role_assignments.DELETE})
-    return visit.page("access.html", rows=found, names=names, roles=roles, scope=scope, may=may)
+    acts = {
+        "remove": role_assignments.DELETE,
+        "add": principals.WRITE,
+        "give": role_assignments.WRITE,
+    }
+    may = offers(visit.control, visit.caller, scope, acts)
+    return visit.page(
+        "access.html",
+        rows=found,
+        names=names,
+        roles=roles,
+        scope=scope,
+        may=may,
+        added=added,
+        password=password,
+    )
 
 
 @router.post("/access/remove")
