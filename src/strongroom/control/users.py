@@ -79,8 +79,9 @@ def add_user(control: Control, caller: Caller, name: str) -> tuple[str, str]:
         require(control, connection, caller, WRITE, scope)
         if any(row["display_name"].lower() == name.lower() for row in _people(connection)):
             raise Conflict(f"there is somebody called {name} already", hint="choose another name")
+        principal_id = str(uuid4(control.chance))
         row = {
-            "id": str(uuid4(control.chance)),
+            "id": principal_id,
             "kind": "user",
             "display_name": name,
             "app_id": name,
@@ -88,10 +89,9 @@ def add_user(control: Control, caller: Caller, name: str) -> tuple[str, str]:
             "created_at": now,
         }
         principals.add(connection, row)
-        audit.append(
-            connection, now, caller, ("principal/create", row["id"]), after={"name": name}
-        )
-    return str(row["id"]), password
+        what, told = ("principal/create", principal_id), {"name": name}
+        audit.append(connection, now, caller, what, after=told)
+    return principal_id, password
 
 
 def _people(connection: sa.Connection) -> list[sa.RowMapping]:
