@@ -14,6 +14,7 @@ from integration.servers import Server, start_server
 from journey.person import Person
 from journey.world import until
 from ports import free_port
+from strongroom.model.errors import TargetError
 from strongroom.postgres import scratch
 
 pytestmark = [pytest.mark.postgres, pytest.mark.journey]
@@ -115,6 +116,24 @@ def test_an_agent_that_is_killed_loses_nothing_of_the_log(person, server, protec
     kept(person, server)
     assert person.json("timeline", protected)["gaps"] == []
     assert restored(person, server, ["--at", at], "killed") == count == 200
+
+
+def test_a_standby_follows_from_the_vault_alone_until_nobody_wants_it(person, server, protected):
+    directory, port = person.home / "standby", str(free_port())
+    words = ["--standby", "--to-dir", str(directory), "--start", "--port", port, "--yes"]
+    job = dict(person.json("restore", protected, *words))["job"]
+    server.sql("insert into entries select generate_series(1301, 1333)")
+    ((count,),) = server.sql("select count(*) from entries")
+
+    def has_all() -> bool:
+        try:
+            return count_in(directory) == count
+        except (psycopg.OperationalError, TargetError):
+            return False  # it is not there yet, or not consistent
+
+    until("the standby to have it all", has_all, 120)
+    person.ok("cancel", str(job))
+    scratch.stop(server.tools, directory, "immediate")
 
 
 def test_log_that_is_lost_is_a_gap_that_nothing_is_restored_across(person, server, protected):

@@ -176,7 +176,7 @@ class Agent:
         thread = self._thread(f"work-{lease.operation_id}", lambda: self._carry_out(held))
         with self._lock:
             self._held[held] = thread
-        if lease.stream is not None:
+        if _lasts(lease):
             self._permits.release()  # it lasts for ever, and waits most of the time
         thread.start()
         if self._stopping.is_set():
@@ -216,7 +216,7 @@ class Agent:
             with self._lock:
                 if self._workers.get(held.lease.operation_id) is threading.current_thread():
                     del self._workers[held.lease.operation_id]
-            if held.lease.stream is None:
+            if not _lasts(held.lease):
                 self._permits.release()
 
     def _settle(
@@ -346,6 +346,12 @@ def _bug(error: Exception) -> dict[str, Any]:
         "hint": "The agent's log has the trace; please report it.",
         "facts": {"trace": where},
     }
+
+
+def _lasts(lease: Lease) -> bool:
+    """For as long as somebody wants it: it takes no slot from the others."""
+    recovery = lease.restore.recovery if lease.restore is not None else None
+    return lease.stream is not None or (recovery is not None and recovery.follow)
 
 
 def _stopping() -> Cancelled:

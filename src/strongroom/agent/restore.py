@@ -200,8 +200,16 @@ def _started(
     log = WalLog(held, order.recovery, open_container(held, "read"), chance)
     with log.served(directory):
         started = start_restored(directory, order.port, result, seconds=RECOVERY_SECONDS)
+        if order.recovery.follow:
+            _follow(held, started, directory)
         await_recovered(directory, held.pause)
     return msgspec.structs.replace(started, fetched_bytes=started.fetched_bytes + log.fetched)
+
+
+def _follow(held: HeldLease, started: RestoreResult, directory: Path) -> None:
+    """Until the server has been promoted, or the job is cancelled: it then waits where it is."""
+    held.next_step("Following")
+    held.progress.note = f"port {started.port} in {directory}"
 
 
 def _made_in_place(

@@ -29,6 +29,8 @@ AHEAD = 32  # segments that wait to be replayed
 _SIDE_BY_SIDE = 3
 _AT_ONCE = 64  # packs whose keys are asked for together
 _PAUSE = 0.05
+_FOLLOW_SECONDS = 1.0  # between looks for what has come
+FOLLOWED = 1 << 62  # the end of a stretch that is still being written
 _END = 1 << 63
 
 
@@ -104,6 +106,7 @@ class WalLog:
             segment.clear()
 
         for pack, raw in self._packs(timeline, start, end):
+            self._held.check()
             if pack.start > position:
                 raise Corrupt(
                     f"the log from {lsn_to_text(Lsn(position))} of timeline {timeline} is missing",
@@ -117,6 +120,9 @@ class WalLog:
                 if len(segment) == size:
                     self._await_room(place, ahead)
                     leave()
+            if segment and self._recovery.follow and end == FOLLOWED:
+                name = segment_name(Timeline(timeline), Lsn(position - len(segment)), size)
+                place.put(name, bytes(segment) + bytes(size - len(segment)))
         if segment:
             leave()
         if position < end:
@@ -136,7 +142,8 @@ class WalLog:
             try:
                 for pack, key in self._known(timeline, start, end):
                     waiting.append((pack, pool.submit(self._open, pack, key)))
-                    if len(waiting) > _SIDE_BY_SIDE:
+                    # What follows waits for no other: there may be none for long.
+                    if len(waiting) > (0 if end == FOLLOWED else _SIDE_BY_SIDE):
                         known, future = waiting.popleft()
                         yield known, future.result()
                 while waiting:
@@ -158,7 +165,10 @@ class WalLog:
             kept = held.client.wal_keys(held.lease.operation_id, request, held.pause)
             keys = open_log_keys(self._session, held.lease.operation_id, kept.sealed)
             if not kept.packs:
-                return
+                if end != FOLLOWED:
+                    return
+                held.pause(_FOLLOW_SECONDS)
+                continue
             for pack in kept.packs:
                 yield pack, keys[pack.name]
             start = max(start + 1, kept.packs[-1].end)

@@ -29,12 +29,20 @@ class MomentOptions:
     at_name: Annotated[
         str, Parameter(help="A restore point that pg_create_restore_point has named.")
     ] = ""
+    standby: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            help="A server that goes on replaying what comes into the vault, until it is promoted "
+            "or the job is cancelled. Needs --start.",
+        ),
+    ] = False
     timeline: Annotated[int, Parameter(help="On which the moment lies. Default: the newest.")] = 0
 
     @property
     def is_given(self) -> bool:
         """Whether there is one."""
-        return any((self.at, self.at_lsn, self.at_xid, self.at_name))
+        return any((self.at, self.at_lsn, self.at_xid, self.at_name, self.standby))
 
     def wish(self) -> dict[str, Any]:
         """As the API takes it. Raises Invalid for more than one."""
@@ -43,10 +51,11 @@ class MomentOptions:
             "lsn": self.at_lsn,
             "xid": self.at_xid,
             "name": self.at_name,
+            "follow": "on" if self.standby else "",
         }
         found = {name: value for name, value in given.items() if value}
         if len(found) != 1:
-            raise Invalid("one moment is restored", hint="Give one of --at, --at-lsn, --at-xid.")
+            raise Invalid("one moment is restored", hint="Give one of --at, --at-lsn, --standby.")
         return {**found, "timeline": self.timeline}
 
 

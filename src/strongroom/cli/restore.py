@@ -84,7 +84,7 @@ def restore(  # noqa: PLR0913 - an option each
             show(made, common)
         _confirm(yes=yes)
         job = begin(vault, name, request, second=from_second)
-        if not wait:
+        if not wait or moment.standby:
             _tell(common, made, job)
             return
         done = following.follow(vault, job, f"restore of {name}")

@@ -19,6 +19,7 @@ from strongroom.model.ids import JobId, OperationId, uuid4
 from strongroom.model.job import JobKind
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.model.restore_request import RestoreRequest, read_request
+from strongroom.model.wal_moment import FOLLOW
 
 VALIDATE = "Microsoft.DataProtection/backupVaults/backupInstances/validateRestore/action"
 RESTORE = "Microsoft.DataProtection/backupVaults/backupInstances/restore/action"
@@ -169,6 +170,11 @@ def _find_moment(connection: sa.Connection, found: Protection, asked: RestoreReq
         raise Precondition(
             "a moment is not loaded: dumps are of their own time",
             hint="restore it as a server, or take a database or table out: --to-server",
+        )
+    if asked.moment.kind == FOLLOW and (asked.part is not None or not asked.start):
+        raise Precondition(
+            "what follows is a server that runs, all of it",
+            hint="leave out the part, and start it: --standby --start",
         )
     choice = wal_moments.choose(connection, found, asked.moment)
     asked.recovery_point_id, asked.recovery = choice.point.id, choice.recovery

@@ -58,7 +58,7 @@ def _behind_a_point(connection: sa.Connection, instance_id: str) -> WalReply:
 
 def open_wal(control: Control, agent: AgentId, operation_id: str, request: WalRequest) -> WalKept:
     """The packs behind a position, and their keys, sealed to the recovery's session; audited."""
-    with control.database.writing() as connection:
+    with control.database.reading() as connection:
         row = agent_operations.held(connection, operation_id, agent, request.epoch)
         order = row["order"].get("recovery") or {}
         planned = any(
@@ -67,7 +67,12 @@ def open_wal(control: Control, agent: AgentId, operation_id: str, request: WalRe
         )
         if row["kind"] not in RECOVERS or not planned:
             raise Forbidden("this operation does not read that stretch of write-ahead log")
-        what = {"timeline": request.timeline, "start": request.start, "operation": operation_id}
-        target = ("keys/releaseLog", row["order"]["recoveryPointId"])
-        audit.append(connection, control.clock.now(), f"agent:{agent}", target, what)
-    return control.open_wal(operation_id, request)
+    found = control.open_wal(operation_id, request)
+    if found.packs:  # a standby asks every second
+        with control.database.writing() as connection:
+            agent_operations.held(connection, operation_id, agent, request.epoch)
+            what: dict[str, object] = {"timeline": request.timeline, "start": request.start}
+            what |= {"packs": len(found.packs), "operation": operation_id}
+            target = ("keys/releaseLog", row["order"]["recoveryPointId"])
+            audit.append(connection, control.clock.now(), f"agent:{agent}", target, what)
+    return found

@@ -17,8 +17,9 @@ from strongroom.model.errors import NotFound, Precondition
 from strongroom.model.postgres import Lsn, lsn_to_text
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.model.wal import Recovery
-from strongroom.model.wal_moment import LSN, NAME, TIME, Moment
+from strongroom.model.wal_moment import FOLLOW, LSN, NAME, TIME, Moment
 
+_ENDLESS = 1 << 62
 CODE = "UserErrorRecoveryPointNotAvailable"
 
 
@@ -48,7 +49,8 @@ def choose(connection: sa.Connection, found: Protection, moment: Moment) -> Choi
             code=CODE,
         )
     reaches = kept.reaches(path)
-    look = {TIME: _to_time, LSN: _to_lsn, NAME: _to_name}.get(moment.kind, _to_xid)
+    looks = {TIME: _to_time, LSN: _to_lsn, NAME: _to_name, FOLLOW: _following}
+    look = looks.get(moment.kind, _to_xid)
     choice = look(connection, kept, reaches, moment)
     if choice is None:
         raise _unreachable(connection, kept, path, reaches, moment)
@@ -121,6 +123,23 @@ def _to_xid(
             before = [each for each in reaches if each.stop <= packs[0]["start_lsn"]]
             chosen, what = (before or [reach])[0], ("xid", moment.value)
             return _choice(connection, kept, chosen, what, limit, str(moment))
+    return None
+
+
+def _following(
+    connection: sa.Connection, kept: Kept, reaches: list[Reach], moment: Moment
+) -> Choice | None:
+    """From the newest point that is joined to the log's end, on and on."""
+    end = _live_end(kept, moment)
+    for reach in reaches:
+        if (reach.stretches[-1][0], reach.end) == end:
+            what, limit = (FOLLOW, "on"), (end[0], _ENDLESS)
+            found = _choice(connection, kept, reach, what, limit, "all that comes")
+            if found.recovery is not None:
+                last = (end[0], reach.stretches[-1][1], _ENDLESS)
+                found.recovery.timelines = [*reach.stretches[:-1], last]
+                found.recovery.follow = True
+            return found
     return None
 
 

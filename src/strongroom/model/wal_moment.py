@@ -10,14 +10,15 @@ from whenever import Instant, OffsetDateTime
 from strongroom.model.errors import Invalid
 from strongroom.model.postgres import Lsn, lsn_from_text
 
-TIME, LSN, XID, NAME = "time", "lsn", "xid", "name"
-_NAMES = {"time": TIME, "lsn": LSN, "xid": XID, "name": NAME}
+TIME, LSN, XID, NAME, FOLLOW = "time", "lsn", "xid", "name", "follow"
+_NAMES = {"time": TIME, "lsn": LSN, "xid": XID, "name": NAME, "follow": FOLLOW}
 _LONGEST_NAME = 63
 _XID = re.compile(r"\d{1,10}")
 
 
 class Moment(msgspec.Struct, kw_only=True, frozen=True):
-    """kind: time | lsn | xid | name. value: ISO 8601 UTC, `16/B374D848`, a number or a name.
+    """kind: time | lsn | xid | name | follow. value: ISO 8601 UTC, `16/B374D848`, a number or a
+    name; `on` for what follows: all that is kept and all that will be, as a standby.
 
     timeline: the one it lies on; 0: the newest.
     """
@@ -43,6 +44,8 @@ class Moment(msgspec.Struct, kw_only=True, frozen=True):
 
     def __str__(self) -> str:
         on = f" on timeline {self.timeline}" if self.timeline else ""
+        if self.kind == FOLLOW:
+            return f"all of the log, as it comes{on}"
         words = {TIME: self.value, LSN: f"position {self.value}", XID: f"transaction {self.value}"}
         return words.get(self.kind, f"restore point {self.value}") + on
 

@@ -47,6 +47,14 @@ done
 cp -- "$d/$1" "$2" || exit 255
 exit 0
 """
+_FOLLOW = f"""#!/bin/sh
+# The same for a standby, which asks again: what is not there now (44) may come.
+d={PLACE}
+[ -f "$d/$1" ] || exit 44
+printf '%s\\n' "$1" > "$d/asked.new" && mv -f "$d/asked.new" "$d/asked" || exit 255
+cp -- "$d/$1" "$2" || exit 255
+exit 0
+"""
 # What a shell says of its own, such as 2 for a script that is gone, must not reach PostgreSQL.
 _COMMAND = (
     f'sh {PLACE}/get "%f" "%p"; '
@@ -70,7 +78,7 @@ def settings_of(recovery: Recovery) -> dict[str, str]:
         "recovery_target_timeline": str(recovery.timeline),
     }
     if recovery.follow:
-        return {**settings, "recovery_target_timeline": "latest", "hot_standby": "on"}
+        return {**settings, "hot_standby": "on", "wal_retrieve_retry_interval": "1s"}
     if recovery.kind in _TARGETS:
         settings[_TARGETS[recovery.kind]] = recovery.value
         settings["recovery_target_action"] = "promote"
@@ -135,9 +143,12 @@ class LogPlace:
             }
             for name, text in histories.items():
                 self._write(self.directory / name, text.encode())
-            names = [*segments_of(recovery), *histories]
-            self._write(self.directory / "list", "".join(f"{n}\n" for n in names).encode())
-            self._write(self.directory / "get", _SCRIPT.encode())
+            if recovery.follow:
+                self._write(self.directory / "get", _FOLLOW.encode())
+            else:
+                names = [*segments_of(recovery), *histories]
+                self._write(self.directory / "list", "".join(f"{n}\n" for n in names).encode())
+                self._write(self.directory / "get", _SCRIPT.encode())
             lines = _lines(settings_of(recovery))
             self._write(self.directory / "settings.conf", lines.encode())
             if configure:
