@@ -100,6 +100,16 @@ class Keyring:
 
     def pair_of(self, instance_id: str, key_id: bytes) -> KeyPair:
         """The pair that a header names, opened. Raises WrongKey when it is not ours."""
+        row = self._row_of(instance_id, key_id)
+        try:
+            return self.opened(row)
+        except WrongKey:
+            again = self._row_of(instance_id, key_id)
+            if again["sealed_private"] == row["sealed_private"]:
+                raise
+            return self.opened(again)  # it was sealed anew in between, and the old key forgotten
+
+    def _row_of(self, instance_id: str, key_id: bytes) -> sa.RowMapping:
         with self._database.reading() as connection:
             row = instance_keys.by_id(connection, instance_id, key_id)
         if row is None:
@@ -107,7 +117,7 @@ class Keyring:
                 f"the key {key_id.hex()} of instance {instance_id} is not in the catalogue",
                 hint="strongroom rescue opens it with the recovery key, unless it was shredded",
             )
-        return self.opened(row)
+        return row
 
     def pair(self, instance_id: str, purpose: str) -> KeyPair:
         """The pair that writers are given the public half of, opened."""
