@@ -249,7 +249,7 @@ Asked for, these are refused in ARM's form: 404 or 405, or 400 that names the se
   there is no other subscription), rehydration (400
   `UserErrorRehydrationNotSupported`), archive tier, point-in-time restore
   (`findRestorableTimeRanges`), several items in one restore, Azure Files.
-  Files without a SAS: the vault's identity opens no container.
+  Files without a SAS go into containers of the installation's own store alone.
 - Guards of other tenants, customer-managed keys, user-assigned identities.
 - A purge before its time. A legal hold on what is deleted: have it back, then hold it. Protecting
   a soft-deleted server in another vault.

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.pool import ConnectionPoolEntry
 from whenever import Instant
@@ -19,6 +20,10 @@ from strongroom.model.errors import Conflict, ControlUnavailable
 
 _WAIT_SECONDS = 30  # for another writer, and for a process that has frozen in mid-transaction
 _MOST_TURNS = 20
+# What answers at once shares them: a connection beyond these is opened anew each time, and more
+# threads than this only take the interpreter from one another.
+CONNECTIONS_KEPT = 16
+_COMMON = {"pool_size": CONNECTIONS_KEPT, "json_deserializer": msgspec.json.decode}
 _SIGN = "strongroom_sign"
 _WRITER = 0x5352_5752_4954  # on PostgreSQL: the lock of whoever writes
 _TWICE = {"23505", "23503", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
@@ -102,9 +107,12 @@ class Database:
         self.url = url
         self.sign: Callable[[bytes], bytes] = unsigned
         self.is_sqlite = url.startswith("sqlite")
-        options: dict[str, Any] = {"pool_pre_ping": True}
+        options: dict[str, Any] = {"pool_pre_ping": True, **_COMMON}
         if self.is_sqlite:
-            options = {"connect_args": {"timeout": _WAIT_SECONDS, "check_same_thread": False}}
+            options = {
+                "connect_args": {"timeout": _WAIT_SECONDS, "check_same_thread": False},
+                **_COMMON,
+            }
         self.engine = sa.create_engine(url, **options)
         if self.is_sqlite:
             sa.event.listen(self.engine, "connect", _prepare_sqlite)

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from anyio import to_thread
 from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 
+from strongroom.catalog.database import CONNECTIONS_KEPT
 from strongroom.connections import allow_many_files, bounded
 from strongroom.control.control import Control
 from strongroom.model.errors import Precondition
@@ -186,6 +188,7 @@ async def _serve(
     stopping: threading.Event,
 ) -> None:
     loop = asyncio.get_running_loop()
+    to_thread.current_default_thread_limiter().total_tokens = CONNECTIONS_KEPT
 
     def stop() -> None:
         stopping.set()
