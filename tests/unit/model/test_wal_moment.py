@@ -1,0 +1,71 @@
+"""A moment as it is asked for: by Azure's time-based request, or by our own wish."""
+
+import pytest
+from whenever import Instant
+
+from strongroom.cli.moment_option import MomentOptions, iso_time, with_moment
+from strongroom.model.errors import Invalid
+from strongroom.model.restore_request import read_request
+from strongroom.model.wal_moment import Moment, read_moment
+
+NOW = Instant.parse_iso("2026-11-26T22:00:00Z")
+
+
+def a_request(**more: object) -> dict[str, object]:
+    ours = {"targetDirectory": "/srv/restore", **more}
+    return {"restoreTargetInfo": {"objectType": "RestoreTargetInfo", "strongroom": ours}}
+
+
+def test_azures_time_based_request_names_a_time_and_no_point() -> None:
+    asked = {
+        **a_request(),
+        "objectType": "AzureBackupRecoveryTimeBasedRestoreRequest",
+        "recoveryPointTime": "2026-11-26T21:04:05.5000000+01:00",
+    }
+    found = read_request(asked, NOW)
+    assert found.recovery_point_id == ""
+    assert found.moment == Moment(kind="time", value="2026-11-26T20:04:05.5Z")
+
+
+@pytest.mark.parametrize(
+    ("wish", "kind"),
+    [({"lsn": "16/b374d848"}, "lsn"), ({"xid": "731"}, "xid"), ({"name": "noon"}, "name")],
+)
+def test_a_wish_of_our_own_names_a_position_a_transaction_or_a_point(
+    wish: dict[str, str], kind: str
+) -> None:
+    found = read_request(a_request(moment={**wish, "timeline": 3}), NOW)
+    assert found.moment is not None
+    assert (found.moment.kind, found.moment.timeline) == (kind, 3)
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"time": "2026-11-26T22:00:01Z"},
+        {"time": "yesterday"},
+        {"lsn": "here"},
+        {"xid": "-1"},
+        {"xid": "99999999999"},
+        {"name": "a\nb"},
+        {"name": "x" * 64},
+        {"lsn": "1/1", "xid": "5"},
+        {"lsn": "1/1", "timeline": -1},
+        {"when": "noon"},
+    ],
+)
+def test_what_makes_no_sense_is_refused_at_the_door(wish: dict[str, object]) -> None:
+    with pytest.raises(Invalid):
+        read_moment(wish, None, NOW)
+
+
+def test_a_time_without_a_zone_is_utc_at_the_shell() -> None:
+    assert iso_time("2026-11-26 21:04") == "2026-11-26T21:04:00Z"
+    assert iso_time("2026-11-26T21:04:05.5+01") == "2026-11-26T21:04:05.5+01:00"
+    assert iso_time("2026-11-26T21:04:05Z") == "2026-11-26T21:04:05Z"
+    request = {"recoveryPointId": "", **a_request()}
+    asked = with_moment(request, MomentOptions(at="2026-11-26 21:04"))
+    assert "recoveryPointId" not in asked
+    assert read_request(asked, NOW).moment == Moment(kind="time", value="2026-11-26T21:04:00Z")
+    with pytest.raises(Invalid):
+        MomentOptions(at="2026-11-26 21:04", at_xid="5").wish()
