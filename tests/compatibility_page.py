@@ -75,6 +75,8 @@ SDK = {
     "delete_assignment": "role_assignments.delete",
     "list_definitions": "role_definitions.list",
     "get_definition": "role_definitions.get",
+    "put_definition": "role_definitions.create_or_update",
+    "delete_definition": "role_definitions.delete",
     "start_backup": "backups_long_term_retention.begin_start",
     "list_backups": "backups_long_term_retention.list_by_server",
     "get_backup": "backups_long_term_retention.get",
@@ -126,11 +128,12 @@ The values are in `connection.json`. `credential_scopes` may be left out: tokens
 | azure-mgmt-postgresqlflexibleservers | 3.0.0 | long-term backups into a container |
 | azure-mgmt-authorization | 4.0.0 | role assignments and definitions |
 | azure-mgmt-resource | 26.0.0 | resource groups |
-| azure-identity | 1.27.0 | client secret over a private CA, sync and async |
+| azure-identity | 1.27.0 | client secret, sync and async; certificate; managed identity |
 | azure-storage-blob | 12.31.1 | exported jobs, and containers of the storage endpoint |
 
 Request bodies in the form of Terraform's azurerm provider are tried; the provider itself is not
-run by our tests, nor is the `az` command.
+run by our tests. `make compat` runs the real `az` 2.91.0: `cloud register`, `login` (secret and
+certificate), `rest`, `group`, `resource`, `role definition` and `role assignment`.
 
 ## How it answers
 
