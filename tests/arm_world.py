@@ -61,12 +61,13 @@ class ArmWorld:
         metadata.create_all(self.database.engine)
         self.engine = JobEngine(self.database.url, executor_id="test")
         self.at_second: set[str] = set()  # recovery points
+        self.second_tells: dict[str, Any] = {}
         self.control = Control(
             second=Second(
                 location="local2",
                 points=lambda instance: self.at_second,
                 access=lambda *asked: StorageAccess(container_url="", sas={}, expires_at=""),
-                told=dict,
+                told=lambda: self.second_tells,
             ),
             database=self.database,
             jobs=self.engine,

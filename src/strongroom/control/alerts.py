@@ -11,6 +11,7 @@ from strongroom.control import fleet, servers
 from strongroom.control.control import Control
 from strongroom.control.fleet import Fleet, Ship
 from strongroom.control.rights import Rights
+from strongroom.control.secondary import trouble_with_second
 from strongroom.model import arm
 from strongroom.model.access import Caller
 from strongroom.model.alert import GRAVE, NOTICE, PURGE_HOURS, RESTORE_HOURS, WARNING, Alert, Cause
@@ -26,8 +27,10 @@ _AGE = {"late": "is late", "bad": "is not protected"}
 def settle_alerts(control: Control) -> tuple[int, int]:
     """Begin what has a cause now, end what has none any more. (begun, ended); safe twice."""
     whole, now = fleet.whole_fleet(control), control.clock.now()
+    behind = trouble_with_second(control)  # it is asked first: it may take its time
     with control.database.writing() as connection:
         causes = {cause.key: cause for cause in _causes(connection, whole, now)}
+        causes |= {"second": _of_second(behind)} if behind else {}
         known = {alert.key: alert for alert in catalog.open_ones(connection)}
         begun = [causes[key] for key in sorted(causes.keys() - known.keys())]
         ended = [known[key] for key in sorted(known.keys() - causes.keys())]
@@ -99,6 +102,17 @@ def _lost_agent(agent_id: str, name: str, hit: int) -> Cause:
         words=f"It has not called for five minutes; {hit} instances depend on it.",
         hint="See that it runs on its host: strongroom status.",
         path="/servers",
+    )
+
+
+def _of_second(trouble: str) -> Cause:
+    return Cause(
+        key="second",
+        subject="",
+        severity=WARNING,
+        title="the second copy is not as it should be",
+        words=f"Found: {trouble}.",
+        hint="See that its store runs, and its log.",
     )
 
 

@@ -20,10 +20,11 @@ from strongroom.control.vaults import READ, need_vault
 from strongroom.model import arm
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
-from strongroom.model.errors import NotFound, Precondition
+from strongroom.model.errors import NotFound, Precondition, StoreUnavailable
 from strongroom.model.ids import OperationId
 from strongroom.model.job import Job
 from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.second_copy import trouble_of
 from strongroom.model.vault import crosses_regions
 
 _LOCATIONS = "Microsoft.DataProtection/locations"
@@ -106,6 +107,16 @@ def second_copy(control: Control, caller: Caller, vault: VaultRef) -> dict[str, 
     if control.second is None:
         return {}
     return {"location": control.second.location, **control.second.told()}
+
+
+def trouble_with_second(control: Control) -> str:
+    """What is wrong with the second copy; empty when nothing is, or there is none."""
+    if control.second is None:
+        return ""
+    try:
+        return trouble_of(control.second.told())
+    except StoreUnavailable as error:
+        return error.message
 
 
 def _points(control: Control, caller: Caller, place: Place, action: str) -> set[str]:

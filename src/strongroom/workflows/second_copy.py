@@ -6,9 +6,9 @@ fetch, leaves a point there that lacks something. It is none that can be restore
 
 import structlog
 
+from strongroom.control.secondary import trouble_with_second
 from strongroom.datastore.receipt import VerifyKey
-from strongroom.model.errors import Corrupt, Invalid, ObjectMissing, StoreUnavailable
-from strongroom.model.second_copy import trouble_of
+from strongroom.model.errors import Corrupt, Invalid, ObjectMissing
 from strongroom.workflows.means import Means
 from strongroom.workflows.vault_storage import SecondStorage
 
@@ -45,12 +45,7 @@ def whole_points(second: SecondStorage, verify: VerifyKey, instance_id: str) -> 
 
 def watch_second(means: Means) -> str:
     """Say in the log what is wrong with the second copy, for whoever is alerted by it."""
-    if means.control.second is None:
-        return ""
-    try:
-        trouble = trouble_of(means.control.second.told())
-    except StoreUnavailable as error:
-        trouble = error.message
+    trouble = trouble_with_second(means.control)
     if trouble:
         log.error("second.trouble", what=trouble)
     return trouble

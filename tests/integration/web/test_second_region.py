@@ -8,6 +8,8 @@ import pytest
 from arm_story import GROUP_ID, INSTANCE_ID, Story, add_point
 from arm_world import VERSION, ArmWorld, server_id, vault_id
 from strongroom.catalog.tables import jobs
+from strongroom.control import alerts
+from strongroom.model.access import Caller
 
 LOCATIONS = f"{GROUP_ID}/providers/Microsoft.DataProtection/locations"
 FACTS = {"version_number": 140005, "databases": {"shop": 1}}
@@ -140,3 +142,22 @@ def test_other_subscriptions_are_shut_off_for_good(story):
     assert patch(story, crossSubscriptionRestore="PermanentlyDisabled").status_code == 200
     refused = patch(story, crossSubscriptionRestore="Enabled")
     assert (refused.status_code, "cannot be taken back" in refused.text) == (409, True)
+
+
+def test_a_copy_that_falls_behind_is_an_alert_until_it_has_caught_up(world):
+    caller = Caller(principal_id=world.owner_id)
+
+    def told() -> list[tuple[str, str, bool]]:
+        alerts.settle_alerts(world.control)
+        found = [
+            each for each in alerts.list_alerts(world.control, caller) if each.key == "second"
+        ]
+        return [(each.severity, each.words, each.ended_at is None) for each in found]
+
+    world.second_tells = {"lagSeconds": 60}
+    assert told() == []
+    world.second_tells = {"lagSeconds": 90_000, "damagedObjects": 1}
+    words = "Found: 1500 min behind, 1 objects are damaged there."
+    assert told() == [("warning", words, True)]
+    world.second_tells = {"lagSeconds": 5}
+    assert told() == [("warning", words, False)]
