@@ -248,7 +248,12 @@ def test_backups_are_taken_as_the_server_is_set_and_between_the_hooks_of_its_hos
     person.ok("server", "set", "weak", "--window", "22:00-06:00@Europe/Prague")
     asked = {"bandwidth": 80 << 20, "compressionLevel": 9, "parallelism": 3}
     told = person.json("server", "show", "weak")["settings"]
-    assert told == {**asked, "window": "22:00-06:00@Europe/Prague", "drillDays": 0}
+    assert told == {
+        **asked,
+        "window": "22:00-06:00@Europe/Prague",
+        "drillDays": 0,
+        "operationalDays": 0,
+    }
     assert "80.0 MiB/s, level 9, 3 side by side" in person.ok("server", "list")
     seen = person.home / "seen"
     agent = ("--data", str(person.data / "agent"))

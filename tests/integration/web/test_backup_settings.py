@@ -9,7 +9,14 @@ from arm_story import INSTANCE_ID, Story, instance_body
 from arm_world import VERSION, ArmWorld, vault_id
 from strongroom.catalog.tables import audit, schedules
 
-USUAL = {"bandwidth": 0, "compressionLevel": 1, "parallelism": 0, "window": "", "drillDays": 0}
+USUAL = {
+    "bandwidth": 0,
+    "compressionLevel": 1,
+    "parallelism": 0,
+    "window": "",
+    "drillDays": 0,
+    "operationalDays": 0,
+}
 ASKED = {"bandwidth": 50 << 20, "compressionLevel": 3, "window": "22:00-06:00@Europe/Prague"}
 
 
