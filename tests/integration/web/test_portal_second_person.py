@@ -91,3 +91,16 @@ def test_an_agent_that_is_lost_is_seen_and_a_new_one_invited_once(
     anna.page.wait_for_selector("text=seen by anna")
     assert anna.said == []
     anna.close()
+
+
+def test_old_news_is_told_to_be_old(browser: Browser, world: ArmWorld, story: Story) -> None:
+    anna = come(browser, world, "anna", PASSWORD)
+    anna.page.route("**/portal/events*", lambda route: route.abort())
+    anna.page.clock.install()
+    anna.page.goto("/")
+    assert anna.page.locator("#stale").is_hidden()
+    anna.page.clock.fast_forward(60_000)
+    anna.page.wait_for_selector("#stale >> text=What is shown may be old.")
+    states = anna.page.eval_on_selector_all(".answer", "all => all.map(e => e.dataset.state)")
+    assert states == ["unknown", "unknown"]
+    anna.close()

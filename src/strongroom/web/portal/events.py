@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -16,6 +17,7 @@ from strongroom.model.errors import VaultError
 from strongroom.model.job import Job, JobStatus
 from strongroom.web.portal import render, words
 from strongroom.web.portal.door import Guest, PortalRoute, Visit, find_session
+from strongroom.web.portal.jobs import SHOWN
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 _SECOND = 1.0
@@ -23,33 +25,53 @@ _FLEET_TURNS = 10  # looks at jobs for one look at every instance
 Parts = dict[str, str]  # id -> HTML
 
 
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What a page follows: `page` overview or jobs, one instance's id, or one job."""
+
+    page: str = ""
+    of: str = ""
+    job: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The parts as they are; `ids` of jobs under way that the page is about."""
+
+    parts: Parts
+    ids: frozenset[str] = frozenset()
+
+
 @router.get("/portal/events")
 async def events(
     request: Request,
     visit: Guest,
     page: Annotated[str, Query(max_length=20)] = "",
+    of: Annotated[str, Query(max_length=64)] = "",
     job: Annotated[str, Query(max_length=300)] = "",
 ) -> StreamingResponse:
     """`part` {id, html} takes the place of a part; `again`: load the page anew; `clock`: alive."""
-    stream = _stream(request, visit, page, job)
+    stream = _stream(request, visit, Watch(page, of, job))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
 
-async def _stream(request: Request, visit: Visit, page: str, job: str) -> AsyncIterator[str]:
+async def _stream(request: Request, visit: Visit, watch: Watch) -> AsyncIterator[str]:
     told: Parts = {}
     turn, run = 0, request.app.state.run
-    ids: set[str] | None = None
+    before: frozenset[str] | None = None
     while not visit.control.stopping.is_set():
         try:
-            parts, now_running = await run(_look, request, visit, page, job, turn)
+            look: Look | None = await run(_look, request, visit, watch, turn)
         except VaultError:
             return
-        if parts is None or (ids is not None and ids != now_running and page):
+        if look is None or (watch.of and before not in (None, look.ids)):
             yield "event: again\ndata: now\n\n"
             return
-        ids = now_running
-        for name, html in parts.items():
+        if before not in (None, look.ids):
+            look.parts.update(await run(_ended, visit, watch))
+        before = look.ids
+        for name, html in look.parts.items():
             if told.get(name) != html:
                 told[name] = html
                 data = json.dumps({"id": name, "html": html})
@@ -60,30 +82,39 @@ async def _stream(request: Request, visit: Visit, page: str, job: str) -> AsyncI
         await asyncio.sleep(_SECOND)
 
 
-def _look(
-    request: Request, visit: Visit, page: str, job: str, turn: int
-) -> tuple[Parts | None, set[str]]:
-    """The parts as they are now, and which jobs are under way; None when the page is over."""
+def _look(request: Request, visit: Visit, watch: Watch, turn: int) -> Look | None:
+    """As it is now; None when the page is over."""
     if find_session(request, used=False) is None:
-        return None, set()
+        return None
     control, now = visit.control, visit.control.clock.now()
     parts: Parts = {}
     if turn % _FLEET_TURNS == 0:
         seen = see_fleet(control, visit.caller)
         parts["pulse"] = render.part_of("pulse.html", "pulse", seen)
-        if page == "overview" and seen.ships:
+        if watch.page == "overview" and seen.ships:
             parts["answers"] = render.part_of("answers.html", "answers", seen)
-    if job:
-        found = _job(visit, job)
+    if watch.job:
+        found = _job(visit, watch.job)
         if found.status is not JobStatus.IN_PROGRESS:
-            return None, set()
+            return None
         parts["progress"] = render.part_of("job_parts.html", "progress", found, now, visit.zone)
-        return parts, {found.id}
-    running = rounds.running_jobs(control, visit.caller) if page else []
-    for each in running:
-        row = render.part_of("job_parts.html", "job_row", each, now, visit.zone)
-        parts[f"job-{each.id}"] = row
-    return parts, {each.id for each in running}
+        return Look(parts)
+    if not watch.page and not watch.of:
+        return Look(parts)
+    running = rounds.running_jobs(control, visit.caller)
+    if watch.of:
+        running = [each for each in running if each.instance_id == watch.of]
+    html = render.part_of("job_parts.html", "running_part", running, now, visit.zone)
+    parts["running"] = html
+    return Look(parts, frozenset(each.id for each in running))
+
+
+def _ended(visit: Visit, watch: Watch) -> Parts:
+    """A job has ended: the list of those, where the page has one."""
+    if watch.page != "jobs":
+        return {}
+    ended = rounds.ended_jobs(visit.control, visit.caller)[:SHOWN]
+    return {"ended": render.part_of("job_parts.html", "ended_table", ended, visit.zone)}
 
 
 def _job(visit: Visit, named: str) -> Job:

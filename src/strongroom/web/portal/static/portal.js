@@ -16,7 +16,17 @@
   const live = document.querySelector(".live");
   const address = document.body.dataset.events;
   let heard = Date.now();
-  const stale = (is) => live?.toggleAttribute("data-stale", is);
+  const news = document.getElementById("stale");
+  const stale = (is) => {
+    live?.toggleAttribute("data-stale", is);
+    if (!news || news.hidden !== is) return;
+    news.hidden = !is;
+    news.querySelector("span").textContent = live ? live.lastElementChild.textContent : "";
+    document.querySelectorAll(".answer").forEach((each) => {
+      if (is) { each.dataset.was = each.dataset.state; each.dataset.state = "unknown"; }
+      else if (each.dataset.was) { each.dataset.state = each.dataset.was; }
+    });
+  };
   if (address && window.EventSource) {
     const source = new EventSource(address);
     source.addEventListener("part", (event) => {
