@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from authority import Authority
 from faulty_disk import PowerLoss
+from journey.world import until
 from ports import free_port
 from seams import FakeClock, SystemChance, SystemClock
 from store_world import ACCOUNT, StoreWorld, a_sas, a_store_world
@@ -378,6 +379,35 @@ def test_a_pull_that_stops_in_the_middle_of_a_blob_goes_on_with_it_later(first, 
     second.pull_from(first.url)
     second.pull.look()
     assert len(second.bytes_of(tmp_path / "second", "x")) == 5 << 20
+
+
+def test_a_second_that_was_refused_for_a_while_says_so_and_catches_up_by_itself(first, second):
+    put(first, "x")
+    with a_store_world() as refusing:  # it gives no reader key
+        door = Door(refusing.url)
+        chosen = PullSettings(url=first.url, key=READER, every_seconds=0.05)
+        pull = Pull(second.store, door, chosen, second.clock)
+        pull.start()
+        try:
+            until("the refusal", lambda: "refuses the reader key" in pull.told()["error"])
+            assert second.store.containers(Asked()) == []
+            put(first, "y")
+            door.open(first.url)
+            until("all of it", lambda: pull.told()["lagSeconds"] is not None)
+            until("no error", lambda: pull.told()["error"] == "")
+        finally:
+            pull.stop()
+    assert second.names() == ["x", "y"]
+
+
+class Door(Source):
+    """To an endpoint that refuses, and to another one later: in earnest, both."""
+
+    def __init__(self, url: str) -> None:
+        self.open(url)
+
+    def open(self, url: str) -> None:
+        super().__init__(PullSettings(url=url, key=READER), SystemClock())
 
 
 def test_nobody_asks_for_an_inventory_without_a_key(first):
