@@ -11,7 +11,7 @@ issuers = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),
     column("name", sa.Text),
     sa.Column("name_key", sa.Text, unique=True, nullable=False),  # the name in lower case
-    sa.Column("url", sa.Text, unique=True, nullable=False),  # `iss` of its tokens
+    column("url", sa.Text),  # `iss` of its tokens
     column("audiences", Json),  # what `aud` may say
     column("subject_claim", sa.Text),
     column("groups_claim", sa.Text),

@@ -30,7 +30,10 @@ def find(connection: sa.Connection, name: str) -> Issuer | None:
 
 
 def find_by_url(connection: sa.Connection, url: str) -> Issuer | None:
-    """By what its tokens say in `iss`."""
+    """By what its tokens say in `iss`.
+
+    There is one, unless a snapshot was laid over an older catalogue: then the last one counts.
+    """
     return _first(connection, table.c.url == url)
 
 
@@ -46,7 +49,8 @@ def remove(connection: sa.Connection, issuer_id: str) -> None:
 
 
 def _first(connection: sa.Connection, which: sa.ColumnElement[bool]) -> Issuer | None:
-    row = connection.execute(sa.select(table).where(which)).mappings().first()
+    query = sa.select(table).where(which).order_by(table.c.created_at.desc())
+    row = connection.execute(query).mappings().first()
     return None if row is None else _issuer(row)
 
 

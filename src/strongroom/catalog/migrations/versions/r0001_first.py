@@ -117,7 +117,6 @@ def upgrade() -> None:
         sa.Column("created_by", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_issuers")),
         sa.UniqueConstraint("name_key", name=op.f("uq_issuers_name_key")),
-        sa.UniqueConstraint("url", name=op.f("uq_issuers_url")),
     )
     op.create_table(
         "role_definitions",
