@@ -191,7 +191,7 @@ class ArmWorld:
         self._clients.append(found)
         return found
 
-    def _client(self, kind: Any, credential: Any) -> Any:
+    def client(self, kind: Any, credential: Any = None) -> Any:
         found = kind(
             credential or self.credential(),
             SUBSCRIPTION,
@@ -203,13 +203,13 @@ class ArmWorld:
         return found
 
     def backup(self, credential: Any = None) -> DataProtectionMgmtClient:
-        return self._client(DataProtectionMgmtClient, credential)
+        return self.client(DataProtectionMgmtClient, credential)
 
     def roles(self, credential: Any = None) -> AuthorizationManagementClient:
-        return self._client(AuthorizationManagementClient, credential)
+        return self.client(AuthorizationManagementClient, credential)
 
     def resources(self, credential: Any = None) -> ResourceManagementClient:
-        return self._client(ResourceManagementClient, credential)
+        return self.client(ResourceManagementClient, credential)
 
     # Plain HTTP
 

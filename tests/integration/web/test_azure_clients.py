@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
-from azure.core.exceptions import HttpResponseError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.mgmt.dataprotection import DataProtectionMgmtClient
 from azure.mgmt.dataprotection import models as m
+from azure.mgmt.postgresqlflexibleservers import PostgreSQLManagementClient
+from azure.mgmt.postgresqlflexibleservers import models as pg
 
 from arm_story import Story, instance_body
 from arm_world import DATASOURCE, GROUP, ArmWorld, server_id
@@ -98,3 +100,69 @@ def test_nothing_comes_back_from_an_archive(client: DataProtectionMgmtClient) ->
         client.backup_instances.begin_trigger_rehydrate(*HERE, asked).result()
     assert refused.value.status_code == 400
     assert refused.value.error.code == "UserErrorRehydrationNotSupported"
+
+
+# Microsoft.DBforPostgreSQL
+
+
+@pytest.fixture(scope="module")
+def servers(world: ArmWorld, story: Story) -> Iterator[PostgreSQLManagementClient]:
+    with world.client(PostgreSQLManagementClient) as found:
+        yield found
+
+
+def a_backup(url: str) -> pg.BackupsLongTermRetentionRequest:
+    return pg.BackupsLongTermRetentionRequest(
+        backup_settings=pg.BackupSettings(backup_name="b1"),
+        target_details=pg.BackupStoreDetails(sas_uri_list=[url]),
+    )
+
+
+def test_servers_are_listed_and_got(servers: PostgreSQLManagementClient) -> None:
+    found = servers.servers.get(GROUP, "pg1")
+    assert (found.state, found.version, found.storage.storage_size_gb) == ("Ready", "18", 7)
+    for listed in (
+        servers.servers.list_by_resource_group(GROUP),
+        servers.servers.list_by_subscription(),
+    ):
+        assert [each.name for each in listed] == ["pg1"]
+
+
+def test_a_long_term_backup_is_a_job_of_the_vault_that_protects(
+    servers: PostgreSQLManagementClient, world: ArmWorld
+) -> None:
+    retention = servers.backups_long_term_retention
+    place = "https://acct.blob.example/theirs"
+    begun = retention.begin_start(GROUP, "pg1", a_backup(f"{place}?sp=rcw&sig=x"), polling=False)
+    assert begun.status() != "Failed"
+    shown = retention.get(GROUP, "pg1", "b1")
+    assert (shown.status, shown.backup_name) == ("Running", "b1")
+    (job,) = world.backup().jobs.list(GROUP, "v1")
+    assert job.properties.operation == "LongTermBackup"
+    assert "sig=" not in str(job.as_dict())
+    with pytest.raises(ResourceNotFoundError):
+        retention.get(GROUP, "pg1", "b2")
+
+
+NO_PLACES = ("", "https://acct.blob.example/theirs", "http://far.example/c?sig=x")
+
+
+@pytest.mark.parametrize("url", NO_PLACES)
+def test_a_container_that_cannot_be_filled_is_refused(
+    servers: PostgreSQLManagementClient, url: str
+) -> None:
+    with pytest.raises(HttpResponseError) as refused:
+        servers.backups_long_term_retention.begin_start(GROUP, "pg1", a_backup(url))
+    assert refused.value.status_code == 400
+
+
+def test_a_server_that_nothing_protects_is_dumped_nowhere(
+    servers: PostgreSQLManagementClient, story: Story
+) -> None:
+    story.put(server_id("lone"), {"properties": {"strongroom": {"agentServer": "lone"}}})
+    story.world.agent_says(story.agent, "lone")
+    wish = a_backup("https://acct.blob.example/theirs?sp=rcw&sig=x")
+    with pytest.raises(HttpResponseError) as refused:
+        servers.backups_long_term_retention.begin_start(GROUP, "lone", wish)
+    assert refused.value.error.code == "ServerNotReadyForLongTermBackup"
+    assert "no backup instance" in refused.value.error.message
