@@ -71,6 +71,7 @@ def _protection(vault: Vault) -> dict[str, Any]:
                 "nextBackup": short_time(ours["nextBackup"])[:16] or None,
                 "heldSince": short_time(ours["heldSince"])[:16] or None,
                 "missedWindow": ours["missedWindow"],
+                "stream": _stream(vault, instance["name"], ours["settings"]),
                 **proofs.state(ours),
                 "legalHolds": sorted(
                     {str(each["name"]) for each in vault.holds(instance["name"])}
@@ -100,6 +101,14 @@ def _protection(vault: Vault) -> dict[str, Any]:
             if job["properties"]["status"] == JobStatus.IN_PROGRESS.value
         ],
     }
+
+
+def _stream(vault: Vault, name: str, settings: dict[str, Any]) -> dict[str, Any] | None:
+    """How the log comes into the vault; None where it is not asked for."""
+    if not settings.get("operationalDays"):
+        return None
+    found: dict[str, Any] = vault.rest.post(f"{vault.instance(name)}/findSecond", {})
+    return {**found["stream"], "gaps": len(found["gaps"])}
 
 
 def _deleted(instance: dict[str, Any]) -> dict[str, str]:
@@ -175,5 +184,10 @@ def _show_troubles(server: dict[str, Any]) -> None:
             f"{server['name']}: the backup of {server['heldSince']} UTC {missed}waits for the "
             f"next window: {server['nextBackup']} UTC"
         )
+    stream = server["stream"]
+    if stream is not None:
+        why = f": {stream['why']}" if stream.get("why") else ""
+        behind = f", {stream['lagSeconds']:.0f} s behind" if "lagSeconds" in stream else ""
+        console.say(f"{server['name']}: its log is {stream['state'].lower()}{behind}{why}")
     if server["legalHolds"]:
         console.say(f"{server['name']}: held by {', '.join(server['legalHolds'])}")
