@@ -100,13 +100,15 @@ class Database:
     Each transaction raises Conflict for a row that is there already or is still in use, and
     ControlUnavailable while the database is down, full, or busy for half a minute.
 
-    `sign` signs the digests of audit records (catalog/audit.py).
+    `sign` signs the digests of audit records (catalog/audit.py). So many as `side_by_side` share its
+    connections without waiting.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.sign: Callable[[bytes], bytes] = unsigned
         self.is_sqlite = url.startswith("sqlite")
+        self.side_by_side = CONNECTIONS_KEPT
         options: dict[str, Any] = {"pool_pre_ping": True, **_COMMON}
         if self.is_sqlite:
             options = {

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import socket
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,6 @@ from anyio import to_thread
 from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from strongroom.catalog.database import CONNECTIONS_KEPT
 from strongroom.connections import allow_many_files, bounded
 from strongroom.control.control import Control
 from strongroom.model.errors import Precondition
@@ -158,7 +156,7 @@ def serve(
     on_ready: Callable[[], None],
 ) -> None:
     """Answer on both sockets (https, http) until SIGTERM, then drain for at most ten seconds."""
-    stopping = app.state.control.stopping
+    control: Control = app.state.control
     common: dict[str, Any] = {
         "log_config": None,
         "access_log": False,
@@ -173,7 +171,7 @@ def serve(
     )
     plain = uvicorn.Config(app, **common)
     asyncio.run(
-        _serve([uvicorn.Server(secure), uvicorn.Server(plain)], sockets, on_ready, stopping)
+        _serve([uvicorn.Server(secure), uvicorn.Server(plain)], sockets, on_ready, control)
     )
 
 
@@ -185,13 +183,13 @@ async def _serve(
     doors: list[uvicorn.Server],
     sockets: tuple[socket.socket, socket.socket],
     on_ready: Callable[[], None],
-    stopping: threading.Event,
+    control: Control,
 ) -> None:
     loop = asyncio.get_running_loop()
-    to_thread.current_default_thread_limiter().total_tokens = CONNECTIONS_KEPT
+    to_thread.current_default_thread_limiter().total_tokens = control.database.side_by_side
 
     def stop() -> None:
-        stopping.set()
+        control.stopping.set()
         for door in doors:
             door.should_exit = True
         loop.call_later(_HANG_UP_SECONDS, hang_up, set())
