@@ -100,8 +100,8 @@ class Database:
     Each transaction raises Conflict for a row that is there already or is still in use, and
     ControlUnavailable while the database is down, full, or busy for half a minute.
 
-    `sign` signs the digests of audit records (catalog/audit.py). So many as `side_by_side` share its
-    connections without waiting.
+    `sign` signs the digests of audit records (catalog/audit.py). `side_by_side`: how many may ask
+    at once without waiting for a connection.
     """
 
     def __init__(self, url: str) -> None:
