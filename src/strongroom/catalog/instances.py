@@ -24,6 +24,8 @@ from strongroom.model.protection_state import SOFT_DELETED
 _NEXT = sa.select(sa.func.min(schedules.c.next_fire_at)).where(
     schedules.c.instance_id == table.c.id
 )
+_users = table.alias("users")
+_USERS = sa.select(sa.func.count()).where(_users.c.policy_id == table.c.policy_id)
 _DRILLED = (
     sa.select(drills.c.verdict)
     .where(drills.c.instance_id == table.c.id)
@@ -52,6 +54,8 @@ _SELECT = (
         table,
         policies.c.name.label("policy_name"),
         policies.c.version.label("policy_version"),
+        policies.c.properties.label("policy"),
+        _USERS.correlate(table).scalar_subquery().label("policy_users"),
         vaults.c.name.label("vault_name"),
         servers.c.name.label("server_name"),
         servers.c.location.label("server_location"),

@@ -4,10 +4,14 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from whenever import Instant
 
 from arm_story import INSTANCE_ID, Story, instance_body
 from arm_world import VERSION, ArmWorld, vault_id
+from strongroom.catalog import instances
 from strongroom.catalog.tables import audit, schedules
+from strongroom.model.policy_templates import azure_default_policy
+from strongroom.model.starting import wait_seconds
 
 USUAL = {
     "bandwidth": 0,
@@ -97,3 +101,18 @@ def test_a_backup_that_waits_for_its_window_is_told_and_one_on_demand_does_not_w
         assert told["nextBackup"][11:16] == begins
     asked = {"backupRuleOptions": {"ruleName": "BackupWeekly"}}
     assert story.outcome(f"{INSTANCE_ID}/backup", asked)["status"] == "Succeeded"
+
+
+def test_the_next_backup_is_told_with_its_share_of_the_spread(
+    world: ArmWorld, story: Story
+) -> None:
+    put(story, strongroom={"settings": {"window": ""}})
+    spread = {**azure_default_policy(), "strongroom": {"startWithin": 600}}
+    story.put(f"{vault_id()}/backupPolicies/pgflex", {"properties": spread})
+    due = Instant.parse_iso("2100-01-03T02:00:00Z")
+    with world.database.writing() as connection:
+        connection.execute(schedules.update().values(next_fire_at=due))
+        (instance,) = instances.list_ids(connection)
+    wait = wait_seconds(instance, 1, 600)
+    assert 0 < wait < 36_000
+    assert Instant.parse_iso(ours(story)["nextBackup"]) == due.add(seconds=wait)

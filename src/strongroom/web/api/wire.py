@@ -1,6 +1,7 @@
 """Resources as ARM's JSON: only wire*.py spells its names. Ids in canonical case."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -12,7 +13,8 @@ from strongroom.model.backup_settings import settings_of, window_of
 from strongroom.model.conditions import etag_of
 from strongroom.model.drill_turns import is_late
 from strongroom.model.operation import ServerFacts
-from strongroom.model.starting import limits_of
+from strongroom.model.policy import parse_policy
+from strongroom.model.starting import limits_of, wait_seconds
 from strongroom.web.api.errors import user_facing
 
 Row = Mapping[Any, Any]
@@ -120,6 +122,9 @@ def _extension(row: Row, now: Instant) -> dict[str, Any]:
     window, due = window_of(settings), row["next_fire_at"]
     waiting = window.waiting(due, now) if window and due else None
     starts = window.next_open(max(due, now)) if window and due else due
+    if starts and due:  # its share of the spread over all instances of the policy
+        wait = wait_seconds(row["id"], row["policy_users"], _start_within(row["policy"]))
+        starts = max(starts, due.add(seconds=wait))
     return {
         "settings": settings.to_dict(),
         "nextBackup": instant(starts),
@@ -127,6 +132,11 @@ def _extension(row: Row, now: Instant) -> dict[str, Any]:
         "missedWindow": bool(waiting and waiting.missed),
         **_proofs(row, settings.drill_days, now),
     }
+
+
+@lru_cache(maxsize=256)
+def _start_within(policy: str) -> int | None:
+    return parse_policy(policy).start_within
 
 
 def _proofs(row: Row, days: int, now: Instant) -> dict[str, Any]:
