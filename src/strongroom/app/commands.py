@@ -178,14 +178,12 @@ def serve(  # noqa: PLR0913 - an option each
 
     `store-url` is the storage endpoint's http(s)://host:port/account; `store-ca` (PEM) is whom to
     trust there instead of the CA made here, and agents are told. `catalogue` is an SQLAlchemy
-    URL (default: SQLite in the data directory). The first start makes keys, a private CA, the
-    recovery key and connection.json. `host` is the address to listen on; each `name` (DNS or IP)
-    goes into the certificate, and the first one is what agents are told. `kek` is what the private
-    keys in the catalogue are sealed under (default: kek.key in the data directory): a file, or
-    `command:/path/to/program ARGUMENTS`, called with `wrap` or `unwrap` behind. The first one
-    seals, all that are named open (or STRONGROOM_KEK, with `;` in between). `second-url` is a copy
-    at another endpoint (`store --pull-from`), `second-key` its reader key. After a standstill of
-    more than a week things end later, until `accept-clock` says that it was.
+    URL (default: SQLite in the data directory). The first start makes keys, a CA, the recovery key
+    and connection.json. Each `name` goes into the certificate; the first one is what agents are
+    told. `kek` is what private keys are sealed under (default: kek.key in the data directory): a
+    file, or `command:/path/to/program ARGUMENTS`, called with `wrap` or `unwrap` behind; the first
+    seals, all open (STRONGROOM_KEK, with `;`). `second-url` is a copy at another endpoint. After
+    a week at rest things end later, until `accept-clock` says that the clock is right.
     """
     from strongroom.app.serve import ServeOptions, run_serve
     from strongroom.app.store_options import key_in
