@@ -56,7 +56,8 @@ _SELECT = (
         vaults.c.name.label("vault_name"),
         resource_groups.c.name.label("resource_group"),
         servers.c.name.label("server_name"),
-        servers.c.facts.label("server_facts"),
+        servers.c.facts["versionNumber"].as_integer().label("version_number"),
+        servers.c.facts["sizeBytes"].as_float().label("size_bytes"),  # beyond 32 bits
         servers.c.agent_id,
         _as(_NEWEST, "newest_at"),
         _as(_OLDEST, "oldest_at"),
@@ -110,4 +111,16 @@ def last_backups(connection: sa.Connection) -> dict[str, sa.RowMapping]:
 def names(connection: sa.Connection) -> list[sa.RowMapping]:
     """(id, name) of all that are not deleted."""
     query = sa.select(instances.c.id, instances.c.name).where(instances.c.state != SOFT_DELETED)
+    return list(connection.execute(query).mappings())
+
+
+def unprotected_servers(connection: sa.Connection) -> list[sa.RowMapping]:
+    """(name, resource_group) of the servers that no instance protects, by name."""
+    taken = sa.select(instances.c.server_id)
+    query = (
+        sa.select(servers.c.name, resource_groups.c.name.label("resource_group"))
+        .join(resource_groups, servers.c.resource_group_key == resource_groups.c.name_key)
+        .where(servers.c.id.not_in(taken))
+        .order_by(servers.c.name_key)
+    )
     return list(connection.execute(query).mappings())

@@ -116,7 +116,6 @@ def _ship(row: sa.RowMapping, promise: float, failed: sa.RowMapping | None, now:
         drill=row["drill"] or "",
         drilled_at=row["drilled_at"],
     )
-    facts = row["server_facts"] or {}
     return Ship(
         id=row["id"],
         name=row["name"],
@@ -126,8 +125,8 @@ def _ship(row: sa.RowMapping, promise: float, failed: sa.RowMapping | None, now:
         policy=row["policy_name"],
         tags=row["tags"] or {},
         state=row["state"],
-        version=int(facts.get("versionNumber") or 0),
-        size=int(facts.get("sizeBytes") or 0),
+        version=row["version_number"] or 0,
+        size=int(row["size_bytes"] or 0),
         points=row["points"],
         oldest_at=row["oldest_at"],
         newest_at=row["newest_at"],

@@ -3,9 +3,8 @@
 import sqlalchemy as sa
 
 from strongroom.catalog import agents
+from strongroom.catalog import fleet as fleet_rows
 from strongroom.catalog import jobs as job_rows
-from strongroom.catalog import servers as server_rows
-from strongroom.catalog.tables import instances
 from strongroom.control import jobs, servers
 from strongroom.control.control import Control
 from strongroom.control.rights import Rights
@@ -50,11 +49,10 @@ def unprotected_servers(control: Control, caller: Caller) -> list[sa.RowMapping]
     """Servers that agents told of and no instance protects."""
     with control.database.reading() as connection:
         rights = Rights(connection, caller)
-        taken = set(connection.execute(sa.select(instances.c.server_id)).scalars())
         return [
             row
-            for row in server_rows.list_of_group(connection, None)
-            if row["id"] not in taken and rights.may(servers.READ, _scope(control, row))
+            for row in fleet_rows.unprotected_servers(connection)
+            if rights.may(servers.READ, _scope(control, row))
         ]
 
 

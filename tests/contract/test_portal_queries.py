@@ -1,0 +1,147 @@
+"""What the portal, its alerts, metrics and reports ask of the catalogue, on both databases."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from whenever import Instant
+
+from strongroom.catalog import alerts, costs, fleet, metrics, reports, sessions
+from strongroom.catalog.database import Database
+from strongroom.catalog.tables import (
+    agents,
+    drills,
+    instances,
+    jobs,
+    policies,
+    principals,
+    recovery_points,
+    resource_groups,
+    servers,
+    vaults,
+)
+from strongroom.model.alert import GRAVE, Cause
+
+NOW = Instant.parse_iso("2026-01-01T00:00:00Z")
+SIZE = 3 << 40  # more than 32 bits hold
+
+
+def fill(connection: sa.Connection) -> None:
+    """One instance with two points, a failed job, a drill; and a server that nothing protects."""
+    made = {"created_at": NOW}
+    named: dict[str, Any] = {"name": "v", "name_key": "v", **made}
+    place = {"location": "local", "tags": {"team": "a"}}
+    connection.execute(resource_groups.insert().values(**named, **place))
+    who = {"id": "p", "kind": "vault", "display_name": "v", **made}
+    connection.execute(principals.insert().values(**who))
+    home = {"id": "v", "resource_group_key": "v", "principal_id": "p", "state": "Succeeded"}
+    stores = {"storageSettings": [{"type": "GeoRedundant"}]}
+    connection.execute(
+        vaults.insert().values(**home, **named, **place, properties=stores, version=1)
+    )
+    text = {"id": "pol", "vault_id": "v", "properties": "{}", "version": 1}
+    connection.execute(policies.insert().values(**text, **named))
+    agent = {"id": "a", "name": "a", "token_hash": "x", "version": "1"}
+    connection.execute(agents.insert().values(**agent, enrolled_at=NOW, seen_at=NOW))
+    for name in ("pg1", "pg2"):
+        server = {"id": name, "resource_group_key": "v", "name": name, "name_key": name, **place}
+        server |= {"agent_id": "a", "agent_server": name, **made}
+        facts = {"versionNumber": 180001, "sizeBytes": SIZE} if name == "pg1" else {}
+        connection.execute(servers.insert().values(**server, facts=facts))
+    one = {"id": "i", "vault_id": "v", "server_id": "pg1", "policy_id": "pol", "properties": {}}
+    one |= {"tags": {"team": "a"}, "state": "ProtectionConfigured", **named}
+    connection.execute(instances.insert().values(**one))
+    for number, kind in ((1, "Full"), (2, "Incremental")):
+        at = NOW.subtract(hours=24 * number)
+        point = {
+            "id": f"r{number}",
+            "instance_id": "i",
+            "job_id": "j",
+            "kind": kind,
+            "tag": "Weekly",
+        }
+        point |= {"taken_at": at, "committed_at": at, "expires_at": NOW, "policy_id": "pol"}
+        point |= {
+            "tag": "Weekly",
+            "policy_version": 1,
+            "generation": "g",
+            "manifest_size": 1,
+            "facts": {},
+        }
+        point |= {"manifest_blake3": b"x", "raw_bytes": SIZE, "stored_bytes": 7 * number}
+        connection.execute(recovery_points.insert().values(**point, state="Completed"))
+    job = {"id": "j", "vault_id": "v", "instance_id": "i", "kind": "Restore", "status": "Failed"}
+    job |= {"started_at": NOW, "ended_at": NOW, "rule_name": "", "tag": "", "requested_by": ""}
+    job |= {"user_triggered": True, "order": {}, "progress": {}, "sub_tasks": [], "warnings": []}
+    connection.execute(jobs.insert().values(**job, error={"message": "no"}))
+    backup = {"id": "b", "kind": "Backup", "error": {"message": "full", "hint": "room"}}
+    connection.execute(jobs.insert().values(**(job | backup)))
+    drill = {"id": "d", "instance_id": "i", "recovery_point_id": "r1", "verdict": "Passed"}
+    drill |= {"began_at": NOW, "ended_at": NOW, "result": {}, "evidence_name": "e"}
+    connection.execute(drills.insert().values(**drill, evidence_blake3=b"\1"))
+
+
+@pytest.fixture
+def connection(database: Database) -> Iterator[sa.Connection]:
+    with database.writing() as found:
+        fill(found)
+        yield found
+
+
+def test_an_instance_is_seen_whole_in_one_look(connection: sa.Connection) -> None:
+    [row] = fleet.list_all(connection)
+    assert (row["version_number"], int(row["size_bytes"]), row["points"]) == (180001, SIZE, 2)
+    assert row["newest_at"] == NOW.subtract(hours=24)
+    assert row["oldest_at"] == NOW.subtract(hours=48)
+    assert (row["drill"], row["drilled_at"], row["agent_id"]) == ("Passed", NOW, "a")
+    assert fleet.last_backups(connection)["i"]["error"]["message"] == "full"
+    assert [each["name"] for each in fleet.unprotected_servers(connection)] == ["pg2"]
+    assert [each["name"] for each in fleet.names(connection)] == ["v"]
+
+
+def test_sums_counts_and_means_come_out(connection: sa.Connection) -> None:
+    assert costs.stored_by_instance(connection) == {"i": (21, 2 * SIZE, 2)}
+    assert costs.redundancies(connection) == {("v", "v"): "GeoRedundant"}
+    means = costs.means_by_kind(connection, ["i"])
+    assert means == {"Full": (7.0, float(SIZE)), "Incremental": (14.0, float(SIZE))}
+    counted = metrics.count_jobs(connection)
+    assert sorted(counted) == [("Backup", "Failed", 1), ("Restore", "Failed", 1)]
+    assert metrics.waiting(connection) == 0
+    [newest] = metrics.newest_points(connection)
+    assert (newest["raw_bytes"], newest["stored_bytes"]) == (SIZE, 7)
+    assert reports.newest_by_tag(connection) == {"i": {"Weekly": NOW.subtract(hours=24)}}
+    found = reports.count_jobs(connection, NOW.subtract(hours=1))
+    assert found["i"] == {("Backup", "Failed"): 1, ("Restore", "Failed"): 1}
+    assert reports.evidence(connection)["i"]["evidence_blake3"] == b"\1"
+
+
+def test_an_alert_has_a_begin_and_an_end_that_are_told(connection: sa.Connection) -> None:
+    cause = Cause(key="k", subject="i", severity=GRAVE, title="t", words="w", hint="h")
+    alerts.begin(connection, "one", cause, NOW)
+    assert [alert.id for alert in alerts.untold(connection, 9)] == ["one"]
+    alerts.change(connection, "one", told_at=NOW)
+    assert alerts.untold(connection, 9) == []
+    alerts.change(connection, "one", ended_at=NOW)
+    assert alerts.open_ones(connection) == []
+    assert [alert.key for alert in alerts.untold(connection, 9)] == ["k"]
+    assert [alert.key for alert in alerts.ended_ones(connection, 9)] == ["k"]
+    alerts.forget_ended(connection, NOW.add(hours=1))
+    assert alerts.ended_ones(connection, 9) == []
+    [failed] = alerts.failed_restores(connection, NOW.subtract(hours=24))
+    assert failed["error"]["message"] == "no"
+    assert alerts.last_heard(connection) == [("a", "a", NOW)]
+    assert (alerts.coming_purges(connection, NOW), alerts.held_expiries(connection)) == ([], {})
+    assert alerts.damaged(connection) == {}
+
+
+def test_a_session_is_found_by_its_digest_until_it_is_over(connection: sa.Connection) -> None:
+    row = {"token_hash": "x", "principal_id": "p", "name": "n", "groups": ["g"]}
+    times = {"began_at": NOW, "seen_at": NOW, "ends_at": NOW.add(hours=1)}
+    sessions.add(connection, {**row, **times})
+    sessions.touch(connection, "x", NOW.add(minutes=1))
+    found = sessions.find(connection, "x")
+    assert found is not None
+    assert (found["groups"], found["seen_at"]) == (["g"], NOW.add(minutes=1))
+    sessions.remove_ended(connection, NOW.add(hours=2))
+    assert sessions.find(connection, "x") is None
