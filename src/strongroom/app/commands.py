@@ -185,9 +185,8 @@ def serve(  # noqa: PLR0913 - an option each
     seals, all open (STRONGROOM_KEK, with `;`). `second-url` is a copy at another endpoint. After
     a week at rest things end later, until `accept-clock` says that the clock is right.
     """
-    from strongroom.app.serve import ServeOptions, run_serve
+    from strongroom.app.serve import ServeOptions
     from strongroom.app.store_options import key_in
-    from strongroom.durable.engine import leave
 
     _structured_logs()
     second_url = second_url or os.environ.get("STRONGROOM_SECOND", "")
@@ -210,6 +209,13 @@ def serve(  # noqa: PLR0913 - an option each
         accept_clock=accept_clock,
         kek=tuple(kek or filter(None, os.environ.get(KEK, "").split(";"))),
     )
+    return _serve(options)
+
+
+def _serve(options: Any) -> int:  # noqa: ANN401 - app.serve.ServeOptions
+    from strongroom.app.serve import run_serve
+    from strongroom.durable.engine import leave
+
     run_serve(options, SystemClock(), SystemChance())
     leave()
     return 0
