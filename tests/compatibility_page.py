@@ -168,6 +168,8 @@ certificate), `rest`, `group`, `resource`, `role definition` and `role assignmen
   a restore as files, `backupName` before each name. Its job lies in the vault that protects it.
 - `exportBackupJobs`: the newest ten thousand jobs (`$filter` takes status and operation), at
   `blobUrl` as JSON and at `excelFileBlobUrl` as CSV, by a SAS of an hour; they go the day after.
+- `AzureBackupRecoveryTimeBasedRestoreRequest` restores a moment, where a server's log is kept:
+  `findRestorableTimeRanges` tells between which times.
 - Restore as files (`RestoreFilesTargetInfo`) into a container: `targetDetails.url` with its SAS
   (read, create, write), which is kept sealed until the job ends; `filePrefix` begins every name. A
   manifest with digests and a `RESTORE.md` lie beside the files. `url` may be `s3://bucket/prefix`,
@@ -250,13 +252,12 @@ Asked for, these are refused in ARM's form: 404 or 405, or 400 that names the se
 
 - Cross-subscription restore (the setting is kept, and off for good when it is PermanentlyDisabled;
   there is no other subscription), rehydration (400
-  `UserErrorRehydrationNotSupported`), archive tier, point-in-time restore
-  (`findRestorableTimeRanges`), several items in one restore, Azure Files.
+  `UserErrorRehydrationNotSupported`), archive tier, several items in one restore, Azure Files.
   Files without a SAS go into containers of the installation's own store alone.
 - Guards of other tenants, customer-managed keys, user-assigned identities.
 - A purge before its time. A legal hold on what is deleted: have it back, then hold it. Protecting
   a soft-deleted server in another vault.
-- Custom roles, conditions on role assignments, deny assignments, management groups.
+- Conditions on role assignments, deny assignments, management groups.
 - `startLtrBackup` of a server that no backup instance protects; more than one container.
 
 ## Roles

@@ -52,7 +52,7 @@ def get_instance(name: str, ref: Vault, here: Here, call: Asked) -> dict[str, An
 
 
 @router.get(VAULT + "/backupInstances", openapi_extra=does(instances.READ))
-def list_instances(ref: Vault, here: Here, call: Asked, skip: Skip = "") -> dict[str, Any]:
+def list_instances(ref: Vault, here: Here, call: Asked, skip: Skip = "") -> Response:
     """The backup instances of a vault, by name, a hundred a page."""
     found, token = instances.list_instances(call.control, call.caller, ref, skip)
     now = call.control.clock.now()
@@ -115,7 +115,7 @@ def restore(name: str, ref: Vault, body: Body, call: Asked) -> Response:
 @router.get(_INSTANCE + "/recoveryPoints", openapi_extra=does(recovery_points.ACTION))
 def list_points(
     name: str, ref: Vault, here: Here, call: Asked, skip: Skip = "", wanted: Filter = ""
-) -> dict[str, Any]:
+) -> Response:
     """Newest first, a hundred a page; `$filter` may name startDate and endDate."""
     between = _date(wanted, "startDate"), _date(wanted, "endDate")
     found, token = recovery_points.page_recovery_points(

@@ -21,7 +21,7 @@ _NAMED = re.compile(r"\b(status|operation)\s+eq\s+'(\w{1,40})'", re.IGNORECASE)
 @router.get(VAULT + "/backupJobs", openapi_extra=does(jobs.ACTION))
 def list_jobs(
     ref: Vault, here: Here, call: Asked, skip: Skip = "", wanted: Filter = ""
-) -> dict[str, Any]:
+) -> Response:
     """The newest first, a hundred a page; `$filter` may name status and operation."""
     now = call.control.clock.now()
     found, token = jobs.page_jobs(call.control, call.caller, ref, skip, read_filter(wanted))

@@ -3,7 +3,9 @@
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
+import msgspec
 from fastapi import Query
+from fastapi.responses import Response
 
 from strongroom.model import page
 from strongroom.web.api.door import Call
@@ -14,11 +16,15 @@ Filter = Annotated[str, Query(alias="$filter", max_length=512)]
 
 def answer(
     call: Call, place: str, rows: list[dict[str, Any]], token: str, wanted: str = ""
-) -> dict[str, Any]:
-    """`place`: the list's own id; `token`: where the next page begins, empty at the end."""
-    if not token:
-        return {"value": rows}
-    asked = {"api-version": call.version, "$skipToken": token}
-    if wanted:
-        asked["$filter"] = wanted
-    return {"value": rows, "nextLink": f"{call.base}{quote(place)}?{urlencode(asked)}"}
+) -> Response:
+    """`place`: the list's own id; `token`: where the next page begins, empty at the end.
+
+    Written out here: a page is a quarter of a megabyte, which nobody need look through again.
+    """
+    told: dict[str, Any] = {"value": rows}
+    if token:
+        asked = {"api-version": call.version, "$skipToken": token}
+        if wanted:
+            asked["$filter"] = wanted
+        told["nextLink"] = f"{call.base}{quote(place)}?{urlencode(asked)}"
+    return Response(msgspec.json.encode(told), media_type="application/json")
