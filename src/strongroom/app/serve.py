@@ -316,8 +316,9 @@ def _first_start(
 ) -> None:
     """The administrator, the enrolment of the local agent, and connection.json."""
     subscription = f"/subscriptions/{who.subscription_id}"
+    roles = [(OWNER.id, subscription)]
     identity.create_service_principal(
-        control, "administrator", who.client_id, who.client_secret, [(OWNER.id, subscription)]
+        control, identity.ADMINISTRATOR, who.client_id, who.client_secret, roles
     )
     ensure_administrator(control, subscription, options.connection)
     enrol = options.agent_enrol
