@@ -57,7 +57,8 @@ def into_readme(page: Path) -> None:
     """Put the measured ratios between the page's two marks."""
     before, _, rest = page.read_text().partition(_MARKS[0])
     _, _, after = rest.partition(_MARKS[1])
-    ratios = [ratio for told in _known().values() for ratio in told.ratios]
+    told = [ratio for each in _known().values() for ratio in each.ratios]
+    ratios = [ratio for ratio in told if ratio.unit == "x"]
     lines = table(["measured", "ours / theirs"], [_short(ratio) for ratio in ratios])
     page.write_text("\n".join([before + _MARKS[0], *lines, _MARKS[1] + after]))
 
