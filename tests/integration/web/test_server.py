@@ -90,4 +90,4 @@ def test_an_idle_tls_client_does_not_hold_up_the_end(doors: Doors) -> None:
     began = time.monotonic()
     doors.process.send_signal(signal.SIGTERM)
     assert doors.process.wait(30) == 0
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 8  # ten seconds are what whoever stays is given
