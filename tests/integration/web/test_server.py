@@ -22,7 +22,8 @@ from fastapi import FastAPI
 from strongroom.web.server import DoorSettings, listen, serve
 
 app = FastAPI()
-app.state.control = SimpleNamespace(stopping=threading.Event())
+database = SimpleNamespace(side_by_side=16)
+app.state.control = SimpleNamespace(stopping=threading.Event(), database=database)
 
 @app.get("/slow")
 def slow() -> str:

@@ -19,7 +19,7 @@ from strongroom.control.fleet import Fleet
 from strongroom.control.sessions import Session
 from strongroom.model import errors
 from strongroom.model.access import Caller
-from strongroom.model.errors import Forbidden, Unauthenticated, VaultError
+from strongroom.model.errors import Forbidden, VaultError
 from strongroom.web.portal import render, words
 
 log = structlog.get_logger()
@@ -52,8 +52,8 @@ _STATUS: dict[type[VaultError], int] = {
 }
 
 
-class SignedOut(Unauthenticated):
-    """Nobody is signed in: they are asked to, and come back to where they were."""
+class SignedOut(Exception):
+    """Nobody is signed in. No failure: they are asked to, and come back to where they were."""
 
 
 def cookie_name(request: Request) -> str:
@@ -161,7 +161,7 @@ class Visit:
 def _visit(request: Request) -> Visit:
     session = find_session(request, used="hx-request" not in request.headers)
     if session is None:
-        raise SignedOut("nobody is signed in", hint="sign in")
+        raise SignedOut
     return Visit(request, session)
 
 
