@@ -60,6 +60,7 @@ def test_the_first_day_of_a_person_at_the_portal(
     page.click("text=Back up now")
     assert ended(visitor) == "Done"
     page.click(".crumb >> text=orders")
+    page.wait_for_selector("#points tbody tr >> nth=1")
     assert page.locator("#points tbody tr").count() == 2
 
     directory = str(server.home / "restored")

@@ -120,6 +120,7 @@ def test_every_page_fits_a_phone(browser: Browser, site: ArmWorld) -> None:
     found.page.goto("/")
     found.page.click(".menu")
     found.page.click("#nav >> text=Jobs")
+    found.page.wait_for_url("**/jobs")
     assert found.page.title().startswith("Jobs")
     found.close()
     assert too_wide == {}
@@ -152,21 +153,21 @@ def test_everything_reads_and_posts_without_a_script(browser: Browser, site: Arm
     page.fill("#name", NAME)
     page.fill("#password", PASSWORD)
     page.click("button.primary")
-    assert page.url == f"{site.url}{INSTANCE}"
+    page.wait_for_url(f"{site.url}{INSTANCE}")
     page.goto(f"{INSTANCE}/restore")
     page.fill("#directory", "not absolute")
     page.click("text=Start restore")
-    assert "is not an absolute path" in page.inner_text(".sheet")
+    page.wait_for_selector(".sheet >> text=is not an absolute path")
     assert page.input_value("#directory") == "not absolute"
     page.fill("#directory", "/srv/restore")
     page.fill("#moment", "yesterday")
     page.click("text=Start restore")
-    assert "is no time" in page.inner_text(".sheet")
+    page.wait_for_selector(".sheet >> text=is no time")
     page.fill("#moment", "")
     page.click("text=Start restore")
-    assert page.inner_text("h1") == "Restore of pg1-inst"
+    page.wait_for_selector("h1:has-text('Restore of pg1-inst')")
     page.click("text=Dark")
-    assert page.get_attribute("html", "data-theme") == "dark"
+    page.wait_for_selector("html[data-theme=dark]")
     context.close()
 
 
@@ -201,7 +202,7 @@ def test_somebody_new_signs_in_with_a_password_that_is_shown_once(
     for field, value in (("old", password), ("new", "five words of her own"), ("again", "x")):
         carol.page.fill(f"#{field}", value)
     carol.page.click("text=Change password")
-    assert "The two new passwords differ" in carol.page.inner_text("main")
+    carol.page.wait_for_selector("main >> text=The two new passwords differ")
     for field, value in (("old", password), ("new", "five words of her own")):
         carol.page.fill(f"#{field}", value)
     carol.page.fill("#again", "five words of her own")

@@ -42,9 +42,9 @@ def test_what_weakens_a_vault_waits_for_somebody_else_and_goes_through_once(
     anna.page.goto("/vaults/backup-rg/v1")
     anna.page.select_option("#soft_delete", "Off")
     anna.page.click("text=Change the locks")
-    assert anna.page.inner_text("h1") == "You may not do this"
+    anna.page.wait_for_selector("h1:has-text('You may not do this')")
     anna.page.click(".news >> text=Approvals")
-    assert "yours: somebody else decides" in anna.page.inner_text("main")
+    anna.page.wait_for_selector("main >> text=yours: somebody else decides")
     assert anna.page.locator("text=Let it through").count() == 0
 
     ben.page.goto("/approvals")
@@ -79,7 +79,7 @@ def test_an_agent_that_is_lost_is_seen_and_a_new_one_invited_once(
     anna = come(browser, world, "anna", PASSWORD)
     anna.page.goto("/alerts")
     anna.page.click("text=agent agent-1 is lost")
-    assert "not heard" in anna.page.inner_text("main")
+    anna.page.wait_for_selector("main >> text=not heard >> nth=0")
     anna.page.click("text=Enrol another agent")
     line = anna.page.inner_text(".sheet code.cmd")
     assert "strongroom agent run" in line
