@@ -119,7 +119,7 @@ def _page(known: Mapping[str, Told]) -> str:
 
 def _line(ratio: Ratio) -> str:
     met = "met" if ratio.found <= ratio.target else "missed"
-    digits = ".0f" if ratio.unit != "x" else ".2f"
+    digits = ".2f" if ratio.unit in {"x", "s"} else ".0f"
     unit = f" {ratio.unit.strip()}"
     return f"| {ratio.measure} | {ratio.found:{digits}}{unit} | {ratio.target:g}{unit} | {met} |"
 

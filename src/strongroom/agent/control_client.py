@@ -114,38 +114,23 @@ class ControlClient:
 
     def keys(self, operation_id: str, request: KeysRequest, pause: Pause) -> KeysReply:
         """The content keys that this restore needs. `pause` waits between tries and may raise."""
-        path = f"/agents/operations/{operation_id}/keys"
-        return self._asked(
-            lambda: _decoded(self._post(path, request, seconds=KEYS_SECONDS), KeysReply), pause
-        )
+        return self._ask(operation_id, "keys", request, KeysReply, pause)
 
     def parent(self, operation_id: str, request: ParentRequest, pause: Pause) -> ParentReply:
         """What this increment leans on. `pause` waits between tries and may raise."""
-        path = f"/agents/operations/{operation_id}/parent"
-        return self._asked(
-            lambda: _decoded(self._post(path, request, seconds=KEYS_SECONDS), ParentReply), pause
-        )
+        return self._ask(operation_id, "parent", request, ParentReply, pause)
 
     def resume(self, operation_id: str, request: ResumeRequest, pause: Pause) -> ResumeReply:
         """What earlier tries have stored. `pause` waits between tries and may raise."""
-        path = f"/agents/operations/{operation_id}/resume"
-        return self._asked(
-            lambda: _decoded(self._post(path, request, seconds=KEYS_SECONDS), ResumeReply), pause
-        )
+        return self._ask(operation_id, "resume", request, ResumeReply, pause)
 
     def wal(self, operation_id: str, report: WalReport, pause: Pause) -> WalReply:
         """What was put of a server's log -> how far the vault has it."""
-        path = f"/agents/operations/{operation_id}/wal"
-        return self._asked(
-            lambda: _decoded(self._post(path, report, seconds=KEYS_SECONDS), WalReply), pause
-        )
+        return self._ask(operation_id, "wal", report, WalReply, pause)
 
     def wal_keys(self, operation_id: str, request: WalRequest, pause: Pause) -> WalKept:
         """The packs that hold the log behind a position, and their keys."""
-        path = f"/agents/operations/{operation_id}/wal-keys"
-        return self._asked(
-            lambda: _decoded(self._post(path, request, seconds=KEYS_SECONDS), WalKept), pause
-        )
+        return self._ask(operation_id, "wal-keys", request, WalKept, pause)
 
     def complete(self, operation_id: str, completion: Completion) -> None:
         """One try."""
@@ -154,6 +139,19 @@ class ControlClient:
     def fail(self, operation_id: str, failure: Failure) -> None:
         """One try."""
         self._post(f"/agents/operations/{operation_id}/fail", failure)
+
+    def _ask(
+        self,
+        operation_id: str,
+        what: str,
+        body: msgspec.Struct,
+        kind: type[Reply],
+        pause: Pause,
+    ) -> Reply:
+        path = f"/agents/operations/{operation_id}/{what}"
+        return self._asked(
+            lambda: _decoded(self._post(path, body, seconds=KEYS_SECONDS), kind), pause
+        )
 
     def _asked(self, call: Callable[[], Reply], pause: Pause) -> Reply:
         for attempt in range(TRIES - 1):
