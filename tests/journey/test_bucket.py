@@ -51,15 +51,6 @@ class Bucket:
 
 
 @pytest.fixture
-def postgres() -> Iterator[Postgres]:
-    found = Postgres()
-    try:
-        yield found
-    finally:
-        found.close()
-
-
-@pytest.fixture
 def bucket() -> Iterator[Bucket]:
     with back_ends("s3") as places:
         yield Bucket(places.client, places.new())

@@ -13,20 +13,11 @@ from azure.core.exceptions import HttpResponseError
 from azure.mgmt.dataprotection import models as m
 
 from journey.cloud import Cloud, a_request, digest, ended_job, fill, protect, restore_request
-from journey.world import House, Postgres, until
+from journey.world import House, until
 from ports import free_port
 from strongroom.postgres import scratch
 
 pytestmark = [pytest.mark.postgres, pytest.mark.journey]
-
-
-@pytest.fixture
-def postgres() -> Iterator[Postgres]:
-    found = Postgres()
-    try:
-        yield found
-    finally:
-        found.close()
 
 
 @pytest.fixture
