@@ -2,7 +2,14 @@
 
 import sqlalchemy as sa
 
-from strongroom.catalog import access_tables, columns, keeping_tables, portal_tables, wal_tables
+from strongroom.catalog import (
+    access_tables,
+    columns,
+    keeping_tables,
+    portal_tables,
+    usage_tables,
+    wal_tables,
+)
 from strongroom.catalog.columns import Json, column
 from strongroom.catalog.database import JsonText, Utc
 
@@ -11,6 +18,7 @@ OTHERS = (
     access_tables,
     keeping_tables,
     portal_tables,
+    usage_tables,
     wal_tables,
 )  # their tables are among those of the metadata
 

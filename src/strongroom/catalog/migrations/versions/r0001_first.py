@@ -820,10 +820,56 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("instance_id", name=op.f("pk_wal_streams")),
     )
+    op.create_table(
+        "usage",
+        sa.Column("instance_id", sa.Text(), nullable=False),
+        sa.Column("day", sa.Text(), nullable=False),
+        sa.Column("at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("stored_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("points_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("unique_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("log_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("waiting_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("full_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("server_bytes", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["instance_id"], ["instances.id"], name=op.f("fk_usage_instance_id_instances")
+        ),
+        sa.PrimaryKeyConstraint("instance_id", "day", name=op.f("pk_usage")),
+    )
+    with op.batch_alter_table("usage", schema=None) as batch_op:
+        batch_op.create_index("ix_usage_day", ["day"], unique=False)
+
+    op.create_table(
+        "point_sizes",
+        sa.Column("recovery_point_id", sa.Text(), nullable=False),
+        sa.Column("instance_id", sa.Text(), nullable=False),
+        sa.Column("unique_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("shared_bytes", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["instance_id"], ["instances.id"], name=op.f("fk_point_sizes_instance_id_instances")
+        ),
+        sa.ForeignKeyConstraint(
+            ["recovery_point_id"],
+            ["recovery_points.id"],
+            name=op.f("fk_point_sizes_recovery_point_id_recovery_points"),
+        ),
+        sa.PrimaryKeyConstraint("recovery_point_id", name=op.f("pk_point_sizes")),
+    )
+    with op.batch_alter_table("point_sizes", schema=None) as batch_op:
+        batch_op.create_index("ix_point_sizes_instance", ["instance_id"], unique=False)
 
 
 def downgrade() -> None:
     """Back."""
+    with op.batch_alter_table("point_sizes", schema=None) as batch_op:
+        batch_op.drop_index("ix_point_sizes_instance")
+
+    op.drop_table("point_sizes")
+    with op.batch_alter_table("usage", schema=None) as batch_op:
+        batch_op.drop_index("ix_usage_day")
+
+    op.drop_table("usage")
     op.drop_table("wal_streams")
     op.drop_table("wal_gaps")
     op.drop_table("wal_names")
