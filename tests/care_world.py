@@ -33,6 +33,7 @@ class CareWorld(SweepWorld):
 
     def __init__(self, home: Path, store: StoreWorld) -> None:
         super().__init__(f"sqlite:///{home}/catalogue.sqlite")
+        self.use_policy("rule")
         self.store = store
         chance = SeededChance(7)
         signing = SigningKey(chance.bytes(32))

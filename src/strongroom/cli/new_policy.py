@@ -9,18 +9,23 @@ from cyclopts import Parameter
 from strongroom.cli import console
 from strongroom.cli import vault as vaults
 from strongroom.cli.means import COMMON, Common, Given
+from strongroom.model.backup_settings import read_days
 from strongroom.model.backup_type import FULL, read_backup_type
 from strongroom.model.errors import Conflict, Invalid
 from strongroom.model.policy import parse_policy
-from strongroom.model.policy_templates import ten_years_policy
+from strongroom.model.policy_templates import ten_years_policy, with_window
 
 
-def create(
+def create(  # noqa: PLR0913 - a wish each, by name
     name: str,
     /,
     *,
     file: Annotated[Path | None, Parameter(help="ARM JSON. Default: as ten-years.")] = None,
     backup_type: Annotated[str, Parameter(help="Full, Physical or Logical.")] = "",
+    keep_every_second: Annotated[
+        str,
+        Parameter(help="Stream the log, to restore any second of the last: 7d or P35D, or none."),
+    ] = "",
     replace: Annotated[bool, Parameter(negative=(), help="Change one that is there.")] = False,
     common: Common = COMMON,
     means: Given,
@@ -31,6 +36,7 @@ def create(
     ```
     strongroom policy create dumps --backup-type Logical
     strongroom policy create quarterly --file quarterly.json
+    strongroom policy create any-second --keep-every-second 35d
     ```
 
     Parameters
@@ -39,6 +45,9 @@ def create(
         The policy. Safe twice; another one of that name is changed with --replace alone.
     """
     wanted = _wanted(file, backup_type)
+    if keep_every_second:
+        wanted = with_window(wanted, read_days(keep_every_second))
+    parse_policy(wanted)
     with vaults.opened(common, means) as vault:
         vault.ensure_vault()
         found = vault.rest.find(vault.policy(name))
@@ -67,7 +76,6 @@ def _wanted(file: Path | None, backup_type: str) -> dict[str, Any]:
         if isinstance(rule, dict) and rule.get("objectType") == "AzureBackupRule":
             parameters = rule.setdefault("backupParameters", {"objectType": "AzureBackupParams"})
             parameters["backupType"] = read_backup_type(backup_type)
-    parse_policy(properties)
     return properties
 
 

@@ -92,6 +92,8 @@ def preview(  # noqa: PLR0913 - a wish each, by name
     elif on:
         _tell_points(told["points"], f"no point exists as {on} ends", "points")
     else:
+        if told["operationalDays"]:
+            console.say(f"every second of the last {told['operationalDays']} days can be restored")
         _tell_points(told["next"], "none", "next backups")
         _tell_years(told["years"])
 
@@ -188,7 +190,10 @@ def _tell_years(years: list[dict[str, Any]]) -> None:
 
 
 def _kept(policy: BackupPolicy) -> str:
-    return ", ".join(f"{r.name} {_words(r.duration)}" for r in policy.retention_rules)
+    kept = [f"{r.name} {_words(r.duration)}" for r in policy.retention_rules]
+    if policy.operational_days:
+        kept.append(f"every second {_words(Duration(days=policy.operational_days))}")
+    return ", ".join(kept)
 
 
 def _words(duration: Duration) -> str:

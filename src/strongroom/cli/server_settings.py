@@ -115,8 +115,7 @@ def words_of(settings: BackupSettings) -> dict[str, str]:
     return {name: text for name, text in words.items() if told[name] != usual[name]}
 
 
-def _window_of(settings: BackupSettings) -> str:
-    days = settings.operational_days
+def _window_of(days: int) -> str:
     return f"of the last {days} days" if days else "not kept: recovery points alone"
 
 
@@ -137,7 +136,7 @@ def _tell(common: Common, name: str, instance: dict[str, Any]) -> None:
             "compression": f"level {settings.compression_level}",
             "side by side": str(settings.parallelism or "by itself"),
             "window": settings.window or "at any time",
-            "every second": _window_of(settings),
+            "every second": _window_of(ours["operationalDays"]),
             "drills": f"every {settings.drill_days} days" if settings.drill_days else "on demand",
             **{what: f"{short_time(at)} UTC" for what, at in times.items() if at},
         }

@@ -71,7 +71,7 @@ def _protection(vault: Vault) -> dict[str, Any]:
                 "nextBackup": short_time(ours["nextBackup"])[:16] or None,
                 "heldSince": short_time(ours["heldSince"])[:16] or None,
                 "missedWindow": ours["missedWindow"],
-                "stream": _stream(vault, instance["name"], ours["settings"]),
+                "stream": _stream(vault, instance["name"], ours),
                 **proofs.state(ours),
                 "legalHolds": sorted(
                     {str(each["name"]) for each in vault.holds(instance["name"])}
@@ -103,9 +103,9 @@ def _protection(vault: Vault) -> dict[str, Any]:
     }
 
 
-def _stream(vault: Vault, name: str, settings: dict[str, Any]) -> dict[str, Any] | None:
+def _stream(vault: Vault, name: str, ours: dict[str, Any]) -> dict[str, Any] | None:
     """How the log comes into the vault; None where it is not asked for."""
-    if not settings.get("operationalDays"):
+    if not ours["operationalDays"]:
         return None
     found: dict[str, Any] = vault.rest.post(f"{vault.instance(name)}/findSecond", {})
     return {**found["stream"], "gaps": len(found["gaps"])}

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 
 from strongroom.model.errors import Invalid
+from strongroom.model.policy import MOST_WINDOW_DAYS
 from strongroom.model.window import Window
 
 BEST_LEVEL, MOST_LANES = 19, 8
 MOST_DRILL_DAYS = 366
-MOST_WINDOW_DAYS = 3660
 LEAST_BANDWIDTH = 64 << 10  # bytes a second: less, and a pack outlives any patience
 _RATE = re.compile(r"(\d{1,12})(?:\.(\d))?\s*([KMGT]?)(i?)(?:B|)(?:/s)?")
 _DAYS = re.compile(r"P?(\d{1,4})d?", re.IGNORECASE)
@@ -24,7 +24,7 @@ class BackupSettings(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
     parallelism: databases dumped, or pieces of a file read, side by side, 1 to 8; 0: by itself.
     window: when scheduled backups may start (model/window.py), empty: at any time.
     drill_days: the newest point and one of its elders are drilled once in so many days; 0: never.
-    operational_days: every second of so many days can be restored; 0: recovery points alone.
+    operational_days: every second of so many days can be restored; 0: as the policy says.
     """
 
     bandwidth: int = 0

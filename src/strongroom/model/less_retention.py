@@ -33,6 +33,10 @@ def less_kept(before: BackupPolicy, after: BackupPolicy) -> list[str]:
         now = after.retention_for(rule.name)
         if is_shorter(now.duration, rule.duration):
             found.append(f"{rule.name}: {_text(rule.duration)} becomes {_text(now.duration)}")
+    if after.operational_days < before.operational_days:
+        found.append(
+            f"every second of {before.operational_days} days becomes {after.operational_days}"
+        )
     rules = {rule.name.lower(): rule for rule in after.backup_rules}
     for old in before.backup_rules:
         new = rules.get(old.name.lower())

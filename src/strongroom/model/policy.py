@@ -23,8 +23,10 @@ DATASOURCE_TYPE = "Microsoft.DBforPostgreSQL/flexibleServers"
 NAME = re.compile(r"[-a-zA-Z0-9]{3,150}")
 DEFAULT_TAG = "Default"
 LONGEST_YEARS = 100
+MOST_WINDOW_DAYS = 3660
 MOST_SPREAD_MINUTES = 720
 _PRIORITY = 99
+_VAULT, _OPERATIONAL = "VaultStore", "OperationalStore"
 _DURATION = re.compile(r"P(\d{1,4}Y)?(\d{1,4}M)?(\d{1,4}W)?(\d{1,5}D)?")
 
 
@@ -117,11 +119,15 @@ class RetentionRule:
 
 @dataclass(frozen=True, slots=True)
 class BackupPolicy:
-    """A policy that makes sense: every tag has a retention rule, and there is a default."""
+    """A policy that makes sense: every tag has a retention rule, and there is a default.
+
+    operational_days: every second of so many days can be restored; 0: recovery points alone.
+    """
 
     backup_rules: tuple[BackupRule, ...]
     retention_rules: tuple[RetentionRule, ...] = field(default=())
     start_within: int | None = None  # minutes; None: as many instances make necessary
+    operational_days: int = 0
 
     @property
     def backup_type(self) -> str:
@@ -168,9 +174,12 @@ def parse_policy(text: str | bytes | Mapping[str, Any]) -> BackupPolicy:
             raise wrong(f"datasourceTypes[{n}]", what, f"use {DATASOURCE_TYPE}")
     backup: list[tuple[Fields, BackupRule]] = []
     retention: list[tuple[Fields, RetentionRule]] = []
+    window = 0
     for rule in body.bodies("policyRules"):
         if _is_backup_rule(rule):
             backup.append((rule, _backup_rule(rule)))
+        elif _is_operational(rule):
+            window = _window(rule, window)
         else:
             retention.append((rule, _retention_rule(rule)))
     _check(backup, retention)
@@ -178,6 +187,7 @@ def parse_policy(text: str | bytes | Mapping[str, Any]) -> BackupPolicy:
         tuple(rule for _, rule in backup),
         tuple(rule for _, rule in retention),
         start_within=_start_within(body),
+        operational_days=window,
     )
 
 
@@ -249,7 +259,7 @@ def _name(body: Fields) -> str:
 def _backup_rule(body: Fields) -> BackupRule:
     trigger = body.body("trigger")
     schedule = trigger.body("schedule")
-    body.check_part("dataStore", "dataStoreType", "VaultStore")
+    body.check_part("dataStore", "dataStoreType", _VAULT)
     with naming(schedule.path("timeZone")):
         zone = zone_of(schedule.text("timeZone"))
     tagging = [_tagging(each, zone) for each in trigger.bodies("taggingCriteria")]
@@ -329,24 +339,52 @@ def _clock_time(text: str, zone: str, path: str) -> str:
 
 
 def _retention_rule(body: Fields) -> RetentionRule:
-    lifecycles = body.bodies("lifecycles")
-    if len(lifecycles) != 1:
-        what = "there is not exactly one"
-        raise wrong(body.path("lifecycles"), what, "say how long VaultStore keeps a point")
-    lifecycle = lifecycles[0]
-    lifecycle.check_part("sourceDataStore", "dataStoreType", "VaultStore")
-    if lifecycle.items("targetDataStoreCopySettings"):
-        path = lifecycle.path("targetDataStoreCopySettings")
-        raise wrong(path, "copies to other data stores are not offered", "leave it empty")
-    delete_after = lifecycle.body("deleteAfter")
+    duration, _ = _kept_for(body, _VAULT)
     name = _name(body)
-    with naming(delete_after.path("duration")):
-        duration = Duration.parse(delete_after.text("duration"))
     return RetentionRule(
         name=name,
         duration=duration,
         is_default=body.flag("isDefault") or name.lower() == DEFAULT_TAG.lower(),
     )
+
+
+def _is_operational(body: Fields) -> bool:
+    """Whether it speaks of the operational tier, as Azure's rules for blobs and disks do."""
+    for lifecycle in body.bodies("lifecycles"):
+        if lifecycle.has("sourceDataStore"):
+            store = lifecycle.body("sourceDataStore").text("dataStoreType")
+            return store.lower() == _OPERATIONAL.lower()
+    return False
+
+
+def _window(body: Fields, known: int) -> int:
+    """How many days of every second. Its name is no tag: both tiers may have a `Default`."""
+    duration, path = _kept_for(body, _OPERATIONAL)
+    if known:
+        what = "there is more than one rule for OperationalStore"
+        raise wrong(body.path("lifecycles"), what, "keep one of them")
+    days = duration.weeks * 7 + duration.days
+    if duration.years or duration.months or days > MOST_WINDOW_DAYS:
+        what = "every second is kept for a number of days"
+        raise wrong(path, what, f"use P1D to P{MOST_WINDOW_DAYS}D, such as P35D")
+    return days
+
+
+def _kept_for(body: Fields, store: str) -> tuple[Duration, str]:
+    """How long a store keeps it, and the path of that field."""
+    lifecycles = body.bodies("lifecycles")
+    if len(lifecycles) != 1:
+        what = "there is not exactly one"
+        raise wrong(body.path("lifecycles"), what, f"say how long {store} keeps a point")
+    lifecycle = lifecycles[0]
+    lifecycle.check_part("sourceDataStore", "dataStoreType", store)
+    if lifecycle.items("targetDataStoreCopySettings"):
+        path = lifecycle.path("targetDataStoreCopySettings")
+        raise wrong(path, "copies to other data stores are not offered", "leave it empty")
+    delete_after = lifecycle.body("deleteAfter")
+    path = delete_after.path("duration")
+    with naming(path):
+        return Duration.parse(delete_after.text("duration")), path
 
 
 def _start_within(body: Fields) -> int | None:

@@ -51,6 +51,18 @@ def tagged_policy(
     }
 
 
+def with_window(properties: dict[str, Any], days: int) -> dict[str, Any]:
+    """The same, and every second of so many days; 0: recovery points alone."""
+    kept = [rule for rule in properties["policyRules"] if not _is_operational(rule)]
+    added = [_retention("Default", f"P{days}D", "OperationalStore")] if days else []
+    return {**properties, "policyRules": [*kept, *added]}
+
+
+def _is_operational(rule: dict[str, Any]) -> bool:
+    stores = [each.get("sourceDataStore") or {} for each in rule.get("lifecycles") or []]
+    return any(store.get("dataStoreType") == "OperationalStore" for store in stores)
+
+
 def _tag(name: str, priority: int, absolute: str) -> dict[str, Any]:
     return {
         "isDefault": False,
@@ -71,10 +83,10 @@ def _default_tag() -> dict[str, Any]:
     }
 
 
-def _retention(name: str, duration: str) -> dict[str, Any]:
+def _retention(name: str, duration: str, store: str = "VaultStore") -> dict[str, Any]:
     lifecycle = {
         "deleteAfter": {"objectType": "AbsoluteDeleteOption", "duration": duration},
-        "sourceDataStore": _STORE,
+        "sourceDataStore": {**_STORE, "dataStoreType": store},
         "targetDataStoreCopySettings": [],
     }
     return {

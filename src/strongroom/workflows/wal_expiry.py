@@ -13,9 +13,9 @@ from whenever import Instant
 
 from strongroom.catalog import audit, expiry_holds, protection, recovery_points, wal
 from strongroom.catalog.protection import Protection
-from strongroom.model.backup_settings import settings_of
 from strongroom.model.ids import InstanceId
 from strongroom.model.logical import LOGICAL
+from strongroom.model.operational_tier import operational_days
 from strongroom.model.postgres import lsn_from_text
 from strongroom.model.protection_state import KEPT
 from strongroom.model.recovery_point import RecoveryPoint
@@ -53,7 +53,7 @@ def expire_log(means: Means, instance_id: InstanceId) -> int:
 
 def _over(connection: sa.Connection, found: Protection, now: Instant) -> Sequence[sa.RowMapping]:
     """The ranges that go, in order."""
-    days = settings_of(found.properties).operational_days
+    days = operational_days(found.properties, found.policy)
     within = now.subtract(hours=24 * days)
     if not wal.has_ended(connection, found.instance_id, now):
         return []

@@ -15,8 +15,8 @@ from strongroom.catalog import agent_operations, audit, vaults, wal
 from strongroom.catalog import protection as protections
 from strongroom.datastore.pack import HEADER_SIZE, PACK, open_content_key, read_header
 from strongroom.datastore.wal_pack import seal_log_keys
-from strongroom.model.backup_settings import settings_of
 from strongroom.model.errors import Corrupt, Invalid, NotFound, ObjectMissing
+from strongroom.model.operational_tier import operational_days
 from strongroom.model.vault import immutability_of
 from strongroom.model.wal import (
     MOST_REPORTED,
@@ -44,7 +44,7 @@ def keep_wal(means: Means, instance_id: str, report: WalReport) -> None:
         check_pack(pack, report.epoch)
     _read_again(means, instance_id, report.packs)
     now = means.control.clock.now()
-    until = now.add(hours=24 * _days(means, instance_id))
+    until = now.add(hours=24 * days_kept(means, instance_id))
     _lock(means, instance_id, report.packs, until)
     keep(means, instance_id, [pack.name for pack in report.packs])
     with means.control.database.writing() as connection:
@@ -99,11 +99,11 @@ def _read_again(means: Means, instance_id: str, packs: list[WalPack]) -> None:
             raise Corrupt(f"{digest.name} is not what the agent wrote")
 
 
-def _days(means: Means, instance_id: str) -> int:
+def days_kept(means: Means, instance_id: str) -> int:
     """How long the log is kept."""
     with means.control.database.reading() as connection:
         found = protections.by_id(connection, instance_id)
-    return max(settings_of(found.properties).operational_days, 1)
+    return max(operational_days(found.properties, found.policy), 1)
 
 
 def _lock(means: Means, instance_id: str, packs: list[WalPack], until: Instant) -> None:

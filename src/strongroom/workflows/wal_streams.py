@@ -12,10 +12,10 @@ from whenever import Instant
 from strongroom.catalog import agent_operations, protection, recovery_points, wal
 from strongroom.catalog.protection import Protection
 from strongroom.control import backups
-from strongroom.model.backup_settings import settings_of
 from strongroom.model.errors import Cancelled
 from strongroom.model.ids import AgentId, InstanceId
 from strongroom.model.logical import LOGICAL
+from strongroom.model.operational_tier import operational_days
 from strongroom.model.protection_state import ABLE, SUSPENDED
 from strongroom.model.wal import StreamOrder
 from strongroom.workflows.means import Means
@@ -29,7 +29,7 @@ def settle_stream(means: Means, instance_id: InstanceId) -> None:
     with control.database.reading() as connection:
         found = protection.by_id(connection, instance_id)
         known = agent_operations.get(connection, operation_of(instance_id))
-    wanted = bool(settings_of(found.properties).operational_days)
+    wanted = bool(operational_days(found.properties, found.policy))
     wanted = wanted and found.state in {*ABLE, SUSPENDED}
     is_open = known is not None and known["status"] in agent_operations.OPEN
     if is_open and (not wanted or (known and known["agent_id"] != found.agent_id)):
@@ -88,7 +88,7 @@ def fill_gaps(means: Means, instance_id: InstanceId) -> None:
         stream = wal.stream_of(connection, instance_id)
         if found.state not in ABLE or stream is None or not stream["timeline"]:
             return
-        if not settings_of(found.properties).operational_days:
+        if not operational_days(found.properties, found.policy):
             return
         gaps = wal.gaps_of(connection, instance_id)
         after = gaps[-1]["found_at"] if gaps else None

@@ -1,21 +1,26 @@
 """The log in the vault's care: committed by a re-read, expired by its window, collected if not."""
 
+import json
+
 import msgspec
 import pytest
 from blake3 import blake3
 
 from care_world import CareWorld
 from seams import SystemChance
-from strongroom.catalog import instances, protection, recovery_points, wal
+from strongroom.catalog import agent_operations, instances, protection, recovery_points, wal
+from strongroom.catalog.tables import policies
 from strongroom.control.wal_coverage import kept_of
 from strongroom.control.wal_moments import choose
 from strongroom.datastore.wal_pack import seal_log
 from strongroom.model.errors import Corrupt, NotFound, ObjectMissing, Precondition
+from strongroom.model.policy_templates import with_window
 from strongroom.model.wal import RestorePoint, Summary, WalHistory, WalPack, WalReport, pack_name
 from strongroom.model.wal_moment import LSN, NAME, TIME, XID, Moment
 from strongroom.workflows.collect import collect
 from strongroom.workflows.wal_expiry import base_of_log, expire_log
 from strongroom.workflows.wal_keeping import keep_wal
+from strongroom.workflows.wal_streams import operation_of, settle_stream
 from worlds import point_id
 
 SIZE = 16 << 20
@@ -41,6 +46,13 @@ def a_base(world: CareWorld, number: int, stop: int, timeline: int = 1) -> str:
     with world.database.writing() as connection:
         recovery_points.note_facts(connection, point, facts)
     return point
+
+
+def a_policy_with_a_window(world: CareWorld, days: int) -> None:
+    with world.database.writing() as connection:
+        text = protection.by_id(connection, world.instance).policy
+        told = json.dumps(with_window(json.loads(text), days))
+        connection.execute(policies.update().values(properties=told))
 
 
 class Stream:
@@ -236,6 +248,37 @@ def test_log_expires_by_its_window_but_not_what_the_rest_leans_on(
         assert [reach.point.id for reach in kept.reaches(kept.path())] == [second]
     a_window(world, 0)  # less is kept of what comes; what was promised stays
     assert expire_log(world.means, world.instance) == 0
+
+
+def test_a_policy_keeps_the_log_of_all_that_it_protects_and_a_setting_no_less(
+    world: CareWorld, stream: Stream
+) -> None:
+    def until() -> list[float]:
+        with world.database.reading() as connection:
+            rows = wal.list_packs(connection, world.instance)
+        return [
+            round((row["keep_until"] - row["committed_at"]).total("hours") / 24) for row in rows
+        ]
+
+    def is_streamed() -> bool:
+        settle_stream(world.means, world.instance)
+        with world.database.reading() as connection:
+            row = agent_operations.get(connection, operation_of(world.instance))
+        return row is not None and row["status"] in agent_operations.OPEN
+
+    a_window(world, 0)
+    assert not is_streamed()
+    a_policy_with_a_window(world, 35)
+    assert is_streamed()
+    stream.goes_on(BASE, BASE + 1000)
+    a_window(world, 7)  # less than its policy says
+    stream.goes_on(BASE + 1000, BASE + 2000)
+    a_window(world, 60)
+    stream.goes_on(BASE + 2000, BASE + 3000)
+    assert until() == [35, 35, 60]
+    a_window(world, 0)
+    a_policy_with_a_window(world, 0)
+    assert not is_streamed()
 
 
 def test_what_was_put_and_never_committed_is_garbage_and_nothing_else_is(

@@ -8,7 +8,7 @@ import pytest
 
 from strongroom.model.less_retention import is_shorter, less_kept
 from strongroom.model.policy import Duration, parse_policy
-from strongroom.model.policy_templates import ten_years_policy
+from strongroom.model.policy_templates import ten_years_policy, with_window
 
 Body = dict[str, Any]
 
@@ -134,3 +134,10 @@ def test_another_schedule_is_not_less_and_another_name_of_the_rule_is():
 
 def test_a_policy_never_keeps_less_than_itself():
     assert edited(lambda body: None) == []
+
+
+def test_a_shorter_window_keeps_less_and_a_longer_one_does_not() -> None:
+    policies = {days: parse_policy(with_window(ten_years_policy(), days)) for days in (0, 7, 35)}
+    assert less_kept(policies[35], policies[7]) == ["every second of 35 days becomes 7"]
+    assert less_kept(policies[7], policies[0])
+    assert less_kept(policies[0], policies[7]) == less_kept(policies[7], policies[35]) == []

@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 
 from strongroom.model.errors import Invalid
 from strongroom.model.policy import Duration, parse_policy
-from strongroom.model.policy_templates import azure_default_policy, ten_years_policy
+from strongroom.model.policy_templates import (
+    azure_default_policy,
+    ten_years_policy,
+    with_window,
+)
 
 
 def test_the_built_in_policy_keeps_what_it_promises() -> None:
@@ -112,6 +116,40 @@ def test_a_policy_that_makes_no_sense_is_refused_and_the_field_is_named(
     assert refused.value.facts["field"].endswith(field)
     assert refused.value.facts["field"] in refused.value.message
     assert refused.value.hint
+
+
+WINDOW = with_window(ten_years_policy(), 7)["policyRules"]
+WINDOW_FIELD = "policyRules[5].lifecycles[0].deleteAfter.duration"
+
+
+def test_the_window_of_the_log_is_a_rule_for_the_operational_store() -> None:
+    body = ten_years_policy()
+    for days in (1, 35, 400):
+        found = parse_policy(with_window(with_window(body, 3), days))
+        assert found.operational_days == days
+        assert found.retention_rules == parse_policy(body).retention_rules
+    assert parse_policy(with_window(with_window(body, 3), 0)) == parse_policy(body)
+
+
+@pytest.mark.parametrize(
+    ("rules", "duration", "field"),
+    [
+        (WINDOW, "P0D", WINDOW_FIELD),
+        (WINDOW, "P1M", WINDOW_FIELD),
+        (WINDOW, "P3661D", WINDOW_FIELD),
+        (WINDOW, "PT12H", WINDOW_FIELD),
+        ([*WINDOW, WINDOW[5]], "P7D", "policyRules[6].lifecycles"),
+        (WINDOW[5:], "P7D", "policyRules"),
+    ],
+)
+def test_a_window_that_makes_no_sense_is_refused_and_the_field_is_named(
+    rules: list[Any], duration: str, field: str
+) -> None:
+    body = copy.deepcopy({**ten_years_policy(), "policyRules": rules})
+    body["policyRules"][-1]["lifecycles"][0]["deleteAfter"]["duration"] = duration
+    with pytest.raises(Invalid) as refused:
+        parse_policy(body)
+    assert refused.value.facts["field"] == field
 
 
 def test_whatever_azure_can_say_and_more_is_taken() -> None:

@@ -13,6 +13,7 @@ from strongroom.model.backup_settings import settings_of, window_of
 from strongroom.model.conditions import etag_of
 from strongroom.model.drill_turns import is_late
 from strongroom.model.operation import ServerFacts
+from strongroom.model.operational_tier import operational_days
 from strongroom.model.policy import parse_policy
 from strongroom.model.starting import limits_of, wait_seconds
 from strongroom.web.api.errors import user_facing
@@ -127,6 +128,7 @@ def _extension(row: Row, now: Instant) -> dict[str, Any]:
         starts = max(starts, due.add(seconds=wait))
     return {
         "settings": settings.to_dict(),
+        "operationalDays": operational_days(row["properties"], row["policy"]),
         "nextBackup": instant(starts),
         "heldSince": instant(waiting.since) if waiting else None,
         "missedWindow": bool(waiting and waiting.missed),

@@ -44,6 +44,7 @@ def preview(found: Preview, on: Date | None, count: int) -> dict[str, Any]:
         "until": instant(found.until),
         "timeZone": zone_of_policy(found.policy),
         "backups": len(found.fires),
+        "operationalDays": found.policy.operational_days,
         "next": [_point(fire, fire.verdict.reason) for fire in found.fires[:count]],
         "years": [
             {"at": instant(time), "points": sum(by_tag.values()), "byTag": by_tag}
