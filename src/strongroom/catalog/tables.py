@@ -75,6 +75,7 @@ resource_groups = sa.Table(
     column("location", sa.Text),
     column("tags", Json),
     column("created_at", Utc),
+    sa.Column("deleted_at", Utc),  # it is kept for the deleted vaults in it, to be had back
 )
 
 vaults = sa.Table(
@@ -209,8 +210,10 @@ jobs = sa.Table(
     "jobs",
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
-    column("vault_id", sa.Text, sa.ForeignKey("vaults.id")),
-    column("instance_id", sa.Text, sa.ForeignKey("instances.id")),
+    # Of a server's own job that nothing protects, vault and instance are null.
+    sa.Column("vault_id", sa.Text, sa.ForeignKey("vaults.id")),
+    sa.Column("instance_id", sa.Text, sa.ForeignKey("instances.id")),
+    sa.Column("server_id", sa.Text, sa.ForeignKey("servers.id")),  # of a long-term backup
     column("kind", sa.Text),  # Backup | Restore
     column("status", sa.Text),  # InProgress | Completed | CompletedWithWarnings | Failed
     column("started_at", Utc),
@@ -228,6 +231,7 @@ jobs = sa.Table(
     sa.Column("sealed_signature", sa.LargeBinary),  # opens its target; gone when it ends
     sa.Index("ix_jobs_vault_started", "vault_id", "started_at"),
     sa.Index("ix_jobs_instance_status", "instance_id", "status"),
+    sa.Index("ix_jobs_server", "server_id"),
     sa.Index("ix_jobs_started", "started_at"),
     sa.Index("ix_jobs_status", "status"),
 )

@@ -184,6 +184,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("deleted_at", strongroom.catalog.database.Utc(), nullable=True),
         sa.PrimaryKeyConstraint("name_key", name=op.f("pk_resource_groups")),
     )
     op.create_table(
@@ -405,8 +406,9 @@ def upgrade() -> None:
     op.create_table(
         "jobs",
         sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("vault_id", sa.Text(), nullable=False),
-        sa.Column("instance_id", sa.Text(), nullable=False),
+        sa.Column("vault_id", sa.Text(), nullable=True),
+        sa.Column("instance_id", sa.Text(), nullable=True),
+        sa.Column("server_id", sa.Text(), nullable=True),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("started_at", strongroom.catalog.database.Utc(), nullable=False),
@@ -445,11 +447,15 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["instance_id"], ["instances.id"], name=op.f("fk_jobs_instance_id_instances")
         ),
+        sa.ForeignKeyConstraint(
+            ["server_id"], ["servers.id"], name=op.f("fk_jobs_server_id_servers")
+        ),
         sa.ForeignKeyConstraint(["vault_id"], ["vaults.id"], name=op.f("fk_jobs_vault_id_vaults")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
     )
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.create_index("ix_jobs_instance_status", ["instance_id", "status"], unique=False)
+        batch_op.create_index("ix_jobs_server", ["server_id"], unique=False)
         batch_op.create_index("ix_jobs_started", ["started_at"], unique=False)
         batch_op.create_index("ix_jobs_status", ["status"], unique=False)
         batch_op.create_index("ix_jobs_vault_started", ["vault_id", "started_at"], unique=False)
@@ -914,6 +920,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_jobs_status")
         batch_op.drop_index("ix_jobs_started")
         batch_op.drop_index("ix_jobs_instance_status")
+        batch_op.drop_index("ix_jobs_server")
 
     op.drop_table("jobs")
     op.drop_table("shreds")
