@@ -147,6 +147,10 @@ certificate), `rest`, `group`, `resource`, `role definition` and `role assignmen
 - `operationResults` of a vault or an instance give the resource, elsewhere the job's id; of an
   operation that failed, its error.
 - What a caller may not see is 404; what they see and may not do is 403.
+- The vault's identity is checked at validation, and again as each backup and each restore begins:
+  at the server (the one that a restore goes into, too), or at the container of our own that takes
+  its files. `UserErrorMissingRequiredPermissions` and `UserErrorMSIMissingPermissions` name role,
+  scope, identity and the command that gives the role.
 - Every error has ARM's form, with a `UserFacingError` whose `recommendedAction` is the next step.
   `x-ms-correlation-request-id` is on every answer, and beside every failure of ours in the log.
 

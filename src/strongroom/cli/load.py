@@ -65,7 +65,7 @@ def load(  # noqa: PLR0913 - an option each
         chosen = choose_logical(vault, name, point, second=from_second)
         request = load_request(vault, name, chosen, to_server, names, with_roles=with_roles)
         made = ask_plan(vault, name, request)
-        validate(vault, name, request, second=from_second)
+        validate(vault, name, request, second=from_second, into=to_server)
         what = ", ".join(f"{old} as {new}" for old, new in names.items()) or "every database"
         if common.output == "table":
             console.say(f"load of {what} of {name} into {to_server}")

@@ -79,7 +79,7 @@ def restore(  # noqa: PLR0913 - an option each
         asked = request_of(vault, name, chosen, wish, mapping, start=start, port=port)
         request = with_moment(asked, moment)
         made = ask_plan(vault, name, request)
-        validate(vault, name, request, second=from_second)
+        validate(vault, name, request, second=from_second, into=to_server)
         if common.output == "table":
             show(made, common)
         _confirm(yes=yes)

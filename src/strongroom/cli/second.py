@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from strongroom.cli.vault import Vault
+from strongroom.model.access import MISSING_ROLES
 from strongroom.model.errors import Precondition
 
 FromSecond = Annotated[
@@ -21,8 +22,23 @@ def points_of(vault: Vault, name: str, *, second: bool) -> list[dict[str, Any]]:
     return list(told["value"])
 
 
-def validate(vault: Vault, name: str, request: dict[str, Any], *, second: bool) -> None:
-    """Raises what the restore would."""
+def validate(
+    vault: Vault, name: str, request: dict[str, Any], *, second: bool, into: str = ""
+) -> None:
+    """Raises what the restore would.
+
+    `into`: the server that is loaded. The vault's identity gets the roles that it needs there.
+    """
+    try:
+        _validate(vault, name, request, second=second)
+    except Precondition as error:
+        if error.code != MISSING_ROLES or not into:
+            raise
+        vault.grant_roles(into)
+        _validate(vault, name, request, second=second)
+
+
+def _validate(vault: Vault, name: str, request: dict[str, Any], *, second: bool) -> None:
     if second:
         asked = _crossing(vault, name, request)
         vault.rest.post(f"{_region(vault)}/validateCrossRegionRestore", asked)

@@ -92,7 +92,7 @@ def check_vault_identity(
     raise Precondition(
         f"the vault's identity {principal_id} lacks {names}",
         hint=commands[0],
-        code="UserErrorMissingRequiredPermissions",
+        code=access.MISSING_ROLES,
         facts={
             "actions": commands,
             "missing": [{"roleId": role.id, "scope": scope} for role, scope in missing],

@@ -17,7 +17,6 @@ from strongroom.control.control import Control
 from strongroom.model.access import BLOB_CONTRIBUTOR
 from strongroom.model.errors import Precondition
 from strongroom.model.files_place import container_of
-from strongroom.model.restore_request import RestoreRequest
 
 _WRITE = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write"
 _NAME = re.compile(r"(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
@@ -34,12 +33,10 @@ def scope_of(control: Control, container: str) -> str:
 
 
 def check_target(
-    control: Control, connection: sa.Connection, found: Protection, asked: RestoreRequest
+    control: Control, connection: sa.Connection, found: Protection, url: str, *, signed: bool
 ) -> None:
     """Raise Precondition for a container of ours, without a signature, that may not be filled."""
-    if asked.part is None or asked.signature is not None:
-        return
-    container = container_of(asked.part.target_url, control.own_storage.url)
+    container = "" if signed else container_of(url, control.own_storage.url)
     if not container:
         return
     if not _NAME.fullmatch(container) or _OURS.fullmatch(container):

@@ -10,7 +10,7 @@ from strongroom.catalog.protection import Protection
 from strongroom.control import guarded, loads, long_running, wal_moments
 from strongroom.control.control import Control
 from strongroom.control.guarded import Ask
-from strongroom.control.own_storage import check_target
+from strongroom.control.restore_rights import check_identity
 from strongroom.model import guard
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of, job_id_of
@@ -152,14 +152,15 @@ def examine(
         )
     if placed or asked.target_directory or asked.part is not None or asked.load is not None:
         loads.settle(control, connection, caller, (found, point), asked)
-    if placed:
-        check_target(control, connection, found, asked)
     if asked.in_place and not asked.target_directory:
         asked.target_directory = _own_directory(found)
     if asked.part is not None and asked.part.target_server:
         asked.part.target_server = _target(
             control, connection, caller, found, asked.part.target_server
         )
+    if placed:
+        what, signed = (asked.load, asked.part), asked.signature is not None
+        check_identity(control, connection, found, what, signed=signed)
     return found, point, asked
 
 

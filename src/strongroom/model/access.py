@@ -13,6 +13,8 @@ import msgspec
 
 from strongroom.model import arm
 
+MISSING_ROLES = "UserErrorMissingRequiredPermissions"  # Azure's code: of a vault's identity
+
 
 class Caller(msgspec.Struct, kw_only=True, frozen=True):
     """Who asks, as their token proves."""

@@ -6,12 +6,13 @@ from typing import Any
 import msgspec
 
 from strongroom.catalog import agent_operations, audit, jobs, protection, recovery_points
+from strongroom.control.restore_rights import check_identity
 from strongroom.datastore.session import SessionKeys, content_keys, seal_session
 from strongroom.durable.engine import Story
 from strongroom.model.errors import VaultError
-from strongroom.model.extract import ExtractOrder
+from strongroom.model.extract import ExtractOrder, ExtractRequest
 from strongroom.model.job import Job, JobStatus
-from strongroom.model.logical import LoadOrder
+from strongroom.model.logical import LoadOrder, LoadRequest
 from strongroom.model.operation import Progress, RestoreOrder, RestoreResult
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.model.wal import Recovery
@@ -33,12 +34,14 @@ def restore(means: Means, story: Story, job_id: str) -> None:
 
 
 def _plan(means: Means, job_id: str) -> None:
-    """The point is still whole; then the agent is asked."""
+    """The point is still whole, the vault's identity has its roles; then the agent is asked."""
     agent_work.begin_step(means, job_id, "Plan")
     with means.control.database.reading() as connection:
         job = jobs.get(connection, job_id)
         found = protection.by_id(connection, job.instance_id)
         point = recovery_points.get(connection, job.instance_id, job.order["recovery_point_id"])
+        signed = jobs.sealed_signature(connection, job_id) is not None
+        check_identity(means.control, connection, found, _asked(job), signed=signed)
     means.at(job.order).open_point(job.instance_id, point.id)
     kind, order = _order(job, point)
     agent_work.begin_step(means, job_id, "Restore data")
@@ -47,6 +50,13 @@ def _plan(means: Means, job_id: str) -> None:
     if job.order.get("load"):
         operation["agent_id"] = job.order["load"]["agent_id"]  # of the server that is loaded
     agent_work.offer(means, operation)
+
+
+def _asked(job: Job) -> tuple[LoadRequest | None, ExtractRequest | None]:
+    """(load, part), as the request had them."""
+    order = job.order
+    load = msgspec.convert(order.get("load"), LoadRequest | None)
+    return load, msgspec.convert(order.get("part"), ExtractRequest | None)
 
 
 def _order(job: Job, point: RecoveryPoint) -> tuple[str, Order]:

@@ -1,22 +1,25 @@
 """What opens a container comes with the request, and to the agent that fills it; nowhere else."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 import pytest
 
-from arm_story import INSTANCE_ID, Story, add_point
-from arm_world import ArmWorld
+from arm_story import GUIDS, INSTANCE_ID, Story, add_point, assignment_body, assignment_id
+from arm_world import VERSION, ArmWorld, server_id
 from strongroom.catalog import agent_operations, agents, jobs, protection, recovery_points
 from strongroom.catalog.tables import audit, operations
 from strongroom.catalog.tables import jobs as jobs_table
 from strongroom.control.agents import heartbeat, lease_operation
+from strongroom.model.access import LONG_TERM_RETENTION
 from strongroom.model.errors import WrongKey
 from strongroom.model.job import JobStatus
 from strongroom.model.operation import Heartbeat, Progress
 from strongroom.workflows.agent_work import operation_of
+from strongroom.workflows.means import Means
 from strongroom.workflows.restore import _order as order_of
+from strongroom.workflows.restore import restore
 
 URL = "https://acct.blob.core.windows.net/out"
 SECRET = "c2VjcmV0c2VjcmV0"
@@ -115,3 +118,73 @@ def test_a_container_without_a_signature_is_refused_before_there_is_a_job(world,
         assert "no signature" in answer.text
     with world.database.reading() as connection:
         assert len(connection.execute(jobs_table.select()).all()) == before
+
+
+# The vault's identity, which Azure asks for a role at the target too
+
+INTO = {
+    "a new directory": (1, {"targetDirectory": "/srv/new"}),
+    "in place": (1, {"inPlace": True, "targetDirectory": "/srv/data"}),
+    "files in a directory": (1, {"targetDirectory": "/srv/out", "part": {"database": ""}}),
+    "a table into the server": (
+        1,
+        {"part": {"database": "shop", "table": "t", "rename": "u", "targetServer": "pg1"}},
+    ),
+    "a load": (2, {"load": {"targetServer": "pg1", "databases": {"shop": "other"}}}),
+}
+
+
+def wish(point: int, ours: dict[str, Any]) -> dict[str, Any]:
+    target = {"objectType": "RestoreTargetInfo", "strongroom": ours}
+    return {"recoveryPointId": f"{point:032x}", "restoreTargetInfo": target}
+
+
+@pytest.fixture
+def robbed(story: Story) -> Iterator[Callable[[], None]]:
+    """Takes the role at the server away; it comes back behind the test."""
+    role = assignment_id(server_id(), GUIDS[0])
+    yield lambda: story.http.delete(role, params=VERSION).raise_for_status()
+    story.put(role, assignment_body(LONG_TERM_RETENTION.id, story.identity))
+
+
+def test_no_kind_of_restore_reaches_a_server_where_the_vaults_identity_has_no_role(
+    world: ArmWorld, story: Story, robbed: Callable[[], None]
+) -> None:
+    world.agent_says(story.agent, "main", databases={"shop": 1}, versionNumber=180001)
+    for point, ours in INTO.values():
+        story.outcome(
+            f"{INSTANCE_ID}/validateRestore", {"restoreRequestObject": wish(point, ours)}
+        )
+    robbed()
+    for point, ours in INTO.values():
+        answer = story.http.post(f"{INSTANCE_ID}/restore", params=VERSION, json=wish(point, ours))
+        error = answer.json()["error"]
+        assert error["code"] == "UserErrorMissingRequiredPermissions"
+        named = (LONG_TERM_RETENTION.name, server_id(), story.identity)
+        assert [word for word in named if word not in error["message"]] == []
+        (action,) = error["additionalInfo"][0]["info"]["recommendedAction"]
+        assert action.startswith("az role assignment create")
+        assert [word for word in named if word not in action] == []
+    story.outcome(f"{INSTANCE_ID}/restore", as_files(1))  # its signature opens the container
+
+
+class AtOnce:
+    """A story whose steps are done as they are told."""
+
+    def step(self, name: str, function: Callable[..., Any], *args: Any) -> Any:
+        return function(*args)
+
+
+def test_a_role_that_went_since_the_restore_was_asked_for_ends_it_by_name(
+    world: ArmWorld, story: Story, robbed: Callable[[], None]
+) -> None:
+    told = story.outcome(f"{INSTANCE_ID}/restore", wish(*INTO["a load"]))
+    job_id = told["properties"]["jobId"].rpartition("/")[2]
+    robbed()
+    means: Any = Means(control=world.control, keyring=None, storage=None)  # type: ignore[arg-type]
+    story_at_once: Any = AtOnce()
+    restore(means, story_at_once, job_id)
+    row, _ = rows(world, job_id)
+    assert row["status"] == "Failed"
+    assert row["error"]["code"] == "UserErrorMissingRequiredPermissions"
+    assert LONG_TERM_RETENTION.name in row["error"]["message"]
