@@ -160,7 +160,7 @@ class Lapse:
         self.database = Database(f"sqlite:///{home}/catalogue.sqlite")
         sa.event.listen(self.database.engine, "connect", _hurry)
         tables.metadata.create_all(self.database.engine)
-        self.stories, self.shelves = AtOnce(), Shelves(self.clock)
+        self.stories, self.shelves = AtOnce(), self.lay_shelves(home)
         self.control = Control(
             database=self.database,
             jobs=self.stories,
@@ -189,6 +189,11 @@ class Lapse:
         self.caller = Caller(principal_id=owner)
         with self.database.writing() as connection:
             a_group(connection)
+
+    def lay_shelves(self, home: Path) -> Any:
+        """Where storage is."""
+        del home
+        return Shelves(self.clock)
 
     def go_to(self, at: datetime) -> None:
         self.clock.set(Instant(at).format_iso())
@@ -266,6 +271,10 @@ class Lapse:
 
         With a parent it leans on all packs of that point.
         """
+        return self.conclude(job_id, *self.report(job_id, parent))
+
+    def report(self, job_id: str, parent: str = "") -> tuple[BackupResult, Manifest]:
+        """The agent has put its packs and says so."""
         result = BackupResult(
             delta_size=1,
             delta_blake3=b"",
@@ -287,10 +296,16 @@ class Lapse:
             job = jobs.get(connection, job_id)
             kept = msgspec.to_builtins(result)
             connection.execute(tables.agent_operations.insert().values(**told, result=kept))
+        manifest = self._manifest(job, point_id_of(job.id), parent)
+        self.shelves.container(job.instance_id).create(manifest.packs[0].name, b"sealed")
+        return result, manifest
+
+    def conclude(self, job_id: str, result: BackupResult, manifest: Manifest) -> str:
+        """From the report to the row; what storage refuses leaves it to be tried again."""
+        with self.database.reading() as connection:
+            job = jobs.get(connection, job_id)
         point, shelf = point_id_of(job.id), self.shelves.container(job.instance_id)
-        manifest = self._manifest(job, point, parent)
-        shelf.create(manifest.packs[0].name, b"sealed")
-        if parent:
+        if len(manifest.packs) > 1:
             collect.keep(self.means, job.instance_id, [pack.name for pack in manifest.packs])
         verdict = verdict_of(self.means, job, result)
         generations = {pack.generation for pack in manifest.packs}
