@@ -53,7 +53,7 @@ def test_the_first_day_of_a_person_at_the_portal(
 
     person.ok("protect", "-", "--name", "orders", stdin=server.conninfo)
     page.goto("/")
-    page.wait_for_selector("text=Yes, all 1.")
+    page.wait_for_selector("#answers >> text=Yes.")
     page.click(".ledger >> text=orders")
     page.wait_for_selector("h1:has-text('orders')")
 

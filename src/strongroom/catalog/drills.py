@@ -1,5 +1,7 @@
 """Drills that came to a verdict: rows in, `Drill` out."""
 
+from typing import Any
+
 import msgspec
 import sqlalchemy as sa
 from whenever import Instant
@@ -8,9 +10,11 @@ from strongroom.catalog.tables import drills as table
 from strongroom.catalog.tables import jobs
 from strongroom.model.drill import Drill
 from strongroom.model.drill_turns import Attempt
+from strongroom.model.errors import NotFound
 from strongroom.model.job import JobKind
 
 _LOOKED_BACK = 100  # drills, of which each turn has had its own
+_LOOKED_BACK_OF_ALL = 5000
 
 
 def add(connection: sa.Connection, drill: Drill) -> bool:
@@ -38,17 +42,42 @@ def last_of_points(connection: sa.Connection, instance_id: str) -> dict[str, Ins
     return {row.recovery_point_id: row.at for row in rows}
 
 
+def newest(connection: sa.Connection, most: int) -> list[Drill]:
+    """Of all instances, the newest first."""
+    query = sa.select(table).order_by(table.c.ended_at.desc()).limit(most)
+    return [Drill(**row) for row in connection.execute(query).mappings()]
+
+
+def get(connection: sa.Connection, drill_id: str) -> Drill:
+    """One of them. Raises NotFound."""
+    row = connection.execute(sa.select(table).where(table.c.id == drill_id)).mappings().first()
+    if row is None:
+        raise NotFound(f"there is no drill {drill_id[:64]}")
+    return Drill(**row)
+
+
+_ATTEMPTS = (
+    sa.select(jobs.c.instance_id, jobs.c.started_at, jobs.c.order, table.c.id.label("decided"))
+    .join(table, table.c.id == jobs.c.id, isouter=True)
+    .where(jobs.c.kind == JobKind.DRILL.value)
+    .order_by(jobs.c.started_at.desc())
+)
+
+
 def last_attempts(connection: sa.Connection, instance_id: str) -> dict[str, Attempt]:
     """Turn -> the last drill that a policy has asked for, come to a verdict or not."""
-    query = (
-        sa.select(jobs.c.started_at, jobs.c.order, table.c.id.label("decided"))
-        .join(table, table.c.id == jobs.c.id, isouter=True)
-        .where(jobs.c.instance_id == instance_id, jobs.c.kind == JobKind.DRILL.value)
-        .order_by(jobs.c.started_at.desc())
-        .limit(_LOOKED_BACK)
-    )
-    found: dict[str, Attempt] = {}
+    query = _ATTEMPTS.where(jobs.c.instance_id == instance_id).limit(_LOOKED_BACK)
+    return _attempts(connection, query).get(instance_id, {})
+
+
+def attempts_of_all(connection: sa.Connection) -> dict[str, dict[str, Attempt]]:
+    """Instance -> the same of it; of those that were drilled lately."""
+    return _attempts(connection, _ATTEMPTS.limit(_LOOKED_BACK_OF_ALL))
+
+
+def _attempts(connection: sa.Connection, query: sa.Select[Any]) -> dict[str, dict[str, Attempt]]:
+    found: dict[str, dict[str, Attempt]] = {}
     for row in connection.execute(query).mappings():
         attempt = Attempt(row["started_at"], row["decided"] is not None)
-        found.setdefault(row["order"].get("turn", ""), attempt)
+        found.setdefault(row["instance_id"], {}).setdefault(row["order"].get("turn", ""), attempt)
     return found

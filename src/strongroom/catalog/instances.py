@@ -107,6 +107,12 @@ def page_of_vault(
     return list(connection.execute(query).mappings())
 
 
+def properties_of_all(connection: sa.Connection) -> dict[str, dict[str, Any]]:
+    """Instance -> what was asked of it, its settings among that; of all that are not deleted."""
+    query = sa.select(table.c.id, table.c.properties).where(table.c.state != SOFT_DELETED)
+    return {row.id: row.properties for row in connection.execute(query)}
+
+
 def list_deleted(connection: sa.Connection, vault_id: str) -> list[sa.RowMapping]:
     """The soft-deleted instances of a vault, by name."""
     return _of_vault(connection, vault_id, None, deleted=True)

@@ -54,6 +54,17 @@ def due(
     return None
 
 
+def next_at(days: int, attempts: Mapping[str, Attempt], *, elders: bool) -> Instant | None:
+    """When the next drill by policy is due; None when it is due already, or never is (0 days).
+
+    `elders`: whether there is any point but the newest.
+    """
+    turns = (NEWEST, ELDER) if elders else (NEWEST,)
+    if not days or any(turn not in attempts for turn in turns):
+        return None
+    return min(_again_at(days, attempts[turn]) for turn in turns)
+
+
 def is_late(days: int, oldest: Instant | None, last: Instant | None, now: Instant) -> bool:
     """Whether the last drill that came to a verdict is too long ago, or never was.
 
@@ -66,10 +77,11 @@ def is_late(days: int, oldest: Instant | None, last: Instant | None, now: Instan
 
 
 def _is_due(days: int, last: Attempt | None, now: Instant) -> bool:
-    if last is None:
-        return True
-    hours = 24 * days if last.decided else min(24 * days, AGAIN_HOURS)
-    return last.at.add(hours=hours) <= now
+    return last is None or _again_at(days, last) <= now
+
+
+def _again_at(days: int, last: Attempt) -> Instant:
+    return last.at.add(hours=24 * days if last.decided else min(24 * days, AGAIN_HOURS))
 
 
 def _when(drilled: Mapping[str, Instant], point: RecoveryPoint) -> tuple[Instant, Instant]:

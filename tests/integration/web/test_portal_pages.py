@@ -7,8 +7,8 @@ from playwright.sync_api import Browser
 
 from arm_story import Story
 from arm_world import SUBSCRIPTION, ArmWorld
+from portal_rows import BROKEN, DRILL, fill
 from portal_world import NARROW, PICTURES, THEMES, Visitor, a_browser
-from strongroom.catalog.tables import instances, recovery_points
 from strongroom.control import users
 from strongroom.model.access import BACKUP_READER, OWNER
 
@@ -23,6 +23,9 @@ PAGES = {
     "point": f"{INSTANCE}/points/{1:032x}",
     "restore": f"{INSTANCE}/restore",
     "jobs": "/jobs",
+    "job": f"/jobs/backup-rg/v1/{BROKEN}",
+    "drills": "/drills",
+    "drill": f"{INSTANCE}/drills/{DRILL}",
     "policies": "/policies",
     "policy": "/policies/backup-rg/v1/pgflex",
     "policy-new": "/policies/backup-rg/v1/ten-years",
@@ -38,39 +41,6 @@ PAGES = {
     "settings": "/settings",
     "not-found": "/instances/backup-rg/v1/no-such-instance",
 }
-KEPT = [("Default", range(14), 14), ("Weekly", range(14, 63, 7), 56)]
-KEPT += [("Monthly", range(63, 400, 30), 395), ("Yearly", range(400, 2000, 365), 3650)]
-
-
-def fill(world: ArmWorld) -> None:
-    """Six years of points, by their rows alone."""
-    now = world.clock.now()
-    with world.database.writing() as connection:
-        instance = connection.execute(instances.select()).mappings().one()
-        days = [(tag, day, keep) for tag, every, keep in KEPT for day in every]
-        rows = [
-            {
-                "id": f"{number:032x}",
-                "instance_id": instance["id"],
-                "job_id": "job",
-                "kind": "Incremental" if day % 7 else "Full",
-                "taken_at": (at := now.subtract(hours=24 * day + 2)),
-                "committed_at": at,
-                "expires_at": at.add(hours=24 * keep),
-                "tag": tag,
-                "policy_id": instance["policy_id"],
-                "policy_version": 1,
-                "generation": "g",
-                "manifest_size": 1,
-                "manifest_blake3": b"x" * 32,
-                "raw_bytes": 7 << 30,
-                "stored_bytes": (50 + day * 7 % 40) << 20,
-                "facts": {"version_number": 180001, "databases": {"shop": 5 << 30}},
-                "state": "Completed",
-            }
-            for number, (tag, day, keep) in enumerate(days, 1)
-        ]
-        connection.execute(recovery_points.insert(), rows)
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +103,15 @@ def test_keys_lead_from_page_to_page(visitor: Visitor) -> None:
         visitor.page.keyboard.press("i")
     visitor.page.keyboard.press("/")
     assert visitor.page.evaluate("document.activeElement.id") == "find"
+    visitor.page.goto("/jobs")
+    visitor.page.keyboard.press("?")
+    visitor.page.wait_for_selector("#keys >> text=Audit trail")
+    assert visitor.complaints("keys", "light") == []
+    visitor.page.keyboard.press("Escape")
+    visitor.page.wait_for_selector("#keys", state="hidden")
+    with visitor.page.expect_navigation():
+        visitor.page.keyboard.press("/")
+    visitor.page.wait_for_function("document.activeElement.id === 'find'")
 
 
 def test_instances_are_found_as_one_types_and_the_address_can_be_passed_on(

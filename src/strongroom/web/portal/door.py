@@ -27,6 +27,7 @@ PLACES = [  # path, words, whether a new group begins
     ("/", "Overview", True),
     ("/instances", "Instances", False),
     ("/jobs", "Jobs", False),
+    ("/drills", "Drills", False),
     ("/policies", "Policies", True),
     ("/vaults", "Vaults", False),
     ("/servers", "Servers", False),
@@ -37,6 +38,9 @@ PLACES = [  # path, words, whether a new group begins
     ("/audit", "Audit trail", False),
     ("/access", "Access", False),
 ]
+LETTERS = {"/": "o", **{path: path[1] for path in ("/instances", "/jobs", "/drills", "/policies")}}
+LETTERS |= {path: path[1] for path in ("/vaults", "/servers", "/cost", "/alerts")}
+LETTERS |= {"/reports": "r", "/approvals": "w", "/audit": "t", "/access": "u"}
 THEMES = ("auto", "light", "dark")
 _STATUS: dict[type[VaultError], int] = {
     errors.Unauthenticated: 401,
@@ -124,6 +128,11 @@ class Visit:
     def places(self) -> list[tuple[str, str, bool]]:
         """Where the menu leads."""
         return PLACES
+
+    @property
+    def letters(self) -> dict[str, str]:
+        """Path -> the key that leads there, after G."""
+        return LETTERS
 
     def is_at(self, path: str) -> bool:
         """Whether this is that place, or lies within it."""

@@ -9,6 +9,7 @@ from strongroom.web.portal import (
     assets,
     audit,
     cost,
+    drills,
     events,
     instances,
     issuer,
@@ -26,7 +27,7 @@ from strongroom.web.portal import (
 
 router = APIRouter(include_in_schema=False)
 _DOORS = (assets, sign_in, issuer, events, settings)
-_WATCHED = (overview, restores, points, instances, jobs)
+_WATCHED = (overview, restores, points, drills, instances, jobs)
 _KEPT = (policies, vaults, servers, cost, reports, alerts, approvals, audit, access)
 for each in (*_DOORS, *_WATCHED, *_KEPT):
     router.include_router(each.router)

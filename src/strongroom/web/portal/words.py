@@ -51,9 +51,9 @@ def _many(count: int, word: str) -> str:
     return f"{count} {word}{'' if count == 1 else 's'}"
 
 
-def many(count: int, word: str) -> str:
-    """1 point, 2 points."""
-    return f"{number(count)} {word}{'' if count == 1 else 's'}"
+def many(count: int, word: str, words: str = "") -> str:
+    """1 point, 2 points; 1 index, 2 indexes, where it is no `s` alone that makes them many."""
+    return f"{number(count)} {word if count == 1 else words or word + 's'}"
 
 
 def day(moment: Instant | None, zone: str) -> str:

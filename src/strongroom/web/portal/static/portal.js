@@ -51,27 +51,44 @@
     setInterval(() => { if (Date.now() - heard > 15000) stale(true); }, 5000);
   }
 
-  // Keys, off inside fields: R restore, / find, G and a letter go to, J K up and down the rows.
-  const places = { o: "/", i: "/instances", j: "/jobs", p: "/policies", v: "/vaults", a: "/alerts", c: "/cost", s: "/servers" };
+  // Keys, off inside fields: R restore, / find, G and a letter go to, J K up and down the rows, ? all.
+  const list = document.getElementById("keys");
+  const button = document.querySelector(".keys");
+  if (button) {
+    button.hidden = false;
+    button.addEventListener("click", () => list.showModal());
+  }
+  const find = () => {
+    const field = document.querySelector("input[type=search]");
+    if (field) field.focus();
+    else location.href = "/instances#find";
+  };
+  if (location.hash === "#find") find();
   let going = false;
-  const rows = () => [...document.querySelectorAll(".ledger tbody th a")];
+  const rows = () => [...document.querySelectorAll(".ledger tbody th a, .needs h3 a")];
+  const step = (by) => {
+    const all = rows();
+    const at = all.indexOf(document.activeElement) + by;
+    all[Math.max(0, Math.min(all.length - 1, at))]?.focus();
+  };
+  const acts = {
+    r: () => document.querySelector("main a.restore, a.restore")?.click(),
+    "/": find,
+    j: () => step(1),
+    k: () => step(-1),
+    "?": () => list?.showModal(),
+  };
   addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || list?.open) return;
     if (event.target.matches("input, select, textarea")) return;
     const key = event.key.toLowerCase();
-    if (going && places[key]) location.href = places[key];
     const went = going;
     going = key === "g" && !went;
-    if (went) return;
-    if (key === "r") document.querySelector("a.restore")?.click();
-    if (key === "/") {
-      const field = document.querySelector("input[type=search]");
-      if (field) { event.preventDefault(); field.focus(); }
-    }
-    if (key === "j" || key === "k") {
-      const all = rows();
-      const at = all.indexOf(document.activeElement) + (key === "j" ? 1 : -1);
-      all[Math.max(0, Math.min(all.length - 1, at))]?.focus();
+    if (went) {
+      document.querySelector(`#nav [data-key="${CSS.escape(key)}"]`)?.click();
+    } else if (acts[key]) {
+      event.preventDefault();
+      acts[key]();
     }
   });
 })();

@@ -1,0 +1,47 @@
+"""Drills: whether points restore, when that was tried last, and the evidence of each try."""
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, Response
+
+from strongroom.control import drill_rounds
+from strongroom.web.portal import render
+from strongroom.web.portal.door import Guest, PortalRoute
+from strongroom.web.portal.instances import find_ship
+from strongroom.web.portal.places import INSTANCE, InVault
+
+router = APIRouter(include_in_schema=False, route_class=PortalRoute)
+_DRILL = INSTANCE + "/drills/{drill}"
+_NEEDY = ("failed", "old")
+
+
+@router.get("/drills")
+def list_drills(visit: Guest) -> Response:
+    """What failed and what is late, then every instance, then what was tried."""
+    seen = drill_rounds.see_rounds(visit.control, visit.caller, visit.fleet)
+    needy = [each for each in seen.rounds if each.late or each.ship.proof in _NEEDY]
+    return visit.page("drills.html", rounds=seen.rounds, needy=needy, drills=seen.drills)
+
+
+@router.get(_DRILL)
+def drill(name: str, drill: str, ref: InVault, visit: Guest) -> Response:
+    """One drill: what was done, counted and found, fit to be printed."""
+    found = drill_rounds.get_drill(visit.control, visit.caller, ref, name, drill)
+    return visit.page("drill.html", ship=find_ship(visit, ref, name), drill=found)
+
+
+@router.get(_DRILL + "/evidence.json")
+def evidence(name: str, drill: str, ref: InVault, visit: Guest) -> Response:
+    """All that was found, whose digest the signed object in storage states."""
+    found = drill_rounds.get_drill(visit.control, visit.caller, ref, name, drill)
+    named = {"Content-Disposition": f'attachment; filename="drill-{found.id}.json"'}
+    told = {
+        "drill": found.id,
+        "recoveryPoint": found.recovery_point_id,
+        "beganAt": found.began_at.format_iso(),
+        "endedAt": found.ended_at.format_iso(),
+        "verdict": found.verdict,
+        "evidence": found.evidence_name,
+        "evidenceBlake3": found.evidence_blake3.hex(),
+        "result": found.result,
+    }
+    return JSONResponse(told, headers={**render.HEADERS, **named})
