@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from integration.servers import Server, start_server
+from integration.servers import Server, own, start_server
 from journey.person import Person
 from journey.world import until
 from ports import free_port
@@ -118,20 +118,33 @@ def test_an_agent_that_is_killed_loses_nothing_of_the_log(person, server, protec
     assert restored(person, server, ["--at", at], "killed") == count == 200
 
 
-def test_a_standby_follows_from_the_vault_alone_until_nobody_wants_it(person, server, protected):
+def promoted(server: Server) -> None:
+    """A standby in its own place for a moment: its timeline is another one since."""
+    server.stop()
+    (server.data_directory / "standby.signal").touch()
+    own(server.data_directory / "standby.signal")
+    server.start()
+    server.sql("select pg_promote()")
+
+
+def test_a_standby_follows_from_the_vault_alone_and_over_a_promotion(person, server, protected):
     directory, port = person.home / "standby", str(free_port())
     words = ["--standby", "--to-dir", str(directory), "--start", "--port", port, "--yes"]
     job = dict(person.json("restore", protected, *words))["job"]
-    server.sql("insert into entries select generate_series(1301, 1333)")
-    ((count,),) = server.sql("select count(*) from entries")
 
-    def has_all() -> bool:
+    def has(count: int) -> bool:
         try:
             return count_in(directory) == count
         except (psycopg.OperationalError, TargetError):
             return False  # it is not there yet, or not consistent
 
-    until("the standby to have it all", has_all, 120)
+    for number in (1301, 1401):
+        server.sql(f"insert into entries select generate_series({number}, {number + 32})")
+        ((count,),) = server.sql("select count(*) from entries")
+        until("the standby to have it all", lambda count=count: has(count), 120)
+        if number == 1301:
+            promoted(server)
+    assert person.json("timeline", protected)["stream"]["timeline"] == 2
     person.ok("cancel", str(job))
     scratch.stop(server.tools, directory, "immediate")
 
@@ -155,7 +168,7 @@ def test_log_that_is_lost_is_a_gap_that_nothing_is_restored_across(person, serve
     at, count = a_moment(server)
     kept(person, server)
     (gap,) = person.json("timeline", protected)["gaps"]
-    assert (gap["timeline"], gap["end"] > gap["start"]) == (1, True)
+    assert (gap["timeline"], gap["end"] > gap["start"]) == (2, True)
     refused = person.run("plan", protected, "--at", lost)
     assert "without a hole" in refused.stderr
     assert restored(person, server, ["--at", at], "behind") == count

@@ -18,11 +18,12 @@ from strongroom.agent.held_lease import HeldLease
 from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.seal import KeyPair
 from strongroom.datastore.wal_pack import open_log, open_log_keys
-from strongroom.model.errors import Corrupt, VaultError
+from strongroom.model.errors import Corrupt, Precondition, VaultError
 from strongroom.model.postgres import Lsn, Timeline, lsn_to_text
 from strongroom.model.seams import Chance
-from strongroom.model.wal import Recovery, WalPack, WalRequest
+from strongroom.model.wal import Recovery, WalHistory, WalPack, WalRequest
 from strongroom.postgres.wal_recovery import LogPlace
+from strongroom.postgres.wal_source import forks_of
 from strongroom.postgres.walstream import segment_name
 
 AHEAD = 32  # segments that wait to be replayed
@@ -47,6 +48,8 @@ class WalLog:
         self._blobs = blobs
         self._session = KeyPair.generate(chance)
         self._stopped = threading.Event()
+        self._next: WalHistory | None = None  # what a timeline that was followed has become
+        self._at = 0  # how far it was
         self.fetched = 0
 
     def fill(self, place: LogPlace, ahead: int = _END) -> None:
@@ -58,6 +61,9 @@ class WalLog:
         try:
             for timeline, start, end in self._recovery.timelines:
                 self._fill_timeline(place, ahead, timeline, start, end)
+            while self._recovery.follow:
+                timeline, start = self._go_on(place, timeline)
+                self._fill_timeline(place, ahead, timeline, start, FOLLOWED)
             place.end("complete")
         except _OverError:
             return
@@ -125,8 +131,30 @@ class WalLog:
                 place.put(name, bytes(segment) + bytes(size - len(segment)))
         if segment:
             leave()
-        if position < end:
+        self._at = position
+        if position < end < FOLLOWED:
             raise Corrupt(f"the log of timeline {timeline} ends before {lsn_to_text(Lsn(end))}")
+
+    def _go_on(self, place: LogPlace, timeline: int) -> tuple[int, int]:
+        """To what was begun where the timeline that was followed was left: (which, from)."""
+        found = self._next
+        if found is None:
+            raise Corrupt("a timeline without an end has ended")
+        forks = dict(forks_of(found.text))
+        line, left = [*forks, found.timeline], forks[Timeline(timeline)]
+        after = line[line.index(timeline) + 1]
+        told = f"timeline {after} began at {lsn_to_text(left)}"
+        if self._at < left:
+            missing = lsn_to_text(Lsn(self._at))
+            raise Corrupt(f"{told}, and the log before it, from {missing}, is missing")
+        if self._at > left:
+            raise Precondition(
+                f"{told}, and this server has replayed what was written elsewhere after that",
+                hint="Make a new standby: strongroom restore NAME --standby --start.",
+            )
+        place.put_history(found.timeline, found.text)
+        self._next = None
+        return after, left - left % self._recovery.segment_size
 
     def _await_room(self, place: LogPlace, ahead: int) -> None:
         while not self._stopped.is_set() and place.ahead() >= ahead:
@@ -166,6 +194,9 @@ class WalLog:
             keys = open_log_keys(self._session, held.lease.operation_id, kept.sealed)
             if not kept.packs:
                 if end != FOLLOWED:
+                    return
+                if kept.histories:
+                    self._next = kept.histories[-1]
                     return
                 held.pause(_FOLLOW_SECONDS)
                 continue

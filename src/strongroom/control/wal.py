@@ -4,10 +4,13 @@ What a recovery reads of it is opened for the operation that was planned to read
 other range.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from strongroom.catalog import agent_operations, audit, recovery_points, wal
 from strongroom.control.control import Control
+from strongroom.control.wal_coverage import forks_of
 from strongroom.model.errors import Forbidden
 from strongroom.model.ids import AgentId, InstanceId
 from strongroom.model.logical import LOGICAL
@@ -60,12 +63,7 @@ def open_wal(control: Control, agent: AgentId, operation_id: str, request: WalRe
     """The packs behind a position, and their keys, sealed to the recovery's session; audited."""
     with control.database.reading() as connection:
         row = agent_operations.held(connection, operation_id, agent, request.epoch)
-        order = row["order"].get("recovery") or {}
-        planned = any(
-            request.timeline == timeline and start <= request.start < end
-            for timeline, start, end in order.get("timelines") or []
-        )
-        if row["kind"] not in RECOVERS or not planned:
+        if row["kind"] not in RECOVERS or not _is_planned(connection, row["order"], request):
             raise Forbidden("this operation does not read that stretch of write-ahead log")
     found = control.open_wal(operation_id, request)
     if found.packs:  # a standby asks every second
@@ -76,3 +74,23 @@ def open_wal(control: Control, agent: AgentId, operation_id: str, request: WalRe
             target = ("keys/releaseLog", row["order"]["recoveryPointId"])
             audit.append(connection, control.clock.now(), f"agent:{agent}", target, what)
     return found
+
+
+def _is_planned(connection: sa.Connection, order: dict[str, Any], request: WalRequest) -> bool:
+    """Whether the recovery reads there. One that follows reads what went on from its timeline."""
+    told = order.get("recovery") or {}
+    stretches = told.get("timelines") or []
+    if any(
+        request.timeline == timeline and start <= request.start < end
+        for timeline, start, end in stretches
+    ):
+        return True
+    if not told.get("follow"):
+        return False
+    last = stretches[-1][0]
+    histories = wal.histories_of(connection, order["instanceId"], told["system"])
+    for newest, text in histories.items():
+        line = [*(timeline for timeline, _ in forks_of(text)), newest]
+        if last in line and request.timeline in line[line.index(last) :]:
+            return True
+    return False

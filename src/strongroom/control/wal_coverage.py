@@ -67,10 +67,7 @@ class Kept:
         if not self.ranges or (timeline and timeline not in self.ranges):
             return None
         meant = timeline or max(self.ranges)
-        forks = [
-            (int(each), int(lsn_from_text(lsn)))
-            for each, lsn in _FORK.findall(self.histories.get(meant, ""))
-        ]
+        forks = forks_of(self.histories.get(meant, ""))
         return Path((*forks, (meant, _ENDLESS)))
 
     def reaches(self, path: Path) -> list[Reach]:
@@ -106,6 +103,11 @@ class Kept:
             if first <= start < last:
                 return last
         return None
+
+
+def forks_of(history: str) -> list[tuple[int, int]]:
+    """A timeline's history: (ancestor, where it was left), the oldest first."""
+    return [(int(each), int(lsn_from_text(lsn))) for each, lsn in _FORK.findall(history)]
 
 
 def kept_of(connection: sa.Connection, found: Protection) -> Kept | None:

@@ -139,6 +139,10 @@ def _following(
                 last = (end[0], reach.stretches[-1][1], _ENDLESS)
                 found.recovery.timelines = [*reach.stretches[:-1], last]
                 found.recovery.follow = True
+                # It goes on with whatever is newest: of other branches it must not know.
+                line = [str(timeline) for timeline, _, _ in found.recovery.timelines]
+                told = found.recovery.histories
+                found.recovery.histories = {each: told[each] for each in line if each in told}
             return found
     return None
 

@@ -15,6 +15,7 @@ SEAL_SECONDS = 10.0  # log lies unsealed no longer, while there is any
 SLOT_BYTES = 16 << 30  # a server keeps so much for us at the most
 MOST_REPORTED = 256  # packs in one report or answer
 _NAME = re.compile(r"w/([0-9A-F]{8})/([0-9A-F]{16})\.(\d{1,10})\.pack")
+_HISTORY = re.compile(r"w/([0-9A-F]{8})/history\.(\d{1,10})\.pack")
 
 
 class Message(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
@@ -134,7 +135,7 @@ class Recovery(Message):
 
     kind: time | lsn | xid | name | end; value: as PostgreSQL's setting takes it. timelines: how
     much of each is needed, the oldest first: (timeline, from, to), each from the start of a
-    segment. follow: keep on replaying, never end.
+    segment. follow: keep on replaying, never end, and go on with what is promoted.
     """
 
     kind: str
@@ -160,11 +161,13 @@ class WalRequest(Message):
 class WalKept(Message):
     """`sealed`: HPKE to the session key of msgpack {pack name: content key}.
 
-    Packs in the order of their positions; none: nothing more is kept there.
+    Packs in the order of their positions; none: nothing more is kept there. histories: where what
+    is asked for has no end, those of timelines that went on from this one and have log.
     """
 
     packs: list[WalPack]
     sealed: bytes
+    histories: list[WalHistory] = []
 
 
 def pack_name(timeline: int, start: int, epoch: int) -> str:
@@ -183,6 +186,12 @@ def read_name(name: str) -> tuple[Timeline, Lsn, int] | None:
     if found is None:
         return None
     return Timeline(int(found[1], 16)), Lsn(int(found[2], 16)), int(found[3])
+
+
+def read_history_name(name: str) -> tuple[Timeline, int] | None:
+    """(timeline, epoch) of a history's name; None for a name of another kind."""
+    found = _HISTORY.fullmatch(name)
+    return found and (Timeline(int(found[1], 16)), int(found[2]))
 
 
 def check_pack(pack: WalPack, epoch: int) -> None:

@@ -73,12 +73,11 @@ def settings_of(recovery: Recovery) -> dict[str, str]:
 
     a standby that answers would wait for a person to do the same here.
     """
-    settings = {
-        "restore_command": _COMMAND,
-        "recovery_target_timeline": str(recovery.timeline),
-    }
+    settings = {"restore_command": _COMMAND}
     if recovery.follow:
+        settings["recovery_target_timeline"] = "latest"
         return {**settings, "hot_standby": "on", "wal_retrieve_retry_interval": "1s"}
+    settings["recovery_target_timeline"] = str(recovery.timeline)
     if recovery.kind in _TARGETS:
         settings[_TARGETS[recovery.kind]] = recovery.value
         settings["recovery_target_action"] = "promote"
@@ -172,6 +171,10 @@ class LogPlace:
             raise
         except OSError as error:
             raise _refused(error, self.directory) from error
+
+    def put_history(self, timeline: int, text: str) -> None:
+        """A standby that looks for it goes on with that timeline."""
+        self.put(f"{timeline:08X}.history", text.encode())
 
     def end(self, word: str) -> None:
         """`complete`: nothing more comes; `failed`: recovery must stop."""

@@ -13,6 +13,7 @@ from whenever import Instant
 
 from strongroom.catalog import agent_operations, audit, vaults, wal
 from strongroom.catalog import protection as protections
+from strongroom.control.wal_coverage import forks_of
 from strongroom.datastore.pack import HEADER_SIZE, PACK, open_content_key, read_header
 from strongroom.datastore.wal_pack import seal_log_keys
 from strongroom.model.errors import Corrupt, Invalid, NotFound, ObjectMissing
@@ -20,6 +21,7 @@ from strongroom.model.operational_tier import operational_days
 from strongroom.model.vault import immutability_of
 from strongroom.model.wal import (
     MOST_REPORTED,
+    WalHistory,
     WalKept,
     WalMissing,
     WalPack,
@@ -32,6 +34,7 @@ from strongroom.workflows.locking import lock_names
 from strongroom.workflows.means import Means
 
 _SIDE_BY_SIDE = 8
+_ENDLESS = 1 << 62  # of a timeline that is followed
 
 log = structlog.get_logger()
 
@@ -127,10 +130,13 @@ def open_wal(means: Means, operation_id: str, request: WalRequest) -> WalKept:
         order = row["order"]
         instance_id, recovery = order["instanceId"], order["recovery"]
         ends = [end for timeline, _, end in recovery["timelines"] if timeline == request.timeline]
-        place = (request.timeline, request.start, max(ends))
+        place = (request.timeline, request.start, max(ends, default=_ENDLESS))
         rows = wal.packs_between(
             connection, instance_id, recovery["system"], place, min(request.most, MOST_REPORTED)
         )
+        histories: list[WalHistory] = []
+        if recovery.get("follow") and not rows:
+            histories = _gone_on(connection, (instance_id, recovery["system"]), request.timeline)
     blobs = means.at(order).storage.container(instance_id)
 
     def key_of(name: str) -> bytes:
@@ -142,5 +148,17 @@ def open_wal(means: Means, operation_id: str, request: WalRequest) -> WalKept:
     with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="keys") as pool:
         keys = dict(zip(names, pool.map(key_of, names), strict=True))
     return WalKept(
-        packs=packs, sealed=seal_log_keys(keys, request.session_public_key, operation_id)
+        packs=packs,
+        sealed=seal_log_keys(keys, request.session_public_key, operation_id),
+        histories=histories,
     )
+
+
+def _gone_on(connection: sa.Connection, of: tuple[str, str], timeline: int) -> list[WalHistory]:
+    """Those that came by this timeline, and of which log is kept; the newest is the last."""
+    kept = wal.ranges_of(connection, *of)
+    return [
+        WalHistory(timeline=each, text=text)
+        for each, text in sorted(wal.histories_of(connection, *of).items())
+        if each in kept and timeline in dict(forks_of(text))
+    ]
