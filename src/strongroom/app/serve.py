@@ -15,6 +15,7 @@ import msgspec
 import structlog
 from fastapi import FastAPI
 
+from strongroom.app.doors import Doors
 from strongroom.app.going_on import check_catalogue, note_used
 from strongroom.app.portal_user import ensure_administrator
 from strongroom.catalog import executors
@@ -38,6 +39,7 @@ from strongroom.model.access import OWNER
 from strongroom.model.errors import Invalid, Precondition
 from strongroom.model.installation import Installation
 from strongroom.model.listening import LOOPBACK, Listening, at, is_loopback
+from strongroom.model.outside import Outside
 from strongroom.model.seams import Chance, Clock
 from strongroom.web.server import DoorSettings, create_app, listen, serve
 from strongroom.workflows.alerting import Alerting
@@ -98,6 +100,13 @@ class ServeOptions:
     accept_clock: bool = False
 
 
+def _outside(
+    options: ServeOptions, files: ServeFiles, storage: VaultStorage, clock: Clock
+) -> Outside:
+    doors = Doors(files, clock, options.store_url, options.second_url)
+    return Outside(storage.room, doors.certificates)
+
+
 def _own(storage: VaultStorage) -> OwnStorage:
     return OwnStorage(
         storage.account_url, storage.sign_files, storage.publish, storage.published_at
@@ -137,6 +146,7 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
         custody=keyring.custody,
         service_clock=ServiceClock(clock, database, accept=options.accept_clock),
         second=None if second is None else _told_of(second, who.location, keyring),
+        outside=_outside(options, files, storage, clock),
         witness=StorageWitness(storage, keyring.signing, who.tenant_id).witness(),
         open_parent=lambda *asked: open_parent(tied[0], *asked),
         open_resume=lambda *asked: open_resume(tied[0], *asked),

@@ -81,9 +81,17 @@ def held_expiries(connection: sa.Connection) -> dict[str, str]:
 
 
 def damaged(connection: sa.Connection) -> dict[str, int]:
-    """Instance -> how many objects of it are damaged or in quarantine."""
-    count = sa.func.count().label("count")
-    query = sa.select(storage_findings.c.instance_id, count)
+    """Instance -> how many objects of it are damaged, missing, unreadable or in quarantine."""
+    return _findings(connection, storage_findings.c.kind != "unlocked")
+
+
+def unlocked(connection: sa.Connection) -> dict[str, int]:
+    """Instance -> how many objects of it had a lock that was too short."""
+    return _findings(connection, storage_findings.c.kind == "unlocked")
+
+
+def _findings(connection: sa.Connection, which: sa.ColumnElement[bool]) -> dict[str, int]:
+    query = sa.select(storage_findings.c.instance_id, sa.func.count()).where(which)
     found = connection.execute(query.group_by(storage_findings.c.instance_id))
     return {row[0]: int(row[1]) for row in found}
 

@@ -86,6 +86,12 @@ def policies_in_use(connection: sa.Connection) -> dict[str, str]:
     return {row.id: row.properties for row in connection.execute(query)}
 
 
+def policy_of_each(connection: sa.Connection) -> dict[str, str]:
+    """Instance -> the id of its policy."""
+    query = sa.select(instances.c.id, instances.c.policy_id)
+    return {row.id: row.policy_id for row in connection.execute(query)}
+
+
 def last_backups(connection: sa.Connection) -> dict[str, sa.RowMapping]:
     """Instance -> its newest backup job that has ended; of those that failed or warned."""
     ended = sa.and_(

@@ -110,6 +110,14 @@ def taken_since(
     return [(row.taken_at, row.stored_bytes) for row in connection.execute(query)]
 
 
+def list_ending(connection: sa.Connection, after: Instant, until: Instant) -> list[RecoveryPoint]:
+    """Those of all instances that end between these, oldest end first."""
+    ends = recovery_points.c.expires_at
+    query = _SELECT.where(recovery_points.c.state == COMPLETED, ends > after, ends <= until)
+    rows = connection.execute(query.order_by(ends, recovery_points.c.id)).mappings()
+    return [_point(row) for row in rows]
+
+
 def instance_of(connection: sa.Connection, point_id: str) -> InstanceId:
     """The instance of a point that is known."""
     query = sa.select(recovery_points.c.instance_id).where(recovery_points.c.id == point_id)

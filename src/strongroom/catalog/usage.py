@@ -96,3 +96,23 @@ def server_bytes(connection: sa.Connection, instance_id: str) -> int:
     query = sa.select(size).join(instances, instances.c.server_id == servers.c.id)
     found = connection.execute(query.where(instances.c.id == instance_id)).scalar()
     return int(found or 0)
+
+
+def largest_whole(connection: sa.Connection) -> int:
+    """Stored bytes that the largest of the newest points needs: what a full backup takes."""
+    whole = sa.func.coalesce(
+        recovery_points.c.facts["restore_bytes"].as_float(), recovery_points.c.stored_bytes
+    )
+    newest = sa.select(
+        recovery_points.c.instance_id, sa.func.max(recovery_points.c.taken_at).label("at")
+    )
+    newest_of = newest.where(recovery_points.c.state == COMPLETED)
+    last = newest_of.group_by(recovery_points.c.instance_id).subquery()
+    same = sa.and_(
+        recovery_points.c.instance_id == last.c.instance_id,
+        recovery_points.c.taken_at == last.c.at,
+    )
+    found = connection.execute(
+        sa.select(sa.func.max(whole)).select_from(recovery_points).join(last, same)
+    ).scalar()
+    return int(found or 0)

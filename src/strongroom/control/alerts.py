@@ -7,9 +7,10 @@ from whenever import Instant
 
 from strongroom.catalog import alerts as catalog
 from strongroom.catalog import audit
-from strongroom.control import fleet, servers
+from strongroom.control import fleet, horizons, servers
 from strongroom.control.control import Control
 from strongroom.control.fleet import Fleet, Ship
+from strongroom.control.horizons import causes_ahead
 from strongroom.control.rights import Rights
 from strongroom.control.secondary import trouble_with_second
 from strongroom.model import arm
@@ -27,9 +28,12 @@ _AGE = {"late": "is late", "bad": "is not protected"}
 def settle_alerts(control: Control) -> tuple[int, int]:
     """Begin what has a cause now, end what has none any more. (begun, ended); safe twice."""
     whole, now = fleet.whole_fleet(control), control.clock.now()
-    behind = trouble_with_second(control)  # it is asked first: it may take its time
+    # What lies outside is asked first: it may take its time.
+    behind, sky = trouble_with_second(control), horizons.look_outside(control)
     with control.database.writing() as connection:
-        causes = {cause.key: cause for cause in _causes(connection, whole, now)}
+        ships = {ship.id: ship for ship in whole.ships}
+        found = (*_causes(connection, whole, now), *causes_ahead(connection, sky, ships, now))
+        causes = {cause.key: cause for cause in found}
         causes |= {"second": _of_second(behind)} if behind else {}
         known = {alert.key: alert for alert in catalog.open_ones(connection)}
         begun = [causes[key] for key in sorted(causes.keys() - known.keys())]
@@ -54,21 +58,30 @@ def _causes(connection: sa.Connection, whole: Fleet, now: Instant) -> Iterator[C
             lost.add(agent_id)
             hit = sum(ship.agent_id == agent_id for ship in whole.ships)
             yield _lost_agent(agent_id, name, hit)
-    names = {ship.id: ship for ship in whole.ships}
     for ship in whole.ships:
         if ship.agent_id not in lost:
             yield from _of_protection(ship)
         if ship.proof == "failed":
             yield _about(ship, "drill", WARNING, "failed its drill", "Look at what differed.")
-    for instance, why in catalog.held_expiries(connection).items():
-        if instance in names:
-            found = _about(names[instance], "held", WARNING, "lets no point expire", why)
-            yield found
-    for instance, count in catalog.damaged(connection).items():
-        if instance in names:
-            words = f"{count} objects in storage are damaged or in quarantine."
-            yield _about(names[instance], "damage", GRAVE, "has damaged objects", words)
+    names = {ship.id: ship for ship in whole.ships}
+    yield from _of_storage(connection, names)
     yield from _of_jobs(connection, names, now)
+
+
+def _of_storage(connection: sa.Connection, names: dict[str, Ship]) -> Iterator[Cause]:
+    """What care has found there."""
+    held, damaged = catalog.held_expiries(connection), catalog.damaged(connection)
+    unlocked = catalog.unlocked(connection)
+    for instance, ship in names.items():
+        if instance in held:
+            yield _about(ship, "held", WARNING, "lets no point expire", held[instance])
+        if instance in damaged:
+            words = f"{damaged[instance]} objects in storage are damaged or in quarantine."
+            yield _about(ship, "damage", GRAVE, "has damaged objects", words)
+        if instance in unlocked:
+            words = f"{unlocked[instance]} objects had a lock that ended before their points."
+            hint = "They are locked again. See who was at the storage host: strongroom doctor."
+            yield _about(ship, "unlocked", GRAVE, "had locks taken off", words, hint)
 
 
 def _of_jobs(connection: sa.Connection, names: dict[str, Ship], now: Instant) -> Iterator[Cause]:

@@ -17,6 +17,7 @@ from strongroom.model.custody import Custody
 from strongroom.model.errors import NotFound, Precondition
 from strongroom.model.installation import Installation
 from strongroom.model.operation import ParentReply, StorageAccess
+from strongroom.model.outside import Outside
 from strongroom.model.resume import ResumeReply, ResumeRequest
 from strongroom.model.seams import Chance, Clock
 from strongroom.model.wal import WalKept, WalReport, WalRequest
@@ -130,6 +131,7 @@ class Control:
     own_storage: OwnStorage = OwnStorage()
     witness: Witness | None = None
     second: Second | None = None
+    outside: Outside = field(default_factory=Outside)
     custody: Callable[[], Custody] = Custody
     offered: Bell = field(default_factory=Bell)
     refusals: RoleRefusals = field(default_factory=RoleRefusals)

@@ -19,6 +19,7 @@ from strongroom.workflows.holding import settle_holds
 from strongroom.workflows.key_census import check_keys
 from strongroom.workflows.lost import look_for_lost
 from strongroom.workflows.means import Means
+from strongroom.workflows.measuring import measure_due
 from strongroom.workflows.purge import purge_due
 from strongroom.workflows.second_copy import watch_second
 from strongroom.workflows.set_back import Freeze
@@ -36,6 +37,7 @@ PURGE_SECONDS = 3600.0
 COLLECT_SECONDS = 86_400.0
 KEYS_SECONDS = 86_400.0
 SECOND_SECONDS = 3600.0
+USAGE_SECONDS = 3600.0  # between looks for what was not measured today
 
 log = structlog.get_logger()
 
@@ -57,6 +59,7 @@ class Care(Ticking):
         self.add("drills", DRILL_SECONDS, partial(in_each, means, drill_due))
         self.add("keys", KEYS_SECONDS, partial(in_each, means, check_keys))
         self.add("purge", PURGE_SECONDS, freeze.over(partial(purge_due, means)))
+        self.add("usage", USAGE_SECONDS, partial(in_each, means, measure_due))
         self.add("second", SECOND_SECONDS, partial(_second, means))
         self.add("garbage", COLLECT_SECONDS, freeze.over(partial(in_each, means, collect)))
 

@@ -14,6 +14,7 @@ from strongroom.datastore.container import Container
 from strongroom.datastore.inventory import Inventory
 from strongroom.model.errors import StoreUnavailable
 from strongroom.model.operation import StorageAccess
+from strongroom.model.outside import Room
 from strongroom.model.sas import Protocol, Resource, sign_service_sas
 from strongroom.model.seams import Clock
 
@@ -105,6 +106,29 @@ class VaultStorage:
         )
         return f"{self.container_url(EXPORTS)}/{name}", f"?{signed}"
 
+    def health(self, whose: str = "storage endpoint") -> dict[str, Any]:
+        """What it says of itself to everybody. Raises StoreUnavailable."""
+        place = urlsplit(self._url)
+        pem = None if self._ca is None else self._ca.decode("ascii")
+        trust = ssl.create_default_context(cadata=pem) if place.scheme == "https" else False
+        try:
+            answer = httpx.get(f"{place.scheme}://{place.netloc}/healthz", verify=trust, timeout=5)
+            return dict(msgspec.json.decode(answer.content, type=dict))
+        except (httpx.HTTPError, msgspec.MsgspecError) as error:
+            raise StoreUnavailable(
+                f"the {whose} cannot be asked: {type(error).__name__}",
+                hint="see whether it runs: its log, and its /healthz",
+            ) from error
+
+    def room(self) -> Room:
+        """On its disk. Raises StoreUnavailable."""
+        told = self.health()
+        try:
+            free, reserve = int(told["freeBytes"]), int(told["reserveBytes"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreUnavailable("the storage endpoint's answer cannot be read") from error
+        return Room(free, reserve, holds_blobs="backEnd" not in told)
+
     @property
     def account_url(self) -> str:
         """http(s)://host:port/account."""
@@ -161,15 +185,4 @@ class SecondStorage(VaultStorage):
 
     def told(self) -> dict[str, Any]:
         """How far behind it is, by its own word. Raises StoreUnavailable."""
-        place = urlsplit(self.account_url)
-        pem = None if self._ca is None else self._ca.decode("ascii")
-        trust = ssl.create_default_context(cadata=pem) if place.scheme == "https" else False
-        try:
-            answer = httpx.get(f"{place.scheme}://{place.netloc}/healthz", verify=trust, timeout=5)
-            told: dict[str, Any] = msgspec.json.decode(answer.content, type=dict)
-        except (httpx.HTTPError, msgspec.MsgspecError) as error:
-            raise StoreUnavailable(
-                f"the second endpoint cannot be asked: {type(error).__name__}",
-                hint="see whether it runs: its log, and its /healthz",
-            ) from error
-        return dict(told.get("pull") or {})
+        return dict(self.health("second endpoint").get("pull") or {})
