@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from strongroom.catalog import alerts as alert_rows
 from strongroom.catalog import fleet as fleet_rows
 from strongroom.catalog import metrics as catalog
-from strongroom.control import fleet
+from strongroom.catalog import usage
+from strongroom.control import fleet, horizons
 from strongroom.control.access import require
 from strongroom.control.control import Control
 from strongroom.control.fleet import Ship
@@ -54,7 +55,8 @@ def read_metrics(control: Control, caller: Caller) -> str:
         require(control, connection, caller, ACTION, scope)
         rest = list(_of_service(control, connection))
     ships = fleet.see_fleet(control, caller).ships
-    gauges = [*_of_ships(control, ships), *rest, *_of_second(control)]
+    outside = [*_of_second(control), *_of_outside(control)]
+    gauges = [*_of_ships(control, ships), *rest, *outside]
     return "\n".join(line for gauge in gauges for line in gauge.lines()) + "\n"
 
 
@@ -145,6 +147,17 @@ def _of_service(control: Control, connection: sa.Connection) -> Iterator[Gauge]:
             for _, name, heard in alert_rows.last_heard(connection)
         ],
     )
+    horizons_of = horizons.lock_horizons(connection)
+    yield Gauge(
+        "instance_lock_horizon_seconds",
+        "Until the last lock of the instance ends, in a vault that is immutable.",
+        [
+            ({"instance": names[of]}, (ends - now).total("seconds"))
+            for of, (_, ends) in sorted(horizons_of.items())
+            if of in names
+        ],
+    )
+    yield from _of_usage(connection, names)
     severities = Counter(alert.severity for alert in alert_rows.open_ones(connection))
     yield Gauge(
         "alerts",
@@ -153,7 +166,57 @@ def _of_service(control: Control, connection: sa.Connection) -> Iterator[Gauge]:
     )
 
 
+def _of_usage(connection: sa.Connection, names: dict[str, str]) -> Iterator[Gauge]:
+    """As it was counted last: once a day."""
+    newest = {names[of]: each for of, each in usage.newest(connection).items() if of in names}
+    yield Gauge(
+        "instance_stored_bytes",
+        "In storage: what points need, the log, what waits to be collected, the rest.",
+        [
+            ({"instance": name, "part": part}, float(size))
+            for name, each in sorted(newest.items())
+            for part, size in (
+                ("points", each.points_bytes),
+                ("log", each.log_bytes),
+                ("waiting", each.waiting_bytes),
+                ("other", each.other_bytes),
+            )
+        ],
+    )
+    yield Gauge(
+        "instance_full_copies_bytes",
+        "What the points would take as full copies, compressed as they are.",
+        [({"instance": name}, float(each.full_bytes)) for name, each in sorted(newest.items())],
+    )
+
+
+def _of_outside(control: Control) -> Iterator[Gauge]:
+    """Numbers that cannot be asked for now are missing: rules see their absence."""
+    sky, now = horizons.look_outside(control), control.clock.now()
+    with control.database.reading() as connection:
+        growth = horizons.growth(connection, now)
+        certificates = [*sky.certificates, *horizons.principals_certificates(connection)]
+    room = [] if sky.room is None else [sky.room]
+    yield Gauge(
+        "storage_headroom_bytes",
+        "What uploads may take yet: free, without the reserve.",
+        [({}, float(each.headroom)) for each in room],
+    )
+    yield Gauge(
+        "storage_growth_bytes_per_day",
+        "How fast all containers together have grown of late.",
+        [({}, growth)],
+    )
+    yield Gauge(
+        "certificate_expiry_seconds",
+        "Until the certificate of a door, or of who signs in with one, ends.",
+        [({"certificate": c.key}, (c.ends_at - now).total("seconds")) for c in certificates],
+    )
+
+
 def _of_second(control: Control) -> Iterator[Gauge]:
+    copies = 0 if control.second is None else 1
+    yield Gauge("second_copies", "How many second copies there should be.", [({}, copies)])
     if control.second is None:
         return
     try:
