@@ -38,7 +38,7 @@ def test_no_file_holds(what):
 
 
 def test_every_requirement_is_pinned_by_digest():
-    for name in ("run.txt", "dev.txt", "az.txt", "node.txt"):
+    for name in ("run.txt", "extras.txt", "dev.txt", "az.txt", "node.txt"):
         lines = (ROOT / "requirements" / name).read_text().replace("\\\n", " ").splitlines()
         pins = [line for line in lines if line.strip() and not line.startswith("#")]
         assert pins
@@ -49,7 +49,7 @@ def test_every_dependency_is_explained():
     told = (ROOT / "docs" / "decisions" / "0009-dependencies.md").read_text()
     names = [
         re.split(r"[\[<>=]", line)[0]
-        for name in ("run.in", "dev.in")
+        for name in ("run.in", "extras.in", "dev.in")
         for line in (ROOT / "requirements" / name).read_text().splitlines()
         if line and not line.startswith("-r")
     ]
