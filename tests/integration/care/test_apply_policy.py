@@ -10,10 +10,10 @@ from whenever import Instant
 
 from integration.care.test_policy_edits import KEPT, START, House, a_house, body
 from oracle.almanac import length_of, moved, zone_named
-from strongroom.model.ids import GenerationId, InstanceId, JobId, RecoveryPointId
+from strongroom.model.ids import InstanceId
 from strongroom.model.policy import parse_policy
 from strongroom.model.reapply import plan
-from strongroom.model.recovery_point import RecoveryPoint
+from unit.model.test_what_retention_promises import a_point
 
 pytestmark = pytest.mark.G3
 INSTANCE = "id-of-pg"
@@ -38,29 +38,6 @@ def test_a_point_that_was_shortened_goes_with_its_receipt_and_no_sooner(house: H
     assert {point for point, _, _ in house.living()[INSTANCE]} == there
 
 
-def a_point(number: int, taken: datetime, tag: str, ends: datetime) -> RecoveryPoint:
-    return RecoveryPoint(
-        id=RecoveryPointId(f"{number:032x}"),
-        instance_id=InstanceId("i"),
-        job_id=JobId("j"),
-        kind="Full",
-        taken_at=Instant(taken),
-        committed_at=Instant(taken),
-        expires_at=Instant(ends),
-        tag=tag,
-        policy_id="p",
-        policy_version=1,
-        policy_name="p",
-        generation=GenerationId("g"),
-        manifest_size=1,
-        manifest_blake3=b"",
-        raw_bytes=1,
-        stored_bytes=1,
-        facts={},
-        state="Completed",
-    )
-
-
 def test_no_edit_shortens_what_is_locked_or_held_and_each_point_ends_as_the_text_says() -> None:
     chance = random.Random(18)
     lengths = ("P1D", "P14D", "P1M", "P13M", "P1Y", "P10Y")
@@ -72,7 +49,7 @@ def test_no_edit_shortens_what_is_locked_or_held_and_each_point_ends_as_the_text
             taken = datetime(2024, 1, 31, tzinfo=UTC) + timedelta(hours=chance.randint(0, 30_000))
             tag = chance.choice([*kept, "Gone"])
             ends = taken + timedelta(days=chance.randint(1, 4000))
-            points.append(a_point(number, taken, tag, ends))
+            points.append(a_point(number, Instant(taken), tag, Instant(ends)))
         held = {point.id: "held" for point in points if chance.random() < 0.3}
         immutable = chance.random() < 0.5
         found = plan(policy, points, immutable=immutable, stays=held)

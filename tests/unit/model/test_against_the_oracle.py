@@ -4,7 +4,6 @@ import json
 import random
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any
 
 import pytest
 from whenever import Instant
@@ -14,7 +13,7 @@ from oracle.tagging import Reading, verdict
 from policies_drawn import a_policy, a_zone, an_interval
 from strongroom.model.policy import parse_policy
 from strongroom.model.preview import preview
-from strongroom.model.retention import Fire, coming, tag_for
+from strongroom.model.retention import coming, tag_for
 from strongroom.model.schedule import Repeating, zone_of
 
 SCHEDULES, POLICIES, PREVIEWS = 2000, 80, 4  # of every commit; the campaign has more
@@ -124,14 +123,3 @@ def test_a_look_ahead_shows_what_the_oracle_computes() -> None:
 @pytest.mark.parametrize("name", ["W. Europe Standard Time", "Samoa Standard Time"])
 def test_the_oracle_knows_windows_names_as_we_do(name: str) -> None:
     assert str(zone_named(name)) == zone_of(name)
-
-
-def test_the_order_in_which_earlier_points_are_told_does_not_matter() -> None:
-    chance = random.Random(7)
-    for _ in range(100):
-        policy = parse_policy(json.dumps(a_policy(chance, ("P1D",))))
-        fires: list[Fire] = list(islice(coming(policy, Instant(a_moment(chance))), 30))
-        earlier: list[Any] = [(fire.at, fire.verdict.tag) for fire in fires[:-1]]
-        chance.shuffle(earlier)
-        last = fires[-1]
-        assert tag_for(policy, last.rule_name, last.at, earlier) == last.verdict

@@ -136,33 +136,6 @@ def test_expiry_is_what_a_slow_calendar_says(taken: datetime, kept: Duration) ->
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.sampled_from(ZONES), st.dates(date(2020, 1, 1), date(2039, 1, 1)))
-def test_longer_durations_keep_whatever_shorter_ones_keep(zone: str, start: date) -> None:
-    longer = {"Default": "P15D", "Weekly": "P9W", "Monthly": "P14M", "Yearly": "P11Y"}
-    short = fires(a_policy(zone), f"{start}T00:00:00Z", 60)
-    long = fires(a_policy(zone, kept=longer), f"{start}T00:00:00Z", 60)
-    assert [f.at for f in short] == [f.at for f in long]
-    for a, b in zip(short, long, strict=True):
-        assert a.verdict.tag == b.verdict.tag
-        assert a.verdict.expires_at < b.verdict.expires_at
-
-
-@settings(max_examples=100, deadline=None)
-@given(
-    st.lists(st.integers(0, 60 * 24), max_size=30),
-    st.lists(st.sampled_from(["Default", "default", "unknown"]), min_size=30, max_size=30),
-)
-def test_points_of_the_default_tag_put_in_between_change_nobodys_tag(
-    hours: list[int], tags: list[str]
-) -> None:
-    start = Instant.parse_iso("2027-12-20T00:00:00Z")
-    extra = [(start.add(hours=h), tag) for h, tag in zip(hours, tags, strict=False)]
-    plain = fires(a_policy(), start.format_iso(), 60)
-    among = list(islice(coming(a_policy(), start, extra), 60))
-    assert among == plain
-
-
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.integers(-9999, 9999), st.text(max_size=9)), max_size=20), st.text())
 def test_there_is_always_a_verdict_that_lies_ahead(
     earlier: list[tuple[int, str]], rule: str
