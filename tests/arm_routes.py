@@ -22,6 +22,7 @@ from strongroom.web.api import (
     principals,
     protection_states,
     repairs,
+    resource_groups,
     restorable_ranges,
     secondary,
     servers,
@@ -36,6 +37,7 @@ from strongroom.web.api.door import ACTION
 ROUTERS = (
     secondary,
     subscriptions,
+    resource_groups,
     discovery,
     vaults,
     policies,

@@ -67,6 +67,11 @@ SDK = {
     "unlock_delete": "dpp_resource_guard_proxy.unlock_delete",
     "put_group": "resource_groups.create_or_update",
     "get_group": "resource_groups.get",
+    "patch_group": "resource_groups.update",
+    "delete_group": "resource_groups.begin_delete",
+    "list_resources": "resources.list_by_resource_group",
+    "list_all_resources": "resources.list",
+    "delete_server": "servers.begin_delete",
     "has_group": "resource_groups.check_existence",
     "list_groups": "resource_groups.list",
     "put_assignment": "role_assignments.create",
@@ -243,6 +248,10 @@ certificate), `rest`, `group`, `resource`, `role definition` and `role assignmen
   used `withdraw` takes it back; a restore does not wait. A vault goes under a guard only while
   somebody else may approve there.
 - `auditRecords` is the audit with before and after, `auditRecords/verify` whether it is whole.
+- `DELETE` of a resource group takes vaults, guards, servers and roles in it along, or nothing: a
+  vault that may not be deleted, backups that are soft-deleted, or a server that a backup instance
+  needs, keep it (409 `ResourceGroupDeletionBlocked`, whose `details` name each). Vaults of it are
+  soft-deleted as ever: with the group made anew they can be had back.
 - `servicePrincipals` adds principals, in place of Microsoft's directory.
 - The second region is a second endpoint that pulls, `LOCATION2`: `fetchSecondaryRecoveryPoints`
   are the points that are whole there, `crossRegionRestore` takes what `restore` takes and reads

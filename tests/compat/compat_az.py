@@ -200,3 +200,15 @@ def test_a_vault_goes_as_a_resource(az: Az) -> None:
     az("resource", "delete", "--ids", vault_id("v-gone", "rg-az"), "--api-version", "2026-06-01")
     listed = az.rest("get", f"{GROUP_ID}/providers/Microsoft.DataProtection/backupVaults")
     assert "v-gone" not in {each["name"] for each in listed["value"]}
+
+
+def test_a_group_is_tagged_refused_and_deleted(az: Az) -> None:
+    refused = az.run("group", "delete", "-n", "rg-az", "-y", succeeds=False)
+    assert "ResourceGroupDeletionBlocked" in refused.stderr
+    az("group", "create", "-n", "rg-gone", "-l", "local")
+    assert az("group", "update", "-n", "rg-gone", "--set", "tags.a=b")["tags"] == {"a": "b"}
+    az.rest("put", vault_id("v-in", "rg-gone"), {"location": "local"})
+    (found,) = az("resource", "list", "-g", "rg-gone")
+    assert found["id"] == vault_id("v-in", "rg-gone")
+    az("group", "delete", "-n", "rg-gone", "-y")
+    assert az("group", "exists", "-n", "rg-gone") is False

@@ -141,6 +141,14 @@ def running(connection: sa.Connection, instance_id: InstanceId, kind: JobKind) -
     return None if found is None else JobId(found)
 
 
+def running_of_server(connection: sa.Connection, server_id: str) -> list[JobId]:
+    """Those that are under way of a server itself, whatever protects it: long-term backups."""
+    query = sa.select(jobs.c.id).where(
+        jobs.c.server_id == server_id, jobs.c.status == JobStatus.IN_PROGRESS.value
+    )
+    return [JobId(found) for found in connection.execute(query).scalars()]
+
+
 def is_busy(connection: sa.Connection, instance_id: InstanceId) -> bool:
     """Whether any job of the instance is under way."""
     query = sa.select(jobs.c.id).where(

@@ -6,7 +6,7 @@ audit refers to nothing, and keeps everything.
 
 import sqlalchemy as sa
 
-from strongroom.catalog.tables import instances, metadata, vaults
+from strongroom.catalog.tables import instances, metadata, servers, vaults
 
 
 def remove_instance(connection: sa.Connection, instance_id: str) -> None:
@@ -17,6 +17,11 @@ def remove_instance(connection: sa.Connection, instance_id: str) -> None:
 def remove_vault(connection: sa.Connection, vault_id: str) -> None:
     """Its policies go with it, and whatever else it holds."""
     _remove(connection, vaults, vaults.c.id == vault_id)
+
+
+def remove_server(connection: sa.Connection, server_id: str) -> None:
+    """One that nothing protects, with its long-term backups."""
+    _remove(connection, servers, servers.c.id == server_id)
 
 
 def _remove(connection: sa.Connection, table: sa.Table, which: sa.ColumnElement[bool]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from strongroom.catalog.tables import role_assignments as table
+from strongroom.model.access import scope_contains
 
 
 def add(connection: sa.Connection, assignment: dict[str, Any]) -> None:
@@ -44,6 +45,13 @@ def list_of_role(connection: sa.Connection, role_id: str) -> list[sa.RowMapping]
 def remove(connection: sa.Connection, assignment_id: str) -> None:
     """Take a role away."""
     connection.execute(table.delete().where(table.c.id == assignment_id))
+
+
+def remove_below(connection: sa.Connection, scope: str) -> list[sa.RowMapping]:
+    """Those at a scope that is gone, and at whatever was in it. Returns them."""
+    rows = [row for row in list_all(connection) if scope_contains(scope, row["scope"])]
+    connection.execute(table.delete().where(table.c.id.in_([row["id"] for row in rows])))
+    return rows
 
 
 def remove_of_principal(connection: sa.Connection, principal_id: str) -> None:

@@ -5,7 +5,15 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from strongroom.catalog import audit, deletions, guards, instances, policies, removal
+from strongroom.catalog import (
+    audit,
+    deletions,
+    guards,
+    instances,
+    policies,
+    removal,
+    resource_groups,
+)
 from strongroom.catalog import vaults as catalog
 from strongroom.catalog.deletions import VAULT
 from strongroom.control import identity
@@ -39,29 +47,44 @@ def delete_vault(control: Control, caller: Caller, ref: VaultRef, seen: Conditio
         seen.check(None if found is None else found["version"])
         if found is None:
             return False
-        _check_unused(connection, scope, found["id"])
-        soft, now = soft_delete_of(found["properties"]), control.clock.now()
-        purge_at = soft.purge_at(now)
-        told = {"purge": purge_at.format_iso(), "softDelete": soft.state}
-        was = {"settings": found["properties"], "tags": found["tags"]}
-        audit.append(connection, now, caller, ("vault/delete", scope), told, before=was)
-        if soft.state == OFF and not instances.list_ids(connection, found["id"]):
-            remove(connection, found)
-            return True
-        by = (caller.principal_id, str(uuid4(control.chance)))
-        deletions.add(connection, (VAULT, found["id"], found["id"]), now, purge_at, by)
-        catalog.hide(connection, found)
+        check_unused(in_the_way(connection, scope, found["id"]))
+        delete_found(control, connection, caller, scope, found)
         return True
+
+
+def delete_found(
+    control: Control,
+    connection: sa.Connection,
+    caller: Caller,
+    scope: str,
+    found: sa.RowMapping,
+) -> None:
+    """A vault that nothing stands in the way of: soft-deleted, or gone where that is off."""
+    soft, now = soft_delete_of(found["properties"]), control.clock.now()
+    purge_at = soft.purge_at(now)
+    told = {"purge": purge_at.format_iso(), "softDelete": soft.state}
+    was = {"settings": found["properties"], "tags": found["tags"]}
+    audit.append(connection, now, caller, ("vault/delete", scope), told, before=was)
+    if soft.state == OFF and not instances.list_ids(connection, found["id"]):
+        remove(connection, found)
+        return
+    by = (caller.principal_id, str(uuid4(control.chance)))
+    deletions.add(connection, (VAULT, found["id"], found["id"]), now, purge_at, by)
+    catalog.hide(connection, found)
 
 
 def remove(connection: sa.Connection, vault: sa.RowMapping) -> None:
     """For good, with its identity and the roles that it held."""
     removal.remove_vault(connection, vault["id"])
+    resource_groups.forget_empty(connection)
     identity.remove_vault_identity(connection, vault["principal_id"])
 
 
-def _check_unused(connection: sa.Connection, scope: str, vault_id: str) -> None:
-    """Policies of nothing but deleted instances wait with those for what becomes of them."""
+def in_the_way(connection: sa.Connection, scope: str, vault_id: str) -> list[str]:
+    """Ids of what keeps a vault from its deletion.
+
+    Policies of nothing but deleted instances wait with those for what becomes of them.
+    """
     rows = instances.list_of_vault(connection, vault_id)
     blockers = [f"{scope}/backupInstances/{row['name']}" for row in rows]
     waiting = {row["policy_id"] for row in instances.list_deleted(connection, vault_id)}
@@ -73,6 +96,11 @@ def _check_unused(connection: sa.Connection, scope: str, vault_id: str) -> None:
     ]
     if guards.of_vault(connection, vault_id) is not None:
         blockers.append(f"{scope}/backupResourceGuardProxies/{PROXY}")
+    return blockers
+
+
+def check_unused(blockers: list[str]) -> None:
+    """Raises Conflict that names all of them."""
     if blockers:
         raise Conflict(
             "Cannot delete the Backup vault as there are existing backup instances or backup "

@@ -93,7 +93,7 @@ def _change(
     scope, kept = guard_id_of(control, found), guard.protected(exclusions)
     lost = [each.name for each in guard.protected(found["exclusions"]) if each not in kept]
     sooner = delay < found["delay_hours"]
-    if (lost or sooner) and _is_used(connection, found["id"]):
+    if (lost or sooner) and is_used(connection, found["id"]):
         told = {"noLongerProtected": lost, **({"approvalDelayHours": delay} if sooner else {})}
         ask = Ask(guard.WEAKEN_GUARD, scope, told)
         guarded.at_guard(control, connection, caller, found, ask)
@@ -107,7 +107,8 @@ def _told(row: Mapping[str, Any] | sa.RowMapping) -> dict[str, Any]:
     return {name: row[name] for name in ("exclusions", "tags", "delay_hours")}
 
 
-def _is_used(connection: sa.Connection, guard_id: str) -> bool:
+def is_used(connection: sa.Connection, guard_id: str) -> bool:
+    """Whether some vault stands under it."""
     return any(row["id"] == guard_id for row in catalog.in_use(connection))
 
 
@@ -141,16 +142,27 @@ def delete_guard(control: Control, caller: Caller, group: str, name: str) -> boo
         found = catalog.find(connection, group, name)
         if found is None:
             return False
-        if _is_used(connection, found["id"]):
+        if is_used(connection, found["id"]):
             raise Conflict(
                 f"vaults stand under guard {found['name']}",
                 hint="take it from each of them first: strongroom guard release",
             )
-        approvals.remove_of_guard(connection, found["id"])
-        catalog.remove(connection, found["id"])
-        before, what = _told(found), ("guard/delete", scope)
-        audit.append(connection, control.clock.now(), caller, what, before=before)
+        delete_found(control, connection, caller, scope, found)
         return True
+
+
+def delete_found(
+    control: Control,
+    connection: sa.Connection,
+    caller: Caller,
+    scope: str,
+    found: sa.RowMapping,
+) -> None:
+    """A guard that no vault stands under goes, and its approvals."""
+    approvals.remove_of_guard(connection, found["id"])
+    catalog.remove(connection, found["id"])
+    before, what = _told(found), ("guard/delete", scope)
+    audit.append(connection, control.clock.now(), caller, what, before=before)
 
 
 def put_proxy(

@@ -120,7 +120,7 @@ def body_of(method: str, path: str, story: Story) -> dict[str, Any] | None:
 
 ARM = ("/subscriptions", "/providers", "/tenants", "/metadata", "/{scope")
 FILTERED = ("/subscriptions", "/resourceGroups", "/backupVaults", "/flexibleServers")
-FILTERED += ("/resourceGuards",)
+FILTERED += ("/resourceGuards", "/resources")
 
 
 def verdict(path: str, answer: httpx.Response) -> str:

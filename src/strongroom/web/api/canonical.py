@@ -98,6 +98,7 @@ SEGMENTS = {
         "preview",
         "applyToPoints",
         "flexibleServers",
+        "resources",
         "ltrPreBackup",
         "startLtrBackup",
         "ltrBackupOperations",

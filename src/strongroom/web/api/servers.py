@@ -3,9 +3,9 @@
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 
-from strongroom.control import servers
+from strongroom.control import deleted_servers, servers
 from strongroom.web.api import wire
 from strongroom.web.api.door import Asked, Body, Here, does
 
@@ -29,6 +29,14 @@ def get_server(group: str, name: str, here: Here, call: Asked) -> dict[str, Any]
     """One server."""
     row = servers.get_server(call.control, call.caller, group, name)
     return wire.server(here, row, servers.facts_of(row))
+
+
+@router.delete(_SERVERS + "/{name}", openapi_extra=does(deleted_servers.DELETE))
+def delete_server(group: str, name: str, here: Here, call: Asked) -> Response:
+    """Take a server that nothing protects out of the register; its data stays as it is."""
+    del here
+    deleted_servers.delete_server(call.control, call.caller, group, name)
+    return Response(status_code=204)
 
 
 @router.get(_SERVERS, openapi_extra=does(servers.READ))
