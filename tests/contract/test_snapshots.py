@@ -4,9 +4,20 @@ import json
 
 from contract.test_catalog_nouns import a_group, a_policy, a_server, a_vault, an_instance
 from seams import FakeClock
-from strongroom.catalog import deletions, holds, shreds, snapshots, vaults
+from strongroom.catalog import (
+    approvals,
+    deletions,
+    guards,
+    holds,
+    jobs,
+    protection,
+    shreds,
+    snapshots,
+    vaults,
+)
 from strongroom.catalog.migrate import upgrade
 from strongroom.catalog.tables import instances
+from strongroom.model.job import JobKind, JobStatus
 
 NOW = FakeClock().now()
 
@@ -30,7 +41,7 @@ def filled(database):
 def taken(database):
     """As it comes out of storage: JSON."""
     with database.reading() as connection:
-        return json.loads(json.dumps(snapshots.take(connection)))
+        return json.loads(json.dumps(snapshots.take(connection, NOW)))
 
 
 def test_what_is_laid_into_an_empty_catalogue_is_what_was_taken(make_database):
@@ -79,3 +90,45 @@ def test_a_row_of_a_newer_version_is_laid_as_far_as_it_is_known(database):
     told["inventions"] = [{"id": 1}]
     with database.writing() as connection:
         assert snapshots.lay(connection, told) == {"vaults": 1}
+
+
+def a_guard(connection) -> str:
+    row = {"id": "9" * 32, "resource_group_key": "rg-1", "name": "G", "name_key": "g"}
+    row |= {"location": "here", "tags": {}, "exclusions": [], "delay_hours": 0}
+    guards.add(connection, {**row, "version": 1, "created_at": NOW})
+    return row["id"]
+
+
+def test_jobs_that_have_ended_are_kept_and_what_was_approved_is_asked_again(make_database):
+    first, second = make_database(), make_database()
+    for each in (first, second):
+        upgrade(each)
+    vault, instance = filled(first)
+    with first.writing() as connection:
+        found = protection.by_id(connection, instance)
+        asked = {"rule_name": "r", "tag": "", "user_triggered": True, "requested_by": "me"}
+        for job in ("over", "long-over", "running"):
+            at = NOW.subtract(hours=1000) if job == "long-over" else NOW
+            jobs.add(connection, job, found, JobKind.RESTORE, at, order={}, **asked)
+            if job != "running":
+                jobs.end(connection, job, JobStatus.COMPLETED, at)
+        row = {"guard_id": a_guard(connection), "operation": "o", "scope": "s", "asked": {}}
+        row |= {"digest": "d", "asked_by": "me", "asked_at": NOW, "expires_at": NOW.add(hours=8)}
+        for each in (approvals.WAITING, approvals.GRANTED, approvals.USED):
+            approvals.add(connection, {**row, "id": each, "state": each})
+        good = NOW, NOW.add(hours=8)
+        approvals.decide(connection, approvals.GRANTED, approvals.GRANTED, ("anna", NOW), good)
+    with second.writing() as connection:
+        snapshots.lay(connection, taken(first))
+        known = [job for job in ("over", "long-over", "running") if jobs.is_known(connection, job)]
+        states = {
+            each["id"]: (each["state"], each["decided_by"])
+            for each in approvals.list_of_guard(connection, row["guard_id"])
+        }
+    assert known == ["over"]
+    assert states == {
+        approvals.WAITING: (approvals.WAITING, None),
+        approvals.GRANTED: (approvals.WAITING, None),
+        approvals.USED: (approvals.USED, None),
+    }
+    assert "sealed_signature" not in taken(first)["jobs"][0]

@@ -1,18 +1,15 @@
-"""Runs of log: what is sealed together, cut where records end, and what happened in it."""
+"""Runs of log: what is sealed together, cut where records end."""
 
 from dataclasses import dataclass
 
 from strongroom.model.postgres import Lsn, Timeline
 from strongroom.model.seams import Clock
-from strongroom.model.wal import RestorePoint, Second, Summary
-from strongroom.postgres.relation_names import RelationNames
 from strongroom.postgres.wal_source import Found, Place, forks_of
-from strongroom.postgres.wire.wal import Commit, Event, Named, WalReader
+from strongroom.postgres.wire.wal import Event, WalReader, begins_at
 
 RUN_BYTES = 16 << 20
 MOST_BYTES = 32 << 20  # of a pack: a record longer than that is cut
 _SOON_BYTES, _SOON_SECONDS = 1 << 20, 1.0  # a busy server's log does not wait as long
-_MOST_RELATIONS = 8  # of one second
 
 
 @dataclass(slots=True)
@@ -67,64 +64,9 @@ class Runs:
             return None
         length = min(whole if whole > 0 else len(self._raw), MOST_BYTES)
         end = Lsn(self._start + length)
-        events = [each for each in self._reader.take() if _at(each) >= self._told_before]
+        events = [each for each in self._reader.take() if begins_at(each) >= self._told_before]
         run = Run(self._timeline, self._start, end, bytes(self._raw[:length]), events)
         del self._raw[:length]
         self._start = end
         self._since = self._clock.monotonic()
         return run
-
-
-def _at(event: Event) -> Lsn:
-    return event.start if isinstance(event, Commit) else event.end
-
-
-def summary_of(events: list[Event], names: RelationNames) -> Summary:
-    """What the records of a run tell, in the tables' names."""
-    commits = [event for event in events if isinstance(event, Commit)]
-    named = [
-        RestorePoint(name=event.name, lsn=event.end, at=event.at)
-        for event in events
-        if isinstance(event, Named)
-    ]
-    if not commits:
-        return Summary(restore_points=named)
-    names.learn({key for each in commits for key in (*each.deleted, *each.gone)})
-    return Summary(
-        commits=len(commits),
-        first_at=min(each.at for each in commits),
-        last_at=max(each.at for each in commits),
-        last_lsn=commits[-1].start,
-        least_xid=min(each.xid for each in commits),
-        most_xid=max(each.xid for each in commits),
-        restore_points=named,
-        seconds=_seconds(commits, names),
-    )
-
-
-def _seconds(commits: list[Commit], names: RelationNames) -> list[Second]:
-    """What went, second by second."""
-    seconds: dict[int, Second] = {}
-    most: dict[int, tuple[int, int]] = {}  # second -> (tables gone, rows) of the gravest commit
-    for each in commits:
-        at = each.at // 1_000_000
-        second = seconds.setdefault(at, Second(at=at, deleted={}, gone=[]))
-        second.commits += 1
-        rows = 0
-        for key, count in each.deleted.items():
-            name = names.name(key)
-            if name != "":
-                rows += count
-                second.deleted[name or key] = second.deleted.get(name or key, 0) + count
-        gone = [name for key in each.gone if (name := names.name(key))]
-        second.gone += [name for name in gone if name not in second.gone]
-        if (gone or rows) and (len(gone), rows) > most.get(at, (0, 0)):
-            most[at], second.lost_at = (len(gone), rows), each.at
-    return [_shortened(seconds[at]) for at in sorted(seconds)]
-
-
-def _shortened(second: Second) -> Second:
-    most = sorted(second.deleted.items(), key=lambda each: -each[1])[:_MOST_RELATIONS]
-    second.deleted = dict(most)
-    del second.gone[4 * _MOST_RELATIONS :]
-    return second

@@ -5,6 +5,7 @@ plane says is kept goes back to the server. The vault's word alone counts: after
 the stream goes on from there, or what is missing is told with its bounds.
 """
 
+import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,7 +22,7 @@ from strongroom.agent.backoff import pause_before
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.servers import ServerBook
 from strongroom.agent.take_backup import key_of
-from strongroom.agent.wal_run import Run, Runs, summary_of
+from strongroom.agent.wal_run import Run, Runs
 from strongroom.datastore.wal_pack import seal_log
 from strongroom.model.errors import (
     Cancelled,
@@ -30,6 +31,7 @@ from strongroom.model.errors import (
     ObjectExists,
     Retry,
     SourceError,
+    SourceStopped,
     StoreDenied,
     StoreError,
     VaultError,
@@ -51,6 +53,7 @@ from strongroom.model.wal import (
 from strongroom.postgres.connect import Conninfo, replication
 from strongroom.postgres.relation_names import RelationNames
 from strongroom.postgres.wal_source import (
+    NONE,
     Kept,
     Place,
     WalSource,
@@ -59,6 +62,7 @@ from strongroom.postgres.wal_source import (
     position_of,
     slot_name,
 )
+from strongroom.postgres.wal_summary import summary_of
 
 _IN_FLIGHT = 2  # runs that are sealed and not kept yet
 _TURN_SECONDS = 0.25
@@ -84,6 +88,10 @@ def stream_wal(
         raise
 
 
+class _HeldTooMuchError(SourceStopped):
+    """The bound of what the server keeps for us."""
+
+
 class _Stream:
     """What lives as long as the lease does: connections come and go."""
 
@@ -106,6 +114,8 @@ class _Stream:
         self._names = RelationNames(conninfo, clock)
         self._lost = ""  # why log after what is kept cannot be had
         self._gap: WalMissing | None = None  # not told yet
+        self._slot_bytes = order.slot_bytes
+        self._given_up = threading.Event()  # what is on its way waits for nobody any more
         self._log = structlog.get_logger("strongroom.agent").bind(server=order.server)
 
     def work(self) -> NoReturn:
@@ -117,9 +127,6 @@ class _Stream:
                 self._once()
             except (SourceError, StoreError) as error:
                 self._held.check()
-                if isinstance(error, WalGap):
-                    self._lost = error.message
-                    self.let_go()
                 if isinstance(error, Corrupt | StoreDenied):
                     raise  # under a new epoch, and so under new names
                 if self._clock.monotonic() - began > _STOOD_SECONDS:
@@ -150,29 +157,51 @@ class _Stream:
         kept = Kept(told.system_identifier, told.timeline, told.end)
         name = slot_name(self._order.instance_id)
         self._names.learn({""})  # before anything is dropped
-        with replication(self._conninfo, self._held.check) as server:
-            source = WalSource(server, self._clock, name)
-            if told.of_point:  # segments are whole from their first byte
-                start = told.end - told.end % source.found.system.wal_segment_size
-                kept = replace(kept, end=start)
-            place = place_after(source.found, kept, self._lost)
-            source.begin(place)
-            if place.why:
-                self._gap = _gap_of(kept, place)
-            with ThreadPoolExecutor(1, thread_name_prefix="wal") as pool:
-                _Connection(self, source, place, pool).run()
+        self._given_up.clear()
+        with ThreadPoolExecutor(1, thread_name_prefix="wal") as pool:
+            try:
+                with replication(self._conninfo, self._held.check) as server:
+                    source = WalSource(server, self._clock, name)
+                    if told.of_point:  # segments are whole from their first byte
+                        start = told.end - told.end % source.found.system.wal_segment_size
+                        kept = replace(kept, end=start)
+                    place = place_after(source.found, kept, self._lost)
+                    source.begin(place, reserve=self._may_hold(source, place))
+                    if place.why:
+                        self._gap = _gap_of(kept, place)
+                    _Connection(self, source, place, pool).run()
+            except WalGap as error:
+                self._lost = error.message
+                self._give_up()
+                raise
+            except _HeldTooMuchError:
+                self._give_up()
+                raise
+
+    def _may_hold(self, source: WalSource, place: Place) -> bool:
+        """A server that already has more for us than it shall is read as long as it has it."""
+        return source.found.at - place.start <= self._slot_bytes
+
+    def _give_up(self) -> None:
+        """The slot first: a store that is away may hold what is on its way for minutes."""
+        self._given_up.set()
+        self.let_go()
 
     # -- what the connection's threads use
 
     def _tell(self, report: WalReport) -> WalReply:
         held = self._held
-        return held.client.wal(held.lease.operation_id, report, held.pause)
+        reply = held.client.wal(held.lease.operation_id, report, held.pause)
+        self._slot_bytes = reply.slot_bytes or self._slot_bytes
+        return reply
 
     def patiently(self, work: _Work) -> WalReply:
         """Until it is done: storage and the control plane may be away for a while."""
         attempt = 0
         while True:
             self._held.check()
+            if self._given_up.is_set():
+                raise SourceStopped("the server has let go of what follows")
             try:
                 return work()
             except VaultError as error:
@@ -252,12 +281,19 @@ class _Stream:
             return
 
     def check_bound(self, kept: Lsn, source: WalSource) -> None:
-        """Raises WalGap when the server keeps more for us than it shall."""
+        """Raises _HeldTooMuchError when the server keeps more for us than it shall."""
+        if source.slot_kind == NONE:
+            return
         behind = max(source.server_end, position_of(self._conninfo, self._held.check)) - kept
-        if behind > self._order.slot_bytes:
-            raise WalGap(
+        if behind > self._slot_bytes:
+            raise _HeldTooMuchError(
                 f"the server kept {behind:,} bytes of log for us, more than it shall: let go"
             )
+
+    def check_slot(self, kept: Lsn, source: WalSource) -> None:
+        """Raises SourceStopped where we have caught up without a slot: there is one again."""
+        if source.left_out and source.server_end - kept < self._slot_bytes // 4:
+            raise SourceStopped("the stream has caught up: it gets a slot again")
 
     @property
     def held(self) -> HeldLease:
@@ -301,6 +337,8 @@ class _Connection:
                 while (run := self._runs.due()) is not None:
                     self._send(run)
                 self._settle()
+        except _HeldTooMuchError:
+            raise
         except SourceError:
             while (run := self._runs.rest()) is not None:
                 self._send(run)
@@ -342,6 +380,7 @@ class _Connection:
         self._reported = self._stream.clock.monotonic()
         self._kept = Lsn(reply.end)
         self._source.report_now(self._kept)
+        self._stream.check_slot(self._kept, self._source)
 
 
 def _gap_of(kept: Kept, place: Place) -> WalMissing:

@@ -21,7 +21,9 @@ from strongroom.datastore.snapshot import CONTAINER
 from strongroom.durable.engine import JobEngine
 from strongroom.model.errors import NotFound, Precondition
 from strongroom.model.installation import Installation
+from strongroom.postgres import wal_summary
 from strongroom.workflows.anchoring import StorageWitness, write_anchor
+from strongroom.workflows.log_index import LogReading
 from strongroom.workflows.means import Means
 from strongroom.workflows.rebuild import open_newest
 from strongroom.workflows.rebuild import rebuild as rebuild_catalogue
@@ -29,6 +31,9 @@ from strongroom.workflows.sealed_files import RECEIPTS, TOKENS
 from strongroom.workflows.snapshots import write_snapshot
 from strongroom.workflows.vault_storage import VaultStorage
 
+LOG_READING = LogReading(
+    is_log=wal_summary.is_log, server_of=wal_summary.server_of, line=wal_summary.LogLine
+)
 _OURS = re.compile(CONTAINER + r"[0-9a-f-]{36}")
 
 
@@ -76,7 +81,8 @@ def rebuild(  # noqa: PLR0913 - where everything lies
         control = _control(database, who, jobs=engine, witness=witness)
         own = partial(sealed.opened, files.own)
         means = Means(control, keyring, storage, own_files=own)
-        found = rebuild_catalogue(means, recovery, f"console:{getpass.getuser()}")
+        actor = f"console:{getpass.getuser()}"
+        found = rebuild_catalogue(means, recovery, actor, LOG_READING)
         write_snapshot(means)
         write_anchor(means)
     finally:

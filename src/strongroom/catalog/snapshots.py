@@ -1,7 +1,8 @@
 """The settings in the catalogue as rows that are put elsewhere, and laid into a new one.
 
 All tables are taken but those that are told here: what passes, what storage itself tells, and the
-audit. Times become microseconds, bytes base64. A table that is added later is never forgotten.
+audit. Of jobs those that have ended are taken, as far back as they are asked for. Times become
+microseconds, bytes base64. A table that is added later is never forgotten.
 """
 
 import base64
@@ -11,33 +12,37 @@ from typing import Any
 import sqlalchemy as sa
 from whenever import Instant
 
+from strongroom.catalog.approvals import GRANTED, WAITING
 from strongroom.catalog.database import Utc
-from strongroom.catalog.tables import metadata
+from strongroom.catalog.tables import jobs, metadata
+from strongroom.model.job import JobStatus
 
 Rows = dict[str, list[dict[str, Any]]]
 # What is under way, what was asked, and what is seen again: a new catalogue begins without it.
-_PASSING = {"jobs", "operations", "agent_operations", "executors", "schedules", "drills"}
-_PASSING |= {"enrol_tokens", "failed_sign_ins", "approvals", "sessions"}
-_PASSING |= {"alerts"}
-_SEEN_AGAIN = {"recovery_points", "censuses", "storage_findings", "condemned", "audit"}
-# Of the log's packs there are many: they stay in storage, untouched (docs/operations.md).
+_PASSING = {"operations", "agent_operations", "executors", "schedules"}
+_PASSING |= {"enrol_tokens", "failed_sign_ins", "sessions", "alerts"}
+_SEEN_AGAIN = {"recovery_points", "drills", "censuses", "storage_findings", "condemned", "audit"}
+_SEEN_AGAIN |= {"usage", "point_sizes"}
+# Of the log's packs there are many: they tell themselves what they hold (workflows/log_index.py).
 _LOG = {"wal_gaps", "wal_histories", "wal_names", "wal_packs", "wal_streams"}
 LEFT_OUT = frozenset(_PASSING | _SEEN_AGAIN | _LOG)
 # Never in the rows: private keys come from their own objects in storage.
-_SECRET = {"instance_keys": {"sealed_private"}}
+_SECRET = {"instance_keys": {"sealed_private"}, "jobs": {"sealed_signature"}}
+_MOST_JOBS = 5000  # the newest of them
 # What changes by itself is no change.
 _UNCOMPARED = {
     "agents": {"seen_at", "session", "version"},
     "servers": {"seen_at", "facts"},
     "deletions": {"warned_at"},
 }
+_COUNTED_LATER = {"jobs"}  # one that ends makes no new snapshot: the next one has it
 # Who may do what is as the newest snapshot says, and no more.
 _REPLACED = ("role_assignments",)
 _MOST_NAME = 40
 
 
-def take(connection: sa.Connection) -> Rows:
-    """Every table's rows, in the order of their keys."""
+def take(connection: sa.Connection, since: Instant) -> Rows:
+    """Every table's rows, in the order of their keys; of jobs those that have ended `since`."""
     found: Rows = {}
     for table in metadata.sorted_tables:
         if table.name in LEFT_OUT:
@@ -45,9 +50,16 @@ def take(connection: sa.Connection) -> Rows:
         hidden = _SECRET.get(table.name, set())
         columns = [column for column in table.columns if column.name not in hidden]
         query = sa.select(*columns).order_by(*table.primary_key.columns)
+        if table is jobs:
+            query = _ended(query.order_by(None), since)
         rows = connection.execute(query).mappings()
         found[table.name] = [{name: _told(row[name]) for name in row} for row in rows]
     return found
+
+
+def _ended(query: sa.Select[Any], since: Instant) -> sa.Select[Any]:
+    over = jobs.c.status != JobStatus.IN_PROGRESS.value, jobs.c.ended_at >= since
+    return query.where(*over).order_by(jobs.c.started_at.desc(), jobs.c.id).limit(_MOST_JOBS)
 
 
 def compared(rows: Rows) -> Rows:
@@ -55,6 +67,7 @@ def compared(rows: Rows) -> Rows:
     return {
         table: [{name: value for name, value in row.items() if name not in hidden} for row in some]
         for table, some in rows.items()
+        if table not in _COUNTED_LATER
         for hidden in [_UNCOMPARED.get(table, set())]
     }
 
@@ -69,11 +82,12 @@ def lay(connection: sa.Connection, rows: Rows) -> dict[str, int]:
     """Lay them over what is there; how many rows of each table were new or others.
 
     A row that they do not have stays. One that has a name which another needs gets a longer one.
-    Private keys are left to the caller. Tables and columns that are not known are passed over.
+    Private keys are left to the caller. An approval that was granted waits again: it may have been
+    used since. Tables and columns that are not known are passed over.
     """
     counts = {}
     for table in metadata.sorted_tables:
-        if table.name in LEFT_OUT or table.name in _SECRET or table.name not in rows:
+        if table.name in LEFT_OUT | {"instance_keys"} or table.name not in rows:
             continue
         if table.name in _REPLACED:
             connection.execute(table.delete())
@@ -83,6 +97,9 @@ def lay(connection: sa.Connection, rows: Rows) -> dict[str, int]:
 
 
 def _read(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:
+    if table.name == "approvals" and row["state"] == GRANTED:
+        again = {"state": WAITING, "decided_by": None, "decided_at": None, "good_from": None}
+        row = {**row, **again}
     return {
         column.name: _value(column, row[column.name])
         for column in table.columns

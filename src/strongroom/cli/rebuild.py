@@ -43,7 +43,7 @@ def rebuild(  # noqa: PLR0913 - an option each
 
     For a catalogue that is gone, or was restored from an older copy: then what came since is
     learnt from storage. Nothing in storage is changed, and no number is given twice; the audit
-    says for ever which records are lost. Without --key points and legal holds alone are learnt.
+    says for ever which records are lost. Without --key no settings and no keys are.
     Where the directory of `serve` is gone as well, its files come back out of storage.
 
     ```
@@ -113,6 +113,8 @@ def _tell(found: dict[str, Any]) -> None:
     facts = {
         "instances": str(found["instances"]),
         "recovery points": f"{found['points']} learnt",
+        "drills": f"{found['drills']} learnt",
+        "log": f"{found['logRanges']} ranges learnt",
         "keys": f"{found['keys']} taken back",
         "settings": _settings(found),
     }

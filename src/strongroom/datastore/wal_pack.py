@@ -4,10 +4,20 @@ The name says the timeline and where it begins; its length says where it ends. L
 and in order, so its frames are larger than those of files: they shrink better.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from strongroom.datastore.manifest import decode_checked
-from strongroom.datastore.pack import MOST_RAW, PACK, Bytes, PackKey, PackReader, read_header
+from strongroom.datastore.pack import (
+    MOST_RAW,
+    PACK,
+    Bytes,
+    PackKey,
+    PackReader,
+    open_content_key,
+    read_header,
+)
 from strongroom.datastore.seal import KeyPair, PublicKey, open_sealed, seal
 from strongroom.model.errors import Corrupt, Invalid
 from strongroom.model.ids import PackId, uuid7
@@ -32,16 +42,30 @@ def seal_log(
 
 def open_log(stored: bytes, content_key: bytes, length: int) -> bytes:
     """The log in a pack, every byte checked; Corrupt unless it is `length` bytes."""
+    pack = _reader(stored, content_key)
+    if pack.table.raw_size != length:
+        pack_id = read_header(stored, PACK).pack_id
+        raise Corrupt(f"pack {pack_id} holds {pack.table.raw_size} bytes of log, not {length}")
+    return b"".join(pack.every_frame())
+
+
+def open_any_log(stored: bytes, pair_of: Callable[[bytes], KeyPair]) -> bytes:
+    """The same of a pack of which nothing is known; `pair_of` the key id in its header.
+
+    Raises Corrupt, WrongKey, Invalid.
+    """
+    header = read_header(stored, PACK)
+    content_key = open_content_key(header, pair_of(header.key_id))
+    return b"".join(_reader(stored, content_key).every_frame())
+
+
+def _reader(stored: bytes, content_key: bytes) -> PackReader:
     view = memoryview(stored)
-    pack_id = read_header(stored, PACK).pack_id
 
     def fetch(start: int, count: int) -> Bytes:
         return view[start : start + count]
 
-    pack = PackReader(fetch, len(stored), pack_id, content_key)
-    if pack.table.raw_size != length:
-        raise Corrupt(f"pack {pack_id} holds {pack.table.raw_size} bytes of log, not {length}")
-    return b"".join(pack.every_frame())
+    return PackReader(fetch, len(stored), read_header(stored, PACK).pack_id, content_key)
 
 
 class _Keys(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

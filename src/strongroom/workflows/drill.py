@@ -169,7 +169,7 @@ def _record(means: Means, job_id: str, told: dict[str, Any], stored: dict[str, A
         )
         if not drills.add(connection, row):
             return
-        recovery_points.note_facts(connection, point.id, {"drill": _fact(row, result)})
+        recovery_points.note_facts(connection, point.id, {"drill": fact_of(row, result)})
         what = ("recoveryPoint/drill", point.id)
         said = {"job": job.id, "verdict": row.verdict, "evidence": row.evidence_name}
         audit.append(connection, ended, "service", what, said)
@@ -203,7 +203,7 @@ def _fail(
     log.error("recovery_point.drill_failed", point=point.id, why=result.problems[0])
 
 
-def _fact(row: Drill, result: DrillResult) -> dict[str, Any]:
+def fact_of(row: Drill, result: DrillResult) -> dict[str, Any]:
     """What a point says of its last drill."""
     told: dict[str, Any] = {
         "verdict": row.verdict,

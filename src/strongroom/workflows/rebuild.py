@@ -2,8 +2,9 @@
 
 Nothing that lies in storage is changed, and no row goes. Settings come from the newest snapshot,
 if it is ahead of the audit. Then the audit goes on behind a gap (control/audit_gaps.py): no number
-is given twice. Keys come from beside the data, points from their receipts, holds from the storage
-endpoint's own book. Safe twice, broken off anywhere.
+is given twice. Keys come from beside the data, points from their receipts, drills from their
+evidence, the index of the log from the log, holds from the storage endpoint's own book. Safe
+twice, broken off anywhere.
 """
 
 import base64
@@ -14,6 +15,7 @@ import msgspec
 import sqlalchemy as sa
 import structlog
 from blake3 import blake3
+from whenever import Instant
 
 from strongroom.catalog import (
     audit,
@@ -38,6 +40,8 @@ from strongroom.model.policy import parse_policy
 from strongroom.model.protection_state import CONFIGURING, FAILED
 from strongroom.workflows.census import take_census
 from strongroom.workflows.keyring import bound_to
+from strongroom.workflows.learnt_drills import learn_drills
+from strongroom.workflows.log_index import LogReading, index_log
 from strongroom.workflows.means import Means
 from strongroom.workflows.snapshots import container_of, names_of
 
@@ -55,14 +59,18 @@ class Rebuilt(msgspec.Struct, kw_only=True, rename="camel"):
     instances: int = 0
     keys: int = 0  # that were not in the catalogue
     points: int = 0  # that were not in the catalogue
+    drills: int = 0  # that were not in the catalogue
+    log_ranges: int = 0  # that were not in the catalogue
     holds: list[str] = []  # ids in storage's own book that no row had named
     gap: Gap | None = None
     unknown: list[str] = []  # containers of instances that nobody knows
     problems: list[str] = []
 
 
-def rebuild(means: Means, recovery: RecoveryKey | None, actor: str) -> Rebuilt:
-    """Without the recovery key only points and holds are learnt. Raises StoreError."""
+def rebuild(
+    means: Means, recovery: RecoveryKey | None, actor: str, reading: LogReading
+) -> Rebuilt:
+    """Without the recovery key no settings and no keys are learnt. Raises StoreError."""
     control, found = means.control, Rebuilt()
     newest = None if recovery is None else newest_snapshot(means, recovery)
     with control.database.reading() as connection:
@@ -75,6 +83,7 @@ def rebuild(means: Means, recovery: RecoveryKey | None, actor: str) -> Rebuilt:
         known = instances.list_ids(connection)
     for instance_id in known:
         _learn(means, recovery, instance_id, newest, found)
+        _learn_log(means, instance_id, reading, found)
     found.instances = len(known)
     there = {name for name in means.storage.containers() if _INSTANCE.fullmatch(name)}
     found.unknown = [n for n in sorted(there - set(known)) if _has_points(means, n)]
@@ -145,9 +154,33 @@ def _learn(
             found.keys += _bring_keys(means, recovery, instance_id, newest)
         found.points += len(take_census(means, instance_id, reread=False))
         found.holds += _bring_holds(means, instance_id)
+        _learn_drills(means, instance_id, newest, found)
         _settle(means, instance_id)
     except VaultError as error:
         found.problems.append(f"{instance_id}: {error.message}")
+
+
+def _learn_drills(
+    means: Means, instance_id: InstanceId, newest: Snapshot | None, found: Rebuilt
+) -> None:
+    laid = newest is not None and found.snapshot is not None
+    since = Instant.parse_iso(newest.at) if newest is not None and laid else None
+    count, problems = learn_drills(means, instance_id, since)
+    found.drills += count
+    found.problems += [f"{instance_id}: {problem}" for problem in problems]
+
+
+def _learn_log(means: Means, instance_id: InstanceId, reading: LogReading, found: Rebuilt) -> None:
+    try:
+        told = index_log(means, instance_id, reading)
+    except VaultError as error:
+        found.problems.append(f"{instance_id}: its log is not known: {error.message}")
+        return
+    found.log_ranges += told.ranges
+    if told.gone:
+        gone = f"{told.gone} ranges of log are not in storage any more"
+        found.problems.append(f"{instance_id}: {gone}")
+    found.problems += [f"{instance_id}: {problem}" for problem in told.problems]
 
 
 def _bring_keys(

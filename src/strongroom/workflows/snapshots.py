@@ -1,7 +1,7 @@
 """Snapshots of the catalogue's settings in storage: written whenever one of them changes.
 
-A new one is written each week besides, and each is locked for a month: there always is one that
-nobody takes away.
+A new one is written each day besides, and each is locked for a month: there always is one that
+nobody takes away. It has the jobs of the last thirty days that had ended by then.
 """
 
 import base64
@@ -27,7 +27,8 @@ from strongroom.workflows.means import Means
 
 LOCKED_DAYS = 30
 KEPT = 20  # of those that are not locked
-_WEEK = 7 * 86_400
+JOB_DAYS = 30
+_DAY = 86_400
 _WANTED = Immutability("Locked", LOCKED_DAYS)
 
 log = structlog.get_logger()
@@ -44,10 +45,10 @@ def write_snapshot(means: Means) -> bool:
     installation = control.installation.tenant_id
     with control.database.reading() as connection:
         sequence, _ = audit.head(connection)
-        tables = snapshots.take(connection)
+        tables = snapshots.take(connection, control.clock.now().subtract(hours=24 * JOB_DAYS))
     files = {n: base64.b64encode(raw).decode() for n, raw in sorted(means.own_files().items())}
     now = control.clock.now()
-    told = [snapshots.compared(tables), files, recovery.key_id.hex(), _week(now)]
+    told = [snapshots.compared(tables), files, recovery.key_id.hex(), _day(now)]
     digest = blake3(canonical(told)).hexdigest()
     blobs = means.storage.container(container_of(installation))
     names = names_of(blobs)
@@ -74,7 +75,7 @@ def write_snapshot(means: Means) -> bool:
 
 
 class Snapshots:
-    """Writes one when the audit says that something has changed, and when a week is over."""
+    """Writes one when the audit says that something has changed, and when a day is over."""
 
     def __init__(self, means: Means) -> None:
         self._means = means
@@ -85,7 +86,7 @@ class Snapshots:
         control = self._means.control
         with control.database.reading() as connection:
             sequence, _ = audit.head(connection)
-        now = sequence, _week(control.clock.now())
+        now = sequence, _day(control.clock.now())
         if now != self._seen:
             write_snapshot(self._means)
             self._seen = now
@@ -96,8 +97,8 @@ def _is_said(names: list[str], digest: str) -> bool:
     return newest is not None and newest[1] == digest
 
 
-def _week(now: Instant) -> int:
-    return now.timestamp() // _WEEK
+def _day(now: Instant) -> int:
+    return now.timestamp() // _DAY
 
 
 def names_of(blobs: Blobs) -> list[str]:

@@ -9,33 +9,60 @@ from pathlib import Path
 import msgspec
 import pytest
 import sqlalchemy as sa
+from blake3 import blake3
+from msgspec.structs import replace
+from whenever import Instant
 
+import log_made
 from care_world import CareWorld, care_world
+from integration.care.test_drills import BAD, drilled
 from seams import SystemChance
 from strongroom.app.going_on import check_catalogue, note_used
+from strongroom.app.rebuild import LOG_READING
 from strongroom.catalog import audit as audit_rows
-from strongroom.catalog import deletions, holds, instance_keys, jobs, protection, snapshots
+from strongroom.catalog import (
+    deletions,
+    drills,
+    expiry_holds,
+    holds,
+    instance_keys,
+    jobs,
+    protection,
+    recovery_points,
+    snapshots,
+    wal,
+)
 from strongroom.catalog.database import Database
 from strongroom.catalog.migrate import upgrade
 from strongroom.catalog.tables import instances, metadata, vaults
 from strongroom.config import ServeFiles
 from strongroom.control.audit import verdicts
 from strongroom.control.audit_gaps import find_ahead
+from strongroom.control.wal_coverage import kept_of
+from strongroom.control.wal_moments import times_of
 from strongroom.datastore.keys import RecoveryKey
 from strongroom.datastore.seal import KeyPair
+from strongroom.datastore.wal_pack import seal_log
 from strongroom.model.errors import Precondition, WrongKey
+from strongroom.model.ids import InstanceId
 from strongroom.model.job import JobStatus
+from strongroom.model.wal import WalPack, WalReport, pack_name
+from strongroom.postgres.wal_summary import LogLine
 from strongroom.workflows import escrow
 from strongroom.workflows.anchoring import StorageWitness, write_anchor
 from strongroom.workflows.kek import KeyEncryption, KeyFile
 from strongroom.workflows.keyring import PURPOSES, Keyring
 from strongroom.workflows.means import Means
 from strongroom.workflows.parents import choose_parent
-from strongroom.workflows.rebuild import newest_snapshot, rebuild
+from strongroom.workflows.rebuild import Rebuilt, newest_snapshot, rebuild
 from strongroom.workflows.set_back import Freeze
 from strongroom.workflows.snapshots import write_snapshot
+from strongroom.workflows.wal_keeping import keep_wal
+from worlds import SOURCE, point_id
 
 HOLD = "ab" * 16
+FIRST = 0x2000000  # where the segment begins in which the points end
+SYSTEM = str(SOURCE.system_identifier)
 
 
 class House:
@@ -97,9 +124,13 @@ def house(tmp_path: Path) -> Iterator[House]:
         yield House(world, tmp_path)
 
 
+def rebuilt(means: Means, recovery: RecoveryKey | None) -> Rebuilt:
+    return rebuild(means, recovery, "console:anna", LOG_READING)
+
+
 def settings_of(means: Means) -> snapshots.Rows:
     with means.control.database.reading() as connection:
-        return snapshots.compared(snapshots.take(connection))
+        return snapshots.compared(snapshots.take(connection, Instant.MIN))
 
 
 def points_of(means: Means, instance: str) -> list[tuple[str, str, str, str]]:
@@ -125,7 +156,7 @@ def test_a_lost_catalogue_is_built_anew_from_storage_and_the_recovery_key(house:
 
     means = house.bare()
     assert find_ahead(means.control) is not None
-    found = rebuild(means, house.recovery, "console:anna")
+    found = rebuilt(means, house.recovery)
     assert (found.problems, found.unknown, found.holds) == ([], [], [])
     assert (found.instances, found.points, found.keys) == (1, 3, 2)
     assert settings_of(means) == before
@@ -144,7 +175,7 @@ def test_a_lost_catalogue_is_built_anew_from_storage_and_the_recovery_key(house:
     (verdict,) = verdicts(means.control)
     assert (verdict.problems, verdict.gaps) == ([], [found.gap])
     # Once more it finds nothing to do.
-    again = rebuild(means, house.recovery, "console:anna")
+    again = rebuilt(means, house.recovery)
     assert (again.gap, again.snapshot, again.points, again.keys) == (None, None, 0, 0)
     means.control.database.close()
 
@@ -153,6 +184,137 @@ def _job(house: House):
     job = house.world.a_job(9, JobStatus.COMPLETED)
     with house.world.database.reading() as connection:
         return jobs.get(connection, job)
+
+
+class Log:
+    """What a server has written since the start of its points' segment: a commit a second."""
+
+    def __init__(self, house: House) -> None:
+        self.house, self.world = house, house.world
+        self.began = house.world.clock.now().timestamp(unit="microsecond")
+        commits = [log_made.commit(700 + n, self.began + n * 1_000_000) for n in range(1000)]
+        self.raw = log_made.log_of(SOURCE.system_identifier, FIRST, commits)
+        self.cuts = [0, *(log_made.cut(self.raw, records, FIRST) for records in (300, 600, 1000))]
+
+    def put(self, part: int, *, epoch: int = 1, ends: int | None = None) -> WalPack:
+        """A part of it lies in storage; told as its agent would tell it."""
+        start, end = self.cuts[part], self.cuts[part + 1 if ends is None else ends]
+        raw, place = self.raw[start:end], FIRST + start
+        key = self.house.means.keyring.public(self.world.instance, "data")
+        sealed = seal_log(raw, key, self.world.clock, SystemChance())
+        name = pack_name(1, place, epoch)
+        self.world.blobs.create(name, sealed)
+        told = LogLine(place, log_made.SEGMENT, 180001, "").add(raw)
+        pack = WalPack(name=name, size=len(sealed), blake3=blake3(sealed).digest(), timeline=1,
+                       start=place, end=FIRST + end, summary=told)  # fmt: skip
+        assert told.commits == 300 if part < 2 else 400
+        return pack
+
+    def keep(self, *packs: WalPack) -> None:
+        report = WalReport(epoch=1, system_identifier=SYSTEM, segment_size=log_made.SEGMENT)
+        report.packs = list(packs)
+        keep_wal(self.house.means, self.world.instance, report)
+
+    def times(self, means: Means) -> list[tuple[Instant, Instant]]:
+        """Between which any second can be restored."""
+        with means.control.database.reading() as connection:
+            kept = kept_of(connection, protection.by_id(connection, self.world.instance))
+            assert kept is not None
+            return times_of(connection, kept, kept.reaches(kept.path()))
+
+
+def known_log(means: Means) -> list[dict[str, object]]:
+    uncompared = {"committed_at", "keep_until"}
+    packs = metadata.tables["wal_packs"]
+    with means.control.database.reading() as connection:
+        rows = connection.execute(sa.select(packs).order_by(packs.c.start_lsn)).mappings()
+        return [{name: row[name] for name in row if name not in uncompared} for row in rows]
+
+
+def test_any_second_can_be_restored_again_once_the_log_was_read(house: House):
+    world, log = house.world, Log(house)
+    world.a_point(1, listed=True)
+    with world.database.writing() as connection:
+        facts = {"system_identifier": SYSTEM, "timeline": 1, "stop_lsn": "0/2000120"}
+        recovery_points.note_facts(connection, point_id(1), facts)
+    log.keep(log.put(0), log.put(1))
+    log.keep(log.put(2))
+    log.put(1, epoch=2)  # of an agent whose lease had ended
+    world.blobs.create(pack_name(1, FIRST + (1 << 30), 3), b"rubbish")
+    world.clock.advance(2000)
+    house.record()
+
+    means = house.bare()
+    found = rebuilt(means, house.recovery)
+    assert found.log_ranges == 3
+    assert known_log(means) == known_log(house.means)
+    (problem,) = found.problems
+    assert "passed over" in problem
+    assert pack_name(1, FIRST + (1 << 30), 3) in problem
+    (times,) = log.times(means)
+    assert times[1].timestamp(unit="microsecond") == log.began + 999 * 1_000_000
+    with means.control.database.reading() as connection:
+        stream = wal.stream_of(connection, world.instance)
+        packs = wal.list_packs(connection, world.instance)
+    assert stream is not None
+    where = stream["system_identifier"], stream["timeline"], stream["end_lsn"]
+    assert where == (SYSTEM, 1, FIRST + len(log.raw))
+    assert all(row["keep_until"] > means.control.clock.now() for row in packs)
+    assert rebuilt(means, house.recovery).log_ranges == 0
+    means.control.database.close()
+
+
+def test_yesterdays_catalogue_learns_the_log_that_came_since_and_tells_of_a_hole(house: House):
+    world, log = house.world, Log(house)
+    world.a_point(1)
+    rebuilt(house.means, None)
+    log.keep(log.put(0))
+    yesterday = house.copy()
+    with world.database.writing() as connection:
+        audit_rows.append(connection, world.clock.now(), "me", ("do", "something"))
+    house.record()
+    log.put(2)
+    found = rebuilt(yesterday, None)
+    assert (found.log_ranges, found.problems) == (1, [])
+    with yesterday.control.database.reading() as connection:
+        (gap,) = wal.gaps_of(connection, world.instance)
+    assert (gap["start_lsn"], gap["end_lsn"]) == (FIRST + log.cuts[1], FIRST + log.cuts[2])
+    # What the copy lists and storage has not any more is offered to nobody.
+    world.remove(known_log(yesterday)[0]["name"])
+    assert "1 ranges of log" in rebuilt(yesterday, None).problems[0]
+    assert len(known_log(yesterday)) == 1
+
+
+def test_the_history_of_drills_comes_back_out_of_their_evidence(house: House):
+    world = house.world
+    passed, failed = world.a_point(1, listed=True), world.a_point(2, listed=True)
+    drilled(world, passed)
+    house.record()
+    world.clock.advance(60)
+    assert drilled(world, failed, BAD).status is JobStatus.FAILED
+    with world.database.reading() as connection:
+        before = drills.list_of_instance(connection, world.instance)
+
+    means = house.bare()
+    found = rebuilt(means, house.recovery)
+    assert (found.drills, found.problems) == (2, [])
+    with means.control.database.reading() as connection:
+        after = drills.list_of_instance(connection, world.instance)
+        held = expiry_holds.list_of_instance(connection, world.instance)
+        points = recovery_points.list_of_instance(connection, InstanceId(world.instance))
+        known = jobs.is_known(connection, before[1].id)
+    assert [replace(row, result={}) for row in after] == [
+        replace(row, result={}) for row in before
+    ]
+    assert [row.result["rows"] for row in after] == [1234, 1234]
+    # The snapshot was older than the failure: what follows from it is drawn again.
+    assert [each.recovery_point_id for each in held] == [failed]
+    assert {point.id: point.facts["drill"]["verdict"] for point in points} == {
+        passed: "Passed",
+        failed: "Failed",
+    }
+    assert known  # the job that had ended before the snapshot was written
+    means.control.database.close()
 
 
 def test_yesterdays_catalogue_learns_what_was_taken_and_set_since(house: House):
@@ -175,7 +337,7 @@ def test_yesterdays_catalogue_learns_what_was_taken_and_set_since(house: House):
     ahead = find_ahead(yesterday.control)
     assert ahead is not None
     # Without the kit points and holds are learnt, and settings stay as the copy has them.
-    found = rebuild(yesterday, None, "console:anna")
+    found = rebuilt(yesterday, None)
     assert (found.points, found.holds, found.snapshot) == (1, [HOLD], None)
     assert [point for point, *_ in points_of(yesterday, world.instance)] == sorted([old, since])
     with yesterday.control.database.reading() as connection:
@@ -195,7 +357,7 @@ def test_yesterdays_catalogue_takes_newer_settings_with_the_kit(house: House):
         connection.execute(vaults.update().values(properties=longer))
         audit_rows.append(connection, world.clock.now(), "me", ("vault/write", "it"))
     house.record()
-    found = rebuild(yesterday, house.recovery, "console:anna")
+    found = rebuilt(yesterday, house.recovery)
     assert (found.holds, found.settings["vaults"], found.settings["holds"]) == ([], 1, 1)
     assert settings_of(yesterday) == settings_of(house.means)
 
@@ -206,7 +368,7 @@ def test_a_pair_that_was_made_after_the_snapshot_comes_back_as_the_newest(house:
     pair = KeyPair.generate(SystemChance())
     escrow.put(house.means, world.instance, "data", pair)
     means = house.bare()
-    assert rebuild(means, house.recovery, "console:anna").keys == 3
+    assert rebuilt(means, house.recovery).keys == 3
     with means.control.database.reading() as connection:
         rows = instance_keys.list_of_purpose(connection, world.instance, "data")
     assert [row["number"] for row in rows] == [1, 2]
@@ -220,9 +382,9 @@ def test_a_key_encryption_key_that_is_lost_alone_is_no_loss(house: House):
     means = house.over(house.world.database, KeyEncryption([fresh], SystemChance()))
     with pytest.raises(WrongKey):
         means.open_point(house.world.instance, point)
-    assert rebuild(means, house.recovery, "console:anna").keys == 2
+    assert rebuilt(means, house.recovery).keys == 2
     assert means.open_point(house.world.instance, point)[1].facts.recovery_point_id == point
-    assert rebuild(means, house.recovery, "console:anna").keys == 0
+    assert rebuilt(means, house.recovery).keys == 0
 
 
 def test_a_snapshot_opens_with_the_recovery_key_alone_and_holds_no_private_key(house: House):
@@ -232,10 +394,10 @@ def test_a_snapshot_opens_with_the_recovery_key_alone_and_holds_no_private_key(h
     assert all("sealed_private" not in row for row in found.tables["instance_keys"])
     other = RecoveryKey(KeyPair.generate(SystemChance()), house.recovery.verify)
     assert newest_snapshot(house.means, other) is None
-    assert rebuild(house.bare(), other, "console:anna").instances == 0
+    assert rebuilt(house.bare(), other).instances == 0
 
 
-def test_a_snapshot_is_written_when_a_setting_changes_and_once_a_week(house: House):
+def test_a_snapshot_is_written_when_a_setting_changes_and_once_a_day(house: House):
     assert write_snapshot(house.means) is True
     assert write_snapshot(house.means) is False
     with house.world.database.writing() as connection:
@@ -244,7 +406,7 @@ def test_a_snapshot_is_written_when_a_setting_changes_and_once_a_week(house: Hou
     with house.world.database.writing() as connection:
         connection.execute(vaults.update().values(tags={"a": "b"}))
     assert write_snapshot(house.means) is True
-    house.world.clock.advance(8 * 86_400)
+    house.world.clock.advance(86_400)
     assert write_snapshot(house.means) is True
 
 
@@ -252,7 +414,7 @@ def test_points_of_an_instance_that_nobody_knows_are_told(house: House):
     stranger = "5" * 32
     house.means.storage.account_view(stranger).ensure()
     house.means.storage.container(stranger).create(f"p/{HOLD}.receipt", b"{}")
-    found = rebuild(house.bare(), house.recovery, "console:anna")
+    found = rebuilt(house.bare(), house.recovery)
     assert (found.unknown, found.instances) == ([stranger], 0)
 
 
@@ -270,7 +432,7 @@ def test_a_control_plane_does_not_go_on_over_a_catalogue_that_is_lost_or_older(
         check_catalogue(yesterday.control, files)
     with pytest.raises(Precondition, match="the catalogue is gone"):
         check_catalogue(empty.control, files)
-    rebuild(yesterday, None, "console:anna")
+    rebuilt(yesterday, None)
     check_catalogue(yesterday.control, files)
 
 
@@ -296,7 +458,7 @@ def test_nothing_goes_while_the_catalogue_is_older_than_its_anchors(house: House
     work = freeze.over(lambda: done.append("yesterday"))
     work()
     assert done == ["now"]
-    rebuild(yesterday, None, "console:anna")
+    rebuilt(yesterday, None)
     work()
     assert done == ["now", "yesterday"]
 

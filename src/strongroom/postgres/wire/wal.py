@@ -54,6 +54,11 @@ class Named:
 Event = Commit | Named
 
 
+def begins_at(event: Event) -> Lsn:
+    """Where its record begins; of a restore point where it ends."""
+    return event.start if isinstance(event, Commit) else event.end
+
+
 class WalReader:
     """Feed it; take `events`. `position` is the end of the last whole record."""
 
