@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+import uvloop
 from anyio import to_thread
 from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
@@ -16,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from strongroom.connections import allow_many_files, bounded
 from strongroom.control.control import Control
 from strongroom.model.errors import Precondition
-from strongroom.web import agents
+from strongroom.web import agents, known_routes
 from strongroom.web.api import (
     access,
     approvals,
@@ -131,6 +132,7 @@ def create_app(control: Control, settings: DoorSettings) -> FastAPI:
     ):
         app.include_router(router)
     openapi.complete(app)
+    known_routes.install(app)
     app.add_middleware(ArmManners, chance=control.chance)
     return app
 
@@ -172,7 +174,7 @@ def serve(
         app, ssl_certfile=settings.certificate, ssl_keyfile=settings.key, **common
     )
     plain = uvicorn.Config(app, **common)
-    asyncio.run(
+    uvloop.run(
         _serve([uvicorn.Server(secure), uvicorn.Server(plain)], sockets, on_ready, control)
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import sqlalchemy as sa
 import structlog
 
 from strongroom.catalog import instances
@@ -72,13 +73,17 @@ def _second(means: Means) -> None:
     watch_second(means)
 
 
-def in_each(means: Means, work: Callable[[Means, InstanceId], Any]) -> None:
-    """Do it for every container; one for which it fails is logged, and holds up no other.
+def in_each(
+    means: Means,
+    work: Callable[[Means, InstanceId], Any],
+    among: Callable[[sa.Connection], list[InstanceId]] = instances.list_ids,
+) -> None:
+    """Do it for every container, or `among` some; one for which it fails holds up no other.
 
     Raises StoreUnavailable when storage is gone: the others would fare no better.
     """
     with means.control.database.reading() as connection:
-        found = instances.list_ids(connection)
+        found = among(connection)
     for instance_id in found:
         try:
             work(means, instance_id)

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from strongroom.catalog import streaming
 from strongroom.workflows.care import in_each
 from strongroom.workflows.means import Means
 from strongroom.workflows.ticking import Ticking
@@ -18,6 +19,8 @@ class WalCare(Ticking):
 
     def __init__(self, means: Means) -> None:
         super().__init__("wal", means.control.clock)
-        self.add("streams", STREAM_SECONDS, partial(in_each, means, settle_stream))
-        self.add("gaps", GAP_SECONDS, partial(in_each, means, fill_gaps))
-        self.add("expiry", EXPIRY_SECONDS, partial(in_each, means, expire_log))
+        self.add(
+            "streams", STREAM_SECONDS, partial(in_each, means, settle_stream, streaming.unsettled)
+        )
+        self.add("gaps", GAP_SECONDS, partial(in_each, means, fill_gaps, streaming.streamed))
+        self.add("expiry", EXPIRY_SECONDS, partial(in_each, means, expire_log, streaming.kept))

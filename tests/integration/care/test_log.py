@@ -8,7 +8,14 @@ from blake3 import blake3
 
 from care_world import CareWorld
 from seams import SystemChance
-from strongroom.catalog import agent_operations, instances, protection, recovery_points, wal
+from strongroom.catalog import (
+    agent_operations,
+    instances,
+    protection,
+    recovery_points,
+    streaming,
+    wal,
+)
 from strongroom.catalog.tables import policies
 from strongroom.control.wal_coverage import kept_of
 from strongroom.control.wal_moments import choose
@@ -17,6 +24,7 @@ from strongroom.model.errors import Corrupt, NotFound, ObjectMissing, Preconditi
 from strongroom.model.policy_templates import with_window
 from strongroom.model.wal import RestorePoint, Summary, WalHistory, WalPack, WalReport, pack_name
 from strongroom.model.wal_moment import LSN, NAME, TIME, XID, Moment
+from strongroom.workflows.care import in_each
 from strongroom.workflows.collect import collect
 from strongroom.workflows.wal_expiry import base_of_log, expire_log
 from strongroom.workflows.wal_keeping import keep_wal
@@ -261,9 +269,10 @@ def test_a_policy_keeps_the_log_of_all_that_it_protects_and_a_setting_no_less(
         ]
 
     def is_streamed() -> bool:
-        settle_stream(world.means, world.instance)
+        in_each(world.means, settle_stream, streaming.unsettled)
         with world.database.reading() as connection:
             row = agent_operations.get(connection, operation_of(world.instance))
+            assert streaming.unsettled(connection) == []  # nothing to do in the next round
         return row is not None and row["status"] in agent_operations.OPEN
 
     a_window(world, 0)

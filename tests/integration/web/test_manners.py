@@ -11,6 +11,7 @@ from joserfc.jwk import OctKey, RSAKey
 from structlog.testing import capture_logs
 
 from arm_world import APP, GROUP, SECRET, SUBSCRIPTION, TENANT, VERSION, ArmWorld, vault_id
+from strongroom.model.errors import Unauthenticated
 
 GROUP_ID = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}"
 
@@ -222,6 +223,18 @@ def forged(world: ArmWorld, key: object = None, alg: str = "RS256", **changes: o
 def test_a_token_of_our_key_and_our_claims_is_accepted(world: ArmWorld, http: object) -> None:
     with world.http(forged(world)) as client:
         assert client.get(vault_id(), params=VERSION).status_code == 200
+
+
+def test_a_token_that_was_good_is_good_no_longer_than_it_says(world: ArmWorld) -> None:
+    authority, token, now = world.app.state.authority, forged(world), world.clock.now()
+    for _ in range(2):
+        assert authority.caller_of(token, now).principal_id == world.owner_id
+    for late in (now.add(hours=1), now.subtract(hours=1)):
+        for _ in range(2):
+            with pytest.raises(Unauthenticated):
+                authority.caller_of(token, late)
+    with pytest.raises(Unauthenticated):
+        authority.caller_of(token[:-4] + "AAAA", now)
 
 
 @pytest.mark.parametrize(
