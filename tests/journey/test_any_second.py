@@ -18,6 +18,7 @@ from strongroom.model.errors import TargetError
 from strongroom.postgres import scratch
 
 pytestmark = [pytest.mark.postgres, pytest.mark.journey]
+FILLER = "select repeat(md5(g::text), 30) as t from generate_series(1, 90000) g"
 _NOW = "to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US') || 'Z'"
 
 
@@ -172,3 +173,31 @@ def test_log_that_is_lost_is_a_gap_that_nothing_is_restored_across(person, serve
     refused = person.run("plan", protected, "--at", lost)
     assert "without a hole" in refused.stderr
     assert restored(person, server, ["--at", at], "behind") == count
+
+
+def test_a_server_is_never_filled_up_for_a_vault_that_is_away(person, server, protected):
+    held = "select coalesce(max(pg_current_wal_lsn() - restart_lsn), 0)::bigint"
+    held += " from pg_replication_slots"
+    person.ok("server", "set", protected, "--hold-at-most", "64MiB")
+    server.sql("insert into entries values (4000)")
+    kept(person, server)  # an answer has told the agent
+    gaps, points = (f"select 1 from {table}" for table in ("wal_gaps", "recovery_points"))
+    known, taken = len(ask(person, gaps)), len(ask(person, points))
+    store = person.child("store")
+    os.kill(store, signal.SIGSTOP)
+    try:
+        for number in range(2):
+            server.sql(f"create table filler_{number} as {FILLER}")
+        ((name,),) = server.sql("select pg_walfile_name(pg_current_wal_lsn())")
+        assert server.sql(held)[0][0] > 64 << 20
+        until("the slot to be let go", lambda: server.sql(held)[0][0] < 64 << 20, 120)
+        server.sql("checkpoint", "insert into entries values (4001)")  # it commits on
+        server.sql("select pg_switch_wal()", "checkpoint")
+        assert server.sql(f"select 1 from pg_ls_waldir() where name <= '{name}'") == []
+    finally:
+        os.kill(store, signal.SIGCONT)
+    until("the gap", lambda: len(ask(person, gaps)) > known, 300)
+    until("a new point", lambda: len(ask(person, points)) > taken, 120)
+    at, count = a_moment(server)
+    kept(person, server)
+    assert restored(person, server, ["--at", at], "filled") == count

@@ -253,6 +253,7 @@ def test_backups_are_taken_as_the_server_is_set_and_between_the_hooks_of_its_hos
         "window": "22:00-06:00@Europe/Prague",
         "drillDays": 0,
         "operationalDays": 0,
+        "slotBytes": 0,
     }
     assert "80.0 MiB/s, level 9, 3 side by side" in person.ok("server", "list")
     seen = person.home / "seen"

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from strongroom.cli import console
 from strongroom.cli import vault as vaults
-from strongroom.cli.means import COMMON, Common, Given
+from strongroom.cli.means import COMMON, Common, Given, Means
 from strongroom.cli.points import short_time
 from strongroom.model.backup_settings import (
     BackupSettings,
@@ -29,21 +29,21 @@ def set_settings(  # noqa: PLR0913 - an option each
     compression: Annotated[int | None, Parameter(help="zstd's level, 1 to 19.")] = None,
     parallel: Annotated[
         int | None,
-        Parameter(
-            help="Databases dumped, or pieces of a file read, at once: 1 to 8; 0: by itself."
-        ),
+        Parameter(help="Databases, or pieces of a file, at once: 1 to 8; 0: by itself."),
     ] = None,
     window: Annotated[
         str,
         Parameter(help="When scheduled backups may start: 22:00-06:00@Europe/Prague, or none."),
     ] = "",
     drill_every: Annotated[
-        str,
-        Parameter(help="How often points are drilled: 7d or P7D, or none."),
+        str, Parameter(help="How often points are drilled: 7d or P7D, or none.")
     ] = "",
     keep_every_second: Annotated[
         str,
         Parameter(help="Stream the log, to restore any second of the last: 7d or P35D, or none."),
+    ] = "",
+    hold_at_most: Annotated[
+        str, Parameter(help="So much log a server keeps for a vault that is away: 16GiB.")
     ] = "",
     common: Common = COMMON,
     means: Given,
@@ -71,8 +71,13 @@ def set_settings(  # noqa: PLR0913 - an option each
         "window": "" if window.lower() == _NONE else window or None,
         "drillDays": read_days(drill_every) if drill_every else None,
         "operationalDays": read_days(keep_every_second) if keep_every_second else None,
+        "slotBytes": read_rate(hold_at_most) if hold_at_most else None,
     }
     asked = {name: value for name, value in asked.items() if value is not None}
+    _set(name, asked, common, means)
+
+
+def _set(name: str, asked: dict[str, Any], common: Common, means: Means) -> None:
     if not asked:
         raise Invalid("nothing is to be set", hint="Name a setting: --bandwidth 50MiB/s.")
     read_settings(asked)
@@ -110,6 +115,7 @@ def words_of(settings: BackupSettings) -> dict[str, str]:
         "window": settings.window,
         "drillDays": f"drilled every {settings.drill_days} days",
         "operationalDays": f"every second of {settings.operational_days} days",
+        "slotBytes": f"at most {console.size(settings.slot_bytes)} of log held for us",
     }
     told = settings.to_dict()
     return {name: text for name, text in words.items() if told[name] != usual[name]}

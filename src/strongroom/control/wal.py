@@ -6,11 +6,13 @@ other range.
 
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
-from strongroom.catalog import agent_operations, audit, recovery_points, wal
+from strongroom.catalog import agent_operations, audit, protection, recovery_points, wal
 from strongroom.control.control import Control
 from strongroom.control.wal_coverage import forks_of
+from strongroom.model.backup_settings import settings_of
 from strongroom.model.errors import Forbidden
 from strongroom.model.ids import AgentId, InstanceId
 from strongroom.model.logical import LOGICAL
@@ -36,13 +38,16 @@ def report_wal(control: Control, agent: AgentId, operation_id: str, report: WalR
         if report.state:
             wal.note_stream(connection, instance_id, report, now)
         found = wal.stream_of(connection, instance_id)
+        settings = settings_of(protection.by_id(connection, instance_id).properties)
         if found is None or not found["timeline"]:
-            return _behind_a_point(connection, instance_id)
-    return WalReply(
-        system_identifier=found["system_identifier"],
-        timeline=found["timeline"],
-        end=found["end_lsn"],
-    )
+            reply = _behind_a_point(connection, instance_id)
+        else:
+            reply = WalReply(
+                system_identifier=found["system_identifier"],
+                timeline=found["timeline"],
+                end=found["end_lsn"],
+            )
+    return msgspec.structs.replace(reply, slot_bytes=settings.slot_bytes)
 
 
 def _behind_a_point(connection: sa.Connection, instance_id: str) -> WalReply:

@@ -13,6 +13,7 @@ from strongroom.model.window import Window
 BEST_LEVEL, MOST_LANES = 19, 8
 MOST_DRILL_DAYS = 366
 LEAST_BANDWIDTH = 64 << 10  # bytes a second: less, and a pack outlives any patience
+LEAST_SLOT = 64 << 20  # four segments
 _RATE = re.compile(r"(\d{1,12})(?:\.(\d))?\s*([KMGT]?)(i?)(?:B|)(?:/s)?")
 _DAYS = re.compile(r"P?(\d{1,4})d?", re.IGNORECASE)
 _STEPS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
@@ -25,6 +26,7 @@ class BackupSettings(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
     window: when scheduled backups may start (model/window.py), empty: at any time.
     drill_days: the newest point and one of its elders are drilled once in so many days; 0: never.
     operational_days: every second of so many days can be restored; 0: as the policy says.
+    slot_bytes: what the server may keep of its log for a vault that is away; 0: 16 GiB.
     """
 
     bandwidth: int = 0
@@ -33,6 +35,7 @@ class BackupSettings(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
     window: str = ""
     drill_days: int = 0
     operational_days: int = 0
+    slot_bytes: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """As `read_settings` takes it."""
@@ -58,6 +61,12 @@ def read_settings(value: object) -> BackupSettings:
             f"bandwidth {bandwidth} is too little for a backup",
             f"give {LEAST_BANDWIDTH} bytes a second (64 KiB/s) or more, or 0 for no limit",
         )
+    slot_bytes = _number(given, "slotBytes", 0, 1 << 50)
+    if 0 < slot_bytes < LEAST_SLOT:
+        raise _invalid(
+            f"slotBytes {slot_bytes} is too little: the next moment would be a gap",
+            f"give {LEAST_SLOT} bytes (64 MiB) or more, or 0 for 16 GiB",
+        )
     window = given.get("window", "")
     if not isinstance(window, str):
         raise _invalid("window is no text", "write it as 22:00-06:00@Europe/Prague")
@@ -68,6 +77,7 @@ def read_settings(value: object) -> BackupSettings:
         window=str(Window.parse(window)) if window else "",
         drill_days=_number(given, "drillDays", 0, MOST_DRILL_DAYS),
         operational_days=_number(given, "operationalDays", 0, MOST_WINDOW_DAYS),
+        slot_bytes=slot_bytes,
     )
 
 

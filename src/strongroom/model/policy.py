@@ -361,8 +361,7 @@ def _window(body: Fields, known: int) -> int:
     """How many days of every second. Its name is no tag: both tiers may have a `Default`."""
     duration, path = _kept_for(body, _OPERATIONAL)
     if known:
-        what = "there is more than one rule for OperationalStore"
-        raise wrong(body.path("lifecycles"), what, "keep one of them")
+        raise wrong(body.path("lifecycles"), "two rules for OperationalStore", "keep one of them")
     days = duration.weeks * 7 + duration.days
     if duration.years or duration.months or days > MOST_WINDOW_DAYS:
         what = "every second is kept for a number of days"

@@ -104,6 +104,7 @@ class WalSource:
         self._name = name
         self._slot = ""
         self.slot_kind = NONE
+        self.left_out = False  # a slot, though there may be one
         self._may_report = True
         self._heard = self._told = clock.monotonic()
         self.position = Lsn(0)  # what has come
@@ -121,9 +122,11 @@ class WalSource:
         self.server_end = found.at
         return found
 
-    def begin(self, place: Place) -> None:
+    def begin(self, place: Place, *, reserve: bool = True) -> None:
         """Reserve, and begin to stream. Raises WalGap when the server has it no more."""
-        self._reserve()
+        self.left_out = not reserve
+        if reserve:
+            self._reserve()
         self.position = place.start
         slot = f'SLOT "{self._slot}" ' if self._slot else ""
         where = f"{lsn_to_text(place.start)} TIMELINE {place.timeline}"

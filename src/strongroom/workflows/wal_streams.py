@@ -12,12 +12,13 @@ from whenever import Instant
 from strongroom.catalog import agent_operations, protection, recovery_points, wal
 from strongroom.catalog.protection import Protection
 from strongroom.control import backups
+from strongroom.model.backup_settings import settings_of
 from strongroom.model.errors import Cancelled
 from strongroom.model.ids import AgentId, InstanceId
 from strongroom.model.logical import LOGICAL
 from strongroom.model.operational_tier import operational_days
 from strongroom.model.protection_state import ABLE, SUSPENDED
-from strongroom.model.wal import StreamOrder
+from strongroom.model.wal import SLOT_BYTES, StreamOrder
 from strongroom.workflows.means import Means
 
 log = structlog.get_logger()
@@ -59,6 +60,7 @@ def _offer(means: Means, found: Protection, *, again: bool) -> None:
         instance_id=instance_id,
         data_key_id=data.key_id,
         data_public_key=data.to_bytes(),
+        slot_bytes=settings_of(found.properties).slot_bytes or SLOT_BYTES,
     )
     row = {
         "id": operation_of(instance_id),

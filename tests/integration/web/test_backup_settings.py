@@ -20,6 +20,7 @@ USUAL = {
     "window": "",
     "drillDays": 0,
     "operationalDays": 0,
+    "slotBytes": 0,
 }
 ASKED = {"bandwidth": 50 << 20, "compressionLevel": 3, "window": "22:00-06:00@Europe/Prague"}
 
