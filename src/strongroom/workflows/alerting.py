@@ -1,66 +1,29 @@
-"""Watch for what needs somebody, and tell it outside: to a webhook, by e-mail.
+"""Watch for what needs somebody, and tell it outside (places.py); once a day, tell how all is.
 
-Where to is in a file of the operator's, read anew each time (docs/operations.md):
-
-    {"webhook": {"url": "https://...", "secret": "..."},
-     "mail": {"host": "smtp.example.com", "port": 587, "security": "starttls", "user": "...",
-              "password": "...", "sender": "vault@example.com", "to": ["dba@example.com"]}}
-
-Each alert is told when it begins and when it ends, at least once: a place that was away is told
-again. Without the file alerts are shown in the portal alone.
+Each alert is told when it begins and when it ends, to each place at least once: a place that was
+away is told again, and the others are not. Without a file of places the portal alone shows them.
 """
 
-import hashlib
-import hmac
-import smtplib
-import ssl
-from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import httpx
 import msgspec
 import structlog
 
-from strongroom.control import alerts
+from strongroom.control import alerts, digests
 from strongroom.control.control import Control
 from strongroom.model.alert import Alert
-from strongroom.model.errors import ControlUnavailable, Invalid
+from strongroom.model.digest import Digest
+from strongroom.model.errors import ControlUnavailable, Invalid, VaultError
+from strongroom.workflows.places import FAILURES, Message, Place, places_of, read_places
 from strongroom.workflows.ticking import Ticking
 
 FILE = "alerts.json"
 EVERY_SECONDS = 30.0
 _AT_ONCE = 50
-_WAIT_SECONDS = 15.0
 
 log = structlog.get_logger()
-
-
-class Webhook(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """`secret` signs each call: X-Strongroom-Signature is sha256=HMAC of the body, in hex."""
-
-    url: str
-    secret: str = ""
-
-
-class Mail(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """An SMTP server that takes our mail."""
-
-    host: str
-    sender: str
-    to: list[str]
-    port: int = 587
-    security: Literal["starttls", "tls", "none"] = "starttls"
-    user: str = ""
-    password: str = ""
-
-
-class Places(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Where alerts are told."""
-
-    webhook: Webhook | None = None
-    mail: Mail | None = None
 
 
 class Alerting(Ticking):
@@ -68,8 +31,10 @@ class Alerting(Ticking):
 
     def __init__(self, control: Control, directory: Path) -> None:
         super().__init__("alerts", control.clock)
+        teller = Teller(control, directory / FILE)
         self.add("alerts", EVERY_SECONDS, partial(_settle, control))
-        self.add("telling", EVERY_SECONDS, partial(tell, control, directory / FILE))
+        self.add("telling", EVERY_SECONDS, teller.tell)
+        self.add("digest", EVERY_SECONDS, teller.tell_digest)
 
 
 def _settle(control: Control) -> None:
@@ -78,41 +43,86 @@ def _settle(control: Control) -> None:
         log.info("alerts.settled", begun=begun, ended=ended)
 
 
-def read_places(file: Path) -> Places | None:
-    """None where there is no file. Raises Invalid for one that cannot be read."""
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=Places)
-    except FileNotFoundError:
-        return None
-    except (OSError, msgspec.MsgspecError) as error:
-        raise Invalid(f"{file} says not where alerts go: {error}", hint="mend it") from error
+class Teller:
+    """Remembers whom it has told what, for as long as somebody else was away."""
 
+    def __init__(self, control: Control, file: Path) -> None:
+        self._control = control
+        self._file = file
+        self._told: set[tuple[str, str]] = set()  # (what, place)
 
-def tell(control: Control, file: Path) -> None:
-    """What has not been told. Raises ControlUnavailable when a place is away: all is kept."""
-    places = read_places(file)
-    if places is None:
-        return
-    for alert in alerts.untold(control, _AT_ONCE):
-        told = message_of(alert, control.installation.portal_url)
+    def tell(self) -> None:
+        """What has not been told. Raises ControlUnavailable when a place is away: all is kept."""
+        found = read_places(self._file)
+        if found is None:
+            return
+        places, away = list(places_of(found)), dict[str, str]()
+        for alert in alerts.untold(self._control, _AT_ONCE):
+            message = message_of(alert, self._control.installation.portal_url)
+            if self._tell_each(f"{alert.id} {message.told['state']}", message, places, away):
+                alerts.note_told(self._control, alert)
+        _complain(away, "an alert")
+
+    def tell_digest(self) -> None:
+        """Once a day, at the hour that was set. Raises ControlUnavailable when a place is away."""
+        found = read_places(self._file)
+        if found is None or found.digest is None:
+            return
         try:
-            if places.webhook is not None:
-                _call(places.webhook, told)
-            if places.mail is not None:
-                _send(places.mail, told)
-        except (httpx.HTTPError, smtplib.SMTPException, OSError) as error:
-            raise ControlUnavailable(
-                f"an alert could not be told: {type(error).__name__}",
-                hint=f"see the places in {FILE}; it is tried again",
+            day = found.digest.day(self._control.clock.now())
+        except ValueError as error:
+            raise Invalid(
+                f"{self._file} names no time zone: {found.digest.zone[:60]}",
+                hint="write one of IANA's, such as Europe/Berlin",
             ) from error
-        alerts.note_told(control, alert)
+        before = digests.take_digest(self._control, day)
+        if before is None:
+            return
+        away: dict[str, str] = {}
+        message = digest_message(
+            digests.make_digest(self._control), self._control.installation.portal_url
+        )
+        if not self._tell_each(f"digest {day}", message, list(places_of(found)), away):
+            digests.give_digest_back(self._control, before)
+        _complain(away, "the digest")
+
+    def _tell_each(
+        self, what: str, message: Message, places: list[Place], away: dict[str, str]
+    ) -> bool:
+        """Whether all have been told, now or before. Who is `away` is not tried again now."""
+        for name, send in places:
+            if name in away or (what, name) in self._told:
+                continue
+            try:
+                send(message)
+            except FAILURES as error:
+                away[name] = type(error).__name__
+            except VaultError as error:
+                away[name] = error.message
+            else:
+                self._told.add((what, name))
+        done = all((what, name) in self._told for name, _ in places)
+        if done:
+            self._told -= {(what, name) for name, _ in places}
+        return done
 
 
-def message_of(alert: Alert, portal: str) -> dict[str, Any]:
+def _complain(away: dict[str, str], what: str) -> None:
+    if away:
+        told = ", ".join(f"{name} ({why})" for name, why in sorted(away.items()))
+        raise ControlUnavailable(
+            f"{what} could not be told: {told}",
+            hint=f"see the places in {FILE}; it is tried again",
+        )
+
+
+def message_of(alert: Alert, portal: str) -> Message:
     """What is told of an alert."""
-    return {
+    is_over = alert.ended_at is not None
+    told: dict[str, Any] = {
+        "kind": "alert",
         "id": alert.id,
-        "state": "begun" if alert.ended_at is None else "ended",
+        "state": "ended" if is_over else "begun",
         "severity": alert.severity,
         "title": alert.title,
         "words": alert.words,
@@ -121,34 +131,18 @@ def message_of(alert: Alert, portal: str) -> dict[str, Any]:
         "ended": None if alert.ended_at is None else alert.ended_at.format_iso(),
         "url": f"{portal}{alert.path}",
     }
+    lines = [alert.words, alert.hint, "", f"Since {told['since']}", told["url"]]
+    return Message(
+        title=f"{'over: ' if is_over else ''}{alert.title}",
+        text="\n".join(lines),
+        told=told,
+        severity=alert.severity,
+        is_over=is_over,
+    )
 
 
-def _call(hook: Webhook, told: dict[str, Any]) -> None:
-    body = msgspec.json.encode(told)
-    headers = {"Content-Type": "application/json"}
-    if hook.secret:
-        digest = hmac.new(hook.secret.encode(), body, hashlib.sha256).hexdigest()
-        headers["X-Strongroom-Signature"] = f"sha256={digest}"
-    httpx.post(hook.url, content=body, headers=headers, timeout=_WAIT_SECONDS).raise_for_status()
-
-
-def _send(mail: Mail, told: dict[str, Any]) -> None:
-    letter = EmailMessage()
-    over = "over: " if told["state"] == "ended" else ""
-    letter["Subject"] = f"[strongroom] {over}{told['title']}"
-    letter["From"], letter["To"] = mail.sender, ", ".join(mail.to)
-    lines = [told["words"], told["hint"], "", f"Since {told['since']}", told["url"]]
-    letter.set_content("\n".join(lines))
-    trusted = ssl.create_default_context()
-    if mail.security == "tls":
-        server: smtplib.SMTP = smtplib.SMTP_SSL(
-            mail.host, mail.port, timeout=_WAIT_SECONDS, context=trusted
-        )
-    else:
-        server = smtplib.SMTP(mail.host, mail.port, timeout=_WAIT_SECONDS)
-    with server:
-        if mail.security == "starttls":
-            server.starttls(context=trusted)
-        if mail.user:
-            server.login(mail.user, mail.password)
-        server.send_message(letter)
+def digest_message(digest: Digest, portal: str) -> Message:
+    """What is told of a day."""
+    told = {"kind": "digest", "title": digest.title, **msgspec.structs.asdict(digest)}
+    told |= {"at": digest.at.format_iso(), "url": portal}
+    return Message(title=digest.title, text="\n".join([*digest.lines(), "", portal]), told=told)

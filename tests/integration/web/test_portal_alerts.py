@@ -6,6 +6,7 @@ import json
 import socketserver
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,11 +15,12 @@ import pytest
 
 from arm_story import Story
 from arm_world import ArmWorld
+from seams import FakeClock
 from strongroom.catalog.tables import agents, instances, servers
 from strongroom.control import alerts
 from strongroom.model.access import BACKUP_READER, Caller
 from strongroom.model.errors import ControlUnavailable, Forbidden, Invalid, NotFound
-from strongroom.workflows.alerting import FILE, tell
+from strongroom.workflows.alerting import FILE, Teller
 
 SECRET = "shared with the receiver"
 
@@ -70,12 +72,20 @@ def receivers(tmp_path: Path) -> Iterator[Path]:
     mail = {"host": "127.0.0.1", "port": post, "security": "none"}
     mail |= {"sender": "vault@example.com", "to": ["dba@example.com"]}
     told = {"webhook": {"url": f"http://127.0.0.1:{hook}/", "secret": SECRET}, "mail": mail}
-    (tmp_path / FILE).write_text(json.dumps(told))
+    write(tmp_path / FILE, told)
     yield tmp_path / FILE
+    Hook.status = 200
+    Hook.taken.clear()
+    Post.letters.clear()
     for server, thread in zip(servers_, threads, strict=True):
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def write(file: Path, told: dict[str, Any]) -> None:
+    file.touch(0o600)
+    file.write_text(json.dumps(told))
 
 
 def age(world: ArmWorld, hours: int) -> None:
@@ -123,22 +133,109 @@ def test_an_alert_begins_once_is_seen_to_and_ends_with_its_cause(
     with pytest.raises(NotFound):
         alerts.acknowledge(world.control, owner, there[0].id)
 
+    # Who was away is told again; who was there is told once.
+    teller = Teller(world.control, receivers)
     Hook.status = 503
-    with pytest.raises(ControlUnavailable):
-        tell(world.control, receivers)
+    with pytest.raises(ControlUnavailable, match=r"webhook \(HTTPStatusError\)$"):
+        teller.tell()
+    assert len(Post.letters) == 2
     Hook.status = 200
-    tell(world.control, receivers)
-    tell(world.control, receivers)
+    teller.tell()
+    teller.tell()
     states = [(told["title"], told["state"]) for told, _ in Hook.taken]
     assert states == [("pg1-inst is not protected", "ended"), ("agent agent-1 is lost", "ended")]
     assert len(Post.letters) == 2
     assert "Subject: [strongroom] over: agent agent-1 is lost" in Post.letters[1]
 
 
+def test_the_digest_comes_once_a_day_at_its_hour_and_again_until_it_was_told(
+    world: ArmWorld, story: Story, receivers: Path
+) -> None:
+    told = json.loads(receivers.read_text()) | {"digest": {"hour": 7, "zone": "Europe/Berlin"}}
+    write(receivers, told)
+    age(world, 24 * 30)
+    clock = FakeClock("2026-03-01T05:59:00Z")  # 06:59 in Berlin: yesterday's is still to come
+    teller = Teller(replace(world.control, clock=clock), receivers)
+    Hook.status = 503
+    with pytest.raises(ControlUnavailable):
+        teller.tell_digest()
+    Hook.status = 200
+    for _ in range(3):
+        teller.tell_digest()
+    assert len(Hook.taken) == len(Post.letters) == 1
+    clock.advance(120)
+    teller.tell_digest()
+    teller.tell_digest()
+    assert len(Hook.taken) == len(Post.letters) == 2
+    (digest, _) = Hook.taken[1]
+    assert (digest["kind"], digest["instances"]) == ("digest", 1)
+    assert "Subject: [strongroom] " in Post.letters[1]
+    for word in ("Protected", "Failed in the last day", "Needs somebody", "Comes in the next day"):
+        assert word in Post.letters[1]
+    write(receivers, told | {"digest": {"hour": 7, "zone": "Mars/Olympus"}})
+    with pytest.raises(Invalid, match="Mars/Olympus"):
+        teller.tell_digest()
+
+
+class Gotify(BaseHTTPRequestHandler):
+    """Any service that Apprise knows, here: JSON to an address with a secret in it."""
+
+    taken: ClassVar[list[tuple[str, dict[str, Any]]]] = []
+    status: ClassVar[int] = 500
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.taken.append((self.path, json.loads(body)))
+        self.send_response(self.status)
+        self.end_headers()
+
+    def log_message(self, *told: Any) -> None:
+        """Says nothing."""
+
+
+@pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")  # what its plugins import
+def test_apprise_tells_the_rest_and_its_address_is_in_no_log(
+    world: ArmWorld, story: Story, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(0)
+    secret = "hunter2hunter2"
+    with HTTPServer(("127.0.0.1", 0), Gotify) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"json://127.0.0.1:{server.server_address[1]}/{secret}"
+        write(tmp_path / FILE, {"apprise": [url]})
+        age(world, 0)
+        hear(world, 60)
+        alerts.settle_alerts(world.control)
+        teller = Teller(world.control, tmp_path / FILE)
+        with pytest.raises(ControlUnavailable) as failed:
+            teller.tell()
+        Gotify.status = 200
+        teller.tell()
+        server.shutdown()
+        thread.join()
+    told = [body for path, body in Gotify.taken if path == f"/{secret}"]
+    assert told[-1]["title"].endswith("agent agent-1 is lost")
+    assert told[-1]["type"] in {"failure", "info"}
+    write(tmp_path / FILE, {"apprise": [f"nosuch://{secret}"]})
+    hear(world, 0)
+    alerts.settle_alerts(world.control)
+    with pytest.raises(ControlUnavailable, match="none that Apprise knows") as unknown:
+        teller.tell()
+    for words in (caplog.text, str(failed.value), str(unknown.value)):
+        assert secret not in words
+
+
 def test_a_file_that_cannot_be_read_is_told_and_without_one_nothing_is_sent(
     world: ArmWorld, tmp_path: Path
 ) -> None:
-    tell(world.control, tmp_path / FILE)
-    (tmp_path / FILE).write_text('{"mails": 1}')
-    with pytest.raises(Invalid):
-        tell(world.control, tmp_path / FILE)
+    teller = Teller(world.control, tmp_path / FILE)
+    teller.tell()
+    teller.tell_digest()
+    for wrong in ({"mails": 1}, {"digest": {"hour": 24}}):
+        write(tmp_path / FILE, wrong)
+        with pytest.raises(Invalid, match="says not where"):
+            teller.tell()
+    (tmp_path / FILE).chmod(0o640)
+    with pytest.raises(Invalid, match="can be read by others"):
+        teller.tell()
