@@ -11,11 +11,13 @@ from strongroom.catalog.tables import drills, instances, jobs, recovery_points
 from strongroom.catalog.wal_tables import wal_names, wal_packs, wal_streams
 from strongroom.model.job import JobKind, steps_of
 from strongroom.model.operation import Progress
+from strongroom.model.postgres import Lsn, lsn_to_text
 
 KEPT = [("Default", range(14), 14), ("Weekly", range(14, 63, 7), 56)]
 KEPT += [("Monthly", range(63, 400, 30), 395), ("Yearly", range(400, 2000, 365), 3650)]
 SYSTEM, SEGMENT = "7300000000000000001", 16 << 20
 POINT = f"{1:032x}"  # the newest
+NEWEST = 3000  # segment, of the newest point
 DRILL, BROKEN = "d1", "j-failed"
 
 
@@ -36,7 +38,7 @@ def _point(
     instance: sa.RowMapping, number: int, tag: str, day: int, keep: int, now: Instant
 ) -> dict[str, Any]:
     at = now.subtract(hours=24 * day + 2)
-    end = f"0/{SEGMENT * (1000 - day) + 100:X}"
+    end = lsn_to_text(Lsn(SEGMENT * (NEWEST - day) + 100))
     facts = {"version_number": 180001, "databases": {"shop": 5 << 30, "postgres": 8 << 20}}
     facts |= {"system_identifier": SYSTEM, "timeline": 1, "start_lsn": end, "stop_lsn": end}
     facts["relations"] = [["shop", "public.orders", 3 << 30], ["shop", "public.items", 1 << 30]]
@@ -79,7 +81,7 @@ def _tell_drills(connection: sa.Connection, instance: str, now: Instant) -> None
 
 def _tell_log(connection: sa.Connection, instance: str, now: Instant) -> None:
     """Two hours of it, from the newest point on; rows were deleted half an hour ago."""
-    start, end = SEGMENT * 1000, SEGMENT * 1004
+    start, end = SEGMENT * NEWEST, SEGMENT * (NEWEST + 4)
     since = int(now.subtract(hours=2).timestamp())
     seconds = [{"at": since + 60 * each, "commits": 3 + each % 50} for each in range(1, 119)]
     seconds[88] |= {

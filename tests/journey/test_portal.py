@@ -71,6 +71,19 @@ def test_the_first_day_of_a_person_at_the_portal(
     page.click("button >> text=Start restore")
     assert ended(visitor) == "Done"
     assert (Path(directory) / "PG_VERSION").read_text().strip() == "15"
+
+    server.sql("delete from t where g > 1000")
+    page.click(".crumb >> text=orders")
+    page.click("text=Restore this…")
+    page.click(".card >> text=One table")
+    page.fill("#database", "postgres")
+    page.fill("#table", "public.t")
+    page.fill("#rename", "t_before")
+    page.click(".card >> text=A running server")
+    page.fill("#server", "orders")
+    page.click("button >> text=Start restore")
+    assert ended(visitor) == "Done"
+    assert server.sql("select count(*) from t_before") == [(5000,)]
     assert visitor.said == []
 
     page.click("text=Sign out")

@@ -139,15 +139,33 @@ def test_everything_reads_and_posts_without_a_script(browser: Browser, site: Arm
     page.wait_for_selector(".sheet >> text=is not an absolute path")
     assert page.input_value("#directory") == "not absolute"
     page.fill("#directory", "/srv/restore")
+    page.click("text=A second")
     page.fill("#moment", "yesterday")
     page.click("text=Start restore")
     page.wait_for_selector(".sheet >> text=is no time")
-    page.fill("#moment", "")
+    page.click("text=A recovery point")
     page.click("text=Start restore")
     page.wait_for_selector("h1:has-text('Restore of pg1-inst')")
     page.click("text=Dark")
     page.wait_for_selector("html[data-theme=dark]")
     context.close()
+
+
+def test_the_second_before_something_went_is_picked_from_a_picture(visitor: Visitor) -> None:
+    page = visitor.page
+    page.goto(f"{INSTANCE}/restore?when=time")
+    page.click("text=One table")
+    page.fill("#table", "public.orders")
+    page.click("#seconds >> text=1 hour")
+    page.wait_for_selector("#seconds [aria-current] >> text=1 hour")
+    page.click("#seconds li:has-text('31\u202f902 rows of public.orders') >> text=Just before")
+    page.wait_for_function("document.getElementById('moment').value.endsWith('.213999Z')")
+    assert page.is_checked("[name=when][value=time]")
+    assert page.is_checked("[name=what][value=table]")
+    assert page.input_value("#table") == "public.orders"
+    page.click("text=A named point")
+    assert page.locator("#moment").is_hidden()
+    assert page.locator("#names option").get_attribute("value") == "before v42"
 
 
 def test_prices_are_ones_own_once_they_are_written(visitor: Visitor) -> None:

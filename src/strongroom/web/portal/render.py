@@ -39,6 +39,7 @@ def _environment() -> Environment:
         "day": words.day,
         "clock": words.clock,
         "moment": words.moment,
+        "second": words.second,
         "version": words.version,
     }
     made.globals |= {"asset": assets.address, "many": words.many}

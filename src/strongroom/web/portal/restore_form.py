@@ -9,6 +9,10 @@ from strongroom.web.portal.door import Form
 
 WHATS = ("all", "database", "table", "files")
 WHERES = ("directory", "in_place", "server", "place")
+_FIELDS = {"time": "moment", "lsn": "lsn", "xid": "xid", "name": "named", "follow": ""}
+_FREE = ("moment", "lsn", "xid", "named", "timeline", "database", "table", "rename", "directory")
+_FREE += ("server", "url", "endpoint", "prefix", "port", "tablespaces")
+FIELDS = frozenset({*_FREE, "point", "when", "what", "where", "roles", "start"})  # a link may fill
 
 
 def request_of(form: Form, zone: str) -> dict[str, Any]:
@@ -42,10 +46,28 @@ def _wish(form: Form) -> dict[str, Any]:
 
 
 def _moment(form: Form, zone: str) -> dict[str, Any]:
-    """Any second that the kept log reaches; none asked for: the point that is chosen."""
-    text = form.text("moment").replace(" ", "T", 1)
-    if not text:
+    """What of the kept log is asked for; nothing: the point that is chosen."""
+    when = form.text("when", "time" if form.text("moment") else "point")
+    if when not in _FIELDS:
         return {}
+    value = form.text(_FIELDS[when]) if when != "follow" else "on"
+    if not value:
+        words = {"time": "a second", "lsn": "a position", "xid": "a transaction"}
+        missing = words.get(when, "a name")
+        raise Invalid(
+            f"{missing} was chosen and none is written", hint="write it, or choose a point"
+        )
+    found: dict[str, Any] = {when: _time(value, zone) if when == "time" else value}
+    timeline = form.text("timeline")
+    if timeline:
+        if not timeline.isdigit():
+            raise Invalid(f"{timeline[:20]!r} is no timeline", hint="write its number")
+        found["timeline"] = int(timeline)
+    return {"moment": found}
+
+
+def _time(value: str, zone: str) -> str:
+    text = value.replace(" ", "T", 1)
     try:
         at = PlainDateTime.parse_iso(text).assume_tz(zone).to_instant()
     except ValueError:
@@ -53,14 +75,20 @@ def _moment(form: Form, zone: str) -> dict[str, Any]:
             at = OffsetDateTime.parse_iso(text).to_instant()
         except ValueError as error:
             hint = "write it as 2026-11-22 14:05:00"
-            raise Invalid(f"{text[:40]!r} is no time", hint=hint) from error
-    return {"moment": {"time": at.format_iso()}}
+            raise Invalid(f"{value[:40]!r} is no time", hint=hint) from error
+    return at.format_iso()
 
 
 def _whole(form: Form, *, in_place: bool) -> dict[str, Any]:
     found: dict[str, Any] = {"start": form.has("start")}
     if in_place:
         found["inPlace"] = True
+    lines = [line.strip() for line in form.text("tablespaces").splitlines() if line.strip()]
+    if any("=" not in line for line in lines):
+        raise Invalid(
+            "a tablespace's line has no =", hint="write it as /old/location=/new/location"
+        )
+    found["tablespaces"] = dict(line.split("=", 1) for line in lines)
     if form.text("port"):
         if not form.text("port").isdigit():
             raise Invalid("this port is no number", hint="use 1 to 65535, or leave it empty")

@@ -6,19 +6,32 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from starlette.requests import Request
+from whenever import Instant
 
-from strongroom.control import long_running, plans, recovery_points, restores
+from strongroom.control import (
+    long_running,
+    plans,
+    recovery_points,
+    restorable_ranges,
+    restores,
+    wal_timeline,
+)
 from strongroom.control.offers import offers
+from strongroom.control.wal_timeline import WalTimeline
 from strongroom.model.errors import VaultError
 from strongroom.model.plan import RestorePlan
+from strongroom.web.portal import seconds
 from strongroom.web.portal.door import Form, Guest, PortalRoute, Sent, Visit
 from strongroom.web.portal.instances import find_ship
 from strongroom.web.portal.places import INSTANCE, InVault, instance_scope, job_path
-from strongroom.web.portal.restore_form import request_of
+from strongroom.web.portal.restore_form import FIELDS, request_of
+from strongroom.web.portal.seconds import Seconds
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 _LOOK_AGAIN_SECONDS = 0.1
 _MOST_POINTS = 400
+_LONGEST = 500
+_HOURS = frozenset(map(str, seconds.HOURS))
 
 
 @router.get("/restore")
@@ -34,11 +47,11 @@ def choose(visit: Guest, find: Annotated[str, Query(max_length=100)] = "") -> Re
 
 
 @router.get(INSTANCE + "/restore")
-def ask(
-    name: str, ref: InVault, visit: Guest, point: Annotated[str, Query(max_length=64)] = ""
-) -> Response:
-    """Which moment, what of it, where to?"""
-    return _page(visit, ref, name, Form({"point": [point]}))
+def ask(name: str, ref: InVault, visit: Guest) -> Response:
+    """As it was when, what of it, where to? A link may fill in any field."""
+    told = visit.request.query_params
+    form = Form({key: [value[:_LONGEST]] for key, value in told.items() if key in FIELDS})
+    return _page(visit, ref, name, form)
 
 
 @router.post(INSTANCE + "/restore/plan")
@@ -101,6 +114,9 @@ def _page(
     wanted = form.text("point")
     chosen = next((each for each in points if each.id == wanted), points[0] if points else None)
     scope = instance_scope(visit.control.installation.subscription_id, ref, name)
+    actions = {"restore": restores.RESTORE, "find": restorable_ranges.FIND}
+    may = offers(visit.control, visit.caller, scope, actions)
+    timeline, shown = _log(visit, ref, name) if may["find"] else (None, None)
     return visit.page(
         "restore.html",
         200 if error is None else 400,
@@ -110,5 +126,24 @@ def _page(
         form=form,
         plan=made,
         error=error,
-        may=offers(visit.control, visit.caller, scope, {"restore": restores.RESTORE}),
+        may=may,
+        timeline=timeline,
+        seconds=shown,
     )
+
+
+def _log(visit: Visit, ref: InVault, name: str) -> tuple[WalTimeline, Seconds | None]:
+    """What is kept of the log, and a picture of the hours that the address asks for."""
+    told = visit.request.query_params
+    hours = int(told.get("hours", "")) if told.get("hours") in _HOURS else seconds.HOURS[1]
+    try:
+        at = Instant.parse_iso(told["at"]) if told.get("at") else None
+    except ValueError:
+        at = None
+    asking = (visit.control, visit.caller, ref, name)
+    found = wal_timeline.find_second(*asking, None)
+    around = seconds.window(found, at, hours)
+    if around is None:
+        return found, None
+    found = wal_timeline.find_second(*asking, around)
+    return found, seconds.seconds_of(found, around)

@@ -72,9 +72,16 @@ def clock(moment: Instant | None, zone: str) -> str:
     return f"{local.hour:02}:{local.minute:02}"
 
 
-def moment(at: Instant | None, zone: str) -> str:
-    """22 Nov 2026, 14:05."""
+def moment(at: Instant | str | None, zone: str) -> str:
+    """22 Nov 2026, 14:05. Texts are ISO 8601."""
+    at = Instant.parse_iso(at) if isinstance(at, str) else at
     return "never" if at is None else f"{day(at, zone)}, {clock(at, zone)}"
+
+
+def second(at: Instant | str, zone: str) -> str:
+    """2026-11-22 14:05:00: as a field takes it. Texts are ISO 8601."""
+    local = (Instant.parse_iso(at) if isinstance(at, str) else at).to_tz(zone)
+    return f"{local.date().format_iso()} {local.hour:02}:{local.minute:02}:{local.second:02}"
 
 
 def version(server_version_num: int) -> str:

@@ -51,6 +51,18 @@
     setInterval(() => { if (Date.now() - heard > 15000) stale(true); }, 5000);
   }
 
+  // The picker of the second leads to the same questions: what is written in them goes along.
+  document.getElementById("seconds")?.addEventListener("click", (event) => {
+    const link = event.target.closest("a");
+    if (!link) return;
+    event.preventDefault();
+    const to = new URL(link.href.baseVal ?? link.href, location.href);
+    for (const [name, value] of new FormData(document.getElementById("restore"))) {
+      if (name !== "form_key" && value && !to.searchParams.has(name)) to.searchParams.set(name, value);
+    }
+    location.href = to.href;
+  });
+
   // Keys, off inside fields: R restore, / find, G and a letter go to, J K up and down the rows, ? all.
   const list = document.getElementById("keys");
   const button = document.querySelector(".keys");
