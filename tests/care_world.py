@@ -6,7 +6,7 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from integration.durable.sweep_world import SweepWorld
+from catalogue_world import CatalogueWorld, Untold, open_catalogue
 from seams import SeededChance, SystemChance, SystemClock
 from store_world import KEY, StoreWorld, a_store_world
 from strongroom.catalog import audit as audit_rows
@@ -28,11 +28,11 @@ from worlds import Keys, World, point_id, small_tree
 LIFE_HOURS = 1000  # of every point
 
 
-class CareWorld(SweepWorld):
+class CareWorld(CatalogueWorld):
     """`written` writes points into the container of the one instance, as an agent and a commit."""
 
     def __init__(self, home: Path, store: StoreWorld) -> None:
-        super().__init__(f"sqlite:///{home}/catalogue.sqlite")
+        super().__init__(open_catalogue(f"sqlite:///{home}/catalogue.sqlite"), Untold())
         self.use_policy("rule")
         self.store = store
         chance = SeededChance(7)

@@ -50,7 +50,7 @@ def like_ten_years(zone: str, kept: dict[str, str], every: str = "P1D") -> dict[
 class Years:
     """The world and the oracle side by side; `chance` decides what happens to both."""
 
-    def __init__(self, home: Path, seed: int) -> None:
+    def __init__(self, home: Path, seed: int, nightly: str = "P1D") -> None:
         self.chance = random.Random(seed)
         self.now = START
         self.world = Lapse(home, START)
@@ -62,8 +62,8 @@ class Years:
         self.vaults = {}
         self.edits: dict[str, list[Policy]] = {
             "one": [
-                ten_years_policy(),
-                like_ten_years("Europe/London", {"Default": "P30D", "Weekly": "P5W"}),
+                like_ten_years("UTC", {}, nightly),
+                like_ten_years("Europe/London", {"Default": "P30D", "Weekly": "P5W"}, nightly),
             ],
             "two": [
                 like_ten_years("W. Europe Standard Time", {"Monthly": "P3Y"}, "P5D"),
@@ -273,7 +273,7 @@ class Years:
 
 @pytest.fixture
 def years(tmp_path: Path) -> Iterator[Years]:
-    found = Years(tmp_path, 18)
+    found = Years(tmp_path, 18, "P3D")  # the campaign's worlds have a backup a night
     yield found
     found.world.close()
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from whenever import Instant
 
+from catalogue_world import POLICY
 from contract.test_catalog_nouns import a_server
-from integration.durable.sweep_world import POLICY, SweepWorld
+from integration.durable.sweep_world import SweepWorld
 from strongroom.catalog import agent_operations, instances, jobs, policies, schedules, tables
 from strongroom.control import scheduling
 from strongroom.model.errors import SourceUnreachable

@@ -8,7 +8,8 @@ import pytest
 import sqlalchemy as sa
 from whenever import Instant
 
-from integration.durable.sweep_world import SUBSCRIPTION, SweepWorld
+from catalogue_world import SUBSCRIPTION
+from integration.durable.sweep_world import SweepWorld
 from strongroom.catalog import (
     agent_operations,
     executors,
