@@ -78,6 +78,17 @@ def find_second(
         return told
 
 
+def stream_state(
+    control: Control, caller: Caller, vault: VaultRef, instance_name: str
+) -> dict[str, Any]:
+    """How the stream stands, alone. Raises NotFound, Forbidden."""
+    with control.database.reading() as connection:
+        scope = instance_id_of(control.installation.subscription_id, vault, instance_name)
+        require(control, connection, caller, FIND, scope)
+        found = protection.by_name(connection, vault.resource_group, vault.name, instance_name)
+        return _stream(connection, found.instance_id, control.clock.now())
+
+
 def _tell_seconds(
     connection: sa.Connection,
     instance_id: str,

@@ -168,6 +168,21 @@ def test_the_second_before_something_went_is_picked_from_a_picture(visitor: Visi
     assert page.locator("#names option").get_attribute("value") == "before v42"
 
 
+def test_an_instance_tells_its_half_year_and_how_far_its_log_is(visitor: Visitor) -> None:
+    page = visitor.page
+    page.goto(INSTANCE)
+    assert "Yes, to the second." in page.inner_text(".answers")
+    page.wait_for_selector("#stream >> text=every change arrives as it happens")
+    ticks = {kind: page.locator(f".lens .{kind}").count() for kind in ("kept", "ends", "planned")}
+    assert ticks["kept"] >= 20  # fourteen days, seven weeks and a month
+    assert ticks["ends"] >= 20
+    assert ticks["planned"] in {12, 13}  # Sundays of a quarter
+    page.click("text=The same as a table")
+    assert "10 years" in page.inner_text("#band-table >> tr:has-text('Yearly')")
+    page.click("text=Pick a second…")
+    page.wait_for_selector("#seconds")
+
+
 def test_prices_are_ones_own_once_they_are_written(visitor: Visitor) -> None:
     page = visitor.page
     page.goto("/cost")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from whenever import Date, Instant
 
@@ -26,12 +27,16 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """The points of one tag."""
+    """The points of one tag; oldest, newest and last_end as ISO dates; kept: for how many days."""
 
     tag: str
     count: int
     height: int
     lines: list[Line]
+    kept: int
+    oldest: str
+    newest: str
+    last_end: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ class Band:
     last_year: int
     days: int
     today: int
-    years: list[int]  # where each begins, in days
+    years: list[tuple[int, int]]  # each, and where it begins, in days
     lanes: list[Lane]
 
 
@@ -60,10 +65,12 @@ def band_of(points: Sequence[RecoveryPoint], now: Instant, zone: str) -> Band | 
     for point, (taken, end) in zip(points, days, strict=True):
         line = (_number(taken) - first, _number(end) - first)
         lanes.setdefault(point.tag or "Default", []).append(line)
-    years = [_number(Date(year, 1, 1)) - first for year in range(first_year, last_year + 2)]
+    years = [
+        (year, _number(Date(year, 1, 1)) - first) for year in range(first_year, last_year + 2)
+    ]
     order = sorted(lanes, key=lambda tag: -max(end - taken for taken, end in lanes[tag]))
-    made = [_lane(tag, lanes[tag], at) for tag in order]
-    return Band(first_year, last_year, years[-1], at, years[:-1], made)
+    made = [_lane(tag, lanes[tag], at, first) for tag in order]
+    return Band(first_year, last_year, years[-1][1], at, years[:-1], made)
 
 
 def _number(day: Date) -> int:
@@ -74,32 +81,51 @@ def _days(point: RecoveryPoint, zone: str) -> tuple[Date, Date]:
     return point.taken_at.to_tz(zone).date(), point.expires_at.to_tz(zone).date()
 
 
-def _lane(tag: str, points: list[tuple[int, int]], today: int) -> Lane:
+def _lane(tag: str, points: list[tuple[int, int]], today: int, first: int) -> Lane:
     pitch = _PITCH.get(tag.lower(), 3)
     shown = sorted(points)[-_MOST_LINES:]
     lines = []
     for number, (taken, expires) in enumerate(shown):
         end = max(expires, taken + 1)
         lines.append(Line(taken, min(max(today, taken), end), end, number * pitch + 3))
-    return Lane(tag, len(points), len(shown) * pitch + 6, lines)
+    lives = sorted(end - taken for taken, end in points)
+    taken_on, ends = (sorted(each) for each in zip(*points, strict=True))
+    told = [_iso(first + day) for day in (taken_on[0], taken_on[-1], ends[-1])]
+    height = len(shown) * pitch + 6
+    return Lane(tag, len(points), height, lines, lives[len(lives) // 2], *told)
+
+
+def _iso(number: int) -> str:
+    return date.fromordinal(number).isoformat()
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A day: its week (column), its weekday (row), and how much was new: h1 to h4, none, empty."""
+    """A day: its week (column), its weekday (row), and how much was new: h1 to h4, none, empty.
+
+    day: ISO. drilled: a drill has passed on it.
+    """
 
     week: int
     weekday: int
     step: str
     words: str
+    day: str
+    drilled: bool
 
 
 def year_of(
-    taken: Sequence[tuple[Instant, int]], now: Instant, zone: str, *, daily: bool
+    taken: Sequence[tuple[Instant, int]],
+    now: Instant,
+    zone: str,
+    *,
+    daily: bool,
+    drilled: Sequence[Instant] = (),
 ) -> list[Cell]:
     """The last 53 weeks by the new bytes that were stored each day.
 
-    `daily`: whether each day was promised a point, so that one without is missing.
+    `daily`: whether each day was promised a point, so that one without is missing. `drilled`:
+    when drills have passed.
     """
     today = now.to_tz(zone).date()
     stored: dict[Date, int] = {}
@@ -109,12 +135,15 @@ def year_of(
     start = today.subtract(days=(WEEKS - 1) * 7 + today.day_of_week().value - 1)
     sizes = sorted(size for day, size in stored.items() if day >= start)
     begun = min(stored, default=today)
+    proved = {at.to_tz(zone).date() for at in drilled}
     cells = []
     for number in range(_number(today) - _number(start) + 1):
         day = start.add(days=number)
         step = _step(stored.get(day), sizes, missing=daily and begun < day < today)
         words = f"{day.format_iso()}: " + ("a point" if day in stored else "no point")
-        cells.append(Cell(number // 7, number % 7, step, words))
+        words += ", a drill passed" if day in proved else ""
+        place = number // 7, number % 7
+        cells.append(Cell(*place, step, words, day.format_iso(), day in proved))
     return cells
 
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 from starlette.requests import Request
 
-from strongroom.control import jobs, rounds
+from strongroom.control import jobs, rounds, wal_timeline
 from strongroom.control.fleet import see_fleet
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import VaultError
@@ -18,6 +18,7 @@ from strongroom.model.job import Job, JobStatus
 from strongroom.web.portal import render, words
 from strongroom.web.portal.door import Guest, PortalRoute, Visit, find_session
 from strongroom.web.portal.jobs import SHOWN
+from strongroom.web.portal.places import instance_path
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 _SECOND = 1.0
@@ -27,11 +28,15 @@ Parts = dict[str, str]  # id -> HTML
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What a page follows: `page` overview or jobs, one instance's id, or one job."""
+    """What a page follows: `page` overview or jobs, one instance's id, or one job.
+
+    log: group/vault/name of an instance whose log comes in.
+    """
 
     page: str = ""
     of: str = ""
     job: str = ""
+    log: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +54,10 @@ async def events(
     page: Annotated[str, Query(max_length=20)] = "",
     of: Annotated[str, Query(max_length=64)] = "",
     job: Annotated[str, Query(max_length=300)] = "",
+    log: Annotated[str, Query(max_length=500)] = "",
 ) -> StreamingResponse:
     """`part` {id, html} takes the place of a part; `again`: load the page anew; `clock`: alive."""
-    stream = _stream(request, visit, Watch(page, of, job))
+    stream = _stream(request, visit, Watch(page, of, job, log))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
@@ -106,6 +112,8 @@ def _look(request: Request, visit: Visit, watch: Watch, turn: int) -> Look | Non
         running = [each for each in running if each.instance_id == watch.of]
     html = render.part_of("job_parts.html", "running_part", running, now, visit.zone)
     parts["running"] = html
+    if watch.log:
+        parts["stream"] = _stream_of(visit, watch.log)
     return Look(parts, frozenset(each.id for each in running))
 
 
@@ -115,6 +123,14 @@ def _ended(visit: Visit, watch: Watch) -> Parts:
         return {}
     ended = rounds.ended_jobs(visit.control, visit.caller)[:SHOWN]
     return {"ended": render.part_of("job_parts.html", "ended_table", ended, visit.zone)}
+
+
+def _stream_of(visit: Visit, named: str) -> str:
+    group, _, rest = named.partition("/")
+    vault, _, name = rest.partition("/")
+    ref = VaultRef(resource_group=group, name=vault)
+    told = wal_timeline.stream_state(visit.control, visit.caller, ref, name)
+    return render.part_of("stream.html", "stream", told, instance_path(ref, name))
 
 
 def _job(visit: Visit, named: str) -> Job:

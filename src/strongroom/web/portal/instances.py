@@ -13,16 +13,17 @@ from strongroom.control import (
     long_running,
     protection_states,
     recovery_points,
+    restorable_ranges,
     restores,
     rounds,
-    taken,
+    wal_timeline,
 )
 from strongroom.control.fleet import Ship
 from strongroom.control.offers import offers
 from strongroom.model.errors import NotFound
 from strongroom.model.protection_state import ACTS
-from strongroom.web.portal import band
 from strongroom.web.portal.door import Guest, PortalRoute, Sent, Visit
+from strongroom.web.portal.pictures import pictures_of
 from strongroom.web.portal.places import (
     INSTANCE,
     InVault,
@@ -34,7 +35,13 @@ from strongroom.web.portal.places import (
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 PAGE = 50
 JOBS = 12
-_DAY = 90_000  # seconds, and an hour for a change of the clock
+_ACTIONS = {
+    "backup": backups.ACTION,
+    "restore": restores.RESTORE,
+    "drill": drills.ACTION,
+    "find": restorable_ranges.FIND,
+    **{act.name: protection_states.action_of(act) for act in ACTS},
+}
 
 
 @router.get("/instances")
@@ -82,29 +89,27 @@ def instance(name: str, ref: InVault, visit: Guest) -> Response:
     points = recovery_points.list_recovery_points(visit.control, visit.caller, ref, name)
     scope = instance_scope(visit.control.installation.subscription_id, ref, name)
     ship = find_ship(visit, ref, name)
-    lately = taken.taken_lately(visit.control, visit.caller, ref, name)
-    actions = {
-        "backup": backups.ACTION,
-        "restore": restores.RESTORE,
-        "drill": drills.ACTION,
-        **{act.name: protection_states.action_of(act) for act in ACTS},
-    }
+    may = offers(visit.control, visit.caller, scope, _ACTIONS)
+    tried = drills.list_drills(visit.control, visit.caller, ref, name)
+    log = None
+    if may["find"]:
+        log = wal_timeline.find_second(visit.control, visit.caller, ref, name, None)
     return visit.page(
         "instance.html",
         ship=ship,
         row=row,
         points=points,
-        band=band.band_of(points, visit.now, visit.zone),
-        days=band.year_of(lately, visit.now, visit.zone, daily=ship.promise_seconds <= _DAY),
-        drills=drills.list_drills(visit.control, visit.caller, ref, name)[:5],
+        drills=tried,
+        log=log,
         running=[
             job
             for job in rounds.running_jobs(visit.control, visit.caller)
             if job.instance_id == row["id"]
         ],
         ended=rounds.ended_jobs(visit.control, visit.caller, row["id"], JOBS),
-        may=offers(visit.control, visit.caller, scope, actions),
+        may=may,
         acts=[act for act in ACTS if row["state"] in act.before and row["state"] != act.after],
+        pictures=pictures_of(visit, row, ship, points, tried, log) if points else None,
     )
 
 

@@ -40,6 +40,7 @@ def _environment() -> Environment:
         "clock": words.clock,
         "moment": words.moment,
         "second": words.second,
+        "kept": words.kept,
         "version": words.version,
     }
     made.globals |= {"asset": assets.address, "many": words.many}

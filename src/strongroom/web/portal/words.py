@@ -47,6 +47,14 @@ def span(seconds: float) -> str:
     return " ".join(parts)
 
 
+def kept(days: int) -> str:
+    """10 years, 13 months, 8 weeks, 14 days: in the largest unit of which there are two."""
+    for length, word in ((365.25, "year"), (30.44, "month"), (7.0, "week")):
+        if days >= 2 * length - 1 and (word != "week" or days % 7 == 0):
+            return _many(round(days / length), word)
+    return _many(days, "day")
+
+
 def _many(count: int, word: str) -> str:
     return f"{count} {word}{'' if count == 1 else 's'}"
 
