@@ -46,6 +46,7 @@ from strongroom.model.seams import Chance, Clock
 from strongroom.postgres import scratch, trial
 from strongroom.postgres.amcheck import Connection, check_database
 from strongroom.postgres.extract import ScratchServer
+from strongroom.postgres.no_network import network_of
 
 _SPOILED = (Corrupt, ObjectMissing, WrongKey)  # said of what was read: the point's own fault
 
@@ -154,6 +155,7 @@ class _Trial:
         with self.server(places) as server:
             self._note_restored(began, self.clock.monotonic())
             pid = scratch.running(server.directory).pid
+            self.result.network = network_of(pid)
             with self.held.when_stopped(lambda: os.kill(pid, signal.SIGQUIT)):
                 self._try(server)
 

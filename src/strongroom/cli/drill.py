@@ -12,10 +12,21 @@ from strongroom.cli.means import COMMON, Common, Given
 from strongroom.cli.points import choose, short_time
 from strongroom.cli.restore_options import PointId
 from strongroom.cli.vault import Vault
-from strongroom.model.drill import Assertion, DrillResult, by_name, read_assertions
+from strongroom.model.drill import (
+    HOST_NETWORK,
+    NO_NETWORK,
+    Assertion,
+    DrillResult,
+    by_name,
+    read_assertions,
+)
 from strongroom.model.errors import NotFound
 
 app = App(name="drill")  # a command and a group in one
+_NETWORK = {
+    NO_NETWORK: "none: its server could reach nothing",
+    HOST_NETWORK: "its server took none, but this host's was in reach: unshare(1) is not allowed",
+}
 _SHOWN = 20  # problems, and tables, of one drill
 
 
@@ -149,6 +160,7 @@ def _tell_one(told: dict[str, Any]) -> None:
             "checked": f"{result.relations} tables and {result.indexes} indexes by amcheck",
             "counted": f"{result.rows} rows in {tables} tables of {result.databases} databases",
             "assertions": f"{true} of {len(result.answers)} true",
+            "network": _NETWORK.get(result.network, "not told"),
             "evidence": told["evidence"],
         }
     )

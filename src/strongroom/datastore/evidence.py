@@ -45,6 +45,7 @@ class Evidence(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
     fetched_bytes: int
     milliseconds: dict[str, int]
     detail_blake3: bytes
+    network: str = ""  # that its server could reach: None, Host; empty: there was no server
     version: int = 1
 
 

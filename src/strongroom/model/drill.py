@@ -14,6 +14,8 @@ from strongroom.model.errors import Invalid
 
 PASSED, FAILED = "Passed", "Failed"
 TRUE = "true"
+# What the server of a drill could reach: nothing, or (it listens nowhere, but) what this host can.
+NO_NETWORK, HOST_NETWORK = "None", "Host"
 MOST_ASSERTIONS, LONGEST_QUERY, LONGEST_NAME = 100, 10_000, 120
 MOST_TOLD = 50  # problems that are told one by one
 MOST_TABLES = 5000  # whose rows are told one by one
@@ -65,7 +67,8 @@ class DrillResult(_Message):
     seconds: by step (restore, recover, check, count, ask). ready_seconds: until the server took
     connections, what a restore of this point takes on this host. relations, indexes: that amcheck
     has read, each index against all of its table. warnings: VaultError.to_dict() of what could
-    not be tried here, such as an extension that this host lacks.
+    not be tried here, such as an extension that this host lacks. network: what the server could
+    reach.
     """
 
     source_version: int
@@ -84,6 +87,7 @@ class DrillResult(_Message):
     ready_seconds: float = 0.0
     written_bytes: int = 0
     fetched_bytes: int = 0
+    network: str = ""
 
     @property
     def verdict(self) -> str:

@@ -244,13 +244,13 @@ def recovered(
     *,
     seconds: int = START_SECONDS,
 ) -> Iterator[ScratchServer]:
-    """Within: the server runs, with `settings` over ours.
+    """Within: the server runs, with `settings` over ours, and without network where it can.
 
     Raises TargetError with its last words when it does not recover, in so many seconds.
     """
     _settle(directory, sockets, settings or {})
     try:
-        scratch.start(tools, directory, timeout=seconds)
+        scratch.start(tools, directory, timeout=seconds, network=False)
         yield ScratchServer(tools, directory, sockets, superuser)
     finally:
         if (directory / "postmaster.pid").exists():

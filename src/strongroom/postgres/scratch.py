@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from strongroom.model.errors import TargetError
+from strongroom.postgres import no_network
 from strongroom.postgres.tools import Tools
 
 _LOG = "strongroom-start.log"
@@ -104,11 +105,13 @@ def start(
     port: int = 0,
     socket_directory: Path | None = None,
     timeout: int = 300,
+    network: bool = True,
 ) -> Running:
     """Start and wait until it accepts connections (recovery included).
 
-    Without port and `socket_directory` those of its own configuration hold. Raises TargetError
-    with the last lines of its log; a server that is not ready in time is stopped again.
+    Without `network` it has none, where this host allows that (no_network.py). Without port and
+    `socket_directory` those of its own configuration hold. Raises TargetError with the last lines
+    of its log; a server that is not ready in time is stopped again.
     """
     user = server_user(directory)
     options = [f"-p {port}"] if port else []
@@ -119,7 +122,7 @@ def start(
     command = [str(tools.program("pg_ctl")), "-D", str(directory), "-w", "-t", str(timeout)]
     command += ["-s", "-l", str(directory / _LOG), "-o", " ".join(options), "start"]
     try:
-        _must_run(command, user, "starting PostgreSQL")
+        _must_run(command, user, "starting PostgreSQL", network=network)
     except TargetError as error:
         words = " | ".join(last_words(directory)) or error.message
         if (directory / "postmaster.pid").exists():
@@ -177,19 +180,20 @@ def drop_to(user: RunAs) -> Drop:
     return {"user": user.uid, "group": user.gid, "extra_groups": []}
 
 
-def _must_run(command: list[str], user: RunAs, what: str) -> None:
-    code, said = _run(command, user)
+def _must_run(command: list[str], user: RunAs, what: str, *, network: bool = True) -> None:
+    code, said = _run(command, user, network=network)
     if code:
         raise TargetError(f"{what} failed: {said}", hint="See the server's log.")
 
 
-def _run(command: list[str], user: RunAs) -> tuple[int, str]:
+def _run(command: list[str], user: RunAs, *, network: bool = True) -> tuple[int, str]:
     """Run as the server's user -> exit code, and the end of what it said."""
-    drop = drop_to(user)
+    before = () if network else no_network.words_before(user.uid, user.gid)
+    drop = {} if before else drop_to(user)
     # Not a pipe: the server would inherit it and keep it open after pg_ctl has ended.
     with tempfile.TemporaryFile() as words:
         done = subprocess.run(
-            command,
+            [*before, *command],
             stdin=subprocess.DEVNULL,
             stdout=words,
             stderr=words,

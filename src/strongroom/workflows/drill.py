@@ -142,6 +142,7 @@ def _evidence(job: Job, point: RecoveryPoint, told: dict[str, Any], now: Instant
         written_bytes=result.written_bytes,
         fetched_bytes=result.fetched_bytes,
         milliseconds={step: round(spent * 1000) for step, spent in seconds.items()},
+        network=result.network,
         detail_blake3=detail_of(msgspec.to_builtins(result)),
     )
 

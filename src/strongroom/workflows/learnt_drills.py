@@ -116,4 +116,5 @@ def _result(told: Evidence) -> DrillResult:
         seconds=seconds,
         written_bytes=told.written_bytes,
         fetched_bytes=told.fetched_bytes,
+        network=told.network,
     )

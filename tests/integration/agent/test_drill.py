@@ -3,10 +3,14 @@ for the other, whatever this host lacks.
 """
 
 import hashlib
+import os
+import socket
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from drills import Drills, drills, true
@@ -19,11 +23,12 @@ from strongroom.agent.restore_journal import RestoreJournal
 from strongroom.agent.scratch_part import Part, remove_scratch
 from strongroom.datastore.blobs import MemoryBlobs
 from strongroom.datastore.session import content_keys
-from strongroom.model.drill import Answer, DrillResult
+from strongroom.model.drill import HOST_NETWORK, NO_NETWORK, Answer, DrillResult
 from strongroom.model.errors import Cancelled, TargetError, ToolsMissing
 from strongroom.model.extract import ExtractOrder
-from strongroom.postgres import trial
+from strongroom.postgres import scratch, trial
 from strongroom.postgres.extract import ScratchServer
+from strongroom.postgres.no_network import network_of
 
 pytestmark = [pytest.mark.postgres, pytest.mark.P9]
 ROWS = 5000
@@ -123,6 +128,46 @@ def rows_of(result: DrillResult) -> dict[tuple[str, str], int]:
     return {(each.database, each.table): each.rows for each in result.tables}
 
 
+def reaches(restored: Restored, program: str) -> str:
+    """What a superuser of the restored server is told who runs a program there."""
+    with trial.opened(restored.server, "postgres") as connection:
+        try:
+            connection.execute(f"copy (select 1) to program '{program}'")
+        except psycopg.Error as error:
+            return str(error)
+    return ""
+
+
+def test_the_server_of_a_drill_reaches_nothing_where_the_kernel_lets_us(restored: Restored):
+    network = network_of(scratch.running(restored.server.directory).pid)
+    user = scratch.server_user()
+    ways = [["unshare", "--net"], ["unshare", "--user", "--map-current-user", "--net"]]
+    words = [*ways[0 if os.geteuid() == 0 else 1], "true"]
+    allowed = subprocess.run(words, capture_output=True, check=False).returncode == 0
+    assert network == (NO_NETWORK if allowed else HOST_NETWORK), user
+    with trial.opened(restored.server, "postgres") as connection:
+        connection.execute("create extension if not exists dblink")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(30)
+        port = listening.getsockname()[1]
+        # By a function that anybody may call: refused before or after its first packet.
+        words = f"host=127.0.0.1 port={port} user=u password=p dbname=d connect_timeout=2"
+        asked = restored.ask(f"select public.dblink_connect('{words}') = 'OK'")
+        assert asked.answer.startswith("it fails"), asked
+        # By a program, as what lies in a point may have it run with its owner's rights.
+        program = f"exec 3<>/dev/tcp/127.0.0.1/{port}; echo $0 >&3"
+        assert reaches(restored, "cat > /dev/null") == ""
+        told = reaches(restored, f'bash -c "{program}" the-drill')
+        subprocess.run(["bash", "-c", program, "we-ourselves"], check=True)
+        heard = []
+        while b"we-ourselves\n" not in heard:
+            with listening.accept()[0] as caller:
+                caller.settimeout(30)
+                heard.append(caller.recv(100))
+    assert (told != "") is allowed, told
+    assert (heard == [b"we-ourselves\n"]) is allowed, "nobody else has called"
+
+
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_healthy_point_passes_and_says_what_was_seen(
     chain: Chain, ground: Drills, space: Path, number: int
@@ -134,6 +179,7 @@ def test_a_healthy_point_passes_and_says_what_was_seen(
     )
     assert told.problems == []
     assert told.verdict == "Passed"
+    assert told.network in {NO_NETWORK, HOST_NETWORK}
     assert rows_of(told) == {
         ("postgres", "public.t"): ROWS,
         ("postgres", "public.elsewhere"): 100,
