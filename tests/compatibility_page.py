@@ -173,8 +173,9 @@ certificate), `rest`, `group`, `resource`, `role definition` and `role assignmen
   the best that the server allows (its files, of which only what has changed is stored; dumps where
   it grants no replication, and job and point say why), `Physical` and `Logical` are that kind and
   no other. `backupRuleOptions.strongroom.full` reads everything anew.
-- `startLtrBackup` dumps a protected server as it is now into a container by its SAS: the files of
-  a restore as files, `backupName` before each name. Its job lies in the vault that protects it.
+- `startLtrBackup` dumps a server as it is now, protected or not, into a container by its SAS: the
+  files of a restore as files, `backupName` before each name. Where a vault protects the server, it
+  shows the job too. `numberOfContainers` is 1, and `sasUriList` names one.
 - `exportBackupJobs`: the newest ten thousand jobs (`$filter` takes status and operation), at
   `blobUrl` as JSON and at `excelFileBlobUrl` as CSV, by a SAS of an hour; they go the day after.
 - `AzureBackupRecoveryTimeBasedRestoreRequest` restores a moment, where a server's log is kept:
@@ -271,7 +272,6 @@ Asked for, these are refused in ARM's form: 404 or 405, or 400 that names the se
 - A purge before its time. A legal hold on what is deleted: have it back, then hold it. Protecting
   a soft-deleted server in another vault.
 - Conditions on role assignments, deny assignments, management groups.
-- `startLtrBackup` of a server that no backup instance protects; more than one container.
 
 ## Roles
 

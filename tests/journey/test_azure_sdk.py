@@ -3,6 +3,7 @@
 import json
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -37,8 +38,15 @@ pytestmark = pytest.mark.journey
 HELD = "Succeeded"
 
 
+@pytest.fixture
+def place() -> Iterator[Place]:
+    """Somebody else's container."""
+    with azurite() as service:
+        yield Places("azurite", service).new()
+
+
 def test_the_unmodified_sdk_protects_backs_up_and_restores(
-    house: House, postgres: Postgres
+    house: House, postgres: Postgres, place: Place
 ) -> None:
     cloud = Cloud(house)
     expected = fill(postgres)
@@ -82,7 +90,7 @@ def test_the_unmodified_sdk_protects_backs_up_and_restores(
     assert len(points) == 1
     assert points[0].properties.retention_tag_name == "Default"
 
-    _leave_as_files(cloud, house, points[0].name)
+    _leave_as_files(cloud, house, place, points[0].name)
     _export_jobs(cloud)
     _load_one_item(cloud, postgres, points[0].name)
 
@@ -97,6 +105,11 @@ def test_the_unmodified_sdk_protects_backs_up_and_restores(
     watched = house.watch()
     check(watched, "deep")
     _hold_delete_and_purge(cloud, watched, points[0].name)
+    _take_long_term_backup(cloud, place)
+    _check_forgotten(house, place)
+    cloud.backup.backup_policies.delete(cloud.group, cloud.vault, "pol")
+    cloud.resources.resource_groups.begin_delete(cloud.group).result()
+    assert not cloud.resources.resource_groups.check_existence(cloud.group)
 
 
 def _export_jobs(cloud: Cloud) -> None:
@@ -113,42 +126,44 @@ def _export_jobs(cloud: Cloud) -> None:
     assert [job["id"] for job in exported] == [job.id for job in listed]
 
 
-def _leave_as_files(cloud: Cloud, house: House, point: str) -> None:
+def _leave_as_files(cloud: Cloud, house: House, place: Place, point: str) -> None:
     """As Azure's own clients ask for it: a container, a prefix, and a signature in the URL."""
-    with azurite() as service:
-        place = Places("azurite", service).new()
-        details = m.TargetDetails(
-            file_prefix="monday",
-            restore_target_location_type="AzureBlobs",
-            url=f"{place.url}?sp=r&sig=x",
-        )
-        target = m.RestoreFilesTargetInfo(
-            recovery_option="FailIfExists", restore_location="local", target_details=details
-        )
-        wish = a_request(point, target)
-        with pytest.raises(HttpResponseError) as refused:
-            validate(cloud, wish)
-        assert "written and read again" in refused.value.error.message
-        details.url = f"{place.url}?{place.sas}"
+    details = m.TargetDetails(
+        file_prefix="monday",
+        restore_target_location_type="AzureBlobs",
+        url=f"{place.url}?sp=r&sig=x",
+    )
+    target = m.RestoreFilesTargetInfo(
+        recovery_option="FailIfExists", restore_location="local", target_details=details
+    )
+    wish = a_request(point, target)
+    with pytest.raises(HttpResponseError) as refused:
         validate(cloud, wish)
-        job = ended_job(cloud, cloud.restore("pg1-inst", wish))
-        assert job.properties.status == "Completed", job.properties.error_details
-        told = job.properties.extended_info
-        assert told.recovery_destination == place.url
-        assert told.additional_details["Restore File Prefix"] == "monday"
-        _take_long_term_backup(cloud, place)
-        assert place.get("monday_database_postgres.sql")[:5] == b"PGDMP"
-        assert b"CREATE ROLE" in place.get("monday_roles.sql")
-        kept = place.sas.rpartition("sig=")[2].encode()
-        files = [path for path in house.directory.rglob("*") if path.is_file()]
-        assert [path for path in files if kept in path.read_bytes()] == []
-        with sqlite3.connect(house.directory / "serve" / "catalogue.sqlite") as catalogue:
-            sealed = catalogue.execute("select sealed_signature from jobs").fetchall()
-        assert set(sealed) == {(None,)}
+    assert "written and read again" in refused.value.error.message
+    details.url = f"{place.url}?{place.sas}"
+    validate(cloud, wish)
+    job = ended_job(cloud, cloud.restore("pg1-inst", wish))
+    assert job.properties.status == "Completed", job.properties.error_details
+    told = job.properties.extended_info
+    assert told.recovery_destination == place.url
+    assert told.additional_details["Restore File Prefix"] == "monday"
+    assert place.get("monday_database_postgres.sql")[:5] == b"PGDMP"
+    assert b"CREATE ROLE" in place.get("monday_roles.sql")
+    _check_forgotten(house, place)
+
+
+def _check_forgotten(house: House, place: Place) -> None:
+    """What opened the container was never written down in the open, and is kept no longer."""
+    kept = place.sas.rpartition("sig=")[2].encode()
+    files = [path for path in house.directory.rglob("*") if path.is_file()]
+    assert [path for path in files if kept in path.read_bytes()] == []
+    with sqlite3.connect(house.directory / "serve" / "catalogue.sqlite") as catalogue:
+        sealed = catalogue.execute("select sealed_signature from jobs").fetchall()
+    assert set(sealed) == {(None,)}
 
 
 def _take_long_term_backup(cloud: Cloud, place: Place) -> None:
-    """As Azure's own backup service asks for it, with a signature of its own."""
+    """As Azure's own backup service asks for it, of a server that nothing protects any more."""
     group, server = cloud.group, "pg1"
     settings = pg.BackupSettings(backup_name="friday")
     with PostgreSQLManagementClient(

@@ -12,6 +12,7 @@ from strongroom.model.job import JobStatus
 
 OPEN = ("offered", "leased")
 WITHOUT_STORAGE = ("check", "look")  # kinds that are given no access to it
+ELSEWHERE = (*WITHOUT_STORAGE, "long-term")  # kinds that touch no container of the vaults
 
 
 def offer(connection: sa.Connection, operation: dict[str, Any]) -> None:

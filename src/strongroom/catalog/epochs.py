@@ -5,7 +5,7 @@
 
 import sqlalchemy as sa
 
-from strongroom.catalog.agent_operations import WITHOUT_STORAGE
+from strongroom.catalog.agent_operations import ELSEWHERE
 from strongroom.catalog.tables import agent_operations as table
 
 # While an operation is leased its epoch goes on; offered again or ended, it is over.
@@ -15,7 +15,7 @@ _ENDED = sa.case((table.c.status == "leased", table.c.epoch - 1), else_=table.c.
 def to_withdraw(connection: sa.Connection, operation_id: str | None = None) -> list[sa.RowMapping]:
     """Operations (or this one): `id`, `order`, `withdrawn`, and the last epoch that `ended`."""
     query = sa.select(table.c.id, table.c.order, table.c.withdrawn, _ENDED.label("ended")).where(
-        table.c.kind.not_in(WITHOUT_STORAGE), table.c.withdrawn < _ENDED
+        table.c.kind.not_in(ELSEWHERE), table.c.withdrawn < _ENDED
     )
     if operation_id is not None:
         query = query.where(table.c.id == operation_id)

@@ -26,12 +26,22 @@ _SELECT = (
         servers.c.location.label("location"),
         _server_groups.c.name.label("server_resource_group"),
     )
-    .join(instances, jobs.c.instance_id == instances.c.id)
-    .join(vaults, jobs.c.vault_id == vaults.c.id)
-    .join(resource_groups, vaults.c.resource_group_key == resource_groups.c.name_key)
-    .join(policies, instances.c.policy_id == policies.c.id)
-    .join(servers, instances.c.server_id == servers.c.id)
+    .outerjoin(instances, jobs.c.instance_id == instances.c.id)
+    .outerjoin(vaults, jobs.c.vault_id == vaults.c.id)
+    .outerjoin(resource_groups, vaults.c.resource_group_key == resource_groups.c.name_key)
+    .outerjoin(policies, instances.c.policy_id == policies.c.id)
+    .join(servers, servers.c.id == sa.func.coalesce(jobs.c.server_id, instances.c.server_id))
     .join(_server_groups, servers.c.resource_group_key == _server_groups.c.name_key)
+)
+# What the job of a server that nothing protects has none of.
+_OF_VAULT = (
+    "vault_id",
+    "instance_id",
+    "instance_name",
+    "vault_name",
+    "resource_group",
+    "policy_name",
+    "server_id",
 )
 
 _BACKING_UP = sa.and_(
@@ -41,6 +51,7 @@ _BACKING_UP = sa.and_(
 
 def _job(row: sa.RowMapping) -> Job:
     fields = {name: row[name] for name in Job.__struct_fields__}
+    fields |= {name: row[name] or "" for name in _OF_VAULT}
     fields["kind"] = JobKind(row["kind"])
     fields["status"] = JobStatus(row["status"])
     fields["progress"] = msgspec.convert(row["progress"], Progress)
@@ -51,17 +62,17 @@ def _job(row: sa.RowMapping) -> Job:
 def add(
     connection: sa.Connection,
     job_id: JobId,
-    found: Protection,
+    found: Protection | None,
     kind: JobKind,
     at: Instant,
     **asked: Any,  # noqa: ANN401 - rule_name, tag, user_triggered, requested_by, order
 ) -> None:
-    """A new job, in progress, with none of its steps begun."""
+    """A new job, in progress, with none of its steps begun; a server's own has its `server_id`."""
     connection.execute(
         jobs.insert().values(
             id=job_id,
-            vault_id=found.vault_id,
-            instance_id=found.instance_id,
+            vault_id=None if found is None else found.vault_id,
+            instance_id=None if found is None else found.instance_id,
             kind=kind.value,
             status=JobStatus.IN_PROGRESS.value,
             started_at=at,
@@ -101,13 +112,6 @@ def list_ended(connection: sa.Connection, instance_id: str, limit: int) -> list[
     return [_job(row) for row in rows.mappings()]
 
 
-def list_of_kind(connection: sa.Connection, instance_id: str, kind: JobKind) -> list[Job]:
-    """An instance's jobs of one kind, the newest first."""
-    query = _SELECT.where(jobs.c.instance_id == instance_id, jobs.c.kind == kind.value)
-    rows = connection.execute(query.order_by(jobs.c.started_at.desc())).mappings()
-    return [_job(row) for row in rows]
-
-
 def page_of_vault(
     connection: sa.Connection,
     vault_id: str,
@@ -141,8 +145,14 @@ def running(connection: sa.Connection, instance_id: InstanceId, kind: JobKind) -
     return None if found is None else JobId(found)
 
 
+def list_of_server(connection: sa.Connection, server_id: str) -> list[Job]:
+    """Those of a server itself, whatever protects it, the newest first: long-term backups."""
+    query = _SELECT.where(jobs.c.server_id == server_id).order_by(jobs.c.started_at.desc())
+    return [_job(row) for row in connection.execute(query).mappings()]
+
+
 def running_of_server(connection: sa.Connection, server_id: str) -> list[JobId]:
-    """Those that are under way of a server itself, whatever protects it: long-term backups."""
+    """Those of them that are under way."""
     query = sa.select(jobs.c.id).where(
         jobs.c.server_id == server_id, jobs.c.status == JobStatus.IN_PROGRESS.value
     )

@@ -188,10 +188,11 @@ def _access(control: Control, row: sa.RowMapping) -> StorageAccess:
         "partial": delta.removesuffix(".delta"),
         "identifier": epochs.identifier_of(row["id"], row["epoch"]),
     }
+    instance = order.get("instanceId", "")
     if epochs.is_second(row):
-        access = need_second(control).access(order["instanceId"])
+        access = need_second(control).access(instance)
     else:
-        access = control.grant_access(row["kind"], order["instanceId"], paths)
+        access = control.grant_access(row["kind"], instance, paths)
     if row["kind"] == LONG_TERM:
         access.sas = {}  # it reads and writes nothing of ours
     if row["kind"] in {"extract", LONG_TERM} and (signature := _signature(control, row)):
@@ -206,6 +207,8 @@ def _signature(control: Control, row: sa.RowMapping) -> str:
         sealed = jobs.sealed_signature(connection, job_id)
     if sealed is not None:
         return control.open_signature(job_id, sealed)
+    if row["kind"] == LONG_TERM:
+        return ""  # it has ended
     return own_storage.signature_for(control, order.get("targetUrl", ""), order["instanceId"])
 
 

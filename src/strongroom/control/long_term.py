@@ -1,4 +1,8 @@
-"""Long-term backups: a server that is protected here, dumped into a container of the caller's."""
+"""Long-term backups: a server as it is now, dumped into a container of the caller's.
+
+Whoever may `startLtrBackup` at the server may have one, as in Azure, where that is the identity of
+a vault. Its job is the server's own; where a vault protects the server, it is seen there too.
+"""
 
 from typing import Any
 
@@ -11,7 +15,7 @@ from strongroom.control.access import require
 from strongroom.control.control import Control
 from strongroom.model import arm
 from strongroom.model.access import Caller
-from strongroom.model.errors import Conflict, NotFound, Precondition
+from strongroom.model.errors import Conflict, NotFound
 from strongroom.model.files_place import FilesPlace, Signature, read_place
 from strongroom.model.ids import JobId, OperationId, uuid4
 from strongroom.model.job import Job, JobKind
@@ -40,13 +44,15 @@ def start_backup(
         place, signature = _read_target(control, body)
         row = servers.need_server(connection, *server)
         servers.check_ready(control, connection, row)
-        found = _need_protection(connection, row)
-        if name.lower() in {job.order["backup_name"].lower() for job in _all(connection, row)}:
+        known_names = {
+            job.order["backup_name"].lower() for job in jobs.list_of_server(connection, row["id"])
+        }
+        if name.lower() in known_names:
             raise Conflict(f"server {row['name']} has a backup {name} already")
         what = ("startLtrBackup", scope)
         operation = long_running.begin_operation(control, connection, caller, what, key)
         order = {"backup_name": name, "target_url": place.url, "operation": operation}
-        _enqueue(control, connection, caller, found, (order, signature))
+        _enqueue(control, connection, caller, row["id"], (order, signature))
         return operation
 
 
@@ -63,14 +69,10 @@ def _read_target(control: Control, body: dict[str, Any]) -> tuple[FilesPlace, Si
     return place, signature
 
 
-def _need_protection(connection: sa.Connection, server: sa.RowMapping) -> Protection:
-    row = instances.of_server(connection, server["id"])
+def _protection_of(connection: sa.Connection, server_id: str) -> Protection | None:
+    row = instances.of_server(connection, server_id)
     if row is None or row["state"] == SOFT_DELETED:
-        raise Precondition(
-            f"server {server['name']} is protected by no backup instance",
-            hint="protect it first: the job of such a backup lies in its vault",
-            code=servers.NOT_READY,
-        )
+        return None
     return protection.by_id(connection, row["id"])
 
 
@@ -78,7 +80,7 @@ def _enqueue(
     control: Control,
     connection: sa.Connection,
     caller: Caller,
-    found: Protection,
+    server_id: str,
     what: tuple[dict[str, Any], Signature],
 ) -> None:
     order, signature = what
@@ -86,7 +88,7 @@ def _enqueue(
     jobs.add(
         connection,
         job_id,
-        found,
+        _protection_of(connection, server_id),
         JobKind.LONG_TERM,
         now,
         rule_name="",
@@ -94,6 +96,7 @@ def _enqueue(
         user_triggered=True,
         requested_by=caller.principal_id,
         order=order,
+        server_id=server_id,
         sealed_signature=control.seal_signature(job_id, signature.query),
     )
     told = {"job": job_id, "target": order["target_url"]}
@@ -107,7 +110,7 @@ def list_backups(control: Control, caller: Caller, group: str, name: str) -> lis
     with control.database.reading() as connection:
         scope = arm.server_id_of(control.installation.subscription_id, group, name)
         require(control, connection, caller, READ, scope)
-        return _all(connection, servers.need_server(connection, group, name))
+        return jobs.list_of_server(connection, servers.need_server(connection, group, name)["id"])
 
 
 def get_backup(control: Control, caller: Caller, server: tuple[str, str], name: str) -> Job:
@@ -123,12 +126,7 @@ def of_operation(control: Control, operation_id: str, resource_id: str) -> Job:
     server = arm.read_server_id(resource_id, control.installation.subscription_id)
     with control.database.reading() as connection:
         row = servers.need_server(connection, server.resource_group, server.name)
-        for job in _all(connection, row):
+        for job in jobs.list_of_server(connection, row["id"]):
             if job.order["operation"] == operation_id:
                 return job
     raise NotFound(f"there is no long-term backup of operation {operation_id[:64]}")
-
-
-def _all(connection: sa.Connection, server: sa.RowMapping) -> list[Job]:
-    row = instances.of_server(connection, server["id"])
-    return [] if row is None else jobs.list_of_kind(connection, row["id"], JobKind.LONG_TERM)

@@ -66,8 +66,12 @@ def _end_job(control: Control, job_id: str, found: Mapping[str, WorkflowStatus])
         return False
     now = control.clock.now()
     with control.database.writing() as connection:
-        if jobs.get(connection, job_id).status is not JobStatus.IN_PROGRESS:
+        job = jobs.get(connection, job_id)
+        if job.status is not JobStatus.IN_PROGRESS:
             return False
+        operation = job.order.get("operation")  # of ARM's, where that ends with the job
+        if operation:
+            long_running.end_operation(connection, operation, now, error=error.to_dict())
         jobs.end(connection, job_id, JobStatus.FAILED, now, error=error.to_dict())
         agent_operations.end(connection, job_id, "cancelled", error=error.to_dict())
         audit.append(connection, now, "service", ("job/fail", job_id), _told(error))

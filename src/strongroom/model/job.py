@@ -107,3 +107,4 @@ class Job(msgspec.Struct, kw_only=True):
     server_name: str
     server_resource_group: str
     location: str
+    server_id: str = ""  # where it is the server's own: then vault and instance may be empty

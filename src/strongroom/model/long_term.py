@@ -18,7 +18,6 @@ class LongTermOrder(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=
 
     server: str
     job_id: str
-    instance_id: str
     backup_name: str  # begins every file's name
     target_url: str
 

@@ -47,11 +47,16 @@ def offer(means: Means, operation: dict[str, Any]) -> None:
 
 def operation_of(job: Job, found: Protection, kind: str, order: msgspec.Struct) -> dict[str, Any]:
     """The row of a job's one operation; its id is the job's, so that twice is once."""
+    return operation_for(job, found.agent_id, kind, order)
+
+
+def operation_for(job: Job, agent_id: str, kind: str, order: msgspec.Struct) -> dict[str, Any]:
+    """The same, for any agent."""
     return {
         "id": job.id,
         "job_id": job.id,
         "workflow_id": f"job:{job.id}",
-        "agent_id": found.agent_id,
+        "agent_id": agent_id,
         "kind": kind,
         "order": msgspec.to_builtins(order),
     }

@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 
-from strongroom.catalog import audit, jobs, protection
-from strongroom.control import access, long_running
+from strongroom.catalog import audit, jobs, servers
+from strongroom.control import long_running
 from strongroom.durable.engine import Story
 from strongroom.model.errors import VaultError
 from strongroom.model.job import JobStatus
@@ -29,18 +29,16 @@ def _offer(means: Means, job_id: str) -> None:
     agent_work.begin_step(means, job_id, "Check readiness")
     with means.control.database.reading() as connection:
         job = jobs.get(connection, job_id)
-        found = protection.by_id(connection, job.instance_id)
-        who = found.vault_principal_id
-        access.check_vault_identity(means.control, connection, found.server_id, who)
+        server = servers.by_id(connection, job.server_id)
+    assert server is not None  # noqa: S101 - it is not deleted while its job is under way
     agent_work.begin_step(means, job_id, "Dump into the container")
     order = LongTermOrder(
-        server=found.agent_server,
+        server=server["agent_server"],
         job_id=job.id,
-        instance_id=job.instance_id,
         backup_name=job.order["backup_name"],
         target_url=job.order["target_url"],
     )
-    agent_work.offer(means, agent_work.operation_of(job, found, KIND, order))
+    agent_work.offer(means, agent_work.operation_for(job, server["agent_id"], KIND, order))
 
 
 def _record(means: Means, job_id: str, told: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.mgmt.dataprotection import DataProtectionMgmtClient
 from azure.mgmt.dataprotection import models as m
 from azure.mgmt.postgresqlflexibleservers import PostgreSQLManagementClient
@@ -11,9 +11,11 @@ from azure.mgmt.postgresqlflexibleservers import models as pg
 
 from arm_story import Story, instance_body
 from arm_world import DATASOURCE, GROUP, ArmWorld, server_id
-from strongroom.catalog import protection
+from strongroom.catalog import jobs, protection
+from strongroom.catalog import servers as registered
 from strongroom.catalog.tables import instances
 from strongroom.model.errors import Conflict
+from strongroom.model.job import JobStatus
 
 HERE = (GROUP, "v1", "pg1-inst")
 
@@ -156,13 +158,24 @@ def test_a_container_that_cannot_be_filled_is_refused(
     assert refused.value.status_code == 400
 
 
-def test_a_server_that_nothing_protects_is_dumped_nowhere(
+def test_a_server_that_nothing_protects_has_long_term_backups_of_its_own(
     servers: PostgreSQLManagementClient, story: Story
 ) -> None:
     story.put(server_id("lone"), {"properties": {"strongroom": {"agentServer": "lone"}}})
     story.world.agent_says(story.agent, "lone")
-    wish = a_backup("https://acct.blob.example/theirs?sp=rcw&sig=x")
-    with pytest.raises(HttpResponseError) as refused:
-        servers.backups_long_term_retention.begin_start(GROUP, "lone", wish)
-    assert refused.value.error.code == "ServerNotReadyForLongTermBackup"
-    assert "no backup instance" in refused.value.error.message
+    retention = servers.backups_long_term_retention
+    place = "https://acct.blob.example/theirs"
+    retention.begin_start(GROUP, "lone", a_backup(f"{place}?sp=rcw&sig=x"), polling=False)
+    (shown,) = retention.list_by_server(GROUP, "lone")
+    assert (shown.name, shown.status) == ("b1", "Running")
+    with pytest.raises(ResourceExistsError, match="needed by job"):
+        servers.servers.begin_delete(GROUP, "lone")
+    with story.world.database.writing() as connection:
+        server = registered.find(connection, GROUP, "lone")
+        assert server is not None
+        (job,) = jobs.list_of_server(connection, server["id"])
+        assert (job.vault_id, job.instance_name, job.server_name) == ("", "", "lone")
+        jobs.end(connection, job.id, JobStatus.FAILED, story.world.clock.now(), error={})
+    servers.servers.begin_delete(GROUP, "lone").result()
+    with pytest.raises(ResourceNotFoundError):
+        servers.servers.get(GROUP, "lone")

@@ -31,7 +31,7 @@ _STATUS = {
 
 @router.post(_SERVER + "/startLtrBackup", openapi_extra=does(long_term.START))
 def start_backup(group: str, name: str, here: Here, body: Body, call: Asked) -> Response:
-    """Dump a protected server into a container, by its SAS."""
+    """Dump a server as it is now into a container, by its SAS."""
     asked = (group, name), body, call.key
     operation = long_term.start_backup(call.control, call.caller, *asked)
     return Response(status_code=202, headers=_addresses(call, here, operation))
