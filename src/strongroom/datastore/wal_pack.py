@@ -1,7 +1,8 @@
 """A range of write-ahead log as a pack: its raw stream is the log itself, byte for byte.
 
 The name says the timeline and where it begins; its length says where it ends. Log is read whole
-and in order, so its frames are larger than those of files: they shrink better.
+and in order, so a pack of it is one frame: that shrinks better. How hard it is pressed follows
+from how fast it comes: a tenth of a core, or little more, is what that may take.
 """
 
 from collections.abc import Callable
@@ -23,9 +24,15 @@ from strongroom.model.errors import Corrupt, Invalid
 from strongroom.model.ids import PackId, uuid7
 from strongroom.model.seams import Chance, Clock
 
-WAL_FRAME = 1 << 20
+WAL_FRAME = MOST_RAW
 _INFO = b"strongroom-log-session-1"
-LEVEL = 3
+LEVEL = 3  # at any speed
+_LEVELS = ((1_000_000, 16), (12_000_000, 6))  # up to so many bytes a second
+
+
+def level_for(size: int, seconds: float) -> int:
+    """zstd's level for log of which `size` bytes came in so many seconds."""
+    return next((level for most, level in _LEVELS if size <= most * seconds), LEVEL)
 
 
 def seal_log(
