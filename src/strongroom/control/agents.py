@@ -6,7 +6,7 @@ import hashlib
 import msgspec
 import sqlalchemy as sa
 
-from strongroom.catalog import agent_operations, audit, jobs
+from strongroom.catalog import agent_operations, audit, job_samples, jobs
 from strongroom.catalog import agents as catalog
 from strongroom.catalog.database import Database
 from strongroom.control import epochs, own_storage
@@ -202,14 +202,15 @@ def _access(control: Control, row: sa.RowMapping) -> StorageAccess:
 
 def _signature(control: Control, row: sa.RowMapping) -> str:
     """What opens the container that the job fills; empty when it fills none."""
-    job_id, order = row["job_id"], row["order"]
+    job_id = row["job_id"]
     with control.database.reading() as connection:
         sealed = jobs.sealed_signature(connection, job_id)
     if sealed is not None:
         return control.open_signature(job_id, sealed)
     if row["kind"] == LONG_TERM:
         return ""  # it has ended
-    return own_storage.signature_for(control, order.get("targetUrl", ""), order["instanceId"])
+    identifier = epochs.identifier_of(row["id"], row["epoch"])
+    return own_storage.signature_for(control, row["order"], identifier)
 
 
 def heartbeat(
@@ -227,6 +228,7 @@ def heartbeat(
         agent_operations.renew(connection, operation_id, until, progress)
         if row["job_id"]:
             jobs.set_progress(connection, row["job_id"], beat.progress)
+            job_samples.note(connection, row["job_id"], beat.progress, now)
     stores = row["kind"] not in agent_operations.WITHOUT_STORAGE
     return HeartbeatReply(access=_access(control, row) if stores else None)
 

@@ -68,16 +68,23 @@ def nothing_published(files: object) -> NoReturn:
     raise Precondition("there is no storage here in which files could be left")
 
 
+def nothing_signed(container: str, identifier: str) -> str:
+    """For a control plane that has no storage of its own."""
+    del container, identifier
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class OwnStorage:
-    """The installation's storage account: its URL, and `sign(container)`, a SAS of an hour at most
+    """The installation's storage account: its URL, and what it signs and leaves for people.
 
-    with which files are written to a container and read again. `publish(name -> bytes)` leaves
-    files of our own for people, and `address(name)` is (URL, ?SAS) of one of them.
+    `sign(container, identifier)`: a SAS of an hour at most, and no longer than its identifier is
+    there, with which files are written to a container and read again. `publish(name -> bytes)`
+    leaves files of our own for people, and `address(name)` is (URL, ?SAS) of one of them.
     """
 
     url: str = ""
-    sign: Callable[[str], str] = str
+    sign: Callable[[str, str], str] = nothing_signed
     publish: Callable[[Mapping[str, bytes]], None] = nothing_published
     address: Callable[[str], tuple[str, str]] = nothing_published
 

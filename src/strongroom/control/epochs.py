@@ -5,16 +5,21 @@ the identifier is withdrawn (docs/decisions/0012). The catalogue remembers what 
 withdrawn: a storage endpoint that is away is asked again by the next sweep.
 """
 
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
 import sqlalchemy as sa
 import structlog
 
 from strongroom.catalog import agent_operations, epochs, servers
 from strongroom.control.control import Control
-from strongroom.model.errors import StoreError, StoreUnavailable
+from strongroom.control.own_storage import filled_by
+from strongroom.model.errors import ObjectMissing, StoreError, StoreUnavailable
 from strongroom.model.ids import AgentId
 
 QUOTA_TIMES = 3  # of the server's size, as the agent last saw it
-STREAM_QUOTA = 1 << 44  # of a stream, which puts as much as the server writes
+STREAM_QUOTA = 1 << 44  # of a stream, which puts as much as the server writes; and of files
 QUOTA_BYTES = 10 << 30  # and this: write-ahead log, growth, uploads that broke off
 
 log = structlog.get_logger()
@@ -34,7 +39,12 @@ def give_access(control: Control, agent: AgentId, operation: sa.RowMapping, epoc
         return
     quota = _quota(control, agent, operation)
     instance = operation["order"]["instanceId"]
-    control.give_identifier(instance, identifier_of(operation["id"], epoch), quota)
+    identifier = identifier_of(operation["id"], epoch)
+    control.give_identifier(instance, identifier, quota)
+    container = filled_by(control, operation["order"])
+    if container:
+        with suppress(ObjectMissing):  # not there: the agent is told when it leaves its files
+            control.give_identifier(container, identifier, STREAM_QUOTA)
 
 
 def is_second(operation: sa.RowMapping) -> bool:
@@ -53,6 +63,13 @@ def _quota(control: Control, agent: AgentId, operation: sa.RowMapping) -> int:
     return QUOTA_TIMES * int((facts or {}).get("sizeBytes", 0)) + QUOTA_BYTES
 
 
+def _withdraw(control: Control, order: Mapping[str, Any], identifier: str) -> None:
+    control.withdraw_identifier(order["instanceId"], identifier)
+    container = filled_by(control, order)
+    if container:
+        control.withdraw_identifier(container, identifier)
+
+
 def withdraw_ended(control: Control, operation_id: str | None = None) -> None:
     """Every epoch that has ended (of this operation) loses its access. Safe twice.
 
@@ -65,7 +82,7 @@ def withdraw_ended(control: Control, operation_id: str | None = None) -> None:
             ended = 0 if is_second(operation) else operation["ended"]
             for epoch in range(operation["withdrawn"] + 1, ended + 1):
                 identifier = identifier_of(operation["id"], epoch)
-                control.withdraw_identifier(operation["order"]["instanceId"], identifier)
+                _withdraw(control, operation["order"], identifier)
         except StoreError as error:
             log.warning("access.not_withdrawn", operation=operation["id"], why=error.message)
             if isinstance(error, StoreUnavailable):

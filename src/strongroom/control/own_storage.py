@@ -6,6 +6,8 @@ Source: Microsoft, "Restore Azure Database for PostgreSQL": Storage Blob Data Co
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -58,12 +60,21 @@ def check_target(
     )
 
 
-def signature_for(control: Control, url: str, instance_id: str) -> str:
-    """For the agent that fills a container of ours now; empty when none is, or may be any more."""
-    container = container_of(url, control.own_storage.url)
-    if not container or _OURS.fullmatch(container):
+def filled_by(control: Control, order: Mapping[str, Any]) -> str:
+    """The container of ours that files of this order are left in; empty where there is none."""
+    container = container_of(order.get("targetUrl", ""), control.own_storage.url)
+    return "" if _OURS.fullmatch(container) else container
+
+
+def signature_for(control: Control, order: Mapping[str, Any], identifier: str) -> str:
+    """For the agent that fills a container of ours now; empty when none is, or may be any more.
+
+    It ends with the epoch whose identifier it hangs on.
+    """
+    container, instance_id = filled_by(control, order), order["instanceId"]
+    if not container:
         return ""
     with control.database.reading() as connection:
         principal = protection.by_id(connection, instance_id).vault_principal_id
         allowed = may_with_data(connection, principal, _WRITE, scope_of(control, container))
-    return control.own_storage.sign(container) if allowed else ""
+    return control.own_storage.sign(container, identifier) if allowed else ""

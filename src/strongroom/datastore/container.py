@@ -16,7 +16,14 @@ from urllib.parse import quote, urlencode, urlsplit
 import msgspec
 from whenever import Instant
 
-from strongroom.model.errors import Locked, StoreDenied, StoreError, StoreFull, StoreUnavailable
+from strongroom.model.errors import (
+    Locked,
+    ObjectMissing,
+    StoreDenied,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+)
 from strongroom.model.sas import shared_key
 from strongroom.model.seams import Clock
 
@@ -101,9 +108,14 @@ class Container:
             raise _error(status, code)
 
     def give_identifier(self, identifier: str, quota: int) -> None:
-        """SAS that name it are good from now on, for `quota` bytes; safe twice."""
+        """SAS that name it are good from now on, for `quota` bytes; safe twice.
+
+        Raises ObjectMissing where there is no such container.
+        """
         query = {"comp": "identifier", "restype": "container", "id": identifier}
         status, code, _ = self._send("PUT", {**query, "quota": str(quota)}, b"")
+        if code == "ContainerNotFound":
+            raise ObjectMissing("there is no such container")
         if status != 201:
             raise _error(status, code)
 

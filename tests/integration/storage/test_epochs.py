@@ -16,8 +16,8 @@ from strongroom.catalog import agents as agent_rows
 from strongroom.catalog.database import Database
 from strongroom.catalog.tables import metadata, resource_groups
 from strongroom.control import agents
-from strongroom.control.control import Control
-from strongroom.control.epochs import QUOTA_BYTES, withdraw_ended
+from strongroom.control.control import Control, OwnStorage
+from strongroom.control.epochs import QUOTA_BYTES, give_access, withdraw_ended
 from strongroom.datastore.blobs import AzureBlobs
 from strongroom.durable.engine import JobEngine
 from strongroom.model.errors import (
@@ -90,6 +90,7 @@ class Site:
             grant_access=self.storage.grant,
             give_identifier=lambda *asked: self._there().give_identifier(*asked),
             withdraw_identifier=lambda *asked: self._there().withdraw_identifier(*asked),
+            own_storage=OwnStorage(self.storage.account_url, self.storage.sign_files),
         )
         self.storage.account_view(INSTANCE).ensure()
         self._rows()
@@ -218,6 +219,29 @@ def test_a_sas_is_refused_at_the_next_sweep_when_its_operation_was_ended_from_ou
         agent_operations.end(connection, "op", "cancelled")
     Sweeps(site.control, "test").tick()
     assert refused(lease.access)
+
+
+def test_what_opens_a_container_for_files_ends_with_its_job(site: Site) -> None:
+    url = f"{site.storage.account_url}/for-files"
+    order = {"instanceId": INSTANCE, "targetUrl": url}
+    row = {"id": "op", "job_id": None, "agent_id": AGENT, "kind": "extract", "order": order}
+    with site.database.writing() as connection:
+        agent_operations.offer(connection, {**row, "created_at": site.clock.now()})
+        waiting = agent_operations.next_waiting(connection, AGENT, site.clock.now())
+    assert waiting is not None
+    give_access(site.control, AGENT, waiting, 1)  # there is no container yet: the agent finds out
+    site.storage.account_view("for-files").ensure()
+    give_access(site.control, AGENT, waiting, 1)
+    files = AzureBlobs(url, sas=lambda: site.storage.sign_files("for-files", "op.1"))
+    files.create("dump.sql", b"x")
+    with site.database.writing() as connection:
+        agent_rows.begin_session(connection, AGENT, "first")
+        now = site.clock.now()
+        agent_operations.lease(connection, AGENT, "first", now, now.add(seconds=60))
+        agent_operations.end(connection, "op", "cancelled")
+    withdraw_ended(site.control)
+    with pytest.raises(StoreDenied, match="AuthenticationFailed"):
+        files.create("more.sql", b"x")
 
 
 def test_a_heartbeat_renews_the_sas_of_its_epoch_without_asking_the_store(site: Site) -> None:
