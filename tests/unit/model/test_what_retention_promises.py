@@ -143,7 +143,8 @@ def every_period_keeps_one(line: Line) -> bool:
             firsts: dict[Any, Taken] = {}
             for point in line.points:
                 at = point.at.to_stdlib()
-                if at <= day and point.asked is None:
+                counts = point.asked is None or RANK.index(point.asked) >= RANK.index(tag)
+                if at <= day and counts:
                     firsts.setdefault(period_of(word, at.astimezone(zone)), point)
             for period, first in firsts.items():
                 at = first.at.to_stdlib()
