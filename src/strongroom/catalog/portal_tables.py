@@ -1,4 +1,4 @@
-"""The tables of the portal: who is signed in, and what needs somebody."""
+"""The tables of the portal: who is signed in, what needs somebody, how jobs went."""
 
 import sqlalchemy as sa
 
@@ -37,4 +37,17 @@ alerts = sa.Table(
     sa.Column("told_at", Utc),
     sa.Column("end_told_at", Utc),
     sa.Index("ix_alerts_ended_at", "ended_at"),
+)
+
+job_samples = sa.Table(
+    "job_samples",
+    metadata,
+    sa.Column("job_id", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    column("at", Utc),
+    column("step", sa.Text),
+    column("note", sa.Text),
+    column("done_bytes", sa.BigInteger),
+    column("stored_bytes", sa.BigInteger),
+    sa.Index("ix_job_samples_at", "at"),
 )

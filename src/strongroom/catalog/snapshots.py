@@ -20,7 +20,7 @@ from strongroom.model.job import JobStatus
 Rows = dict[str, list[dict[str, Any]]]
 # What is under way, what was asked, and what is seen again: a new catalogue begins without it.
 _PASSING = {"operations", "agent_operations", "executors", "schedules"}
-_PASSING |= {"enrol_tokens", "failed_sign_ins", "sessions", "alerts"}
+_PASSING |= {"enrol_tokens", "failed_sign_ins", "sessions", "alerts", "job_samples"}
 _SEEN_AGAIN = {"recovery_points", "drills", "censuses", "storage_findings", "condemned", "audit"}
 _SEEN_AGAIN |= {"usage", "point_sizes"}
 # Of the log's packs there are many: they tell themselves what they hold (workflows/log_index.py).

@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog import agent_operations, audit, protection
+from strongroom.catalog import agent_operations, audit, job_samples, protection
 from strongroom.catalog import jobs as catalog
 from strongroom.control import epochs, long_running
 from strongroom.control.access import require
@@ -15,6 +15,7 @@ from strongroom.model.arm import VaultRef, job_id_of, vault_id_of
 from strongroom.model.errors import Cancelled, Conflict, NotFound
 from strongroom.model.ids import OperationId
 from strongroom.model.job import UNCANCELLABLE, Job, JobStatus
+from strongroom.model.job_sample import Sample
 from strongroom.model.page import Mark
 
 ACTION = "Microsoft.DataProtection/backupVaults/backupJobs/read"
@@ -55,6 +56,12 @@ def get_job(control: Control, caller: Caller, vault: VaultRef, job_id: str) -> J
         scope = vault_id_of(control.installation.subscription_id, vault)
         require(control, connection, caller, ACTION, scope)
         return _job_of(connection, vault, job_id)
+
+
+def samples_of(control: Control, job: Job) -> list[Sample]:
+    """How far it was, from time to time, of the last thirty days; of a job that get_job() gave."""
+    with control.database.reading() as connection:
+        return job_samples.list_of_job(connection, job.id)
 
 
 def _job_of(connection: sa.Connection, vault: VaultRef, job_id: str) -> Job:

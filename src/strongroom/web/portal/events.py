@@ -15,7 +15,8 @@ from strongroom.control.fleet import see_fleet
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import VaultError
 from strongroom.model.job import Job, JobStatus
-from strongroom.web.portal import render, words
+from strongroom.model.job_sample import lines_of
+from strongroom.web.portal import render, throughput, words
 from strongroom.web.portal.door import Guest, PortalRoute, Visit, find_session
 from strongroom.web.portal.jobs import SHOWN
 from strongroom.web.portal.places import instance_path
@@ -103,7 +104,11 @@ def _look(request: Request, visit: Visit, watch: Watch, turn: int) -> Look | Non
         found = _job(visit, watch.job)
         if found.status is not JobStatus.IN_PROGRESS:
             return None
+        samples = jobs.samples_of(control, found)
+        speed, lines = throughput.speed_of(found, samples, now), lines_of(found, samples)
         parts["progress"] = render.part_of("job_parts.html", "progress", found, now, visit.zone)
+        parts["speed"] = render.part_of("job_parts.html", "speed_figure", speed)
+        parts["log"] = render.part_of("job_parts.html", "log_table", lines, visit.zone)
         return Look(parts)
     if not watch.page and not watch.of:
         return Look(parts)

@@ -1,5 +1,6 @@
 """Jobs: what is under way, what has ended, and one with its steps."""
 
+import json
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -9,6 +10,8 @@ from strongroom.control import jobs, rounds
 from strongroom.control.offers import offers
 from strongroom.model import arm
 from strongroom.model.job import UNCANCELLABLE, Job, JobStatus
+from strongroom.model.job_sample import lines_of
+from strongroom.web.portal import render, throughput
 from strongroom.web.portal.door import Guest, PortalRoute, Sent
 from strongroom.web.portal.places import InVault, job_path
 
@@ -31,9 +34,31 @@ def list_jobs(visit: Guest, status: Annotated[str, Query(max_length=30)] = "") -
 def job(job_id: str, ref: InVault, visit: Guest) -> Response:
     """One job; while it is under way the page follows it."""
     found = jobs.get_job(visit.control, visit.caller, ref, job_id)
+    samples = jobs.samples_of(visit.control, found)
     scope = arm.job_id_of(visit.control.installation.subscription_id, ref, found.id)
     may = offers(visit.control, visit.caller, scope, {"cancel": jobs.CANCEL})
-    return visit.page("job.html", job=found, may=may, cancellable=_is_cancellable(found))
+    return visit.page(
+        "job.html",
+        job=found,
+        may=may,
+        cancellable=_is_cancellable(found),
+        speed=throughput.speed_of(found, samples, visit.now),
+        lines=lines_of(found, samples),
+    )
+
+
+@router.get(_JOB + "/log.jsonl")
+def log(job_id: str, ref: InVault, visit: Guest) -> Response:
+    """Its log as a file: a JSON object a line."""
+    found = jobs.get_job(visit.control, visit.caller, ref, job_id)
+    lines = lines_of(found, jobs.samples_of(visit.control, found))
+    told = [
+        {"at": line.at.format_iso(), "level": line.level, "event": line.event, **line.facts}
+        for line in lines
+    ]
+    text = "".join(json.dumps({**each, "job": found.id}) + "\n" for each in told)
+    named = {"Content-Disposition": f'attachment; filename="job-{found.id}.jsonl"'}
+    return Response(text, 200, {**render.HEADERS, **named}, "application/jsonl")
 
 
 def _is_cancellable(found: Job) -> bool:

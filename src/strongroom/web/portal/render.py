@@ -41,6 +41,8 @@ def _environment() -> Environment:
         "moment": words.moment,
         "second": words.second,
         "kept": words.kept,
+        "lasted": words.lasted,
+        "sentence": words.sentence,
         "version": words.version,
     }
     made.globals |= {"asset": assets.address, "many": words.many}

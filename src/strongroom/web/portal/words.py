@@ -2,6 +2,8 @@
 
 from whenever import Instant, TimeZoneNotFoundError
 
+from strongroom.model.job import SubTask
+
 _THIN = "\u202f"
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -47,6 +49,13 @@ def span(seconds: float) -> str:
     return " ".join(parts)
 
 
+def lasted(step: SubTask) -> str:
+    """How long a step took that has begun and ended: tenths where it was short."""
+    began, ended = Instant.parse_iso(step.started_at), Instant.parse_iso(step.ended_at)
+    seconds = (ended - began).total("seconds")
+    return f"{seconds:.1f} seconds" if seconds < 10 else span(seconds)
+
+
 def kept(days: int) -> str:
     """10 years, 13 months, 8 weeks, 14 days: in the largest unit of which there are two."""
     for length, word in ((365.25, "year"), (30.44, "month"), (7.0, "week")):
@@ -90,6 +99,15 @@ def second(at: Instant | str, zone: str) -> str:
     """2026-11-22 14:05:00: as a field takes it. Texts are ISO 8601."""
     local = (Instant.parse_iso(at) if isinstance(at, str) else at).to_tz(zone)
     return f"{local.date().format_iso()} {local.hour:02}:{local.minute:02}:{local.second:02}"
+
+
+def sentence(text: str) -> str:
+    """With a capital letter and an end, as part of a text."""
+    found = text.strip()
+    if not found:
+        return ""
+    ended = found if found[-1] in ".!?:" else f"{found}."
+    return ended[:1].upper() + ended[1:]
 
 
 def version(server_version_num: int) -> str:

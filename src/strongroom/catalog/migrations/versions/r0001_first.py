@@ -717,6 +717,20 @@ def upgrade() -> None:
         batch_op.create_index("ix_alerts_ended_at", ["ended_at"], unique=False)
 
     op.create_table(
+        "job_samples",
+        sa.Column("job_id", sa.Text(), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("step", sa.Text(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("done_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("stored_bytes", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("job_id", "number", name=op.f("pk_job_samples")),
+    )
+    with op.batch_alter_table("job_samples", schema=None) as batch_op:
+        batch_op.create_index("ix_job_samples_at", ["at"], unique=False)
+
+    op.create_table(
         "sessions",
         sa.Column("token_hash", sa.Text(), nullable=False),
         sa.Column("principal_id", sa.Text(), nullable=False),
@@ -888,6 +902,10 @@ def downgrade() -> None:
         batch_op.drop_index("ix_alerts_ended_at")
 
     op.drop_table("alerts")
+    with op.batch_alter_table("job_samples", schema=None) as batch_op:
+        batch_op.drop_index("ix_job_samples_at")
+
+    op.drop_table("job_samples")
     with op.batch_alter_table("sessions", schema=None) as batch_op:
         batch_op.drop_index("ix_sessions_ends_at")
 
