@@ -7,7 +7,18 @@ import pytest
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import alerts, costs, fleet, metrics, reports, sessions
+from strongroom.catalog import (
+    alerts,
+    costs,
+    digests,
+    fleet,
+    horizons,
+    metrics,
+    reports,
+    sessions,
+    usage,
+)
+from strongroom.catalog import recovery_points as recovery_point_rows
 from strongroom.catalog.database import Database
 from strongroom.catalog.tables import (
     agents,
@@ -22,6 +33,7 @@ from strongroom.catalog.tables import (
     vaults,
 )
 from strongroom.model.alert import GRAVE, Cause
+from strongroom.model.usage import Share, Usage
 
 NOW = Instant.parse_iso("2026-01-01T00:00:00Z")
 SIZE = 3 << 40  # more than 32 bits hold
@@ -101,10 +113,15 @@ def test_an_instance_is_seen_whole_in_one_look(connection: sa.Connection) -> Non
 
 
 def test_sums_counts_and_means_come_out(connection: sa.Connection) -> None:
-    assert costs.stored_by_instance(connection) == {"i": (21, 2 * SIZE, 2)}
+    assert usage.stored_later(connection) == {"i": (21, 21, 2)}
     assert costs.redundancies(connection) == {("v", "v"): "GeoRedundant"}
-    means = costs.means_by_kind(connection, ["i"])
-    assert means == {"Full": (7.0, float(SIZE)), "Incremental": (14.0, float(SIZE))}
+    assert costs.began(connection) == {"i": NOW}
+    taken = costs.taken_by(connection, ["i"], NOW.subtract(hours=48))["i"]
+    assert [(each.is_full, each.stored, each.raw) for each in taken] == [
+        (False, 14, SIZE),
+        (True, 7, SIZE),
+    ]
+    assert costs.taken_by(connection, ["i"], NOW) == {}
     counted = metrics.count_jobs(connection)
     assert sorted(counted) == [("Backup", "Failed", 1), ("Restore", "Failed", 1)]
     assert metrics.waiting(connection) == 0
@@ -114,6 +131,56 @@ def test_sums_counts_and_means_come_out(connection: sa.Connection) -> None:
     found = reports.count_jobs(connection, NOW.subtract(hours=1))
     assert found["i"] == {("Backup", "Failed"): 1, ("Restore", "Failed"): 1}
     assert reports.evidence(connection)["i"]["evidence_blake3"] == b"\1"
+
+
+def test_what_was_counted_is_found_by_day_and_by_point(connection: sa.Connection) -> None:
+    def count(day: str, stored: int, shares: dict[str, Share]) -> Usage:
+        sizes = {"stored_bytes": stored, "points_bytes": stored, "unique_bytes": 1}
+        sizes |= {"log_bytes": 0, "waiting_bytes": 0, "full_bytes": SIZE, "server_bytes": SIZE}
+        found = Usage(instance_id="i", day=day, at=NOW, **sizes)
+        usage.note(connection, found, shares)
+        return found
+
+    count("2025-12-30", 1, {"r1": Share(1, 2), "r2": Share(3, SIZE)})
+    count("2025-12-31", 2, {"r1": Share(4, 5), "r2": Share(3, SIZE)})
+    last = count("2025-12-31", SIZE, {"r2": Share(3, SIZE)})
+    assert usage.is_noted(connection, "i", "2025-12-31")
+    assert not usage.is_noted(connection, "i", "2026-01-01")
+    assert usage.newest(connection) == {"i": last}
+    days = usage.since(connection, "2025-12-30")["i"]
+    assert [(each.day, each.stored_bytes) for each in days] == [
+        ("2025-12-30", 1),
+        ("2025-12-31", SIZE),
+    ]
+    assert usage.share_of(connection, "r2") == Share(3, SIZE)
+    assert usage.share_of(connection, "r1") is None
+    assert usage.stored_later(connection) == {"i": (7, 7, 1)}
+    assert usage.server_bytes(connection, "i") == SIZE
+    assert usage.largest_whole(connection) == 7
+    usage.forget(connection, "2025-12-31")
+    assert usage.since(connection, "2025-01-01") == {"i": [last]}
+
+
+def test_a_day_and_the_next_one_are_summed_up_for_the_digest(connection: sa.Connection) -> None:
+    assert digests.points_since(connection, NOW.subtract(hours=24 * 9)) == (2, 21)
+    failed = digests.failed_jobs(connection, NOW.subtract(hours=24))
+    assert {(kind, name) for kind, name, _ in failed} == {("Backup", "v"), ("Restore", "v")}
+    assert digests.coming(connection, NOW, NOW.add(hours=24 * 9999))[2] == 0
+    before = digests.claim(connection, "2026-01-01")
+    assert before == ""
+    assert digests.claim(connection, "2026-01-01") is None
+    digests.give_back(connection, before)
+    assert not digests.is_told(connection, "2026-01-01")
+
+
+def test_the_last_lock_and_what_ends_soon_are_found(connection: sa.Connection) -> None:
+    assert horizons.last_locks(connection) == {"i": (NOW.subtract(hours=24), NOW)}
+    hour_before = NOW.subtract(hours=1)
+    ending = recovery_point_rows.list_ending(connection, hour_before, NOW)
+    assert [point.id for point in ending] == ["r1", "r2"]
+    assert recovery_point_rows.list_ending(connection, NOW, NOW.add(hours=1)) == []
+    assert horizons.immutable_instances(connection) == set()
+    assert horizons.certificates(connection) == []
 
 
 def test_an_alert_has_a_begin_and_an_end_that_are_told(connection: sa.Connection) -> None:

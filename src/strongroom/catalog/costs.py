@@ -1,25 +1,18 @@
-"""Stored bytes, summed."""
+"""What costs are made of: redundancy, when protection began, and what each backup has put."""
 
 import sqlalchemy as sa
+from whenever import Instant
 
 from strongroom.catalog.recovery_points import COMPLETED, SOFT_DELETED
-from strongroom.catalog.tables import recovery_points, resource_groups, vaults
+from strongroom.catalog.tables import instances, recovery_points, resource_groups, vaults
+from strongroom.model.forecast import Taken
+from strongroom.model.logical import LOGICAL
 
 
-def stored_by_instance(connection: sa.Connection) -> dict[str, tuple[int, int, int]]:
-    """Instance -> (bytes stored, bytes as full copies, points) of all that is kept."""
-    points = recovery_points
-    sums = (
-        sa.func.sum(points.c.stored_bytes).label("stored"),
-        sa.func.sum(points.c.raw_bytes).label("as_full"),
-        sa.func.count().label("count"),
-    )
-    kept = points.c.state.in_((COMPLETED, SOFT_DELETED))
-    query = sa.select(points.c.instance_id, *sums).where(kept).group_by(points.c.instance_id)
-    return {
-        row.instance_id: (int(row.stored), int(row.as_full), int(row[3]))
-        for row in connection.execute(query)
-    }
+def began(connection: sa.Connection) -> dict[str, Instant]:
+    """Instance -> since when it is protected."""
+    query = sa.select(instances.c.id, instances.c.created_at)
+    return {row.id: row.created_at for row in connection.execute(query)}
 
 
 def redundancies(connection: sa.Connection) -> dict[tuple[str, str], str]:
@@ -34,13 +27,35 @@ def redundancies(connection: sa.Connection) -> dict[tuple[str, str], str]:
     return found
 
 
-def means_by_kind(
-    connection: sa.Connection, instances: list[str]
-) -> dict[str, tuple[float, float]]:
-    """Kind of point -> (mean bytes stored anew, mean bytes before compression), of these."""
+def taken_by(
+    connection: sa.Connection, those: list[str], since: Instant
+) -> dict[str, list[Taken]]:
+    """Instance -> points since then, ended or not, and all that are kept, the oldest first.
+
+    Dumps are one chain.
+    """
     points = recovery_points
-    stored, raw = sa.func.avg(points.c.stored_bytes), sa.func.avg(points.c.raw_bytes)
-    query = sa.select(points.c.kind, stored.label("stored"), raw.label("raw"))
-    query = query.where(points.c.instance_id.in_(instances), points.c.state == COMPLETED)
-    found = connection.execute(query.group_by(points.c.kind))
-    return {row.kind: (float(row.stored), float(row.raw)) for row in found}
+    whole = sa.func.coalesce(points.c.facts["restore_bytes"].as_float(), points.c.stored_bytes)
+    query = sa.select(
+        points.c.instance_id,
+        points.c.taken_at,
+        points.c.expires_at,
+        points.c.state,
+        points.c.kind,
+        points.c.generation,
+        points.c.stored_bytes,
+        points.c.raw_bytes,
+        whole.label("whole"),
+    ).where(
+        points.c.instance_id.in_(those),
+        sa.or_(points.c.taken_at >= since, points.c.state.in_((COMPLETED, SOFT_DELETED))),
+    )
+    found: dict[str, list[Taken]] = {}
+    for row in connection.execute(query.order_by(points.c.taken_at)):
+        mine = found.setdefault(row.instance_id, [])
+        chain = row.generation if row.kind != LOGICAL else LOGICAL
+        is_full = row.kind == "Full" or (row.kind == LOGICAL and not mine)
+        sizes = (row.stored_bytes, int(row.whole), row.raw_bytes)
+        is_kept = row.state in {COMPLETED, SOFT_DELETED}
+        mine.append(Taken(row.taken_at, row.expires_at, is_kept, chain, is_full, *sizes))
+    return found

@@ -1,27 +1,36 @@
 """What each instance costs, at the installation's own price sheet."""
 
-import msgspec
+from dataclasses import replace
 
-from strongroom.catalog import audit, installation
+import msgspec
+from whenever import Date
+
+from strongroom.catalog import audit, installation, usage
 from strongroom.catalog import costs as catalog
 from strongroom.control import fleet
 from strongroom.control.access import require
 from strongroom.control.control import Control
+from strongroom.control.fleet import Ship
 from strongroom.model import arm
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
 from strongroom.model.cost import (
     Cost,
-    Measured,
+    Day,
     PriceSheet,
-    forecast,
+    month_to_date,
     storage_price,
     units_of,
 )
+from strongroom.model.forecast import measure, price_ahead, stored_ahead
+from strongroom.model.preview import Preview
+from strongroom.model.usage import Share, Usage
 
 CHANGE = "Microsoft.Consumption/pricesheets/write"
 _NAME = "price-sheet"
-_MOST_MEASURED = 500  # instances of a policy that a forecast looks at
+_MOST_MEASURED = 8  # instances of a policy that a forecast looks at
+_MEASURED_DAYS = 400  # that it looks back
+_LOOK_BACK_DAYS = 31  # for the last count before a month began
 
 
 def price_sheet(control: Control) -> PriceSheet:
@@ -46,57 +55,95 @@ def put_price_sheet(control: Control, caller: Caller, sheet: PriceSheet) -> None
 def costs_of_fleet(control: Control, caller: Caller) -> list[Cost]:
     """Of each instance that the caller may see, the dearest first."""
     sheet, ships = price_sheet(control), fleet.see_fleet(control, caller).ships
+    today = control.clock.now().to_tz("UTC").date()
+    since = today.replace(day=1).add(days=-_LOOK_BACK_DAYS).format_iso()
     with control.database.reading() as connection:
-        stored = catalog.stored_by_instance(connection)
+        later, days = usage.stored_later(connection), usage.since(connection, since)
+        newest, began = usage.newest(connection), catalog.began(connection)
         kinds = catalog.redundancies(connection)
     found = []
     for ship in ships:
-        kept, as_full, points = stored.get(ship.id, (0, 0, 0))
         kind = kinds[(ship.vault.resource_group.lower(), ship.vault.name.lower())]
-        units = units_of(ship.size)
-        found.append(
-            Cost(
-                name=ship.name,
-                vault=ship.vault.name,
-                tags=ship.tags,
-                redundancy=kind,
-                size=ship.size,
-                stored=kept,
-                as_full=as_full,
-                points=points,
-                units=units,
-                units_price=units * sheet.unit,
-                storage_price=storage_price(sheet, kind, kept),
-            )
-        )
+        counted = newest.get(ship.id)
+        cost = _cost_of(sheet, kind, ship, counted, later.get(ship.id, (0, 0, 0)))
+        took = [
+            Day(Date.parse_iso(u.day), u.server_bytes, u.stored_bytes)
+            for u in days.get(ship.id, [])
+        ]
+        took += [Day(today, ship.size, cost.stored)]  # as it is now, not as it was at the count
+        first = began[ship.id].to_tz("UTC").date()
+        so_far = month_to_date(sheet, kind, took, first, today)
+        found.append(replace(cost, month_to_date=so_far))
     return sorted(found, key=lambda cost: -cost.total)
 
 
-def forecast_policy(
-    control: Control, caller: Caller, vault: VaultRef, policy: str, points: list[int]
-) -> list[float]:
-    """A month, for each number of points, of all instances of the policy that the caller may see.
+def _cost_of(
+    sheet: PriceSheet, kind: str, ship: Ship, counted: Usage | None, later: tuple[int, int, int]
+) -> Cost:
+    """As it was counted, and what backups have put since."""
+    stored, full, _ = later
+    points = (counted.points_bytes if counted else 0) + stored
+    whole = (counted.stored_bytes if counted else 0) + stored
+    full += counted.full_bytes if counted else 0
+    units = units_of(ship.size)
+    return Cost(
+        name=ship.name,
+        vault=ship.vault.name,
+        tags=ship.tags,
+        redundancy=kind,
+        size=ship.size,
+        stored=whole,
+        points_bytes=points,
+        unique=(counted.unique_bytes if counted else 0) + stored,
+        log=counted.log_bytes if counted else 0,
+        other=counted.other_bytes + counted.waiting_bytes if counted else 0,
+        as_full=full,
+        points=ship.points,
+        units=units,
+        units_price=units * sheet.unit,
+        storage_price=storage_price(sheet, kind, whole),
+        as_full_price=storage_price(sheet, kind, full),
+        month_to_date=0.0,
+        counted_on=counted.day if counted else "",
+    )
 
-    From what their points have stored until now, and no growth. Empty while nothing was measured.
+
+def share_of_point(control: Control, point_id: str) -> Share | None:
+    """What a point alone needs, and shares: as it was counted last. Who asks may see the point."""
+    with control.database.reading() as connection:
+        return usage.share_of(connection, point_id)
+
+
+def forecast_policy(
+    control: Control, caller: Caller, vault: VaultRef, policy: str, ahead: Preview
+) -> list[float]:
+    """A month, at each anniversary of a look ahead, of what the caller may see under the policy.
+
+    From what its points have stored until now, and how they have grown. Empty while nothing was
+    measured.
     """
     ships = [
         ship
         for ship in fleet.see_fleet(control, caller).ships
         if ship.policy.lower() == policy.lower() and ship.vault.name.lower() == vault.name.lower()
-    ][:_MOST_MEASURED]
+    ]
+    looked = ships[:: max(1, len(ships) // _MOST_MEASURED)][:_MOST_MEASURED]
+    sizes = {ship.id: ship.size for ship in looked}
+    since = control.clock.now().subtract(hours=24 * _MEASURED_DAYS)
     with control.database.reading() as connection:
-        means = catalog.means_by_kind(connection, [ship.id for ship in ships])
+        taken = catalog.taken_by(connection, list(sizes), since)
         kinds = catalog.redundancies(connection)
-    if not means:
+    seen = [found for of, points in taken.items() if (found := measure(points, sizes[of]))]
+    if not seen:
         return []
-    whole = means.get("Full") or means.get("Logical") or next(iter(means.values()))
-    change = means.get("Incremental") or whole
-    seen = Measured(
-        instances=len(ships),
-        units=sum(units_of(ship.size) for ship in ships),
-        whole=whole[0],
-        change=change[0],
-    )
-    sheet = price_sheet(control)
+    sheet, moments = price_sheet(control), list(ahead.anniversaries())
     kind = kinds[(vault.resource_group.lower(), vault.name.lower())]
-    return [forecast(sheet, kind, seen, count) for count in points]
+    days = [(at - ahead.start).total("hours") / 24 for at in moments]
+    prices = [
+        [
+            price_ahead(sheet, kind, each, stored, day)
+            for stored, day in zip(stored_ahead(each, ahead, moments), days, strict=True)
+        ]
+        for each in seen
+    ]
+    return [sum(year) * len(ships) / len(seen) for year in zip(*prices, strict=True)]

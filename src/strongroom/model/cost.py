@@ -5,9 +5,11 @@ rate for its redundancy. Source: Microsoft, "Azure Backup pricing", list prices 
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
+from whenever import Date
 
 from strongroom.model.errors import Invalid
 
@@ -42,7 +44,12 @@ class PriceSheet(msgspec.Struct, kw_only=True, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one instance and month; `as_full` is what its points would be as full copies (bytes)."""
+    """Of one instance and month. Bytes in storage, each once; prices at the sheet.
+
+    points: what recovery points need, `unique` of it what one of them needs alone. as_full: what
+    they would take as full copies, compressed as they are. counted_on: the day of the last count;
+    empty before the first, and then what each backup has put is all that is known.
+    """
 
     name: str
     vault: str
@@ -50,11 +57,23 @@ class Cost:
     redundancy: str
     size: int
     stored: int
+    points_bytes: int
+    unique: int
+    log: int
+    other: int
     as_full: int
     points: int
     units: int
     units_price: float
     storage_price: float
+    as_full_price: float
+    month_to_date: float
+    counted_on: str
+
+    @property
+    def shared(self) -> int:
+        """What several points need."""
+        return self.points_bytes - self.unique
 
     @property
     def total(self) -> float:
@@ -73,19 +92,29 @@ def storage_price(sheet: PriceSheet, redundancy: str, stored: int) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What the instances of a policy have been: sizes in bytes, each the mean of one of them.
+class Day:
+    """What an instance took on one UTC day."""
 
-    `change`: stored anew for one more point; `whole`: stored when there is one point.
+    day: Date
+    server: int
+    stored: int
+
+
+def month_to_date(
+    sheet: PriceSheet, redundancy: str, days: Sequence[Day], began: Date, today: Date
+) -> float:
+    """Both meters from the first of the month, or the instance's begin, to the end of today.
+
+    A day that was not counted is as the one before, or as the first that was. `days`: in order.
     """
-
-    instances: int
-    units: int  # of all of them
-    whole: float
-    change: float
-
-
-def forecast(sheet: PriceSheet, redundancy: str, seen: Measured, points: int) -> float:
-    """A month, when each of them has so many points and changes as it has until now."""
-    stored = seen.instances * (seen.whole + max(0, points - 1) * seen.change)
-    return seen.units * sheet.unit + storage_price(sheet, redundancy, round(stored))
+    if not days:
+        return 0.0
+    share = 1.0 / today.days_in_month()
+    total, at = 0.0, max(began, today.replace(day=1))
+    while at <= today:
+        before = [each for each in days if each.day <= at]
+        found = before[-1] if before else days[0]
+        price = units_of(found.server) * sheet.unit
+        total += share * (price + storage_price(sheet, redundancy, found.stored))
+        at = at.add(days=1)
+    return total

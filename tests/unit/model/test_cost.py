@@ -1,8 +1,16 @@
 """Azure's two meters: its own examples come out, and prices that are none are refused."""
 
 import pytest
+from whenever import Date
 
-from strongroom.model.cost import GB, Measured, PriceSheet, forecast, storage_price, units_of
+from strongroom.model.cost import (
+    GB,
+    Day,
+    PriceSheet,
+    month_to_date,
+    storage_price,
+    units_of,
+)
 from strongroom.model.errors import Invalid
 
 DOLLARS = PriceSheet(
@@ -39,8 +47,16 @@ def test_a_price_that_is_none_is_refused(wrong: dict[str, float]) -> None:
         PriceSheet(**wrong).check()
 
 
-def test_a_forecast_pays_one_whole_copy_and_each_change_after_it() -> None:
-    seen = Measured(instances=2, units=3, whole=100.0 * GB, change=1.0 * GB)
-    found = forecast(DOLLARS, "LocallyRedundant", seen, 41)
-    assert found == pytest.approx(3 * 7.50 + 2 * (100 + 40) * 0.0224)
-    assert forecast(DOLLARS, "LocallyRedundant", seen, 0) == pytest.approx(22.5 + 200 * 0.0224)
+def test_a_month_so_far_pays_each_day_as_it_was_counted_or_as_the_day_before() -> None:
+    def day(number: int, stored: int) -> Day:
+        return Day(Date(2026, 4, number), 100 * GB, stored * GB)
+
+    today, rate = Date(2026, 4, 20), 0.0224 / 30
+    # Ten days of 100 GB, five of 200, five of 300; the days between were not counted.
+    days = [Day(Date(2026, 3, 30), 100 * GB, 100 * GB), day(11, 200), day(16, 300)]
+    found = month_to_date(DOLLARS, "LocallyRedundant", days, Date(2020, 1, 1), today)
+    assert found == pytest.approx(20 * 7.50 / 30 + (1000 + 1000 + 1500) * rate)
+    # One that began on the 15th, and was counted first on the 18th.
+    found = month_to_date(DOLLARS, "LocallyRedundant", [day(18, 50)], Date(2026, 4, 15), today)
+    assert found == pytest.approx(6 * 7.50 / 30 + 6 * 50 * rate)
+    assert month_to_date(DOLLARS, "LocallyRedundant", [], today, today) == 0.0

@@ -1,0 +1,125 @@
+"""What a policy will store in years to come, from what its instances have stored until now.
+
+Each backup puts a pack of what has changed. Of that some is held by all that comes after (rows
+that are added, pages that are changed now and then), the rest by its own point alone (pages that
+every backup reads anew). When less than half of what the newest point holds is live, a backup is
+full again and begins a new generation (docs/decisions/0110); the old one goes with its last point.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from whenever import Instant
+
+from strongroom.model.cost import GB, PriceSheet, units_of
+from strongroom.model.outside import growth_of
+from strongroom.model.preview import Preview
+
+LEAST_LIVE = 0.5
+_SECONDS_A_DAY = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A point of an instance, kept or not. Bytes: put by it, needed by it, before compression."""
+
+    at: Instant
+    ends: Instant
+    is_kept: bool
+    generation: str
+    is_full: bool
+    stored: int
+    whole: int
+    raw: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One instance. Bytes.
+
+    whole: of a full backup now; change: put by an increment (as `whole`: none was seen); held: the
+    share of it that later points hold too; growth: of `whole`, a day; server: the server's size.
+    """
+
+    points: Sequence[Taken]  # those that are kept, the oldest first
+    whole: float
+    change: float
+    held: float
+    growth: float
+    server: float
+
+
+def measure(points: Sequence[Taken], server: int) -> Measured | None:
+    """From an instance's points, the oldest first; None where there is none."""
+    if not points:
+        return None
+    newest = points[-1]
+    mine = [point for point in points if point.generation == newest.generation]
+    first, rest = mine[0], [point for point in mine[1:] if not point.is_full]
+    changes = [point.stored for point in points if not point.is_full]
+    put = sum(point.stored for point in rest)
+    ratio = first.whole / first.raw if first.raw else 0.0
+    days = [(_days(point.at, points[0].at), point.raw) for point in points]
+    return Measured(
+        points=[point for point in points if point.is_kept],
+        whole=newest.raw * ratio,
+        change=sum(changes) / len(changes) if changes else newest.raw * ratio,
+        held=min(1.0, max(0.0, (newest.whole - first.whole) / put)) if put else 0.0,
+        growth=max(0.0, growth_of(days)) * ratio,
+        server=float(server),
+    )
+
+
+def _days(at: Instant, since: Instant) -> float:
+    return (at - since).total("seconds") / _SECONDS_A_DAY
+
+
+@dataclass(frozen=True, slots=True)
+class _Put:
+    """A backup: until when it is kept, where it lies, what its point holds by then, and alone."""
+
+    ends: Instant
+    generation: str
+    holds: float
+    alone: float
+
+
+def stored_ahead(seen: Measured, ahead: Preview, moments: Iterable[Instant]) -> list[float]:
+    """Bytes of points at each moment, if every backup goes well and nothing else comes between."""
+    there = len(seen.points)
+    puts, times = _puts(seen, ahead), [fire.at for fire in ahead.fires]
+    return [_stored(puts[: there + bisect_right(times, at)], at) for at in moments]
+
+
+def _puts(seen: Measured, ahead: Preview) -> list[_Put]:
+    alone = seen.change * (1.0 - seen.held)
+    found = [
+        _Put(point.ends, point.generation, point.whole, 0.0 if point.is_full else alone)
+        for point in seen.points
+    ]
+    for number, fire in enumerate(ahead.fires):
+        live = seen.whole + seen.growth * _days(fire.at, ahead.start)
+        last, ends = found[-1] if found else None, fire.verdict.expires_at
+        if last is None or seen.change >= live or live < LEAST_LIVE * last.holds:
+            found.append(_Put(ends, f"ahead {number}", live, 0.0))
+        else:
+            holds = last.holds + seen.change * seen.held
+            found.append(_Put(ends, last.generation, holds, alone))
+    return found
+
+
+def _stored(puts: list[_Put], at: Instant) -> float:
+    """The newest is kept whatever its time."""
+    kept = [put for put in puts[:-1] if put.ends > at] + puts[-1:]
+    holds = {put.generation: put.holds for put in kept}  # of each the newest
+    return sum(holds.values()) + sum(put.alone for put in kept)
+
+
+def price_ahead(
+    sheet: PriceSheet, redundancy: str, seen: Measured, stored: float, days: float
+) -> float:
+    """A month, so many days from now, of an instance whose points take so much then."""
+    ratio = seen.server / seen.whole if seen.whole else 0.0
+    units = units_of(round(seen.server + seen.growth * ratio * days))
+    return units * sheet.unit + stored / GB * sheet.of_gb(redundancy)
