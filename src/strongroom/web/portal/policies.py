@@ -39,8 +39,8 @@ class Ahead:
     currency: str
 
 
-def ahead_of(found: Preview, price: Callable[[list[int]], list[float]], currency: str) -> Ahead:
-    """A preview as a picture and a table; `price`: a month, of so many points."""
+def ahead_of(found: Preview, price: Callable[[Preview], list[float]], currency: str) -> Ahead:
+    """A preview as a picture and a table; `price`: a month, of each year."""
     length = (found.until - found.start) / _STEPS
     moments = [found.start + length * step for step in range(_STEPS + 1)]
     totals = [sum(counts.values()) for _, counts in found.counts(moments)]
@@ -52,8 +52,7 @@ def ahead_of(found: Preview, price: Callable[[list[int]], list[float]], currency
         for moment, counts in found.counts(found.anniversaries())
     ]
     tags = [rule.name for rule in found.policy.retention_rules]
-    prices = price([total for _, _, total in years])
-    return Ahead(tags, years, curve, most, prices, currency)
+    return Ahead(tags, years, curve, most, price(found), currency)
 
 
 @router.get("/policies")
@@ -147,8 +146,8 @@ def _ahead(visit: Visit, ref: VaultRef, name: str, properties: dict[str, Any]) -
         visit.control, visit.caller, ref, name, properties=properties, start=None, years=YEARS
     )
 
-    def price(points: list[int]) -> list[float]:
-        return costs.forecast_policy(visit.control, visit.caller, ref, name, points)
+    def price(ahead: Preview) -> list[float]:
+        return costs.forecast_policy(visit.control, visit.caller, ref, name, ahead)
 
     return ahead_of(found, price, costs.price_sheet(visit.control).currency)
 
