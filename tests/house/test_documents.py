@@ -13,7 +13,7 @@ from strongroom.cli import main
 
 DOCUMENTS = [path for path in project_files() if path.suffix == ".md"]
 _BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_HINTED = re.compile(r"(?:`|: |or )strongroom ([a-z]+(?: [a-z-]+)?)")
+_HINTED = re.compile(r"(?:`|: |or )strongroom ([a-z-]+(?: [a-z-]+)?)")
 _LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 _STOP = {"|", "<", ">", "&&", "||", ";", "&", "2>"}
 

@@ -1,21 +1,33 @@
 """Any second, as a person sees it: the log is streamed, and what was lost at noon is had back."""
 
 import contextlib
+import json
 import os
 import signal
 import sqlite3
+import subprocess
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg
 import pytest
+from azure.core.exceptions import HttpResponseError
+from azure.mgmt.dataprotection import models as m
+from azure.mgmt.postgresqlflexibleservers import PostgreSQLManagementClient
+from azure.mgmt.postgresqlflexibleservers import models as pg
 
+from archiver import archiving
 from integration.servers import Server, own, start_server
+from journey.cloud import Cloud, ended_job
 from journey.person import Person
 from journey.world import until
 from ports import free_port
 from strongroom.model.errors import TargetError
 from strongroom.postgres import scratch
+from strongroom.postgres.wal_recovery import await_recovered
 
 pytestmark = [pytest.mark.postgres, pytest.mark.journey]
 FILLER = "select repeat(md5(g::text), 30) as t from generate_series(1, 90000) g"
@@ -128,6 +140,57 @@ def promoted(server: Server) -> None:
     server.sql("select pg_promote()")
 
 
+def test_azures_sdk_finds_the_times_restores_one_and_makes_a_server_of_it(
+    person, server, protected
+):
+    at, count = a_moment(server)
+    server.sql("delete from entries where n % 2 = 0")
+    kept(person, server)
+    found = json.loads((person.data / "connection.json").read_text())
+    cloud = Cloud(SimpleNamespace(connection=found))
+    cloud.group, cloud.vault = found["resourceGroup"], found["vault"]
+    (instance,) = cloud.backup.backup_instances.list(cloud.group, cloud.vault)
+    of_it = (cloud.group, cloud.vault, instance.name)
+    asked = m.AzureBackupFindRestorableTimeRangesRequest(source_data_store_type="OperationalStore")
+    ranges = cloud.backup.restorable_time_ranges.find(*of_it, asked).properties
+    assert [one.start_time < at < one.end_time for one in ranges.restorable_time_ranges] == [True]
+
+    directory, source = person.home / "by-azure", instance.properties.data_source_info
+    source.resource_uri = f"file://{directory}?start=true&port={free_port()}"
+    target = m.RestoreTargetInfo(
+        recovery_option="FailIfExists", restore_location="local", datasource_info=source
+    )
+    wish = m.AzureBackupRecoveryTimeBasedRestoreRequest(
+        recovery_point_time=at,
+        source_data_store_type="OperationalStore",
+        restore_target_info=target,
+    )
+    job = cloud.backup.backup_instances.begin_trigger_restore(*of_it, wish).result()
+    assert ended_job(cloud, job).properties.status == "Completed"
+    assert count_in(directory) == count
+    scratch.stop(server.tools, directory, "immediate")
+
+    servers = PostgreSQLManagementClient(
+        cloud.credential, found["subscription"], **cloud.options
+    ).servers
+    new = pg.Server(
+        location=found["location"],
+        create_mode="PointInTimeRestore",
+        source_server_resource_id=source.resource_id,
+        point_in_time_utc=datetime.fromisoformat(at),
+    )
+    made = servers.begin_create_or_update(cloud.group, "orders-then", new).result()
+    directory = server.data_directory.parent / "orders-then"
+    assert (made.name, count_in(directory)) == ("orders-then", count)
+    until("its agent to tell of it", lambda: servers.get(cloud.group, made.name).state == "Ready")
+    scratch.stop(server.tools, directory, "immediate")
+    with pytest.raises(HttpResponseError, match="already"):
+        servers.begin_create_or_update(cloud.group, "orders-then", new)
+    new.point_in_time_utc = datetime.fromisoformat("2020-01-01T00:00:00Z")
+    with pytest.raises(HttpResponseError, match="without a hole"):
+        servers.begin_create_or_update(cloud.group, "orders-before", new)
+
+
 def test_a_standby_follows_from_the_vault_alone_and_over_a_promotion(person, server, protected):
     directory, port = person.home / "standby", str(free_port())
     words = ["--standby", "--to-dir", str(directory), "--start", "--port", port, "--yes"]
@@ -150,6 +213,37 @@ def test_a_standby_follows_from_the_vault_alone_and_over_a_promotion(person, ser
     scratch.stop(server.tools, directory, "immediate")
 
 
+def test_a_moment_is_had_back_as_files_as_one_database_and_in_place(person, server, protected):
+    server.sql("insert into entries select generate_series(1501, 1520)")
+    before, count = a_moment(server)
+    server.sql("delete from entries")
+    kept(person, server)
+    at, files = ("--at", before), person.home / "files"
+    person.ok("restore", protected, *at, "--to-files", str(files), "--prefix", "then", "--yes")
+    assert rows_in_files(server, files) == count
+    words = ["--database", "postgres", "--rename", "noon", "--to-server", protected, "--yes"]
+    person.ok("restore", protected, *at, *words)
+    assert server.sql("select count(*) from entries", database="noon") == [(count,)]
+    server.stop()
+    person.ok("restore", protected, *at, "--in-place", "--yes")
+    server.start()
+    await_recovered(server.data_directory, time.sleep)
+    assert server.sql("select count(*) from entries") == [(count,)]
+    server.sql("insert into entries values (1600)")
+    kept(person, server)
+    told = person.json("timeline", protected)
+    assert (told["stream"]["timeline"], told["gaps"]) == (3, [])
+
+
+def rows_in_files(server: Server, directory: Path) -> int:
+    """Of the table, in the dumps that lie there."""
+    (dump,) = [path for path in directory.rglob("*") if "postgres" in path.name]
+    program = str(server.tools.program("pg_restore"))
+    words = [program, "-f", "-", "--data-only", "--table", "entries", str(dump)]
+    text = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    return len(text.partition("FROM stdin;\n")[2].partition("\\.\n")[0].splitlines())
+
+
 def test_log_that_is_lost_is_a_gap_that_nothing_is_restored_across(person, server, protected):
     known = len(ask(person, "select 1 from recovery_points where state = 'Completed'"))
     server.stop()
@@ -169,7 +263,7 @@ def test_log_that_is_lost_is_a_gap_that_nothing_is_restored_across(person, serve
     at, count = a_moment(server)
     kept(person, server)
     (gap,) = person.json("timeline", protected)["gaps"]
-    assert (gap["timeline"], gap["end"] > gap["start"]) == (2, True)
+    assert (gap["timeline"], gap["end"] > gap["start"]) == (3, True)
     refused = person.run("plan", protected, "--at", lost)
     assert "without a hole" in refused.stderr
     assert restored(person, server, ["--at", at], "behind") == count
@@ -201,3 +295,42 @@ def test_a_server_is_never_filled_up_for_a_vault_that_is_away(person, server, pr
     at, count = a_moment(server)
     kept(person, server)
     assert restored(person, server, ["--at", at], "filled") == count
+
+
+@pytest.fixture
+def archived(person: Person, server: Server, protected: str) -> Iterator[None]:
+    """Its log comes by its archive_command; nothing is streamed."""
+    spool = person.home / "spool"
+    spool.mkdir(mode=0o770)
+    own(spool)
+    with archiving(server, person.home / "asks", spool) as command:
+        server.stop()
+        server.configure(archive_mode="on", archive_command=command)
+        server.start()
+        agent = ("--data", str(person.data / "agent"), "--archive", str(spool), "--replace")
+        person.ok("agent", "add", protected, *agent, stdin=server.conninfo)
+        os.kill(person.child("agent"), signal.SIGKILL)
+        yield
+        server.stop("immediate")
+
+
+def test_the_log_of_a_server_that_streams_none_comes_by_its_archive_command(
+    person, server, protected, archived
+):
+    def is_archived() -> None:
+        """Wait until PostgreSQL has heard of success for all that is committed now."""
+        ((name,),) = server.sql("select pg_walfile_name(pg_switch_wal())")
+        seen = f"select last_archived_wal >= '{name}' from pg_stat_archiver"
+        until("the archive", lambda: server.sql(seen)[0][0], 120)
+
+    gaps = len(person.json("timeline", protected)["gaps"])
+    for number in (5001, 5201):
+        server.sql(f"insert into entries select generate_series({number}, {number + 99})")
+        before, count = a_moment(server)
+        server.sql(f"delete from entries where n > {number}")
+        is_archived()
+        assert restored(person, server, ["--at", before], f"archived-{number}") == count
+        if number == 5001:
+            promoted(server)
+    told = person.json("timeline", protected)
+    assert (told["stream"]["slot"], len(told["gaps"])) == ("Archive", gaps)

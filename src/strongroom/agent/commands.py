@@ -38,7 +38,13 @@ def run_agent(settings: Settings, clock: Clock, chance: Chance) -> None:
 
 
 def add_server(
-    data: Path, name: str, conninfo: TextIO, *, source: Source = "auto", replace: bool = False
+    data: Path,
+    name: str,
+    conninfo: TextIO,
+    *,
+    source: Source = "auto",
+    archive: Path | None = None,
+    replace: bool = False,
 ) -> None:
     """`agent add NAME < FILE`: look after one more server; a running agent sees it at once.
 
@@ -50,7 +56,7 @@ def add_server(
             "no conninfo on standard input",
             hint="Pipe it in: `strongroom agent add NAME < conninfo.txt`.",
         )
-    _book(data).add(name, text, source=source, replace=replace)
+    _book(data).add(name, text, source=source, archive=archive, replace=replace)
 
 
 def remove_server(data: Path, name: str) -> None:

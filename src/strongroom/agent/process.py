@@ -26,6 +26,7 @@ from strongroom.agent.long_term import dump_out
 from strongroom.agent.look_at import look_at
 from strongroom.agent.loop import Agent, Trades
 from strongroom.agent.memory import Memory
+from strongroom.agent.new_server import make_server
 from strongroom.agent.own_settings import OwnSettingsFile
 from strongroom.agent.private_file import own_directory
 from strongroom.agent.restore import Grounds, restore
@@ -35,7 +36,7 @@ from strongroom.agent.servers import ServerBook
 from strongroom.agent.settings import Identity, Settings
 from strongroom.agent.take_backup import take_backup
 from strongroom.agent.verify import verify
-from strongroom.agent.wal_stream import stream_wal
+from strongroom.agent.wal_archive import take_log
 from strongroom.model.errors import VaultError
 from strongroom.model.operation import Completion
 from strongroom.model.seams import Chance, Clock
@@ -106,6 +107,8 @@ def real_trades(
                 return drill(held, drills, open_container, clock, chance, share)
             if held.lease.extract is not None:
                 return extract(held, grounds, book, open_container, chance, share)
+            if held.lease.restore is not None and held.lease.restore.register is not None:
+                return make_server(held, grounds, book, open_container, chance, share)
             return restore(held, grounds, open_container, chance, share)
 
     def verify_within(held: HeldLease) -> Completion:
@@ -119,7 +122,7 @@ def real_trades(
         verify=verify_within,
         look_at=partial(look_at, allow=grounds.allow),
         stream=partial(
-            stream_wal, book=book, open_container=open_container, clock=clock, chance=chance
+            take_log, book=book, open_container=open_container, clock=clock, chance=chance
         ),
     )
 

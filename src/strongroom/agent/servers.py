@@ -20,6 +20,7 @@ class Kept(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
     conninfo: str
     source: Source = "auto"
+    archive: str = ""  # the spool that its archive_command fills; empty: its log is streamed
 
 
 class ServerBook:
@@ -30,6 +31,7 @@ class ServerBook:
         self._seen: Stamp | None = None
         self._servers: dict[str, Conninfo] = {}
         self._sources: dict[str, Source] = {}
+        self._archives: dict[str, str] = {}
 
     def stamp(self) -> Stamp:
         """Changes whenever the file does: (modification time, inode, size); zeros without it."""
@@ -46,6 +48,7 @@ class ServerBook:
             kept = self._kept()
             self._servers = {name: Conninfo.parse(kept[name].conninfo) for name in sorted(kept)}
             self._sources = {name: one.source for name, one in kept.items()}
+            self._archives = {name: one.archive for name, one in kept.items()}
             self._seen = stamp
         return dict(self._servers)
 
@@ -64,8 +67,19 @@ class ServerBook:
         self.conninfo(name)
         return self._sources[name]
 
+    def archive(self, name: str) -> Path | None:
+        """Where one server's archive_command puts its log; None where the log is streamed."""
+        self.conninfo(name)
+        return Path(self._archives[name]) if self._archives[name] else None
+
     def add(
-        self, name: str, conninfo: str, *, source: Source = "auto", replace: bool = False
+        self,
+        name: str,
+        conninfo: str,
+        *,
+        source: Source = "auto",
+        archive: Path | None = None,
+        replace: bool = False,
     ) -> None:
         """Look after one more server.
 
@@ -79,7 +93,11 @@ class ServerBook:
         if source not in get_args(Source):
             raise Invalid(f"not a source: {source[:80]!r}", hint="Use auto, stream or disk.")
         Conninfo.parse(conninfo)
-        new = Kept(conninfo, source)
+        if archive is not None and not archive.is_absolute():
+            raise Invalid(
+                f"{archive} is not an absolute path", hint="Name the spool from the root."
+            )
+        new = Kept(conninfo, source, str(archive or ""))
         with locked(self._path):
             kept = self._kept()
             if name in kept and kept[name] != new and not replace:

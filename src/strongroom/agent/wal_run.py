@@ -1,5 +1,6 @@
 """Runs of log: what is sealed together, cut where records end."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from strongroom.model.postgres import Lsn, Timeline
@@ -9,18 +10,19 @@ from strongroom.postgres.wire.wal import Event, WalReader, begins_at
 
 RUN_BYTES = 16 << 20
 MOST_BYTES = 32 << 20  # of a pack: a record longer than that is cut
-_SOON_BYTES, _SOON_SECONDS = 1 << 20, 1.0  # a busy server's log does not wait as long
+_SOON_BYTES, _SOON_SECONDS = 4 << 20, 1.0  # a busy server's log does not wait as long
 
 
 @dataclass(slots=True)
 class Run:
-    """Log from `start` to `end` of one timeline."""
+    """Log from `start` to `end` of one timeline; `seconds`: how long it took to come."""
 
     timeline: Timeline
     start: Lsn
     end: Lsn
     raw: bytes
     events: list[Event]
+    seconds: float = 0.0
 
 
 class Runs:
@@ -65,8 +67,22 @@ class Runs:
         length = min(whole if whole > 0 else len(self._raw), MOST_BYTES)
         end = Lsn(self._start + length)
         events = [each for each in self._reader.take() if begins_at(each) >= self._told_before]
-        run = Run(self._timeline, self._start, end, bytes(self._raw[:length]), events)
+        now = self._clock.monotonic()
+        raw, seconds = bytes(self._raw[:length]), now - self._since
+        run = Run(self._timeline, self._start, end, raw, events, seconds)
         del self._raw[:length]
-        self._start = end
-        self._since = self._clock.monotonic()
+        self._start, self._since = end, now
         return run
+
+    def everything(self) -> Iterator[Run]:
+        """To the last byte, though a record be cut there: a segment of an archive ends so.
+
+        What such a record tells comes with the run in which it ends.
+        """
+        while (run := self.rest()) is not None:
+            yield run
+        if self._raw:
+            start, end = self._start, Lsn(self._start + len(self._raw))
+            raw, self._start = bytes(self._raw), end
+            self._raw.clear()
+            yield Run(self._timeline, start, end, raw, [])

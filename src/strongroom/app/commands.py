@@ -49,6 +49,7 @@ def _commands() -> Any:  # noqa: ANN401 - cyclopts' App
     agent.command(agent_assertions, name="assertions")
     agent.command(agent_settings, name="settings")
     app.command(agent)
+    app.command(wal_put, name="wal-put")
     return app
 
 
@@ -263,16 +264,28 @@ def agent_add(
     *,
     data: Path,
     source: Literal["auto", "stream", "disk"] = "auto",
+    archive: Path | None = None,
     replace: bool = False,
 ) -> int:
     """Look after one more server; its connection string comes from standard input.
 
-    `--source disk` insists on reading its files on this host, `--source stream` never does.
+    `--source disk` insists on reading its files on this host, `--source stream` never does. With
+    `--archive DIR` its log is not streamed, but taken from where `strongroom wal-put` puts it.
     """
     from strongroom.agent.commands import add_server
 
-    add_server(data, name, sys.stdin, source=source, replace=replace)
+    add_server(data, name, sys.stdin, source=source, archive=archive, replace=replace)
     return 0
+
+
+def wal_put(path: Path, name: str, *, spool: Path) -> int:
+    """Hand a segment to the agent, for archive_command; 0 once the vault has it, else 1.
+
+    Example: archive_command = 'strongroom wal-put "%p" "%f" --spool /var/spool/strongroom'
+    """
+    from strongroom.agent.wal_put import wal_put as put
+
+    return put(path, name, spool, SystemClock())
 
 
 def agent_check(name: str = "", *, data: Path | None = None, conninfo_stdin: bool = False) -> int:

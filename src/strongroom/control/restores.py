@@ -77,7 +77,7 @@ def begin_restore(
         order = {**asked.to_order(point), "second": second is not None}
         ask = Ask(guard.RESTORE, scope, order)
         guarded.require_approval(control, connection, caller, found.vault_id, ask)
-        job_id = _enqueue(control, connection, caller, found, (point, asked, order))
+        job_id = enqueue(control, connection, caller, found, (point, asked, order))
         return {"jobId": job_id_of(control.installation.subscription_id, asking[0], job_id)}
 
     scope = instance_id_of(control.installation.subscription_id, *asking)
@@ -93,13 +93,14 @@ def check_second(point: RecoveryPoint, there: Collection[str]) -> None:
         )
 
 
-def _enqueue(
+def enqueue(
     control: Control,
     connection: sa.Connection,
     caller: Caller,
     found: Protection,
     what: tuple[RecoveryPoint, RestoreRequest, dict[str, Any]],
 ) -> JobId:
+    """The job, its audit and its story, of `what` = (from where, as asked, its order)."""
     point, asked, order = what
     job_id, now = JobId(str(uuid4(control.chance))), control.clock.now()
     jobs.add(

@@ -131,6 +131,16 @@ class BackupOrder(Message):
     dump: DumpWish | None = None  # how a logical backup is taken; absent: it may not be one
 
 
+class Registration(Message):
+    """Look after what was restored from now on, under this name, with the credentials of another
+
+    server that this agent looks after (`like`): a copy of it has the same roles.
+    """
+
+    name: str
+    like: str
+
+
 class RestoreOrder(Message):
     """Write a recovery point as a data directory, and start it when asked.
 
@@ -148,6 +158,7 @@ class RestoreOrder(Message):
     settings: dict[str, str] = {}  # appended to postgresql.auto.conf
     in_place: bool = False
     recovery: Recovery | None = None  # where to, beyond the point's own end
+    register: Registration | None = None
 
 
 class CheckOrder(Message):

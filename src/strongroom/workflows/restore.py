@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from strongroom.catalog import agent_operations, audit, jobs, protection, recovery_points
+from strongroom.control import new_servers
 from strongroom.control.restore_rights import check_identity
 from strongroom.datastore.session import SessionKeys, content_keys, seal_session
 from strongroom.durable.engine import Story
@@ -13,7 +14,7 @@ from strongroom.model.errors import VaultError
 from strongroom.model.extract import ExtractOrder, ExtractRequest
 from strongroom.model.job import Job, JobStatus
 from strongroom.model.logical import LoadOrder, LoadRequest
-from strongroom.model.operation import Progress, RestoreOrder, RestoreResult
+from strongroom.model.operation import Progress, Registration, RestoreOrder, RestoreResult
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.model.wal import Recovery
 from strongroom.workflows import agent_work
@@ -30,7 +31,14 @@ def restore(means: Means, story: Story, job_id: str) -> None:
         told = agent_work.run_on_agent(means, story, job_id)
         story.step("record", _record, means, job_id, told)
     except VaultError as error:
-        story.step("fail", agent_work.fail_job, means, job_id, error.to_dict())
+        story.step("fail", _fail, means, job_id, error.to_dict())
+
+
+def _fail(means: Means, job_id: str, error: dict[str, Any]) -> None:
+    agent_work.fail_job(means, job_id, error)
+    with means.control.database.writing() as connection:
+        job = jobs.get(connection, job_id)
+        new_servers.settle(connection, job, means.control.clock.now(), job.error or error)
 
 
 def _plan(means: Means, job_id: str) -> None:
@@ -87,6 +95,7 @@ def _order(job: Job, point: RecoveryPoint) -> tuple[str, Order]:
         port=asked["port"],
         in_place=asked.get("in_place", False),
         recovery=recovery,
+        register=msgspec.convert(asked.get("new_server"), Registration | None),
     )
 
 
@@ -120,6 +129,7 @@ def _record(means: Means, job_id: str, told: dict[str, Any]) -> None:
             what = {"job": job_id, "directory": result.directory}
             point = job.order["recovery_point_id"]
             audit.append(connection, now, "service", ("restore/complete", point), what)
+            new_servers.settle(connection, job, now, None)
 
 
 def _whole(result: RestoreResult) -> Progress:

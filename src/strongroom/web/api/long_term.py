@@ -5,13 +5,13 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
-from strongroom.control import long_term
+from strongroom.control import long_term, new_servers, servers
 from strongroom.control.long_running import get_operation
 from strongroom.model import arm
 from strongroom.model.errors import from_dict
 from strongroom.model.job import Job, JobStatus
-from strongroom.web.api import wire_jobs
-from strongroom.web.api.door import Asked, Body, Here, does
+from strongroom.web.api import wire, wire_jobs
+from strongroom.web.api.door import Asked, Body, Call, Here, does
 from strongroom.web.api.long_running import OWN, RETRY_SECONDS
 from strongroom.web.api.wire import SERVER_TYPE, instant
 
@@ -34,10 +34,11 @@ def start_backup(group: str, name: str, here: Here, body: Body, call: Asked) -> 
     """Dump a server as it is now into a container, by its SAS."""
     asked = (group, name), body, call.key
     operation = long_term.start_backup(call.control, call.caller, *asked)
-    return Response(status_code=202, headers=_addresses(call, here, operation))
+    return Response(status_code=202, headers=server_addresses(call, here, operation))
 
 
-def _addresses(call: Asked, here: str, operation: str) -> dict[str, str]:
+def server_addresses(call: Call, here: str, operation: str) -> dict[str, str]:
+    """Where an operation of this provider is polled."""
     home = f"{call.base}/subscriptions/{here}{_PROVIDER}/locations"
     home += f"/{call.control.installation.location}"
     version = f"?api-version={call.version}"
@@ -67,7 +68,7 @@ def get_backup(group: str, name: str, backup: str, here: Here, call: Asked) -> d
 def backup_status(operation_id: str, here: Here, call: Asked) -> JSONResponse:
     """How far it is."""
     row = get_operation(call.control, call.caller, operation_id)
-    place = _addresses(call, here, row["id"])["Azure-AsyncOperation"]
+    place = server_addresses(call, here, row["id"])["Azure-AsyncOperation"]
     under_way = row["status"] == "Inprogress"
     told = wire_jobs.operation(row, place.removeprefix(call.base).partition("?")[0])
     told["status"] = "InProgress" if under_way else row["status"]
@@ -76,12 +77,16 @@ def backup_status(operation_id: str, here: Here, call: Asked) -> JSONResponse:
 
 @router.get(_LOCATION + "/operationResults/{operation_id}", openapi_extra=does(OWN))
 def backup_result(operation_id: str, here: Here, call: Asked) -> Response:
-    """What was dumped; 202 until it is over."""
+    """What was dumped, or the server that was made; 202 until it is over."""
     row = get_operation(call.control, call.caller, operation_id)
     if row["status"] == "Inprogress":
-        return Response(status_code=202, headers=_addresses(call, here, row["id"]))
+        return Response(status_code=202, headers=server_addresses(call, here, row["id"]))
     if row["error"]:
         raise from_dict(row["error"])
+    if row["kind"] == new_servers.KIND:
+        ref = arm.read_server_id(row["resource_id"], here)
+        made = servers.get_server(call.control, call.caller, ref.resource_group, ref.name)
+        return JSONResponse(wire.server(here, made, servers.facts_of(made)))
     job = long_term.of_operation(call.control, row["id"], row["resource_id"])
     return JSONResponse({"properties": _properties(job)})
 

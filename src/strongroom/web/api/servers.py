@@ -5,9 +5,12 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
-from strongroom.control import deleted_servers, servers
+from strongroom.control import deleted_servers, new_servers, servers
+from strongroom.model import arm
+from strongroom.model.new_server import NewServer, read_new_server
 from strongroom.web.api import wire
-from strongroom.web.api.door import Asked, Body, Here, does
+from strongroom.web.api.door import Asked, Body, Call, Here, does
+from strongroom.web.api.long_term import server_addresses
 
 router = APIRouter()
 _SUBSCRIPTION = "/subscriptions/{subscription_id}"
@@ -17,11 +20,23 @@ _SERVERS = _SUBSCRIPTION + (
 
 
 @router.put(_SERVERS + "/{name}", openapi_extra=does(servers.WRITE))
-def put_server(group: str, name: str, here: Here, body: Body, call: Asked) -> JSONResponse:
-    """Register a server that an agent looks after."""
+def put_server(group: str, name: str, here: Here, body: Body, call: Asked) -> Response:
+    """Register a server that an agent looks after; or make one of a moment of another."""
+    wanted = read_new_server(arm.pick_object(body, "properties"), here)
+    if wanted is not None:
+        return _make(group, name, here, (body, wanted), call)
     row, is_new = servers.put_server(call.control, call.caller, group, name, body)
     answer = wire.server(here, row, servers.facts_of(row))
     return JSONResponse(answer, 201 if is_new else 200)
+
+
+def _make(
+    group: str, name: str, here: str, what: tuple[dict[str, Any], NewServer], call: Call
+) -> Response:
+    operation = new_servers.make_server(
+        call.control, call.caller, (group, name), *what, request_key=call.key
+    )
+    return Response(status_code=202, headers=server_addresses(call, here, operation))
 
 
 @router.get(_SERVERS + "/{name}", openapi_extra=does(servers.READ))

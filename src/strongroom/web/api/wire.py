@@ -165,6 +165,12 @@ def _datasource(subscription: str, row: Row, kind: str) -> dict[str, Any]:
     }
 
 
+def _server_state(row: Row, known: ServerFacts) -> str:
+    if (row["facts"] or {}).get("provisioning"):  # till its agent tells of it
+        return "Provisioning"
+    return "Ready" if known.ready else "Stopped"
+
+
 def server(subscription: str, row: Row, facts: ServerFacts | None) -> dict[str, Any]:
     """A PostgreSQL server as its agent sees it."""
     known = facts or ServerFacts(name=row["name"], ready=False)
@@ -175,7 +181,7 @@ def server(subscription: str, row: Row, facts: ServerFacts | None) -> dict[str, 
         "location": row["location"],
         "tags": row["tags"],
         "properties": {
-            "state": "Ready" if known.ready else "Stopped",
+            "state": _server_state(row, known),
             "version": str(known.version_number // 10000 or ""),
             "minorVersion": str(known.version_number % 10000),
             "fullyQualifiedDomainName": known.endpoint,

@@ -1,0 +1,193 @@
+"""The log of a server that grants no replication: segments out of a spool, as they are archived.
+
+`strongroom wal-put` (wal_put.py) hands them over and waits: what has been put, read again and
+recorded is marked in the spool, and only then does PostgreSQL hear of success.
+"""
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from strongroom.agent.access import OpenContainer
+from strongroom.agent.held_lease import HeldLease
+from strongroom.agent.servers import ServerBook
+from strongroom.agent.wal_keeper import REPORT_SECONDS, Keeper
+from strongroom.agent.wal_run import Runs
+from strongroom.agent.wal_spool import HISTORY, SEGMENT, Spool, digest_of
+from strongroom.agent.wal_stream import stream_wal
+from strongroom.model.errors import Invalid
+from strongroom.model.operation import Completion
+from strongroom.model.postgres import Lsn, Timeline, lsn_to_text, major_of
+from strongroom.model.seams import Chance, Clock
+from strongroom.model.wal import WalHistory, WalMissing, WalReply, WalReport
+from strongroom.postgres.connect import Conninfo, session
+from strongroom.postgres.low_level import LowLevelBackup
+from strongroom.postgres.wal_source import Found, Kept, Place, forks_of
+
+ARCHIVE = "Archive"
+_PAUSE = 0.1
+_page_header = struct.Struct("<HHIQI4xQII")  # of a segment's first page: xlog_internal.h
+
+
+def take_log(
+    held: HeldLease, book: ServerBook, open_container: OpenContainer, clock: Clock, chance: Chance
+) -> Completion:
+    """As `stream_wal`, or out of the spool that the server's entry names."""
+    order = held.lease.stream
+    if order is None:
+        raise Invalid("not an order to stream")
+    spool = book.archive(order.server)
+    if spool is None:
+        return stream_wal(held, book, open_container, clock, chance)
+    keeper = Keeper(held, order, book.conninfo(order.server), open_container, clock, chance)
+    return keeper.again(_Archived(keeper, spool).once)
+
+
+@dataclass(slots=True)
+class _Server:
+    """Who archives, and how far it is."""
+
+    found: Found
+    server_end: Lsn
+    slot_kind: str = ARCHIVE
+
+
+class _Archived:
+    """Nothing is held for us: a server keeps what it has not archived, to `wal-put`'s bound."""
+
+    def __init__(self, keeper: Keeper, root: Path) -> None:
+        self._keeper = keeper
+        self._root = root
+
+    def once(self) -> NoReturn:
+        """Until something breaks."""
+        keeper = self._keeper
+        told = keeper.tell(WalReport(epoch=keeper.held.lease.epoch))
+        server = _look(keeper.conninfo)
+        spool = Spool(self._root, str(server.found.system.identifier))
+        keeper.names.learn({""})
+        taking = _Taking(keeper, server, spool, told)
+        looked, limit = float("-inf"), 0
+        while True:
+            keeper.held.check()
+            if limit != keeper.slot_bytes:
+                limit = keeper.slot_bytes
+                spool.set_limit(limit)
+            names = spool.waiting()
+            for name in names:
+                keeper.held.check()
+                taking.take(name)
+            if keeper.clock.monotonic() - looked > REPORT_SECONDS:
+                looked = keeper.clock.monotonic()
+                server.server_end = _look(keeper.conninfo).server_end
+                keeper.patiently(lambda: keeper.report(server))
+            if not names:
+                keeper.held.pause(_PAUSE)
+
+
+class _Taking:
+    """What comes out of a spool, one by one."""
+
+    def __init__(self, keeper: Keeper, server: _Server, spool: Spool, told: WalReply) -> None:
+        self._keeper = keeper
+        self._server = server
+        self._spool = spool
+        same = told.system_identifier == str(server.found.system.identifier)
+        known = same and not told.of_point  # else nothing is kept yet that this could join
+        self._kept = Kept(told.system_identifier, told.timeline, told.end) if known else Kept()
+        if told.timeline and not same and not told.of_point:
+            why = "another server answers: its data began anew"
+            keeper.gap = WalMissing(timeline=told.timeline, start=told.end, end=0, why=why)
+        self._runs: Runs | None = None
+        self._at = (0, 0)  # where the runs go on
+
+    def take(self, name: str) -> None:
+        """Keep it, or refuse it; raises what the keeper raises."""
+        content = self._spool.read(name)
+        try:
+            self._take(name, content)
+        except Invalid as error:
+            self._spool.refuse(name, error.message)
+            return
+        self._spool.keep(name, digest_of(content))
+
+    def _take(self, name: str, content: bytes) -> None:
+        if found := HISTORY.fullmatch(name):
+            timeline, text = int(found[1], 16), content.decode(errors="replace")
+            self._server.found.histories[timeline] = text
+            history = WalHistory(timeline=timeline, text=text)
+            self._keeper.keep_history(self._server, history)
+            return
+        timeline, start, partial = self._place_of(name)
+        self._check(content, start)
+        if partial:
+            left = self._left(timeline)
+            if left is None or left <= start:
+                return  # where that timeline was left nobody has said: it is of no use
+            content = content[: left - start]
+        if self._is_needed(name, timeline, start, start + len(content)):
+            self._keep(timeline, start, content)
+
+    def _place_of(self, name: str) -> tuple[int, int, bool]:
+        found = SEGMENT.fullmatch(name)
+        assert found is not None  # noqa: S101 - the spool gives no other
+        size = self._server.found.system.wal_segment_size
+        number = int(found[2], 16) * (0x100000000 // size) + int(found[3], 16)
+        return int(found[1], 16), number * size, bool(found[4])
+
+    def _check(self, content: bytes, start: int) -> None:
+        """Raises Invalid unless it is a whole segment of this server's."""
+        system = self._server.found.system
+        if len(content) != system.wal_segment_size:
+            raise Invalid(f"{len(content):,} bytes are no segment")
+        header = _page_header.unpack_from(content)
+        if (header[3], header[5]) != (start, system.identifier):
+            raise Invalid("it is not the segment that its name says, or another server's")
+
+    def _left(self, timeline: int) -> int | None:
+        """Where it was left by the one that came after it."""
+        for text in self._server.found.histories.values():
+            left = dict(forks_of(text)).get(Timeline(timeline))
+            if left is not None:
+                return left
+        return None
+
+    def _is_needed(self, name: str, timeline: int, start: int, end: int) -> bool:
+        """Whether the vault lacks it. Raises Invalid for what may contradict what is kept."""
+        kept = self._kept
+        if kept.timeline == timeline and end <= kept.end:
+            if end == kept.end:  # the answer was lost
+                return False
+            raise Invalid(f"{name} is kept already, and with which bytes is not known here")
+        if kept.timeline > timeline:
+            raise Invalid(f"timeline {timeline} was left for {kept.timeline}")
+        if kept.timeline == timeline and start > kept.end:
+            self._note_gap(start)
+        elif 0 < kept.timeline < timeline and kept.end < (left := self._left(kept.timeline) or 0):
+            self._note_gap(left)
+        return True
+
+    def _note_gap(self, end: int) -> None:
+        why = f"nothing was archived from {lsn_to_text(Lsn(self._kept.end))} on"
+        kept = self._kept
+        self._keeper.gap = WalMissing(timeline=kept.timeline, start=kept.end, end=end, why=why)
+
+    def _keep(self, timeline: int, start: int, content: bytes) -> None:
+        keeper, found = self._keeper, self._server.found
+        if self._runs is None or self._at != (timeline, start):
+            place = Place(Timeline(timeline), Lsn(start))
+            self._runs = Runs(place, found, keeper.clock, keeper.order.seal_seconds)
+        self._runs.add(memoryview(content))
+        for run in self._runs.everything():
+            reply = keeper.keep(run, self._server, [])
+            self._kept = Kept(reply.system_identifier, reply.timeline, reply.end)
+        self._at = (timeline, start + len(content))
+
+
+def _look(conninfo: Conninfo) -> _Server:
+    """By an ordinary session. Raises SourceError."""
+    with session(conninfo) as server:
+        held = LowLevelBackup(server, major_of(server.version_number))
+        at = held.position()
+        return _Server(Found(held.system(), at), at)
