@@ -1,8 +1,9 @@
 """A part of a recovery point, loaded into a server that this agent looks after.
 
 What has the same name there already is never touched: it is looked for before anything is fetched.
-What was begun and could not be finished is taken away again. An agent that was killed cannot do
-that: tables come in one transaction, and a database gets its name when it is whole.
+A database that somebody made, empty, is filled where it is. What was begun and could not be
+finished is taken away again. An agent that was killed cannot do that: tables come in one
+transaction, what fills a database that was there too, and one that is made gets its name last.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,6 +42,7 @@ class IntoServer:
         self._order = order
         self._conninfo = conninfo
         self._source_version = source_version
+        self._was_there = False  # a database, empty
 
     @property
     def database(self) -> str:
@@ -57,7 +59,10 @@ class IntoServer:
             load.check_major(self._source_version, connection.info.server_version)
             is_there = self.database in load.databases_of(connection)
             if is_there and not self._order.table:
-                return self._is_whole(connection)
+                if is_of_job(connection, self.database, self._order.job_id):
+                    return True
+                self._check_empty()
+                self._was_there = True
         if self._order.table:
             if not is_there:
                 raise Precondition(
@@ -67,13 +72,15 @@ class IntoServer:
             self._check_absent(read_table(self._order.rename or self._order.table))
         return False
 
-    def _is_whole(self, connection: load.Connection) -> bool:
-        if is_of_job(connection, self.database, self._order.job_id):
-            return True
-        raise TargetNotEmpty(
-            f"{self._order.target_server} has a database {self.database} already",
-            hint="Load it under another name: --rename NEW.",
-        )
+    def _check_empty(self) -> None:
+        try:
+            load.check_empty(self._conninfo, self.database)
+        except TargetNotEmpty as error:
+            raise TargetNotEmpty(
+                f"{self._order.target_server} has a database {self.database} already, and it is "
+                "not empty",
+                hint="Load it under another name: --rename NEW.",
+            ) from error
 
     def _check_absent(self, table: TableName) -> None:
         query = (
@@ -109,7 +116,7 @@ class IntoServer:
     def _restore(
         self, held: HeldLease, tools: Tools, content: Content, database: str, *, owners: bool
     ) -> None:
-        jobs = 0 if content.tables else 1
+        jobs = 0 if content.tables or self._was_there else 1
         with client_of(self._conninfo) as client:
             program = load.restore_database(
                 tools, client, database, content.dump, jobs=jobs, owners=owners
@@ -123,6 +130,9 @@ class IntoServer:
         if content.tables:
             with self._tables_taken_away_on_failure(content.tables):
                 yield self.database
+            return
+        if self._was_there:
+            yield self.database
             return
         job, described = self._order.job_id, content.described
         with new_database(self._conninfo, job, self.database, described) as working:

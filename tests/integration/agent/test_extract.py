@@ -261,6 +261,19 @@ def test_a_database_is_loaded_into_a_server_under_a_new_name(story, source):
     assert source.digests("other_then") == source.digests("other")
 
 
+def test_an_empty_database_that_somebody_made_is_filled_where_it_is(story, source):
+    source.sql("create database prepared", "comment on database prepared is 'mine'")
+    asked = {"database": "other", "rename": "prepared", "target_server": "orders"}
+    operation = story.restore(story.extract_order("prepared", **asked))
+    assert operation.failure is None, operation.failure
+    assert source.digests("prepared") == source.digests("other")
+    comment = "select shobj_description(oid, 'pg_database') from pg_database where datname = %s"
+    with source.connect() as connection:
+        assert connection.execute(comment, ("prepared",)).fetchone() == ("mine",)
+    again = story.restore(story.extract_order("prepared-again", **asked))
+    assert "not empty" in again.failure.error["message"]
+
+
 def test_what_a_killed_load_left_is_taken_away_by_its_own_next_try_and_told_to_others(
     story, source
 ):
