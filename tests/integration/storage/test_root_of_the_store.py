@@ -17,7 +17,7 @@ from seams import FakeClock, SystemChance
 from security_page import check_table
 from store_world import ACCOUNT, KEY
 from strongroom.datastore.blobs import DirectoryBlobs
-from strongroom.model.errors import Locked, VaultError
+from strongroom.model.errors import Locked, ObjectMissing, VaultError
 from strongroom.storage.blob import Asked, Facts
 from strongroom.storage.locks import Immutability
 from strongroom.storage.scrubbing import Scrub
@@ -98,7 +98,7 @@ class Host:
     def deletes_locked(self) -> bool:
         """By the account key, at the endpoint; or what root took from the disk before."""
         gone = any(not (self.files / name).exists() for name in memory(self.world))
-        with suppress(Locked):
+        with suppress(Locked, ObjectMissing):
             pack = next(name for name in memory(self.world) if name.startswith("g/"))
             self.store.delete(CONTAINER, pack, "account-key")
             return True
@@ -171,12 +171,18 @@ def forge(host: Host) -> None:
         path.write_bytes(foreign[f"p/{POINT}.{kind}"])
 
 
-def take_points_away(host: Host) -> None:
-    """The storage as it was before the second point, ledger and all."""
-    for name in memory(host.world):
-        if OTHER in name:
-            (host.files / name).unlink()
-            host.book(f"DELETE FROM blobs WHERE name = '{name}'")
+def set_back(*points: str, disk: bool = True, ledger: bool = True) -> Callable[[Host], None]:
+    """The storage as it was before these points: R1."""
+
+    def act(host: Host) -> None:
+        for name in memory(host.world):
+            if any(point in name for point in points):
+                if disk:
+                    (host.files / name).unlink()
+                if ledger:
+                    host.book(f"DELETE FROM blobs WHERE name = '{name}'")
+
+    return act
 
 
 def many_standstills(host: Host) -> None:
@@ -206,7 +212,12 @@ DEEDS = [
     Deed("put a forged point in the place of one", forge),
     Deed("hide a point: delete its receipt",
          lambda host: (host.files / f"p/{POINT}.receipt").unlink()),
-    Deed("set disk and ledger back to before the last point", take_points_away),
+    Deed("set disk and ledger back to before the last point", set_back(OTHER)),
+    Deed("set them back to before every point", set_back(POINT, OTHER)),
+    Deed("set the disk back alone", set_back(OTHER, ledger=False)),
+    Deed("set the ledger back alone", set_back(OTHER, disk=False)),
+    Deed("set the locks of the ledger back alone",
+         lambda host: host.book("UPDATE locks SET until = until - 20 * 86400 * 1000000")),
     Deed("strike the locks out of the ledger",
          lambda host: (host.book("DELETE FROM locks"), host.book("DELETE FROM immutability"))),
 ]  # fmt: skip
