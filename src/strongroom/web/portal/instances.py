@@ -109,7 +109,7 @@ def instance(name: str, ref: InVault, visit: Guest) -> Response:
         ended=rounds.ended_jobs(visit.control, visit.caller, row["id"], JOBS),
         may=may,
         acts=[act for act in ACTS if row["state"] in act.before and row["state"] != act.after],
-        pictures=pictures_of(visit, row, ship, points, tried, log) if points else None,
+        pictures=pictures_of(visit, row["policy"], ship, points, tried, log) if points else None,
     )
 
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from itertools import islice, takewhile
 
-import sqlalchemy as sa
 from whenever import Instant
 
 from strongroom.control import rounds, taken
@@ -36,16 +35,16 @@ class Pictures:
 
 def pictures_of(
     visit: Visit,
-    row: sa.RowMapping,
+    policy: str,
     ship: Ship,
     points: list[RecoveryPoint],
     tried: list[Drill],
     log: WalTimeline | None,
 ) -> Pictures:
-    """Of an instance that has points; `row` is that of get_instance()."""
+    """Of an instance that has points; `policy` is its text."""
     now, zone = visit.now, visit.zone
     lately = taken.taken_lately(visit.control, visit.caller, ship.vault, ship.name)
-    planned = _planned(row["policy"], points, now) if ship.next_at is not None else []
+    planned = _planned(policy, points, now) if ship.next_at is not None else []
     ranges = [(Instant.parse_iso(a), Instant.parse_iso(b)) for a, b in log.ranges] if log else []
     days = band.year_of(
         lately,
@@ -59,7 +58,7 @@ def pictures_of(
         band=band.band_of(points, now, zone),
         lens=lens.lens_of(points, lately, planned, ranges, now, zone),
         days=days,
-        missed=_missed(visit, row["id"], missing),
+        missed=_missed(visit, ship.id, missing),
     )
 
 
