@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -14,12 +15,15 @@ from strongroom.model.cost import UNIT_GB, Cost, PriceSheet
 from strongroom.model.errors import Invalid
 from strongroom.web.portal import render
 from strongroom.web.portal.door import Form, Guest, PortalRoute, Sent
+from strongroom.web.portal.sheets import safe_row
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 _PRICES = ("unit", "locally_redundant", "zone_redundant", "geo_redundant")
 _COLUMNS = (
-    *("instance", "vault", "redundancy", "server bytes", "units", "stored bytes"),
-    *("points", "bytes as full copies", "units cost", "storage cost", "total"),
+    *("instance", "vault", "redundancy", "currency", "counted on", "server bytes", "units"),
+    *("stored bytes", "points", "unique bytes", "shared bytes", "log bytes", "other bytes"),
+    *("bytes as full copies", "units cost", "storage cost", "total a month"),
+    *("month to date", "storage cost as full copies"),
 )
 
 
@@ -41,14 +45,32 @@ def cost(visit: Guest, by: Annotated[str, Query(max_length=60)] = "") -> Respons
     )
 
 
-def _sums(found: list[Cost], by: str) -> list[tuple[str, int, int, float]]:
-    """(vault or tag's value, instances, stored bytes, a month), the dearest first."""
-    sums: dict[str, tuple[int, int, float]] = {}
+@dataclass(slots=True)
+class Sum:
+    """Of a vault, or of a tag's value."""
+
+    name: str
+    instances: int = 0
+    stored: int = 0
+    unique: int = 0
+    shared: int = 0
+    total: float = 0.0
+    month_to_date: float = 0.0
+
+
+def _sums(found: list[Cost], by: str) -> list[Sum]:
+    """The dearest first."""
+    sums: dict[str, Sum] = {}
     for each in found:
         name = each.tags.get(by, "(none)") if by else each.vault
-        count, stored, total = sums.get(name, (0, 0, 0.0))
-        sums[name] = (count + 1, stored + each.stored, total + each.total)
-    return sorted(((name, *rest) for name, rest in sums.items()), key=lambda row: -row[3])
+        one = sums.setdefault(name, Sum(name))
+        one.instances += 1
+        one.stored += each.stored
+        one.unique += each.unique
+        one.shared += each.shared
+        one.total += each.total
+        one.month_to_date += each.month_to_date
+    return sorted(sums.values(), key=lambda one: -one.total)
 
 
 @router.get("/cost.csv")
@@ -56,14 +78,32 @@ def as_csv(visit: Guest) -> Response:
     """One line an instance."""
     text = io.StringIO()
     lines = csv.writer(text)
-    lines.writerow(_COLUMNS)
-    for each in costs.costs_of_fleet(visit.control, visit.caller):
-        sizes = (each.size, each.units, each.stored, each.points, each.as_full)
-        prices = (each.units_price, each.storage_price, each.total)
-        names = (each.name, each.vault, each.redundancy)
-        lines.writerow([*names, *sizes, *(f"{price:.2f}" for price in prices)])
+    found = costs.costs_of_fleet(visit.control, visit.caller)
+    currency = costs.price_sheet(visit.control).currency
+    tags = sorted({tag for each in found for tag in each.tags})
+    lines.writerow([*_COLUMNS, *safe_row(f"tag {tag}" for tag in tags)])
+    for each in found:
+        lines.writerow(safe_row([*_row(each, currency), *(each.tags.get(t, "") for t in tags)]))
     named = {"Content-Disposition": 'attachment; filename="cost.csv"'}
     return Response(text.getvalue(), headers={**render.HEADERS, **named}, media_type="text/csv")
+
+
+def _row(each: Cost, currency: str) -> list[object]:
+    """As the columns are named."""
+    prices = (each.units_price, each.storage_price, each.total, each.month_to_date)
+    return [
+        *(
+            each.name,
+            each.vault,
+            each.redundancy,
+            currency,
+            each.counted_on,
+            each.size,
+            each.units,
+        ),
+        *(each.stored, each.points, each.unique, each.shared, each.log, each.other, each.as_full),
+        *(f"{price:.2f}" for price in (*prices, each.as_full_price)),
+    ]
 
 
 @router.post("/cost/prices")
