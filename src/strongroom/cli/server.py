@@ -142,7 +142,7 @@ def brief(server: dict[str, Any], protected: Mapping[str, BackupSettings]) -> di
         "name": server["name"],
         "state": told["state"],
         "version": f"{told['version']}.{told['minorVersion']}" if told["version"] else "",
-        "endpoint": told["fullyQualifiedDomainName"],
+        "endpoint": ours["endpoint"],
         "sizeBytes": int(ours["sizeBytes"]),
         "databases": ours["databases"],
         "problems": ours["problems"],

@@ -24,6 +24,7 @@ from strongroom.model.starting import read_limits
 STORAGE_TYPES = ("LocallyRedundant", "ZoneRedundant", "GeoRedundant")
 SOFT_DELETE = (OFF, ON, ALWAYS_ON)
 IMMUTABILITY = ("Disabled", "Unlocked", "Locked")
+COSTS = ("VaultLevel", "ProtectedItemLevel", "ProtectedItemWithParentTag")
 ALERTS = ("Enabled", "Disabled")
 _DATA_STORES = ("VaultStore", "OperationalStore", "ArchiveStore")
 
@@ -55,6 +56,10 @@ def read_vault(body: Mapping[str, Any]) -> VaultWish:
         settings["monitoringSettings"] = {
             "azureMonitorAlertSettings": {"alertsForAllJobFailures": for_jobs}
         }
+    costs = arm.pick_object(asked, "costManagementSettings")
+    told_by = _choice(costs, "granularityLevel", COSTS)
+    if told_by:
+        settings["costManagementSettings"] = {"granularityLevel": told_by}
     if arm.pick(asked, "strongroom") is not None:
         ours = Fields(arm.pick(asked, "strongroom"), "properties.strongroom")
         settings["strongroom"] = read_limits(ours)

@@ -218,7 +218,8 @@ def test_a_server_is_shown_as_its_agent_sees_it(story: Story) -> None:
     assert told["state"] == "Ready"
     assert told["version"] == "18"
     assert told["storage"]["storageSizeGB"] == 7
-    assert told["fullyQualifiedDomainName"] == "db.example:5432"
+    assert told["fullyQualifiedDomainName"] == "db.example"
+    assert told["strongroom"]["endpoint"] == "db.example:5432"
     assert "conninfo" not in str(told).lower()
     listed = story.get(server_id().rpartition("/")[0])["value"]
     home = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.DBforPostgreSQL"

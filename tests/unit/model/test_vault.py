@@ -19,6 +19,7 @@ def test_keys_come_in_any_case_and_go_out_canonical() -> None:
             "Properties": {
                 "STORAGESETTINGS": [{"DatastoreType": "vaultstore", "Type": "zoneredundant"}],
                 "securitysettings": {"softdeletesettings": {"state": "on"}},
+                "costmanagementsettings": {"granularitylevel": "protecteditemlevel"},
             },
         }
     )
@@ -27,6 +28,7 @@ def test_keys_come_in_any_case_and_go_out_canonical() -> None:
         "securitySettings": {
             "softDeleteSettings": {"state": "On", "retentionDurationInDays": 14.0}
         },
+        "costManagementSettings": {"granularityLevel": "ProtectedItemLevel"},
     }
 
 
@@ -47,6 +49,7 @@ def test_read_only_fields_that_come_back_are_ignored() -> None:
             }
         },
         {"storageSettings": ["x"]},
+        {"costManagementSettings": {"granularityLevel": "Hourly"}},
     ],
 )
 def test_what_is_not_offered_is_refused(asked: dict[str, Any]) -> None:

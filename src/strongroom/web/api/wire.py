@@ -68,6 +68,7 @@ def vault(subscription: str, tenant: str, row: Row) -> dict[str, Any]:
         },
         "properties": {
             "monitoringSettings": asked.get("monitoringSettings"),
+            "costManagementSettings": asked.get("costManagementSettings"),
             "strongroom": msgspec.to_builtins(limits_of(asked)),
             "featureSettings": asked.get("featureSettings"),
             "storageSettings": asked.get("storageSettings")
@@ -184,7 +185,7 @@ def server(subscription: str, row: Row, facts: ServerFacts | None) -> dict[str, 
             "state": _server_state(row, known),
             "version": str(known.version_number // 10000 or ""),
             "minorVersion": str(known.version_number % 10000),
-            "fullyQualifiedDomainName": known.endpoint,
+            "fullyQualifiedDomainName": known.endpoint.rpartition(":")[0] or known.endpoint,
             "storage": {"storageSizeGB": -(-known.size_bytes >> 30) or 1},
             "replicationRole": "AsyncReplica" if known.in_recovery else "Primary",
             "strongroom": {
@@ -193,6 +194,7 @@ def server(subscription: str, row: Row, facts: ServerFacts | None) -> dict[str, 
                 "seenAt": instant(row["seen_at"]),
                 "problems": known.problems,
                 "dumpable": known.dumpable,
+                "endpoint": known.endpoint,  # with its port
                 "sizeBytes": known.size_bytes,
                 "databases": known.databases,
                 "dataDirectory": known.data_directory,

@@ -45,6 +45,7 @@ def role_assignment(subscription: str, row: Row) -> dict[str, Any]:
             "principalType": row["principal_type"],
             "condition": None,
             "conditionVersion": None,
+            "delegatedManagedIdentityResourceId": None,
             "description": row["description"],
             "createdOn": instant(row["created_at"]),
             "createdBy": row["created_by"],
