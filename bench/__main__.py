@@ -20,6 +20,8 @@ from bench import (
     profile,
     restore,
     stored,
+    wal,
+    wal_replay,
 )
 from bench.results import HERE, Told, into_readme, keep
 
@@ -33,6 +35,8 @@ BENCHES: dict[str, tuple[Callable[[float], Told], float]] = {
     "one_table": (one_table.measure, 2.0),
     "memory": (memory.measure, 0.5),
     "profile": (profile.measure, 2.0),
+    "wal": (wal.measure, 1.0),
+    "wal_replay": (wal_replay.measure, 2.0),
     "api": (api.measure, 1.0),
     "portal": (portal.measure, 1.0),
 }

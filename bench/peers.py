@@ -42,7 +42,10 @@ pg1-user=postgres
 
 
 class PgBackRest:
-    """zst level 3, aes-256-cbc, two processes, a repository on the same disk; no WAL is kept."""
+    """zst level 3, aes-256-cbc, two processes, a repository on the same disk.
+
+    No WAL is kept but what is pushed.
+    """
 
     def __init__(self, server: Server, home: Path) -> None:
         self._home = home
@@ -59,9 +62,13 @@ class PgBackRest:
             for path in (place, *place.rglob("*")):
                 os.chown(path, self._user.uid, self._user.gid)
 
+    def command(self, *words: str) -> list[str]:
+        """Its command line."""
+        return ["pgbackrest", f"--config={self._config}", "--stanza=demo", *words]
+
     def run(self, verb: str, *words: str) -> None:
         """As the user that PostgreSQL runs as."""
-        command = ["pgbackrest", f"--config={self._config}", "--stanza=demo", *words, verb]
+        command = self.command(verb, *words)
         as_user = {} if os.geteuid() else {"user": self._user.uid, "group": self._user.gid}
         done = subprocess.run(
             command, check=False, capture_output=True, text=True, cwd="/", **as_user
@@ -78,6 +85,15 @@ class PgBackRest:
         directory.mkdir(mode=0o700)
         self._give(directory)
         self.run("restore", f"--pg1-path={directory}")
+
+    @property
+    def getting(self) -> str:
+        """A restore_command for a server at HERE: segments are fetched ahead."""
+        return " ".join(self.command("--pg1-path=HERE", "--archive-async", "archive-get %f %p"))
+
+    def push(self, segment: Path) -> None:
+        """A segment of the log into its archive."""
+        self.run("archive-push", str(segment))
 
     def stored(self) -> int:
         """Bytes in its repository."""
