@@ -17,6 +17,7 @@ from fastapi import FastAPI
 
 from strongroom.app.doors import Doors
 from strongroom.app.going_on import check_catalogue, note_used
+from strongroom.app.memory import few_heaps, keep_what_is_built
 from strongroom.app.portal_user import ensure_administrator
 from strongroom.catalog import executors
 from strongroom.catalog.database import Database
@@ -115,6 +116,7 @@ def _own(storage: VaultStorage) -> OwnStorage:
 
 def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
     """From files to answering, until SIGTERM."""
+    few_heaps()
     files = ServeFiles(options.data)
     ready = options.data / "ready.json"
     ready.unlink(missing_ok=True)
@@ -185,6 +187,7 @@ def _answer(
     """Until SIGTERM, with what runs by the clock beside it."""
 
     def on_ready() -> None:
+        keep_what_is_built()
         for each in threads:
             each.start()
         told = {"port": _port(sockets[0]), "portalPort": _port(sockets[1]), "pid": os.getpid()}

@@ -64,6 +64,15 @@ _SELECT = (
     .join(_server_groups, servers.c.resource_group_key == _server_groups.c.name_key)
     .join(policies, instances.c.policy_id == policies.c.id)
 )
+_OF_VAULT = (
+    vaults.c.resource_group_key == sa.bindparam("group"),
+    vaults.c.name_key == sa.bindparam("vault"),
+)
+# Asked by most requests: a statement that is built once costs a third.
+_NAMED = _SELECT.where(*_OF_VAULT, instances.c.name_key == sa.bindparam("name"))
+_THERE = _NAMED.where(instances.c.state != SOFT_DELETED)
+_BY_ID = _SELECT.where(instances.c.id == sa.bindparam("instance"))
+_VAULT_ID = sa.select(vaults.c.id).where(*_OF_VAULT)
 
 
 def by_name(
@@ -78,14 +87,8 @@ def by_name(
 
     With `deleted` one that is soft-deleted is as good.
     """
-    query = _SELECT.where(
-        vaults.c.resource_group_key == resource_group.lower(),
-        vaults.c.name_key == vault.lower(),
-        instances.c.name_key == instance.lower(),
-    )
-    if not deleted:
-        query = query.where(instances.c.state != SOFT_DELETED)
-    row = connection.execute(query).mappings().first()
+    names = {"group": resource_group.lower(), "vault": vault.lower(), "name": instance.lower()}
+    row = connection.execute(_NAMED if deleted else _THERE, names).mappings().first()
     if row is None:
         raise NotFound(f"vault {vault[:50]!r} has no backup instance {instance[:80]!r}")
     return Protection(**row)
@@ -93,7 +96,7 @@ def by_name(
 
 def by_id(connection: sa.Connection, instance_id: str) -> Protection:
     """By the instance's id."""
-    row = connection.execute(_SELECT.where(instances.c.id == instance_id)).mappings().first()
+    row = connection.execute(_BY_ID, {"instance": instance_id}).mappings().first()
     if row is None:
         raise NotFound(f"there is no backup instance {instance_id}")
     return Protection(**row)
@@ -113,12 +116,8 @@ def set_state(
 
 def vault_id(connection: sa.Connection, resource_group: str, vault: str) -> str:
     """The id of a vault by its ARM names."""
-    found = connection.execute(
-        sa.select(vaults.c.id).where(
-            vaults.c.resource_group_key == resource_group.lower(),
-            vaults.c.name_key == vault.lower(),
-        )
-    ).scalar()
+    names = {"group": resource_group.lower(), "vault": vault.lower()}
+    found = connection.execute(_VAULT_ID, names).scalar()
     if found is None:
         raise NotFound(
             f"there is no vault {vault[:50]!r} in resource group {resource_group[:90]!r}"

@@ -26,6 +26,11 @@ SOFT_DELETED, PURGING = "SoftDeleted", "Purging"
 _SELECT = sa.select(
     recovery_points, sa.func.coalesce(policies.c.name, "").label("policy_name")
 ).join(policies, recovery_points.c.policy_id == policies.c.id, isouter=True)
+_NAMED = _SELECT.where(
+    recovery_points.c.instance_id == sa.bindparam("instance"),
+    recovery_points.c.id == sa.bindparam("point"),
+    recovery_points.c.state == sa.bindparam("wanted"),
+)
 
 
 def _point(row: sa.RowMapping) -> RecoveryPoint:
@@ -47,14 +52,8 @@ def get(
     connection: sa.Connection, instance_id: InstanceId, point_id: str, state: str = COMPLETED
 ) -> RecoveryPoint:
     """One point of an instance; NotFound when it has none of that id in that state."""
-    row = connection.execute(
-        _SELECT.where(
-            recovery_points.c.instance_id == instance_id,
-            recovery_points.c.id == point_id.lower(),
-            recovery_points.c.state == state,
-        )
-    ).mappings()
-    found = row.first()
+    names = {"instance": instance_id, "point": point_id.lower(), "wanted": state}
+    found = connection.execute(_NAMED, names).mappings().first()
     if found is None:
         raise NotFound(
             f"there is no recovery point {point_id[:64]}",

@@ -8,6 +8,11 @@ import sqlalchemy as sa
 from strongroom.catalog.tables import role_assignments as table
 from strongroom.model.access import scope_contains
 
+# Asked by every request: a statement that is built once costs a third.
+_OF_PRINCIPALS = sa.select(table).where(
+    table.c.principal_id.in_(sa.bindparam("ids", expanding=True))
+)
+
 
 def add(connection: sa.Connection, assignment: dict[str, Any]) -> None:
     """A new assignment, as the columns of the table name it."""
@@ -32,8 +37,7 @@ def list_of_principal(connection: sa.Connection, principal_id: str) -> list[sa.R
 
 def list_of_principals(connection: sa.Connection, ids: Sequence[str]) -> list[sa.RowMapping]:
     """Those of any of them."""
-    query = sa.select(table).where(table.c.principal_id.in_(ids))
-    return list(connection.execute(query).mappings())
+    return list(connection.execute(_OF_PRINCIPALS, {"ids": list(ids)}).mappings())
 
 
 def list_of_role(connection: sa.Connection, role_id: str) -> list[sa.RowMapping]:

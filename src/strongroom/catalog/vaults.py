@@ -18,6 +18,11 @@ _SELECT = (
 
 SOFT_DELETED = "SoftDeleted"
 _IS_THERE = table.c.state != SOFT_DELETED
+_NAMED = _SELECT.where(
+    table.c.resource_group_key == sa.bindparam("group"),
+    table.c.name_key == sa.bindparam("vault"),
+    _IS_THERE,
+)
 
 
 def add(connection: sa.Connection, vault: dict[str, Any]) -> None:
@@ -27,10 +32,8 @@ def add(connection: sa.Connection, vault: dict[str, Any]) -> None:
 
 def find(connection: sa.Connection, group: str, name: str) -> sa.RowMapping | None:
     """A vault by its names, whatever their case."""
-    query = _SELECT.where(
-        table.c.resource_group_key == group.lower(), table.c.name_key == name.lower(), _IS_THERE
-    )
-    return connection.execute(query).mappings().first()
+    names = {"group": group.lower(), "vault": name.lower()}
+    return connection.execute(_NAMED, names).mappings().first()
 
 
 def list_of_group(connection: sa.Connection, group: str | None) -> list[sa.RowMapping]:

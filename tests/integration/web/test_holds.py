@@ -57,7 +57,7 @@ def test_a_hold_is_set_is_shown_with_its_point_and_is_released(story: Story, poi
     assert [each["name"] for each in story.get(f"{INSTANCE_ID}/legalHolds")["value"]] == [
         "case-2026"
     ]
-    assert '"legalHolds": ["case-2026"]' in metadata(story, point)
+    assert '"legalHolds":["case-2026"]' in metadata(story, point)
     release(story)
     assert story.http.get(HOLD, params=VERSION).status_code == 404
     assert "legalHolds" not in metadata(story, point)
@@ -66,7 +66,7 @@ def test_a_hold_is_set_is_shown_with_its_point_and_is_released(story: Story, poi
 
 def test_a_hold_on_the_instance_is_a_hold_on_each_point(story: Story, point: str) -> None:
     ended(story, put(story))
-    assert '"legalHolds": ["case-2026"]' in metadata(story, point)
+    assert '"legalHolds":["case-2026"]' in metadata(story, point)
     answer = story.http.delete(INSTANCE_ID, params=VERSION)
     assert answer.status_code == 409, answer.text
     assert "case-2026" in answer.json()["error"]["message"]

@@ -87,6 +87,6 @@ def test_one_point_tells_what_postgresql_people_ask(story: Story, points: list[s
     assert (
         told["recoveryPointDataStoresDetails"][0]["expiryTime"] == "2026-04-01T02:00:00.0000000Z"
     )
-    assert '"version_number": 180001' in told["recoveryPointDataStoresDetails"][0]["metaData"]
+    assert '"version_number":180001' in told["recoveryPointDataStoresDetails"][0]["metaData"]
     absent = story.http.get(f"{INSTANCE_ID}/recoveryPoints/{'f' * 32}", params=VERSION)
     assert absent.status_code == 404

@@ -1,8 +1,8 @@
 """Jobs, recovery points and operations as ARM's JSON."""
 
-import json
 from typing import Any
 
+import msgspec
 from whenever import Instant
 
 from strongroom.model import arm
@@ -163,7 +163,7 @@ def recovery_point(
         "type": "VaultStore",
         "creationTime": instant(point.committed_at),
         "expiryTime": instant(point.expires_at),
-        "metaData": json.dumps(told),
+        "metaData": msgspec.json.encode(told).decode(),
         "visible": True,
         "state": "COMMITTED",
         "rehydrationExpiryTime": None,

@@ -1,0 +1,26 @@
+"""How a process that serves many at once keeps its memory.
+
+glibc gives each thread a heap of its own, of which little is ever given back: sixteen that answer
+lists held 70 MiB more than two heaps do. And Python looks through all that the process was built
+of, again and again, for what can go: nothing of it can, and each look held everybody up for a
+tenth of a second.
+"""
+
+import ctypes
+import gc
+
+_ARENA_MAX = -8  # malloc.h
+_HEAPS = 2
+
+
+def few_heaps() -> None:
+    """Before the first thread. Where the C library has no such setting, nothing happens."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_ARENA_MAX, _HEAPS)
+
+
+def keep_what_is_built() -> None:
+    """All that is there now stays, and is looked at no more."""
+    gc.collect()
+    gc.freeze()
