@@ -59,7 +59,7 @@ class ArmWorld:
         self.url = f"https://localhost:{self._socket.getsockname()[1]}"
         self.database = Database(f"sqlite:///{directory / 'catalogue.sqlite'}")
         metadata.create_all(self.database.engine)
-        self.engine = JobEngine(self.database.url, executor_id="test")
+        self.engine = JobEngine(self.database.url, executor_id="test", listen_seconds=0.05)
         self.at_second: set[str] = set()  # recovery points
         self.second_tells: dict[str, Any] = {}
         self.control = Control(

@@ -147,11 +147,14 @@ class Story:
 class JobEngine:
     """One process's share in the durable stories of an installation."""
 
-    def __init__(self, url: str, *, executor_id: str, workers: int = 8) -> None:
+    def __init__(
+        self, url: str, *, executor_id: str, workers: int = 8, listen_seconds: float = 1.0
+    ) -> None:
         """`url`: the catalogue's own SQLAlchemy URL. `executor_id`: the same after a restart.
 
         `workers` bounds the steps that run at once; stories that wait are bounded by MOST_STORIES.
-        One engine in a process at a time.
+        `listen_seconds`: so often a story that waits looks, on SQLite, for what another process
+        told it; and so long `close` may take. One engine in a process at a time.
         """
         self._url = url
         self._turns = threading.BoundedSemaphore(workers)
@@ -168,6 +171,7 @@ class JobEngine:
                 serializer=JsonSerializer(),
                 log_level="WARNING",
                 max_executor_threads=MOST_STORIES + _SPARE_THREADS,
+                notification_listener_polling_interval_sec=listen_seconds,
             )
         )
 

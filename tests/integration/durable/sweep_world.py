@@ -18,7 +18,7 @@ class SweepWorld(CatalogueWorld):
 
     def __init__(self, url: str) -> None:
         database = open_catalogue(url)
-        self.engine = JobEngine(url, executor_id="a")
+        self.engine = JobEngine(url, executor_id="a", listen_seconds=0.05)
         super().__init__(database, self.engine)
         self.told = threading.Event()
         self.gate = threading.Event()

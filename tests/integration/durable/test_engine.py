@@ -16,7 +16,7 @@ from strongroom.model.errors import Failed, NotFound, StoreUnavailable
 
 @pytest.fixture
 def engine(url: str) -> Iterator[JobEngine]:
-    found = JobEngine(url, executor_id="a", workers=4)
+    found = JobEngine(url, executor_id="a", workers=4, listen_seconds=0.05)
     yield found
     found.close()
 

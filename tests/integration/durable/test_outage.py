@@ -31,7 +31,7 @@ class Ledger:
         url = f"postgresql+psycopg://postgres@/postgres?host={server.home}&port={server.port}"
         self.database = Database(url)
         executors.create(self.database.engine)
-        self.engine = JobEngine(url, executor_id="a")
+        self.engine = JobEngine(url, executor_id="a", listen_seconds=0.05)
         self.engine.register("ledger", self.story)
         self.engine.launch()
         self.done: list[int] = []
@@ -129,7 +129,7 @@ def test_a_process_that_is_told_to_end_in_an_outage_ends_and_its_story_goes_on_l
     closing.join(30)
     assert not closing.is_alive()
     server.start()
-    ledger.engine = JobEngine(ledger.database.url, executor_id="a")
+    ledger.engine = JobEngine(ledger.database.url, executor_id="a", listen_seconds=0.05)
     ledger.engine.register("ledger", ledger.story)
     ledger.engine.launch()
     assert_whole(ledger)

@@ -38,7 +38,13 @@ from strongroom.model.operation import Heartbeat, Progress
 from strongroom.workflows.sweeps import Sweeps
 
 NOW = Instant.parse_iso("2026-01-01T00:00:00Z")
-NOTHING = {"operations": 0, "agent_operations": 0, "enrol_tokens": 0, "stories": 0}
+NOTHING = {
+    "operations": 0,
+    "job_samples": 0,
+    "agent_operations": 0,
+    "enrol_tokens": 0,
+    "stories": 0,
+}
 
 
 @pytest.fixture
