@@ -14,6 +14,7 @@ from unit.model.test_what_retention_promises import check_promises
 WORLDS = 6
 
 
+@pytest.mark.timeout(1800)
 def test_a_hundred_thousand_schedules_name_the_times_of_a_slow_calendar() -> None:
     check_schedules(SEED, 100_000)
 
