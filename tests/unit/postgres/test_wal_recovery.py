@@ -62,6 +62,8 @@ def test_what_is_there_is_delivered_and_a_history_is_there_at_once(place: LogPla
     assert target.read_bytes() == b"log" * 1000
     assert get(place, "00000002.history") == 0
     assert "no recovery target" in target.read_text()
+    assert get(place, FIRST) == 0  # asked for again, it is what it was
+    assert target.read_bytes() == b"log" * 1000
 
 
 def test_a_segment_that_comes_later_is_waited_for(place: LogPlace) -> None:
