@@ -268,6 +268,10 @@ Asked for, these are refused in ARM's form: 404 or 405, or 400 that names the se
   there is no other subscription), rehydration (400
   `UserErrorRehydrationNotSupported`), archive tier, several items in one restore, Azure Files.
   Files without a SAS go into containers of the installation's own store alone.
+- `get_user_delegation_key` at the storage endpoint, which trusts no token of the control plane's:
+  400 `InvalidAuthenticationInfo`, and 403 `AuthenticationFailed` for a SAS made with such a key. A
+  container there needs none: the vault's identity opens it by its role. A container in Azure may
+  come with a user-delegation SAS.
 - Guards of other tenants, customer-managed keys, user-assigned identities.
 - A purge before its time. A legal hold on what is deleted: have it back, then hold it. Protecting
   a soft-deleted server in another vault.

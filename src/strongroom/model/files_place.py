@@ -132,8 +132,9 @@ def _check_signature(query: str, now: Instant) -> None:
             f"the signature allows {letters!r}: files are written and read again",
             "make one with read, create and write (sp=rcw)",
         )
-    if said.get("se") and parse_time("se", said["se"]) <= now:
-        raise _invalid("the signature has expired", "make a new one")
+    for name in ("se", "ske"):  # of the signature, and of the key that a user was delegated
+        if said.get(name) and parse_time(name, said[name]) <= now:
+            raise _invalid("the signature has expired", "make a new one")
 
 
 def _invalid(message: str, hint: str) -> Invalid:

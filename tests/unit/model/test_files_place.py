@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from azure.storage.blob import UserDelegationKey, generate_container_sas
 from whenever import Instant
 
 from strongroom.model.errors import Invalid
@@ -19,6 +20,21 @@ def test_the_signature_is_taken_off_the_url():
     assert signature.query == SAS
     assert "c2VjcmV0" not in repr(signature)
     assert "c2VjcmV0" not in repr(place)
+
+
+def test_a_container_of_azures_may_come_with_a_users_delegation():
+    key = UserDelegationKey()
+    key.signed_oid = key.signed_tid = "11111111-2222-3333-4444-555555555555"
+    key.signed_start, key.signed_expiry = "2026-11-25T00:00:00Z", "2026-11-27T00:00:00Z"
+    key.signed_service, key.signed_version, key.value = "b", "2022-11-02", "c2VjcmV0"
+    sas = generate_container_sas(
+        "acct", "out", user_delegation_key=key, permission="rcw", expiry="2026-11-28T00:00:00Z"
+    )
+    _, signature = read_place(f"{AZURE}?{sas}", "", NOW)
+    assert signature is not None
+    assert signature.query == sas
+    with pytest.raises(Invalid, match="expired"):
+        read_place(f"{AZURE}?{sas}", "", NOW.add(hours=36))
 
 
 @pytest.mark.parametrize(
