@@ -95,7 +95,8 @@ class _Taking:
         self._spool = spool
         same = told.system_identifier == str(server.found.system.identifier)
         known = same and not told.of_point  # else nothing is kept yet that this could join
-        self._kept = Kept(told.system_identifier, told.timeline, told.end) if known else Kept()
+        place = told.system_identifier, told.timeline, told.end, told.history
+        self._kept = Kept(*place) if known else Kept()
         if told.timeline and not same and not told.of_point:
             why = "another server answers: its data began anew"
             keeper.gap = WalMissing(timeline=told.timeline, start=told.end, end=0, why=why)
@@ -115,6 +116,8 @@ class _Taking:
     def _take(self, name: str, content: bytes) -> None:
         if found := HISTORY.fullmatch(name):
             timeline, text = int(found[1], 16), content.decode(errors="replace")
+            if timeline == self._kept.timeline and forks_of(text) != forks_of(self._kept.history):
+                raise Invalid(f"timeline {timeline} that is kept began elsewhere")
             self._server.found.histories[timeline] = text
             history = WalHistory(timeline=timeline, text=text)
             self._keeper.keep_history(self._server, history)
@@ -126,7 +129,7 @@ class _Taking:
             if left is None or left <= start:
                 return  # where that timeline was left nobody has said: it is of no use
             content = content[: left - start]
-        if self._is_needed(name, timeline, start, start + len(content)):
+        if self._is_needed(timeline, start, start + len(content)):
             self._keep(timeline, start, content)
 
     def _place_of(self, name: str) -> tuple[int, int, bool]:
@@ -153,14 +156,18 @@ class _Taking:
                 return left
         return None
 
-    def _is_needed(self, name: str, timeline: int, start: int, end: int) -> bool:
-        """Whether the vault lacks it. Raises Invalid for what may contradict what is kept."""
+    def _is_needed(self, timeline: int, start: int, end: int) -> bool:
+        """Whether the vault lacks it. Raises Invalid for log of a branch that was left.
+
+        What lies behind it came by the stream, before this server archived. What came by here is
+        compared by `wal-put` already.
+        """
         kept = self._kept
         if kept.timeline == timeline and end <= kept.end:
-            if end == kept.end:  # the answer was lost
-                return False
-            raise Invalid(f"{name} is kept already, and with which bytes is not known here")
+            return False
         if kept.timeline > timeline:
+            if start < dict(forks_of(kept.history)).get(Timeline(timeline), 0):
+                return False
             raise Invalid(f"timeline {timeline} was left for {kept.timeline}")
         if kept.timeline == timeline and start > kept.end:
             self._note_gap(start)
@@ -181,7 +188,7 @@ class _Taking:
         self._runs.add(memoryview(content))
         for run in self._runs.everything():
             reply = keeper.keep(run, self._server, [])
-            self._kept = Kept(reply.system_identifier, reply.timeline, reply.end)
+            self._kept = Kept(reply.system_identifier, reply.timeline, reply.end, reply.history)
         self._at = (timeline, start + len(content))
 
 

@@ -88,7 +88,7 @@ class LogStream:
     def once(self) -> None:
         """One connection, from where the vault has it until it breaks."""
         told = self.keeper.tell(WalReport(epoch=self.keeper.held.lease.epoch))
-        kept = Kept(told.system_identifier, told.timeline, told.end)
+        kept = Kept(told.system_identifier, told.timeline, told.end, told.history)
         name = slot_name(self.keeper.order.instance_id)
         self.keeper.names.learn({""})  # before anything is dropped
         self.keeper.given_up.clear()

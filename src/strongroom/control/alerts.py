@@ -11,6 +11,7 @@ from strongroom.control import fleet, horizons, servers
 from strongroom.control.control import Control
 from strongroom.control.fleet import Fleet, Ship
 from strongroom.control.horizons import causes_ahead
+from strongroom.control.log_alerts import causes_of_log
 from strongroom.control.rights import Rights
 from strongroom.control.secondary import trouble_with_second
 from strongroom.model import arm
@@ -53,8 +54,8 @@ def settle_alerts(control: Control) -> tuple[int, int]:
 
 def _causes(connection: sa.Connection, whole: Fleet, now: Instant) -> Iterator[Cause]:
     lost = set()
-    for agent_id, name, heard in catalog.last_heard(connection):
-        if (now - heard).total("seconds") > servers.LATELY_SECONDS:
+    for agent_id, name, called in catalog.last_heard(connection):
+        if (now - called).total("seconds") > servers.LATELY_SECONDS:
             lost.add(agent_id)
             hit = sum(ship.agent_id == agent_id for ship in whole.ships)
             yield _lost_agent(agent_id, name, hit)
@@ -63,6 +64,8 @@ def _causes(connection: sa.Connection, whole: Fleet, now: Instant) -> Iterator[C
             yield from _of_protection(ship)
         if ship.proof == "failed":
             yield _about(ship, "drill", WARNING, "failed its drill", "Look at what differed.")
+    heard = {ship.id: ship for ship in whole.ships if ship.agent_id not in lost}
+    yield from causes_of_log(connection, heard, now)
     names = {ship.id: ship for ship in whole.ships}
     yield from _of_storage(connection, names)
     yield from _of_jobs(connection, names, now)

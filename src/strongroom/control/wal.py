@@ -42,10 +42,12 @@ def report_wal(control: Control, agent: AgentId, operation_id: str, report: WalR
         if found is None or not found["timeline"]:
             reply = _behind_a_point(connection, instance_id)
         else:
+            system, timeline = found["system_identifier"], found["timeline"]
             reply = WalReply(
-                system_identifier=found["system_identifier"],
-                timeline=found["timeline"],
+                system_identifier=system,
+                timeline=timeline,
                 end=found["end_lsn"],
+                history=wal.histories_of(connection, instance_id, system).get(timeline, ""),
             )
     return msgspec.structs.replace(reply, slot_bytes=settings.slot_bytes)
 

@@ -110,13 +110,15 @@ class WalReport(Message):
 class WalReply(Message):
     """How far the vault has it: from here the agent goes on. Zero: from nowhere yet.
 
-    of_point: nothing is streamed yet, and this is where the newest point ends. slot_bytes: what
-    the server may keep for us from now on, at the most; 0: as the order says.
+    history: of that timeline, as it was kept. of_point: nothing is streamed yet, and this is where
+    the newest point ends. slot_bytes: what the server may keep for us from now on, at the most; 0:
+    as the order says.
     """
 
     system_identifier: str = ""
     timeline: int = 0
     end: int = 0
+    history: str = ""
     of_point: bool = False
     slot_bytes: int = 0
 

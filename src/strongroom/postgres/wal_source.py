@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from strongroom.model.errors import SourceError, SourceStopped, WalGap
+from strongroom.model.errors import SourceError, SourceRefused, SourceStopped, WalGap
 from strongroom.model.postgres import Lsn, Timeline, lsn_from_text, lsn_to_text
 from strongroom.model.seams import Clock
 from strongroom.postgres.basebackup import System, identify, show
@@ -30,11 +30,12 @@ _FORK = re.compile(r"^\s*(\d+)\s+([0-9A-Fa-f]+/[0-9A-Fa-f]+)", re.M)
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """How far the vault has the log; a timeline of 0: not at all."""
+    """How far the vault has the log; a timeline of 0: not at all. `history`: of that timeline."""
 
     system_identifier: str = ""
     timeline: int = 0
     end: int = 0
+    history: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,11 @@ def forks_of(history: str) -> list[tuple[Timeline, Lsn]]:
 def place_after(found: Found, kept: Kept, lost: str = "") -> Place:
     """Where to go on, so that nothing that the server still has is missed.
 
-    `lost`: why what follows `kept` cannot be had.
+    `lost`: why what follows `kept` cannot be had. Raises SourceRefused where another server of
+    this system has become the same timeline: two logs under one name lead nowhere.
     """
     system, size = found.system, found.system.wal_segment_size
+    _check_branch(found, kept)
     why = _why_anew(found, kept, lost)
     if why or kept.timeline == 0:
         return Place(system.timeline, Lsn(found.at - found.at % size), why)
@@ -76,6 +79,23 @@ def place_after(found: Found, kept: Kept, lost: str = "") -> Place:
     line = [*(each for each, _ in forks), system.timeline]
     after = line[line.index(Timeline(kept.timeline)) + 1]
     return Place(after, Lsn(left - left % size))
+
+
+def _check_branch(found: Found, kept: Kept) -> None:
+    """Two standbys that are promoted apart both take the next number."""
+    if kept.system_identifier != str(found.system.identifier) or not kept.history:
+        return
+    now = found.system.timeline
+    line = [*forks_of(found.histories.get(now, "")), (now, Lsn(0))]
+    numbers = [timeline for timeline, _ in line]
+    if kept.timeline not in numbers:
+        return
+    came_by = line[: numbers.index(Timeline(kept.timeline))]
+    if came_by != forks_of(kept.history):
+        raise SourceRefused(
+            f"this server's timeline {kept.timeline} began elsewhere than the one that is kept",
+            hint="Another server was promoted too: stream from that, or protect this one anew.",
+        )
 
 
 def _why_anew(found: Found, kept: Kept, lost: str) -> str:

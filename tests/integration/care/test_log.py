@@ -10,13 +10,15 @@ from care_world import CareWorld
 from seams import SystemChance
 from strongroom.catalog import (
     agent_operations,
+    alerts,
     instances,
     protection,
     recovery_points,
     streaming,
     wal,
 )
-from strongroom.catalog.tables import policies
+from strongroom.catalog.tables import agents, policies
+from strongroom.control.alerts import settle_alerts
 from strongroom.control.wal_coverage import kept_of
 from strongroom.control.wal_moments import choose
 from strongroom.datastore.wal_pack import seal_log
@@ -288,6 +290,29 @@ def test_a_policy_keeps_the_log_of_all_that_it_protects_and_a_setting_no_less(
     a_window(world, 0)
     a_policy_with_a_window(world, 0)
     assert not is_streamed()
+
+
+def test_log_that_stays_away_or_is_lost_is_an_alert_until_it_comes_and_a_point_is_behind_it(
+    world: CareWorld, stream: Stream
+) -> None:
+    def about_log() -> list[str]:
+        with world.database.writing() as connection:  # its agent is there all the time
+            connection.execute(agents.update().values(seen_at=world.clock.now()))
+        settle_alerts(world.control)
+        with world.database.reading() as connection:
+            keys = [alert.key.partition(":")[0] for alert in alerts.open_ones(connection)]
+        return sorted(key for key in keys if key in {"gap", "log"})
+
+    a_base(world, 1, BASE + 100)
+    stream.goes_on(BASE, BASE + 1000)
+    assert about_log() == []
+    world.clock.advance(400)
+    assert about_log() == ["log"]
+    stream.goes_on(BASE + SIZE, BASE + SIZE + 1000)
+    assert about_log() == ["gap"]
+    world.clock.advance(10)
+    a_base(world, 2, BASE + SIZE + 500)
+    assert about_log() == []
 
 
 def test_what_was_put_and_never_committed_is_garbage_and_nothing_else_is(

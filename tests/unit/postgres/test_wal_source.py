@@ -1,8 +1,13 @@
 """Where a stream goes on: joined to what is kept, or behind a gap that is told."""
 
+from dataclasses import replace
+
+import pytest
+
+from strongroom.model.errors import SourceRefused
 from strongroom.model.postgres import Lsn, SystemIdentifier, Timeline
 from strongroom.postgres.basebackup import System
-from strongroom.postgres.wal_source import Found, Kept, place_after, slot_name
+from strongroom.postgres.wal_source import Found, Kept, Place, place_after, slot_name
 
 SIZE = 16 << 20
 HISTORY = "1\t0/6000100\tno recovery target specified\n\n2\t0/8000200\tno recovery target\n"
@@ -43,6 +48,22 @@ def test_another_server_a_lost_slot_and_a_server_that_went_back_begin_behind_a_g
     assert place(a_server(), 1, 7 * SIZE, "the slot is gone") == (1, 9 * SIZE, True)
     assert place(a_server(), 1, 11 * SIZE) == (1, 9 * SIZE, True)
     assert place(a_server(3), 4, 7 * SIZE) == (3, 9 * SIZE, True)
+
+
+def test_a_second_server_that_was_promoted_to_the_same_timeline_is_refused() -> None:
+    other = HISTORY.replace("0/6000100", "0/6000200")
+    kept = Kept("7", 2, 0x7000000, "1\t0/6000100\tno recovery target specified\n")
+    assert place_after(a_server(3), kept).timeline == 2
+    apart = replace(a_server(3), histories={3: other})
+    for end in (0x7000000, 0x8000200):
+        with pytest.raises(SourceRefused, match="timeline 2 began elsewhere"):
+            place_after(apart, replace(kept, end=end))
+    whole = Kept("7", 3, 9 * SIZE, HISTORY)
+    assert place_after(a_server(3), whole) == Place(Timeline(3), Lsn(9 * SIZE))
+    with pytest.raises(SourceRefused, match="timeline 3 began elsewhere"):
+        place_after(apart, whole)
+    anew = replace(apart, system=replace(apart.system, identifier=SystemIdentifier(8)))
+    assert place_after(anew, whole).why
 
 
 def test_a_slot_is_named_as_postgresql_takes_it() -> None:
