@@ -5,9 +5,7 @@ the identifier is withdrawn (docs/decisions/0012). The catalogue remembers what 
 withdrawn: a storage endpoint that is away is asked again by the next sweep.
 """
 
-from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 import sqlalchemy as sa
 import structlog
@@ -35,12 +33,12 @@ def give_access(control: Control, agent: AgentId, operation: sa.RowMapping, epoc
 
     Raises StoreError: then there is no lease to give.
     """
-    if operation["kind"] in agent_operations.ELSEWHERE or is_second(operation):
+    if operation["kind"] in agent_operations.ELSEWHERE:
         return
-    quota = _quota(control, agent, operation)
-    instance = operation["order"]["instanceId"]
     identifier = identifier_of(operation["id"], epoch)
-    control.give_identifier(instance, identifier, quota)
+    if not is_second(operation):
+        quota = _quota(control, agent, operation)
+        control.give_identifier(operation["order"]["instanceId"], identifier, quota)
     container = filled_by(control, operation["order"])
     if container:
         with suppress(ObjectMissing):  # not there: the agent is told when it leaves its files
@@ -63,8 +61,10 @@ def _quota(control: Control, agent: AgentId, operation: sa.RowMapping) -> int:
     return QUOTA_TIMES * int((facts or {}).get("sizeBytes", 0)) + QUOTA_BYTES
 
 
-def _withdraw(control: Control, order: Mapping[str, Any], identifier: str) -> None:
-    control.withdraw_identifier(order["instanceId"], identifier)
+def _withdraw(control: Control, operation: sa.RowMapping, identifier: str) -> None:
+    order = operation["order"]
+    if not is_second(operation):
+        control.withdraw_identifier(order["instanceId"], identifier)
     container = filled_by(control, order)
     if container:
         control.withdraw_identifier(container, identifier)
@@ -79,10 +79,8 @@ def withdraw_ended(control: Control, operation_id: str | None = None) -> None:
         found = epochs.to_withdraw(connection, operation_id)
     for operation in found:
         try:
-            ended = 0 if is_second(operation) else operation["ended"]
-            for epoch in range(operation["withdrawn"] + 1, ended + 1):
-                identifier = identifier_of(operation["id"], epoch)
-                _withdraw(control, operation["order"], identifier)
+            for epoch in range(operation["withdrawn"] + 1, operation["ended"] + 1):
+                _withdraw(control, operation, identifier_of(operation["id"], epoch))
         except StoreError as error:
             log.warning("access.not_withdrawn", operation=operation["id"], why=error.message)
             if isinstance(error, StoreUnavailable):

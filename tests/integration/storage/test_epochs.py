@@ -221,9 +221,11 @@ def test_a_sas_is_refused_at_the_next_sweep_when_its_operation_was_ended_from_ou
     assert refused(lease.access)
 
 
-def test_what_opens_a_container_for_files_ends_with_its_job(site: Site) -> None:
+@pytest.mark.parametrize("second", [False, True])
+def test_what_opens_a_container_for_files_ends_with_its_job(site: Site, *, second: bool) -> None:
+    """Wherever what is restored is read from."""
     url = f"{site.storage.account_url}/for-files"
-    order = {"instanceId": INSTANCE, "targetUrl": url}
+    order = {"instanceId": INSTANCE, "targetUrl": url, "second": second}
     row = {"id": "op", "job_id": None, "agent_id": AGENT, "kind": "extract", "order": order}
     with site.database.writing() as connection:
         agent_operations.offer(connection, {**row, "created_at": site.clock.now()})
@@ -242,6 +244,7 @@ def test_what_opens_a_container_for_files_ends_with_its_job(site: Site) -> None:
     withdraw_ended(site.control)
     with pytest.raises(StoreDenied, match="AuthenticationFailed"):
         files.create("more.sql", b"x")
+    assert site.identifiers() == []
 
 
 def test_a_heartbeat_renews_the_sas_of_its_epoch_without_asking_the_store(site: Site) -> None:
