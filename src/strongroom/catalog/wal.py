@@ -89,8 +89,16 @@ def add_packs(
             "going": False,
         }
         connection.execute(packs.insert().values(**row))
+        if told.minimal_lsn:
+            add_gap(connection, instance_id, _minimal(pack), times[0])
         for each in told.restore_points:
             _add_name(connection, instance_id, system, pack.timeline, each)
+
+
+def _minimal(pack: WalPack) -> WalMissing:
+    """A gap without a length: there is log on both sides, and no way through."""
+    place, why = pack.summary.minimal_lsn, "wal_level was minimal: nothing recovers through it"
+    return WalMissing(timeline=pack.timeline, start=place, end=place, why=why)
 
 
 def _add_name(

@@ -54,6 +54,8 @@ def _open_gap(connection: sa.Connection, instance_id: InstanceId) -> str:
         for point in recovery_points.list_of_instance(connection, instance_id)
     ):
         return ""
+    if last["end_lsn"] == last["start_lsn"]:
+        return f"At {lsn_to_text(Lsn(last['start_lsn']))} {last['why']}."
     ends = f" to {lsn_to_text(Lsn(last['end_lsn']))}" if last["end_lsn"] else " on"
     starts = lsn_to_text(Lsn(last["start_lsn"]))
     return f"What was written from {starts}{ends} is missing: {last['why']}."

@@ -61,6 +61,7 @@ class Kept:
     ranges: dict[int, list[tuple[int, int]]]
     histories: dict[int, str]
     points: tuple[RecoveryPoint, ...]  # newest first
+    cuts: frozenset[tuple[int, int]] = frozenset()  # (timeline, where) nothing recovers through
 
     def path(self, timeline: int = 0) -> Path | None:
         """To a timeline, or to the newest of which anything is kept; None without any log."""
@@ -88,7 +89,7 @@ class Kept:
                 continue
             begun = True
             start = position - position % self.segment_size
-            reached = self._covered(timeline, start)
+            reached = self._covered(timeline, start, position)
             if reached is None or min(reached, end) < position:
                 break
             stretches.append((timeline, start, min(reached, end)))
@@ -97,11 +98,12 @@ class Kept:
             position = end
         return Reach(point, stop, tuple(stretches)) if stretches else None
 
-    def _covered(self, timeline: int, start: int) -> int | None:
-        """Where the log that holds `start` ends; None when none does."""
+    def _covered(self, timeline: int, start: int, position: int) -> int | None:
+        """Where the log that holds `start` ends, behind `position`; None when none does."""
         for first, last in self.ranges.get(timeline, []):
             if first <= start < last:
-                return last
+                cuts = (at for on, at in self.cuts if on == timeline and position < at < last)
+                return min(cuts, default=last)
         return None
 
 
@@ -123,6 +125,11 @@ def kept_of(connection: sa.Connection, found: Protection) -> Kept | None:
         segment_size=stream["segment_size"],
         ranges=wal.ranges_of(connection, found.instance_id, system),
         histories=wal.histories_of(connection, found.instance_id, system),
+        cuts=frozenset(
+            (row["timeline"], row["start_lsn"])
+            for row in wal.gaps_of(connection, found.instance_id)
+            if row["end_lsn"] == row["start_lsn"]
+        ),
         points=tuple(
             point
             for point in points

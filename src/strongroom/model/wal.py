@@ -46,7 +46,10 @@ class RestorePoint(Message):
 
 
 class Summary(Message):
-    """What a range of log holds, told from its records. `last_lsn`: where the record begins."""
+    """What a range of log holds, told from its records. `last_lsn`: where the record begins.
+
+    minimal_lsn: from there on wal_level was minimal, and nothing recovers through it; 0: never.
+    """
 
     commits: int = 0
     first_at: int = 0
@@ -55,6 +58,7 @@ class Summary(Message):
     least_xid: int = 0
     most_xid: int = 0
     restore_points: list[RestorePoint] = []
+    minimal_lsn: int = 0
     seconds: list[Second] = []
 
 

@@ -5,7 +5,7 @@ from typing import Protocol
 from strongroom.model.postgres import Lsn
 from strongroom.model.wal import RestorePoint, Second, Summary
 from strongroom.postgres.wal_source import forks_of
-from strongroom.postgres.wire.wal import PAGE, Commit, Event, Named, WalReader, begins_at
+from strongroom.postgres.wire.wal import PAGE, Commit, Event, Minimal, Named, WalReader, begins_at
 
 _MOST_RELATIONS = 8  # of one second
 _LEAST_SEGMENT = 1 << 20
@@ -80,8 +80,9 @@ def summary_of(events: list[Event], names: Names) -> Summary:
         for event in events
         if isinstance(event, Named)
     ]
+    minimal = min((event.start for event in events if isinstance(event, Minimal)), default=0)
     if not commits:
-        return Summary(restore_points=named)
+        return Summary(restore_points=named, minimal_lsn=minimal)
     names.learn({key for each in commits for key in (*each.deleted, *each.gone)})
     return Summary(
         commits=len(commits),
@@ -91,6 +92,7 @@ def summary_of(events: list[Event], names: Names) -> Summary:
         least_xid=min(each.xid for each in commits),
         most_xid=max(each.xid for each in commits),
         restore_points=named,
+        minimal_lsn=minimal,
         seconds=_seconds(commits, names),
     )
 

@@ -214,6 +214,25 @@ def test_nothing_is_offered_across_a_gap(world: CareWorld, stream: Stream) -> No
     assert chosen(world, TIME, world.clock.now().format_iso()).point.id == again
 
 
+def test_nothing_is_offered_through_a_spell_of_minimal_log(
+    world: CareWorld, stream: Stream
+) -> None:
+    a_base(world, 1, BASE + 100)
+    stream.goes_on(BASE, BASE + 1000)
+    pack = stream.put(BASE + 1000, BASE + 5000)
+    pack.summary.minimal_lsn = BASE + 2000
+    stream.report(pack)
+    stream.goes_on(BASE + 5000, BASE + 6000)
+    assert gaps(world) == [(1, BASE + 2000, BASE + 2000)]
+    assert chosen(world, LSN, text(BASE + 500)).recovery.timelines[0][2] <= BASE + 2000
+    for lsn in (BASE + 3000, BASE + 5500):
+        with pytest.raises(Precondition, match="without a hole"):
+            chosen(world, LSN, text(lsn))
+    behind = a_base(world, 2, BASE + 4000)
+    found = chosen(world, LSN, text(BASE + 5200))
+    assert (found.point.id, found.recovery.timelines[0][2]) == (behind, BASE + 6000)
+
+
 def test_the_path_follows_a_promotion_and_an_abandoned_end_is_reached_by_name_alone(
     world: CareWorld, stream: Stream
 ) -> None:

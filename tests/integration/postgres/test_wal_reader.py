@@ -9,7 +9,7 @@ import pytest
 
 from integration.servers import Server, some, start_server
 from strongroom.model.postgres import Lsn, lsn_from_text
-from strongroom.postgres.wire.wal import Commit, Named, WalReader
+from strongroom.postgres.wire.wal import Commit, Event, Minimal, Named, WalReader
 
 _COMMIT = re.compile(
     r"rmgr: Transaction .*tx:\s+(\d+), lsn: (\S+), .*desc: COMMIT(?:_PREPARED \d+:)? (\S+ \S+ UTC)"
@@ -52,7 +52,7 @@ def _log(server: Server) -> tuple[Lsn, bytes]:
     return start, b"".join(path.read_bytes() for path in names)[: end - start]
 
 
-def _read(server: Server, chunk: int) -> list[Commit | Named]:
+def _read(server: Server, chunk: int) -> list[Event]:
     start, log = _log(server)
     reader = WalReader(start, SEGMENT, server.tools.major * 10000)
     for at in range(0, len(log), chunk):
@@ -112,3 +112,15 @@ def test_reading_goes_on_from_any_position_of_its_own(server: Server) -> None:
         at = reader.position
         reader = WalReader(at, SEGMENT, version)
     assert [event.at for event in parts] == [event.at for event in whole.take()]
+
+
+def test_a_spell_of_minimal_log_is_found_where_it_begins(server: Server) -> None:
+    assert [event for event in _read(server, 65536) if isinstance(event, Minimal)] == []
+    ((before,),) = server.sql("select pg_current_wal_lsn()::text")
+    for settings in ({"wal_level": "minimal", "max_wal_senders": 0}, {"wal_level": "replica"}):
+        server.stop()
+        server.configure(**settings)
+        server.start()
+        server.sql("insert into entries values ((select max(id) + 1 from entries), '')")
+    found = [event for event in _read(server, 65536) if isinstance(event, Minimal)]
+    assert [event.start > lsn_from_text(before) for event in found] == [True]

@@ -17,7 +17,8 @@ _SHORT, _LONG = 24, 40  # bytes of a page's header; long at the start of a segme
 _HEADER = 24  # bytes of a record's header
 _MOST_RECORD = 1 << 30
 _XLOG, _XACT, _HEAP = 0, 1, 10  # resource managers
-_SWITCH, _RESTORE_POINT = 0x40, 0x70
+_SWITCH, _PARAMETERS, _RESTORE_POINT = 0x40, 0x60, 0x70
+_WAL_LEVEL = 20  # in xl_parameter_change, after five numbers; 0: minimal
 _COMMIT, _ABORT, _COMMIT_PREPARED, _ABORT_PREPARED = 0x00, 0x20, 0x30, 0x40
 _DELETE, _TRUNCATE = 0x10, 0x30
 _HAS_INFO = 0x80
@@ -51,12 +52,19 @@ class Named:
     name: str
 
 
-Event = Commit | Named
+@dataclass(slots=True)
+class Minimal:
+    """From here on the server wrote too little for anybody to recover through."""
+
+    start: Lsn
+
+
+Event = Commit | Named | Minimal
 
 
 def begins_at(event: Event) -> Lsn:
     """Where its record begins; of a restore point where it ends."""
-    return event.start if isinstance(event, Commit) else event.end
+    return event.end if isinstance(event, Named) else event.start
 
 
 class WalReader:
@@ -195,6 +203,10 @@ class WalReader:
             self._drop()
             self._passing = self._fed % self._segment_size != 0
             return True
+        if info == _PARAMETERS:
+            level = self._body(offset, total)[_WAL_LEVEL : _WAL_LEVEL + 4]
+            if len(level) == 4 and not any(level):
+                self.events.append(Minimal(self._at(offset)))
         if info == _RESTORE_POINT:
             body = self._body(offset, total)
             at, name = int.from_bytes(body[:8], "little", signed=True), bytes(body[8:72])
