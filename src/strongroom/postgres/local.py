@@ -5,8 +5,9 @@ after it knows the difference (docs/decisions/0115).
 """
 
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
+from itertools import groupby
 from pathlib import Path
 
 import google_crc32c
@@ -29,11 +30,12 @@ from strongroom.postgres.events import (
 )
 from strongroom.postgres.low_level import LowLevelBackup
 from strongroom.postgres.page_check import FileCheck, PageCheck
-from strongroom.postgres.read_ahead import ReadAhead
+from strongroom.postgres.read_ahead import PIECE, ReadAhead
 from strongroom.postgres.wire.pg_manifest import TimedFile, format_pg_manifest
 
 _MODE = 0o600
 _LOOKS = 5
+_SMALL = 256 << 10  # bytes of a file that is read and checked together with others
 _ELSEWHERE = SourceRefused(
     "the files in data_directory are not those of the server that the connection leads to",
     hint="Run the agent on the server's host, or give the server with --source stream.",
@@ -138,21 +140,55 @@ class _Copy:
 
     def events(self) -> Iterator[Event]:
         """Everything on disk, the control file last."""
-        for entry in self._tree.entries():
-            if entry.kind in {"directory", "link"}:
-                yield FileBegun(entry.path, 0, entry.mode, entry.mtime, entry.kind, entry.link)
-            elif entry.path == CONTROL:
-                yield from self._control(entry)
+        for small, entries in groupby(self._tree.entries(), _is_small):
+            if small:
+                for batch in _batches(entries):
+                    yield from self._together(batch)
             else:
-                yield from self._file(entry)
+                for entry in entries:
+                    yield from self._alone(entry)
 
     def made(self, path: str, content: bytes, mode: int = _MODE) -> Iterator[Event]:
         """A small file that is at hand."""
-        yield FileBegun(path, len(content), mode, self._mtime, "other")
-        yield FileData(memoryview(content))
+        yield from self._at_hand(Entry(path, "other", mode, self._mtime), content)
+
+    def _alone(self, entry: Entry) -> Iterator[Event]:
+        if entry.kind in {"directory", "link"}:
+            yield FileBegun(entry.path, 0, entry.mode, entry.mtime, entry.kind, entry.link)
+        elif entry.path == CONTROL:
+            yield from self._control(entry)
+        else:
+            yield from self._file(entry)
+
+    def _together(self, entries: list[Entry]) -> Iterator[Event]:
+        """Their pages are checked all at once; a file that is not whole is looked at by itself."""
+        read = [(entry, data) for entry in entries if (data := self._content(entry)) is not None]
+        whole = [True] * len(read)
+        if self._pages is not None:
+            whole = self._pages.are_whole([(entry.path, data) for entry, data in read])
+        for (entry, data), is_whole in zip(read, whole, strict=True):
+            yield from self._at_hand(entry, data) if is_whole else self._file(entry)
+
+    def _content(self, entry: Entry) -> bytes | None:
+        """None when it was dropped since it was listed: the log says so too."""
+        place = self._tree.path / entry.path
+        try:
+            descriptor = self._tree.open(entry.path)
+        except FileNotFoundError:
+            return None
+        try:
+            with reading(place):
+                return _read(descriptor, os.fstat(descriptor).st_size, 0, None)
+        finally:
+            os.close(descriptor)
+
+    def _at_hand(self, entry: Entry, content: bytes) -> Iterator[Event]:
+        yield FileBegun(entry.path, len(content), entry.mode, entry.mtime, entry.kind)
+        if content:
+            yield FileData(memoryview(content))
         yield FileEnded()
         crc = google_crc32c.value(content)
-        self.files.append(TimedFile(path, len(content), self._mtime, crc))
+        self.files.append(TimedFile(entry.path, len(content), entry.mtime, crc))
 
     def _control(self, entry: Entry) -> Iterator[Event]:
         """The server may be writing it: what reads the same twice is whole."""
@@ -192,6 +228,26 @@ class _Copy:
         self.files.append(TimedFile(entry.path, size, entry.mtime, crc))
         if check and check.damaged.count:
             yield Warned(check.damaged.warning())
+
+
+def _is_small(entry: Entry) -> bool:
+    return (
+        entry.kind not in {"directory", "link"} and entry.path != CONTROL and entry.size <= _SMALL
+    )
+
+
+def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """As many at once as make one piece."""
+    batch: list[Entry] = []
+    size = 0
+    for entry in entries:
+        if size + entry.size > PIECE:
+            yield batch
+            batch, size = [], 0
+        batch.append(entry)
+        size += entry.size
+    if batch:
+        yield batch
 
 
 def _read(descriptor: int, length: int, offset: int, check: FileCheck | None) -> bytes:

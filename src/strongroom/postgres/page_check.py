@@ -2,12 +2,12 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from strongroom.model.postgres import PAGE, Lsn
 from strongroom.postgres.damaged_file import DamagedFile
 from strongroom.postgres.data_directory import segment_of
-from strongroom.postgres.page_checksum import page_lsn, wrong_pages
+from strongroom.postgres.page_checksum import are_whole, page_lsn, wrong_pages
 
 PAGES_OF_SEGMENT = (1 << 30) // PAGE  # RELSEG_SIZE; no packager changes it
 _LOOKS = 4
@@ -29,6 +29,15 @@ class PageCheck:
             return None
         first = segment * PAGES_OF_SEGMENT
         return FileCheck(descriptor, path, first, self._is_damaged)
+
+    def are_whole(self, files: Sequence[tuple[str, bytes]]) -> list[bool]:
+        """Whether each file, (path, all its bytes), is as it should be, or has no checksums."""
+        pieces = []
+        for path, data in files:
+            segment = segment_of(path)
+            pages = b"" if segment is None else data[: len(data) // PAGE * PAGE]
+            pieces.append((pages, (segment or 0) * PAGES_OF_SEGMENT))
+        return are_whole(pieces)
 
     def _is_damaged(self, page: bytes) -> bool:
         """Whether the log cannot repair it: it was not changed since the start.

@@ -6,6 +6,9 @@ their XOR is mixed with the block's number and reduced to 1 .. 65535. What runs 
 runs side by side here too, over all pages at once: 3.7 GB/s for a core (docs/decisions/0115).
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,19 +38,40 @@ def wrong_pages(data: bytes | memoryview, first_block: int) -> list[int]:
     `first_block` is the number of the first one in its relation (not in its segment). A page that
     PostgreSQL has never filled is all zeros and has no checksum.
     """
-    words = np.frombuffer(data, dtype="<u4").reshape(-1, _WORDS)
-    blocks = np.arange(first_block, first_block + len(words), dtype=np.uint32)
-    wrong = (words[:, 2] & _LOW) != _checksums(words, blocks)
-    new = np.flatnonzero(words[:, 3] >> np.uint32(16) == 0)  # pd_upper
-    if len(new):
-        wrong[new] = words[new].any(axis=1)
-    return [int(index) for index in np.flatnonzero(wrong)]
+    return [
+        int(index) for index in np.flatnonzero(_wrong(data, [(first_block, len(data) // PAGE)]))
+    ]
+
+
+def are_whole(pieces: Sequence[tuple[bytes, int]]) -> list[bool]:
+    """Whether no page is wrong, of each of many small pieces: (whole pages, first block).
+
+    All of them at once: a piece of a few pages costs as many steps of Python as one of hundreds.
+    """
+    lengths = [len(data) // PAGE for data, _ in pieces]
+    runs = [(first, length) for (_, first), length in zip(pieces, lengths, strict=True)]
+    wrong = _wrong(b"".join(data for data, _ in pieces), runs)
+    ends = np.cumsum([0, *lengths])
+    return [not wrong[begin:end].any() for begin, end in pairwise(ends)]
 
 
 def page_lsn(page: bytes | memoryview) -> Lsn:
     """pd_lsn of a page: PostgreSQL keeps the high half first."""
     high, low = int.from_bytes(page[:4], "little"), int.from_bytes(page[4:8], "little")
     return Lsn(high << 32 | low)
+
+
+def _wrong(data: bytes | memoryview, runs: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:
+    """Of each page, whether it is wrong; `runs` of them: (first block, how many)."""
+    words = np.frombuffer(data, dtype="<u4").reshape(-1, _WORDS)
+    blocks = np.concatenate(
+        [np.arange(first, first + count, dtype=np.uint32) for first, count in runs]
+    )
+    wrong: NDArray[np.bool_] = (words[:, 2] & _LOW) != _checksums(words, blocks)
+    new = np.flatnonzero(words[:, 3] >> np.uint32(16) == 0)  # pd_upper
+    if len(new):
+        wrong[new] = words[new].any(axis=1)
+    return wrong
 
 
 def _checksums(words: _Words, blocks: _Words) -> _Words:

@@ -49,7 +49,7 @@ from strongroom.storage.settings import StoreSettings
 from strongroom.storage.space import Space
 from strongroom.storage.upload import Upload
 
-_REMOTE_READS = 8  # side by side: a provider is far away, a disk is not
+_REMOTE_READS, _LOCAL_READS = 8, 2  # side by side: a provider is far away, a disk is not
 _log = structlog.get_logger("strongroom.storage")
 
 
@@ -297,7 +297,7 @@ class BlobStore:
     def digests(self, container: str, names: Sequence[str]) -> list[Finding]:
         """Re-read the bytes of each named blob, now, where they lie."""
         self._ledger.container(container)
-        with ThreadPoolExecutor(_REMOTE_READS if self._is_remote else 1) as pool:
+        with ThreadPoolExecutor(_REMOTE_READS if self._is_remote else _LOCAL_READS) as pool:
             findings = list(pool.map(functools.partial(self._look_again, container), names))
         known = set(self._ledger.corrupt(container))
         for finding in findings:

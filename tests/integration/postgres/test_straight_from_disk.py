@@ -148,6 +148,24 @@ def test_a_page_that_the_log_repairs_is_no_damage(server):
         os.close(descriptor)
 
 
+def test_of_small_files_looked_at_together_each_is_judged_by_itself(server):
+    path = file_of(server, "t")
+    whole = (server.data_directory / path).read_bytes()
+    changed = bytearray(whole)
+    changed[5000] ^= 1
+    pages = PageCheck(Lsn(0), lambda: Lsn(0))
+    files = [
+        (path, whole),
+        (path, bytes(changed)),
+        (f"{path}.1", whole),
+        ("PG_VERSION", b"15\n"),
+        (path, b""),
+        (path, bytes(PAGE) + whole[PAGE:]),
+        (path, whole + b"half a page"),
+    ]
+    assert pages.are_whole(files) == [True, False, False, True, True, True, True]
+
+
 def test_a_page_that_is_whole_a_moment_later_is_taken_as_it_is_then(server):
     path = file_of(server, "t")
     page = (server.data_directory / path).read_bytes()[:PAGE]
