@@ -37,6 +37,7 @@ from strongroom.model.operation import (
     ServerFacts,
     StorageAccess,
 )
+from strongroom.model.wal import WalReply, WalReport
 
 AGENT_TOKEN = "agent-token-of-the-world"
 ONE_TIME_TOKEN = "one-time-token-of-the-world"
@@ -263,6 +264,10 @@ class AgentWorld:
         self._leased(operation, request.epoch)
         operation.keys_asked.append(request.session_public_key)
         return KeysReply(sealed=self.release_keys(operation.id, request.session_public_key))
+
+    def _wal(self, operation: Operation, body: bytes) -> WalReply:
+        self._leased(operation, msgspec.json.decode(body, type=WalReport).epoch)
+        return WalReply()
 
     def _complete(self, operation: Operation, body: bytes) -> None:
         completion = msgspec.json.decode(body, type=Completion)

@@ -23,11 +23,12 @@ def look_at(held: HeldLease, allow: Callable[[str], Path]) -> Completion:
 
 
 def _facts(place: str, allow: Callable[[str], Path]) -> PlaceFacts:
-    refused = None
     try:
         path = allow(place)
-    except VaultError as error:
-        path, refused = Path(place), error.to_dict()
+    except VaultError as error:  # and nobody learns what is there
+        return PlaceFacts(
+            path=place, state="absent", free_bytes=0, device=0, refused=error.to_dict()
+        )
     ancestor = path
     while not ancestor.exists() and ancestor != ancestor.parent:
         ancestor = ancestor.parent
@@ -37,7 +38,6 @@ def _facts(place: str, allow: Callable[[str], Path]) -> PlaceFacts:
         state=_state(path),
         free_bytes=room.f_bavail * room.f_frsize,
         device=ancestor.stat().st_dev,
-        refused=refused,
     )
 
 

@@ -17,9 +17,11 @@ import structlog
 
 from strongroom.agent.asks import Asks
 from strongroom.agent.backoff import pause_before
+from strongroom.agent.bounds import check_order
 from strongroom.agent.check import check
 from strongroom.agent.control_client import ControlClient, longer_of
 from strongroom.agent.held_lease import HeldLease
+from strongroom.agent.own_settings import OwnSettingsFile
 from strongroom.agent.private_file import write_private
 from strongroom.agent.servers import ServerBook
 from strongroom.agent.settings import Settings
@@ -72,6 +74,7 @@ class Agent:
             book, trades.look, clock, self.spawn, facts_seconds=settings.facts_seconds
         )
         self._trades = trades
+        self._own = OwnSettingsFile(settings.own_file)
         self._clock = clock
         self._chance = chance
         self._session = chance.bytes(16).hex()
@@ -256,6 +259,7 @@ class Agent:
 
     def _do(self, held: HeldLease) -> Completion:
         lease = held.lease
+        check_order(lease, self._own.load())
         if lease.backup is not None:
             return self._trades.take_backup(held)
         if lease.restore or lease.extract or lease.load or lease.drill or lease.long_term:

@@ -1,7 +1,8 @@
-"""What the host of the agent decides alone: hooks, and a limit for all of its backups together.
+"""What the host of the agent decides alone: hooks, a limit for all of its backups together, and
+how far it obeys its control plane (bounds.py).
 
 DIR/settings.json, mode 0600. No API reads or writes it: commands that run here come from here. It
-is read anew for each backup.
+is read anew for each operation.
 """
 
 from collections.abc import Callable
@@ -31,12 +32,17 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class OwnSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """bandwidth: bytes a second of all backups together, 0: no limit. hooks: by server, or `*`.
 
-    assertions: by server, or `*`: what drills of their points must find true.
+    assertions: by server, or `*`: what drills of their points must find true. refuse: kinds of
+    orders that are not obeyed. storage, targets: URLs beneath which alone packs are put, or files
+    are left; none: anywhere.
     """
 
     bandwidth: int = 0
     hooks: dict[str, Hooks] = {}
     assertions: dict[str, list[Assertion]] = {}
+    refuse: list[str] = []
+    storage: list[str] = []
+    targets: list[str] = []
 
     def hooks_of(self, server: str) -> Hooks:
         """The server's own, else those of every server."""

@@ -41,6 +41,7 @@ from strongroom.model.errors import VaultError
 from strongroom.model.operation import Completion
 from strongroom.model.seams import Chance, Clock
 from strongroom.postgres.check import look
+from strongroom.postgres.table_sizes import largest_tables
 
 
 def run(settings: Settings, clock: Clock, chance: Chance) -> bool:
@@ -77,13 +78,12 @@ def real_trades(
     settings: Settings, identity: Identity, book: ServerBook, clock: Clock, chance: Chance
 ) -> Trades:
     """The work itself: PostgreSQL, storage and this machine's disks."""
-    open_container = container_opener(Path(identity.ca_file) if identity.ca_file else None)
-    grounds = Grounds(settings.restore_roots, RestoreJournal(settings.data / "restores"))
-    drills = DrillGround(
-        scratch_root(settings), grounds.journal, OwnSettingsFile(settings.own_file)
-    )
-    memory, limits = Memory(), Limits(clock)
     own = OwnSettingsFile(settings.own_file)
+    ca_file = Path(identity.ca_file) if identity.ca_file else None
+    open_container = container_opener(ca_file, lambda: own.load().storage)
+    grounds = Grounds(settings.restore_roots, RestoreJournal(settings.data / "restores"))
+    drills = DrillGround(scratch_root(settings), grounds.journal, own)
+    memory, limits = Memory(), Limits(clock)
 
     def back_up_within(held: HeldLease) -> Completion:
         order, told = order_of(held), own.load()
@@ -93,7 +93,9 @@ def real_trades(
             with memory.share() as whole:
                 share = limits.applied(order, whole, told.bandwidth)
                 given = (held, book, open_container, clock, chance, share)
-                return back_up(held, partial(take_backup, *given), partial(take_dump, *given))
+                ways = partial(take_backup, *given), partial(take_dump, *given)
+                conninfo = book.conninfo(order.server)
+                return back_up(held, *ways, partial(largest_tables, conninfo))
 
         return with_hooks(held, told.hooks_of(order.server), secrets, work)
 

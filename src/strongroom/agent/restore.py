@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from strongroom.agent.access import OpenContainer
+from strongroom.agent.bounds import why_not_there
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.in_place import InPlace, point_of
 from strongroom.agent.memory import WHOLE, Share
@@ -46,7 +47,7 @@ Source = tuple[Blobs, Mapping[bytes, bytes]]  # where packs lie, and their conte
 
 @dataclass(frozen=True, slots=True)
 class Grounds:
-    """Where this agent lets a restore write: beneath `roots`, or anywhere when there are none."""
+    """Where this agent lets a restore write: beneath `roots`, else as bounds.py says."""
 
     roots: tuple[Path, ...]
     journal: RestoreJournal
@@ -61,6 +62,12 @@ class Grounds:
             )
         real = path.parent.resolve() / path.name
         roots = [root.resolve() for root in self.roots]
+        why_not = "" if roots else why_not_there(real)
+        if why_not:
+            raise TargetRefused(
+                f"{path} is no place to restore into: {why_not}",
+                hint="Name another one, or start the agent with --restore-root.",
+            )
         if roots and not any(real.is_relative_to(root) for root in roots):
             allowed = ", ".join(str(root) for root in roots)
             raise TargetRefused(

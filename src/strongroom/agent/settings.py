@@ -114,7 +114,7 @@ def checked_url(url: str) -> str:
             "the control plane's address must be https://HOST:PORT",
             hint="Give --control https://HOST:PORT as `strongroom status` shows it.",
         )
-    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname)):
+    if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname)):
         return url.rstrip("/")
     raise Invalid(
         f"the control plane's address {parts.scheme}://{parts.hostname} is not safe",
@@ -132,7 +132,8 @@ def control_address(settings: Settings) -> str:
     return checked_url(settings.control_url)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether it is this machine itself."""
     if host == "localhost":
         return True
     try:

@@ -34,6 +34,7 @@ def _commands() -> Any:  # noqa: ANN401 - cyclopts' App
     from cyclopts import App
 
     from strongroom import __version__
+    from strongroom.app.agent_set import agent_set
     from strongroom.cli import main as cli
 
     app = App(name="strongroom", version=__version__, help="A backup vault for PostgreSQL.")
@@ -64,7 +65,8 @@ def _means() -> Any:  # noqa: ANN401 - cli.means.Means
         rescue=lambda *asked: _recovery().rescue(*asked),
         upgrade_catalogue=_upgrade_catalogue,
         rebuild=_rebuild,
-        new_enrol_token=_new_enrol_token,
+        new_enrol_token=lambda *asked: _beside().new_enrol_token(*asked),
+        reset_password=lambda *asked: _beside().reset_password(*asked),
         issue_certificate=_issue_certificate,
         make_kit=lambda *asked: _recovery().make_kit(*asked),
         make_recovery_key=lambda *asked: _recovery().make_recovery_key(*asked),
@@ -76,6 +78,12 @@ def _recovery() -> Any:  # noqa: ANN401 - a room that takes long to enter
     from strongroom.app import recovery
 
     return recovery
+
+
+def _beside() -> Any:  # noqa: ANN401 - another
+    from strongroom.app import beside
+
+    return beside
 
 
 def _structured_logs() -> None:
@@ -242,8 +250,10 @@ def agent_run(  # noqa: PLR0913 - an option each
     """
     from strongroom.agent.commands import run_agent
     from strongroom.agent.settings import Settings
+    from strongroom.app.memory import keep_what_is_built
 
     _structured_logs()
+    keep_what_is_built()
     # One thread reads the server while two compress: the reader must not wait for its turn.
     sys.setswitchinterval(0.0005)
     settings = Settings(
@@ -302,17 +312,6 @@ def agent_check(name: str = "", *, data: Path | None = None, conninfo_stdin: boo
     return 0
 
 
-def agent_set(*, data: Path, bandwidth: str) -> int:
-    """Limit what all backups of this agent together send into storage; none: no limit.
-
-    Example: strongroom agent set --data /var/lib/strongroom-agent --bandwidth 50MiB/s
-    """
-    from strongroom.agent.commands import set_bandwidth
-
-    set_bandwidth(data, bandwidth)
-    return 0
-
-
 def agent_hooks(
     name: str = "", *, data: Path, pre: str = "", post: str = "", seconds: float = 60.0
 ) -> int:
@@ -344,7 +343,7 @@ def agent_assertions(name: str = "", *, data: Path, file: Path | None = None) ->
 
 
 def agent_settings(*, data: Path) -> int:
-    """Print hooks and limits of this agent, as JSON."""
+    """Print hooks, limits and bounds of this agent, as JSON."""
     from strongroom.agent.commands import own_settings, settings_as_json
 
     print(settings_as_json(own_settings(data)))  # noqa: T201 - its answer
@@ -371,26 +370,6 @@ def _rebuild(serve_directory: Path, *, kek: list[str], **asked: Any) -> dict[str
     _structured_logs()
     keks = kek or list(filter(None, os.environ.get(KEK, "").split(";")))
     return rebuild(serve_directory, kek=keks, **asked)
-
-
-def _new_enrol_token(data: Path, catalogue: str) -> str:
-    from strongroom.catalog.database import Database
-    from strongroom.config import ServeFiles
-    from strongroom.control.agents import invite_agent
-    from strongroom.datastore.receipt import SigningKey
-    from strongroom.workflows.kek import key_encryption
-    from strongroom.workflows.sealed_files import SealedFiles
-
-    files, chance = ServeFiles(data), SystemChance()
-    named = list(filter(None, os.environ.get(KEK, "").split(";")))
-    kek = key_encryption(named, files.directory / "kek.key", chance)
-    database = Database(catalogue or f"sqlite:///{files.catalogue}")
-    signing = SealedFiles(files.directory, kek).signing_key(chance)
-    database.sign = SigningKey(signing).sign_record
-    try:
-        return invite_agent(database, SystemClock(), chance)
-    finally:
-        database.close()
 
 
 def _issue_certificate(data: Path, listening: Listening, to: Path) -> tuple[Path, Path]:
