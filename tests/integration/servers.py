@@ -139,13 +139,14 @@ class Server:
 
     def kill(self) -> None:
         """As if its host had lost power: no server process is left to say goodbye."""
-        for process in [self.pid, *_children(self.pid)]:
+        for process in [self.pid, *children(self.pid)]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         (self.data_directory / "postmaster.pid").unlink()
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """Processes that it has begun."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
