@@ -105,6 +105,7 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
             "list": "principal:list_principals",
             "remove": "principal:remove",
             "renew": "principal:renew",
+            "reset-password": "principal:reset_password",
         },
     ),
     "issuer": (

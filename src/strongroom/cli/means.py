@@ -28,6 +28,7 @@ class Means:
     public_of(files of a kit) -> the public half of its recovery key, base64
     upgrade_catalogue(data directory of serve) -> one line for each thing done
     new_enrol_token(data directory of serve, catalogue's URL or "") -> a token for one agent
+    reset_password(data directory of serve, catalogue's URL or "", name) -> another password
     rebuild(data directory of serve, store_url=, account_key=, store_ca=, keys=files of a kit,
     catalogue=, kek=) -> what was found: workflows/rebuild.py
     issue_certificate(data directory of serve, listening, directory) -> the files of a certificate
@@ -45,6 +46,7 @@ class Means:
     upgrade_catalogue: Callable[[Path], list[str]]
     rebuild: Callable[..., dict[str, Any]]
     new_enrol_token: Callable[[Path, str], str]
+    reset_password: Callable[[Path, str, str], str]
     issue_certificate: Callable[[Path, Listening, Path], tuple[Path, Path]]
 
 

@@ -117,7 +117,7 @@ def enrol_token(
     strongroom server enrol-token --to db2.token
     ```
     """
-    serve = _serve_directory(common)
+    serve = serve_directory(common)
     if to.exists():
         raise Conflict(f"{to} exists", hint="Name a new file.")
     write_private(to, f"{means.new_enrol_token(serve, catalogue)}\n".encode())
@@ -155,7 +155,7 @@ def certificate(
     strongroom certificate --name store.example.com --name 10.0.0.7 --to store-tls
     ```
     """
-    serve = _serve_directory(common)
+    serve = serve_directory(common)
     listening = read_listening(LOOPBACK, names)
     to.mkdir(mode=0o700, parents=True, exist_ok=True)
     made, key = means.issue_certificate(serve, listening, to)
@@ -168,7 +168,8 @@ def certificate(
     console.say(f"next: {command} --certificate {made.name} --certificate-key {key.name}")
 
 
-def _serve_directory(common: Common) -> Path:
+def serve_directory(common: Common) -> Path:
+    """Of the control plane on this machine. Raises Precondition where there is none."""
     serve = connection.data_directory(common) / "serve"
     if not serve.is_dir():
         raise Precondition(

@@ -11,6 +11,7 @@ from strongroom.cli import console
 from strongroom.cli import vault as vaults
 from strongroom.cli.connection import FILE, Connection, data_directory
 from strongroom.cli.means import COMMON, Common, Given
+from strongroom.cli.offline import serve_directory
 from strongroom.cli.vault import Vault
 from strongroom.model import access
 from strongroom.model.errors import Conflict, Invalid, NotFound
@@ -151,6 +152,39 @@ def renew(*, common: Common = COMMON, means: Given) -> None:
         made = vault.rest.post(f"{_subscription(vault)}/{_PRINCIPALS}/me/renewSecret", {})
         _write(vault.connection, place, made)
     console.note(f"{made['name']} has another secret, in {place / FILE}")
+
+
+def reset_password(
+    name: str = "admin",
+    /,
+    *,
+    catalogue: Annotated[
+        str, Parameter(help="SQLAlchemy URL, when `serve` runs with --catalogue.")
+    ] = "",
+    common: Common = COMMON,
+    means: Given,
+) -> None:
+    """Give somebody who has lost it another password for the portal. Run it beside `serve`.
+
+    It is told this once; every session of theirs is over. It needs nobody's token: whoever has
+    the control plane's files may do it, and the audit has it.
+
+    ```
+    strongroom principal reset-password
+    strongroom principal reset-password anna
+    ```
+
+    Parameters
+    ----------
+    name
+        Who signs in to the portal.
+    """
+    serve = serve_directory(common)
+    password = means.reset_password(serve, catalogue, name)
+    if common.output == "json":
+        console.as_json({"portalUser": name, "portalPassword": password})
+        return
+    console.say(f"{name} signs in to the portal with password {password} (told this once)")
 
 
 _PRINCIPALS = "providers/Microsoft.Authorization/servicePrincipals"

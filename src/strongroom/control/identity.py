@@ -117,6 +117,18 @@ def sign_in(control: Control, address: str, app_id: str, secret: str) -> str:
     return sign_in_with(control, address, app_id, lambda row: _checked(row, secret))
 
 
+def sign_in_client(control: Control, address: str, app_id: str, secret: str) -> str:
+    """The same of service principals alone: a person's password opens the portal, and no tokens.
+
+    A token would outlive the sessions that a changed password ends.
+    """
+
+    def check(row: sa.RowMapping | None) -> str:
+        return _checked(row if row is not None and row["kind"] == "service" else None, secret)
+
+    return sign_in_with(control, address, app_id, check)
+
+
 def sign_in_with(control: Control, address: str, app_id: str, check: Check) -> str:
     """The same with any proof: `check` is given the principal, if there is one.
 

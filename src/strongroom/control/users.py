@@ -5,6 +5,7 @@ import base64
 import sqlalchemy as sa
 
 from strongroom.catalog import audit, principals, role_assignments, sessions
+from strongroom.catalog.database import Database
 from strongroom.control import identity
 from strongroom.control.access import require
 from strongroom.control.control import Control
@@ -13,7 +14,7 @@ from strongroom.model import arm
 from strongroom.model.access import Caller
 from strongroom.model.errors import Conflict, Invalid, NotFound, Unauthenticated
 from strongroom.model.ids import uuid4
-from strongroom.model.seams import Chance
+from strongroom.model.seams import Chance, Clock
 
 SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 200
@@ -96,6 +97,31 @@ def add_user(control: Control, caller: Caller, name: str) -> tuple[str, str]:
 
 def _people(connection: sa.Connection) -> list[sa.RowMapping]:
     return [row for row in principals.list_all(connection) if row["kind"] in {"user", "service"}]
+
+
+def reset_password(database: Database, name: str, clock: Clock, chance: Chance) -> str:
+    """Another password, for whoever has the host: told this once, every session of theirs over.
+
+    Raises NotFound, Invalid where it is nobody who signs in with a password.
+    """
+    password = new_password(chance)
+    digest = identity.hash_secret(password, chance)
+    with database.writing() as connection:
+        row = principals.find_by_app(connection, name)
+        if row is None:
+            raise NotFound(
+                f"there is no user {name[:60]!r}", hint="The first one is called admin."
+            )
+        if row["kind"] != "user":
+            raise Invalid(
+                f"{name[:60]} signs in with a secret, not with a password",
+                hint="change it with: strongroom principal renew --data DIRECTORY",
+            )
+        principals.change(connection, row["id"], secret_hash=digest)
+        sessions.remove_of_principal(connection, row["id"])
+        what = ("principal/resetPassword", row["id"])
+        audit.append(connection, clock.now(), "host", what)
+    return password
 
 
 def change_password(control: Control, caller: Caller, address: str, old: str, new: str) -> None:

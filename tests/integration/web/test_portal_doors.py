@@ -6,9 +6,10 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from arm_world import APP, SECRET, SUBSCRIPTION, ArmWorld
+from arm_world import APP, SECRET, SUBSCRIPTION, TENANT, ArmWorld
 from strongroom.control import users
 from strongroom.model.access import BACKUP_READER, OWNER
+from strongroom.model.errors import Invalid, NotFound
 
 ANNA, HERS = "anna", "four words of hers"
 READER, THEIRS = "reader", "four words of theirs"
@@ -130,3 +131,27 @@ def test_a_link_from_another_site_asks_again_from_here_where_the_cookie_is_sent(
     assert 'http-equiv="refresh"' in crossed.text
     guest.cookies.update(cookies)
     assert guest.get("/jobs").status_code == 200
+
+
+def test_a_lost_password_is_another_from_the_host_and_every_session_is_over(guest, people):
+    users.create_user(people.control, "lost", "four words of long ago", OWNER.id, HOME)
+    assert sign_in(guest, "lost", "four words of long ago").status_code == 303
+    assert guest.get("/jobs").status_code == 200
+    found = users.reset_password(people.database, "lost", people.clock, people.chance)
+    assert guest.get("/jobs").status_code == 303
+    assert sign_in(guest, "lost", "four words of long ago").status_code == 401
+    assert sign_in(guest, "lost", found).status_code == 303
+    with pytest.raises(NotFound):
+        users.reset_password(people.database, "nobody", people.clock, people.chance)
+    with pytest.raises(Invalid):
+        users.reset_password(people.database, APP, people.clock, people.chance)
+
+
+def test_a_password_of_the_portal_gets_no_token(guest, people):
+    form = {"grant_type": "client_credentials", "client_id": ANNA, "client_secret": HERS}
+    asked = f"/{TENANT}/oauth2/v2.0/token"
+    assert guest.post(asked, data=form).status_code == 401
+    asking = {"x-identity-header": f"{ANNA}:{HERS}"}
+    assert guest.get("/msi/token", headers=asking).status_code == 401
+    form |= {"client_id": APP, "client_secret": SECRET}
+    assert guest.post(asked, data=form).status_code == 200

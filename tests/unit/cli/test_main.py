@@ -25,6 +25,7 @@ def means():
         upgrade_catalogue=unreachable,
         rebuild=unreachable,
         new_enrol_token=unreachable,
+        reset_password=unreachable,
         issue_certificate=unreachable,
         make_kit=unreachable,
         make_recovery_key=unreachable,

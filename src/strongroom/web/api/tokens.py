@@ -206,7 +206,7 @@ def _signed_in(request: Request, field: Callable[[str], str]) -> str:
     authority: TokenAuthority = request.app.state.authority
     client, assertion = field("client_id"), field("client_assertion")
     if not assertion:
-        return identity.sign_in(control, _address(request), client, field("client_secret"))
+        return identity.sign_in_client(control, _address(request), client, field("client_secret"))
     if field("client_assertion_type") != _BEARER:
         raise Unauthenticated(f"AADSTS50013: client_assertion_type must be {_BEARER}.")
     now, endpoints = control.clock.now(), authority.token_endpoints
@@ -239,7 +239,7 @@ def _managed(request: Request) -> JSONResponse:
     authority: TokenAuthority = request.app.state.authority
     client, _, secret = request.headers.get("x-identity-header", "").partition(":")
     try:
-        principal = identity.sign_in(control, _address(request), client, secret)
+        principal = identity.sign_in_client(control, _address(request), client, secret)
     except Unauthenticated as error:
         return _oauth_error("unauthorized", error.message, 401)
     except SlowDown as error:
