@@ -72,6 +72,7 @@ SDK = {
     "list_resources": "resources.list_by_resource_group",
     "list_all_resources": "resources.list",
     "delete_server": "servers.begin_delete",
+    "put_server": "servers.begin_create_or_update",
     "has_group": "resource_groups.check_existence",
     "list_groups": "resource_groups.list",
     "put_assignment": "role_assignments.create",
@@ -130,7 +131,7 @@ The values are in `connection.json`. `credential_scopes` may be left out: tokens
 | client | version | what it drives |
 |---|---|---|
 | azure-mgmt-dataprotection | 2.2.0, 1.4.0 | sync and async, from vault to backup, jobs, restore |
-| azure-mgmt-postgresqlflexibleservers | 3.0.0 | long-term backups into a container |
+| azure-mgmt-postgresqlflexibleservers | 3.0.0 | long-term backups into a container, a new server of a moment |
 | azure-mgmt-authorization | 4.0.0 | role assignments and definitions |
 | azure-mgmt-resource | 26.0.0 | resource groups |
 | azure-identity | 1.27.0 | client secret, sync and async; certificate; managed identity |
@@ -179,7 +180,10 @@ certificate), `rest`, `group`, `resource`, `role definition` and `role assignmen
 - `exportBackupJobs`: the newest ten thousand jobs (`$filter` takes status and operation), at
   `blobUrl` as JSON and at `excelFileBlobUrl` as CSV, by a SAS of an hour; they go the day after.
 - `AzureBackupRecoveryTimeBasedRestoreRequest` restores a moment, where a server's log is kept:
-  `findRestorableTimeRanges` tells between which times.
+  `findRestorableTimeRanges` tells between which times. The window is a rule of the policy: an
+  `AzureRetentionRule` for `OperationalStore`, in days. `createMode: PointInTimeRestore` of a
+  flexible server (202, then polled) makes a new one, beside its source and on a port of its own:
+  `properties.strongroom` may name `targetDirectory`, `port` and `tablespaces`.
 - Restore as files (`RestoreFilesTargetInfo`) into a container: `targetDetails.url` with its SAS
   (read, create, write), which is kept sealed until the job ends; `filePrefix` begins every name. A
   manifest with digests and a `RESTORE.md` lie beside the files. `url` may be `s3://bucket/prefix`,

@@ -52,12 +52,13 @@ def make_server(
         scope = arm.server_id_of(subscription, group, name)
         require(control, connection, caller, WRITE, scope)
         need_group(connection, group)
-        if catalog.find(connection, group, name) is not None:
+        source = need_server(connection, wanted.source.resource_group, wanted.source.name)
+        taken = catalog.of_agent(connection, source["agent_id"], name)
+        if taken is not None or catalog.find(connection, group, name) is not None:
             raise Conflict(f"there is a server {name} already", hint="choose another name")
-        vault, instance = _protection_of(connection, wanted)
+        vault, instance = _protection_of(connection, source)
         home = arm.instance_id_of(subscription, vault, instance)
         require(control, connection, caller, restores.RESTORE, home)
-        source = need_server(connection, wanted.source.resource_group, wanted.source.name)
         request = wanted.to_request(name, str(source["facts"].get("dataDirectory", "")))
         found, point, asked = restores.examine(
             control, connection, caller, (vault, instance), request
@@ -77,8 +78,7 @@ def make_server(
         return operation
 
 
-def _protection_of(connection: sa.Connection, wanted: NewServer) -> tuple[VaultRef, str]:
-    source = need_server(connection, wanted.source.resource_group, wanted.source.name)
+def _protection_of(connection: sa.Connection, source: sa.RowMapping) -> tuple[VaultRef, str]:
     row = instances.of_server(connection, source["id"])
     if row is None or row["state"] == SOFT_DELETED:
         raise Precondition(
