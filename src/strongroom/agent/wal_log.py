@@ -108,7 +108,8 @@ class WalLog:
 
         def leave() -> None:
             name = segment_name(Timeline(timeline), Lsn(position - len(segment)), size)
-            place.put(name, bytes(segment) + bytes(size - len(segment)))
+            segment.extend(bytes(size - len(segment)))
+            place.put(name, segment)
             segment.clear()
 
         for pack, raw in self._packs(timeline, start, end):

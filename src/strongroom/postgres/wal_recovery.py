@@ -160,7 +160,7 @@ class LogPlace:
         except OSError as error:
             raise _refused(error, self.directory) from error
 
-    def put(self, name: str, content: bytes | memoryview) -> None:
+    def put(self, name: str, content: bytes | bytearray) -> None:
         """A whole segment, synced before it has its name. FileNotFoundError: all is over."""
         beside = self.directory / f"{name}.new"
         try:
