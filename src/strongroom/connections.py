@@ -1,8 +1,9 @@
 """Connections of HTTP that nobody can hold without asking: for the API's doors and the store's.
 
-A head, or the rest of a body that nobody waits for, must be there within `HEAD_SECONDS`; an answer
-must be taken; and where there are too many connections, those that ask for nothing go first.
-How long a body may take while a request is answered is for whoever answers.
+A handshake of TLS must be over within `HANDSHAKE_SECONDS`. A head, or the rest of a body that
+nobody waits for, must be there within `HEAD_SECONDS`; an answer must be taken; and where there are
+too many connections, those that ask for nothing go first. How long a body may take while a request
+is answered is for whoever answers.
 """
 
 import asyncio
@@ -10,13 +11,31 @@ import resource
 from typing import Any
 
 import structlog
+import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+HANDSHAKE_SECONDS = 10.0
 HEAD_SECONDS = 20.0
 TAKE_SECONDS = 60.0  # for the next few dozen kilobytes of an answer
 MOST_HEAD_BYTES = 96 * 1024
 MOST = 4000
 _log = structlog.get_logger()
+
+
+class Loop(uvloop.Loop):
+    """Uvloop's, with an end to handshakes: by itself it waits a minute for each.
+
+    Uvicorn has no setting for it.
+    """
+
+    handshake_seconds = HANDSHAKE_SECONDS
+
+    async def create_server(self, *args: Any, **options: Any) -> asyncio.Server:  # noqa: ANN401
+        """As asyncio's."""
+        if options.get("ssl") is not None:
+            options["ssl_handshake_timeout"] = self.handshake_seconds
+        found: asyncio.Server = await super().create_server(*args, **options)
+        return found
 
 
 class Connection(HttpToolsProtocol):

@@ -142,7 +142,7 @@ def _config(settings: StoreSettings, app: Any) -> uvicorn.Config:  # noqa: ANN40
     return uvicorn.Config(
         app,
         http=bounded(most, _BUSY - 1),
-        loop="uvloop",
+        loop="strongroom.connections:Loop",
         ws="none",
         lifespan="on",
         log_config=None,

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-import uvloop
 from anyio import to_thread
 from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from strongroom.connections import allow_many_files, bounded
+from strongroom.connections import Loop, allow_many_files, bounded
 from strongroom.control.control import Control
 from strongroom.model.errors import Precondition
 from strongroom.web import agents, known_routes
@@ -174,9 +173,9 @@ def serve(
         app, ssl_certfile=settings.certificate, ssl_keyfile=settings.key, **common
     )
     plain = uvicorn.Config(app, **common)
-    uvloop.run(
-        _serve([uvicorn.Server(secure), uvicorn.Server(plain)], sockets, on_ready, control)
-    )
+    doors = [uvicorn.Server(secure), uvicorn.Server(plain)]
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(_serve(doors, sockets, on_ready, control))
 
 
 def _connections(doors: list[uvicorn.Server]) -> list[Any]:

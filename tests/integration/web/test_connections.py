@@ -1,15 +1,19 @@
 """Connections that ask for nothing, or never finish asking: none of them keeps a door shut."""
 
 import asyncio
+import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import uvicorn
 
-from strongroom.connections import Connection
+from authority import Authority
+from strongroom.connections import Connection, Loop
 
 ASK = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -103,6 +107,38 @@ def test_a_head_that_does_not_come_to_its_end_is_not_waited_for() -> None:
         assert all([cut_off(line) for line in [door.line(sent) for sent in starts]])
         polite.sendall(ASK)  # who has asked before and is silent since is no such case
         assert answered(polite)
+
+
+def test_a_handshake_that_does_not_come_to_its_end_is_not_waited_for(tmp_path: Path) -> None:
+    class Impatient(Loop):
+        handshake_seconds = 1.0
+
+    authority = Authority(tmp_path)
+    offered = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    offered.load_cert_chain(*authority.server_certificate())
+    trusting = ssl.create_default_context(cafile=str(authority.ca_file))
+
+    async def story() -> None:
+        async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"hello")
+            writer.close()
+
+        async with await asyncio.start_server(greet, "127.0.0.1", 0, ssl=offered) as server:
+            place = server.sockets[0].getsockname()
+            silent = await asyncio.open_connection(*place)
+            half = await asyncio.open_connection(*place)
+            half[1].write(b"\x16\x03\x01\x02\x00\x01")  # the head of a hello
+            good = await asyncio.open_connection(*place, ssl=trusting)
+            assert await good[0].read() == b"hello"
+            for reader, writer in (silent, half, good):
+                with contextlib.suppress(ConnectionError):
+                    assert await reader.read() == b""
+                writer.close()
+                with contextlib.suppress(ConnectionError):
+                    await writer.wait_closed()
+
+    with asyncio.Runner(loop_factory=Impatient) as runner:
+        runner.run(asyncio.wait_for(story(), 50))
 
 
 def test_a_body_that_nobody_waits_for_is_not_waited_for() -> None:
