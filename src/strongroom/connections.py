@@ -30,12 +30,11 @@ class Loop(uvloop.Loop):
 
     handshake_seconds = HANDSHAKE_SECONDS
 
-    async def create_server(self, *args: Any, **options: Any) -> asyncio.Server:  # noqa: ANN401
+    async def create_server(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as its own
         """As asyncio's."""
         if options.get("ssl") is not None:
             options["ssl_handshake_timeout"] = self.handshake_seconds
-        found: asyncio.Server = await super().create_server(*args, **options)
-        return found
+        return await super().create_server(*args, **options)
 
 
 class Connection(HttpToolsProtocol):
