@@ -8,10 +8,23 @@ from strongroom.agent.held_lease import HeldLease
 from strongroom.model.backup_type import FULL, why_logical
 from strongroom.model.errors import Invalid, SourceError
 from strongroom.model.logical import LOGICAL
-from strongroom.model.operation import BackupOrder, Completion
+from strongroom.model.operation import BackupOrder, Completion, TableSize
 
 
 def back_up(
+    held: HeldLease,
+    physical: Callable[[], Completion],
+    logical: Callable[[], Completion],
+    largest: Callable[[dict[str, int]], list[TableSize]] = lambda _: [],
+) -> Completion:
+    """As `_best`, and of the databases that it holds the `largest` tables."""
+    done = _best(held, physical, logical)
+    if done.backup is not None:
+        done.backup.tables = largest(done.backup.databases)
+    return done
+
+
+def _best(
     held: HeldLease, physical: Callable[[], Completion], logical: Callable[[], Completion]
 ) -> Completion:
     """What the server does not allow is found out by asking it, before anything has been read.

@@ -256,6 +256,14 @@ class ParentReply(Message):
     chunk_keys: bytes = b""  # of a logical point: the sorted digests of its chunks, 16 bytes each
 
 
+class TableSize(Message):
+    """A table, which is `schema.name`, with its indexes and TOAST."""
+
+    database: str
+    table: str
+    bytes: int
+
+
 class BackupResult(Message):
     """The delta is in storage; these are facts to show without opening it.
 
@@ -282,6 +290,7 @@ class BackupResult(Message):
     why_logical: str = ""
     read_bytes: int = 0  # that were read and written anew, before compression
     resumed: bool = False  # it leans on what earlier tries had stored
+    tables: list[TableSize] = []  # the largest, as the backup began or a little later
 
 
 class RestoreResult(Message):

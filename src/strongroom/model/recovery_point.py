@@ -27,5 +27,7 @@ class RecoveryPoint(msgspec.Struct, kw_only=True):
     manifest_blake3: bytes
     raw_bytes: int
     stored_bytes: int
-    facts: dict[str, Any]  # version_number, start_lsn, stop_lsn, timeline, databases, extensions
+    # version_number, start_lsn, stop_lsn, timeline, databases, extensions, tables: the largest,
+    # [database, schema.name, bytes] each
+    facts: dict[str, Any]
     state: str  # Completed

@@ -303,6 +303,7 @@ def _facts(result: BackupResult, receipt: Receipt) -> dict[str, Any]:
         "stop_lsn": result.stop_lsn,
         "databases": result.databases,
         "extensions": result.extensions,
+        "tables": [[each.database, each.table, each.bytes] for each in result.tables],
         "files": result.files,
         "packs": result.packs,
         "read_bytes": result.read_bytes,

@@ -21,6 +21,7 @@ from strongroom.model.errors import (
 from strongroom.model.operation import ServerFacts
 from strongroom.postgres.check import look
 from strongroom.postgres.connect import Conninfo, connect, replication
+from strongroom.postgres.table_sizes import largest_tables
 
 pytestmark = pytest.mark.postgres
 SECRET = "hunter2-canary"
@@ -324,3 +325,17 @@ def test_the_passfile_and_the_service_file_are_honoured(server, hba, tmp_path, m
     assert facts.problems == []
     assert facts.endpoint == "service orders"
     assert back_up(conninfo).started.version_number // 10000 == server.tools.major
+
+
+def test_the_largest_tables_are_told_with_their_indexes_and_none_of_a_closed_database(server):
+    server.sql("create table big as select g, md5(g::text) from generate_series(1, 2000) g")
+    server.sql("create index on big (g)", "create table small (n int)")
+    ((size,),) = server.sql("select pg_total_relation_size('big')")
+    found = largest_tables(Conninfo.parse(server.conninfo), {"postgres": 1, "no such": 2})
+    mine = [each for each in found if each.table in {"public.big", "public.small"}]
+    assert [(each.database, each.table) for each in mine] == [
+        ("postgres", "public.big"),
+        ("postgres", "public.small"),
+    ]
+    assert mine[0].bytes == size
+    server.sql("drop table big", "drop table small")
