@@ -42,7 +42,7 @@ def _point(
     end = lsn_to_text(Lsn(SEGMENT * (NEWEST - day) + 100))
     facts = {"version_number": 180001, "databases": {"shop": 5 << 30, "postgres": 8 << 20}}
     facts |= {"system_identifier": SYSTEM, "timeline": 1, "start_lsn": end, "stop_lsn": end}
-    facts["relations"] = [["shop", "public.orders", 3 << 30], ["shop", "public.items", 1 << 30]]
+    facts["tables"] = [["shop", "public.orders", 3 << 30], ["shop", "public.items", 1 << 30]]
     return {
         "id": f"{number:032x}",
         "instance_id": instance["id"],

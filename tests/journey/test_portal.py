@@ -74,10 +74,11 @@ def test_the_first_day_of_a_person_at_the_portal(
 
     server.sql("delete from t where g > 1000")
     page.click(".crumb >> text=orders")
-    page.click("text=Restore this…")
-    page.click(".card >> text=One table")
-    page.fill("#database", "postgres")
-    page.fill("#table", "public.t")
+    page.click("#points tbody th a")
+    page.click("tr:has-text('public.t') >> text=Restore…")
+    page.wait_for_selector("#table:visible")
+    assert page.input_value("#database") == "postgres"
+    assert page.input_value("#table") == "public.t"
     page.fill("#rename", "t_before")
     page.click(".card >> text=A running server")
     page.fill("#server", "orders")

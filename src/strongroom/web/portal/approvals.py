@@ -5,10 +5,11 @@ from fastapi.responses import Response
 
 from strongroom.control import approvals
 from strongroom.control.people import names_of
-from strongroom.model.guard import GRANT_HOURS
+from strongroom.model.guard import GRANT_HOURS, OPERATIONS
 from strongroom.web.portal.door import Guest, PortalRoute, Sent
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
+_WORDS = {each.name: each.words for each in OPERATIONS}
 
 
 @router.get("/approvals")
@@ -25,6 +26,7 @@ def inbox(visit: Guest) -> Response:
         others=[each for each in found if each[2] != "Waiting"][:100],
         names=names_of(visit.control, people - {None}),
         hours=GRANT_HOURS,
+        words=_WORDS,
     )
 
 

@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from strongroom.control import jobs, rounds
 from strongroom.control.offers import offers
 from strongroom.model import arm
-from strongroom.model.job import UNCANCELLABLE, Job, JobStatus
+from strongroom.model.job import UNCANCELLABLE, Job, JobKind, JobStatus
 from strongroom.model.job_sample import lines_of
 from strongroom.web.portal import render, throughput
 from strongroom.web.portal.door import Guest, PortalRoute, Sent
@@ -21,13 +21,25 @@ SHOWN = 100
 
 
 @router.get("/jobs")
-def list_jobs(visit: Guest, status: Annotated[str, Query(max_length=30)] = "") -> Response:
-    """Under way, and the newest that have ended; `status` alone where one is named."""
+def list_jobs(
+    visit: Guest,
+    status: Annotated[str, Query(max_length=30)] = "",
+    kind: Annotated[str, Query(max_length=30)] = "",
+) -> Response:
+    """Under way, and the newest that have ended; of one `status` or `kind` where it is named."""
     ended = rounds.ended_jobs(visit.control, visit.caller)
     if status in set(JobStatus):
         ended = [job for job in ended if job.status.value == status]
-    running = rounds.running_jobs(visit.control, visit.caller)
-    return visit.page("jobs.html", running=running, ended=ended[:SHOWN], status=status)
+    if kind in set(JobKind):
+        ended = [job for job in ended if job.kind.value == kind]
+    return visit.page(
+        "jobs.html",
+        running=rounds.running_jobs(visit.control, visit.caller),
+        ended=ended[:SHOWN],
+        status=status,
+        kind=kind,
+        next_at=min((ship.next_at for ship in visit.fleet.ships if ship.next_at), default=None),
+    )
 
 
 @router.get(_JOB)
