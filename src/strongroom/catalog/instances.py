@@ -21,6 +21,7 @@ from strongroom.catalog.tables import instances as table
 from strongroom.model.ids import InstanceId
 from strongroom.model.protection_state import SOFT_DELETED
 
+_vault_groups = resource_groups.alias("vault_groups")
 _NEXT = sa.select(sa.func.min(schedules.c.next_fire_at)).where(
     schedules.c.instance_id == table.c.id
 )
@@ -57,6 +58,7 @@ _SELECT = (
         policies.c.properties.label("policy"),
         _USERS.correlate(table).scalar_subquery().label("policy_users"),
         vaults.c.name.label("vault_name"),
+        _vault_groups.c.name.label("vault_group"),
         servers.c.name.label("server_name"),
         servers.c.location.label("server_location"),
         resource_groups.c.name.label("server_group"),
@@ -68,6 +70,7 @@ _SELECT = (
         _HELD_WHY.correlate(table).scalar_subquery().label("expiry_held_why"),
     )
     .join(vaults, table.c.vault_id == vaults.c.id)
+    .join(_vault_groups, vaults.c.resource_group_key == _vault_groups.c.name_key)
     .join(policies, table.c.policy_id == policies.c.id)
     .join(servers, table.c.server_id == servers.c.id)
     .join(resource_groups, servers.c.resource_group_key == resource_groups.c.name_key)

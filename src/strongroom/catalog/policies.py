@@ -8,8 +8,17 @@ from typing import Any
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog.tables import instances, policy_versions
+from strongroom.catalog.tables import instances, policy_versions, resource_groups, vaults
 from strongroom.catalog.tables import policies as table
+
+# With the names of the vault and its group, as they were given.
+_SELECT = (
+    sa.select(
+        table, vaults.c.name.label("vault_name"), resource_groups.c.name.label("vault_group")
+    )
+    .join(vaults, table.c.vault_id == vaults.c.id)
+    .join(resource_groups, vaults.c.resource_group_key == resource_groups.c.name_key)
+)
 
 
 def add(connection: sa.Connection, policy: dict[str, Any], by: str = "") -> None:
@@ -43,13 +52,13 @@ def versions(connection: sa.Connection, policy_id: str) -> list[sa.RowMapping]:
 
 def find(connection: sa.Connection, vault_id: str, name: str) -> sa.RowMapping | None:
     """A policy of a vault by its name, whatever its case."""
-    query = sa.select(table).where(table.c.vault_id == vault_id, table.c.name_key == name.lower())
+    query = _SELECT.where(table.c.vault_id == vault_id, table.c.name_key == name.lower())
     return connection.execute(query).mappings().first()
 
 
 def list_of_vault(connection: sa.Connection, vault_id: str) -> list[sa.RowMapping]:
     """The policies of a vault, by name."""
-    query = sa.select(table).where(table.c.vault_id == vault_id).order_by(table.c.name_key)
+    query = _SELECT.where(table.c.vault_id == vault_id).order_by(table.c.name_key)
     return list(connection.execute(query).mappings())
 
 

@@ -16,9 +16,7 @@ from strongroom.model.protection_state import SOFT_DELETED
 ACTION = "Microsoft.DataProtection/backupInstances/read"
 
 
-def list_protecting(
-    control: Control, caller: Caller, resource: str
-) -> list[tuple[VaultRef, sa.RowMapping]]:
+def list_protecting(control: Control, caller: Caller, resource: str) -> list[sa.RowMapping]:
     """The instances that protect a server, in whichever vault the caller may look into."""
     subscription = control.installation.subscription_id
     named = arm.read_server_id(resource, subscription)
@@ -36,4 +34,4 @@ def list_protecting(
             require(control, connection, caller, instances.READ, place)
         except (Forbidden, NotFound):
             return []
-        return [(ref, row)]
+        return [row]

@@ -328,6 +328,16 @@ def test_ids_go_out_in_canonical_case_whatever_came_in(story: Story) -> None:
     assert told["policyInfo"]["policyId"] == f"{vault_id()}/backupPolicies/pgflex"
 
 
+def test_names_go_out_as_they_were_given_whatever_case_they_are_asked_for_in(story: Story) -> None:
+    loud = vault_id().replace(GROUP, GROUP.upper()).replace("/v1", "/V1")
+    for kind, name in (("backupInstances", "pg1-inst"), ("backupPolicies", "pgflex")):
+        whole = f"{vault_id()}/{kind}/{name}"
+        assert story.get(f"{loud}/{kind}/{name.upper()}")["id"] == whole
+        assert whole in {each["id"] for each in story.get(f"{loud}/{kind}")["value"]}
+    told = story.get(f"{loud}/backupInstances/pg1-inst")["properties"]
+    assert told["policyInfo"]["policyId"].startswith(f"{vault_id()}/")
+
+
 def test_a_credential_in_a_request_is_refused_and_not_kept(story: Story) -> None:
     body = instance_body() | {
         "datasourceAuthCredentials": {"objectType": "x", "secret": "hunter2"}

@@ -31,14 +31,14 @@ def list_deleted_instances(ref: Vault, here: Here, call: Asked) -> dict[str, Any
     """The soft-deleted backup instances of a vault."""
     now = call.control.clock.now()
     found = deletions.list_deleted(call.control, call.caller, ref)
-    return {"value": [wire_deleted.instance(here, ref, *each, now) for each in found]}
+    return {"value": [wire_deleted.instance(here, *each, now) for each in found]}
 
 
 @router.get(_DELETED + "/{name}", openapi_extra=does(deletions.READ))
 def get_deleted_instance(name: str, ref: Vault, here: Here, call: Asked) -> dict[str, Any]:
     """One of them."""
     found = deletions.get_deleted(call.control, call.caller, ref, name)
-    return wire_deleted.instance(here, ref, *found, call.control.clock.now())
+    return wire_deleted.instance(here, *found, call.control.clock.now())
 
 
 @router.post(_DELETED + "/{name}/undelete", openapi_extra=does(deletions.UNDELETE))

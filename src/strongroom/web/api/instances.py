@@ -40,7 +40,7 @@ def put_instance(name: str, ref: Vault, here: Here, body: Body, call: Asked) -> 
         call.control, call.caller, ref, name, asked, call.key
     )
     headers = addresses(call.control, call.base, operation, call.version)
-    answer = wire.instance(here, ref, row, call.control.clock.now())
+    answer = wire.instance(here, row, call.control.clock.now())
     return JSONResponse(answer, 201 if is_new else 200, headers)
 
 
@@ -48,7 +48,7 @@ def put_instance(name: str, ref: Vault, here: Here, body: Body, call: Asked) -> 
 def get_instance(name: str, ref: Vault, here: Here, call: Asked) -> dict[str, Any]:
     """One backup instance."""
     row = instances.get_instance(call.control, call.caller, ref, name)
-    return wire.instance(here, ref, row, call.control.clock.now())
+    return wire.instance(here, row, call.control.clock.now())
 
 
 @router.get(VAULT + "/backupInstances", openapi_extra=does(instances.READ))
@@ -56,7 +56,7 @@ def list_instances(ref: Vault, here: Here, call: Asked, skip: Skip = "") -> Resp
     """The backup instances of a vault, by name, a hundred a page."""
     found, token = instances.list_instances(call.control, call.caller, ref, skip)
     now = call.control.clock.now()
-    rows = [wire.instance(here, ref, row, now) for row in found]
+    rows = [wire.instance(here, row, now) for row in found]
     return answer(call, f"{arm.vault_id_of(here, ref)}/backupInstances", rows, token)
 
 

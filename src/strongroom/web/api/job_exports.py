@@ -36,7 +36,7 @@ def export_jobs(ref: Vault, here: Here, call: Asked, wanted: Filter = "") -> Res
 
     def render(found: Sequence[Job]) -> dict[str, bytes]:
         now = call.control.clock.now()
-        told = [wire_jobs.job(here, ref, job, now) for job in found]
+        told = [wire_jobs.job(here, job, now) for job in found]
         return {_JSON: json.dumps(told, indent=1).encode(), _TABLE: _table(told)}
 
     asked = read_filter(wanted), call.key

@@ -25,7 +25,7 @@ def list_jobs(
     """The newest first, a hundred a page; `$filter` may name status and operation."""
     now = call.control.clock.now()
     found, token = jobs.page_jobs(call.control, call.caller, ref, skip, read_filter(wanted))
-    rows = [wire_jobs.job(here, ref, job, now) for job in found]
+    rows = [wire_jobs.job(here, job, now) for job in found]
     return answer(call, f"{arm.vault_id_of(here, ref)}/backupJobs", rows, token, wanted)
 
 
@@ -39,7 +39,7 @@ def read_filter(wanted: str) -> tuple[str, str]:
 def get_job(job_id: str, ref: Vault, here: Here, call: Asked) -> dict[str, Any]:
     """One job."""
     found = jobs.get_job(call.control, call.caller, ref, job_id)
-    return wire_jobs.job(here, ref, found, call.control.clock.now())
+    return wire_jobs.job(here, found, call.control.clock.now())
 
 
 @router.post(VAULT + "/backupJobs/{job_id}/cancel", openapi_extra=does(jobs.CANCEL))

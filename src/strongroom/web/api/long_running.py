@@ -77,7 +77,7 @@ def instance_result(operation_id: str, name: str, ref: Vault, here: Here, call: 
     if pending := _pending(call, row):
         return pending
     found = instances.get_instance(call.control, call.caller, ref, name)
-    return JSONResponse(wire.instance(here, ref, found, call.control.clock.now()))
+    return JSONResponse(wire.instance(here, found, call.control.clock.now()))
 
 
 def _operation(call: Call, operation_id: str, home: str) -> Row:

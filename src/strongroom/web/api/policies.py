@@ -24,21 +24,21 @@ _YEARS, _COUNT, _MOST_COUNT = 10, 14, 10_000
 def put_policy(name: str, ref: Vault, here: Here, body: Body, call: Asked) -> dict[str, Any]:
     """Create or change a policy."""
     row = policies.put_policy(call.control, call.caller, ref, name, member(body, "properties"))
-    return wire_policies.policy(here, ref, row)
+    return wire_policies.policy(here, row)
 
 
 @router.get(_POLICY, openapi_extra=does(policies.READ))
 def get_policy(name: str, ref: Vault, here: Here, call: Asked) -> dict[str, Any]:
     """One policy."""
     found = policies.get_policy(call.control, call.caller, ref, name)
-    return wire_policies.policy(here, ref, found)
+    return wire_policies.policy(here, found)
 
 
 @router.get(_POLICIES, openapi_extra=does(policies.READ))
 def list_policies(ref: Vault, here: Here, call: Asked) -> dict[str, Any]:
     """The policies of a vault."""
     found = policies.list_policies(call.control, call.caller, ref)
-    return {"value": [wire_policies.policy(here, ref, row) for row in found]}
+    return {"value": [wire_policies.policy(here, row) for row in found]}
 
 
 @router.delete(_POLICY, openapi_extra=does(policies.DELETE))

@@ -47,4 +47,4 @@ def list_protecting(resource: str, call: Asked) -> dict[str, Any]:
     """The backup instances that protect a resource."""
     found = routing.list_protecting(call.control, call.caller, f"/{resource}")
     here, now = call.control.installation.subscription_id, call.control.clock.now()
-    return {"value": [wire.instance(here, ref, row, now) for ref, row in found]}
+    return {"value": [wire.instance(here, row, now) for row in found]}

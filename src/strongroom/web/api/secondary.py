@@ -72,7 +72,7 @@ def list_second_points(place: OfInstance, here: Here, call: Asked) -> dict[str, 
 def list_second_jobs(place: OfVault, here: Here, call: Asked) -> dict[str, Any]:
     """The restores from the second copy."""
     found = secondary.list_second_jobs(call.control, call.caller, place)
-    return {"value": [_job(call, here, place, job) for job in found]}
+    return {"value": [_job(call, here, job) for job in found]}
 
 
 @router.post(_LOCATION + "/fetchCrossRegionRestoreJob", openapi_extra=does(secondary.JOB))
@@ -80,7 +80,7 @@ def get_second_job(place: OfVault, here: Here, body: Body, call: Asked) -> dict[
     """One of them."""
     job_id = arm.pick_text(body, "jobId").rpartition("/")[2]
     found = secondary.get_second_job(call.control, call.caller, place, job_id)
-    return _job(call, here, place, found)
+    return _job(call, here, found)
 
 
 @router.get(VAULT + "/secondCopy", openapi_extra=does(READ))
@@ -93,7 +93,7 @@ def _begun(call: Call, operation: OperationId) -> Response:
     return accepted(call.control, call.base, operation, call.version)
 
 
-def _job(call: Call, here: str, place: Place, job: Job) -> dict[str, Any]:
-    told = wire_jobs.job(here, place.vault, job, call.control.clock.now())
+def _job(call: Call, here: str, job: Job) -> dict[str, Any]:
+    told = wire_jobs.job(here, job, call.control.clock.now())
     told["properties"]["isCrossRegionRestore"] = True
     return told

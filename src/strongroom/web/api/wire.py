@@ -84,8 +84,10 @@ def vault(subscription: str, tenant: str, row: Row) -> dict[str, Any]:
     }
 
 
-def instance(subscription: str, ref: VaultRef, row: Row, now: Instant) -> dict[str, Any]:
+def instance(subscription: str, row: Row, now: Instant) -> dict[str, Any]:
     """A backup instance: what was asked, and what has become of it. Never a credential."""
+    # By the names as they were given, however whoever asks has spelt them.
+    ref = VaultRef(resource_group=row["vault_group"], name=row["vault_name"])
     asked = row["properties"]
     state = row["state"]
     failed = user_facing(row["error"]) if row["error"] else None

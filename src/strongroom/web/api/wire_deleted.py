@@ -14,12 +14,10 @@ from strongroom.web.api.wire import Row, instant
 _PROVIDER = "Microsoft.DataProtection/backupVaults"
 
 
-def instance(
-    subscription: str, ref: VaultRef, row: Row, deletion: Row, now: Instant
-) -> dict[str, Any]:
+def instance(subscription: str, row: Row, deletion: Row, now: Instant) -> dict[str, Any]:
     """A soft-deleted backup instance."""
-    told = wire.instance(subscription, ref, row, now)
-    home = arm.vault_id_of(subscription, ref)
+    told = wire.instance(subscription, row, now)
+    home = told["id"].rpartition("/backupInstances/")[0]
     return {
         **told,
         "id": f"{home}/deletedBackupInstances/{row['name']}",

@@ -104,8 +104,9 @@ def _is_cancellable(found: Job) -> bool:
     return found.status is JobStatus.IN_PROGRESS and found.kind not in UNCANCELLABLE
 
 
-def job(subscription: str, ref: VaultRef, found: Job, now: Instant) -> dict[str, Any]:
+def job(subscription: str, found: Job, now: Instant) -> dict[str, Any]:
     """A job, with true progress where Azure has null."""
+    ref = VaultRef(resource_group=found.resource_group, name=found.vault_name)
     seconds = ((found.ended_at or now) - found.started_at).total("seconds")
     is_restore = found.kind is JobKind.RESTORE
     policy_id = arm.policy_id_of(subscription, ref, found.policy_name)

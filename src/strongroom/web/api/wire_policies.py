@@ -16,8 +16,9 @@ from strongroom.web.api.wire import instant
 Row = Mapping[Any, Any]
 
 
-def policy(subscription: str, ref: VaultRef, row: Row) -> dict[str, Any]:
+def policy(subscription: str, row: Row) -> dict[str, Any]:
     """A policy, echoed as it came."""
+    ref = VaultRef(resource_group=row["vault_group"], name=row["vault_name"])
     return {
         "id": arm.policy_id_of(subscription, ref, row["name"]),
         "name": row["name"],
