@@ -5,7 +5,6 @@ out, beside its source, under its own name. Source: azure-mgmt-postgresqlflexibl
 """
 
 from collections.abc import Mapping
-from pathlib import PurePosixPath
 from typing import Any
 
 import msgspec
@@ -25,7 +24,8 @@ class NewServer(msgspec.Struct, kw_only=True, frozen=True):
 
     def to_request(self, name: str, data_directory: str) -> dict[str, Any]:
         """As a restore is asked for. `data_directory`: of the source, empty when nobody knows."""
-        beside = str(PurePosixPath(data_directory).parent / name) if data_directory else ""
+        parent, _, own = data_directory.rstrip("/").rpartition("/")
+        beside = f"{parent}/{name}" if own else ""
         place = {"targetDirectory": beside, "start": True, **self.wish}
         return {
             "objectType": "AzureBackupRecoveryTimeBasedRestoreRequest",
