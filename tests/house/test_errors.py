@@ -11,7 +11,7 @@ from strongroom.web.api.errors import status_of
 def test_every_error_has_a_status_and_an_exit_code(name):
     cls = every_error()[name]
     assert 400 <= status_of(cls) < 600
-    assert 1 <= exit_code(cls) <= 4
+    assert 1 <= exit_code(cls) <= 5
 
 
 def test_the_tree_at_the_head_of_the_file_is_the_tree():

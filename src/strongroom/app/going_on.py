@@ -11,7 +11,7 @@ from strongroom.catalog import audit
 from strongroom.config import ServeFiles, write_private
 from strongroom.control.audit_gaps import find_ahead
 from strongroom.control.control import Control
-from strongroom.model.errors import Precondition, StoreError
+from strongroom.model.errors import CatalogueLost, StoreError
 
 _USED = "catalogue-in-use"
 
@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 
 def check_catalogue(control: Control, files: ServeFiles) -> None:
-    """Raise Precondition for a catalogue that is lost, or older than what storage knows of it.
+    """Raise CatalogueLost for a catalogue that is lost, or older than what storage knows of it.
 
     While storage cannot be asked it is let pass: the care of storage asks again.
     """
@@ -42,15 +42,15 @@ def note_used(files: ServeFiles) -> None:
         write_private(files.directory / _USED, b"")
 
 
-def _lost() -> Precondition:
-    return Precondition(
+def _lost() -> CatalogueLost:
+    return CatalogueLost(
         "the catalogue is gone: this one is empty, and this installation had one",
         hint="build it anew from storage and the recovery kit: strongroom rebuild --key FILE",
     )
 
 
-def _older(head: int, anchored: int) -> Precondition:
-    return Precondition(
+def _older(head: int, anchored: int) -> CatalogueLost:
+    return CatalogueLost(
         f"the catalogue is older than what storage knows of it: audit records {head + 1} to "
         f"{anchored} are missing",
         hint="put back a newer copy, or go on with this one: strongroom rebuild --key FILE",

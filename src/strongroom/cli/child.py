@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from strongroom.cli.exits import STANDS
 from strongroom.cli.running import Child, start_time
 from strongroom.model.errors import Failed
 from strongroom.model.seams import Clock
@@ -29,7 +30,8 @@ class Process:
     """`strongroom NAME ...` with its log; `arguments` are asked for at every start.
 
     A death after it was ready is met with a restart, a pause and a line in the log; a process
-    that dies `QUICK_DEATHS` times in a row before it is ready is given up.
+    that dies `QUICK_DEATHS` times in a row before it is ready is given up, and so is at once one
+    that says by its exit code that somebody has to act first.
     """
 
     def __init__(
@@ -102,6 +104,10 @@ class Process:
             return False
         self._process = None
         self._deaths += 1
+        if code == STANDS:
+            raise Failed(
+                f"{self.name} does not go on: {self.last_words(2)}", hint=f"Its log is {self.log}."
+            )
         if not self._was_ready and self._deaths >= QUICK_DEATHS:
             raise self._given_up(f"ended {self._deaths} times before it was ready (code {code})")
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (self._deaths - 1))

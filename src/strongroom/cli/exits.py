@@ -1,8 +1,9 @@
-"""Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 denied. The one table."""
+"""Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 denied, 5 stands. The one table."""
 
 from strongroom.model import errors
 
 OK, FAILED, USAGE, NOT_FOUND, DENIED = 0, 1, 2, 3, 4
+STANDS = 5  # of a process that must not be started again before somebody has acted
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 EXIT_CODES: dict[type[errors.VaultError], int] = {
@@ -12,6 +13,7 @@ EXIT_CODES: dict[type[errors.VaultError], int] = {
     errors.Unauthenticated: DENIED,
     errors.Forbidden: DENIED,
     errors.StoreDenied: DENIED,
+    errors.CatalogueLost: STANDS,
 }
 
 

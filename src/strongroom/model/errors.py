@@ -11,6 +11,7 @@
     │   ├── Changed              412  it is not as the caller last saw it
     │   ├── SlowDown             429  too many tries                          (retried)
     │   └── Precondition         400  something else must be done first (a role, a setting)
+    │       └── CatalogueLost         the catalogue is gone, or older than storage knows
     ├── SourceError        the PostgreSQL server we read from
     │   ├── SourceUnreachable    the network, or the server is down           (retried)
     │   ├── SourceRefused        password, privilege, pg_hba.conf, a setting
@@ -131,6 +132,10 @@ class SlowDown(UserError):
 
 class Precondition(UserError):
     """Something else must be done first: a role, a setting, a server that is ready."""
+
+
+class CatalogueLost(Precondition):
+    """It is gone, or older than what storage knows of it: nothing goes on over it."""
 
 
 class SourceError(VaultError):

@@ -1,5 +1,6 @@
 """Who holds an installation, and what is left when its holder dies."""
 
+import base64
 import os
 import signal
 import stat
@@ -89,19 +90,40 @@ def test_a_stranger_with_the_same_pid_is_left_alone(place):
     process.stdout.close()
 
 
+def tend_on(process: Process) -> None:
+    while True:
+        process.tend()
+        SystemClock().sleep(0.02)
+
+
 def test_a_process_that_never_gets_ready_is_given_up_with_its_last_words(tmp_path):
     process = Process(
         "agent", tmp_path, tmp_path / "agent.log", lambda: ["frobnicate"], SystemClock()
     )
     process.start()
 
-    def tend_on() -> None:
-        while True:
-            process.tend()
-            SystemClock().sleep(0.02)
-
     with pytest.raises(Failed) as raised:
-        tend_on()
+        tend_on(process)
     assert f"ended {QUICK_DEATHS} times before it was ready (code 2)" in raised.value.message
     assert "frobnicate" in raised.value.message
     assert str(tmp_path / "agent.log") in raised.value.hint
+
+
+def test_a_process_that_waits_for_a_person_is_not_started_again(tmp_path):
+    """A lost catalogue does not come back by itself: `up` says so at once."""
+    data, store = tmp_path / "serve", tmp_path / "store.key"
+    store.write_text(base64.b64encode(bytes(64)).decode())
+    data.mkdir(mode=0o700)
+    (data / "catalogue-in-use").touch()
+    words = ["serve", "--data", str(data), "--store-url", "http://127.0.0.1:9/strongroom"]
+    words += ["--account-key", str(store), "--port", "0", "--portal-port", "0"]
+    words += ["--connection", str(tmp_path / "c.json"), "--recovery-key", str(tmp_path / "r.key")]
+    log = tmp_path / "serve.log"
+    process = Process("serve", data, log, lambda: words, SystemClock())
+    process.start()
+    with pytest.raises(Failed) as raised:
+        tend_on(process)
+    assert process.restarts == 0
+    assert "serve does not go on: " in raised.value.message
+    assert "the catalogue is gone" in raised.value.message
+    assert "strongroom rebuild --key FILE" in raised.value.message
