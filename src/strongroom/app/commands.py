@@ -223,9 +223,11 @@ def serve(  # noqa: PLR0913 - an option each
 
 def _serve(options: Any) -> int:  # noqa: ANN401 - app.serve.ServeOptions
     from strongroom.app.serve import run_serve
+    from strongroom.app.telemetry import traced
     from strongroom.durable.engine import leave
 
-    run_serve(options, SystemClock(), SystemChance())
+    with traced():
+        run_serve(options, SystemClock(), SystemChance())
     leave()
     return 0
 

@@ -4,6 +4,7 @@ import base64
 import os
 import socket
 import ssl
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -47,6 +48,7 @@ from strongroom.workflows.alerting import Alerting
 from strongroom.workflows.anchoring import StorageWitness
 from strongroom.workflows.apply_policy import apply_policy
 from strongroom.workflows.backup import back_up
+from strongroom.workflows.bound import bound
 from strongroom.workflows.care import Care
 from strongroom.workflows.collect_job import collect_garbage
 from strongroom.workflows.configure_protection import configure_protection
@@ -261,23 +263,26 @@ def _authority(file: Path, option: str) -> bytes:
 
 
 def _register(engine: JobEngine, means: Means) -> None:
-    engine.register("configure-protection", partial(configure_protection, means))
-    engine.register("backup", partial(back_up, means))
-    engine.register("restore", partial(restore, means))
-    engine.register("long-term-backup", partial(dump_out, means))
-    engine.register("lock-vault", partial(lock_vault, means))
-    engine.register("collect-garbage", partial(collect_garbage, means))
-    engine.register("verify", partial(verify, means))
-    engine.register("drill", partial(drill, means))
-    engine.register("rotate-kek", partial(rotate_kek, means))
-    engine.register("rotate-keys", partial(rotate_instance, means))
-    engine.register("check-keys", partial(examine_keys, means))
-    engine.register("replace-recovery-key", partial(replace_recovery_key, means))
-    engine.register("expire-instance", partial(expire_instance, means))
-    engine.register("apply-policy", partial(apply_policy, means))
-    engine.register("purge", partial(purge, means))
-    engine.register("set-hold", partial(set_hold, means))
-    engine.register("release-hold", partial(release_hold, means))
+    def register(name: str, work: Callable[..., Any]) -> None:
+        engine.register(name, bound(means, name, work))
+
+    register("configure-protection", configure_protection)
+    register("backup", back_up)
+    register("restore", restore)
+    register("long-term-backup", dump_out)
+    register("lock-vault", lock_vault)
+    register("collect-garbage", collect_garbage)
+    register("verify", verify)
+    register("drill", drill)
+    register("rotate-kek", rotate_kek)
+    register("rotate-keys", rotate_instance)
+    register("check-keys", examine_keys)
+    register("replace-recovery-key", replace_recovery_key)
+    register("expire-instance", expire_instance)
+    register("apply-policy", apply_policy)
+    register("purge", purge)
+    register("set-hold", set_hold)
+    register("release-hold", release_hold)
 
 
 def _port(opened: socket.socket) -> int:

@@ -9,7 +9,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from uuid import UUID
 
+from opentelemetry import trace
 from starlette.exceptions import HTTPException
+from structlog.contextvars import bound_contextvars
 
 from strongroom.model.seams import Chance
 
@@ -140,9 +142,23 @@ class ArmManners:
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", []), *own]
+                span.set_attribute("http.response.status_code", message["status"])
             await send(message)
 
-        await self._app(scope, limited(scope, receive), answer)
+        # What is logged on the way, and the trace, say whose request it was.
+        tracer = trace.get_tracer("strongroom")
+        with (
+            bound_contextvars(request=request_id, correlation=correlation),
+            tracer.start_as_current_span(scope["method"], kind=trace.SpanKind.SERVER) as span,
+        ):
+            try:
+                await self._app(scope, limited(scope, receive), answer)
+            finally:
+                route = str(getattr(scope.get("route"), "path", ""))
+                span.update_name(f"{scope['method']} {route}".strip())
+                span.set_attribute("http.request.method", scope["method"])
+                span.set_attribute("http.route", route)
+                span.set_attribute("strongroom.request", request_id)
 
 
 def canonical(path: str) -> str:
