@@ -146,8 +146,14 @@ def test_with_the_first_endpoint_gone_azures_client_restores_from_the_second(hou
         assert digest(f"host=127.0.0.1 port={port} user=postgres dbname=postgres") == before
     finally:
         scratch.stop(postgres.tools, target, "immediate")
+    with psycopg.connect(postgres.conninfo) as connection:
+        connection.execute("update entries set words = 'spoiled'")
+    postgres.stop()
+    jobs = {restored, second.into_server(physical.name, inPlace=True)}
+    postgres.start()
+    assert digest(postgres.conninfo) == before
     table = {"database": "postgres", "table": "entries", "rename": "then", "targetServer": "pg1"}
-    jobs = {restored, second.into_server(physical.name, part=table)}
+    jobs.add(second.into_server(physical.name, part=table))
     jobs.add(load_by_command(house, cloud))
     with psycopg.connect(postgres.conninfo) as connection:
         found = connection.execute('select count(*), sum(hashtext(words)) from "then"').fetchone()

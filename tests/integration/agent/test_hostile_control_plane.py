@@ -209,7 +209,7 @@ def a_command(host: Host) -> str:
 
 
 def the_systems_places(host: Host) -> str:
-    places = ["/etc/cron.d/x", "/usr/lib/systemd/system/x.d", "/run/x", "/", "/root/.ssh"]
+    places = ["/etc/cron.d/x", "/usr/lib/systemd/system/x.d", "/run/x", "/", "/srv/app/.ssh"]
     link = host.home / "link"
     if not link.exists():
         link.symlink_to("/etc")
