@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
+from whenever import Instant
+
 from strongroom.catalog import fleet as fleet_rows
 from strongroom.catalog import reports as catalog
 from strongroom.catalog import vaults
 from strongroom.control import fleet
 from strongroom.control.control import Control
 from strongroom.control.fleet import Ship
+from strongroom.control.horizons import lock_horizons
 from strongroom.model.access import Caller
 from strongroom.model.coverage import Covered, coverage, periods_of
 from strongroom.model.policy import parse_policy
@@ -23,8 +26,9 @@ class Line:
 
     ship: Ship
     covered: list[Covered]
-    jobs: dict[str, int]  # done, failed backups; restores; drills
+    jobs: dict[str, int]  # backups done, failed; restores and drills, and those that failed
     immutability: str
+    locked_until: Instant | None  # the last lock of its points, where locks bind
     drill: dict[str, str]
 
     @property
@@ -45,10 +49,13 @@ class Line:
             "newestPoint": None if ship.newest_at is None else ship.newest_at.format_iso(),
             "lacking": self.lacking,
             "immutability": self.immutability,
+            "lastLockEnds": None if self.locked_until is None else self.locked_until.format_iso(),
             "backupsDone": self.jobs["done"],
             "backupsFailed": self.jobs["failed"],
             "restores": self.jobs["restores"],
+            "restoresFailed": self.jobs["restores_failed"],
             "drills": self.jobs["drills"],
+            "drillsFailed": self.jobs["drills_failed"],
             "proof": ship.proof,
             "drilledAt": None if ship.drilled_at is None else ship.drilled_at.format_iso(),
             **self.drill,
@@ -62,7 +69,7 @@ def make_report(control: Control, caller: Caller) -> list[Line]:
     with control.database.reading() as connection:
         newest = catalog.newest_by_tag(connection)
         jobs = catalog.count_jobs(connection, since)
-        proofs = catalog.evidence(connection)
+        proofs, horizons = catalog.evidence(connection), lock_horizons(connection)
         texts = fleet_rows.policies_in_use(connection)
         born = {row["id"]: row for row in fleet_rows.list_all(connection)}
         locks = {
@@ -78,7 +85,8 @@ def make_report(control: Control, caller: Caller) -> list[Line]:
         )
         lock = locks[(ship.vault.resource_group, ship.vault.name)]
         told = _counts(jobs.get(ship.id, {}))
-        lines.append(Line(ship, covered, told, lock, _proof(proofs.get(ship.id))))
+        locked = horizons.get(ship.id, (None, None))[1]
+        lines.append(Line(ship, covered, told, lock, locked, _proof(proofs.get(ship.id))))
     return lines
 
 
@@ -91,7 +99,9 @@ def _counts(found: dict[tuple[str, str], int]) -> dict[str, int]:
         "done": many("Backup", "Completed", "CompletedWithWarnings"),
         "failed": many("Backup", "Failed"),
         "restores": many("Restore"),
+        "restores_failed": many("Restore", "Failed"),
         "drills": many("Drill"),
+        "drills_failed": many("Drill", "Failed"),
     }
 
 

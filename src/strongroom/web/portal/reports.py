@@ -9,7 +9,8 @@ from fastapi.responses import Response
 
 from strongroom.control import reports
 from strongroom.web.portal import render
-from strongroom.web.portal.door import Guest, PortalRoute
+from strongroom.web.portal.door import Guest, PortalRoute, Visit
+from strongroom.web.portal.sheets import safe_row
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 
@@ -31,7 +32,7 @@ def as_json(visit: Guest) -> Response:
         "days": reports.DAYS,
         "instances": [line.to_dict() for line in lines],
     }
-    return _file(json.dumps(told, indent=1) + "\n", "application/json", "report.json")
+    return _file(json.dumps(told, indent=1) + "\n", "application/json", _name(visit, "json"))
 
 
 @router.get("/reports.csv")
@@ -42,8 +43,14 @@ def as_csv(visit: Guest) -> Response:
     lines = csv.writer(text)
     lines.writerow(rows[0] if rows else ["instance"])
     for row in rows:
-        lines.writerow([" ".join(v) if isinstance(v, list) else v for v in row.values()])
-    return _file(text.getvalue(), "text/csv", "report.csv")
+        told = (" ".join(v) if isinstance(v, list) else v for v in row.values())
+        lines.writerow(safe_row(told))
+    return _file(text.getvalue(), "text/csv", _name(visit, "csv"))
+
+
+def _name(visit: Visit, kind: str) -> str:
+    """With its day: whoever keeps evidence keeps many of them."""
+    return f"report-{visit.now.format_iso()[:10]}.{kind}"
 
 
 def _file(text: str, kind: str, name: str) -> Response:
