@@ -98,6 +98,8 @@ def test_every_page_fits_a_phone(browser: Browser, site: ArmWorld) -> None:
 
 
 def test_keys_lead_from_page_to_page(visitor: Visitor) -> None:
+    visitor.page.goto("/")
+    visitor.page.wait_for_selector(".key >> text=1 protected, restore proved")
     visitor.page.goto("/jobs")
     visitor.page.keyboard.press("g")
     with visitor.page.expect_navigation():

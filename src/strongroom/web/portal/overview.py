@@ -1,5 +1,7 @@
 """The first page: two answers, and what needs somebody."""
 
+from collections import Counter
+
 from fastapi import APIRouter
 from fastapi.responses import Response
 
@@ -22,6 +24,7 @@ def overview(visit: Guest) -> Response:
         first=ships[:FIRST],
         rest=len(ships) - min(len(ships), FIRST),
         boxes=boxes[:MOST_BOXES],
+        looks=Counter(ship.look for ship in ships),
         running=rounds.running_jobs(visit.control, visit.caller),
         servers=rounds.unprotected_servers(visit.control, visit.caller),
     )
