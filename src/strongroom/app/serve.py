@@ -157,9 +157,8 @@ def run_serve(options: ServeOptions, clock: Clock, chance: Chance) -> None:
         keep_wal=lambda *asked: keep_wal(tied[0], *asked),
         open_wal=lambda *asked: open_wal(tied[0], *asked),
     )
-    tied.append(
-        means := Means(control, keyring, storage, second, partial(sealed.opened, files.own))
-    )
+    means = Means(control, keyring, storage, second, partial(sealed.opened, files.own))
+    tied.append(means)
     check_catalogue(control, files)
     _register(engine, means)
     sweeps, care = Sweeps(control, options.executor), Care(means)
