@@ -138,7 +138,9 @@ def _told(size: int, times: dict[str, list[float]]) -> Told:
             *against(
                 "log fetched and replayed vs replayed from the disk", 1.1, mine, median[LOCAL]
             ),
-            *against("the same vs pgbackrest archive-get", 1.0, mine, median.get(THEIRS)),
+            *against(
+                "log fetched and replayed vs pgbackrest archive-get", 1.0, mine, median.get(THEIRS)
+            ),
         ],
         bars=list(median.items()),
     )
