@@ -305,12 +305,15 @@ def test_a_server_is_never_filled_up_for_a_vault_that_is_away(person, server, pr
 @pytest.fixture
 def archived(person: Person, server: Server, protected: str) -> Iterator[None]:
     """Its log comes by its archive_command; nothing is streamed."""
+    person.ok("server", "set", protected, "--hold-at-most", "1GiB")  # of all that it has now
     spool = person.home / "spool"
     spool.mkdir(mode=0o770)
     own(spool)
     with archiving(server, person.home / "asks", spool) as command:
+        # A restore in place has turned it off, in a file that goes before the other.
+        server.sql("alter system set archive_mode = on")
+        server.sql(f"alter system set archive_command = '{command}'")
         server.stop()
-        server.configure(archive_mode="on", archive_command=command)
         server.start()
         agent = ("--data", str(person.data / "agent"), "--archive", str(spool), "--replace")
         person.ok("agent", "add", protected, *agent, stdin=server.conninfo)

@@ -16,14 +16,14 @@ from strongroom.agent.wal_keeper import REPORT_SECONDS, Keeper
 from strongroom.agent.wal_run import Runs
 from strongroom.agent.wal_spool import HISTORY, SEGMENT, Spool, digest_of
 from strongroom.agent.wal_stream import stream_wal
-from strongroom.model.errors import Invalid
+from strongroom.model.errors import Invalid, SourceError
 from strongroom.model.operation import Completion
 from strongroom.model.postgres import Lsn, Timeline, lsn_to_text, major_of
 from strongroom.model.seams import Chance, Clock
 from strongroom.model.wal import WalHistory, WalMissing, WalReply, WalReport
 from strongroom.postgres.connect import Conninfo, session
 from strongroom.postgres.low_level import LowLevelBackup
-from strongroom.postgres.wal_source import Found, Kept, Place, forks_of
+from strongroom.postgres.wal_source import Found, Kept, Place, drop_slot, forks_of, slot_name
 
 ARCHIVE = "Archive"
 _PAUSE = 0.1
@@ -41,7 +41,16 @@ def take_log(
     if spool is None:
         return stream_wal(held, book, open_container, clock, chance)
     keeper = Keeper(held, order, book.conninfo(order.server), open_container, clock, chance)
+    _drop_slot(keeper)
     return keeper.again(_Archived(keeper, spool).once)
+
+
+def _drop_slot(keeper: Keeper) -> None:
+    """Of the stream that there was before: nobody reads from it any more."""
+    try:
+        drop_slot(keeper.conninfo, slot_name(keeper.order.instance_id))
+    except SourceError as error:
+        keeper.log.info("no replication slot was looked for", why=error.message)
 
 
 @dataclass(slots=True)
@@ -157,18 +166,19 @@ class _Taking:
         return None
 
     def _is_needed(self, timeline: int, start: int, end: int) -> bool:
-        """Whether the vault lacks it. Raises Invalid for log of a branch that was left.
+        """Whether the vault lacks it.
 
-        What lies behind it came by the stream, before this server archived. What came by here is
-        compared by `wal-put` already.
+        What lies behind it came by the stream, before this server archived; what came by here is
+        compared by `wal-put` already. Of a timeline that the server has left nothing more is
+        taken: a restore in place leaves segments of it, and nothing leads there.
         """
         kept = self._kept
         if kept.timeline == timeline and end <= kept.end:
             return False
         if kept.timeline > timeline:
-            if start < dict(forks_of(kept.history)).get(Timeline(timeline), 0):
-                return False
-            raise Invalid(f"timeline {timeline} was left for {kept.timeline}")
+            where = {"timeline": timeline, "start": lsn_to_text(Lsn(start))}
+            self._keeper.log.warning("log of a timeline that was left is not kept", **where)
+            return False
         if kept.timeline == timeline and start > kept.end:
             self._note_gap(start)
         elif 0 < kept.timeline < timeline and kept.end < (left := self._left(kept.timeline) or 0):
