@@ -129,7 +129,8 @@ def need_deleted(vault: Vault, name: str) -> None:
     """Raises NotFound, which names those that are deleted."""
     listed = [str(each["name"]) for each in vault.deleted_instances()]
     if name.lower() not in {each.lower() for each in listed}:
+        none = "No server of this vault is deleted: `strongroom delete NAME` comes first."
         raise NotFound(
             f"no deleted server is named {name!r}",
-            hint=f"There is: {', '.join(listed)}." if listed else "Nothing is deleted.",
+            hint=f"There is: {', '.join(listed)}." if listed else none,
         )
