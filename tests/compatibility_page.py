@@ -131,7 +131,7 @@ The values are in `connection.json`. `credential_scopes` may be left out: tokens
 | client | version | what it drives |
 |---|---|---|
 | azure-mgmt-dataprotection | 2.2.0, 1.4.0 | sync and async, from vault to backup, jobs, restore |
-| azure-mgmt-postgresqlflexibleservers | 3.0.0 | long-term backups into a container, a new server of a moment |
+| azure-mgmt-postgresqlflexibleservers | 3.0.0 | long-term backups, a new server of a moment |
 | azure-mgmt-authorization | 4.0.0 | role assignments and definitions |
 | azure-mgmt-resource | 26.0.0 | resource groups |
 | azure-identity | 1.27.0 | client secret, sync and async; certificate; managed identity |

@@ -103,7 +103,7 @@ def test_jobs_that_have_ended_are_kept_and_what_was_approved_is_asked_again(make
     first, second = make_database(), make_database()
     for each in (first, second):
         upgrade(each)
-    vault, instance = filled(first)
+    _, instance = filled(first)
     with first.writing() as connection:
         found = protection.by_id(connection, instance)
         asked = {"rule_name": "r", "tag": "", "user_triggered": True, "requested_by": "me"}
