@@ -38,6 +38,8 @@ BENCHES: dict[str, tuple[Callable[[float], Told], float]] = {
     "wal": (wal.measure, 1.0),
     "wal_replay": (wal_replay.measure, 2.0),
     "api": (api.measure, 1.0),
+    "api_postgresql": (api.measure_shared, 1.0),
+    "protect": (api.measure_protect, 1.0),
     "portal": (portal.measure, 1.0),
 }
 

@@ -1,6 +1,7 @@
 """The API with much in the catalogue: how long one answer takes, and how many come a second.
 
-serve and store are processes as they are installed; the servers are rows alone.
+And how long it takes to protect as many. serve and store are processes as they are installed; the
+servers are rows alone.
 """
 
 import asyncio
@@ -10,14 +11,14 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 from azure.mgmt.dataprotection.models import BackupInstanceResource
-from bench.api_fill import add_points, add_servers, name_of
+from bench.api_fill import add_instances, add_points, add_servers, name_of
 from bench.results import Ratio, Told, table
 from whenever import Instant
 
@@ -25,9 +26,9 @@ from journey.cloud import LTR, READER, Cloud, default_template, protected
 from journey.world import House, Postgres
 from strongroom.catalog.database import Database
 
-_POINTS = 100  # of each instance
+POINTS = 100  # of each instance
 _ASKED = 200  # times, each question
-_WARM_SECONDS, _SECONDS, _RATE = 5, 30, 200
+_WARM_SECONDS, _SECONDS, _RATE = 5, 20, 200
 _GETS = 6  # of each thing, for one of each list
 _VERSION = "api-version=2026-06-01"
 _SDK_AT_ONCE = 16
@@ -35,19 +36,44 @@ _CONNECTIONS = 16
 
 
 def measure(size: float) -> Told:
-    """One table for each database; `size` 1: a thousand instances."""
+    """On SQLite; `size` 1: a thousand instances."""
+    return _measure("SQLite", _embedded, size)
+
+
+def measure_shared(size: float) -> Told:
+    """On PostgreSQL."""
+    return _measure("PostgreSQL", _shared, size)
+
+
+def measure_protect(size: float) -> Told:
+    """Each through the SDK, on both databases; `size` 1: a thousand servers."""
+    count = max(1, round(1000 * size))
+    told = Told(title="Protecting many servers", text=[f"{count:,} servers, nothing else.", ""])
+    rows = []
+    for name, running in (("SQLite", _embedded), ("PostgreSQL", _shared)):
+        with running() as (found, database):
+            seconds = Api(found, database).protect(count)
+        rows.append([name, f"{seconds:.1f}", f"{count / seconds:.1f}"])
+        told.bars.append((f"{name}, {count:,} servers", seconds))
+    head = [f"through the SDK, {_SDK_AT_ONCE} at once", "seconds", "a second"]
+    told.text += table(head, rows)
+    return told
+
+
+def _measure(
+    name: str, running: Callable[[], AbstractContextManager[tuple[House, Database]]], size: float
+) -> Told:
     count = max(1, round(1000 * size))
     told = Told(
-        title="The API",
+        title=f"The API on {name}",
         text=[
-            f"{count:,} instances, {count * _POINTS:,} recovery points and as many jobs in one "
+            f"{count:,} instances, {count * POINTS:,} recovery points and as many jobs in one "
             "vault; client and server share the processors.",
         ],
         unit="ms",
     )
-    for name, house in (("SQLite", _embedded), ("PostgreSQL", _shared)):
-        with house() as (found, database):
-            _one(told, name, count, Api(found, database))
+    with running() as (found, database):
+        _one(told, name, count, Api(found, database))
     return told
 
 
@@ -72,6 +98,14 @@ class Api:
         status = Path(f"/proc/{self.house.proc.pids()['serve']}/status").read_text()
         line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
         return int(line.split()[1]) / 1024
+
+    def fill(self, count: int) -> None:
+        """One instance through the API, the others and all their points as rows like its own."""
+        self.protect(1)
+        now = Instant.now()
+        if count > 1:
+            add_instances(self.database, count, now)
+        add_points(self.database, POINTS, now)
 
     def protect(self, count: int) -> float:
         """Seconds until so many servers are protected, each through the SDK, some at once."""
@@ -186,8 +220,7 @@ class Crowd:
 
 
 def _one(told: Told, name: str, count: int, api: Api) -> None:
-    seconds = api.protect(count)
-    add_points(api.database, _POINTS, Instant.now())
+    api.fill(count)
     rows, worst = [], 0.0
     questions = api.questions()
     for question, path in questions.items():
@@ -196,7 +229,7 @@ def _one(told: Told, name: str, count: int, api: Api) -> None:
         rows.append(
             [question, f"{statistics.median(times) * 1e3:.1f}", f"{_p99(times) * 1e3:.1f}"]
         )
-        told.bars.append((f"{name}: {question}", _p99(times) * 1e3))
+        told.bars.append((question, _p99(times) * 1e3))
     singles = [path for question, path in questions.items() if question.startswith("get")]
     mix = [*singles * _GETS, *(set(questions.values()) - set(singles))]
     api.sustained(mix, _WARM_SECONDS)
@@ -204,11 +237,6 @@ def _one(told: Told, name: str, count: int, api: Api) -> None:
     rate, times = api.sustained(mix, _SECONDS)
     after = api.memory
     told.text += [
-        "",
-        f"### {name}",
-        "",
-        f"`protect` of {count:,} servers through the SDK, {_SDK_AT_ONCE} at once: {seconds:.1f} s "
-        f"({count / seconds:.1f} a second).",
         "",
         *table(["asked, one after the other", "median ms", "p99 ms"], rows),
         "",

@@ -57,6 +57,29 @@ def _server(group: str, number: int, now: Instant, heard: Instant) -> dict[str, 
     }
 
 
+def add_instances(database: Database, count: int, now: Instant) -> None:
+    """As many as there shall be in all, each like the one that the API made, and their servers."""
+    with database.writing() as connection:
+        server = dict(connection.execute(sa.select(servers)).mappings().one())
+        like = dict(connection.execute(sa.select(instances)).mappings().one())
+        rows = [_server_like(server, number) for number in range(1, count)]
+        connection.execute(servers.insert(), rows)
+        rows = [_like(like, number, now) for number in range(1, count)]
+        connection.execute(instances.insert(), rows)
+
+
+def _server_like(like: dict[str, Any], number: int) -> dict[str, Any]:
+    name = name_of(number)
+    own = {"id": f"{number:032x}", "name": name, "name_key": name, "agent_server": name}
+    return like | own
+
+
+def _like(like: dict[str, Any], number: int, now: Instant) -> dict[str, Any]:
+    name = f"{name_of(number)}-inst"
+    own = {"id": f"{number:032x}", "name": name, "name_key": name, "server_id": f"{number:032x}"}
+    return like | own | {"created_at": now}
+
+
 def name_of(number: int) -> str:
     """Of a server."""
     return f"pg{number:05}"

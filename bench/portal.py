@@ -5,20 +5,14 @@ serve and store are processes as they are installed; instances, points and jobs 
 
 import statistics
 import time
-from typing import Any
 
 import httpx
-import sqlalchemy as sa
-from bench.api import Api
-from bench.api_fill import add_points, name_of
+from bench.api import POINTS, Api
 from bench.results import Ratio, Told, table
-from whenever import Instant
 
 from journey.world import House
 from strongroom.catalog.database import Database
-from strongroom.catalog.tables import instances, servers
 
-_POINTS = 100  # of each instance
 _ASKED = 30  # times, each page
 _MOST_MS, _MOST_KB = 150, 60
 _PAGES = {"overview": "/", "instances": "/instances", "jobs": "/jobs"}
@@ -33,52 +27,17 @@ def measure(size: float) -> Told:
             house.start(name)
             house.wait_ready(name)
         database = Database(f"sqlite:///{house.directory}/serve/catalogue.sqlite")
-        _fill(Api(house, database), database, count)
+        Api(house, database).fill(count)
         return _tell(house, count)
     finally:
         house.close()
-
-
-def _fill(api: Api, database: Database, count: int) -> None:
-    """One instance as the API makes it, and the others like it."""
-    api.protect(1)
-    now = Instant.now()
-    _add_servers(database, count)
-    with database.writing() as connection:
-        like = dict(connection.execute(sa.select(instances)).mappings().one())
-        rows = [_like(like, number, now) for number in range(1, count)]
-        connection.execute(instances.insert(), rows)
-    add_points(database, _POINTS, now)
-
-
-def _add_servers(database: Database, count: int) -> None:
-    """The servers of the others, each like the first."""
-    with database.writing() as connection:
-        like = dict(connection.execute(sa.select(servers)).mappings().one())
-        rows = [
-            like
-            | {
-                "id": f"{n:032x}",
-                "name": name_of(n),
-                "name_key": name_of(n),
-                "agent_server": name_of(n),
-            }
-            for n in range(1, count)
-        ]
-        connection.execute(servers.insert(), rows)
-
-
-def _like(like: dict[str, Any], number: int, now: Instant) -> dict[str, Any]:
-    name = f"{name_of(number)}-inst"
-    own = {"id": f"{number:032x}", "name": name, "name_key": name, "server_id": f"{number:032x}"}
-    return like | own | {"created_at": now}
 
 
 def _tell(house: House, count: int) -> Told:
     told = Told(
         title="The portal",
         text=[
-            f"{count:,} instances, {count * _POINTS:,} recovery points and as many jobs; one page "
+            f"{count:,} instances, {count * POINTS:,} recovery points and as many jobs; one page "
             "after the other, whole pages as a browser gets them, packed.",
             "",
         ],
