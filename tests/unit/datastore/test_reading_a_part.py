@@ -108,15 +108,16 @@ def test_whole_pages_of_zeros_are_holes_and_nothing_else_is() -> None:
     world = World()
     page = noise(1, 8192)
     content = bytes(8192) + page + bytes(24_576) + page[:100] + bytes(8092) + bytes(500)
-    manifest = large(world, {"a": content, "zeros": bytes(300_000)})
+    marked = (bytes(19) + b"\4" + bytes(8172)) * 3
+    manifest = large(world, {"a": content, "zeros": bytes(300_000), "zz": marked})
     tree = Tree(manifest)
     keys = content_keys(world.blobs, manifest, world.keys.data)
     read_files(manifest, world.blobs, keys, tree.write, hole=tree.hole)
-    assert tree.files == [content, bytes(300_000)]
+    assert tree.files == [content, bytes(300_000), marked]
     assert sorted(tree.holes) == [
         (0, 0, 8192), (0, 16_384, 24_576), (0, 49_152, 500), (1, 0, 300_000)
     ]  # fmt: skip
-    assert sorted(tree.writes) == [(0, 8192, 8192), (0, 40_960, 8192)]
+    assert sorted(tree.writes) == [(0, 8192, 8192), (0, 40_960, 8192), (2, 0, 24_576)]
 
 
 def test_without_the_key_of_a_pack_that_pack_is_named() -> None:
