@@ -4,6 +4,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from strongroom.control import (
+    costs,
     deletions,
     drills,
     holds,
@@ -57,6 +58,7 @@ def point(name: str, point: str, ref: InVault, visit: Guest) -> Response:
         "point.html",
         ship=find_ship(visit, ref, name),
         point=found,
+        share=costs.share_of_point(visit.control, found.id),
         drills=drills.list_drills(*place, found.id),
         holds=[row for row in kept if row["point_id"] in (None, found.id)],
         may=may,
