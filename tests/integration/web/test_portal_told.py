@@ -11,7 +11,7 @@ from arm_story import Story
 from arm_world import SUBSCRIPTION, ArmWorld
 from portal_rows import POINT, fill
 from strongroom.catalog import usage
-from strongroom.catalog.tables import instances
+from strongroom.catalog.tables import instances, schedules
 from strongroom.control import users
 from strongroom.model.access import OWNER
 from strongroom.model.usage import Share, Usage
@@ -69,3 +69,24 @@ def test_a_point_tells_what_is_its_own_and_what_it_shares(guest: httpx.Client) -
     assert "Its own 12.3 MB, free once it is deleted" in told
     assert "Shared 4.56 GB, with other points" in told
     assert "Its own" not in text_of(guest, f"{INSTANCE}/points/{2:032x}")  # not counted yet
+
+
+def test_the_first_page_tells_what_is_due_how_far_points_reach_and_what_they_store(
+    site: ArmWorld, guest: httpx.Client
+) -> None:
+    now = site.clock.now()
+    oldest = now.subtract(hours=24 * 1860 + 2).to_tz("UTC")
+    last = now.add(hours=24 * (3650 - 400) - 2).to_tz("UTC")  # of the newest that is kept 10 years
+    due_in(site, 48)
+    told = text_of(guest, "/")
+    assert "Next 24 hours No backup is due by a policy." in told
+    assert f"{oldest.year} to {last.year}" in told
+    assert f"{oldest.year} to {last.year}" in text_of(guest, "/instances")
+    due_in(site, 3)
+    assert "1 backup: pg1-inst" in text_of(guest, "/")
+
+
+def due_in(world: ArmWorld, hours: int) -> None:
+    at = world.clock.now().add(hours=hours)
+    with world.database.writing() as connection:
+        connection.execute(schedules.update().values(next_fire_at=at))

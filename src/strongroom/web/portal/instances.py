@@ -20,6 +20,7 @@ from strongroom.control import (
 )
 from strongroom.control.fleet import Ship
 from strongroom.control.offers import offers
+from strongroom.control.stretches import stretches_of
 from strongroom.model.errors import NotFound
 from strongroom.model.protection_state import ACTS
 from strongroom.web.portal.door import Guest, PortalRoute, Sent, Visit
@@ -54,9 +55,11 @@ def list_instances(
     """Found by a word of the name, server, vault, policy or tags; by what needs somebody."""
     found = [ship for ship in visit.fleet.ships if _fits(ship, find.lower().strip(), show)]
     start = (page - 1) * PAGE
+    shown = found[start : start + PAGE]
     return visit.page(
         "instances_part.html" if visit.is_part else "instances.html",
-        ships=found[start : start + PAGE],
+        ships=shown,
+        stretches=stretches_of(visit.control, shown),
         pages=-(-len(found) // PAGE),
         page=page,
         count=len(found),

@@ -6,7 +6,9 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from strongroom.control import rounds
+from strongroom.control.stretches import stretches_of
 from strongroom.web.portal.door import Guest, PortalRoute
+from strongroom.web.portal.due import due_of
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 MOST_BOXES = 200  # more are no picture any more: then only those that need somebody
@@ -19,9 +21,13 @@ def overview(visit: Guest) -> Response:
     """Is everything protected? Would it restore?"""
     ships = sorted(visit.fleet.ships, key=lambda ship: _ORDER.index(ship.look))
     boxes = [ship for ship in ships if len(ships) <= MOST_BOXES or ship.look != "ok"]
+    due, due_later = due_of(ships, visit.now)
     return visit.page(
         "overview.html",
         first=ships[:FIRST],
+        stretches=stretches_of(visit.control, ships[:FIRST]),
+        due=due,
+        due_later=due_later,
         rest=len(ships) - min(len(ships), FIRST),
         boxes=boxes[:MOST_BOXES],
         looks=Counter(ship.look for ship in ships),

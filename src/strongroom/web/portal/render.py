@@ -37,6 +37,7 @@ def _environment() -> Environment:
         "number": words.number,
         "span": words.span,
         "day": words.day,
+        "year": words.year,
         "clock": words.clock,
         "moment": words.moment,
         "second": words.second,

@@ -81,6 +81,11 @@ def day(moment: Instant | None, zone: str) -> str:
     return f"{local.day} {_MONTHS[local.month - 1]} {local.year}"
 
 
+def year(moment: Instant, zone: str) -> str:
+    """2026."""
+    return str(moment.to_tz(zone).year)
+
+
 def clock(moment: Instant | None, zone: str) -> str:
     """14:05."""
     if moment is None:
