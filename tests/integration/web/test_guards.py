@@ -16,7 +16,7 @@ from azure.mgmt.dataprotection.models import (
 from whenever import Instant, TimeDelta
 
 from arm_story import GROUP_ID, INSTANCE_ID, Story
-from arm_world import GROUP, SUBSCRIPTION, VERSION, ArmWorld, arm_world
+from arm_world import GROUP, SUBSCRIPTION, VERSION, ArmWorld, arm_world, vault_id
 from strongroom.catalog.keeping_tables import approvals
 from strongroom.model.access import BACKUP_CONTRIBUTOR, MUA_OPERATOR, OWNER
 from strongroom.model.guard import OPERATIONS, PROXY
@@ -109,6 +109,8 @@ def test_a_vault_under_a_guard_says_so_and_how_to_ask(guarded: Guarded) -> None:
     (proxy,) = guarded.sdk.dpp_resource_guard_proxy.list(GROUP, "v1")
     assert proxy.properties is not None
     assert proxy.properties.resource_guard_resource_id == GUARD_ID
+    assert guarded.sdk.dpp_resource_guard_proxy.get(GROUP, "V1", PROXY).id == proxy.id
+    assert str(proxy.id).startswith(f"{vault_id()}/")
     asked = [d.default_resource_request for d in proxy.properties.resource_guard_operation_details]
     assert DELETES in asked
     with refused("Conflict"):

@@ -64,6 +64,22 @@ def test_a_hold_is_set_is_shown_with_its_point_and_is_released(story: Story, poi
     assert story.http.delete(HOLD, params=VERSION).status_code == 204
 
 
+def test_ids_hold_the_names_as_they_were_given_whatever_case_they_are_asked_for_in(
+    story: Story, point: str
+) -> None:
+    ended(story, put(story))
+    home, loud = INSTANCE_ID, INSTANCE_ID.replace("pg1-inst", "PG1-INST").replace("/v1", "/V1")
+    assert loud != home
+    for one in (f"recoveryPoints/{point}", "legalHolds/case-2026"):
+        kind = one.partition("/")[0]
+        assert story.get(f"{loud}/{one}")["id"] == f"{home}/{one}"
+        assert f"{home}/{one}" in {each["id"] for each in story.get(f"{loud}/{kind}")["value"]}
+    asked = {"sourceDataStoreType": "VaultStore", "startTime": "2026-01-01T00:00:00Z"}
+    found = story.http.post(f"{loud}/findRestorableTimeRanges", params=VERSION, json=asked)
+    assert found.json()["id"].startswith(f"{home}/")
+    release(story)
+
+
 def test_a_hold_on_the_instance_is_a_hold_on_each_point(story: Story, point: str) -> None:
     ended(story, put(story))
     assert '"legalHolds":["case-2026"]' in metadata(story, point)

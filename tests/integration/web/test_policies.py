@@ -119,6 +119,9 @@ def test_every_version_of_a_policy_is_kept_and_says_who_wrote_it(
     assert told[1]["properties"] == ten_years_policy()
     assert told[1]["systemData"]["createdBy"] == world.owner_id
     assert told[1]["systemData"]["createdAt"] <= told[0]["systemData"]["createdAt"]
+    loud = POLICY.replace("/v1", "/V1")
+    ids = [each["id"] for each in story.get(f"{loud}/EDITED/versions")["value"]]
+    assert ids[0] == f"{POLICY}/edited/versions/3" != f"{loud}/edited/versions/3"
     assert story.http.get(f"{POLICY}/absent/versions", params=VERSION).status_code == 404
 
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from strongroom.control import deletions, purges
+from strongroom.control.given_names import names_of_instance
 from strongroom.web.api import wire_deleted
 from strongroom.web.api.door import Asked, Body, Here, Vault, does
 from strongroom.web.api.long_running import accepted
@@ -69,7 +70,8 @@ def delete_point(name: str, point: str, ref: Vault, call: Asked) -> Response:
 def list_deleted_points(name: str, ref: Vault, here: Here, call: Asked) -> dict[str, Any]:
     """The soft-deleted recovery points of a backup instance."""
     found = deletions.list_deleted_points(call.control, call.caller, ref, name)
-    return {"value": [wire_deleted.point(here, ref, name, *each) for each in found]}
+    place = names_of_instance(call.control, ref, name)
+    return {"value": [wire_deleted.point(here, *place, *each) for each in found]}
 
 
 @router.post(_DELETED_POINTS + "/{point}/undelete", openapi_extra=does(deletions.UNDELETE_POINT))

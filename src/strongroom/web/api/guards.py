@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
 from strongroom.control import guards
+from strongroom.control.given_names import names_of_vault
 from strongroom.model import arm, guard
 from strongroom.model.errors import NotFound
 from strongroom.web.api import wire_guards
@@ -95,20 +96,23 @@ def put_proxy(name: str, ref: Vault, here: Here, body: Body, call: Asked) -> dic
     """Put a vault under a resource guard."""
     asked = member(body, "properties")
     row = guards.put_proxy(call.control, call.caller, ref, name, asked)
-    return wire_guards.proxy(here, ref, row)
+    return wire_guards.proxy(here, names_of_vault(call.control, ref), row)
 
 
 @router.get(_PROXIES + "/{name}", openapi_extra=does(guards.READ_PROXY))
 def get_proxy(name: str, ref: Vault, here: Here, call: Asked) -> dict[str, Any]:
     """The guard that a vault stands under, and how each operation is asked for."""
-    return wire_guards.proxy(here, ref, guards.get_proxy(call.control, call.caller, ref, name))
+    row = guards.get_proxy(call.control, call.caller, ref, name)
+    return wire_guards.proxy(here, names_of_vault(call.control, ref), row)
 
 
 @router.get(_PROXIES, openapi_extra=does(guards.READ_PROXY))
 def list_proxies(ref: Vault, here: Here, call: Asked) -> dict[str, Any]:
     """The same as a list, of one or none."""
     row = guards.find_proxy(call.control, call.caller, ref)
-    return {"value": [] if row is None else [wire_guards.proxy(here, ref, row)]}
+    if row is None:
+        return {"value": []}
+    return {"value": [wire_guards.proxy(here, names_of_vault(call.control, ref), row)]}
 
 
 @router.delete(_PROXIES + "/{name}", openapi_extra=does(guards.DELETE_PROXY))

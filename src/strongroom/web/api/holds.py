@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
 from strongroom.control import holds
+from strongroom.control.given_names import names_of_instance
 from strongroom.model import arm
 from strongroom.model.hold import read_hold
 from strongroom.web.api import wire_holds
@@ -25,7 +26,7 @@ def put_hold(
     wish = read_hold(hold, arm.pick_object(body, "properties"))
     row, operation, is_new = holds.set_hold(call.control, call.caller, (ref, name), wish, call.key)
     headers = addresses(call.control, call.base, operation, call.version)
-    answer = wire_holds.hold(here, ref, name, row)
+    answer = wire_holds.hold(here, *names_of_instance(call.control, ref, name), row)
     return JSONResponse(answer, 201 if is_new else 200, headers)
 
 
@@ -33,14 +34,15 @@ def put_hold(
 def get_hold(name: str, hold: str, ref: Vault, here: Here, call: Asked) -> dict[str, Any]:
     """One legal hold."""
     row = holds.get_hold(call.control, call.caller, (ref, name), hold)
-    return wire_holds.hold(here, ref, name, row)
+    return wire_holds.hold(here, *names_of_instance(call.control, ref, name), row)
 
 
 @router.get(_HOLDS, openapi_extra=does(holds.READ))
 def list_holds(name: str, ref: Vault, here: Here, call: Asked) -> dict[str, Any]:
     """The legal holds of an instance and of its points."""
     found = holds.list_holds(call.control, call.caller, (ref, name))
-    return {"value": [wire_holds.hold(here, ref, name, row) for row in found]}
+    place = names_of_instance(call.control, ref, name)
+    return {"value": [wire_holds.hold(here, *place, row) for row in found]}
 
 
 @router.delete(_HOLDS + "/{hold}", openapi_extra=does(holds.DELETE))

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from whenever import Instant
 
 from strongroom.control import backups, instances, plans, recovery_points, restores
+from strongroom.control.given_names import names_of_instance
 from strongroom.model import arm
 from strongroom.web.api import wire, wire_jobs
 from strongroom.web.api.door import Asked, Body, Here, Vault, does, member
@@ -121,8 +122,9 @@ def list_points(
     found, token = recovery_points.page_recovery_points(
         call.control, call.caller, (ref, name), skip, between
     )
-    rows = [wire_jobs.recovery_point(here, ref, name, point) for point in found]
-    home = arm.instance_id_of(here, ref, name)
+    place = names_of_instance(call.control, ref, name)
+    rows = [wire_jobs.recovery_point(here, *place, point) for point in found]
+    home = arm.instance_id_of(here, *place)
     return answer(call, f"{home}/recoveryPoints", rows, token, wanted)
 
 
@@ -136,4 +138,5 @@ def _date(wanted: str, which: str) -> Instant | None:
 def get_point(name: str, point: str, ref: Vault, here: Here, call: Asked) -> dict[str, Any]:
     """One recovery point."""
     found = recovery_points.get_recovery_point(call.control, call.caller, ref, name, point)
-    return wire_jobs.recovery_point(here, ref, name, found)
+    place = names_of_instance(call.control, ref, name)
+    return wire_jobs.recovery_point(here, *place, found)

@@ -8,6 +8,7 @@ from fastapi.responses import Response
 from whenever import Date, Instant
 
 from strongroom.control import policies, previews, reapplying
+from strongroom.control.given_names import names_of_vault
 from strongroom.model import arm
 from strongroom.web.api import wire_policies
 from strongroom.web.api.door import Asked, Body, Here, Vault, does, member
@@ -52,7 +53,8 @@ def delete_policy(name: str, ref: Vault, call: Asked) -> Response:
 def list_versions(name: str, ref: Vault, here: Here, call: Asked) -> dict[str, Any]:
     """What a policy has said since it was made, the newest version first."""
     found = policies.list_versions(call.control, call.caller, ref, name)
-    return {"value": [wire_policies.version(here, ref, row) for row in found]}
+    home = names_of_vault(call.control, ref)
+    return {"value": [wire_policies.version(here, home, row) for row in found]}
 
 
 @router.post(_POLICY + "/preview", openapi_extra=does(policies.READ))

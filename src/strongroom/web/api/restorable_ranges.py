@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from whenever import Instant
 
 from strongroom.control import restorable_ranges
+from strongroom.control.given_names import names_of_instance
 from strongroom.control.restorable_ranges import TimeRange
 from strongroom.model import arm
 from strongroom.web.api.door import Asked, Body, Here, Vault, does
@@ -25,7 +26,7 @@ def find_ranges(name: str, ref: Vault, here: Here, body: Body, call: Asked) -> d
     between = _moment(body, "startTime"), _moment(body, "endTime")
     found = restorable_ranges.find_ranges(call.control, call.caller, ref, name, between)
     return {
-        "id": f"{arm.instance_id_of(here, ref, name)}/{_NAME}",
+        "id": f"{arm.instance_id_of(here, *names_of_instance(call.control, ref, name))}/{_NAME}",
         "name": _NAME,
         "type": f"Microsoft.DataProtection/backupVaults/backupInstances/{_NAME}",
         "properties": {

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
 from strongroom.control import secondary
+from strongroom.control.given_names import names_of_instance
 from strongroom.control.secondary import Place
 from strongroom.control.vaults import READ
 from strongroom.model import arm
@@ -64,8 +65,8 @@ def validate_second(place: OfInstance, body: Body, call: Asked) -> Response:
 def list_second_points(place: OfInstance, here: Here, call: Asked) -> dict[str, Any]:
     """The points that are whole at the second endpoint, newest first."""
     found = secondary.list_secondary_points(call.control, call.caller, place)
-    told = [wire_jobs.recovery_point(here, place.vault, place.instance, each) for each in found]
-    return {"value": told}
+    names = names_of_instance(call.control, place.vault, place.instance)
+    return {"value": [wire_jobs.recovery_point(here, *names, each) for each in found]}
 
 
 @router.post(_LOCATION + "/fetchCrossRegionRestoreJobs", openapi_extra=does(secondary.JOBS))
