@@ -1,19 +1,32 @@
 """What pages tell of points, of what is due and of jobs: read as text, without a browser."""
 
+import itertools
+import json
 import re
 from collections.abc import Iterator
 from html import unescape
 
 import httpx
+import msgspec
 import pytest
+import sqlalchemy as sa
 
 from arm_story import Story
 from arm_world import SUBSCRIPTION, ArmWorld
 from portal_rows import POINT, fill
 from strongroom.catalog import usage
-from strongroom.catalog.tables import instances, schedules
+from strongroom.catalog.portal_tables import job_samples
+from strongroom.catalog.tables import (
+    agent_operations,
+    agents,
+    instances,
+    jobs,
+    schedules,
+    servers,
+)
 from strongroom.control import users
 from strongroom.model.access import OWNER
+from strongroom.model.operation import Progress
 from strongroom.model.usage import Share, Usage
 
 NAME, PASSWORD = "anna", "four words of hers"
@@ -90,3 +103,99 @@ def due_in(world: ArmWorld, hours: int) -> None:
     at = world.clock.now().add(hours=hours)
     with world.database.writing() as connection:
         connection.execute(schedules.update().values(next_fire_at=at))
+
+
+def test_a_job_tells_what_it_waits_for_and_when_it_has_stalled(
+    site: ArmWorld, guest: httpx.Client
+) -> None:
+    due_in(site, -1)
+    first, second = put_job(site, "j-run", "leased"), put_job(site, "j-next", "offered")
+    lease(site, first, seconds=60)
+    told = text_of(guest, "/jobs")
+    assert "Waiting for agent agent-1, which is busy with backup of pg1-inst ." in told
+    assert "it begins when the job of this instance that is under way has ended" in told
+    assert "Stalled" not in told
+    lease(site, first, seconds=-600)
+    assert "Stalled. Agent agent-1 was last heard" in text_of(guest, "/jobs")
+    assert "Stalled. Agent agent-1 was last heard" in text_of(guest, first)
+    with site.database.writing() as connection:
+        connection.execute(agents.update().values(seen_at=site.clock.now().subtract(hours=2)))
+    assert "Waiting for agent agent-1, last heard" in text_of(guest, second)
+
+
+def test_a_page_of_a_running_job_is_told_of_its_steps_its_speed_and_its_log(
+    site: ArmWorld, guest: httpx.Client
+) -> None:
+    put_job(site, "j-live", "leased")
+    watched = {"job": "backup-rg/v1/j-live"}
+    with guest.stream("GET", "/portal/events", params=watched, timeout=60) as answer:
+        parts = parts_of(answer)
+        first = told_until(parts, log="Level", progress="Reading", speed="No bytes")
+        assert "Sealing" not in first["log"]
+        goes_on(site, "j-live")
+        words = {"progress": "64 MB", "speed": "a second on average", "log": "Sealing"}
+        assert told_until(parts, **words).keys() >= words.keys()
+        with site.database.writing() as connection:
+            over = jobs.update().where(jobs.c.id == "j-live").values(status="Completed")
+            connection.execute(over.values(ended_at=site.clock.now()))
+        told_until(parts, again="now")  # the page is over: its browser loads it anew
+
+
+def told_until(parts: Iterator[tuple[str, str]], **words: str) -> dict[str, str]:
+    """Each part as it came last, once each of these has its words."""
+    found: dict[str, str] = {}
+    for name, html in itertools.islice(parts, 200):
+        found[name] = html
+        if all(each in found.get(part, "") for part, each in words.items()):
+            return found
+    raise AssertionError(f"not told: {words}")
+
+
+def parts_of(answer: httpx.Response) -> Iterator[tuple[str, str]]:
+    """(id, HTML) of each part as it comes; other events by their name."""
+    kind = ""
+    for line in answer.iter_lines():
+        name, _, data = line.partition(": ")
+        if name == "event":
+            kind = data
+        elif name == "data" and kind == "part":
+            told = json.loads(data)
+            yield told["id"], told["html"]
+        elif name == "data":
+            yield kind, data
+
+
+def goes_on(world: ArmWorld, job: str) -> None:
+    """Its agent has read on."""
+    done = Progress(step="Sealing", done_bytes=64_000_000, total_bytes=128_000_000)
+    with world.database.writing() as connection:
+        told = jobs.update().where(jobs.c.id == job)
+        connection.execute(told.values(progress=msgspec.to_builtins(done)))
+        sample = {"job_id": job, "number": 0, "at": world.clock.now(), "step": done.step}
+        sample |= {"note": "", "done_bytes": done.done_bytes, "stored_bytes": 1_000_000}
+        connection.execute(job_samples.insert().values(**sample))
+
+
+def put_job(world: ArmWorld, name: str, status: str) -> str:
+    """A backup under way, whose agent has it or is offered it; the path of its page."""
+    now = world.clock.now()
+    with world.database.writing() as connection:
+        agent = connection.execute(sa.select(servers.c.agent_id)).scalars().first()
+        found = connection.execute(jobs.select().where(jobs.c.id == "j-done")).mappings().one()
+        row = {**found, "id": name, "status": "InProgress", "ended_at": None}
+        row["started_at"] = now.subtract(seconds=20)
+        row["progress"] = msgspec.to_builtins(Progress(step="Reading", done_bytes=1_000_000))
+        connection.execute(jobs.insert().values(**row))
+        asked = {"id": f"o-{name}", "job_id": name, "agent_id": agent, "kind": "backup"}
+        asked |= {"status": status, "epoch": 1, "withdrawn": 0, "order": {}, "progress": {}}
+        asked |= {"created_at": now, "lease_until": now if status == "leased" else None}
+        connection.execute(agent_operations.insert().values(**asked))
+    return f"/jobs/backup-rg/v1/{name}"
+
+
+def lease(world: ArmWorld, path: str, *, seconds: int) -> None:
+    """Its agent holds it until then."""
+    job = agent_operations.c.job_id == path.rpartition("/")[2]
+    until = world.clock.now().add(seconds=seconds)
+    with world.database.writing() as connection:
+        connection.execute(agent_operations.update().where(job).values(lease_until=until))

@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from strongroom.control import jobs, rounds, wal_timeline
 from strongroom.control.fleet import see_fleet
+from strongroom.control.held_jobs import holdups_of
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import VaultError
 from strongroom.model.job import Job, JobStatus
@@ -106,7 +107,8 @@ def _look(request: Request, visit: Visit, watch: Watch, turn: int) -> Look | Non
             return None
         samples = jobs.samples_of(control, found)
         speed, lines = throughput.speed_of(found, samples, now), lines_of(found, samples)
-        parts["progress"] = render.part_of("job_parts.html", "progress", found, now, visit.zone)
+        told = (found, now, visit.zone, holdups_of(control, [found]))
+        parts["progress"] = render.part_of("job_parts.html", "progress", *told)
         parts["speed"] = render.part_of("job_parts.html", "speed_figure", speed)
         parts["log"] = render.part_of("job_parts.html", "log_table", lines, visit.zone)
         return Look(parts)
@@ -115,7 +117,8 @@ def _look(request: Request, visit: Visit, watch: Watch, turn: int) -> Look | Non
     running = rounds.running_jobs(control, visit.caller)
     if watch.of:
         running = [each for each in running if each.instance_id == watch.of]
-    html = render.part_of("job_parts.html", "running_part", running, now, visit.zone)
+    holdups = holdups_of(control, running)
+    html = render.part_of("job_parts.html", "running_part", running, now, visit.zone, holdups)
     parts["running"] = html
     if watch.log:
         parts["stream"] = _stream_of(visit, watch.log)

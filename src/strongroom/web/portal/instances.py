@@ -19,6 +19,7 @@ from strongroom.control import (
     wal_timeline,
 )
 from strongroom.control.fleet import Ship
+from strongroom.control.held_jobs import holdups_of
 from strongroom.control.offers import offers
 from strongroom.control.stretches import stretches_of
 from strongroom.model.errors import NotFound
@@ -94,7 +95,7 @@ def instance(name: str, ref: InVault, visit: Guest) -> Response:
     ship = find_ship(visit, ref, name)
     may = offers(visit.control, visit.caller, scope, _ACTIONS)
     tried = drills.list_drills(visit.control, visit.caller, ref, name)
-    log = None
+    running, log = rounds.running_jobs(visit.control, visit.caller), None
     if may["find"]:
         log = wal_timeline.find_second(visit.control, visit.caller, ref, name, None)
     return visit.page(
@@ -104,11 +105,8 @@ def instance(name: str, ref: InVault, visit: Guest) -> Response:
         points=points,
         drills=tried,
         log=log,
-        running=[
-            job
-            for job in rounds.running_jobs(visit.control, visit.caller)
-            if job.instance_id == row["id"]
-        ],
+        running=[job for job in running if job.instance_id == row["id"]],
+        holdups=holdups_of(visit.control, running),
         ended=rounds.ended_jobs(visit.control, visit.caller, row["id"], JOBS),
         may=may,
         acts=[act for act in ACTS if row["state"] in act.before and row["state"] != act.after],

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from strongroom.control import jobs, rounds
+from strongroom.control.held_jobs import holdups_of
 from strongroom.control.offers import offers
 from strongroom.model import arm
 from strongroom.model.job import UNCANCELLABLE, Job, JobKind, JobStatus
@@ -32,9 +33,17 @@ def list_jobs(
         ended = [job for job in ended if job.status.value == status]
     if kind in set(JobKind):
         ended = [job for job in ended if job.kind.value == kind]
+    running = rounds.running_jobs(visit.control, visit.caller)
+    busy = {each.instance_id for each in running}
     return visit.page(
         "jobs.html",
-        running=rounds.running_jobs(visit.control, visit.caller),
+        running=running,
+        holdups=holdups_of(visit.control, running),
+        waiting=[
+            (ship, ship.id in busy)
+            for ship in visit.fleet.ships
+            if ship.next_at and ship.next_at <= visit.now
+        ],
         ended=ended[:SHOWN],
         status=status,
         kind=kind,
@@ -52,6 +61,7 @@ def job(job_id: str, ref: InVault, visit: Guest) -> Response:
     return visit.page(
         "job.html",
         job=found,
+        holdups=holdups_of(visit.control, [found]),
         may=may,
         cancellable=_is_cancellable(found),
         speed=throughput.speed_of(found, samples, visit.now),

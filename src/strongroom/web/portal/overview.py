@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from strongroom.control import rounds
+from strongroom.control.held_jobs import holdups_of
 from strongroom.control.stretches import stretches_of
 from strongroom.web.portal.door import Guest, PortalRoute
 from strongroom.web.portal.due import due_of
@@ -21,6 +22,7 @@ def overview(visit: Guest) -> Response:
     """Is everything protected? Would it restore?"""
     ships = sorted(visit.fleet.ships, key=lambda ship: _ORDER.index(ship.look))
     boxes = [ship for ship in ships if len(ships) <= MOST_BOXES or ship.look != "ok"]
+    running = rounds.running_jobs(visit.control, visit.caller)
     due, due_later = due_of(ships, visit.now)
     return visit.page(
         "overview.html",
@@ -31,6 +33,7 @@ def overview(visit: Guest) -> Response:
         rest=len(ships) - min(len(ships), FIRST),
         boxes=boxes[:MOST_BOXES],
         looks=Counter(ship.look for ship in ships),
-        running=rounds.running_jobs(visit.control, visit.caller),
+        running=running,
+        holdups=holdups_of(visit.control, running),
         servers=rounds.unprotected_servers(visit.control, visit.caller),
     )
