@@ -157,6 +157,9 @@ certificate), `rest`, `group`, `resource`, `role definition` and `role assignmen
   at the server (the one that a restore goes into, too), or at the container of our own that takes
   its files. `UserErrorMissingRequiredPermissions` and `UserErrorMSIMissingPermissions` name role,
   scope, identity and the command that gives the role.
+- `PostgreSQLFlexOperationFailedUserError` is what a vault says where the server stands in the way;
+  its `innerError` why: `ServerNotReadyForLongTermBackup`, or `AuthorizationFailed` of a backup
+  that began without its roles. Operations of the server itself have the inner code alone.
 - Every error has ARM's form, with a `UserFacingError` whose `recommendedAction` is the next step.
   `x-ms-correlation-request-id` is on every answer, and beside every failure of ours in the log.
 

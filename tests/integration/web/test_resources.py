@@ -277,6 +277,21 @@ def test_validation_names_everything_that_is_missing_at_once(
     assert len([a for a in actions if a.startswith("az role assignment create")]) == 2
 
 
+def test_a_vault_says_that_the_server_failed_it_and_in_the_inner_code_why(story: Story) -> None:
+    unready = server_id("pg9")
+    story.put(unready, {"properties": {"strongroom": {"agentServer": "ninth"}}})
+    role = assignment_id(unready, str(uuid.uuid4()))
+    story.put(role, assignment_body(LONG_TERM_RETENTION.id, story.identity))
+    asked = {"backupInstance": instance_body("pg9")}
+    error = story.outcome(f"{vault_id()}/validateForBackup", asked)["error"]
+    told = error["additionalInfo"][0]["info"]
+    assert error["code"] == told["code"] == "PostgreSQLFlexOperationFailedUserError"
+    assert told["innerError"]["code"] == "ServerNotReadyForLongTermBackup"
+    put = {"properties": instance_body("pg9")}
+    answer = story.http.put(f"{vault_id()}/backupInstances/pg9", params=VERSION, json=put)
+    refused(answer, 400, "PostgreSQLFlexOperationFailedUserError")
+
+
 def test_a_server_is_protected_once(story: Story) -> None:
     other = f"{vault_id()}/backupInstances/another"
     answer = story.http.put(other, params=VERSION, json={"properties": instance_body()})

@@ -17,6 +17,7 @@ from strongroom.model.errors import WrongKey
 from strongroom.model.job import JobStatus
 from strongroom.model.operation import Heartbeat, Progress
 from strongroom.workflows.agent_work import operation_of
+from strongroom.workflows.backup import back_up
 from strongroom.workflows.means import Means
 from strongroom.workflows.restore import _order as order_of
 from strongroom.workflows.restore import restore
@@ -188,3 +189,18 @@ def test_a_role_that_went_since_the_restore_was_asked_for_ends_it_by_name(
     assert row["status"] == "Failed"
     assert row["error"]["code"] == "UserErrorMissingRequiredPermissions"
     assert LONG_TERM_RETENTION.name in row["error"]["message"]
+
+
+def test_a_backup_that_begins_without_its_roles_fails_at_the_server(
+    world: ArmWorld, story: Story, robbed: Callable[[], None]
+) -> None:
+    asked = {"backupRuleOptions": {"ruleName": "BackupWeekly"}}
+    told = story.outcome(f"{INSTANCE_ID}/backup", asked)["properties"]["jobId"]
+    robbed()
+    means: Any = Means(control=world.control, keyring=None, storage=None)  # type: ignore[arg-type]
+    story_at_once: Any = AtOnce()
+    back_up(means, story_at_once, told.rpartition("/")[2])
+    (failure,) = story.get(told)["properties"]["errorDetails"]
+    assert failure["code"] == "PostgreSQLFlexOperationFailedUserError"
+    assert failure["innerError"]["code"] == "AuthorizationFailed"
+    assert failure["recommendedAction"][0].startswith("az role assignment create")

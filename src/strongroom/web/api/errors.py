@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from strongroom.control.servers import NOT_READY
 from strongroom.model import errors
 from strongroom.model.errors import Retry, UserError, VaultError, every_error
 
@@ -37,6 +38,10 @@ STATUS: dict[type[VaultError], int] = {
     errors.VaultError: 500,
 }
 _TABLE = "docs/azure-compatibility.md lists what is offered"
+# Azure Backup says that the server let it down, and in the inner code why.
+SERVER_FAILED = "PostgreSQLFlexOperationFailedUserError"
+_OF_SERVER = frozenset({NOT_READY})
+_BACKUP = "/microsoft.dataprotection/"  # the server's own operations have the inner code alone
 
 
 def status_of(error: VaultError | type[VaultError]) -> int:
@@ -45,12 +50,17 @@ def status_of(error: VaultError | type[VaultError]) -> int:
     return next(STATUS[base] for base in cls.__mro__ if base in STATUS)
 
 
-def user_facing(told: dict[str, Any]) -> dict[str, Any]:
-    """`VaultError.to_dict()` as Azure's UserFacingError."""
+def code_of(told: dict[str, Any]) -> str:
+    """The code that Azure Backup has for it; `told["code"]` is the inner one."""
+    return SERVER_FAILED if told["code"] in _OF_SERVER else str(told["code"])
+
+
+def user_facing(told: dict[str, Any], code: str = "") -> dict[str, Any]:
+    """`VaultError.to_dict()` as Azure's UserFacingError. `code`: another than `code_of` it."""
     kind = every_error().get(told["kind"], VaultError)
     actions = (told.get("facts") or {}).get("actions") or [told["hint"]]
     return {
-        "code": told["code"],
+        "code": code or code_of(told),
         "message": told["message"],
         "recommendedAction": [action for action in actions if action],
         "details": None,
@@ -66,23 +76,24 @@ def user_facing(told: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def error_body(told: dict[str, Any]) -> dict[str, Any]:
-    """ARM's error object."""
+def error_body(told: dict[str, Any], code: str = "") -> dict[str, Any]:
+    """ARM's error object. `code`: another than `code_of` it."""
     return {
-        "code": told["code"],
+        "code": code or code_of(told),
         "message": told["message"],
         "target": (told.get("facts") or {}).get("field"),
         "details": (told.get("facts") or {}).get("details"),
-        "additionalInfo": [{"type": "UserFacingError", "info": user_facing(told)}],
+        "additionalInfo": [{"type": "UserFacingError", "info": user_facing(told, code)}],
     }
 
 
 def _answer(
-    status: int, told: dict[str, Any], headers: dict[str, str] | None = None
+    status: int, told: dict[str, Any], headers: dict[str, str] | None = None, code: str = ""
 ) -> JSONResponse:
     """`strongroom` beside `error` is the failure in our own words: our command line reads it."""
-    more = {"x-ms-error-code": told["code"], **(headers or {})}
-    return JSONResponse({"error": error_body(told), "strongroom": told}, status, more)
+    body = error_body(told, code)
+    more = {"x-ms-error-code": body["code"], **(headers or {})}
+    return JSONResponse({"error": body, "strongroom": told}, status, more)
 
 
 # Whoever may not, does not say who they are, or sends too much; not what is merely not there.
@@ -115,7 +126,8 @@ def install(app: FastAPI, challenge: str) -> None:
         if isinstance(error, errors.SlowDown):
             wait = float(error.facts.get("retry_after_seconds", 1.0))
             headers["Retry-After"] = str(math.ceil(max(wait, 1.0)))
-        return _answer(status, error.to_dict(), headers)
+        is_backup = _BACKUP in request.url.path.lower()
+        return _answer(status, error.to_dict(), headers, "" if is_backup else error.code)
 
     @app.exception_handler(RequestValidationError)
     def _shape(request: Request, error: RequestValidationError) -> JSONResponse:

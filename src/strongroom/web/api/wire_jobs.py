@@ -6,10 +6,11 @@ import msgspec
 from whenever import Instant
 
 from strongroom.model import arm
+from strongroom.model.access import MISSING_ROLES
 from strongroom.model.arm import VaultRef
 from strongroom.model.job import UNCANCELLABLE, Job, JobKind, JobStatus
 from strongroom.model.recovery_point import RecoveryPoint
-from strongroom.web.api.errors import error_body, user_facing
+from strongroom.web.api.errors import SERVER_FAILED, error_body, user_facing
 from strongroom.web.api.wire import SERVER_TYPE, Row, instant
 
 
@@ -100,6 +101,13 @@ def _extended(found: Job) -> dict[str, Any]:
     }
 
 
+def _failure(kind: JobKind, told: dict[str, Any]) -> dict[str, Any]:
+    """A backup that begins without its roles fails at the server, in Azure's eyes."""
+    if kind is JobKind.BACKUP and told["code"] == MISSING_ROLES:
+        return user_facing({**told, "code": "AuthorizationFailed"}, SERVER_FAILED)
+    return user_facing(told)
+
+
 def _is_cancellable(found: Job) -> bool:
     return found.status is JobStatus.IN_PROGRESS and found.kind not in UNCANCELLABLE
 
@@ -147,7 +155,7 @@ def job(subscription: str, found: Job, now: Instant) -> dict[str, Any]:
             "duration": f"PT{seconds:.3f}S",
             "progressUrl": None,
             "isCrossRegionRestore": None,
-            "errorDetails": [user_facing(found.error)] if found.error else None,
+            "errorDetails": [_failure(found.kind, found.error)] if found.error else None,
             "extendedInfo": _extended(found),
         },
     }
