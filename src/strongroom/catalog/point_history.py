@@ -1,13 +1,14 @@
 """What was measured of an instance's points, and which of them are trusted.
 
 A point's fact `anomalies` says what is strange about it. When it is accepted the words move to
-`accepted`, and from then on it counts as any other.
+`accepted`, and from then on it counts as any other. One that was accepted for itself has a fact
+`promotion`, the reason, until its tag is decided anew; then `promoted` says what became of it.
 """
 
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog.recovery_points import note_facts
+from strongroom.catalog.recovery_points import COMPLETED, facts_of, note_facts
 from strongroom.catalog.tables import recovery_points as table
 from strongroom.model.anomaly import MOST_HISTORY, Sample
 
@@ -58,3 +59,19 @@ def accept_until(connection: sa.Connection, instance_id: str, taken_at: Instant)
         changed = {"anomalies": None, "accepted": row.facts["anomalies"]}
         note_facts(connection, row.id, changed)
     return [row.id for row in rows]
+
+
+def ask_promotion(connection: sa.Connection, point_id: str, why: str) -> None:
+    """A point that looked wrong, and was accepted, shall get the tag it would have got. Once."""
+    facts = facts_of(connection, point_id)
+    if "accepted" in facts and "promoted" not in facts:
+        note_facts(connection, point_id, {"promotion": why})
+
+
+def awaiting_promotion(connection: sa.Connection, instance_id: str) -> list[str]:
+    """Ids of the points whose tags are to be decided anew, the oldest first."""
+    asked = table.c.facts["promotion"].as_string()
+    query = sa.select(table.c.id).where(
+        table.c.instance_id == instance_id, table.c.state == COMPLETED, asked.is_not(None)
+    )
+    return list(connection.execute(query.order_by(table.c.taken_at)).scalars())

@@ -151,6 +151,12 @@ def set_end(connection: sa.Connection, point: RecoveryPoint, ends: Instant) -> N
     note_facts(connection, point.id, {"promised": promised})
 
 
+def set_tag(connection: sa.Connection, point_id: str, tag: str) -> None:
+    """The tag that it has from now on."""
+    query = recovery_points.update().where(recovery_points.c.id == point_id)
+    connection.execute(query.values(tag=tag))
+
+
 def ends_early(connection: sa.Connection, point_id: str) -> bool:
     """Whether it was told to end before the time that its receipt states."""
     query = sa.select(recovery_points.c.expires_at, recovery_points.c.facts)

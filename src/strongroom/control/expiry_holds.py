@@ -43,7 +43,8 @@ def release_expiry(
             told = {"kind": each.kind, "why": each.why, "instance": found.instance_name}
             what = ("expiry/release", each.recovery_point_id)
             audit.append(connection, now, caller, what, told)
-        point_history.accept_until(connection, found.instance_id, now)
+        for accepted in point_history.accept_until(connection, found.instance_id, now):
+            point_history.ask_promotion(connection, accepted, "a person has accepted it")
         return {}
 
     return long_running.act_once(control, caller, ACTION, scope, request_key, release)

@@ -92,6 +92,23 @@ def expiry(taken_at: ZonedDateTime, duration: Duration) -> Instant:
     ).to_instant()
 
 
+def tag_of_end(policy: BackupPolicy, taken_at: Instant, ends: Instant, tag: str) -> str:
+    """The one tag of which a point taken then ends so, give or take a second; `tag` where that
+
+    is kept as long, and where none or several others are.
+    """
+    zones = {rule.time_zone for rule in policy.backup_rules}
+    found = {
+        rule.name
+        for rule in policy.retention_rules
+        for zone in zones
+        if abs((expiry(taken_at.to_tz(zone), rule.duration) - ends).total("seconds")) <= 1
+    }
+    if len(found) != 1 or policy.retention_for(tag).name in found:
+        return tag
+    return found.pop()
+
+
 def coming(policy: BackupPolicy, after: Instant, earlier: Sequence[Point] = ()) -> Iterator[Fire]:
     """What the policy will do, in order and without end unless its repeats are used up.
 

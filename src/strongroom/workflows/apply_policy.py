@@ -8,8 +8,7 @@ from strongroom.control.reapplying import changes_of
 from strongroom.durable.engine import Story
 from strongroom.model.errors import VaultError
 from strongroom.model.ids import InstanceId
-from strongroom.model.reapply import Change
-from strongroom.workflows.locking import lock_point
+from strongroom.workflows.locking import extend_point
 from strongroom.workflows.means import Means
 
 
@@ -37,7 +36,7 @@ def _apply(means: Means, instance_id: InstanceId) -> dict[str, int]:
         changes = changes_of(connection, instance_id, found.policy)
     for change in changes:
         if change.longer:
-            _lock(means, instance_id, change)
+            extend_point(means, instance_id, change.point.id, change.ends)
     with means.control.database.writing() as connection:
         # Looked at again: a hold or a lock may have come in between.
         again = changes_of(connection, instance_id, found.policy)
@@ -55,14 +54,6 @@ def _apply(means: Means, instance_id: InstanceId) -> dict[str, int]:
         "shorter": sum(change.shorter for change in again),
         "unchanged": sum(not (change.longer or change.shorter) for change in again),
     }
-
-
-def _lock(means: Means, instance_id: InstanceId, change: Change) -> None:
-    """Storage keeps all that the point needs to its new end, before anybody is told of it."""
-    raw = means.storage.container(instance_id).read(f"p/{change.point.id}.receipt")
-    receipt = means.keyring.signing.public.check(raw)
-    generations = {pack.name.split("/")[1] for pack in receipt.packs}
-    lock_point(means, instance_id, change.point.id, generations, change.ends)
 
 
 def _finish(means: Means, operation_id: str, told: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ from strongroom.workflows.key_census import check_keys
 from strongroom.workflows.lost import look_for_lost
 from strongroom.workflows.means import Means
 from strongroom.workflows.measuring import measure_due
+from strongroom.workflows.promote import promote
 from strongroom.workflows.purge import purge_due
 from strongroom.workflows.second_copy import watch_second
 from strongroom.workflows.set_back import Freeze
@@ -56,6 +57,7 @@ class Care(Ticking):
         self.add("damage", DAMAGE_SECONDS, partial(in_each, means, ask_for_damage))
         self.add("lost", EXAMINE_SECONDS, partial(in_each, means, look_for_lost))
         self.add("holds", PURGE_SECONDS, partial(in_each, means, settle_holds))
+        self.add("promotion", EXPIRY_SECONDS, freeze.over(partial(in_each, means, promote)))
         self.add("expiry", EXPIRY_SECONDS, freeze.over(partial(in_each, means, expire)))
         self.add("drills", DRILL_SECONDS, partial(in_each, means, drill_due))
         self.add("keys", KEYS_SECONDS, partial(in_each, means, check_keys))

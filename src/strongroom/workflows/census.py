@@ -25,10 +25,12 @@ from strongroom.datastore.garbage import has_ended
 from strongroom.datastore.manifest import Manifest
 from strongroom.datastore.receipt import Receipt
 from strongroom.datastore.verify import DAMAGE, verify_manifest
+from strongroom.model import retention
 from strongroom.model.errors import Corrupt, ObjectMissing, StoreUnavailable, VaultError
 from strongroom.model.ids import GenerationId, InstanceId, JobId, RecoveryPointId
 from strongroom.model.logical import LOGICAL
 from strongroom.model.operation import BackupResult
+from strongroom.model.policy import parse_policy
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.workflows import strangeness
 from strongroom.workflows.means import Means
@@ -170,6 +172,7 @@ def _point(means: Means, receipt: Receipt, manifest: Manifest) -> RecoveryPoint:
         found = protection.by_id(connection, receipt.instance_id)
         operation = agent_operations.get(connection, _job_of(receipt.recovery_point_id))
     told = dict(operation["result"] or {}) if operation is not None else {}
+    ends = _end(means, receipt)
     source = manifest.source
     facts = {
         "version_number": source.version_number,
@@ -190,8 +193,8 @@ def _point(means: Means, receipt: Receipt, manifest: Manifest) -> RecoveryPoint:
         kind=told.get("kind") or _kind(manifest),
         taken_at=Instant.parse_iso(receipt.taken_at),
         committed_at=Instant.parse_iso(receipt.committed_at),
-        expires_at=_end(means, receipt),
-        tag=receipt.tag,
+        expires_at=ends,
+        tag=_tag(receipt, found.policy, ends),
         policy_id=found.policy_id,
         policy_version=found.policy_version,
         policy_name=found.policy_name,
@@ -222,6 +225,14 @@ def _end(means: Means, receipt: Receipt) -> Instant:
     if until is None or Instant.parse_iso(until) < signed.add(seconds=1):  # it has whole seconds
         return signed
     return Instant.parse_iso(until)
+
+
+def _tag(receipt: Receipt, policy: str, ends: Instant) -> str:
+    """As the receipt states; of one that was promoted since (promote.py) its end tells."""
+    if ends == Instant.parse_iso(receipt.expires_at):
+        return receipt.tag
+    taken_at = Instant.parse_iso(receipt.taken_at)
+    return retention.tag_of_end(parse_policy(policy), taken_at, ends, receipt.tag)
 
 
 def _job_of(point: str) -> str:

@@ -173,13 +173,19 @@ def verdict_of(means: Means, job: Job, result: BackupResult) -> retention.Verdic
     as much, or it would end too early once the clock is right again.
     """
     with means.control.database.reading() as connection:
-        found = protection.by_id(connection, job.instance_id)
-        earlier = recovery_points.newest_of_each_tag(connection, job.instance_id, job.started_at)
         strange = strangeness.judge(connection, job, result)
+    return tag_of(means, job, job.started_at, is_strange=bool(strange))
+
+
+def tag_of(means: Means, job: Job, until: Instant, *, is_strange: bool) -> retention.Verdict:
+    """What a job's point gets of those taken `until` then (workflows/promote.py asks again)."""
+    with means.control.database.reading() as connection:
+        found = protection.by_id(connection, job.instance_id)
+        earlier = recovery_points.newest_of_each_tag(connection, job.instance_id, until)
     policy = parse_policy(found.policy)
     due = job.order.get("due_at")
     due_at = Instant.parse_iso(due) if due else None
-    tag = job.tag or (policy.retention_for("").name if strange else None)
+    tag = job.tag or (policy.retention_for("").name if is_strange else None)
     found_for = retention.tag_for(policy, job.rule_name, job.started_at, earlier, tag, due_at)
     behind = means.control.behind()
     return replace(found_for, expires_at=found_for.expires_at.add(seconds=round(behind)))

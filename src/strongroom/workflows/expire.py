@@ -11,7 +11,15 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 import structlog
 
-from strongroom.catalog import audit, expiry_holds, holds, jobs, protection, recovery_points
+from strongroom.catalog import (
+    audit,
+    expiry_holds,
+    holds,
+    jobs,
+    point_history,
+    protection,
+    recovery_points,
+)
 from strongroom.durable.engine import Story
 from strongroom.model.expiry import Ending, plan
 from strongroom.model.ids import InstanceId
@@ -69,7 +77,10 @@ def _stays(
     suspect = held_expiry.keeps(expiry_holds.list_of_instance(connection, instance_id), points)
     held = holds.names_on(connection, instance_id, [point.id for point in points])
     named = {point: f"it is held by {', '.join(names)}" for point, names in held.items()}
-    return {**suspect, **base_of_log(connection, instance_id, points), **named}
+    waiting = dict.fromkeys(
+        point_history.awaiting_promotion(connection, instance_id), "its tag is decided anew"
+    )
+    return {**waiting, **suspect, **base_of_log(connection, instance_id, points), **named}
 
 
 def _delete_manifest(means: Means, instance_id: InstanceId, point: str) -> None:

@@ -34,6 +34,7 @@ def release_proven(
 ) -> None:
     """A point has passed its drill: what spoke against it and those before it is over."""
     point_history.accept_until(connection, instance_id, point.taken_at)
+    point_history.ask_promotion(connection, point.id, "it has passed a drill")
     for held in expiry_holds.list_of_instance(connection, instance_id):
         itself = held.recovery_point_id == point.id
         if held.taken_at > point.taken_at or (itself and held.kind != DRILL):

@@ -55,6 +55,17 @@ def lock_point(
     lock_names(means, instance_id, [*names, f"p/{point}.manifest", f"p/{point}.receipt"], until)
 
 
+def extend_point(means: Means, instance_id: str, point: str, until: Instant) -> None:
+    """Storage keeps all that a committed point needs to its new end, before anybody is told of it.
+
+    Raises as lock_point does, and ObjectMissing when its receipt is not there.
+    """
+    raw = means.storage.container(instance_id).read(f"p/{point}.receipt")
+    receipt = means.keyring.signing.public.check(raw)
+    generations = {pack.name.split("/")[1] for pack in receipt.packs}
+    lock_point(means, instance_id, point, generations, until)
+
+
 def lock_names(means: Means, instance_id: str, names: Sequence[str], until: Instant) -> None:
     """Objects, or prefixes. Raises StoreUnavailable when a lock is not there."""
     view = means.storage.account_view(instance_id)

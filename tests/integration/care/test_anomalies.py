@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from whenever import Instant
 
 from care_world import CareWorld, job_of
 from integration.care.test_drills import VAULT, facts, held, the_caller
@@ -22,6 +23,8 @@ from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.workflows import held_expiry
 from strongroom.workflows.commit import record_point, verdict_of
 from strongroom.workflows.expire import expire
+from strongroom.workflows.locking import extend_point
+from strongroom.workflows.promote import promote
 from worlds import point_id
 
 DAY = 86_400
@@ -84,6 +87,7 @@ class Calendar:
             manifest_blake3=b"",
             packs=[],
         )
+        world.blobs.create(f"p/{point}.receipt", means.keyring.signing.sign(receipt))
         record_point(means, job_id, msgspec.to_builtins(receipt))
         world.clock.advance(60)
         return next(each for each in world.points() if each.id == point)
@@ -254,3 +258,79 @@ def test_what_needs_no_statistics_is_told_of_the_second_point(
 
 def test_a_first_point_is_never_strange(calendar: Calendar) -> None:
     assert strange(calendar.world, calendar.day(ENCRYPTED)) == []
+
+
+def an_odd_month(calendar: Calendar) -> RecoveryPoint:
+    """February's only point."""
+    calendar.days(10)
+    calendar.world.clock.set("2030-02-01T02:00:00Z")
+    odd = calendar.back_up(EMPTY)
+    assert strange(calendar.world, odd)
+    return odd
+
+
+def again(world: CareWorld, point: RecoveryPoint) -> RecoveryPoint:
+    return next(each for each in world.points() if each.id == point.id)
+
+
+def lock_of(world: CareWorld, point: RecoveryPoint) -> str | None:
+    return world.means.storage.account_view(world.instance).lock(f"p/{point.id}.manifest").until
+
+
+def test_a_month_whose_only_point_looked_odd_has_its_monthly_point_once_that_passes_a_drill(
+    calendar: Calendar,
+) -> None:
+    world = calendar.world
+    odd = an_odd_month(calendar)
+    promote(world.means, world.instance)
+    assert again(world, odd) == odd
+    calendar.prove(odd)
+    for _ in range(2):
+        promote(world.means, world.instance)
+        now = again(world, odd)
+        assert (odd.tag, now.tag) == ("Default", "Monthly")
+        assert now.expires_at == Instant.from_utc(2031, 3, 1, 2)
+        assert Instant.parse_iso(str(lock_of(world, odd))) == now.expires_at
+        calendar.prove(odd)
+    assert world.audited("recoveryPoint/promote") == [odd.id]
+    assert now.facts["promoted"] == "Monthly: the first point of February 2030"
+    assert now.facts["promised"] == odd.expires_at.format_iso()
+    # The month is used up by it, as by any other.
+    assert calendar.back_up().tag == "Default"
+
+
+def test_a_promotion_that_dies_behind_its_lock_is_finished_and_until_then_nothing_expires(
+    calendar: Calendar,
+) -> None:
+    world = calendar.world
+    odd = an_odd_month(calendar)
+    calendar.prove(odd)
+    extend_point(world.means, world.instance, odd.id, Instant.from_utc(2031, 3, 1, 2))
+    world.clock.advance(60 * DAY)
+    assert ending(world)[odd.id] == (False, "its tag is decided anew")
+    promote(world.means, world.instance)
+    assert again(world, odd).tag == "Monthly"
+    assert odd.id not in ending(world)
+
+
+def test_a_person_promotes_all_that_looked_wrong_and_one_period_is_used_up_once(
+    calendar: Calendar,
+) -> None:
+    world = calendar.world
+    odd = [an_odd_month(calendar), *(calendar.day(EMPTY) for _ in range(3))]
+    release_expiry(world.control, the_caller(world), VAULT, "I-1", "")
+    promote(world.means, world.instance)
+    told = [(again(world, each).tag, again(world, each).expires_at) for each in odd]
+    # The last was taken on a Sunday.
+    assert [tag for tag, _ in told] == ["Monthly", "Default", "Default", "Weekly"]
+    longer = [ends > each.expires_at for (_, ends), each in zip(told, odd, strict=True)]
+    assert longer == [True, False, False, True]
+
+
+def test_a_drill_of_a_later_point_promotes_no_point_but_itself(calendar: Calendar) -> None:
+    world = calendar.world
+    odd = an_odd_month(calendar)
+    calendar.prove(calendar.back_up())
+    promote(world.means, world.instance)
+    assert "accepted" in facts(world, odd.id)
+    assert (again(world, odd).tag, again(world, odd).expires_at) == (odd.tag, odd.expires_at)

@@ -1,10 +1,16 @@
 """A point whose receipt lies in storage is listed, whatever its job was told; others are not."""
 
+import json
+
+from whenever import Instant
+
 from care_world import LIFE_HOURS, CareWorld, job_of
 from seams import SeededChance
 from strongroom.catalog import storage_findings
+from strongroom.catalog.tables import policies
 from strongroom.datastore.receipt import SigningKey
 from strongroom.model.job import JobStatus
+from strongroom.model.policy_templates import ten_years_policy
 from strongroom.workflows.census import take_census, take_due
 from strongroom.workflows.locking import lock_point
 from worlds import point_id, small_tree
@@ -43,6 +49,24 @@ def test_a_point_whose_end_was_made_later_comes_back_with_the_end_of_its_lock(
     take_census(world.means, world.instance)
     ends = {point.id: point.expires_at for point in world.points()}
     assert ends == {plain: signed, longer: until}
+
+
+def test_a_point_that_was_promoted_comes_back_with_the_tag_that_its_lock_tells_of(
+    world: CareWorld,
+) -> None:
+    with world.database.writing() as connection:
+        text = json.dumps(ten_years_policy())
+        connection.execute(policies.update().values(properties=text))
+    plain, promoted = world.a_point(1), world.a_point(2)
+    raw = world.blobs.read(f"p/{promoted}.receipt")
+    taken = Instant.parse_iso(world.means.keyring.signing.public.check(raw).taken_at)
+    until = taken.to_tz("UTC").add(years=10).to_instant()
+    lock_point(world.means, world.instance, promoted, {promoted}, until)
+    take_census(world.means, world.instance)
+    assert {point.id: point.tag for point in world.points()} == {
+        plain: "Daily",
+        promoted: "Yearly",
+    }
 
 
 def test_a_census_twice_adopts_once(world: CareWorld) -> None:
