@@ -48,6 +48,12 @@ def open_ones(
     return list(connection.execute(query.order_by(table.c.asked_at, table.c.id)).mappings())
 
 
+def waiting(connection: sa.Connection, now: Instant) -> list[sa.RowMapping]:
+    """Those that nobody has decided yet, of every guard."""
+    query = sa.select(table).where(table.c.state == WAITING, table.c.expires_at > now)
+    return list(connection.execute(query).mappings())
+
+
 def count_waiting(connection: sa.Connection, guard_id: str, now: Instant) -> int:
     """How many wait at a guard."""
     query = sa.select(sa.func.count()).where(

@@ -14,7 +14,9 @@ import sqlalchemy as sa
 from arm_story import Story
 from arm_world import SUBSCRIPTION, ArmWorld
 from portal_rows import POINT, fill
+from strongroom.catalog import alerts as alert_rows
 from strongroom.catalog import usage
+from strongroom.catalog.keeping_tables import approvals, resource_guards
 from strongroom.catalog.portal_tables import job_samples
 from strongroom.catalog.tables import (
     agent_operations,
@@ -24,7 +26,7 @@ from strongroom.catalog.tables import (
     schedules,
     servers,
 )
-from strongroom.control import users
+from strongroom.control import alerts, users
 from strongroom.model.access import OWNER
 from strongroom.model.operation import Progress
 from strongroom.model.usage import Share, Usage
@@ -110,7 +112,7 @@ def test_a_job_tells_what_it_waits_for_and_when_it_has_stalled(
 ) -> None:
     due_in(site, -1)
     first, second = put_job(site, "j-run", "leased"), put_job(site, "j-next", "offered")
-    lease(site, first, seconds=60)
+    lease(site, first, seconds=600)
     told = text_of(guest, "/jobs")
     assert "Waiting for agent agent-1, which is busy with backup of pg1-inst ." in told
     assert "it begins when the job of this instance that is under way has ended" in told
@@ -199,3 +201,43 @@ def lease(world: ArmWorld, path: str, *, seconds: int) -> None:
     until = world.clock.now().add(seconds=seconds)
     with world.database.writing() as connection:
         connection.execute(agent_operations.update().where(job).values(lease_until=until))
+
+
+def test_the_menu_counts_what_waits_for_somebody(site: ArmWorld, guest: httpx.Client) -> None:
+    with site.database.writing() as connection:  # its agent is lost
+        connection.execute(agent_operations.delete())
+        connection.execute(agents.update().values(seen_at=site.clock.now().subtract(hours=2)))
+    alerts.settle_alerts(site.control)
+    with site.database.reading() as connection:
+        there = alert_rows.open_ones(connection)
+    assert there
+    assert count_in_menu(guest, "Alerts") == len(there)
+    page = guest.get("/alerts").text
+    key = re.search('name="form_key" value="([0-9a-f]{64})"', page)
+    assert key
+    for alert in there:
+        guest.post(f"/alerts/{alert.id}", data={"form_key": key[1]})
+    assert count_in_menu(guest, "Alerts") == 0
+    assert count_in_menu(guest, "Approvals") == 0
+    ask_a_second_person(site)
+    assert count_in_menu(guest, "Approvals") == 1
+
+
+def count_in_menu(guest: httpx.Client, words: str) -> int:
+    """The number beside them; 0 where there is none."""
+    found = re.search(f'>{words}<span class="n">([0-9]+)<', guest.get("/").text)
+    return int(found[1]) if found else 0
+
+
+def ask_a_second_person(world: ArmWorld) -> None:
+    """A request that waits, and one of yesterday that is over."""
+    now, guard = world.clock.now(), "0" * 32
+    row = {"id": guard, "resource_group_key": "backup-rg", "name": "g", "name_key": "g"}
+    row |= {"location": "local", "tags": {}, "exclusions": [], "delay_hours": 0, "version": 1}
+    asked = {"guard_id": guard, "operation": "o", "scope": "s", "asked": "{}", "digest": "d"}
+    asked |= {"asked_by": "somebody else", "asked_at": now, "state": "Waiting"}
+    with world.database.writing() as connection:
+        connection.execute(resource_guards.insert().values(**row, created_at=now))
+        for name, hours in (("a1", 8), ("a2", -1)):
+            end = now.add(hours=hours)
+            connection.execute(approvals.insert().values(id=name, expires_at=end, **asked))

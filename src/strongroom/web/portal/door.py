@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from whenever import Instant
 
-from strongroom.control import fleet, sessions
+from strongroom.control import fleet, open_counts, sessions
 from strongroom.control.control import Control
 from strongroom.control.fleet import Fleet
 from strongroom.control.sessions import Session
@@ -123,6 +123,12 @@ class Visit:
     def fleet(self) -> Fleet:
         """Everything that they may see, looked up once."""
         return fleet.see_fleet(self.control, self.caller)
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Path -> how much waits there for somebody."""
+        found = open_counts.count_open(self.control, self.caller, self.fleet)
+        return {"/alerts": found.alerts, "/approvals": found.approvals}
 
     @property
     def places(self) -> list[tuple[str, str, bool]]:
