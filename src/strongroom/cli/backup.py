@@ -8,7 +8,7 @@ from strongroom.cli import console, following
 from strongroom.cli import vault as vaults
 from strongroom.cli.means import COMMON, Common, Given
 from strongroom.cli.points import brief, short_time
-from strongroom.cli.protect import start_backup
+from strongroom.cli.protecting import start_backup
 from strongroom.model.errors import NotFound
 
 

@@ -14,6 +14,24 @@ from strongroom.model.errors import Failed, Invalid, VaultError
 
 LONGEST = 4096
 CHECK_SECONDS = 120
+_SCHEMES = ("postgresql://", "postgres://")
+# What libpq knows, of PostgreSQL 14 to 18.
+KEYWORDS = frozenset(
+    re.findall(
+        r"\w+",
+        """
+    application_name channel_binding client_encoding connect_timeout dbname
+    fallback_application_name gssdelegation gssencmode gsslib host hostaddr keepalives
+    keepalives_count keepalives_idle keepalives_interval krbsrvname load_balance_hosts
+    max_protocol_version min_protocol_version oauth_client_id oauth_client_secret oauth_issuer
+    oauth_scope options passfile password port replication require_auth requirepeer requiressl
+    scram_client_key scram_server_key service servicefile ssl_max_protocol_version
+    ssl_min_protocol_version sslcert sslcertmode sslcompression sslcrl sslcrldir sslkey
+    sslkeylogfile sslmode sslnegotiation sslpassword sslrootcert sslsni target_session_attrs
+    tcp_user_timeout user
+""",
+    )
+)
 _UNFIT = re.compile(r"[^-a-zA-Z0-9]+")
 
 
@@ -43,6 +61,15 @@ def name_for(conninfo: str) -> str:
     if port not in ("", "5432"):
         name = f"{name}-{port}"
     return name[:63] if len(name) >= 3 else f"pg-{name}"
+
+
+def check(conninfo: str) -> None:
+    """Raises Invalid, which repeats nothing of it, when no server could make sense of it."""
+    _host_and_port(conninfo)
+    if not conninfo.startswith(_SCHEMES):
+        words = [word.partition("=")[0] for word in shlex.split(conninfo)]
+        if not words or not KEYWORDS.issuperset(words):
+            raise _no_conninfo()
 
 
 def facts_of(conninfo: str, data: Path, name: str) -> dict[str, Any]:
@@ -103,7 +130,7 @@ def _told(text: str, code: int) -> VaultError:
 
 def _host_and_port(conninfo: str) -> tuple[str, str]:
     try:
-        if conninfo.startswith(("postgresql://", "postgres://")):
+        if conninfo.startswith(_SCHEMES):
             parts = urlsplit(conninfo)
             query = parse_qs(parts.query)
             place = parts.netloc.rpartition("@")[2]
@@ -115,11 +142,15 @@ def _host_and_port(conninfo: str) -> tuple[str, str]:
             return host.replace("%2F", "/").replace("%2f", "/"), query.get("port", [port])[0]
         pairs = dict(word.split("=", 1) for word in shlex.split(conninfo))
     except ValueError as error:
-        raise Invalid(
-            "this is no connection string",  # never the text itself: it may hold a password
-            hint="Write postgresql://user@host:5432/postgres or host=db1 user=backup.",
-        ) from error
+        raise _no_conninfo() from error
     return pairs.get("host", pairs.get("hostaddr", "")), pairs.get("port", "")
+
+
+def _no_conninfo() -> Invalid:
+    return Invalid(
+        "this is no connection string",  # never the text itself: it may hold a password
+        hint="Write postgresql://user@host:5432/postgres or host=db1 user=backup.",
+    )
 
 
 def _is_address(host: str) -> bool:

@@ -17,8 +17,20 @@ REPORT_SECONDS = 60.0
 
 def examine(text: str, data: Path, server: str, kind: str = FULL) -> ServerFacts:
     """The server's facts, as this machine sees them. Precondition as `refuse` raises it."""
-    facts = msgspec.convert(conninfo.facts_of(text, data, server), ServerFacts)
+    facts = look(text, data, server)
     refuse(facts, kind)
+    tell(facts, kind)
+    return facts
+
+
+def look(text: str, data: Path, server: str) -> ServerFacts:
+    """What this machine sees of a server; says nothing, and may run beside itself."""
+    return msgspec.convert(conninfo.facts_of(text, data, server), ServerFacts)
+
+
+def tell(facts: ServerFacts, kind: str) -> None:
+    """Of a server that is not refused: what it is, and whether dumps alone are had of it."""
+    server = facts.name
     if why_logical(facts.problems) and kind == FULL:
         tell_problems(facts)
         console.note(
@@ -29,7 +41,6 @@ def examine(text: str, data: Path, server: str, kind: str = FULL) -> ServerFacts
         f"checked {server}: PostgreSQL {facts.version_text or '?'}, "
         f"{len(facts.databases)} databases, {console.size(facts.size_bytes)}"
     )
-    return facts
 
 
 def refuse(facts: ServerFacts, kind: str) -> None:

@@ -4,14 +4,14 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from strongroom.cli import connection, conninfo, console, following, points, preflight
+from strongroom.cli import connection, conninfo, console, fleet, following, points, preflight
 from strongroom.cli import vault as vaults
-from strongroom.cli.means import COMMON, Common, Given
-from strongroom.cli.vault import TEN_YEARS, TEN_YEARS_LOGICAL, Vault
+from strongroom.cli.fleet_file import read_fleet
+from strongroom.cli.means import COMMON, Common, Given, Means
+from strongroom.cli.protecting import configure, start_backup
 from strongroom.model import arm
 from strongroom.model.backup_type import FULL
-from strongroom.model.errors import Conflict, Failed
-from strongroom.model.job import JobStatus
+from strongroom.model.errors import Invalid
 from strongroom.model.logical import LOGICAL
 
 Source = Annotated[
@@ -29,11 +29,23 @@ Replaced = Annotated[
 ]
 
 
+Fleet = Annotated[
+    str,
+    Parameter(
+        name="--from",
+        allow_leading_hyphen=True,
+        help="A file of many servers, a line each: [NAME=]CONNINFO, or # and a comment; - reads "
+        "it from standard input.",
+    ),
+]
+
+
 def protect(  # noqa: PLR0913 - an option each
-    source: Source,
+    source: Source = "",
     /,
     *,
     name: Named = "",
+    from_: Fleet = "",
     policy: Annotated[str, Parameter(help="Default: ten-years, which is made when missing.")] = "",
     logical: Annotated[
         bool, Parameter(negative="", help="Dumps only, always. Policy ten-years-logical.")
@@ -58,21 +70,43 @@ def protect(  # noqa: PLR0913 - an option each
     strongroom protect postgresql://backup@db1.example.com/postgres
     strongroom protect 'host=/run/postgresql user=postgres' --name orders
     strongroom protect - --name orders < conninfo.txt
+    strongroom protect --from fleet.txt
+    ```
+
+    With --from many are protected in one call. Every line is read before anything is done, and bad
+    ones are told by number, never repeated. Servers protected already are passed over (not with
+    --replace), so it is safe to run again; one that is not ready stops no other, and is told at
+    the end with what it lacks: the command then ends with 1. --policy and the like hold for all.
+
+    ```
+    # fleet.txt (mode 0600 when it holds passwords)
+    orders=postgresql://backup@db1.example.com/postgres
+    billing=host=db2.example.com user=backup dbname=postgres
+    postgresql://backup@db3.example.com/postgres
     ```
     """
+    wish = fleet.Wish(policy=policy, logical=logical, replace=replace, wait=wait)
+    if from_:
+        _only_from(source, name)
+        fleet.protect_all(read_fleet(from_), wish, common, means)
+    else:
+        _protect_one(source, name, wish, common, means)
+
+
+def _protect_one(source: str, name: str, wish: fleet.Wish, common: Common, means: Means) -> None:
     text = conninfo.read(source)
     server = arm.check_name("server", name or conninfo.name_for(text))
     data = connection.data_directory(common)
-    policy = policy or (TEN_YEARS_LOGICAL if logical else TEN_YEARS)
-    facts = preflight.examine(text, data, server, LOGICAL if logical else FULL)
+    policy = wish.policy_name
+    facts = preflight.examine(text, data, server, LOGICAL if wish.logical else FULL)
     with vaults.opened(common, means) as vault:
         vault.ensure(policy)
         kind = vault.backup_type(policy)
         preflight.refuse(facts, kind)
-        preflight.register(vault, text, data, server, replace=replace, kind=kind)
-        found = _configure(vault, server, policy)
+        preflight.register(vault, text, data, server, replace=wish.replace, kind=kind)
+        found = configure(vault, server, policy)
         job = None if found else start_backup(vault, server)
-        if job and wait:
+        if job and wish.wait:
             following.follow(vault, job, f"first backup of {server}")
             found = vault.points(server)
         told = {
@@ -90,51 +124,12 @@ def protect(  # noqa: PLR0913 - an option each
         _tell(told)
 
 
-def start_backup(vault: Vault, server: str, *, full: bool = False, logical: bool = False) -> str:
-    """Begin a backup on demand, or find the one that runs already: the job's id."""
-    instance = vault.need_instance(server)
-    options: dict[str, Any] = {"ruleName": vault.backup_rule(instance)}
-    if full or logical:
-        kind = {"backupType": LOGICAL} if logical else {}
-        options["strongroom"] = {"full": full, **kind}
-    try:
-        told = vault.rest.post(f"{vault.instance(server)}/backup", {"backupRuleOptions": options})
-    except Conflict:
-        running = running_backup(vault, server)
-        if running is None:
-            raise
-        return running
-    return str(told["jobId"])
-
-
-def running_backup(vault: Vault, server: str) -> str | None:
-    """The id of the backup of a server that is under way."""
-    for job in vault.jobs():
-        told = job["properties"]
-        running = told["status"] == JobStatus.IN_PROGRESS.value
-        if running and told["operation"] == "Backup" and told["dataSourceName"] == server:
-            return str(job["id"])
-    return None
-
-
-def _configure(vault: Vault, server: str, policy: str) -> list[dict[str, Any]]:
-    """The points that there are already."""
-    vault.grant_roles(server)
-    body = vault.protection(server, policy)
-    present = vault.rest.find(vault.instance(server))
-    if present is not None:
-        same = present["properties"]["policyInfo"]["policyId"].lower()
-        good = present["properties"]["currentProtectionState"] == "ProtectionConfigured"
-        if good and same == vault.policy(policy).lower():
-            console.note(f"{server} is protected by policy {policy} already")
-            return vault.points(server)
-    vault.rest.post(f"{vault.home}/validateForBackup", {"backupInstance": body})
-    found = vault.rest.put(vault.instance(server), {"properties": body})
-    state = found["properties"]["currentProtectionState"]
-    if state != "ProtectionConfigured":
-        raise Failed(f"{server} is {state}", hint="`strongroom doctor` says more.")
-    console.note(f"protected {server} in vault {vault.connection.vault} by policy {policy}")
-    return vault.points(server)
+def _only_from(source: str, name: str) -> None:
+    if source or name:
+        raise Invalid(
+            "--from names its servers itself",
+            hint="Leave out CONNINFO and --name: a line of the file is NAME=CONNINFO.",
+        )
 
 
 def _tell(told: dict[str, Any]) -> None:

@@ -16,9 +16,11 @@ import httpx
 import pytest
 
 from integration.servers import Server, start_server
+from ports import free_port
 from strongroom.app.commands import _means
-from strongroom.cli import protect
+from strongroom.cli import protecting
 from strongroom.cli import vault as vaults
+from strongroom.cli.fleet import ALREADY, NOT, PROTECTED
 from strongroom.cli.following import follow
 from strongroom.cli.means import Common
 from strongroom.cli.vault import TEN_YEARS, Vault
@@ -123,9 +125,38 @@ def test_an_agent_elsewhere_enrols_and_backs_up(
     while vault.rest.put(vault.server("db2"), body)["properties"]["state"] != "Ready":
         assert time.monotonic() < deadline
         time.sleep(0.2)
-    protect._configure(vault, "db2", TEN_YEARS)
-    follow(vault, protect.start_backup(vault, "db2"), "backup of db2")
+    protecting.configure(vault, "db2", TEN_YEARS)
+    follow(vault, protecting.start_backup(vault, "db2"), "backup of db2")
     assert len(vault.points("db2")) == 1
+
+
+def test_a_fleet_is_protected_in_one_call_and_one_that_is_not_ready_stops_no_other(
+    site: Site, server: Server
+) -> None:
+    """After db2, which is passed over."""
+    absent = f"host=127.0.0.1 port={free_port()} user=postgres password=hunter2 dbname=postgres"
+    fleet = f"# all\nabsent={absent}\ndb2={server.conninfo}\ndb3={server.conninfo}\n"
+    bad = site.run("protect", "--from", "-", stdin=f"{fleet}hunter2\n")
+    assert (bad.returncode, "line 5: " in bad.stderr) == (2, True)
+    assert "db3" not in site.ok("server", "list")
+    assert site.run("protect", "--from", "-", "--name", "db3", stdin=fleet).returncode == 2
+    done = site.run("protect", "--from", "-", "--output", "json", stdin=fleet)
+    assert done.returncode == 1, done.stderr
+    found = {each["server"]: each for each in json.loads(done.stdout)}
+    states = {name: each["state"] for name, each in found.items()}
+    assert states == {"absent": NOT, "db2": ALREADY, "db3": PROTECTED}
+    assert found["absent"]["why"][0]["hint"]
+    assert len(json.loads(site.ok("points", "db3", "--output", "json"))) == 1
+    again = site.run("protect", "--from", "-", stdin=fleet)
+    assert (again.returncode, "2 protected already" in again.stdout) == (1, True)
+    assert "line 2, absent: " in again.stdout
+    told = "".join(each.stdout + each.stderr for each in (bad, done, again))
+    assert "hunter2" not in told
+    site.ok("stop", "db3")
+    present = site.far / "fleet.txt"
+    present.write_text(f"db2={server.conninfo}\ndb3={server.conninfo}\n")
+    told = site.ok("protect", "--from", str(present))
+    assert told == "1 protected already\n1 stopped or suspended, and left so\n"
 
 
 @pytest.mark.parametrize("door", ["https", "store"])
