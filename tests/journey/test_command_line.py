@@ -181,7 +181,7 @@ def test_what_is_stopped_and_deleted_is_shown_and_had_back(person, protected):
 def test_what_is_held_for_a_court_can_be_deleted_by_nobody(person, protected):
     point = person.json("points", protected)[0]["id"]
     told = person.ok("hold", "set", protected, "case-1", "--point", point, "--reason", "Smith")
-    assert "Succeeded" in told
+    assert " held " in told
     assert "held by case-1" in person.ok("points", protected)
     refused = person.run("delete", protected, "--confirm", protected)
     assert refused.returncode == 1

@@ -11,6 +11,9 @@ from strongroom.cli.points import choose, short_time
 from strongroom.cli.vault import Vault
 from strongroom.model.errors import NotFound
 
+# What people read; a program is given the API's own words.
+_STATES = {"Provisioning": "being set", "Succeeded": "held", "Deleting": "being released"}
+
 
 def set_hold(
     name: str,
@@ -136,7 +139,7 @@ def _tell(common: Common, found: list[dict[str, Any]]) -> None:
             each["hold"],
             each["point"] or "all, and those to come",
             each["setAt"],
-            each["state"],
+            _STATES.get(each["state"], each["state"]),
             each["reason"],
         )
         for each in found
