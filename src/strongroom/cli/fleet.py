@@ -136,7 +136,7 @@ def _known(vault: Vault) -> dict[str, str]:
 def _looked_at(
     lines: Sequence[Line], data: Path
 ) -> Iterator[tuple[Line, ServerFacts | VaultError]]:
-    """In their order, a few ahead."""
+    """In their order; the looks run beside what is done with those before."""
 
     def look(line: Line) -> ServerFacts | VaultError:
         try:

@@ -72,6 +72,11 @@ def test_a_dash_reads_standard_input(monkeypatch):
     assert read_fleet("-") == [Line(1, "db1", "host=db1")]
 
 
+def test_a_file_of_another_systems_editor_is_read(tmp_path):
+    (tmp_path / "fleet").write_bytes(b"\xef\xbb\xbfhost=db1\r\nhost=db2\r\n")
+    assert [each.name for each in read_fleet(str(tmp_path / "fleet"))] == ["db1", "db2"]
+
+
 def test_a_file_that_is_none_and_one_without_a_server_are_refused(tmp_path):
     with pytest.raises(Invalid, match="cannot be read"):
         read_fleet(str(tmp_path / "missing"))
