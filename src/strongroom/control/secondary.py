@@ -15,7 +15,8 @@ from strongroom.control import long_running, restores
 from strongroom.control.access import require
 from strongroom.control.control import Control, Second, need_second
 from strongroom.control.jobs import get_job, list_jobs
-from strongroom.control.recovery_points import list_recovery_points
+from strongroom.control.recovery_points import get_recovery_point, list_recovery_points
+from strongroom.control.rights import Rights
 from strongroom.control.vaults import READ, need_vault
 from strongroom.model import arm
 from strongroom.model.access import Caller
@@ -49,6 +50,25 @@ class Place:
         if self.instance:
             return arm.instance_id_of(subscription, self.vault, self.instance)
         return arm.vault_id_of(subscription, self.vault)
+
+
+def offered_place(control: Control, caller: Caller, vault: VaultRef, name: str) -> Place | None:
+    """The second copy of an instance, where the caller may restore from it; else None."""
+    if control.second is None:
+        return None
+    place = Place(vault, name, control.second.location)
+    with control.database.reading() as connection:
+        if not crosses_regions(need_vault(connection, vault)["properties"]):
+            return None
+        rights, scope = Rights(connection, caller), place.scope(control)
+        return place if rights.may(RESTORE, scope) and rights.may(POINTS, scope) else None
+
+
+def need_point(control: Control, caller: Caller, place: Place, point_id: str) -> None:
+    """Raises Precondition where the second copy has not got this point, StoreUnavailable."""
+    there = _points(control, caller, place, POINTS)
+    found = get_recovery_point(control, caller, place.vault, place.instance, point_id)
+    restores.check_second(found, there)
 
 
 def list_secondary_points(control: Control, caller: Caller, place: Place) -> list[RecoveryPoint]:

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from arm_story import Story
-from arm_world import SUBSCRIPTION, ArmWorld
+from arm_world import SUBSCRIPTION, VERSION, ArmWorld, vault_id
 from portal_rows import POINT, fill
 from strongroom.catalog import alerts as alert_rows
 from strongroom.catalog import usage
@@ -212,11 +212,8 @@ def test_the_menu_counts_what_waits_for_somebody(site: ArmWorld, guest: httpx.Cl
         there = alert_rows.open_ones(connection)
     assert there
     assert count_in_menu(guest, "Alerts") == len(there)
-    page = guest.get("/alerts").text
-    key = re.search('name="form_key" value="([0-9a-f]{64})"', page)
-    assert key
     for alert in there:
-        guest.post(f"/alerts/{alert.id}", data={"form_key": key[1]})
+        guest.post(f"/alerts/{alert.id}", data={"form_key": key_of(guest)})
     assert count_in_menu(guest, "Alerts") == 0
     assert count_in_menu(guest, "Approvals") == 0
     ask_a_second_person(site)
@@ -241,3 +238,44 @@ def ask_a_second_person(world: ArmWorld) -> None:
         for name, hours in (("a1", 8), ("a2", -1)):
             end = now.add(hours=hours)
             connection.execute(approvals.insert().values(id=name, expires_at=end, **asked))
+
+
+def test_a_restore_is_read_from_the_second_copy_where_the_vault_lets_it(
+    site: ArmWorld, story: Story, guest: httpx.Client
+) -> None:
+    wizard = f"{INSTANCE}/restore"
+    assert "The second copy" not in text_of(guest, wizard)
+    cross_regions(story)
+    assert "The second copy in local2" in text_of(guest, wizard)
+    site.at_second = {POINT}
+    with site.database.writing() as connection:  # an agent that is away is not waited for
+        connection.execute(servers.update().values(seen_at=None))
+    form = {"form_key": key_of(guest), "copy": "second", "directory": "/srv/second"}
+    for path in (f"{wizard}/plan", wizard):
+        refused = guest.post(path, data={**form, "point": f"{2:032x}"})
+        assert refused.status_code == 400
+        assert "is not at the second endpoint yet" in refused.text
+    planned = guest.post(f"{wizard}/plan", data={**form, "point": POINT})
+    assert "<dt>Reads</dt>" in planned.text
+    begun = guest.post(wizard, data={**form, "point": POINT})
+    assert begun.status_code == 303
+    with site.database.reading() as connection:
+        asked = jobs.select().where(jobs.c.id == begun.headers["location"].rpartition("/")[2])
+        order = connection.execute(asked).mappings().one()["order"]
+    assert (order["second"], order["target_directory"]) == (True, "/srv/second")
+
+
+def cross_regions(story: Story) -> None:
+    """The vault is copied to a second region, and restores may read it there."""
+    stores = [{"datastoreType": "VaultStore", "type": "GeoRedundant"}]
+    story.put(vault_id(), {"location": "local", "properties": {"storageSettings": stores}})
+    settings = {"crossRegionRestoreSettings": {"state": "Enabled"}}
+    body = {"properties": {"featureSettings": settings}}
+    assert story.http.patch(vault_id(), params=VERSION, json=body).status_code == 200
+
+
+def key_of(guest: httpx.Client) -> str:
+    """The session's own, which stands in each form."""
+    found = re.search('name="form_key" value="([0-9a-f]{64})"', guest.get("/alerts").text)
+    assert found
+    return found[1]

@@ -11,7 +11,7 @@ WHATS = ("all", "database", "table", "files")
 WHERES = ("directory", "in_place", "server", "place")
 _FIELDS = {"time": "moment", "lsn": "lsn", "xid": "xid", "name": "named", "follow": ""}
 _FREE = {"moment", "lsn", "xid", "named", "timeline", "database", "table", "rename", "directory"}
-_FREE |= {"server", "url", "endpoint", "prefix", "port", "tablespaces"}
+_FREE |= {"copy", "server", "url", "endpoint", "prefix", "port", "tablespaces"}
 FIELDS = frozenset({*_FREE, "point", "when", "what", "where", "roles", "start"})  # a link may fill
 
 

@@ -14,11 +14,16 @@ from strongroom.control import (
     recovery_points,
     restorable_ranges,
     restores,
+    secondary,
     wal_timeline,
 )
+from strongroom.control.control import need_second
 from strongroom.control.offers import offers
+from strongroom.control.secondary import Place
 from strongroom.control.wal_timeline import WalTimeline
+from strongroom.model.arm import VaultRef
 from strongroom.model.errors import VaultError
+from strongroom.model.ids import OperationId
 from strongroom.model.plan import RestorePlan
 from strongroom.web.portal import seconds
 from strongroom.web.portal.door import Form, Guest, PortalRoute, Sent, Visit
@@ -75,6 +80,9 @@ async def _plan(
 ) -> RestorePlan:
     run, control = request.app.state.run, visit.control
     asked = request_of(form, visit.zone)
+    place = _second(visit, asking, form)
+    if place is not None:
+        await run(secondary.need_point, control, visit.caller, place, form.text("point"))
     question = await run(plans.begin_plan, control, visit.caller, *asking, asked)
     until = control.clock.monotonic() + plans.LOOK_SECONDS
     while control.clock.monotonic() < until and not control.stopping.is_set():
@@ -89,13 +97,26 @@ async def _plan(
 def start(name: str, ref: InVault, visit: Guest, form: Sent) -> Response:
     """Begin it, and follow the job. What stands in its way is said beside the questions."""
     try:
-        operation = restores.trigger_restore(
-            visit.control, visit.caller, ref, name, request_of(form, visit.zone), ""
-        )
+        operation = _begin(visit, (ref, name), form)
     except VaultError as error:
         return _page(visit, ref, name, form, None, error)
     row = long_running.get_operation(visit.control, visit.caller, operation)
     return visit.go(job_path(ref, row["result"]["jobId"]))
+
+
+def _begin(visit: Visit, asking: tuple[VaultRef, str], form: Form) -> OperationId:
+    request, place = request_of(form, visit.zone), _second(visit, asking, form)
+    asked = (visit.control, visit.caller)
+    if place is not None:
+        return secondary.restore_from_second(*asked, place, request, "")
+    return restores.trigger_restore(*asked, *asking, request, "")
+
+
+def _second(visit: Visit, asking: tuple[VaultRef, str], form: Form) -> Place | None:
+    """Where the second copy is, when that is what the form asks for."""
+    if form.text("copy") != "second":
+        return None
+    return Place(*asking, need_second(visit.control).location)
 
 
 def _plan_part(visit: Visit, made: RestorePlan | None, error: VaultError | None) -> Response:
@@ -125,6 +146,7 @@ def _page(
         chosen=chosen,
         form=form,
         plan=made,
+        second=secondary.offered_place(visit.control, visit.caller, ref, name),
         error=error,
         may=may,
         timeline=timeline,
