@@ -14,12 +14,14 @@ from arm_story import (
     GUIDS,
     INSTANCE_ID,
     Story,
+    add_point,
     assignment_body,
     assignment_id,
     instance_body,
 )
 from arm_world import SUBSCRIPTION, VERSION, ArmWorld, server_id, vault_id
 from strongroom.catalog import schedules
+from strongroom.catalog.tables import recovery_points
 from strongroom.catalog.tables import schedules as schedule_table
 from strongroom.model.access import LONG_TERM_RETENTION, READER
 from strongroom.model.policy_templates import azure_default_policy, ten_years_policy
@@ -233,6 +235,24 @@ def test_one_server_of_an_agent_is_registered_once(story: Story) -> None:
     answer = story.http.put(server_id("again"), params=VERSION, json=body)
     refused(answer, 409, "Conflict")
     assert story.put(server_id(), body)["name"] == "pg1"
+
+
+def test_a_server_tells_how_its_vault_backs_it_up(world: ArmWorld, story: Story) -> None:
+    told = story.get(server_id())["properties"]["backup"]
+    assert (told["geoRedundantBackup"], told["immutableBackup"]) == ("Enabled", "Disabled")
+    before = told["backupRetentionDays"], told["earliestRestoreDate"]
+    kept = instance_body() | {"strongroom": {"settings": {"operationalDays": 9}}}
+    story.put(INSTANCE_ID, {"properties": kept})
+    add_point(world, 41, "Full", 1, {})
+    told = story.get(server_id())["properties"]["backup"]
+    assert told["backupRetentionDays"] == 9
+    assert told["earliestRestoreDate"]
+    assert before == (0, None)
+    story.put(INSTANCE_ID, {"properties": instance_body()})
+    with world.database.writing() as connection:
+        connection.execute(recovery_points.delete())
+    body = {"properties": {"strongroom": {"agentServer": "unprotected"}}}
+    assert story.put(server_id("unprotected"), body)["properties"]["backup"] is None
 
 
 def test_the_prerequisites_are_told_whole(world: ArmWorld, story: Story) -> None:

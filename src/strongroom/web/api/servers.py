@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
-from strongroom.control import deleted_servers, new_servers, servers
+from strongroom.control import deleted_servers, new_servers, server_backups, servers
 from strongroom.model import arm
 from strongroom.model.new_server import NewServer, read_new_server
 from strongroom.web.api import wire
@@ -27,7 +27,7 @@ def put_server(group: str, name: str, here: Here, body: Body, call: Asked) -> Re
         return _make(group, name, here, (body, wanted), call)
     row, is_new = servers.put_server(call.control, call.caller, group, name, body)
     answer = wire.server(here, row, servers.facts_of(row))
-    return JSONResponse(answer, 201 if is_new else 200)
+    return JSONResponse(_with_backup(answer, row["id"], call), 201 if is_new else 200)
 
 
 def _make(
@@ -43,7 +43,14 @@ def _make(
 def get_server(group: str, name: str, here: Here, call: Asked) -> dict[str, Any]:
     """One server."""
     row = servers.get_server(call.control, call.caller, group, name)
-    return wire.server(here, row, servers.facts_of(row))
+    return _with_backup(wire.server(here, row, servers.facts_of(row)), row["id"], call)
+
+
+def _with_backup(told: dict[str, Any], server_id: str, call: Call) -> dict[str, Any]:
+    """With how it is backed up, which lists leave out: it is asked for server by server."""
+    found = server_backups.find_backup(call.control, call.caller, server_id)
+    told["properties"]["backup"] = wire.server_backup(found)
+    return told
 
 
 @router.delete(_SERVERS + "/{name}", openapi_extra=does(deleted_servers.DELETE))

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from whenever import Instant
 
+from strongroom.control.server_backups import ServerBackup
 from strongroom.model import arm
 from strongroom.model.arm import VaultRef
 from strongroom.model.backup_settings import settings_of, window_of
@@ -172,6 +173,18 @@ def _server_state(row: Row, known: ServerFacts) -> str:
     if (row["facts"] or {}).get("provisioning"):  # till its agent tells of it
         return "Provisioning"
     return "Ready" if known.ready else "Stopped"
+
+
+def server_backup(found: ServerBackup | None) -> dict[str, Any] | None:
+    """What Azure tells of a flexible server's own backups, of those in the vault."""
+    if found is None:
+        return None
+    return {
+        "backupRetentionDays": found.days,
+        "geoRedundantBackup": "Enabled" if found.has_second_copy else "Disabled",
+        "immutableBackup": "Enabled" if found.is_immutable else "Disabled",
+        "earliestRestoreDate": instant(found.oldest_point_at),
+    }
 
 
 def server(subscription: str, row: Row, facts: ServerFacts | None) -> dict[str, Any]:
