@@ -1,6 +1,6 @@
 """A policy, as it is now, applied to points that exist: which end later, sooner, or as before.
 
-A point keeps its tag for ever; what changes is how long the tag is kept. Nothing ends sooner than
+A point keeps its tag; what changes is how long the tag is kept. Nothing ends sooner than
 a lock, a hold or the state of its instance allows, and nothing whose tag has left the policy.
 """
 

@@ -1,4 +1,6 @@
-"""Which tag a recovery point gets, why, and when it expires. Fixed at commit for ever.
+"""Which tag a recovery point gets, why, and when it expires.
+
+Fixed at commit for ever; but one that looked wrong and was accepted is judged once more.
 
 First of a period means the first *committed* point of that period, in the policy's time zone,
 that has this tag, or one that goes before it and is kept at least as long: the year's first point
@@ -93,10 +95,12 @@ def expiry(taken_at: ZonedDateTime, duration: Duration) -> Instant:
 
 
 def tag_of_end(policy: BackupPolicy, taken_at: Instant, ends: Instant, tag: str) -> str:
-    """The one tag of which a point taken then ends so, give or take a second; `tag` where that
+    """The one tag of which a point taken then ends so, give or take a second.
 
-    is kept as long, and where none or several others are.
+    `tag`, as it was committed, where that is kept as long, or is not the default one (no other is
+    ever promoted), or where none or several others are kept so long.
     """
+    own = policy.retention_for(tag)
     zones = {rule.time_zone for rule in policy.backup_rules}
     found = {
         rule.name
@@ -104,9 +108,9 @@ def tag_of_end(policy: BackupPolicy, taken_at: Instant, ends: Instant, tag: str)
         for zone in zones
         if abs((expiry(taken_at.to_tz(zone), rule.duration) - ends).total("seconds")) <= 1
     }
-    if len(found) != 1 or policy.retention_for(tag).name in found:
-        return tag
-    return found.pop()
+    if len(found) == 1 and own.is_default and own.name not in found:
+        return found.pop()
+    return tag
 
 
 def coming(policy: BackupPolicy, after: Instant, earlier: Sequence[Point] = ()) -> Iterator[Fire]:

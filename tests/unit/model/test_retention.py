@@ -4,7 +4,7 @@ from whenever import Instant
 
 from strongroom.model.policy import Duration, parse_policy
 from strongroom.model.policy_templates import ten_years_policy
-from strongroom.model.retention import Verdict, expiry, tag_for
+from strongroom.model.retention import Verdict, expiry, tag_for, tag_of_end
 
 POLICY = parse_policy(ten_years_policy())
 
@@ -68,3 +68,17 @@ def test_a_point_that_waited_for_its_window_is_tagged_by_the_day_on_which_it_was
     kept = tag_for(policy, "BackupDaily", monday, [], due_at=sunday)
     assert kept.tag == "Weekly"
     assert kept.expires_at == monday.add(hours=8 * 7 * 24)
+
+
+def test_the_end_of_a_promoted_point_tells_its_tag_where_one_alone_is_kept_so_long() -> None:
+    taken = Instant.parse_iso("2026-01-31T02:00:00.25Z")
+    monthly = Instant.parse_iso("2027-02-28T02:00:01Z")  # as a lock says it: whole seconds
+    assert tag_of_end(POLICY, taken, monthly, "Default") == "Monthly"
+    assert tag_of_end(POLICY, taken, monthly.add(seconds=5), "Default") == "Default"
+    assert tag_of_end(POLICY, taken, taken.add(hours=24 * 14), "Default") == "Default"
+    assert tag_of_end(POLICY, taken, monthly, "Weekly") == "Weekly"
+    text = ten_years_policy()
+    for rule in text["policyRules"]:
+        if rule["name"] == "Yearly":
+            rule["lifecycles"][0]["deleteAfter"]["duration"] = "P13M"
+    assert tag_of_end(parse_policy(text), taken, monthly, "Default") == "Default"
