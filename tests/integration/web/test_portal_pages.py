@@ -44,6 +44,14 @@ PAGES = {
 }
 
 
+ROW = """() => {
+  const row = document.querySelector('.blocks tbody tr'), around = row.closest('.scroll');
+  const label = (cell) => getComputedStyle(cell, '::before').content.replaceAll('"', '');
+  return {row: getComputedStyle(row).display, beyond: around.scrollWidth - around.clientWidth,
+          labels: [...row.querySelectorAll('td[data-label]')].map(label)};
+}"""
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with a_browser() as found:
@@ -88,6 +96,10 @@ def test_every_page_fits_a_phone(browser: Browser, site: ArmWorld) -> None:
         width = found.page.evaluate("document.documentElement.scrollWidth")
         if width > NARROW["width"]:
             too_wide[name] = width
+    found.page.goto("/jobs")
+    shown = found.page.evaluate(ROW)
+    assert (shown["row"], shown["beyond"]) == ("grid", 0)  # nothing is pushed aside to be read
+    assert {"Began", "Took", "Read"} <= set(shown["labels"])
     found.page.goto("/")
     found.page.click(".menu")
     found.page.click("#nav >> text=Jobs")
