@@ -56,6 +56,7 @@ class ServerFacts(Message):
     problems: list[dict[str, Any]] = []  # VaultError.to_dict() of each thing that is missing
     endpoint: str = ""  # host:port, for people
     dumpable: bool = False  # a logical backup can be taken, whatever else is missing
+    administrator: str = ""  # the superuser that the cluster was made with
 
 
 class EnrolRequest(Message):

@@ -18,7 +18,8 @@ _LONGEST_LINK = 99  # bytes; beyond it the server itself refuses to send the tab
 _FACTS = """
 select current_setting('server_version_num')::int, current_setting('server_version'),
        pg_is_in_recovery(), current_setting('data_checksums') = 'on',
-       (select setting from pg_settings where name = 'data_directory')
+       (select setting from pg_settings where name = 'data_directory'),
+       (select rolname from pg_roles where oid = 10)  -- BOOTSTRAP_SUPERUSERID
 """
 _SETTINGS = """
 select current_setting('wal_level'), current_setting('max_wal_senders')::int,
@@ -68,6 +69,7 @@ def _read(connection: psycopg.Connection[tuple[Any, ...]], facts: ServerFacts) -
     facts.version_number, facts.version_text = row[0], row[1]
     facts.in_recovery, facts.checksums = row[2], row[3]
     facts.data_directory = row[4] or ""  # hidden without pg_read_all_settings
+    facts.administrator = row[5] or ""
     for database, size, open_to_all in connection.execute(_SIZES).fetchall():
         facts.size_bytes += int(size)
         if open_to_all:

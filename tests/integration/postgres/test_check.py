@@ -73,6 +73,8 @@ def test_a_ready_server_tells_all_of_itself(server, hba):
     assert facts.endpoint == f"127.0.0.1:{server.port}"
     assert not facts.in_recovery
     assert facts.data_directory == ""  # hidden from an ordinary role
+    [(made_with,)] = server.sql("select rolname from pg_roles where oid = 10")
+    assert facts.administrator == made_with != "keeper"
     identifier = server.sql("select system_identifier from pg_control_system()")[0][0]
     assert facts.system_identifier == str(identifier)
 

@@ -237,6 +237,15 @@ def test_one_server_of_an_agent_is_registered_once(story: Story) -> None:
     assert story.put(server_id(), body)["name"] == "pg1"
 
 
+def test_a_server_names_its_superuser_once_its_agent_has_looked(
+    world: ArmWorld, story: Story
+) -> None:
+    assert story.get(server_id())["properties"]["administratorLogin"] is None
+    world.agent_says(story.agent, "main", administrator="postgres")
+    assert story.get(server_id())["properties"]["administratorLogin"] == "postgres"
+    world.agent_says(story.agent, "main")
+
+
 def test_a_server_tells_how_its_vault_backs_it_up(world: ArmWorld, story: Story) -> None:
     told = story.get(server_id())["properties"]["backup"]
     assert (told["geoRedundantBackup"], told["immutableBackup"]) == ("Enabled", "Disabled")
