@@ -75,7 +75,8 @@ def long_term(story: Story) -> httpx.Response:
     place = {"sasUriList": ["https://acct.blob.example/theirs?sp=rcw&sig=x"]}
     asked = {"backupSettings": {"backupName": "b1"}, "targetDetails": place}
     story.http.post(f"{server_id()}/startLtrBackup", params=VERSION, json=asked)
-    return story.http.get(f"{server_id()}/ltrBackupOperations/b1", params=VERSION)
+    # Asked for in another case: the answer has the names as they were given.
+    return story.http.get(f"{server_id('PG1')}/ltrBackupOperations/B1", params=VERSION)
 
 
 def deleted(kind: str) -> Ask:

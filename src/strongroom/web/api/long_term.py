@@ -53,15 +53,14 @@ def server_addresses(call: Call, here: str, operation: str) -> dict[str, str]:
 def list_backups(group: str, name: str, here: Here, call: Asked) -> dict[str, Any]:
     """The long-term backups of a server, newest first."""
     found = long_term.list_backups(call.control, call.caller, group, name)
-    home = arm.server_id_of(here, group, name)
-    return {"value": [_backup(home, job) for job in found]}
+    return {"value": [_backup(here, job) for job in found]}
 
 
 @router.get(_SERVER + "/ltrBackupOperations/{backup}", openapi_extra=does(long_term.READ))
 def get_backup(group: str, name: str, backup: str, here: Here, call: Asked) -> dict[str, Any]:
     """One of them, by its name."""
     found = long_term.get_backup(call.control, call.caller, (group, name), backup)
-    return _backup(arm.server_id_of(here, group, name), found)
+    return _backup(here, found)
 
 
 @router.get(_LOCATION + "/azureAsyncOperation/{operation_id}", openapi_extra=does(OWN))
@@ -91,8 +90,9 @@ def backup_result(operation_id: str, here: Here, call: Asked) -> Response:
     return JSONResponse({"properties": _properties(job)})
 
 
-def _backup(home: str, job: Job) -> dict[str, Any]:
+def _backup(here: str, job: Job) -> dict[str, Any]:
     name = job.order["backup_name"]
+    home = arm.server_id_of(here, job.server_resource_group, job.server_name)
     return {
         "id": f"{home}/ltrBackupOperations/{name}",
         "name": name,
