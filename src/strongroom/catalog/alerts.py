@@ -23,6 +23,14 @@ def open_ones(connection: sa.Connection) -> list[Alert]:
     return _alerts(connection, query.order_by(table.c.since.desc(), table.c.id))
 
 
+def unseen(connection: sa.Connection) -> list[str]:
+    """The subject of each whose cause is there still and which nobody has acknowledged."""
+    query = sa.select(table.c.subject).where(
+        table.c.ended_at.is_(None), table.c.acknowledged_at.is_(None)
+    )
+    return list(connection.execute(query).scalars())
+
+
 def ended_ones(connection: sa.Connection, most: int) -> list[Alert]:
     """The newest that have ended."""
     query = sa.select(table).where(table.c.ended_at.is_not(None))

@@ -29,12 +29,12 @@ def count_open(control: Control, caller: Caller, seen: Fleet) -> OpenCounts:
     with control.database.reading() as connection:
         rights = Rights(connection, caller)
         everything = rights.may(alerts.READ, scope)
-        there = [each for each in alert_rows.open_ones(connection) if not each.acknowledged_at]
+        subjects = alert_rows.unseen(connection)
         waiting = 0
         for row in approval_rows.waiting(connection, control.clock.now()):
             guard = guard_id_of(control, guards.by_id(connection, row["guard_id"]))
             mine = row["asked_by"] == caller.principal_id
             waiting += mine or rights.may(approvals.READ_GUARD, guard)
     return OpenCounts(
-        alerts=sum(everything or each.subject in ids for each in there), approvals=waiting
+        alerts=sum(everything or each in ids for each in subjects), approvals=waiting
     )

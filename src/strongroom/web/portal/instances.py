@@ -19,9 +19,9 @@ from strongroom.control import (
     wal_timeline,
 )
 from strongroom.control.fleet import Ship
+from strongroom.control.footprints import footprints_of
 from strongroom.control.held_jobs import holdups_of
 from strongroom.control.offers import offers
-from strongroom.control.stretches import stretches_of
 from strongroom.model.errors import NotFound
 from strongroom.model.protection_state import ACTS
 from strongroom.web.portal.door import Guest, PortalRoute, Sent, Visit
@@ -60,7 +60,7 @@ def list_instances(
     return visit.page(
         "instances_part.html" if visit.is_part else "instances.html",
         ships=shown,
-        stretches=stretches_of(visit.control, shown),
+        footprints=footprints_of(visit.control, shown),
         pages=-(-len(found) // PAGE),
         page=page,
         count=len(found),

@@ -6,8 +6,8 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from strongroom.control import rounds
+from strongroom.control.footprints import footprints_of
 from strongroom.control.held_jobs import holdups_of
-from strongroom.control.stretches import stretches_of
 from strongroom.web.portal.door import Guest, PortalRoute
 from strongroom.web.portal.due import due_of
 
@@ -27,7 +27,7 @@ def overview(visit: Guest) -> Response:
     return visit.page(
         "overview.html",
         first=ships[:FIRST],
-        stretches=stretches_of(visit.control, ships[:FIRST]),
+        footprints=footprints_of(visit.control, ships[:FIRST]),
         due=due,
         due_later=due_later,
         rest=len(ships) - min(len(ships), FIRST),
