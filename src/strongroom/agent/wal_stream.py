@@ -68,8 +68,8 @@ def stream_wal(
         raise
 
 
-class _HeldTooMuchError(SourceStopped):
-    """The bound of what the server keeps for us."""
+class _HeldTooMuchError(Exception):
+    """The bound of what the server keeps for us; told as SourceStopped once the slot is gone."""
 
 
 class LogStream:
@@ -108,9 +108,9 @@ class LogStream:
                 self.keeper.lost = error.message
                 self._give_up()
                 raise
-            except _HeldTooMuchError:
+            except _HeldTooMuchError as error:
                 self._give_up()
-                raise
+                raise SourceStopped(str(error)) from error
 
     def _may_hold(self, source: WalSource, place: Place) -> bool:
         """A server that already has more for us than it shall is read as long as it has it."""
@@ -168,8 +168,6 @@ class _Connection:
                 while (run := self._runs.due()) is not None:
                     self._send(run)
                 self._settle()
-        except _HeldTooMuchError:
-            raise
         except SourceError:
             while (run := self._runs.rest()) is not None:
                 self._send(run)

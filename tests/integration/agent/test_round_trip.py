@@ -81,13 +81,11 @@ def backup(story, source):
 def clone(story, backup, source, root) -> Iterator[Server]:
     target, port = root / "restored", free_port()
     moved = root / "moved-space"
-    sockets = str(source.sockets)
     order = story.restore_order(
         target,
         start=True,
         port=port,
         tablespaces={str(root / "space"): str(moved)},
-        settings={"unix_socket_directories": sockets},
     )
     operation = story.restore(order)
     assert operation.failure is None, operation.failure
