@@ -122,7 +122,9 @@ def test_sums_counts_and_means_come_out(connection: sa.Connection) -> None:
         (True, 7, SIZE),
     ]
     assert all(each.is_kept for each in taken)
-    assert costs.taken_by(connection, ["i"], NOW) == {"i": taken}, "what is kept costs, however old"
+    assert costs.taken_by(connection, ["i"], NOW) == {"i": taken}, (
+        "what is kept costs, however old"
+    )
     counted = metrics.count_jobs(connection)
     assert sorted(counted) == [("Backup", "Failed", 1), ("Restore", "Failed", 1)]
     assert metrics.waiting(connection) == 0
