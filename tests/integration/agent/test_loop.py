@@ -248,9 +248,10 @@ def test_blocked_work_is_woken_when_it_is_cancelled(bench, world):
 
 
 def test_a_lost_lease_stops_the_work_and_is_not_reported(bench, world):
-    stopped = threading.Event()
+    begun, stopped = threading.Event(), threading.Event()
 
     def work(held):
+        begun.set()
         try:
             until_stopped(held)
         finally:
@@ -258,6 +259,7 @@ def test_a_lost_lease_stops_the_work_and_is_not_reported(bench, world):
 
     bench.work = work
     operation = world.offer(ORDER)
+    assert begun.wait(30)
     world.await_that(lambda: operation.heartbeats)
     bench.work = done
     world.offer_again(operation)
