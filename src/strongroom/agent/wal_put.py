@@ -33,8 +33,10 @@ def wal_put(path: Path, name: str, spool: Path, clock: Clock, seconds: float = S
             return _put(path, name, spool, clock, seconds)
     except VaultError as error:
         return _said(name, f"{error.message} ({error.hint})" if error.hint else error.message)
+    except _NotKeptError as error:
+        return _said(name, str(error))
     except Exception as error:  # noqa: BLE001 - the door: PostgreSQL reads the exit, and no trace
-        return _said(name, str(error) or type(error).__name__)
+        return _said(name, f"{type(error).__name__}: {error}")
 
 
 @contextmanager

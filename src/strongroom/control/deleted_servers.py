@@ -27,7 +27,8 @@ def delete_server(control: Control, caller: Caller, group: str, name: str) -> No
         if kept:
             raise Conflict(
                 f"server {found['name']} is needed by {kept[0]}",
-                hint="stop its protection with deletion of its backups first, and purge them",
+                hint="wait for a job, or cancel it; of an instance delete the backups first, "
+                "and purge them",
                 code="ResourceInUse",
                 facts={"details": [{"code": "InUse", "message": k, "target": k} for k in kept]},
             )
