@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from increments import Chain
-from strongroom.agent import copy_server
+from strongroom.agent.backup import copy_server
 from strongroom.postgres.events import FileBegun, FileData, ManifestData
 from strongroom.postgres.physical import physical_backup
 

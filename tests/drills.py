@@ -10,10 +10,10 @@ from increments import Chain, Client
 from integration.servers import open_directory
 from logical import Dumps
 from seams import SystemChance, SystemClock
-from strongroom.agent.drill import DrillGround, drill
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.own_settings import OwnSettingsFile
-from strongroom.agent.restore_journal import RestoreJournal
+from strongroom.agent.proof.drill import DrillGround, drill
+from strongroom.agent.restore.journal import RestoreJournal
 from strongroom.datastore.manifest import Manifest
 from strongroom.model.drill import Assertion, DrillOrder, DrillResult
 from strongroom.model.operation import Lease

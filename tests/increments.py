@@ -10,12 +10,12 @@ import msgspec
 from backup_orders import a_backup_order
 from integration.servers import Server, open_directory, run_restored
 from seams import SystemChance, SystemClock
-from strongroom.agent.extract import extract
+from strongroom.agent.backup.physical import take_backup
 from strongroom.agent.held_lease import HeldLease
-from strongroom.agent.restore import Grounds
-from strongroom.agent.restore_journal import RestoreJournal
+from strongroom.agent.restore.data_directory import Grounds
+from strongroom.agent.restore.journal import RestoreJournal
+from strongroom.agent.scratch.extract import extract
 from strongroom.agent.servers import ServerBook, Source
-from strongroom.agent.take_backup import take_backup
 from strongroom.datastore.blobs import Blobs, MemoryBlobs
 from strongroom.datastore.delta import lay_over, of_whole_tree, open_delta
 from strongroom.datastore.manifest import Manifest, PointFacts, content_key_of, seal_manifest

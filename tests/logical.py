@@ -11,13 +11,13 @@ import msgspec
 from backup_orders import a_backup_order
 from integration.servers import Server, open_directory
 from seams import SystemChance, SystemClock
-from strongroom.agent.dump import take_dump
-from strongroom.agent.extract import extract
+from strongroom.agent.backup.logical import take_dump
 from strongroom.agent.held_lease import HeldLease
-from strongroom.agent.load import load
 from strongroom.agent.memory import WHOLE, Share
-from strongroom.agent.restore import Grounds
-from strongroom.agent.restore_journal import RestoreJournal
+from strongroom.agent.restore.data_directory import Grounds
+from strongroom.agent.restore.journal import RestoreJournal
+from strongroom.agent.restore.load import load
+from strongroom.agent.scratch.extract import extract
 from strongroom.agent.servers import ServerBook
 from strongroom.datastore.blobs import Blobs, MemoryBlobs
 from strongroom.datastore.delta import open_delta

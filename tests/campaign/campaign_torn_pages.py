@@ -14,7 +14,7 @@ from campaign.seed import SEED
 from engine_checks import check_sound
 from increments import a_chain
 from integration.servers import Server, start_server
-from strongroom.agent import copy_server
+from strongroom.agent.backup import copy_server
 from strongroom.model.postgres import PAGE
 from strongroom.postgres.events import Ended, FileBegun, FileData, ManifestData, Started
 from strongroom.postgres.physical import physical_backup

@@ -12,31 +12,31 @@ from types import FrameType
 import structlog
 
 from strongroom.agent.access import container_opener
-from strongroom.agent.back_up import back_up, order_of
+from strongroom.agent.backup.back_up import back_up, order_of
+from strongroom.agent.backup.hooks import with_hooks
+from strongroom.agent.backup.limits import Limits
+from strongroom.agent.backup.logical import take_dump
+from strongroom.agent.backup.physical import take_backup
 from strongroom.agent.control_client import ControlClient
-from strongroom.agent.drill import DrillGround, drill
-from strongroom.agent.dump import take_dump
 from strongroom.agent.enrolment import enrolled
-from strongroom.agent.extract import extract
+from strongroom.agent.files.long_term import dump_out
 from strongroom.agent.held_lease import HeldLease
-from strongroom.agent.hooks import with_hooks
-from strongroom.agent.limits import Limits
-from strongroom.agent.load import load
-from strongroom.agent.long_term import dump_out
-from strongroom.agent.look_at import look_at
 from strongroom.agent.loop import Agent, Trades
 from strongroom.agent.memory import Memory
-from strongroom.agent.new_server import make_server
 from strongroom.agent.own_settings import OwnSettingsFile
 from strongroom.agent.private_file import own_directory
-from strongroom.agent.restore import Grounds, restore
-from strongroom.agent.restore_journal import RestoreJournal
-from strongroom.agent.scratch_part import remove_scratch
+from strongroom.agent.proof.drill import DrillGround, drill
+from strongroom.agent.proof.verify import verify
+from strongroom.agent.restore.data_directory import Grounds, restore
+from strongroom.agent.restore.journal import RestoreJournal
+from strongroom.agent.restore.load import load
+from strongroom.agent.restore.look_at import look_at
+from strongroom.agent.restore.new_server import make_server
+from strongroom.agent.scratch.extract import extract
+from strongroom.agent.scratch.part import remove_scratch
 from strongroom.agent.servers import ServerBook
 from strongroom.agent.settings import Identity, Settings
-from strongroom.agent.take_backup import take_backup
-from strongroom.agent.verify import verify
-from strongroom.agent.wal_archive import take_log
+from strongroom.agent.wal.archive import take_log
 from strongroom.model.errors import VaultError
 from strongroom.model.operation import Completion
 from strongroom.model.seams import Chance, Clock

@@ -295,7 +295,7 @@ def wal_put(path: Path, name: str, *, spool: Path) -> int:
 
     Example: archive_command = 'strongroom wal-put "%p" "%f" --spool /var/spool/strongroom'
     """
-    from strongroom.agent.wal_put import wal_put as put
+    from strongroom.agent.wal.put import wal_put as put
 
     return put(path, name, spool, SystemClock())
 

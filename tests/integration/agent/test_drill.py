@@ -17,10 +17,10 @@ from drills import Drills, drills, true
 from increments import Chain, Client, a_chain
 from integration.servers import Server, open_directory, start_server
 from logical import Dumps, dumps
-from strongroom.agent import drill_server
-from strongroom.agent.drill_server import Made, physical_server
-from strongroom.agent.restore_journal import RestoreJournal
-from strongroom.agent.scratch_part import Part, remove_scratch
+from strongroom.agent.proof import drill_server
+from strongroom.agent.proof.drill_server import Made, physical_server
+from strongroom.agent.restore.journal import RestoreJournal
+from strongroom.agent.scratch.part import Part, remove_scratch
 from strongroom.datastore.blobs import MemoryBlobs
 from strongroom.datastore.session import content_keys
 from strongroom.model.drill import HOST_NETWORK, NO_NETWORK, Answer, DrillResult

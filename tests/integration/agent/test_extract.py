@@ -15,8 +15,8 @@ from agent_story import Story, a_story, an_open_directory
 from guide import follow
 from integration.servers import Server, own, start_server, tools_of
 from ports import free_port
-from strongroom.agent.restore_journal import RestoreJournal
-from strongroom.agent.scratch_part import SCRATCH, remove_scratch
+from strongroom.agent.restore.journal import RestoreJournal
+from strongroom.agent.scratch.part import SCRATCH, remove_scratch
 from strongroom.postgres import scratch
 
 pytestmark = pytest.mark.postgres

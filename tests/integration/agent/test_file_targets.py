@@ -12,10 +12,10 @@ from guide import follow
 from integration.servers import Server, start_server
 from logical import INSTANCE, Dumps, dumps
 from seams import SystemChance, SystemClock
-from strongroom.agent.azure_target import AzureTarget
-from strongroom.agent.file_targets import FileTarget
+from strongroom.agent.files.azure_target import AzureTarget
+from strongroom.agent.files.s3_target import S3Target
+from strongroom.agent.files.targets import FileTarget
 from strongroom.agent.held_lease import HeldLease
-from strongroom.agent.s3_target import S3Target
 from strongroom.model.errors import (
     LeaseLost,
     ObjectExists,

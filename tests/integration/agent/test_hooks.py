@@ -12,9 +12,9 @@ import structlog
 
 from backup_orders import a_backup_order
 from seams import SeededChance, SystemClock
+from strongroom.agent.backup.hooks import with_hooks
 from strongroom.agent.commands import own_settings, set_bandwidth, set_hooks
 from strongroom.agent.held_lease import HeldLease
-from strongroom.agent.hooks import with_hooks
 from strongroom.agent.own_settings import Hooks
 from strongroom.agent.servers import ServerBook
 from strongroom.agent.settings import Settings

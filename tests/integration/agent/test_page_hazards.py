@@ -9,7 +9,7 @@ import pytest
 from increments import Chain, a_chain
 from integration.servers import Server, open_directory, own, run_restored, start_server
 from seams import SystemClock
-from strongroom.agent import copy_server
+from strongroom.agent.backup import copy_server
 from strongroom.model.postgres import PAGE, Lsn
 from strongroom.postgres import incremental
 from strongroom.postgres.basebackup import base_backup

@@ -1,7 +1,7 @@
 import pytest
 
-from strongroom.agent.restore import Grounds
-from strongroom.agent.restore_journal import RestoreJournal
+from strongroom.agent.restore.data_directory import Grounds
+from strongroom.agent.restore.journal import RestoreJournal
 from strongroom.model.errors import TargetRefused
 from strongroom.model.operation import RestoreResult
 

@@ -9,7 +9,7 @@ import pytest
 from integration.servers import Server, start_server
 from logical import Dumps, dumps
 from seams import SystemChance, SystemClock
-from strongroom.agent.dump import take_dump
+from strongroom.agent.backup.logical import take_dump
 from strongroom.agent.memory import Share
 from strongroom.datastore import partial
 from strongroom.datastore.blobs import MemoryBlobs

@@ -15,9 +15,9 @@ from increments import Chain, Client
 from integration.agent.test_resume import SMALL, Cut
 from integration.servers import open_directory, start_server
 from seams import SystemChance, SystemClock
+from strongroom.agent.backup.physical import take_backup
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.servers import ServerBook
-from strongroom.agent.take_backup import take_backup
 from strongroom.datastore import partial
 from strongroom.datastore.blobs import MemoryBlobs
 from strongroom.datastore.delta import open_delta

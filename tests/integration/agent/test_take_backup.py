@@ -11,9 +11,9 @@ import pytest
 
 from agent_story import Server, a_server, an_open_directory
 from seams import SystemChance, SystemClock
+from strongroom.agent.backup.physical import take_backup
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.servers import ServerBook
-from strongroom.agent.take_backup import take_backup
 from strongroom.datastore.blobs import MemoryBlobs
 from strongroom.datastore.delta import open_delta
 from strongroom.datastore.seal import KeyPair

@@ -11,7 +11,7 @@ from integration.servers import Server, start_server
 from logical import Dumps, dumps
 from seams import SystemChance, SystemClock
 from strongroom.agent.held_lease import HeldLease
-from strongroom.agent.verify import verify
+from strongroom.agent.proof.verify import verify
 from strongroom.datastore import page_parts
 from strongroom.datastore.blobs import MemoryBlobs
 from strongroom.datastore.extents import Extent, columns_of

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from seams import SystemClock
-from strongroom.agent.wal_put import wal_put
-from strongroom.agent.wal_spool import Spool, digest_of
+from strongroom.agent.wal.put import wal_put
+from strongroom.agent.wal.spool import Spool, digest_of
 
 NAME = "000000010000000000000005"
 CONTENT = b"log" * 1000

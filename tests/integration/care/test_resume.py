@@ -11,8 +11,8 @@ import pytest
 from backup_orders import a_backup_order
 from care_world import CareWorld, job_of
 from seams import SystemClock
+from strongroom.agent.backup.resume import stored_of
 from strongroom.agent.held_lease import HeldLease
-from strongroom.agent.resume import stored_of
 from strongroom.catalog import agent_operations, condemned, jobs
 from strongroom.catalog.tables import agent_operations as operations
 from strongroom.catalog.tables import agents

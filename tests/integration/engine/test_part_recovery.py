@@ -4,7 +4,7 @@ import pytest
 
 from increments import a_chain
 from integration.servers import some, start_server
-from strongroom.agent import copy_server
+from strongroom.agent.backup import copy_server
 from strongroom.postgres.events import Started
 from strongroom.postgres.extract import ScratchServer
 from strongroom.postgres.physical import physical_backup

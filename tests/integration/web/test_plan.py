@@ -13,9 +13,9 @@ import pytest
 from arm_story import INSTANCE_ID, Story, add_point
 from arm_world import VERSION, ArmWorld, server_id
 from strongroom.agent.held_lease import HeldLease
-from strongroom.agent.look_at import look_at
-from strongroom.agent.restore import Grounds
-from strongroom.agent.restore_journal import RestoreJournal
+from strongroom.agent.restore.data_directory import Grounds
+from strongroom.agent.restore.journal import RestoreJournal
+from strongroom.agent.restore.look_at import look_at
 from strongroom.catalog import agents as agent_rows
 from strongroom.catalog import recovery_points
 from strongroom.catalog.tables import agent_operations, instances, jobs, servers

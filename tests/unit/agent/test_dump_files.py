@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.agent.dump_files import DumpFiles, DumpManifest
-from strongroom.agent.file_targets import Sink
-from strongroom.agent.parts_upload import PartsUpload
+from strongroom.agent.files.dump_files import DumpFiles, DumpManifest
+from strongroom.agent.files.parts_upload import PartsUpload
+from strongroom.agent.files.targets import Sink
 from strongroom.model.errors import ObjectExists, ObjectMissing, TargetError
 from strongroom.model.operation import RestoreResult
 

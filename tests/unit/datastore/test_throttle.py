@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from seams import FakeClock, SeededChance
-from strongroom.agent.limits import Limits
+from strongroom.agent.backup.limits import Limits
 from strongroom.agent.memory import WHOLE
 from strongroom.datastore.blobs import Bytes, MemoryBlobs
 from strongroom.datastore.manifest import FileFacts

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 
-from strongroom.agent.as_files import GLOBALS, database_file, globals_file, write_guide
-from strongroom.agent.azure_target import AzureTarget
-from strongroom.agent.dump_files import DumpFiles, DumpManifest
-from strongroom.agent.file_targets import PIECE, Sink
+from strongroom.agent.files.as_files import GLOBALS, database_file, globals_file, write_guide
+from strongroom.agent.files.azure_target import AzureTarget
+from strongroom.agent.files.dump_files import DumpFiles, DumpManifest
+from strongroom.agent.files.targets import PIECE, Sink
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.servers import ServerBook
 from strongroom.model.errors import Invalid

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from strongroom.agent.logical_point import LogicalPoint, described
+from strongroom.agent.restore.logical_point import LogicalPoint, described
 from strongroom.model.errors import Failed, NotFound, TargetError, VaultError
 from strongroom.model.extract import ExtractOrder, TableName, read_table
 from strongroom.model.operation import Progress

@@ -9,8 +9,8 @@
 import shlex
 from collections.abc import Sequence
 
-from strongroom.agent.dump_files import GUIDE, MANIFEST, SUMS, DumpFiles
-from strongroom.agent.file_targets import Sink
+from strongroom.agent.files.dump_files import GUIDE, MANIFEST, SUMS, DumpFiles
+from strongroom.agent.files.targets import Sink
 from strongroom.agent.held_lease import HeldLease
 from strongroom.model.operation import Progress
 from strongroom.model.postgres import major_of

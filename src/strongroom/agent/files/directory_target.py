@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from strongroom.agent.file_targets import PIECE, Sink
+from strongroom.agent.files.targets import PIECE, Sink
 from strongroom.model.errors import ObjectMissing, TargetNotEmpty
 from strongroom.postgres import scratch
 from strongroom.postgres.beneath import refused

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from strongroom.agent.held_lease import HeldLease
-from strongroom.agent.restore import restored_file
-from strongroom.agent.wal_log import WalLog
+from strongroom.agent.restore.data_directory import restored_file
+from strongroom.agent.wal.log import WalLog
 from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.manifest import Manifest
 from strongroom.datastore.reader import read_files

@@ -1,6 +1,6 @@
 """The log of a server that grants no replication: segments out of a spool, as they are archived.
 
-`strongroom wal-put` (wal_put.py) hands them over and waits: what has been put, read again and
+`strongroom wal-put` (put.py) hands them over and waits: what has been put, read again and
 recorded is marked in the spool, and only then does PostgreSQL hear of success.
 """
 
@@ -12,10 +12,10 @@ from typing import NoReturn
 from strongroom.agent.access import OpenContainer
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.servers import ServerBook
-from strongroom.agent.wal_keeper import REPORT_SECONDS, Keeper
-from strongroom.agent.wal_run import Runs
-from strongroom.agent.wal_spool import HISTORY, SEGMENT, Spool, digest_of
-from strongroom.agent.wal_stream import stream_wal
+from strongroom.agent.wal.keeper import REPORT_SECONDS, Keeper
+from strongroom.agent.wal.run import Runs
+from strongroom.agent.wal.spool import HISTORY, SEGMENT, Spool, digest_of
+from strongroom.agent.wal.stream import stream_wal
 from strongroom.model.errors import Invalid, SourceError
 from strongroom.model.operation import Completion
 from strongroom.model.postgres import Lsn, Timeline, lsn_to_text, major_of

@@ -16,9 +16,9 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from strongroom.agent.backoff import pause_before
-from strongroom.agent.file_targets import PIECE, Bytes, Sink
+from strongroom.agent.files.parts_upload import PartsUpload
+from strongroom.agent.files.targets import PIECE, Bytes, Sink
 from strongroom.agent.held_lease import HeldLease
-from strongroom.agent.parts_upload import PartsUpload
 from strongroom.model.errors import (
     ObjectExists,
     ObjectMissing,

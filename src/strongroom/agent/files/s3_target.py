@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from strongroom.agent.file_targets import PIECE, Sink
+from strongroom.agent.files.parts_upload import PartsUpload
+from strongroom.agent.files.targets import PIECE, Sink
 from strongroom.agent.held_lease import HeldLease
-from strongroom.agent.parts_upload import PartsUpload
 from strongroom.model.errors import (
     ObjectExists,
     ObjectMissing,

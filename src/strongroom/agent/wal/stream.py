@@ -14,8 +14,8 @@ from dataclasses import replace
 from strongroom.agent.access import OpenContainer
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.servers import ServerBook
-from strongroom.agent.wal_keeper import REPORT_SECONDS, Keeper
-from strongroom.agent.wal_run import Run, Runs
+from strongroom.agent.wal.keeper import REPORT_SECONDS, Keeper
+from strongroom.agent.wal.run import Run, Runs
 from strongroom.model.errors import (
     Cancelled,
     Invalid,

@@ -11,13 +11,13 @@ from functools import partial
 from blake3 import blake3
 
 from strongroom.agent.access import OpenContainer
-from strongroom.agent.copy_server import Copied, Reading, copy_server
+from strongroom.agent.backup.copy_server import Copied, Reading, copy_server
+from strongroom.agent.backup.parent import parent_of
+from strongroom.agent.backup.resume import PartialDeltas, stored_of
+from strongroom.agent.backup.source import base_of
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.memory import WHOLE, Share
-from strongroom.agent.parent import parent_of
-from strongroom.agent.resume import PartialDeltas, stored_of
 from strongroom.agent.servers import ServerBook
-from strongroom.agent.source import base_of
 from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.delta import delta_of, seal_delta
 from strongroom.datastore.manifest import PagePart, Source, Written

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from strongroom.agent.access import OpenContainer
-from strongroom.agent.drill_server import Made, Places, logical_server, physical_server
 from strongroom.agent.held_lease import HeldLease
-from strongroom.agent.logical_point import LogicalPoint, is_logical
 from strongroom.agent.memory import WHOLE, Share
 from strongroom.agent.own_settings import OwnSettingsFile
-from strongroom.agent.restore import ask_keys, open_manifest
-from strongroom.agent.restore_journal import RestoreJournal
-from strongroom.agent.scratch_part import Part
+from strongroom.agent.proof.drill_server import Made, Places, logical_server, physical_server
+from strongroom.agent.restore.data_directory import ask_keys, open_manifest
+from strongroom.agent.restore.journal import RestoreJournal
+from strongroom.agent.restore.logical_point import LogicalPoint, is_logical
+from strongroom.agent.scratch.part import Part
 from strongroom.datastore.manifest import Manifest
 from strongroom.model.drill import (
     MOST_TABLES,

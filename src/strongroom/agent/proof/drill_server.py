@@ -10,8 +10,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from strongroom.agent.logical_point import LogicalPoint
-from strongroom.agent.scratch_part import Part, fetch, scratch_home
+from strongroom.agent.restore.logical_point import LogicalPoint
+from strongroom.agent.scratch.part import Part, fetch, scratch_home
 from strongroom.datastore.manifest import Manifest
 from strongroom.model.errors import (
     Corrupt,

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from strongroom.agent.wal_spool import HISTORY, SEGMENT, Spool, digest_of, is_passed_over
+from strongroom.agent.wal.spool import HISTORY, SEGMENT, Spool, digest_of, is_passed_over
 from strongroom.model.errors import Invalid, Precondition, VaultError
 from strongroom.model.seams import Clock
 from strongroom.model.wal import SLOT_BYTES

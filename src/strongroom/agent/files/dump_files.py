@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from strongroom.agent.file_targets import Bytes, FileTarget, Sink
+from strongroom.agent.files.targets import Bytes, FileTarget, Sink
 from strongroom.model.errors import ObjectExists, ObjectMissing, TargetError
 from strongroom.model.operation import RestoreResult
 

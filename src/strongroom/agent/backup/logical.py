@@ -13,11 +13,11 @@ from functools import partial
 from blake3 import blake3
 
 from strongroom.agent.access import OpenContainer
+from strongroom.agent.backup.physical import key_of, put_delta, writing
+from strongroom.agent.backup.resume import PartialDeltas, stored_chunks
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.memory import WHOLE, Share
-from strongroom.agent.resume import PartialDeltas, stored_chunks
 from strongroom.agent.servers import ServerBook
-from strongroom.agent.take_backup import key_of, put_delta, writing
 from strongroom.datastore.chunks import ChunkBook, ChunkedFile, ChunkStream, Keys
 from strongroom.datastore.delta import seal_delta
 from strongroom.datastore.dump_map import delta_of_dump, dump_source

@@ -13,7 +13,7 @@ import msgspec
 from strongroom.agent.access import OpenContainer
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.memory import WHOLE, Share
-from strongroom.agent.restore import ask_keys, open_manifest, restored_file
+from strongroom.agent.restore.data_directory import ask_keys, open_manifest, restored_file
 from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.chunk_check import ChunkCheck
 from strongroom.datastore.extents import Extent, Extents, columns_of

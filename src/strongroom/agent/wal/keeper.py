@@ -13,9 +13,9 @@ from blake3 import blake3
 
 from strongroom.agent.access import OpenContainer
 from strongroom.agent.backoff import pause_before
+from strongroom.agent.backup.physical import key_of
 from strongroom.agent.held_lease import HeldLease
-from strongroom.agent.take_backup import key_of
-from strongroom.agent.wal_run import Run
+from strongroom.agent.wal.run import Run
 from strongroom.datastore.wal_pack import level_for, seal_log
 from strongroom.model.errors import (
     Corrupt,

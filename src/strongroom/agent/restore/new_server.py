@@ -12,7 +12,7 @@ import msgspec
 from strongroom.agent.access import OpenContainer
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.memory import WHOLE, Share
-from strongroom.agent.restore import Grounds, restore
+from strongroom.agent.restore.data_directory import Grounds, restore
 from strongroom.agent.servers import ServerBook
 from strongroom.model.errors import Conflict, Invalid
 from strongroom.model.operation import Completion, RestoreOrder

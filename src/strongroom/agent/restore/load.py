@@ -14,10 +14,10 @@ from typing import Any
 
 from strongroom.agent.access import OpenContainer
 from strongroom.agent.held_lease import HeldLease
-from strongroom.agent.logical_point import LogicalPoint, described
 from strongroom.agent.memory import WHOLE, Share
 from strongroom.agent.private_file import own_directory
-from strongroom.agent.restore import ask_keys, open_manifest
+from strongroom.agent.restore.data_directory import ask_keys, open_manifest
+from strongroom.agent.restore.logical_point import LogicalPoint, described
 from strongroom.agent.servers import ServerBook
 from strongroom.model.errors import Invalid, TargetFull, TargetRefused, VaultError
 from strongroom.model.logical import LoadOrder, LoadResult

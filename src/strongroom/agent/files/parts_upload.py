@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from strongroom.agent.file_targets import Bytes
+from strongroom.agent.files.targets import Bytes
 
 _SMALLEST = 8 << 20  # bytes; S3 takes no smaller one but for the last
 _DOUBLED_AFTER = 1000  # parts, three times: 10,000 of them then hold 480 GiB

@@ -11,21 +11,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from strongroom.agent import as_files, logical_files
 from strongroom.agent.access import OpenContainer
-from strongroom.agent.dump_files import GUIDE, DumpFiles, DumpManifest
-from strongroom.agent.file_places import open_target
-from strongroom.agent.file_targets import Bytes
+from strongroom.agent.files import as_files, logical_files
+from strongroom.agent.files.dump_files import GUIDE, DumpFiles, DumpManifest
+from strongroom.agent.files.places import open_target
+from strongroom.agent.files.targets import Bytes
 from strongroom.agent.held_lease import HeldLease
-from strongroom.agent.into_server import Content, IntoServer
-from strongroom.agent.logical_point import LogicalPoint, is_logical
 from strongroom.agent.memory import WHOLE, Share
-from strongroom.agent.restore import Grounds, ask_keys, open_manifest
-from strongroom.agent.restore_journal import RestoreJournal
-from strongroom.agent.scratch_part import SCRATCH, Part, scratch_server
-from strongroom.agent.scratch_table import TableOfDump
+from strongroom.agent.restore.data_directory import Grounds, ask_keys, open_manifest
+from strongroom.agent.restore.into_server import Content, IntoServer
+from strongroom.agent.restore.journal import RestoreJournal
+from strongroom.agent.restore.logical_point import LogicalPoint, is_logical
+from strongroom.agent.scratch.part import SCRATCH, Part, scratch_server
+from strongroom.agent.scratch.table import TableOfDump
 from strongroom.agent.servers import ServerBook
-from strongroom.agent.wal_log import WalLog
+from strongroom.agent.wal.log import WalLog
 from strongroom.datastore.manifest import Manifest
 from strongroom.model.errors import Invalid, TargetRefused, VaultError
 from strongroom.model.extract import ExtractOrder, TableName, read_table

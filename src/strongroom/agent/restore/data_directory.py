@@ -12,16 +12,16 @@ import msgspec
 from strongroom.agent.access import OpenContainer
 from strongroom.agent.bounds import why_not_there
 from strongroom.agent.held_lease import HeldLease
-from strongroom.agent.in_place import InPlace, point_of
 from strongroom.agent.memory import WHOLE, Share
-from strongroom.agent.restore_journal import RestoreJournal
-from strongroom.agent.start_restored import (
+from strongroom.agent.restore.in_place import InPlace, point_of
+from strongroom.agent.restore.journal import RestoreJournal
+from strongroom.agent.restore.start_restored import (
     RECOVERY_SECONDS,
     next_steps,
     start_restored,
     tools_for,
 )
-from strongroom.agent.wal_log import WalLog
+from strongroom.agent.wal.log import WalLog
 from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.manifest import FileFacts, Manifest, open_manifest_with
 from strongroom.datastore.reader import read_files

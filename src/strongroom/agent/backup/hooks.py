@@ -16,7 +16,7 @@ from typing import IO
 
 import structlog
 
-from strongroom.agent.back_up import order_of
+from strongroom.agent.backup.back_up import order_of
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.own_settings import Hooks
 from strongroom.model.errors import Precondition, VaultError

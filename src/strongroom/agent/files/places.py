@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from strongroom.agent.azure_target import AzureTarget
-from strongroom.agent.directory_target import DirectoryTarget
-from strongroom.agent.file_targets import FileTarget
+from strongroom.agent.files.azure_target import AzureTarget
+from strongroom.agent.files.directory_target import DirectoryTarget
+from strongroom.agent.files.s3_target import S3Target
+from strongroom.agent.files.targets import FileTarget
 from strongroom.agent.held_lease import HeldLease
-from strongroom.agent.restore import Grounds
-from strongroom.agent.s3_target import S3Target
+from strongroom.agent.restore.data_directory import Grounds
 from strongroom.model.extract import ExtractOrder
 from strongroom.model.seams import Chance
 

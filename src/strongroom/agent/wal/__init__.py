@@ -1,0 +1,1 @@
+"""The log: streamed or archived into packs as it happens, fetched ahead of a recovery."""
