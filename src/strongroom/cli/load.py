@@ -10,9 +10,9 @@ from strongroom.cli.means import COMMON, Common, Given
 from strongroom.cli.plan_text import ask_plan, show
 from strongroom.cli.points import choose
 from strongroom.cli.restore_options import Yes
-from strongroom.cli.second import FromSecond, begin, points_of, validate
+from strongroom.cli.second import FromSecond, agree, begin, give, points_of, validate
 from strongroom.cli.vault import Vault
-from strongroom.model.errors import Cancelled, Invalid, NotFound
+from strongroom.model.errors import Invalid, NotFound
 from strongroom.model.logical import LOGICAL
 
 Server = Annotated[str, Parameter(help="The running server, as it is registered.")]
@@ -65,13 +65,14 @@ def load(  # noqa: PLR0913 - an option each
         chosen = choose_logical(vault, name, point, second=from_second)
         request = load_request(vault, name, chosen, to_server, names, with_roles=with_roles)
         made = ask_plan(vault, name, request)
-        validate(vault, name, request, second=from_second, into=to_server)
+        lacks = validate(vault, name, request, second=from_second, into=to_server)
         what = ", ".join(f"{old} as {new}" for old, new in names.items()) or "every database"
         if common.output == "table":
             console.say(f"load of {what} of {name} into {to_server}")
             show(made, common)
-        if not yes and console.is_watched() and not console.confirmed("Load this?"):
-            raise Cancelled("nothing was loaded", hint="Answer y, or give --yes.")
+        agree("Load this?", lacks, yes=yes, nothing="nothing was loaded")
+        if lacks:
+            give(vault, name, request, second=from_second, into=to_server)
         job = begin(vault, name, request, second=from_second)
         if not wait:
             _tell(

@@ -25,8 +25,7 @@ from strongroom.cli.restore_options import (
     mapping_of,
     request_of,
 )
-from strongroom.cli.second import FromSecond, begin, validate
-from strongroom.model.errors import Cancelled
+from strongroom.cli.second import FromSecond, agree, begin, give, validate
 
 
 def restore(  # noqa: PLR0913 - an option each
@@ -79,21 +78,18 @@ def restore(  # noqa: PLR0913 - an option each
         asked = request_of(vault, name, chosen, wish, mapping, start=start, port=port)
         request = with_moment(asked, moment)
         made = ask_plan(vault, name, request)
-        validate(vault, name, request, second=from_second, into=to_server)
+        lacks = validate(vault, name, request, second=from_second, into=to_server)
         if common.output == "table":
             show(made, common)
-        _confirm(yes=yes)
+        agree("Restore this?", lacks, yes=yes, nothing="nothing was restored")
+        if lacks:
+            give(vault, name, request, second=from_second, into=to_server)
         job = begin(vault, name, request, second=from_second)
         if not wait or moment.standby:
             _tell(common, made, job)
             return
         done = following.follow(vault, job, f"restore of {name}")
     _finished(common, made, job, done)
-
-
-def _confirm(*, yes: bool) -> None:
-    if not yes and console.is_watched() and not console.confirmed("Restore this?"):
-        raise Cancelled("nothing was restored", hint="Answer y, or give --yes.")
 
 
 def _finished(common: Common, made: dict[str, Any], job: str, done: dict[str, Any]) -> None:

@@ -4,9 +4,10 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from strongroom.cli import console
 from strongroom.cli.vault import Vault
 from strongroom.model.access import MISSING_ROLES
-from strongroom.model.errors import Precondition
+from strongroom.model.errors import Cancelled, Precondition
 
 FromSecond = Annotated[
     bool, Parameter(negative="", help="Read the second copy: the first endpoint is away.")
@@ -24,18 +25,36 @@ def points_of(vault: Vault, name: str, *, second: bool) -> list[dict[str, Any]]:
 
 def validate(
     vault: Vault, name: str, request: dict[str, Any], *, second: bool, into: str = ""
-) -> None:
-    """Raises what the restore would.
+) -> str:
+    """Raises what the restore would. Gives nothing.
 
-    `into`: the server that is loaded. The vault's identity gets the roles that it needs there.
+    Returns what the vault's identity lacks at the server `into` that is loaded, for people: it is
+    given once they have agreed. Empty: nothing.
     """
     try:
         _validate(vault, name, request, second=second)
     except Precondition as error:
         if error.code != MISSING_ROLES or not into:
             raise
-        vault.grant_roles(into)
-        _validate(vault, name, request, second=second)
+        return error.message
+    return ""
+
+
+def agree(question: str, lacks: str, *, yes: bool, nothing: str) -> None:
+    """Ask before anything is begun or given. Raises Cancelled with the words of `nothing`.
+
+    `lacks`: what the vault's identity is given by a yes.
+    """
+    if lacks:
+        console.note(f"{lacks}: with your yes it is given that")
+    if not yes and console.is_watched() and not console.confirmed(question):
+        raise Cancelled(nothing, hint="Answer y, or give --yes.")
+
+
+def give(vault: Vault, name: str, request: dict[str, Any], *, second: bool, into: str) -> None:
+    """The roles that `validate` told of, and a look whether all is there now."""
+    vault.grant_roles(into)
+    _validate(vault, name, request, second=second)
 
 
 def _validate(vault: Vault, name: str, request: dict[str, Any], *, second: bool) -> None:
