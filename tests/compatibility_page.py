@@ -160,9 +160,9 @@ certificate), `rest`, `group`, `resource`, `role definition` and `role assignmen
 - `PostgreSQLFlexOperationFailedUserError` is what a vault says where the server stands in the way;
   its `innerError` why: `ServerNotReadyForLongTermBackup`, or `AuthorizationFailed` of a backup
   that began without its roles. Operations of the server itself have the inner code alone.
-- A flexible server that is asked for by its name has `backup` as its vault has it: days of which
-  every second can be restored, whether there is a second copy and an immutable vault, and the
-  oldest recovery point; null where nothing protects it, or the caller may not see what does.
+- A flexible server has `backup` as its vault has it: days of which every second can be restored,
+  whether there is a second copy and an immutable vault, and the oldest recovery point; null where
+  nothing protects it, or the caller may not see what does.
   `administratorLogin` is the superuser that its cluster was made with, once its agent has looked.
 - Every error has ARM's form, with a `UserFacingError` whose `recommendedAction` is the next step.
   `x-ms-correlation-request-id` is on every answer, and beside every failure of ours in the log.

@@ -25,8 +25,11 @@ _vault_groups = resource_groups.alias("vault_groups")
 _NEXT = sa.select(sa.func.min(schedules.c.next_fire_at)).where(
     schedules.c.instance_id == table.c.id
 )
-_users = table.alias("users")
-_USERS = sa.select(sa.func.count()).where(_users.c.policy_id == table.c.policy_id)
+_users = (  # counted once for a page, not for each of its rows
+    sa.select(table.c.policy_id, sa.func.count().label("count"))
+    .group_by(table.c.policy_id)
+    .subquery("users")
+)
 _DRILLED = (
     sa.select(drills.c.verdict)
     .where(drills.c.instance_id == table.c.id)
@@ -56,7 +59,7 @@ _SELECT = (
         policies.c.name.label("policy_name"),
         policies.c.version.label("policy_version"),
         policies.c.properties.label("policy"),
-        _USERS.correlate(table).scalar_subquery().label("policy_users"),
+        _users.c.count.label("policy_users"),
         vaults.c.name.label("vault_name"),
         _vault_groups.c.name.label("vault_group"),
         servers.c.name.label("server_name"),
@@ -72,6 +75,7 @@ _SELECT = (
     .join(vaults, table.c.vault_id == vaults.c.id)
     .join(_vault_groups, vaults.c.resource_group_key == _vault_groups.c.name_key)
     .join(policies, table.c.policy_id == policies.c.id)
+    .join(_users, table.c.policy_id == _users.c.policy_id)
     .join(servers, table.c.server_id == servers.c.id)
     .join(resource_groups, servers.c.resource_group_key == resource_groups.c.name_key)
 )
@@ -143,6 +147,11 @@ def list_ids(connection: sa.Connection, vault_id: str | None = None) -> list[Ins
 def of_server(connection: sa.Connection, server_id: str) -> sa.RowMapping | None:
     """The instance that protects a server, or did until it was deleted, in whichever vault."""
     return connection.execute(_SELECT.where(table.c.server_id == server_id)).mappings().first()
+
+
+def list_protected(connection: sa.Connection) -> list[sa.RowMapping]:
+    """The instances of all vaults; none that is deleted."""
+    return list(connection.execute(_SELECT.where(table.c.state != SOFT_DELETED)).mappings())
 
 
 def change(connection: sa.Connection, instance_id: str, **values: Any) -> None:  # noqa: ANN401

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -181,9 +181,10 @@ def read_location(body: Mapping[str, Any], default: str) -> str:
 
 
 def read_instant(text: str, name: str) -> Instant:
-    """A moment in ISO 8601 with its offset, as Azure's clients write it."""
+    """A moment in ISO 8601, as Azure's clients write it: `az` leaves the offset out, for UTC."""
     try:
-        return Instant(datetime.fromisoformat(text))
+        found = datetime.fromisoformat(text)
+        return Instant(found if found.tzinfo is not None else found.replace(tzinfo=UTC))
     except ValueError as error:
         raise invalid(
             f"{name} {text[:40]!r} is not an instant", "write it as 2026-01-31T00:00:00Z"

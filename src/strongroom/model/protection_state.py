@@ -33,6 +33,7 @@ class Act:
 
 STOP = Act("stopProtection", STOPPED, ABLE | {SUSPENDED})
 SUSPEND = Act("suspendBackups", SUSPENDED, ABLE | {STOPPED})
-RESUME_PROTECTION = Act("resumeProtection", CONFIGURED, frozenset({STOPPED}))
+# `az dataprotection` has no other command to resume what was suspended.
+RESUME_PROTECTION = Act("resumeProtection", CONFIGURED, frozenset({STOPPED, SUSPENDED}))
 RESUME_BACKUPS = Act("resumeBackups", CONFIGURED, frozenset({SUSPENDED}))
 ACTS = (STOP, SUSPEND, RESUME_PROTECTION, RESUME_BACKUPS)

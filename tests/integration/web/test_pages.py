@@ -105,6 +105,23 @@ def test_jobs_are_exported_as_they_are_listed_and_as_a_table(
 
 
 @pytest.mark.parametrize(
+    ("list_", "place"),
+    [
+        ("backupJobs", JOBS),
+        ("backupInstances", f"{vault_id()}/backupInstances"),
+    ],
+)
+def test_the_next_page_is_named_as_things_are_called_however_the_first_was_asked_for(
+    story: Story, many: list[str], list_: str, place: str
+) -> None:
+    asked = vault_id("V1", GROUP.upper()).replace("resourceGroups", "RESOURCEGROUPS")
+    first = story.http.get(f"{asked}/{list_.lower()}", params=VERSION).json()
+    after = first["nextLink"]
+    assert after.partition("?")[0] == f"{story.world.url}{place}"
+    assert len(story.http.get(after).json()["value"]) == 100
+
+
+@pytest.mark.parametrize(
     "odd", ["x", "12", "1.", ".a", "9" * 19 + ".a", "-" * 9 + ".a", "9" * 201]
 )
 def test_a_token_that_is_no_place_in_the_list_is_refused(

@@ -59,9 +59,10 @@ def test_a_page_leads_to_the_next_by_an_address_of_ours(story: Story, points: li
 
 
 def test_points_are_found_between_two_dates(world: ArmWorld, points: list[str]) -> None:
-    wanted = "startDate eq '2026-01-02T02:00:00Z' and endDate eq '2026-01-04T02:00:00.0000000Z'"
-    found = world.backup().recovery_points.list(GROUP, VAULT, NAME, filter=wanted)
-    assert [p.name for p in found] == points[3:0:-1]
+    for start in ("2026-01-02T02:00:00Z", "2026-01-02T02:00:00"):  # no offset: UTC
+        wanted = f"startDate eq '{start}' and endDate eq '2026-01-04T02:00:00.0000000Z'"
+        found = world.backup().recovery_points.list(GROUP, VAULT, NAME, filter=wanted)
+        assert [p.name for p in found] == points[3:0:-1]
 
 
 def test_a_filter_survives_paging(world: ArmWorld, points: list[str]) -> None:
@@ -71,7 +72,7 @@ def test_a_filter_survives_paging(world: ArmWorld, points: list[str]) -> None:
 
 
 def test_a_date_that_is_none_is_refused(world: ArmWorld, points: list[str]) -> None:
-    for odd in ("tomorrow", "2026-01-03T00:00:00", "2026-13-01T00:00:00Z"):
+    for odd in ("tomorrow", "2026-13-01T00:00:00Z"):
         with pytest.raises(HttpResponseError) as refused:
             list(
                 world.backup().recovery_points.list(

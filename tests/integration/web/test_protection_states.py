@@ -69,8 +69,8 @@ def test_what_is_stopped_or_suspended_takes_no_backups_until_it_is_resumed(
 
 def test_each_state_leads_only_where_the_table_says(instances: Any) -> None:
     instances.begin_suspend_backups(*PLACE).result()
-    with pytest.raises(HttpResponseError, match="BackupSchedulesSuspended"):
-        instances.begin_resume_protection(*PLACE).result()
+    instances.begin_resume_protection(*PLACE).result()
+    assert state(instances) == "ProtectionConfigured"
     instances.begin_stop_protection(*PLACE).result()
     with pytest.raises(HttpResponseError, match="ProtectionStopped"):
         instances.begin_resume_backups(*PLACE).result()

@@ -19,7 +19,7 @@ from arm_story import (
     assignment_id,
     instance_body,
 )
-from arm_world import SUBSCRIPTION, VERSION, ArmWorld, server_id, vault_id
+from arm_world import DATASOURCE, SUBSCRIPTION, VERSION, ArmWorld, server_id, vault_id
 from strongroom.catalog import schedules
 from strongroom.catalog.tables import recovery_points
 from strongroom.catalog.tables import schedules as schedule_table
@@ -257,6 +257,12 @@ def test_a_server_tells_how_its_vault_backs_it_up(world: ArmWorld, story: Story)
     assert told["backupRetentionDays"] == 9
     assert told["earliestRestoreDate"]
     assert before == (0, None)
+    listed = story.get(server_id().rpartition("/")[0])["value"]
+    everywhere = f"/subscriptions/{SUBSCRIPTION}/providers/{DATASOURCE}"
+    for rows in (listed, story.get(everywhere)["value"]):
+        told_each = {row["name"]: row["properties"]["backup"] for row in rows}
+        assert told_each.pop("pg1") == told
+        assert set(told_each.values()) <= {None}
     story.put(INSTANCE_ID, {"properties": instance_body()})
     with world.database.writing() as connection:
         connection.execute(recovery_points.delete())

@@ -58,7 +58,7 @@ def list_instances(ref: Vault, here: Here, call: Asked, skip: Skip = "") -> Resp
     found, token = instances.list_instances(call.control, call.caller, ref, skip)
     now = call.control.clock.now()
     rows = [wire.instance(here, row, now) for row in found]
-    return answer(call, f"{arm.vault_id_of(here, ref)}/backupInstances", rows, token)
+    return answer(call, rows, token)
 
 
 @router.post(_INSTANCE + "/backup", openapi_extra=does(backups.ACTION))
@@ -124,8 +124,7 @@ def list_points(
     )
     place = names_of_instance(call.control, ref, name)
     rows = [wire_jobs.recovery_point(here, *place, point) for point in found]
-    home = arm.instance_id_of(here, *place)
-    return answer(call, f"{home}/recoveryPoints", rows, token, wanted)
+    return answer(call, rows, token, wanted)
 
 
 def _date(wanted: str, which: str) -> Instant | None:

@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
 from strongroom.control import job_exports
+from strongroom.control.given_names import names_of_vault
 from strongroom.control.long_running import get_operation
 from strongroom.model import arm
 from strongroom.model.arm import VaultRef
@@ -42,7 +43,8 @@ def export_jobs(ref: Vault, here: Here, call: Asked, wanted: Filter = "") -> Res
     asked = read_filter(wanted), call.key
     operation = job_exports.export_jobs(call.control, call.caller, ref, asked, render)
     answer = accepted(call.control, call.base, operation, call.version)
-    home = f"{call.base}{arm.vault_id_of(here, ref)}/backupJobs/operations"
+    place = arm.vault_id_of(here, names_of_vault(call.control, ref))
+    home = f"{call.base}{place}/backupJobs/operations"
     answer.headers["Location"] = f"{home}/{operation}?api-version={call.version}"
     return answer
 

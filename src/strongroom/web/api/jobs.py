@@ -7,7 +7,6 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from strongroom.control import jobs
-from strongroom.model import arm
 from strongroom.web.api import wire_jobs
 from strongroom.web.api.door import Asked, Here, Vault, does
 from strongroom.web.api.long_running import accepted
@@ -26,7 +25,7 @@ def list_jobs(
     now = call.control.clock.now()
     found, token = jobs.page_jobs(call.control, call.caller, ref, skip, read_filter(wanted))
     rows = [wire_jobs.job(here, job, now) for job in found]
-    return answer(call, f"{arm.vault_id_of(here, ref)}/backupJobs", rows, token, wanted)
+    return answer(call, rows, token, wanted)
 
 
 def read_filter(wanted: str) -> tuple[str, str]:

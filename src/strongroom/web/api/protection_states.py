@@ -33,7 +33,7 @@ def suspend_backups(name: str, ref: Vault, body: Body, call: Asked) -> Response:
 
 @router.post(_INSTANCE + "/resumeProtection", openapi_extra=_does(states.RESUME_PROTECTION))
 def resume_protection(name: str, ref: Vault, body: Body, call: Asked) -> Response:
-    """Back to the policy after a stop; what has ended meanwhile goes."""
+    """Back to the policy after a stop, or a suspension; what has ended meanwhile goes."""
     return _change(name, ref, body, call, states.RESUME_PROTECTION)
 
 

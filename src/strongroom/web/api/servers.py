@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
 from strongroom.control import deleted_servers, new_servers, server_backups, servers
+from strongroom.control.server_backups import ServerBackup
 from strongroom.model import arm
 from strongroom.model.new_server import NewServer, read_new_server
 from strongroom.web.api import wire
@@ -27,7 +28,8 @@ def put_server(group: str, name: str, here: Here, body: Body, call: Asked) -> Re
         return _make(group, name, here, (body, wanted), call)
     row, is_new = servers.put_server(call.control, call.caller, group, name, body)
     answer = wire.server(here, row, servers.facts_of(row))
-    return JSONResponse(_with_backup(answer, row["id"], call), 201 if is_new else 200)
+    found = server_backups.find_backup(call.control, call.caller, row["id"])
+    return JSONResponse(_with_backup(answer, found), 201 if is_new else 200)
 
 
 def _make(
@@ -43,12 +45,11 @@ def _make(
 def get_server(group: str, name: str, here: Here, call: Asked) -> dict[str, Any]:
     """One server."""
     row = servers.get_server(call.control, call.caller, group, name)
-    return _with_backup(wire.server(here, row, servers.facts_of(row)), row["id"], call)
+    found = server_backups.find_backup(call.control, call.caller, row["id"])
+    return _with_backup(wire.server(here, row, servers.facts_of(row)), found)
 
 
-def _with_backup(told: dict[str, Any], server_id: str, call: Call) -> dict[str, Any]:
-    """With how it is backed up, which lists leave out: it is asked for server by server."""
-    found = server_backups.find_backup(call.control, call.caller, server_id)
+def _with_backup(told: dict[str, Any], found: ServerBackup | None) -> dict[str, Any]:
     told["properties"]["backup"] = wire.server_backup(found)
     return told
 
@@ -64,8 +65,7 @@ def delete_server(group: str, name: str, here: Here, call: Asked) -> Response:
 @router.get(_SERVERS, openapi_extra=does(servers.READ))
 def list_servers(group: str, here: Here, call: Asked) -> dict[str, Any]:
     """The servers of a resource group."""
-    found = servers.list_servers(call.control, call.caller, group)
-    return {"value": [wire.server(here, row, servers.facts_of(row)) for row in found]}
+    return _list(call, here, group)
 
 
 @router.get(
@@ -74,8 +74,17 @@ def list_servers(group: str, here: Here, call: Asked) -> dict[str, Any]:
 )
 def list_all_servers(here: Here, call: Asked) -> dict[str, Any]:
     """The servers of the subscription."""
-    found = servers.list_servers(call.control, call.caller, None)
-    return {"value": [wire.server(here, row, servers.facts_of(row)) for row in found]}
+    return _list(call, here, None)
+
+
+def _list(call: Call, here: str, group: str | None) -> dict[str, Any]:
+    found = servers.list_servers(call.control, call.caller, group)
+    backups = server_backups.find_backups(call.control, call.caller)
+    told = [
+        _with_backup(wire.server(here, row, servers.facts_of(row)), backups.get(row["id"]))
+        for row in found
+    ]
+    return {"value": told}
 
 
 @router.post(_SERVERS + "/{name}/ltrPreBackup", openapi_extra=does(servers.CHECK))
