@@ -33,13 +33,10 @@ test: install ## every test, on real parts
 	$(BIN)/python tests/fetch_chromium.py
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-campaign: install ## the long tests, some two hours: every pair of the engine's array, long chains, every major (SEED=18)
+campaign: install ## the long tests, some two hours; goes on when interrupted (SEED=18 ONLY="kills years" AGAIN=1)
 	$(BIN)/python tests/fetch_servers.py 14 15 16 17 18
-	@echo 'campaign of seed $(or $(SEED),18); the same again: make campaign SEED=$(or $(SEED),18)'
-	@SEED=$(or $(SEED),18) $(BIN)/python -m pytest -n 2 --dist worksteal --durations=0 --durations-min=5 \
-	  -o python_files='campaign_*.py' tests/campaign; drawn=$$?; \
-	STRONGROOM_ALL_MAJORS=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/integration/engine \
-	  tests/integration/postgres tests/integration/agent; majors=$$?; exit $$((drawn | majors))
+	@PYTHONPATH=tests $(BIN)/python -m campaign --seed $(or $(SEED),18) --jobs $(or $(JOBS),2) \
+	  $(if $(AGAIN),--again) $(if $(MATCH),--match '$(MATCH)') $(ONLY)
 
 compat: install .cache/az/installed ## Azure's own command line against a control plane of ours (heavy: 730 MB)
 	$(BIN)/python -m pytest -o python_files='compat_*.py' tests/compat
