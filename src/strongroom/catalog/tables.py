@@ -172,6 +172,8 @@ instances = sa.Table(
     sa.Column("error", Json),
     column("created_at", Utc),
     sa.UniqueConstraint("vault_id", "name_key"),
+    sa.Index("ix_instances_policy", "policy_id"),
+    sa.Index("ix_instances_server", "server_id"),
 )
 
 instance_keys = sa.Table(
@@ -229,7 +231,7 @@ jobs = sa.Table(
     column("warnings", Json),
     sa.Column("recovery_point_id", sa.Text),
     sa.Column("sealed_signature", sa.LargeBinary),  # opens its target; gone when it ends
-    sa.Index("ix_jobs_vault_started", "vault_id", "started_at"),
+    sa.Index("ix_jobs_vault_started", "vault_id", "started_at", "id"),
     sa.Index("ix_jobs_instance_status", "instance_id", "status"),
     sa.Index("ix_jobs_server", "server_id"),
     sa.Index("ix_jobs_started", "started_at"),

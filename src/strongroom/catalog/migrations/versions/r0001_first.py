@@ -377,6 +377,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_instances")),
         sa.UniqueConstraint("vault_id", "name_key", name=op.f("uq_instances_vault_id")),
     )
+    with op.batch_alter_table("instances", schema=None) as batch_op:
+        batch_op.create_index("ix_instances_policy", ["policy_id"], unique=False)
+        batch_op.create_index("ix_instances_server", ["server_id"], unique=False)
+
     op.create_table(
         "instance_keys",
         sa.Column("key_id", sa.LargeBinary(), nullable=False),
@@ -458,7 +462,9 @@ def upgrade() -> None:
         batch_op.create_index("ix_jobs_server", ["server_id"], unique=False)
         batch_op.create_index("ix_jobs_started", ["started_at"], unique=False)
         batch_op.create_index("ix_jobs_status", ["status"], unique=False)
-        batch_op.create_index("ix_jobs_vault_started", ["vault_id", "started_at"], unique=False)
+        batch_op.create_index(
+            "ix_jobs_vault_started", ["vault_id", "started_at", "id"], unique=False
+        )
 
     op.create_table(
         "recovery_points",
@@ -943,6 +949,10 @@ def downgrade() -> None:
     op.drop_table("jobs")
     op.drop_table("shreds")
     op.drop_table("instance_keys")
+    with op.batch_alter_table("instances", schema=None) as batch_op:
+        batch_op.drop_index("ix_instances_server")
+        batch_op.drop_index("ix_instances_policy")
+
     op.drop_table("instances")
     op.drop_table("policy_versions")
     op.drop_table("policies")
