@@ -29,6 +29,7 @@ from strongroom.model.access import OWNER
 from strongroom.model.hold import HELD
 from strongroom.model.installation import Installation
 from strongroom.model.operation import StorageAccess
+from strongroom.model.outside import Outside, Room
 from strongroom.model.policy import parse_policy
 from strongroom.web.server import DoorSettings, create_app, listen
 
@@ -62,6 +63,7 @@ class ArmWorld:
         self.engine = JobEngine(self.database.url, executor_id="test", listen_seconds=0.05)
         self.at_second: set[str] = set()  # recovery points
         self.second_tells: dict[str, Any] = {}
+        self.room: Room | None = None  # of the storage endpoint, which there is none of
         self.control = Control(
             second=Second(
                 location="local2",
@@ -85,6 +87,7 @@ class ArmWorld:
             grant_access=lambda *asked: StorageAccess(container_url="", sas={}, expires_at=""),
             give_identifier=lambda *asked: None,
             withdraw_identifier=lambda *asked: None,
+            outside=Outside(room=lambda: self.room),
             own_storage=OwnStorage(
                 publish=self.published.update,
                 address=lambda name: (f"https://store.example/exports/{name}", "?sig=x"),

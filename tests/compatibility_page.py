@@ -170,7 +170,8 @@ certificate), `rest`, `group`, `resource`, `role definition` and `role assignmen
 ## More than Azure answers
 
 - `backupJobs`: `taskProgress` and bytes of each sub task while it runs.
-- `validateForBackup` names everything that is missing at once, with the commands that mend it.
+- `validateForBackup` names everything that is missing at once, with the commands that mend it; a
+  server that is too large for what is left in storage, however well it compresses, is `StoreFull`.
 - `recoveryPoints`: `metaData` is JSON: version, LSNs, databases with their sizes, extensions.
 - Restore as a server (`RestoreTargetInfo`) into a new directory on the host of the server's
   agent: `restoreTargetInfo.strongroom`, or `datasourceInfo.resourceUri` set to

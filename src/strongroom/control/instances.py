@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from strongroom.catalog import audit, operations
 from strongroom.catalog import instances as catalog
-from strongroom.control import adoption, guarded, long_running, scheduling
+from strongroom.control import adoption, guarded, long_running, scheduling, storage_room
 from strongroom.control.access import check_vault_identity, require
 from strongroom.control.control import Control
 from strongroom.control.guarded import Ask
@@ -24,6 +24,7 @@ from strongroom.model.backup_type import FULL
 from strongroom.model.errors import Conflict, NotFound, Precondition, UserError, VaultError
 from strongroom.model.ids import OperationId
 from strongroom.model.less_retention import less_kept
+from strongroom.model.outside import Room
 from strongroom.model.policy import parse_policy
 from strongroom.model.protection_state import CONFIGURING, FAILED, SOFT_DELETED
 
@@ -93,6 +94,7 @@ def validate_instance(
     control: Control, caller: Caller, vault: VaultRef, asked: Asked, request_key: str
 ) -> OperationId:
     """Could this server be protected now? The operation holds the answer."""
+    room = storage_room.ask_room(control)
     with control.database.writing() as connection:
         known = long_running.find_by_request(connection, request_key)
         if known is not None:
@@ -105,7 +107,7 @@ def validate_instance(
         )
         now = control.clock.now()
         try:
-            examine(control, connection, caller, vault, asked)
+            examine(control, connection, caller, vault, asked, room=room)
         except VaultError as error:
             long_running.end_operation(connection, operation, now, error=error.to_dict())
         else:
@@ -120,10 +122,13 @@ def examine(
     vault: VaultRef,
     asked: Asked,
     before: sa.RowMapping | None = None,
+    *,
+    room: Room | None = None,
 ) -> Found:
     """Everything that protection needs. Raises one error that names all that is missing.
 
     Where the instance is there (`before`) and goes on as it was, the server need not be ready.
+    `room`: what is left in storage, where its size is asked too.
     """
     missing: list[UserError] = []
     owner = need_vault(connection, vault)
@@ -139,6 +144,8 @@ def examine(
         kind = parse_policy(policy["properties"]).backup_type if policy is not None else FULL
         if not _goes_on(before, policy):
             _try(missing, lambda: check_ready(control, connection, known, kind))
+        if room is not None:
+            _try(missing, lambda: storage_room.check_size(room, known))
     if missing or policy is None or server is None:
         raise _all_of(missing)
     return Found(vault=owner, policy=policy, server=server)

@@ -7,6 +7,7 @@ from whenever import Instant
 
 FILLING_DAYS = 30  # before storage is full: told
 FULL_SOON_DAYS = 7  # before that: grave
+MOST_COMPRESSED = 4  # times: what pages of PostgreSQL and dumps of it seldom exceed
 CERTIFICATE_DAYS = 30
 CERTIFICATE_GRAVE_DAYS = 7
 
@@ -26,6 +27,10 @@ class Room:
     def headroom(self) -> int:
         """What uploads may take yet."""
         return max(0, self.free_bytes - self.reserve_bytes)
+
+    def fits(self, size: int) -> bool:
+        """Whether a first backup of a server of so many bytes can, when it compresses well."""
+        return not self.holds_blobs or size <= self.headroom * MOST_COMPRESSED
 
     def days_left(self, growth: float) -> float:
         """Until there is no headroom, at so many bytes a day; infinite when nothing grows."""

@@ -24,6 +24,7 @@ from strongroom.catalog import schedules
 from strongroom.catalog.tables import recovery_points
 from strongroom.catalog.tables import schedules as schedule_table
 from strongroom.model.access import LONG_TERM_RETENTION, READER
+from strongroom.model.outside import Room
 from strongroom.model.policy_templates import azure_default_policy, ten_years_policy
 
 GROUP = GROUP_ID.rpartition("/")[2]
@@ -310,6 +311,32 @@ def test_validation_names_everything_that_is_missing_at_once(
     ]
     actions = told["error"]["additionalInfo"][0]["info"]["recommendedAction"]
     assert len([a for a in actions if a.startswith("az role assignment create")]) == 2
+
+
+def test_validation_tells_that_a_first_backup_would_not_fit_into_storage(
+    world: ArmWorld, story: Story
+) -> None:
+    """`pg1` holds 7 GiB, which may become a quarter of it; the reserve is never for backups."""
+    asked = {"backupInstance": instance_body("pg-large")}
+    story.put(server_id("pg-large"), {"properties": {"strongroom": {"agentServer": "large"}}})
+    role = assignment_id(server_id("pg-large"), str(uuid.uuid4()))
+    story.put(role, assignment_body(LONG_TERM_RETENTION.id, story.identity))
+    world.agent_says(story.agent, "large")
+    try:
+        for room, fits in (
+            (Room(3 << 30, 1 << 30), True),
+            (Room(3 << 30, 2 << 30), False),
+            (Room(3 << 30, 2 << 30, holds_blobs=False), True),
+        ):
+            world.room = room
+            told = story.outcome(f"{vault_id()}/validateForBackup", asked)
+            assert (told["status"] == "Succeeded") is fits, told
+            if not fits:
+                assert told["error"]["code"] == "StoreFull"
+                assert "7.5 GB" in told["error"]["message"]
+                assert "1.1 GB are left" in told["error"]["message"]
+    finally:
+        world.room = None
 
 
 def test_a_vault_says_that_the_server_failed_it_and_in_the_inner_code_why(story: Story) -> None:
