@@ -216,6 +216,20 @@ def packs_between(
     return list(connection.execute(query if most is None else query.limit(most)).mappings())
 
 
+def last_commit(
+    connection: sa.Connection, instance_id: str, system: str, place: tuple[int, int, int]
+) -> int:
+    """The latest time of a commit in `place` = (timeline, start, end); 0 without one."""
+    timeline, start, end = place
+    query = sa.select(sa.func.max(packs.c.last_at)).where(
+        _kept(instance_id, system),
+        packs.c.timeline == timeline,
+        packs.c.end_lsn > start,
+        packs.c.start_lsn < end,
+    )
+    return int(connection.execute(query).scalar() or 0)
+
+
 def seconds_between(
     connection: sa.Connection, instance_id: str, place: tuple[int, int]
 ) -> list[sa.RowMapping]:

@@ -26,7 +26,11 @@ wal_packs = sa.Table(
     column("most_xid", sa.BigInteger),
     column("seconds", Json),  # model.wal.Second
     column("going", sa.Boolean),  # its deletion is under way: nothing is restored from it
-    sa.Index("ix_wal_packs_place", "instance_id", "timeline", "start_lsn"),
+    # The places come first; with the rest of it, what is kept is summed from the index alone.
+    sa.Index(
+        "ix_wal_packs_place",
+        *("instance_id", "timeline", "start_lsn", "end_lsn", "system_identifier", "going"),
+    ),
 )
 
 wal_histories = sa.Table(

@@ -1,6 +1,7 @@
 """Drills of the whole installation: what they found, when the next one is due, which are late."""
 
 import msgspec
+import sqlalchemy as sa
 from whenever import Instant
 
 from strongroom.catalog import drills as rows
@@ -11,7 +12,7 @@ from strongroom.control.drills import READ
 from strongroom.control.fleet import Fleet, Ship
 from strongroom.control.rights import Rights
 from strongroom.model.access import Caller
-from strongroom.model.arm import VaultRef, instance_id_of
+from strongroom.model.arm import VaultRef, instance_id_of, vault_id_of
 from strongroom.model.backup_settings import settings_of
 from strongroom.model.drill import Drill
 from strongroom.model.drill_turns import is_late, next_at
@@ -41,21 +42,41 @@ class Rounds(msgspec.Struct, kw_only=True, frozen=True):
 
 def see_rounds(control: Control, caller: Caller, fleet: Fleet) -> Rounds:
     """Of the instances of `fleet`; drills of those whose drills the caller may read."""
-    now = control.clock.now()
     with control.database.reading() as connection:
-        rights, subscription = Rights(connection, caller), control.installation.subscription_id
-        seen = {
-            ship.id: ship
-            for ship in fleet.ships
-            if rights.may(READ, instance_id_of(subscription, ship.vault, ship.name))
-        }
-        days = {
-            key: settings_of(told).drill_days
-            for key, told in instances.properties_of_all(connection).items()
-        }
-        attempts = rows.attempts_of_all(connection)
+        seen = _seen(control, connection, caller, fleet)
+        rounds = _rounds(connection, seen, control.clock.now())
         newest = rows.newest(connection, MOST)
-    rounds = [
+    found = [(seen[each.instance_id], each) for each in newest if each.instance_id in seen]
+    return Rounds(rounds=rounds, drills=found)
+
+
+def rounds_by_policy(control: Control, caller: Caller, fleet: Fleet) -> list[Round]:
+    """The same of those alone that are drilled by themselves and have a point to drill."""
+    with control.database.reading() as connection:
+        seen = _seen(control, connection, caller, fleet)
+        rounds = _rounds(connection, seen, control.clock.now())
+    return [each for each in rounds if each.days and each.ship.points]
+
+
+def _seen(
+    control: Control, connection: sa.Connection, caller: Caller, fleet: Fleet
+) -> dict[str, Ship]:
+    rights, subscription = Rights(connection, caller), control.installation.subscription_id
+    return {
+        ship.id: ship
+        for ship in fleet.ships
+        if rights.may(READ, vault_id_of(subscription, ship.vault))  # asked once for all of it
+        or rights.may(READ, instance_id_of(subscription, ship.vault, ship.name))
+    }
+
+
+def _rounds(connection: sa.Connection, seen: dict[str, Ship], now: Instant) -> list[Round]:
+    days = {
+        key: settings_of(told).drill_days
+        for key, told in instances.properties_of_all(connection).items()
+    }
+    attempts = rows.attempts_of_all(connection)
+    return [
         Round(
             ship=ship,
             days=days[key],
@@ -64,8 +85,6 @@ def see_rounds(control: Control, caller: Caller, fleet: Fleet) -> Rounds:
         )
         for key, ship in seen.items()
     ]
-    found = [(seen[each.instance_id], each) for each in newest if each.instance_id in seen]
-    return Rounds(rounds=rounds, drills=found)
 
 
 def get_drill(control: Control, caller: Caller, vault: VaultRef, name: str, drill: str) -> Drill:

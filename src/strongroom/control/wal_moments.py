@@ -231,12 +231,22 @@ def times_of(
 ) -> list[tuple[Instant, Instant]]:
     """Between which times every moment can be reached, the oldest first."""
     found: list[tuple[Instant, Instant]] = []
-    for reach in reversed(reaches):
-        last = max((pack["last_at"] for pack in _packs(connection, kept, reach)), default=0)
-        start = reach.point.committed_at
+    known: dict[tuple[int, int], int] = {}  # (timeline, end of the log) -> its last commit
+    for reach in reversed(reaches):  # the oldest of those that end alike reads all of their log
+        place = reach.stretches[-1][0], reach.end
+        if place not in known:
+            known[place] = _last_commit(connection, kept, reach)
+        last, start = known[place], reach.point.committed_at
         end = max(start, Instant.from_timestamp(last, unit="microsecond"))
         if found and start <= found[-1][1]:
             found[-1] = found[-1][0], max(found[-1][1], end)
         else:
             found.append((start, end))
     return found
+
+
+def _last_commit(connection: sa.Connection, kept: Kept, reach: Reach) -> int:
+    return max(
+        wal.last_commit(connection, kept.instance_id, kept.system, stretch)
+        for stretch in reach.stretches
+    )

@@ -2,9 +2,10 @@
 
 from whenever import Instant
 
+from strongroom.control.drill_rounds import Round
 from strongroom.control.fleet import Ship
 from strongroom.model.arm import VaultRef
-from strongroom.web.portal.due import MOST, due_of
+from strongroom.web.portal.due import BACKUP, DRILL, MOST, due_of
 
 NOW = Instant.from_utc(2026, 11, 27, 3)
 
@@ -34,7 +35,9 @@ def ship(name: str, next_at: Instant | None) -> Ship:
 
 def test_backups_of_one_minute_stand_in_one_line_which_names_the_first():
     ships = [ship(f"s{each}", NOW.add(hours=1, seconds=each)) for each in range(5)]
-    lines, later = due_of([*ships, ship("late", NOW.subtract(minutes=9)), ship("off", None)], NOW)
+    lines, later = due_of(
+        [*ships, ship("late", NOW.subtract(minutes=9)), ship("off", None)], [], NOW
+    )
     told = [(line.at, line.count, line.names, line.more) for line in lines]
     assert told == [
         (NOW.subtract(minutes=9), 1, ("late",), 0),
@@ -45,6 +48,17 @@ def test_backups_of_one_minute_stand_in_one_line_which_names_the_first():
 
 def test_what_comes_after_the_day_is_left_out_and_what_finds_no_line_is_counted():
     ships = [ship(f"s{each}", NOW.add(hours=each)) for each in range(1, 26)]
-    lines, later = due_of(ships, NOW)
+    lines, later = due_of(ships, [], NOW)
     assert [line.names for line in lines] == [(f"s{each}",) for each in range(1, MOST + 1)]
     assert later == 23 - MOST
+
+
+def test_drills_stand_beside_backups_in_lines_of_their_own():
+    hour = NOW.add(hours=1)
+    rounds = [Round(ship=ship("a", None), days=30, next_at=hour, late=False)]
+    rounds += [Round(ship=ship("b", None), days=30, next_at=None, late=True)]
+    rounds += [Round(ship=ship("c", None), days=30, next_at=NOW.add(hours=25), late=False)]
+    lines, later = due_of([ship("s", hour)], rounds, NOW)
+    told = [(line.at, line.kind, line.names) for line in lines]
+    assert told == [(NOW, DRILL, ("b",)), (hour, BACKUP, ("s",)), (hour, DRILL, ("a",))]
+    assert later == 0

@@ -22,6 +22,7 @@ from strongroom.control.fleet import Ship
 from strongroom.control.footprints import footprints_of
 from strongroom.control.held_jobs import holdups_of
 from strongroom.control.offers import offers
+from strongroom.control.reaches import reaches_of
 from strongroom.model.errors import NotFound
 from strongroom.model.protection_state import ACTS
 from strongroom.web.portal.door import Guest, PortalRoute, Sent, Visit
@@ -61,6 +62,7 @@ def list_instances(
         "instances_part.html" if visit.is_part else "instances.html",
         ships=shown,
         footprints=footprints_of(visit.control, shown),
+        reaches=reaches_of(visit.control, shown),
         pages=-(-len(found) // PAGE),
         page=page,
         count=len(found),

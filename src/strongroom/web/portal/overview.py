@@ -5,9 +5,10 @@ from collections import Counter
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from strongroom.control import rounds
+from strongroom.control import drill_rounds, rounds
 from strongroom.control.footprints import footprints_of
 from strongroom.control.held_jobs import holdups_of
+from strongroom.control.reaches import reaches_of
 from strongroom.web.portal.door import Guest, PortalRoute
 from strongroom.web.portal.due import due_of
 
@@ -23,11 +24,13 @@ def overview(visit: Guest) -> Response:
     ships = sorted(visit.fleet.ships, key=lambda ship: _ORDER.index(ship.look))
     boxes = [ship for ship in ships if len(ships) <= MOST_BOXES or ship.look != "ok"]
     running = rounds.running_jobs(visit.control, visit.caller)
-    due, due_later = due_of(ships, visit.now)
+    drills = drill_rounds.rounds_by_policy(visit.control, visit.caller, visit.fleet)
+    due, due_later = due_of(ships, drills, visit.now)
     return visit.page(
         "overview.html",
         first=ships[:FIRST],
         footprints=footprints_of(visit.control, ships[:FIRST]),
+        reaches=reaches_of(visit.control, ships[:FIRST]),
         due=due,
         due_later=due_later,
         rest=len(ships) - min(len(ships), FIRST),

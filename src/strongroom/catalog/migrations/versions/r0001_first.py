@@ -785,7 +785,16 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("wal_packs", schema=None) as batch_op:
         batch_op.create_index(
-            "ix_wal_packs_place", ["instance_id", "timeline", "start_lsn"], unique=False
+            "ix_wal_packs_place",
+            [
+                "instance_id",
+                "timeline",
+                "start_lsn",
+                "end_lsn",
+                "system_identifier",
+                "going",
+            ],
+            unique=False,
         )
 
     op.create_table(
