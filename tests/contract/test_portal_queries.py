@@ -5,15 +5,17 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from whenever import Instant
+from whenever import Date, Instant
 
 from strongroom.catalog import (
     alerts,
+    bills,
     costs,
     digests,
     fleet,
     horizons,
     metrics,
+    removal,
     reports,
     sessions,
     usage,
@@ -33,6 +35,8 @@ from strongroom.catalog.tables import (
     vaults,
 )
 from strongroom.model.alert import GRAVE, Cause
+from strongroom.model.bill import bills_until
+from strongroom.model.cost import GB, Day, PriceSheet
 from strongroom.model.usage import Share, Usage
 
 NOW = Instant.parse_iso("2026-01-01T00:00:00Z")
@@ -215,3 +219,26 @@ def test_a_session_is_found_by_its_digest_until_it_is_over(connection: sa.Connec
     assert (found["groups"], found["seen_at"]) == (["g"], NOW.add(minutes=1))
     sessions.remove_ended(connection, NOW.add(hours=2))
     assert sessions.find(connection, "x") is None
+
+
+def test_what_a_month_has_cost_outlasts_its_instance_and_is_not_written_anew(
+    connection: sa.Connection,
+) -> None:
+    of = bills.billed(connection, "i")
+    assert (of.name, of.vault, of.redundancy, of.tags) == ("v", "v", "GeoRedundant", {"team": "a"})
+    days = [Day(Date(2026, 1, 1), SIZE, 5 * GB)]
+    february = Instant.parse_iso("2026-02-03T00:00:00Z")
+    first = bills_until(of, days, PriceSheet(), february, gone=False)
+    bills.note(connection, first)
+    bills.note(connection, bills_until(of, days, PriceSheet(unit=9.0), february, gone=False))
+    then, now = bills.since(connection, "")[::-1]
+    assert then == first[0]  # closed: dearer units are for later
+    assert now.units_price == pytest.approx(now.unit_months * 9.0)
+    bills.note(connection, bills_until(of, days, PriceSheet(), february, gone=True))
+    removal.remove_instance(connection, "i")
+    assert [(each.month, each.closed) for each in bills.since(connection, "2026-01")] == [
+        ("2026-02", True),
+        ("2026-01", True),
+    ]
+    bills.forget(connection, "2026-02")
+    assert [each.month for each in bills.since(connection, "")] == ["2026-02"]

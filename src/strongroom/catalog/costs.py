@@ -1,5 +1,8 @@
 """What costs are made of: redundancy, when protection began, and what each backup has put."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import sqlalchemy as sa
 from whenever import Instant
 
@@ -20,11 +23,14 @@ def redundancies(connection: sa.Connection) -> dict[tuple[str, str], str]:
     query = sa.select(resource_groups.c.name_key, vaults.c.name_key, vaults.c.properties).join(
         resource_groups, vaults.c.resource_group_key == resource_groups.c.name_key
     )
-    found = {}
-    for group, vault, properties in connection.execute(query):
-        stores = properties.get("storageSettings") or [{}]
-        found[(group, vault)] = str(stores[0].get("type") or "LocallyRedundant")
-    return found
+    rows = connection.execute(query)
+    return {(group, vault): redundancy_of(properties) for group, vault, properties in rows}
+
+
+def redundancy_of(properties: Mapping[str, Any]) -> str:
+    """Of a vault: Azure's word for it."""
+    stores = properties.get("storageSettings") or [{}]
+    return str(stores[0].get("type") or "LocallyRedundant")
 
 
 def taken_by(

@@ -55,6 +55,12 @@ def since(connection: sa.Connection, day: str) -> dict[str, list[Usage]]:
     return found
 
 
+def days_of(connection: sa.Connection, instance_id: str) -> list[Usage]:
+    """All that are known of one instance, the oldest first."""
+    mine = sa.select(usage).where(usage.c.instance_id == instance_id)
+    return _usages(connection, mine.order_by(usage.c.day))
+
+
 def forget(connection: sa.Connection, before: str) -> None:
     """Days before this one."""
     connection.execute(usage.delete().where(usage.c.day < before))

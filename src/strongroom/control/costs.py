@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import msgspec
+import sqlalchemy as sa
 from whenever import Date
 
 from strongroom.catalog import audit, installation, usage
@@ -17,8 +18,9 @@ from strongroom.model.arm import VaultRef
 from strongroom.model.cost import (
     Cost,
     Day,
+    Meters,
     PriceSheet,
-    month_to_date,
+    read_meters,
     storage_price,
     units_of,
 )
@@ -36,7 +38,12 @@ _LOOK_BACK_DAYS = 31  # for the last count before a month began
 def price_sheet(control: Control) -> PriceSheet:
     """As somebody has written it, or Azure's list."""
     with control.database.reading() as connection:
-        text = installation.get(connection, _NAME)
+        return sheet_of(connection)
+
+
+def sheet_of(connection: sa.Connection) -> PriceSheet:
+    """The same, within a transaction."""
+    text = installation.get(connection, _NAME)
     return msgspec.json.decode(text, type=PriceSheet) if text else PriceSheet()
 
 
@@ -71,9 +78,10 @@ def costs_of_fleet(control: Control, caller: Caller) -> list[Cost]:
             for u in days.get(ship.id, [])
         ]
         took += [Day(today, ship.size, cost.stored)]  # as it is now, not as it was at the count
-        first = began[ship.id].to_tz("UTC").date()
-        so_far = month_to_date(sheet, kind, took, first, today)
-        found.append(replace(cost, month_to_date=so_far))
+        first = max(began[ship.id].to_tz("UTC").date(), today.replace(day=1))
+        so_far = read_meters(took, first, today)
+        to_date = sum(so_far.prices(sheet, kind))
+        found.append(replace(cost, so_far=so_far, month_to_date=to_date))
     return sorted(found, key=lambda cost: -cost.total)
 
 
@@ -87,6 +95,7 @@ def _cost_of(
     full += counted.full_bytes if counted else 0
     units = units_of(ship.size)
     return Cost(
+        instance_id=ship.id,
         name=ship.name,
         vault=ship.vault.name,
         tags=ship.tags,
@@ -103,6 +112,7 @@ def _cost_of(
         units_price=units * sheet.unit,
         storage_price=storage_price(sheet, kind, whole),
         as_full_price=storage_price(sheet, kind, full),
+        so_far=Meters(0.0, 0.0),
         month_to_date=0.0,
         counted_on=counted.day if counted else "",
     )

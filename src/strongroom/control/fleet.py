@@ -70,7 +70,9 @@ def see_fleet(control: Control, caller: Caller) -> Fleet:
     """Every instance that the caller may see."""
     with control.database.reading() as connection:
         rights = Rights(connection, caller)
-        return _fleet(control, connection, lambda row: _sees(control, rights, row))
+        return _fleet(
+            control, connection, lambda row: sees(control, rights, _vault(row), row["name"])
+        )
 
 
 def whole_fleet(control: Control) -> Fleet:
@@ -96,11 +98,12 @@ def _fleet(
     return Fleet(ships=ships, at=now)
 
 
-def _sees(control: Control, rights: Rights, row: sa.RowMapping) -> bool:
-    subscription, vault = control.installation.subscription_id, _vault(row)
+def sees(control: Control, rights: Rights, vault: VaultRef, name: str) -> bool:
+    """Whether somebody may see an instance of this name, there or not."""
+    subscription = control.installation.subscription_id
     if rights.may(instances.READ, arm.vault_id_of(subscription, vault)):
         return True
-    return rights.may(instances.READ, arm.instance_id_of(subscription, vault, row["name"]))
+    return rights.may(instances.READ, arm.instance_id_of(subscription, vault, name))
 
 
 def _vault(row: sa.RowMapping) -> VaultRef:

@@ -48,9 +48,11 @@ class Cost:
 
     points: what recovery points need, `unique` of it what one of them needs alone. as_full: what
     they would take as full copies, compressed as they are. counted_on: the day of the last count;
-    empty before the first, and then what each backup has put is all that is known.
+    empty before the first, and then what each backup has put is all that is known. so_far: both
+    meters of this month until now.
     """
 
+    instance_id: str
     name: str
     vault: str
     tags: dict[str, str]
@@ -67,6 +69,7 @@ class Cost:
     units_price: float
     storage_price: float
     as_full_price: float
+    so_far: "Meters"
     month_to_date: float
     counted_on: str
 
@@ -100,21 +103,28 @@ class Day:
     stored: int
 
 
-def month_to_date(
-    sheet: PriceSheet, redundancy: str, days: Sequence[Day], began: Date, today: Date
-) -> float:
-    """Both meters from the first of the month, or the instance's begin, to the end of today.
+@dataclass(frozen=True, slots=True)
+class Meters:
+    """The two meters of some days of one month: what a bill is made of."""
+
+    unit_months: float
+    gb_months: float
+
+    def prices(self, sheet: PriceSheet, redundancy: str) -> tuple[float, float]:
+        """(units, storage)."""
+        return self.unit_months * sheet.unit, self.gb_months * sheet.of_gb(redundancy)
+
+
+def read_meters(days: Sequence[Day], first: Date, last: Date) -> Meters:
+    """Both meters from `first` to the end of `last`, days of one month.
 
     A day that was not counted is as the one before, or as the first that was. `days`: in order.
     """
-    if not days:
-        return 0.0
-    share = 1.0 / today.days_in_month()
-    total, at = 0.0, max(began, today.replace(day=1))
-    while at <= today:
+    share, units, gigabytes, at = 1.0 / last.days_in_month(), 0.0, 0.0, first
+    while days and at <= last:
         before = [each for each in days if each.day <= at]
         found = before[-1] if before else days[0]
-        price = units_of(found.server) * sheet.unit
-        total += share * (price + storage_price(sheet, redundancy, found.stored))
+        units += share * units_of(found.server)
+        gigabytes += share * found.stored / GB
         at = at.add(days=1)
-    return total
+    return Meters(units, gigabytes)

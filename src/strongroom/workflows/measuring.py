@@ -7,6 +7,7 @@ that came later has put is added to the last count where somebody asks (control/
 from whenever import Instant
 
 from strongroom.catalog import recovery_points, usage
+from strongroom.control import bills
 from strongroom.datastore.garbage import COLLECTED
 from strongroom.model.errors import ObjectMissing
 from strongroom.model.ids import InstanceId
@@ -59,6 +60,7 @@ def measure(means: Means, instance_id: InstanceId) -> None:
         there = recovery_points.ids_of_instance(connection, instance_id)
         kept = {point: share for point, share in shares.items() if point in there}
         usage.note(connection, found, kept)
+        bills.note_bills(control, connection, instance_id)
         usage.forget(connection, day_of(now.subtract(hours=24 * KEPT_DAYS)))
 
 

@@ -16,7 +16,7 @@ from whenever import Instant
 from strongroom.catalog import audit, deletions, holds, instances, jobs, recovery_points, removal
 from strongroom.catalog import vaults as vault_rows
 from strongroom.catalog.deletions import INSTANCE, POINT, VAULT, Kind
-from strongroom.control import deleted_vaults
+from strongroom.control import bills, deleted_vaults
 from strongroom.durable.engine import Story
 from strongroom.model.errors import Locked, ObjectMissing, VaultError
 from strongroom.model.ids import InstanceId
@@ -121,6 +121,7 @@ def purge_instance(means: Means, instance_id: str) -> bool:
         return False
     with control.database.writing() as connection:
         deletions.drop(connection, instance_id)
+        bills.note_bills(control, connection, instance_id, gone=True)
         removal.remove_instance(connection, instance_id)
     log.info("instance.purged", instance=instance_id)
     return True

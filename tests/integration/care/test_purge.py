@@ -8,10 +8,19 @@ from care_world import CareWorld
 from ports import free_port
 from seams import SystemClock
 from store_world import KEY
-from strongroom.catalog import deletions, holds, instances, protection, recovery_points, vaults
+from strongroom.catalog import (
+    bills,
+    deletions,
+    holds,
+    instances,
+    protection,
+    recovery_points,
+    vaults,
+)
 from strongroom.catalog.tables import metadata
 from strongroom.datastore.container import Container
 from strongroom.datastore.garbage import Unreadable
+from strongroom.model.bill import Bill
 from strongroom.model.errors import StoreUnavailable
 from strongroom.model.job import JobStatus
 from strongroom.model.protection_state import SOFT_DELETED
@@ -20,6 +29,7 @@ from strongroom.workflows.census import take_census
 from strongroom.workflows.collect import collect
 from strongroom.workflows.expire import expire
 from strongroom.workflows.locking import lock_point
+from strongroom.workflows.measuring import measure
 from strongroom.workflows.purge import purge_due, purge_instance, purge_point
 from strongroom.workflows.vault_storage import VaultStorage
 
@@ -201,6 +211,28 @@ def test_what_an_immutable_vault_keeps_is_not_purged_before_it_ends(world):
     assert f"p/{point}.receipt" in world.names("p/")
     world.say_immutable("Disabled")
     assert purge_instance(world.means, world.instance)
+
+
+def test_the_months_of_an_instance_stay_as_they_were_when_it_is_purged(world):
+    world.a_point(1, listed=True)
+    for _ in range(3):
+        measure(world.means, world.instance)
+        world.clock.advance(20 * DAY)
+    measure(world.means, world.instance)
+    before = noted_bills(world)
+    assert [each.closed for each in before] == [False, *[True] * (len(before) - 1)]
+    assert len(before) >= 2
+    assert all(each.unit_months > 0 and each.gb_months > 0 for each in before)
+    delete(world)
+    assert purge_instance(world.means, world.instance)
+    after = noted_bills(world)
+    assert after[1:] == before[1:]
+    assert (after[0].total, after[0].closed) == (before[0].total, True)
+
+
+def noted_bills(world: CareWorld) -> list[Bill]:
+    with world.database.reading() as connection:
+        return bills.since(connection, "")
 
 
 def test_what_storage_keeps_is_asked_for_again_and_the_catalogue_forgets_it_last(world):

@@ -15,7 +15,7 @@ from arm_story import Story
 from arm_world import SUBSCRIPTION, VERSION, ArmWorld, vault_id
 from portal_rows import POINT, fill
 from strongroom.catalog import alerts as alert_rows
-from strongroom.catalog import usage
+from strongroom.catalog import bills, usage
 from strongroom.catalog.keeping_tables import approvals, resource_guards
 from strongroom.catalog.portal_tables import job_samples
 from strongroom.catalog.tables import (
@@ -28,16 +28,20 @@ from strongroom.catalog.tables import (
 )
 from strongroom.control import alerts, users
 from strongroom.model.access import OWNER
+from strongroom.model.bill import Bill, month_of
 from strongroom.model.operation import Progress
 from strongroom.model.usage import Share, Usage
 
+NARROW = "only-x"
 NAME, PASSWORD = "anna", "four words of hers"
 INSTANCE = "/instances/backup-rg/v1/pg1-inst"
 
 
 @pytest.fixture(scope="module")
 def site(world: ArmWorld, story: Story) -> ArmWorld:
-    users.create_user(world.control, NAME, PASSWORD, OWNER.id, f"/subscriptions/{SUBSCRIPTION}")
+    home = f"/subscriptions/{SUBSCRIPTION}"
+    users.create_user(world.control, NAME, PASSWORD, OWNER.id, home)
+    users.create_user(world.control, NARROW, PASSWORD, OWNER.id, f"{home}/resourceGroups/x")
     fill(world)
     count(world)
     return world
@@ -84,6 +88,34 @@ def test_a_point_tells_what_is_its_own_and_what_it_shares(guest: httpx.Client) -
     assert "Its own 12.3 MB, free once it is deleted" in told
     assert "Shared 4.56 GB, with other points" in told
     assert "Its own" not in text_of(guest, f"{INSTANCE}/points/{2:032x}")  # not counted yet
+
+
+def test_what_has_cost_something_costs_that_when_it_is_gone(
+    site: ArmWorld, guest: httpx.Client
+) -> None:
+    now = site.clock.now()
+    month = now.to_tz("UTC").date().replace(day=1)
+    before = month.subtract(months=1)
+    gone = {"instance_id": "gone", "resource_group": "backup-rg", "vault": "v1", "tags": {}}
+    gone |= {"name": "old-shop", "redundancy": "LocallyRedundant", "unit_months": 1.0, "at": now}
+    gone |= {"gb_months": 9.5, "units_price": 1000.0, "storage_price": 5.25, "currency": "EUR"}
+    with site.database.writing() as connection:
+        written = [Bill(**gone, month=month_of(each), closed=True) for each in (month, before)]
+        bills.note(connection, written)
+        hidden = {**gone, "instance_id": "other", "resource_group": "x", "name": "foreign"}
+        bills.note(connection, [Bill(**hidden, month=month_of(before), closed=True)])
+    told = text_of(guest, "/cost")
+    assert "1005.25 of it for 1 instance no longer protected" in told
+    assert re.search(r"to date 2 [0-9.]+ [0-9.]+ 10[0-9.]+ EUR", told)
+    page = text_of(guest, f"/cost/{month_of(before)}")
+    assert "old-shop no longer protected v1 1.00 1000.00 9.50 5.25 1005.25 EUR" in page
+    lines = guest.get("/cost-by-month.csv").text.splitlines()
+    assert f"{month_of(before)},closed,old-shop,v1,LocallyRedundant,EUR,1.0000" in lines[-1]
+    assert guest.get("/cost/2001-01").status_code == 404
+    with site.http("nobody") as http:  # of somebody who may see that one vault alone
+        del http.headers["Authorization"]
+        http.post("/sign-in", data={"name": NARROW, "password": PASSWORD, "to": "/"})
+        assert "old-shop" not in http.get("/cost-by-month.csv").text
 
 
 def test_the_first_page_tells_what_is_due_how_far_points_reach_and_what_they_store(

@@ -38,6 +38,7 @@ def _environment() -> Environment:
         "span": words.span,
         "day": words.day,
         "year": words.year,
+        "month": words.month,
         "clock": words.clock,
         "moment": words.moment,
         "second": words.second,

@@ -86,6 +86,12 @@ def year(moment: Instant, zone: str) -> str:
     return str(moment.to_tz(zone).year)
 
 
+def month(text: str) -> str:
+    """Nov 2026, of 2026-11."""
+    of, _, number = text.partition("-")
+    return f"{_MONTHS[int(number) - 1]} {of}"
+
+
 def clock(moment: Instant | None, zone: str) -> str:
     """14:05."""
     if moment is None:

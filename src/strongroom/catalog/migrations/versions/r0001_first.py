@@ -894,9 +894,38 @@ def upgrade() -> None:
     with op.batch_alter_table("point_sizes", schema=None) as batch_op:
         batch_op.create_index("ix_point_sizes_instance", ["instance_id"], unique=False)
 
+    op.create_table(
+        "bills",
+        sa.Column("instance_id", sa.Text(), nullable=False),
+        sa.Column("month", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("resource_group", sa.Text(), nullable=False),
+        sa.Column("vault", sa.Text(), nullable=False),
+        sa.Column(
+            "tags",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("redundancy", sa.Text(), nullable=False),
+        sa.Column("unit_months", sa.Float(), nullable=False),
+        sa.Column("gb_months", sa.Float(), nullable=False),
+        sa.Column("units_price", sa.Float(), nullable=False),
+        sa.Column("storage_price", sa.Float(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("closed", sa.Boolean(), nullable=False),
+        sa.Column("at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.PrimaryKeyConstraint("instance_id", "month", name=op.f("pk_bills")),
+    )
+    with op.batch_alter_table("bills", schema=None) as batch_op:
+        batch_op.create_index("ix_bills_month", ["month"], unique=False)
+
 
 def downgrade() -> None:
     """Back."""
+    with op.batch_alter_table("bills", schema=None) as batch_op:
+        batch_op.drop_index("ix_bills_month")
+
+    op.drop_table("bills")
     with op.batch_alter_table("point_sizes", schema=None) as batch_op:
         batch_op.drop_index("ix_point_sizes_instance")
 
