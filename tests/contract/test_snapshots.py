@@ -41,7 +41,8 @@ def filled(database):
 def taken(database):
     """As it comes out of storage: JSON."""
     with database.reading() as connection:
-        return json.loads(json.dumps(snapshots.take(connection, NOW)))
+        told = {name: list(rows) for name, rows in snapshots.take(connection, NOW)}
+    return json.loads(json.dumps(told))
 
 
 def test_what_is_laid_into_an_empty_catalogue_is_what_was_taken(make_database):

@@ -6,7 +6,7 @@ microseconds, bytes base64. A table that is added later is never forgotten.
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -29,6 +29,7 @@ LEFT_OUT = frozenset(_PASSING | _SEEN_AGAIN | _LOG)
 # Never in the rows: private keys come from their own objects in storage.
 _SECRET = {"instance_keys": {"sealed_private"}, "jobs": {"sealed_signature"}}
 _MOST_JOBS = 5000  # the newest of them
+_AT_ONCE = 100  # rows, from the database
 # What changes by itself is no change.
 _UNCOMPARED = {
     "agents": {"seen_at", "session", "version"},
@@ -41,35 +42,45 @@ _REPLACED = ("role_assignments",)
 _MOST_NAME = 40
 
 
-def take(connection: sa.Connection, since: Instant) -> Rows:
-    """Every table's rows, in the order of their keys; of jobs those that have ended `since`."""
-    found: Rows = {}
-    for table in metadata.sorted_tables:
-        if table.name in LEFT_OUT:
-            continue
-        hidden = _SECRET.get(table.name, set())
-        columns = [column for column in table.columns if column.name not in hidden]
-        query = sa.select(*columns).order_by(*table.primary_key.columns)
-        if table is jobs:
-            query = _ended(query.order_by(None), since)
-        rows = connection.execute(query).mappings()
-        found[table.name] = [{name: _told(row[name]) for name in row} for row in rows]
-    return found
+def take(connection: sa.Connection, since: Instant) -> Iterator[tuple[str, Iterator[Row]]]:
+    """Every table and its rows, in the order of their keys; of jobs those ended `since`.
+
+    Rows are read one by one, each table's before the next: others go on meanwhile, and nothing
+    is held but the row at hand.
+    """
+    for table in _taken():
+        query = _query(table, _SECRET.get(table.name, set()))
+        yield table.name, _rows(connection, _ended(query, since) if table is jobs else query)
+
+
+def compared(connection: sa.Connection) -> Iterator[tuple[str, Iterator[Row]]]:
+    """As `take`, without what changes by itself: what it tells is new where this is."""
+    for table in _taken():
+        if table.name not in _COUNTED_LATER:
+            hidden = _SECRET.get(table.name, set()) | _UNCOMPARED.get(table.name, set())
+            yield table.name, _rows(connection, _query(table, hidden))
+
+
+def _taken() -> list[sa.Table]:
+    return [table for table in metadata.sorted_tables if table.name not in LEFT_OUT]
+
+
+def _query(table: sa.Table, hidden: set[str]) -> sa.Select[Any]:
+    columns = [column for column in table.columns if column.name not in hidden]
+    return sa.select(*columns).order_by(*table.primary_key.columns)
 
 
 def _ended(query: sa.Select[Any], since: Instant) -> sa.Select[Any]:
     over = jobs.c.status != JobStatus.IN_PROGRESS.value, jobs.c.ended_at >= since
-    return query.where(*over).order_by(jobs.c.started_at.desc(), jobs.c.id).limit(_MOST_JOBS)
+    newest = query.order_by(None).order_by(jobs.c.started_at.desc(), jobs.c.id)
+    return newest.where(*over).limit(_MOST_JOBS)
 
 
-def compared(rows: Rows) -> Rows:
-    """Without what changes by itself."""
-    return {
-        table: [{name: value for name, value in row.items() if name not in hidden} for row in some]
-        for table, some in rows.items()
-        if table not in _COUNTED_LATER
-        for hidden in [_UNCOMPARED.get(table, set())]
-    }
+def _rows(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[Row]:
+    # On PostgreSQL all rows would come at once otherwise; SQLite reads one by one anyway.
+    options = {"stream_results": True, "max_row_buffer": _AT_ONCE}
+    for row in connection.execute(query, execution_options=options).mappings():
+        yield {name: _told(row[name]) for name in row}
 
 
 def _told(value: Any) -> Any:  # noqa: ANN401 - any column's

@@ -7,6 +7,7 @@ tells: nothing is written twice.
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,10 +17,12 @@ from strongroom.datastore import statement
 from strongroom.datastore.keys import RecoveryKey
 from strongroom.datastore.receipt import SigningKey
 from strongroom.datastore.seal import PublicKey, open_sealed, seal
+from strongroom.model.audit import canonical
 from strongroom.model.errors import Corrupt
 
 _SIGNED_AS = b"strongroom-catalogue-1\n"
 _SEALED_AS = b"strongroom-catalogue-1"
+_NO_TABLES = b'"tables":{}'
 _MOST_BYTES = 1 << 30  # of what is inflated
 _NAME = re.compile(r"s/(\d{20})-([0-9a-f]{64})\.snapshot")
 CONTAINER = "catalogue-"
@@ -47,9 +50,18 @@ def read_snapshot_name(name: str) -> tuple[int, str] | None:
     return found and (int(found[1]), found[2])
 
 
-def seal_snapshot(recovery: PublicKey, signing: SigningKey, told: Snapshot) -> bytes:
-    """The object."""
-    signed = statement.sign(signing, _SIGNED_AS, told)
+def seal_snapshot(
+    recovery: PublicKey, signing: SigningKey, head: Snapshot, tables: Mapping[str, Sequence[bytes]]
+) -> bytes:
+    """The object. `head` has no tables; their rows are given as JSON, as `canonical` writes it.
+
+    The whole is put together from them and never is one tree of values: thousands of rows would
+    be looked through in one breath, and everybody would wait.
+    """
+    rows = (canonical(name) + b":[" + b",".join(tables[name]) + b"]" for name in sorted(tables))
+    before, found, after = canonical(msgspec.to_builtins(head)).partition(_NO_TABLES)
+    told = before + found[:-1] + b",".join(rows) + b"}" + after
+    signed = statement.sign_told(signing, _SIGNED_AS, told)
     return seal(recovery, _SEALED_AS, zstandard.compress(signed, 9))
 
 

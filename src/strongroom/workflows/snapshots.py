@@ -6,7 +6,9 @@ nobody takes away. It has the jobs of the last thirty days that had ended by the
 
 import base64
 import contextlib
+from typing import Any
 
+import sqlalchemy as sa
 import structlog
 from blake3 import blake3
 from whenever import Instant
@@ -42,36 +44,44 @@ def container_of(installation: str) -> str:
 def write_snapshot(means: Means) -> bool:
     """One of the settings as they are, unless the newest says the same; whether it was new."""
     control, recovery = means.control, means.keyring.recovery
-    installation = control.installation.tenant_id
-    with control.database.reading() as connection:
-        sequence, _ = audit.head(connection)
-        tables = snapshots.take(connection, control.clock.now().subtract(hours=24 * JOB_DAYS))
+    installation, now = control.installation.tenant_id, control.clock.now()
     files = {n: base64.b64encode(raw).decode() for n, raw in sorted(means.own_files().items())}
-    now = control.clock.now()
-    told = [snapshots.compared(tables), files, recovery.key_id.hex(), _day(now)]
-    digest = blake3(canonical(told)).hexdigest()
     blobs = means.storage.container(container_of(installation))
     names = names_of(blobs)
-    if _is_said(names, digest):
-        return False
+    with control.database.reading() as connection:
+        sequence, _ = audit.head(connection)
+        digest = _digest(connection, [files, recovery.key_id.hex(), _day(now)])
+        if _is_said(names, digest):
+            return False
+        since = now.subtract(hours=24 * JOB_DAYS)
+        tables = {
+            name: [canonical(row) for row in rows]
+            for name, rows in snapshots.take(connection, since)
+        }
     view = means.storage.account_view(container_of(installation))
     view.ensure()
     if view.immutability() != _WANTED:
         view.set_immutability(_WANTED)
-    stated = Snapshot(
-        installation=installation,
-        sequence=sequence,
-        at=now.format_iso(),
-        tables=tables,
-        files=files,
+    head = Snapshot(
+        installation=installation, sequence=sequence, at=now.format_iso(), tables={}, files=files
     )
     with contextlib.suppress(ObjectExists):
-        sealed = seal_snapshot(recovery, means.keyring.signing, stated)
+        sealed = seal_snapshot(recovery, means.keyring.signing, head, tables)
         blobs.create(snapshot_name(sequence, digest), sealed)
     for name in names[:-KEPT]:
         view.delete(name)
     log.info("snapshot.written", record=sequence)
     return True
+
+
+def _digest(connection: sa.Connection, beside: list[Any]) -> str:
+    """Of what would be told, a row at a time: mostly there is nothing new."""
+    digest = blake3(canonical(beside))
+    for name, rows in snapshots.compared(connection):
+        digest.update(canonical(name))
+        for row in rows:
+            digest.update(canonical(row))
+    return digest.hexdigest()
 
 
 class Snapshots:

@@ -130,7 +130,7 @@ def rebuilt(means: Means, recovery: RecoveryKey | None) -> Rebuilt:
 
 def settings_of(means: Means) -> snapshots.Rows:
     with means.control.database.reading() as connection:
-        return snapshots.compared(snapshots.take(connection, Instant.MIN))
+        return {name: list(rows) for name, rows in snapshots.compared(connection)}
 
 
 def points_of(means: Means, instance: str) -> list[tuple[str, str, str, str]]:
