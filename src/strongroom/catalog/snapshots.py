@@ -17,7 +17,8 @@ from strongroom.catalog.database import Utc
 from strongroom.catalog.tables import jobs, metadata
 from strongroom.model.job import JobStatus
 
-Rows = dict[str, list[dict[str, Any]]]
+Row = dict[str, Any]
+Rows = dict[str, list[Row]]
 # What is under way, what was asked, and what is seen again: a new catalogue begins without it.
 _PASSING = {"operations", "agent_operations", "executors", "schedules"}
 _PASSING |= {"enrol_tokens", "failed_sign_ins", "sessions", "alerts", "job_samples"}
