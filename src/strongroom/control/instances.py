@@ -38,7 +38,8 @@ T = TypeVar("T")
 class Asked(msgspec.Struct, kw_only=True, frozen=True):
     """What a request for protection names; `properties` are those that are only echoed.
 
-    `settings`: None where the request says nothing of them, and they stay as they are.
+    `settings`: None where the request says nothing of them, and they stay as they are. `room`: what
+    is left in storage, where it is asked whether a first backup fits.
     """
 
     server: ServerRef
@@ -46,6 +47,7 @@ class Asked(msgspec.Struct, kw_only=True, frozen=True):
     properties: dict[str, Any]
     tags: dict[str, str]
     settings: BackupSettings | None = None
+    room: Room | None = None
 
     def kept(self, before: Mapping[str, Any]) -> dict[str, Any]:
         """What the catalogue keeps, after the properties that it held before."""
@@ -94,7 +96,7 @@ def validate_instance(
     control: Control, caller: Caller, vault: VaultRef, asked: Asked, request_key: str
 ) -> OperationId:
     """Could this server be protected now? The operation holds the answer."""
-    room = storage_room.ask_room(control)
+    asked = msgspec.structs.replace(asked, room=storage_room.ask_room(control))
     with control.database.writing() as connection:
         known = long_running.find_by_request(connection, request_key)
         if known is not None:
@@ -107,7 +109,7 @@ def validate_instance(
         )
         now = control.clock.now()
         try:
-            examine(control, connection, caller, vault, asked, room=room)
+            examine(control, connection, caller, vault, asked)
         except VaultError as error:
             long_running.end_operation(connection, operation, now, error=error.to_dict())
         else:
@@ -122,13 +124,10 @@ def examine(
     vault: VaultRef,
     asked: Asked,
     before: sa.RowMapping | None = None,
-    *,
-    room: Room | None = None,
 ) -> Found:
     """Everything that protection needs. Raises one error that names all that is missing.
 
     Where the instance is there (`before`) and goes on as it was, the server need not be ready.
-    `room`: what is left in storage, where its size is asked too.
     """
     missing: list[UserError] = []
     owner = need_vault(connection, vault)
@@ -144,7 +143,8 @@ def examine(
         kind = parse_policy(policy["properties"]).backup_type if policy is not None else FULL
         if not _goes_on(before, policy):
             _try(missing, lambda: check_ready(control, connection, known, kind))
-        if room is not None:
+        if asked.room is not None:
+            room = asked.room
             _try(missing, lambda: storage_room.check_size(room, known))
     if missing or policy is None or server is None:
         raise _all_of(missing)

@@ -10,7 +10,7 @@ from strongroom.model.outside import Room
 
 
 def ask_room(control: Control) -> Room | None:
-    """What is left; None where nobody can say. Storage is asked: before a transaction, not in it."""
+    """What is left; None where nobody can say. Storage is asked: not within a transaction."""
     try:
         return control.outside.room()
     except StoreUnavailable:
