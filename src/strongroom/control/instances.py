@@ -38,8 +38,8 @@ T = TypeVar("T")
 class Asked(msgspec.Struct, kw_only=True, frozen=True):
     """What a request for protection names; `properties` are those that are only echoed.
 
-    `settings`: None where the request says nothing of them, and they stay as they are. `room`: what
-    is left in storage, where it is asked whether a first backup fits.
+    `settings`: None where the request says nothing of them, and they stay as they are. `room`:
+    what is left in storage, where it is asked whether a first backup fits.
     """
 
     server: ServerRef
