@@ -22,8 +22,9 @@ from strongroom.postgres.events import (
     Started,
     Warned,
 )
-from strongroom.postgres.physical import physical_backup
+from strongroom.postgres.physical import Way, Window, physical_backup
 from strongroom.postgres.restore import Finished, RestoredFile, RestoreTarget
+from strongroom.postgres.walstream import WalWindow
 
 
 class Stream:
@@ -96,11 +97,13 @@ def back_up(
     on_event: Callable[[Event], None] = lambda _: None,
     label: str = "a test",
     read: BaseBackup = base_backup,
+    window: Callable[..., Window] = WalWindow,
 ) -> Copy:
     base, log = Stream(), Stream()
     manifest, warnings, started = bytearray(), [], None
     threads = threading.active_count()
-    with closing(physical_backup(conninfo, label, log.take, SystemClock(), base=read)) as events:
+    way = Way(read, window)
+    with closing(physical_backup(conninfo, label, log.take, SystemClock(), way=way)) as events:
         for event in events:
             on_event(event)
             match event:

@@ -74,7 +74,8 @@ def check_server(data: Path, name: str) -> ServerFacts:
 
     Raises NotFound, and SourceUnreachable or SourceRefused when it cannot be looked at.
     """
-    return look(_book(data).conninfo(name), name)
+    book = _book(data)
+    return look(book.conninfo(name), name, book.source(name))
 
 
 def facts_as_json(facts: ServerFacts) -> str:

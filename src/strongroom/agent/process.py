@@ -38,9 +38,10 @@ from strongroom.agent.servers import ServerBook
 from strongroom.agent.settings import Identity, Settings
 from strongroom.agent.wal.archive import take_log
 from strongroom.model.errors import VaultError
-from strongroom.model.operation import Completion
+from strongroom.model.operation import Completion, ServerFacts
 from strongroom.model.seams import Chance, Clock
 from strongroom.postgres.check import look
+from strongroom.postgres.connect import Conninfo
 from strongroom.postgres.table_sizes import largest_tables
 
 
@@ -118,7 +119,7 @@ def real_trades(
             return verify(held, open_container, chance, share)
 
     return Trades(
-        look=look,
+        look=partial(_look, book),
         take_backup=back_up_within,
         restore=restore_within,
         verify=verify_within,
@@ -127,6 +128,10 @@ def real_trades(
             take_log, book=book, open_container=open_container, clock=clock, chance=chance
         ),
     )
+
+
+def _look(book: ServerBook, conninfo: Conninfo, name: str) -> ServerFacts:
+    return look(conninfo, name, book.source(name))
 
 
 def scratch_root(settings: Settings) -> Path | None:

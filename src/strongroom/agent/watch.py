@@ -106,8 +106,8 @@ class ServerWatch:
         """The last known facts, with why the server cannot be backed up now."""
         with self._lock:
             known = self._facts.get(name, ServerFacts(name=name, ready=False))
-        problems = [error.to_dict()]
-        return msgspec.structs.replace(known, ready=False, dumpable=False, problems=problems)
+        unready = {"ready": False, "dumpable": False, "way": "", "problems": [error.to_dict()]}
+        return msgspec.structs.replace(known, **unready)
 
     def _all_unready(self, error: VaultError) -> None:
         with self._lock:
@@ -120,9 +120,9 @@ class ServerWatch:
                 self._facts[name] = facts
 
 
-def _state(facts: ServerFacts) -> tuple[bool, str, list[str]]:
+def _state(facts: ServerFacts) -> tuple[bool, str, str, list[str]]:
     codes = [str(problem.get("code", "")) for problem in facts.problems]
-    return facts.ready, facts.system_identifier, codes
+    return facts.ready, facts.way, facts.system_identifier, codes
 
 
 def _call(

@@ -7,7 +7,15 @@ import msgspec
 
 from strongroom.cli import conninfo, console
 from strongroom.cli.vault import Vault
-from strongroom.model.backup_type import FULL, PHYSICAL, allows, why_logical
+from strongroom.model.backup_type import (
+    DISK,
+    DISK_ALONE,
+    FULL,
+    PHYSICAL,
+    STREAM,
+    allows,
+    why_logical,
+)
 from strongroom.model.errors import Failed, Precondition, from_dict
 from strongroom.model.logical import LOGICAL
 from strongroom.model.operation import ServerFacts
@@ -40,7 +48,17 @@ def tell(facts: ServerFacts, kind: str) -> None:
     console.note(
         f"checked {server}: PostgreSQL {facts.version_text or '?'}, "
         f"{len(facts.databases)} databases, {console.size(facts.size_bytes)}"
+        + (f"; {way}" if (way := way_in_words(facts)) else "")
     )
+
+
+def way_in_words(facts: ServerFacts) -> str:
+    """How a physical backup is read; empty where none is allowed."""
+    return {
+        STREAM: "read by replication connections",
+        DISK: "files read from the agent's disk, log by a replication connection",
+        DISK_ALONE: "files and log read from the agent's disk, no replication needed",
+    }.get(facts.way, "")
 
 
 def refuse(facts: ServerFacts, kind: str) -> None:
@@ -100,6 +118,7 @@ def facts_in(server: dict[str, Any]) -> ServerFacts:
         name=server["name"],
         ready=told["state"] == "Ready",
         dumpable=told["strongroom"]["dumpable"],
+        way=told["strongroom"]["way"],
         problems=told["strongroom"]["problems"],
     )
 

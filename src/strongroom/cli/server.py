@@ -119,6 +119,7 @@ def check(name: str, /, *, common: Common = COMMON, means: Given) -> None:
                 "version": told["version"],
                 "size": console.size(told["sizeBytes"]),
                 "endpoint": told["endpoint"],
+                "way": preflight.way_in_words(preflight.facts_in(found)) or "-",
                 "seen": f"{told['seenAt']} UTC",
             }
         )

@@ -13,6 +13,11 @@ from strongroom.model.operation import ServerFacts
 FULL, PHYSICAL = "Full", "Physical"
 BACKUP_TYPES = (FULL, PHYSICAL, LOGICAL)
 DENIED = "denied"  # among an error's facts: the server allows no physical backup, as it is set
+OF_STREAM = "ofStream"  # likewise: only what goes by a replication connection is not allowed
+
+# How a physical backup is read: files and log by a replication connection; files from the disk of
+# the agent's host, and the log by a stream; both from the disk, where no replication is granted.
+STREAM, DISK, DISK_ALONE = "Stream", "Disk", "DiskAlone"
 
 
 def read_backup_type(found: str) -> str:

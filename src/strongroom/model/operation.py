@@ -57,6 +57,7 @@ class ServerFacts(Message):
     endpoint: str = ""  # host:port, for people
     dumpable: bool = False  # a logical backup can be taken, whatever else is missing
     administrator: str = ""  # the superuser that the cluster was made with
+    way: str = ""  # how a physical backup is read: STREAM, DISK, DISK_ALONE; empty: not at all
 
 
 class EnrolRequest(Message):

@@ -26,6 +26,7 @@ from strongroom.model.postgres import (
     lsn_from_text,
     major_of,
 )
+from strongroom.postgres.asked import Asked, show
 from strongroom.postgres.connect import Conninfo, replication
 from strongroom.postgres.damaged_file import told_by_server
 from strongroom.postgres.events import (
@@ -92,17 +93,12 @@ def identify(server: Replication) -> System:
     )
 
 
-def show(server: Replication, setting: str) -> str:
-    """A setting, as text."""
-    return server.rows(f"SHOW {setting}", f"showing {setting}")[0][0].decode(errors="replace")
-
-
 def _bytes(text: str) -> int:
     units = {"kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
     return int(text[:-2]) * units[text[-2:]]
 
 
-Prepare = Callable[[Replication, System], bytes]
+Prepare = Callable[[Asked, System], bytes]
 
 
 class BaseBackup(Protocol):
@@ -115,7 +111,7 @@ class BaseBackup(Protocol):
         ...
 
 
-def everything(server: Replication, system: System) -> bytes:
+def everything(server: Asked, system: System) -> bytes:
     """No backup_manifest of a parent: all of every file is asked for."""
     del server, system
     return b""

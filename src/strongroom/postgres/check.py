@@ -4,13 +4,14 @@ from typing import Any
 
 import psycopg
 
-from strongroom.model.backup_type import DENIED
+from strongroom.model.backup_type import DENIED, OF_STREAM
 from strongroom.model.errors import SourceRefused, SourceUnsupported, VaultError
 from strongroom.model.operation import ServerFacts
 from strongroom.model.postgres import PAGE
 from strongroom.postgres.basebackup import identify
 from strongroom.postgres.connect import Conninfo, connect, replication
 from strongroom.postgres.refusals import no_role, wal_level_minimal
+from strongroom.postgres.way import settle_way
 
 MOST_DATABASES = 200  # whose extensions are listed
 _LONGEST_LINK = 99  # bytes; beyond it the server itself refuses to send the tablespace's link
@@ -40,11 +41,12 @@ where pg_tablespace_location(oid) <> '' order by oid
 _EXTENSIONS = "select extname, extversion from pg_extension order by extname"
 
 
-def look(conninfo: Conninfo, name: str) -> ServerFacts:
+def look(conninfo: Conninfo, name: str, source: str = "auto") -> ServerFacts:
     """All facts and all problems, not just the first. Never raises for what the server lacks.
 
-    `size_bytes` is the sum over the databases whose size this role may see; `extensions` are those
-    of all databases that let it in.
+    `source`: what its files shall be read from, as way.py takes it. `size_bytes` is the sum over
+    the databases whose size this role may see; `extensions` are those of all databases that let it
+    in.
     """
     facts = ServerFacts(name=name, ready=False, endpoint=conninfo.endpoint)
     problems: list[VaultError] = []
@@ -56,6 +58,7 @@ def look(conninfo: Conninfo, name: str) -> ServerFacts:
     except VaultError as error:
         problems.append(error)
     problems += _replication_problems(conninfo, facts, problems)
+    problems = settle_way(conninfo, source, facts, problems)
     facts.problems = [error.to_dict() for error in problems]
     facts.ready = not problems
     return facts
@@ -88,7 +91,7 @@ def _setting_problems(row: tuple[Any, ...], facts: ServerFacts) -> list[VaultErr
             SourceRefused(
                 f"{max(senders - busy, 0)} of {senders} WAL senders are free, a backup needs two",
                 hint=f"Set max_wal_senders = {busy + 4} in postgresql.conf and restart it.",
-                facts={"cause": "max_wal_senders", DENIED: senders < 2},
+                facts={"cause": "max_wal_senders", DENIED: senders < 2, OF_STREAM: True},
             )
         )
     if not replicates:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 
 from strongroom.model.errors import SourceUnsupported
 from strongroom.model.postgres import PAGE, Lsn, SystemIdentifier, Timeline, lsn_to_text, major_of
-from strongroom.postgres.basebackup import System, show
+from strongroom.postgres.asked import Asked, show
+from strongroom.postgres.basebackup import System
 from strongroom.postgres.events import (
     Ended,
     Event,
@@ -23,7 +24,6 @@ from strongroom.postgres.events import (
 )
 from strongroom.postgres.page_notes import PageNotes
 from strongroom.postgres.page_versions import PageColumns, PagesInPart, ParentPages, Sieve
-from strongroom.postgres.replication import Replication
 from strongroom.postgres.wire.backup_label import MOST_BYTES, without_increments
 from strongroom.postgres.wire.incremental import (
     MOST_BLOCKS,
@@ -104,10 +104,11 @@ class Increment:
             return columns.packed(pages) if pages <= len(columns) else None
         return self._notes.get(path)
 
-    def prepare(self, server: Replication, system: System) -> bytes:
+    def prepare(self, server: Asked, system: System) -> bytes:
         """The parent's backup_manifest where the server's summaries can serve it, else nothing."""
         has_summaries = (
-            major_of(system.version_number) >= SUMMARIES_SINCE
+            server.sends_changes
+            and major_of(system.version_number) >= SUMMARIES_SINCE
             and show(server, "summarize_wal") == "on"
         )
         self._records = not has_summaries
@@ -121,13 +122,12 @@ class Increment:
         self._switched = self._parent.checksums != system.checksums
         return self._parent.pg_manifest if has_summaries and not self._switched else b""
 
-    def _why_not(self, server: Replication, system: System, parent: Parent) -> str:
+    def _why_not(self, server: Asked, system: System, parent: Parent) -> str:
         if parent.system_identifier != system.identifier:
             return "the server is another one: its system identifier has changed"
         if parent.timeline == system.timeline:
             return ""
-        rows = server.rows(f"TIMELINE_HISTORY {system.timeline}", "reading the timeline's history")
-        left = parse_timeline_history(rows[0][1]).get(parent.timeline)
+        left = parse_timeline_history(server.history(system.timeline)).get(parent.timeline)
         if left is None or left < parent.stop_lsn:
             return (
                 f"the last point, on timeline {parent.timeline}, is not on the history of the "

@@ -31,6 +31,7 @@ from strongroom.postgres.events import (
 from strongroom.postgres.low_level import LowLevelBackup
 from strongroom.postgres.page_check import FileCheck, PageCheck
 from strongroom.postgres.read_ahead import PIECE, ReadAhead
+from strongroom.postgres.wal_on_disk import Beside
 from strongroom.postgres.wire.pg_manifest import TimedFile, format_pg_manifest
 
 _MODE = 0o600
@@ -65,7 +66,20 @@ def disk_backup(
         has_less = bool(prepare(asked, identify(asked)))
     if has_less:
         yield from base_backup(conninfo, label, watch=watch, prepare=prepare)
-        return
+    else:
+        yield from disk_alone(conninfo, label, directory=directory, watch=watch, readers=readers)
+
+
+def disk_alone(
+    conninfo: Conninfo,
+    label: str,
+    *,
+    directory: Path,
+    watch: Callable[[], None] = lambda: None,
+    prepare: Prepare = everything,
+    readers: int = 1,
+) -> Generator[Event, None, None]:
+    """The same of a server that grants no replication: it is asked by SQL alone."""
     with (
         session(conninfo, watch) as server,
         closing(DataDirectory(directory)) as tree,
@@ -74,6 +88,7 @@ def disk_backup(
         held = LowLevelBackup(server, major_of(server.version_number))
         start = held.start(label)
         system = held.system()
+        prepare(Beside(server, directory), system)
         yield _started(tree, system, start)
         pages = PageCheck(start, held.position) if system.checksums else None
         copy = _Copy(tree, pages, ahead)

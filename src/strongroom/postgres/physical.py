@@ -2,16 +2,57 @@
 
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
+from typing import Protocol, Self
 
-from strongroom.model.errors import SourceStopped, SourceUnsupported
+from strongroom.model.errors import SourceStopped, SourceUnsupported, VaultError
+from strongroom.model.postgres import Lsn, Timeline
 from strongroom.model.seams import Clock
-from strongroom.postgres.basebackup import BaseBackup, base_backup
+from strongroom.postgres.basebackup import System, base_backup
 from strongroom.postgres.connect import Conninfo
 from strongroom.postgres.events import Ended, Event, Started, WalEvent, Warned
 from strongroom.postgres.walstream import WalWindow
 
 _ABANDON_SECONDS = 30.0
+
+
+class Window(AbstractContextManager["Window"], Protocol):
+    """What the log of a backup is read by: `WalWindow`, or `DiskWindow`."""
+
+    @property
+    def warning(self) -> VaultError | None:
+        """What a person should mend, known once it is entered."""
+
+    @property
+    def system(self) -> System:
+        """Who is at the other end."""
+
+    def __enter__(self) -> Self:
+        """Connect."""
+
+    def same_server(self) -> Conninfo:
+        """The connection string, tied to this very server."""
+
+    def stop_at(self, lsn: Lsn) -> None:
+        """The backup ended here."""
+
+    def abandon(self) -> None:
+        """End now."""
+
+    def events(self, start: Lsn, timeline: Timeline) -> Generator[WalEvent, None, None]:
+        """Segments as files of pg_wal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What the files are read by: the stream, or the disk (local.py); and what the log."""
+
+    base: Callable[..., Generator[Event, None, None]] = base_backup  # as `BaseBackup`
+    window: Callable[[Conninfo, Clock], Window] = WalWindow
+
+
+_STREAM = Way()
 
 
 def physical_backup(
@@ -21,12 +62,11 @@ def physical_backup(
     clock: Clock,
     *,
     watch: Callable[[], None] = lambda: None,
-    base: BaseBackup = base_backup,
+    way: Way = _STREAM,
 ) -> Generator[Event, None, None]:
     """Read the whole server and the log of the window, such that it can be recovered alone.
 
-    `base` reads the files: over the stream, or from the disk (local.py), perhaps only what has
-    changed since a parent.
+    `way`: what reads the files, perhaps only what has changed since a parent, and what the log.
 
     Events of the base backup come out of the iterator; those of the log go to `wal`, in a thread
     of its own, once `Started` was taken (`pg_wal/...`, whole files). `Ended` comes when both are
@@ -35,32 +75,32 @@ def physical_backup(
     Close the iterator (contextlib.closing) to give up; a `wal` that is blocked must be released
     first. Raises what `base_backup` and `WalWindow.events` raise.
     """
-    with WalWindow(conninfo, clock) as window, ThreadPoolExecutor(1, "wal") as pool:
-        side = _Side(window, wal, pool)
+    with way.window(conninfo, clock) as log, ThreadPoolExecutor(1, "wal") as pool:
+        side = _Side(log, wal, pool)
 
         def watch_both() -> None:
             watch()
             side.check()
 
         try:
-            read = base(window.same_server(), label, watch=watch_both)
+            read = way.base(log.same_server(), label, watch=watch_both)
             with closing(read):
                 for event in read:
                     side.check()
                     if isinstance(event, Started):
-                        _check_same(window, event)
+                        _check_same(log, event)
                     if isinstance(event, Ended):
                         side.finish(event, watch)
                     yield event
                     if isinstance(event, Started):
                         side.start(event)  # whoever listens has settled where the log goes
-                        if window.warning is not None:
-                            yield Warned(window.warning)
+                        if log.warning is not None:
+                            yield Warned(log.warning)
         finally:
             side.end()
 
 
-def _check_same(window: WalWindow, started: Started) -> None:
+def _check_same(window: Window, started: Started) -> None:
     if started.system_identifier != window.system.identifier:
         raise SourceUnsupported(
             "two connections led to two different servers",
@@ -72,7 +112,7 @@ class _Side:
     """The log's thread."""
 
     def __init__(
-        self, window: WalWindow, wal: Callable[[WalEvent], None], pool: ThreadPoolExecutor
+        self, window: Window, wal: Callable[[WalEvent], None], pool: ThreadPoolExecutor
     ) -> None:
         self._window = window
         self._wal = wal

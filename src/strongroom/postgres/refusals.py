@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from strongroom.model.backup_type import DENIED
+from strongroom.model.backup_type import DENIED, OF_STREAM
 from strongroom.model.errors import (
     SourceError,
     SourceRefused,
@@ -67,7 +67,7 @@ def no_role(user: str) -> SourceRefused:
     return SourceRefused(
         f"the role {user} may not replicate",
         hint=f"Run as a superuser: ALTER ROLE {quote_name(user)} REPLICATION;",
-        facts={"cause": "replication", DENIED: True},
+        facts={"cause": "replication", DENIED: True, OF_STREAM: True},
     )
 
 
@@ -77,7 +77,7 @@ def no_wal_sender() -> SourceRefused:
         "no WAL sender is free: a backup needs two of max_wal_senders",
         hint="Raise max_wal_senders by two or more (wal_level must be replica) in postgresql.conf "
         "and restart the server.",
-        facts={"cause": "max_wal_senders"},
+        facts={"cause": "max_wal_senders", OF_STREAM: True},
     )
 
 
@@ -150,7 +150,7 @@ def _hba(words: str, attempt: Attempt) -> SourceError:
         if attempt.replicating
         else f"pg_hba.conf does not let {attempt.user} from {where} into {what}",
         hint=f"Add this line to pg_hba.conf, then run SELECT pg_reload_conf(): {line}",
-        facts={"line": line, DENIED: attempt.replicating},
+        facts={"line": line, DENIED: attempt.replicating, OF_STREAM: attempt.replicating},
     )
 
 

@@ -28,6 +28,8 @@ _MOST_WARNINGS = 1000
 class Replication:
     """A standing physical replication connection. One thread at a time, but for `interrupt`."""
 
+    sends_changes = True
+
     def __init__(self, pgconn: pq.abc.PGconn, watch: Callable[[], None]) -> None:
         self._pgconn = pgconn
         self._watch = watch
@@ -68,6 +70,10 @@ class Replication:
         found = self.next_rows(what)
         self.settle(what)
         return found
+
+    def history(self, timeline: int) -> bytes:
+        """What the server keeps of a timeline that is not the first. A replication command."""
+        return self.rows(f"TIMELINE_HISTORY {timeline}", "reading the timeline's history")[0][1]
 
     def begin(self, command: str) -> None:
         """Send a command; its results are taken one by one."""

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from strongroom.model.errors import SourceError, SourceRefused, SourceStopped, WalGap
 from strongroom.model.postgres import Lsn, Timeline, lsn_from_text, lsn_to_text
 from strongroom.model.seams import Clock
-from strongroom.postgres.basebackup import System, identify, show
+from strongroom.postgres.asked import show
+from strongroom.postgres.basebackup import System, identify
 from strongroom.postgres.connect import Conninfo, replication
 from strongroom.postgres.replication import STALL_SECONDS, Replication
 from strongroom.postgres.wire.messages import WalData, parse_wal_message, status_update
@@ -136,9 +137,8 @@ class WalSource:
         row = self._server.rows("IDENTIFY_SYSTEM", "identifying itself")[0]
         found = Found(system, lsn_from_text(row[2].decode()))
         if system.timeline > 1:
-            what = "reading the timeline's history"
-            rows = self._server.rows(f"TIMELINE_HISTORY {system.timeline}", what)
-            found.histories[system.timeline] = rows[0][1].decode(errors="replace")
+            told = self._server.history(system.timeline).decode(errors="replace")
+            found.histories[system.timeline] = told
         self.server_end = found.at
         return found
 

@@ -19,7 +19,8 @@ from strongroom.model.errors import (
 )
 from strongroom.model.postgres import Lsn, Timeline, lsn_to_text
 from strongroom.model.seams import Clock
-from strongroom.postgres.basebackup import System, identify, show
+from strongroom.postgres.asked import show
+from strongroom.postgres.basebackup import System, identify
 from strongroom.postgres.connect import Conninfo, replication, same_server
 from strongroom.postgres.events import FileBegun, FileData, FileEnded, WalEvent
 from strongroom.postgres.replication import STALL_SECONDS, Replication
@@ -105,7 +106,8 @@ class WalWindow:
         Raises WalGap when log that is needed is gone, SourceStopped when the server goes away.
         """
         if timeline > 1:
-            yield from self._history(timeline)
+            now = int(self._clock.now().timestamp())
+            yield from history_events(timeline, self._server.history(timeline), now)
         size = self._system.wal_segment_size
         position = Lsn(start - start % size)
         slot = f'SLOT "{self._slot}" ' if self._slot else ""
@@ -143,15 +145,6 @@ class WalWindow:
             )
         else:
             self._slot = name
-
-    def _history(self, timeline: Timeline) -> Iterator[WalEvent]:
-        rows = self._server.rows(f"TIMELINE_HISTORY {timeline}", "reading the timeline's history")
-        name, content = f"pg_wal/{timeline:08X}.history", rows[0][1]
-        now = int(self._clock.now().timestamp())
-        yield FileBegun(name, len(content), _MODE, now, "wal")
-        if content:
-            yield FileData(memoryview(content))
-        yield FileEnded()
 
     def _chunks(self, position: Lsn) -> Iterator[memoryview]:
         heard = told = self._clock.monotonic()
@@ -204,6 +197,14 @@ def segment_name(timeline: Timeline, lsn: Lsn, segment_size: int) -> str:
     number = lsn // segment_size
     per_id = 0x100000000 // segment_size
     return f"{timeline:08X}{number // per_id:08X}{number % per_id:08X}"
+
+
+def history_events(timeline: Timeline, content: bytes, mtime: int) -> Iterator[WalEvent]:
+    """A timeline's history as a file."""
+    yield FileBegun(f"pg_wal/{timeline:08X}.history", len(content), _MODE, mtime, "wal")
+    if content:
+        yield FileData(memoryview(content))
+    yield FileEnded()
 
 
 class SegmentCutter:

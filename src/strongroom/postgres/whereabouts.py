@@ -14,11 +14,18 @@ from strongroom.postgres.refusals import quote_name
 
 _TRIES = 3  # a checkpoint may end between our two looks
 _MOST_START_SECONDS = 600  # from a postmaster's start to its first connection
-_STREAM = "or leave it to the stream: strongroom agent add NAME --source stream --replace"
+_STREAM = "Or leave it to the stream: strongroom agent add NAME --source stream --replace."
+_ON_ITS_HOST = "Run the agent on the server's host."
+REMEDY = "remedy"  # among the error's facts: what lets the disk be read, without the other way
 
 
 def data_directory_of(conninfo: Conninfo) -> Path:
-    """The data directory, proved to be that server's.
+    """The data directory, proved to be that server's. Raises as `place_here` does."""
+    return Path(place_here(conninfo).data_directory)
+
+
+def place_here(conninfo: Conninfo) -> Place:
+    """Where the server lies on this host, proved to be that server's place, and readable.
 
     Raises SourceRefused saying why it cannot be read here and what to do; else as `connect` does.
     """
@@ -28,10 +35,9 @@ def data_directory_of(conninfo: Conninfo) -> Path:
             place = place_of(server, major)
             _check_rights(place, major)
             if _lies_here(place):
-                return Path(place.data_directory)
-    raise SourceRefused(
-        f"data_directory of the server at {conninfo.endpoint} is another server's on this host",
-        hint=f"Run the agent on the server's host, {_STREAM}.",
+                return place
+    raise _refused(
+        f"data_directory of the server at {conninfo.endpoint} is another server's on this host"
     )
 
 
@@ -43,10 +49,9 @@ def _check_rights(place: Place, major: int) -> None:
     if not place.may_hold:
         wanted += [f"GRANT EXECUTE ON FUNCTION {f} TO {user};" for f in functions_of(major)]
     if wanted:
-        raise SourceRefused(
+        raise _refused(
             f"the role {place.user} may not hold a backup open and read the disk meanwhile",
-            hint=f"Run as a superuser, in the database that the agent connects to: "
-            f"{' '.join(wanted)} {_STREAM[0].upper()}{_STREAM[1:]}.",
+            "Run as a superuser, in the database that the agent connects to: " + " ".join(wanted),
         )
 
 
@@ -58,10 +63,7 @@ def _lies_here(place: Place) -> bool:
             lines = tree.read("postmaster.pid").split(b"\n")
             _check_readable(tree)
     except FileNotFoundError as error:
-        raise SourceRefused(
-            f"{directory} is not on this host, or no server runs in it",
-            hint=f"Run the agent on the server's host, {_STREAM}.",
-        ) from error
+        raise _refused(f"{directory} is not on this host, or no server runs in it") from error
     started = 0 <= place.started_at - int(lines[2]) + 1 <= _MOST_START_SECONDS
     return (
         started
@@ -77,7 +79,11 @@ def _check_readable(tree: DataDirectory) -> None:
         return
     for entry in tree.entries():
         if entry.kind not in {"directory", "link"} and not entry.mode & 0o044:
-            raise SourceRefused(
+            raise _refused(
                 f"the agent may not read {tree.path / entry.path}",
-                hint=f"Run the agent as the server's own user, {_STREAM}.",
+                "Run the agent as the server's own user.",
             )
+
+
+def _refused(why: str, remedy: str = _ON_ITS_HOST) -> SourceRefused:
+    return SourceRefused(why, hint=f"{remedy} {_STREAM}", facts={REMEDY: remedy})

@@ -15,7 +15,7 @@ from strongroom.postgres import incremental
 from strongroom.postgres.basebackup import base_backup
 from strongroom.postgres.events import FileBegun, FileData, FileEnded, Started
 from strongroom.postgres.page_versions import ParentPages
-from strongroom.postgres.physical import physical_backup
+from strongroom.postgres.physical import Way, physical_backup
 
 pytestmark = [pytest.mark.postgres, pytest.mark.P6]
 SECTOR = 512
@@ -190,7 +190,8 @@ def test_an_event_that_ends_a_file_is_not_lost(chain):
     stage = incremental.Increment()
     log: list[object] = []
     base = partial(base_backup, prepare=stage.prepare)
-    source = physical_backup(chain.server.parsed(), "count", log.append, SystemClock(), base=base)
+    way, parsed = Way(base), chain.server.parsed()
+    source = physical_backup(parsed, "count", log.append, SystemClock(), way=way)
     for event in stage.events(source):
         begun += isinstance(event, FileBegun) and event.kind in {"main", "other"}
         ended += isinstance(event, FileEnded)

@@ -131,8 +131,9 @@ def test_a_role_without_replication_gets_the_statement_that_gives_it(server, hba
     )
     server.sql("alter role bob noreplication")
     (problem,) = seen(server, "bob").problems
-    statement = problem["hint"].removeprefix("Run as a superuser: ")
+    statement, _, other = problem["hint"].removeprefix("Run as a superuser: ").partition(" Or, ")
     assert statement == "ALTER ROLE bob REPLICATION;"
+    assert other.startswith("without replication: Run as a superuser, in the database")
     server.sql(statement)
     assert seen(server, "bob").problems == []
 
@@ -180,7 +181,7 @@ def test_minimal_wal_level():
 
 def test_one_wal_sender_is_too_few():
     with start_server(15, max_wal_senders=1) as server:
-        (problem,) = look(server.parsed(), "orders").problems
+        (problem,) = look(server.parsed(), "orders", "stream").problems
         assert problem["message"] == "1 of 1 WAL senders are free, a backup needs two"
         with pytest.raises(SourceRefused) as caught:
             back_up(server.parsed())
@@ -189,7 +190,7 @@ def test_one_wal_sender_is_too_few():
         server.stop()
         server.configure(**{name: value})
         server.start()
-        assert look(server.parsed(), "orders").problems == []
+        assert look(server.parsed(), "orders", "stream").problems == []
 
 
 def test_all_problems_come_at_once():

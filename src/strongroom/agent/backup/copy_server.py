@@ -1,8 +1,8 @@
 """PostgreSQL's events in, a writer's streams out: data on one connection, WAL on another."""
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from strongroom.agent.held_lease import HeldLease
@@ -12,7 +12,6 @@ from strongroom.model.errors import SourceStopped, VaultError
 from strongroom.model.operation import Progress
 from strongroom.model.postgres import PAGE
 from strongroom.model.seams import Clock
-from strongroom.postgres.basebackup import base_backup
 from strongroom.postgres.connect import Conninfo
 from strongroom.postgres.events import (
     Ended,
@@ -27,7 +26,7 @@ from strongroom.postgres.events import (
     Warned,
 )
 from strongroom.postgres.incremental import Increment
-from strongroom.postgres.physical import physical_backup
+from strongroom.postgres.physical import Way, physical_backup
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ class Reading:
     settled: Callable[[], None]
     begun: Callable[[Source, RawStream], Callable[[], None]] = lambda *_: _nothing
     in_recovery: bool = False
-    base: Callable[..., Generator[Event, None, None]] = base_backup  # or `disk_backup`
+    way: Way = field(default_factory=Way)
 
 
 def copy_server(
@@ -65,14 +64,14 @@ def copy_server(
 
     Both connections are closed on the way out, whatever happens.
     """
-    log = writer.stream()
+    log, way = writer.stream(), reading.way
     events = physical_backup(
         reading.conninfo,
         f"strongroom {held.lease.operation_id}",
         partial(_store_file, log),
         clock,
         watch=held.check,
-        base=partial(reading.base, prepare=reading.increment.prepare),
+        way=replace(way, base=partial(way.base, prepare=reading.increment.prepare)),
     )
     with closing(events):
         parts = reading.increment.events(events, in_recovery=reading.in_recovery)

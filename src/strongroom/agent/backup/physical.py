@@ -14,7 +14,7 @@ from strongroom.agent.access import OpenContainer
 from strongroom.agent.backup.copy_server import Copied, Reading, copy_server
 from strongroom.agent.backup.parent import parent_of
 from strongroom.agent.backup.resume import PartialDeltas, stored_of
-from strongroom.agent.backup.source import base_of
+from strongroom.agent.backup.source import way_of
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.memory import WHOLE, Share
 from strongroom.agent.servers import ServerBook
@@ -57,7 +57,7 @@ def take_backup(
     catalogue_key = key_of(order.catalogue_public_key, order.catalogue_key_id)
     conninfo = book.conninfo(order.server)
     held.tell(Progress(step="Connecting"))
-    facts = _ready(look(conninfo, order.server))
+    facts = _ready(look(conninfo, order.server, book.source(order.server)))
     increment = Increment(parent_of(held, order), stored_of(held, order))
     blobs = open_container(held, "packs")
     within = writing(blobs, order, clock, chance, share)
@@ -67,14 +67,14 @@ def take_backup(
             if not increment.is_full and order.parent is not None:
                 writer.write_to(open_container(held, "parent"), order.parent.generation)
 
-        base = base_of(book, order.server, conninfo, order.parallelism)
+        way = way_of(book, facts, conninfo, order.parallelism)
         partials = PartialDeltas(held, order, open_container, catalogue_key, writer, clock, chance)
 
         def begun(source: Source, stream: RawStream) -> Callable[[], None]:
             so_far = SoFar(writer, stream, increment.versions)
             return partial(partials.look, so_far.delta, source)
 
-        reading = Reading(conninfo, increment, settled, begun, facts.in_recovery, base)
+        reading = Reading(conninfo, increment, settled, begun, facts.in_recovery, way)
         copied = copy_server(held, reading, writer, clock)
         done, stored = held.progress.done_bytes, writer.stored_bytes
         held.next_step("Writing", total_bytes=done, stored_bytes=stored)

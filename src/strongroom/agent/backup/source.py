@@ -1,35 +1,35 @@
-"""What a server's files are read from: the disk of this host when it can be, else the stream."""
+"""What a server is read from: the disk of this host when it can be, else the stream."""
 
-from collections.abc import Callable, Generator
 from functools import partial
 
 import structlog
 
 from strongroom.agent.servers import ServerBook
+from strongroom.model.backup_type import DISK_ALONE
 from strongroom.model.errors import SourceRefused
-from strongroom.postgres.basebackup import base_backup
+from strongroom.model.operation import ServerFacts
 from strongroom.postgres.connect import Conninfo
-from strongroom.postgres.events import Event
-from strongroom.postgres.local import disk_backup
+from strongroom.postgres.local import disk_alone, disk_backup
+from strongroom.postgres.physical import Way
+from strongroom.postgres.wal_on_disk import DiskWindow
 from strongroom.postgres.whereabouts import data_directory_of
 
-Base = Callable[..., Generator[Event, None, None]]
 
-
-def base_of(book: ServerBook, name: str, conninfo: Conninfo, readers: int = 0) -> Base:
+def way_of(book: ServerBook, facts: ServerFacts, conninfo: Conninfo, readers: int = 0) -> Way:
     """Chosen anew for each backup, for a server may move. `readers` of the disk; 0: one.
 
-    Raises SourceRefused when the server's entry asks for the disk and it cannot be read.
+    Raises SourceRefused when nothing but the disk will do and it cannot be read.
     """
-    wanted = book.source(name)
+    wanted, alone = book.source(facts.name), facts.way == DISK_ALONE
     if wanted == "stream":
-        return base_backup
+        return Way()
     try:
         directory = data_directory_of(conninfo)
-        return partial(disk_backup, directory=directory, readers=readers or 1)
     except SourceRefused as error:
-        if wanted == "disk":
+        if alone or wanted == "disk":
             raise
         log = structlog.get_logger("strongroom.agent")
-        log.info("reading by the stream", server=name, why=error.message)
-        return base_backup
+        log.info("reading by the stream", server=facts.name, why=error.message)
+        return Way()
+    base = partial(disk_alone if alone else disk_backup, directory=directory, readers=readers or 1)
+    return Way(base, partial(DiskWindow, data_directory=directory)) if alone else Way(base)

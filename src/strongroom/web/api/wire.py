@@ -210,6 +210,7 @@ def server(subscription: str, row: Row, facts: ServerFacts | None) -> dict[str, 
                 "seenAt": instant(row["seen_at"]),
                 "problems": known.problems,
                 "dumpable": known.dumpable,
+                "way": known.way,
                 "endpoint": known.endpoint,  # with its port
                 "sizeBytes": known.size_bytes,
                 "databases": known.databases,

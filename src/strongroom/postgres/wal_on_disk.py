@@ -1,0 +1,209 @@
+"""The write-ahead log of a backup's window out of pg_wal, where no replication is granted.
+
+It is read as the server writes it, a page behind what is flushed: nothing holds it for us, and a
+checkpoint may take away what was written before it. Each page says where in the log it belongs, so
+that a segment which was recycled is never taken for another; one that is gone ends the backup.
+Source: PostgreSQL src/include/access/xlog_internal.h, XLogPageHeaderData.
+"""
+
+import os
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from types import TracebackType
+
+from strongroom.model.errors import SourceError, SourceStopped, WalGap
+from strongroom.model.postgres import Lsn, Timeline, lsn_from_text, lsn_to_text, major_of
+from strongroom.model.seams import Clock
+from strongroom.postgres.basebackup import System
+from strongroom.postgres.connect import Conninfo, same_server, session
+from strongroom.postgres.data_directory import reading
+from strongroom.postgres.events import WalEvent
+from strongroom.postgres.low_level import LowLevelBackup
+from strongroom.postgres.replication import STALL_SECONDS, Replication
+from strongroom.postgres.wal_summary import is_log, server_of
+from strongroom.postgres.walstream import SegmentCutter, history_events, segment_name
+from strongroom.postgres.wire.wal import PAGE
+
+_PIECE = 1 << 20  # bytes that are read at once
+_LOOK_SECONDS = 0.25
+_FLUSHED = """
+select case when pg_is_in_recovery()
+       then greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
+       else pg_current_wal_flush_lsn() end
+"""
+_READING = "reading write-ahead log from the disk"
+_HOLD = (
+    "Set wal_keep_size to what the server writes in a few minutes (no restart is needed), or give "
+    "the role REPLICATION; it is tried again."
+)
+
+
+class LogFiles:
+    """The directory pg_wal of one server, or the one that its link leads to."""
+
+    def __init__(self, data_directory: Path) -> None:
+        self.path = data_directory / "pg_wal"
+        with reading(self.path):
+            self._directory = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        os.close(self._directory)
+
+    def history(self, timeline: int) -> bytes:
+        """The history file of a timeline. Raises WalGap when it is not there."""
+        return self._read(f"{timeline:08X}.history", 1 << 20, 0)
+
+    def read(self, system: System, timeline: Timeline, start: Lsn, length: int) -> bytes:
+        """So much log, of one segment, from the beginning of a page on.
+
+        Raises WalGap when the server has it no more.
+        """
+        size = system.wal_segment_size
+        name = segment_name(timeline, start, size)
+        found = self._read(name, length, start % size)
+        owner = server_of(found, start)
+        if len(found) < length or not is_log(found, start) or owner not in _own(system):
+            raise WalGap(f"{self.path / name} holds other log by now", hint=_HOLD)
+        return found
+
+    def _read(self, name: str, length: int, offset: int) -> bytes:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            with reading(self.path / name):
+                file = os.open(name, flags, dir_fd=self._directory)
+                try:
+                    return os.pread(file, length, offset)
+                finally:
+                    os.close(file)
+        except FileNotFoundError as error:
+            gone = f"write-ahead log that the backup needs is gone: {self.path / name}"
+            raise WalGap(gone, hint=_HOLD) from error
+
+
+def _own(system: System) -> tuple[tuple[str, int] | None, ...]:
+    """What may be told of whose log it is: a segment's first page tells, all others do not."""
+    return (str(system.identifier), system.wal_segment_size), None
+
+
+class Beside:
+    """A server that is asked by SQL, its data directory at hand."""
+
+    sends_changes = False  # only a replication connection can be asked for them
+
+    def __init__(self, server: Replication, data_directory: Path) -> None:
+        self._server = server
+        self._data_directory = data_directory
+
+    def rows(self, command: str, what: str) -> list[list[bytes]]:
+        """What it answers."""
+        return self._server.rows(command, what)
+
+    def history(self, timeline: int) -> bytes:
+        """As it lies beside the log."""
+        with closing(LogFiles(self._data_directory)) as files:
+            return files.history(timeline)
+
+
+class DiskWindow:
+    """As `WalWindow`, and entered and run as that is: by SQL, and out of `data_directory`."""
+
+    warning: SourceError | None = None
+
+    def __init__(self, conninfo: Conninfo, clock: Clock, *, data_directory: Path) -> None:
+        self._conninfo = conninfo
+        self._clock = clock
+        self._data_directory = data_directory
+        self._stack = ExitStack()
+        self._stop: Lsn | None = None
+        self._abandoned = False
+        self._wake = threading.Event()
+        self._server: Replication
+        self._system: System
+
+    def __enter__(self) -> "DiskWindow":
+        """Connect. Raises as `connect.session` does."""
+        try:
+            self._server = self._stack.enter_context(session(self._conninfo, self._check))
+            held = LowLevelBackup(self._server, major_of(self._server.version_number))
+            self._system = held.system()
+            self._files = LogFiles(self._data_directory)
+            self._stack.callback(self._files.close)
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the session."""
+        self._stack.close()
+
+    @property
+    def system(self) -> System:
+        """Who is at the other end."""
+        return self._system
+
+    def same_server(self) -> Conninfo:
+        """The connection string for the base backup, tied to this very server."""
+        return same_server(self._conninfo, self._server)
+
+    def stop_at(self, lsn: Lsn) -> None:
+        """The backup ended here: read up to it and no further. From any thread."""
+        self._stop = lsn
+        self._wake.set()
+
+    def abandon(self) -> None:
+        """End now, whatever is missing; `events` raises SourceStopped. From any thread."""
+        self._abandoned = True
+        self._wake.set()
+        self._server.interrupt()
+
+    def events(self, start: Lsn, timeline: Timeline) -> Generator[WalEvent, None, None]:
+        """Segments from the one that holds `start` to the one that holds the stop.
+
+        Raises WalGap when log that is needed is gone, SourceStopped when the server goes away.
+        """
+        now = int(self._clock.now().timestamp())
+        if timeline > 1:
+            yield from history_events(timeline, self._files.history(timeline), now)
+        size = self._system.wal_segment_size
+        position = Lsn(start - start % size)
+        cutter = SegmentCutter(size, timeline, now)
+        yield from cutter.cut(self._chunks(position, timeline), position)
+
+    def _chunks(self, position: Lsn, timeline: Timeline) -> Iterator[memoryview]:
+        """Whole pages, but for the last, which ends with the backup."""
+        moved, size = self._clock.monotonic(), self._system.wal_segment_size
+        while self._stop is None or position < self._stop:
+            self._check()
+            end = self._readable()
+            if position < end:
+                length = min(end - position, _PIECE, size - position % size)
+                yield memoryview(self._files.read(self._system, timeline, position, length))
+                position, moved = Lsn(position + length), self._clock.monotonic()
+            elif self._stop is None:
+                self._wake.wait(_LOOK_SECONDS)
+                moved = self._clock.monotonic()
+            elif self._clock.monotonic() - moved > STALL_SECONDS:
+                missing = lsn_to_text(position)
+                raise SourceStopped(f"no log came after {missing} for {STALL_SECONDS:.0f} seconds")
+            else:
+                self._clock.sleep(_LOOK_SECONDS)
+
+    def _readable(self) -> int:
+        """Up to the stop once it is known, and to the last whole page before."""
+        stop = self._stop
+        (row,) = self._server.rows(_FLUSHED, _READING)
+        flushed = lsn_from_text(row[0].decode())
+        return flushed - flushed % PAGE if stop is None else min(flushed, stop)
+
+    def _check(self) -> None:
+        if self._abandoned:
+            raise SourceStopped("the WAL that was being read was abandoned")
