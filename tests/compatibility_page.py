@@ -158,8 +158,11 @@ certificate), `rest`, `group`, `resource`, `role definition` and `role assignmen
   its files. `UserErrorMissingRequiredPermissions` and `UserErrorMSIMissingPermissions` name role,
   scope, identity and the command that gives the role.
 - `PostgreSQLFlexOperationFailedUserError` is what a vault says where the server stands in the way;
-  its `innerError` why: `ServerNotReadyForLongTermBackup`, or `AuthorizationFailed` of a backup
-  that began without its roles. Operations of the server itself have the inner code alone.
+  its `innerError` why: `ServerNotReadyForLongTermBackup`, also when it cannot be reached, or
+  `AuthorizationFailed` of a backup that began without its roles. A server that refuses the agent
+  is `UserErrorMissingDBPermissions`, one that goes away meanwhile
+  `UserErrorServerConnectionClosed`. Operations of the server itself have the inner code alone.
+  `properties.Kind` of each `UserFacingError` is our own word for it.
 - A flexible server has `backup` as its vault has it: days of which every second can be restored,
   whether there is a second copy and an immutable vault, and the oldest recovery point; null where
   nothing protects it, or the caller may not see what does.

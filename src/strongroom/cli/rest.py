@@ -197,7 +197,8 @@ def error_of(error: Mapping[str, Any], status: int) -> VaultError:
         if entry.get("type") == "UserFacingError":
             info = entry.get("info") or {}
     code = str(error.get("code") or "")
-    kind = str((info.get("innerError") or {}).get("code") or code)
+    ours = (info.get("properties") or {}).get("Kind")
+    kind = str(ours or (info.get("innerError") or {}).get("code") or code)
     cls = every_error().get(kind) or _BY_STATUS.get(status, Failed)
     actions = [str(action) for action in info.get("recommendedAction") or []]
     message = str(error.get("message") or f"HTTP {status}")

@@ -37,10 +37,22 @@ STATUS: dict[type[VaultError], int] = {
     errors.ControlUnavailable: 503,
     errors.VaultError: 500,
 }
+NO_PERMISSIONS = "UserErrorMissingDBPermissions"
+CLOSED = "UserErrorServerConnectionClosed"
+BAD_INPUT = "BMSUserErrorInvalidInput"
 _TABLE = "docs/azure-compatibility.md lists what is offered"
 # Azure Backup says that the server let it down, and in the inner code why.
 SERVER_FAILED = "PostgreSQLFlexOperationFailedUserError"
-_OF_SERVER = frozenset({NOT_READY})
+# A code of ours -> (code, inner code) of Azure's, where it has one. Source: Microsoft,
+# "Troubleshoot Azure Database for PostgreSQL backup", of flexible and of single servers.
+_AZURE = {
+    NOT_READY: (SERVER_FAILED, NOT_READY),
+    errors.SourceUnreachable.__name__: (SERVER_FAILED, NOT_READY),
+    errors.SourceUnsupported.__name__: (SERVER_FAILED, errors.SourceUnsupported.__name__),
+    errors.SourceRefused.__name__: (NO_PERMISSIONS, NO_PERMISSIONS),
+    errors.SourceStopped.__name__: (CLOSED, CLOSED),
+    errors.TargetNotEmpty.__name__: (BAD_INPUT, errors.TargetNotEmpty.__name__),
+}
 _BACKUP = "/microsoft.dataprotection/"  # the server's own operations have the inner code alone
 
 
@@ -51,27 +63,36 @@ def status_of(error: VaultError | type[VaultError]) -> int:
 
 
 def code_of(told: dict[str, Any]) -> str:
-    """The code that Azure Backup has for it; `told["code"]` is the inner one."""
-    return SERVER_FAILED if told["code"] in _OF_SERVER else str(told["code"])
+    """The code that Azure Backup has for it."""
+    return _AZURE.get(told["code"], (str(told["code"]), ""))[0]
+
+
+def inner_code_of(told: dict[str, Any]) -> str:
+    """The one within, and the whole of what a server's own operations tell."""
+    return _AZURE.get(told["code"], ("", str(told["code"])))[1]
 
 
 def user_facing(told: dict[str, Any], code: str = "") -> dict[str, Any]:
-    """`VaultError.to_dict()` as Azure's UserFacingError. `code`: another than `code_of` it."""
+    """`VaultError.to_dict()` as Azure's UserFacingError. `code`: another than `code_of` it.
+
+    `properties.Kind` is our own word for it, which our command line reads.
+    """
     kind = every_error().get(told["kind"], VaultError)
     actions = (told.get("facts") or {}).get("actions") or [told["hint"]]
+    code = code or code_of(told)
     return {
-        "code": code or code_of(told),
+        "code": code,
         "message": told["message"],
         "recommendedAction": [action for action in actions if action],
         "details": None,
         "innerError": {
-            "code": told["code"],
+            "code": inner_code_of(told),
             "additionalInfo": {"DetailedNonLocalisedMessage": told["message"]},
             "embeddedInnerError": None,
         },
         "isRetryable": kind.retry is Retry.LATER,
-        "isUserError": issubclass(kind, UserError),
-        "properties": {},
+        "isUserError": issubclass(kind, UserError) or "UserError" in code,
+        "properties": {"Kind": told["kind"]},
         "target": (told.get("facts") or {}).get("field", ""),
     }
 
@@ -127,7 +148,8 @@ def install(app: FastAPI, challenge: str) -> None:
             wait = float(error.facts.get("retry_after_seconds", 1.0))
             headers["Retry-After"] = str(math.ceil(max(wait, 1.0)))
         is_backup = _BACKUP in request.url.path.lower()
-        return _answer(status, error.to_dict(), headers, "" if is_backup else error.code)
+        told = error.to_dict()
+        return _answer(status, told, headers, "" if is_backup else inner_code_of(told))
 
     @app.exception_handler(RequestValidationError)
     def _shape(request: Request, error: RequestValidationError) -> JSONResponse:

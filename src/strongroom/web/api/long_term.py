@@ -12,6 +12,7 @@ from strongroom.model.errors import from_dict
 from strongroom.model.job import Job, JobStatus
 from strongroom.web.api import wire, wire_jobs
 from strongroom.web.api.door import Asked, Body, Call, Here, does
+from strongroom.web.api.errors import inner_code_of
 from strongroom.web.api.long_running import OWN, RETRY_SECONDS
 from strongroom.web.api.wire import SERVER_TYPE, instant
 
@@ -69,7 +70,8 @@ def backup_status(operation_id: str, here: Here, call: Asked) -> JSONResponse:
     row = get_operation(call.control, call.caller, operation_id)
     place = server_addresses(call, here, row["id"])["Azure-AsyncOperation"]
     under_way = row["status"] == "Inprogress"
-    told = wire_jobs.operation(row, place.removeprefix(call.base).partition("?")[0])
+    address = place.removeprefix(call.base).partition("?")[0]
+    told = wire_jobs.operation(row, address, of_server=True)
     told["status"] = "InProgress" if under_way else row["status"]
     return JSONResponse(told, headers={"Retry-After": RETRY_SECONDS} if under_way else {})
 
@@ -114,6 +116,6 @@ def _properties(job: Job) -> dict[str, Any]:
         "startTime": instant(job.started_at),
         "endTime": instant(job.ended_at),
         "percentComplete": 100.0 if over else min(99.0, round(100 * done / total, 1)),
-        "errorCode": error.get("code"),
+        "errorCode": inner_code_of(error) if error else None,
         "errorMessage": error.get("message"),
     }

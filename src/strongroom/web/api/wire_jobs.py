@@ -10,7 +10,7 @@ from strongroom.model.access import MISSING_ROLES
 from strongroom.model.arm import VaultRef
 from strongroom.model.job import UNCANCELLABLE, Job, JobKind, JobStatus
 from strongroom.model.recovery_point import RecoveryPoint
-from strongroom.web.api.errors import SERVER_FAILED, error_body, user_facing
+from strongroom.web.api.errors import SERVER_FAILED, error_body, inner_code_of, user_facing
 from strongroom.web.api.wire import SERVER_TYPE, Row, instant
 
 
@@ -199,8 +199,8 @@ def recovery_point(
     }
 
 
-def operation(row: Row, address: str) -> dict[str, Any]:
-    """An operation's status document."""
+def operation(row: Row, address: str, *, of_server: bool = False) -> dict[str, Any]:
+    """An operation's status document; `of_server`: of a server's own, whose codes are bare."""
     told: dict[str, Any] = {
         "id": address,
         "name": row["id"],
@@ -209,7 +209,8 @@ def operation(row: Row, address: str) -> dict[str, Any]:
         "endTime": instant(row["ended_at"]) or "0001-01-01T00:00:00Z",
     }
     if row["error"]:
-        told["error"] = error_body(row["error"])
+        code = inner_code_of(row["error"]) if of_server else ""
+        told["error"] = error_body(row["error"], code)
     elif row["result"]:
         told["properties"] = job_info(row)
     return told
