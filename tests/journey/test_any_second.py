@@ -304,7 +304,7 @@ def test_a_server_is_never_filled_up_for_a_vault_that_is_away(person, server, pr
 
 @pytest.fixture
 def archived(person: Person, server: Server, protected: str) -> Iterator[None]:
-    """Its log comes by its archive_command; nothing is streamed."""
+    """No replication is granted: its log comes by its archive_command, points from the disk."""
     person.ok("server", "set", protected, "--hold-at-most", "1GiB")  # of all that it has now
     spool = person.home / "spool"
     spool.mkdir(mode=0o770)
@@ -315,9 +315,16 @@ def archived(person: Person, server: Server, protected: str) -> Iterator[None]:
         server.sql(f"alter system set archive_command = '{command}'")
         server.stop()
         server.start()
+        server.sql(
+            "create role plain login",
+            "grant pg_read_all_settings to plain",
+            "grant execute on function pg_backup_start, pg_backup_stop to plain",
+        )
+        plain = server.conninfo.replace("user=postgres", "user=plain")
         agent = ("--data", str(person.data / "agent"), "--archive", str(spool), "--replace")
-        person.ok("agent", "add", protected, *agent, stdin=server.conninfo)
-        os.kill(person.child("agent"), signal.SIGKILL)
+        person.ok("agent", "add", protected, *agent, stdin=plain)
+        told = person.ok("agent", "check", protected, *agent[:2])
+        assert json.loads(told)["way"] == "DiskAlone"
         yield
         server.stop("immediate")
 
@@ -331,7 +338,7 @@ def test_the_log_of_a_server_that_streams_none_comes_by_its_archive_command(
         seen = f"select last_archived_wal >= '{name}' from pg_stat_archiver"
         until("the archive", lambda: server.sql(seen)[0][0], 120)
 
-    gaps = len(person.json("timeline", protected)["gaps"])
+    gaps, kinds = len(person.json("timeline", protected)["gaps"]), []
     for number in (5001, 5201):
         server.sql(f"insert into entries select generate_series({number}, {number + 99})")
         before, count = a_moment(server)
@@ -340,5 +347,10 @@ def test_the_log_of_a_server_that_streams_none_comes_by_its_archive_command(
         assert restored(person, server, ["--at", before], f"archived-{number}") == count
         if number == 5001:
             promoted(server)
+            kinds.append(person.json("backup", protected, "--full")["recoveryPoint"]["kind"])
+    kinds.append(person.json("backup", protected)["recoveryPoint"]["kind"])
+    assert kinds == ["Full", "Incremental"]
     told = person.json("timeline", protected)
     assert (told["stream"]["slot"], len(told["gaps"])) == ("Archive", gaps)
+    ((left,),) = server.sql("select count(*) from entries")
+    assert restored(person, server, [], "disk-alone") == left

@@ -48,6 +48,11 @@ class HeldLease:
         """Whether somebody else should be given the operation that was stopped."""
         return self._offer_again
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the work was asked to stop for good."""
+        return isinstance(self._reason, Cancelled) and not self._offer_again
+
     def stopped_for(self) -> float:
         """Seconds since the work was asked to stop."""
         return self._clock.monotonic() - self._stopped_at

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from strongroom.agent.private_file import locked, read_private, write_private
+from strongroom.agent.private_file import Stamp, locked, read_private, stamp_of, write_private
 from strongroom.model.drill import Assertion
 from strongroom.model.errors import Invalid
 
@@ -58,6 +58,10 @@ class OwnSettingsFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+
+    def stamp(self) -> Stamp:
+        """Changes whenever the file does."""
+        return stamp_of(self._path)
 
     def load(self) -> OwnSettings:
         """Raises Invalid when it cannot be read: no hook is passed over in silence."""

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from strongroom.model.errors import Invalid, Precondition
 
+Stamp = tuple[int, int, int]
+
 
 def write_private(path: Path, data: bytes) -> None:
     """Replace `path` by `data`: after a power loss either the old or the new bytes are there."""
@@ -60,6 +62,15 @@ def read_private(path: Path) -> bytes | None:
             f"{path} cannot be read: {error.strerror}",
             hint="Run the agent as the user that owns its data directory.",
         ) from error
+
+
+def stamp_of(path: Path) -> Stamp:
+    """Changes whenever the file does: (modification time, inode, size); zeros without it."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return (0, 0, 0)
+    return (found.st_mtime_ns, found.st_ino, found.st_size)
 
 
 def own_directory(path: Path) -> None:

@@ -36,7 +36,7 @@ from strongroom.agent.scratch.extract import extract
 from strongroom.agent.scratch.part import remove_scratch
 from strongroom.agent.servers import ServerBook
 from strongroom.agent.settings import Identity, Settings
-from strongroom.agent.wal.archive import take_log
+from strongroom.agent.wal.archive import LogTrade
 from strongroom.model.errors import VaultError
 from strongroom.model.operation import Completion, ServerFacts
 from strongroom.model.seams import Chance, Clock
@@ -124,9 +124,7 @@ def real_trades(
         restore=restore_within,
         verify=verify_within,
         look_at=partial(look_at, allow=grounds.allow),
-        stream=partial(
-            take_log, book=book, open_container=open_container, clock=clock, chance=chance
-        ),
+        stream=LogTrade(book, own, open_container, clock, chance).take_log,
     )
 
 

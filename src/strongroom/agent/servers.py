@@ -6,12 +6,11 @@ from typing import Literal, get_args
 
 import msgspec
 
-from strongroom.agent.private_file import locked, read_private, write_private
+from strongroom.agent.private_file import Stamp, locked, read_private, stamp_of, write_private
 from strongroom.model.errors import Conflict, Invalid, NotFound
 from strongroom.postgres.connect import Conninfo
 
 _NAME = re.compile(r"[-a-zA-Z0-9]{3,63}")
-Stamp = tuple[int, int, int]
 Source = Literal["auto", "stream", "disk"]  # what files are read from; auto: the disk if it can be
 
 
@@ -34,12 +33,8 @@ class ServerBook:
         self._archives: dict[str, str] = {}
 
     def stamp(self) -> Stamp:
-        """Changes whenever the file does: (modification time, inode, size); zeros without it."""
-        try:
-            found = self._path.stat()
-        except FileNotFoundError:
-            return (0, 0, 0)
-        return (found.st_mtime_ns, found.st_ino, found.st_size)
+        """Changes whenever the file does."""
+        return stamp_of(self._path)
 
     def servers(self) -> dict[str, Conninfo]:
         """Name -> conninfo, sorted by name. Raises Invalid when the file is not what we wrote."""

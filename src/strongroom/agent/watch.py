@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from strongroom.agent.servers import ServerBook, Stamp
+from strongroom.agent.private_file import Stamp
+from strongroom.agent.servers import ServerBook
 from strongroom.model.errors import VaultError
 from strongroom.model.operation import ServerFacts
 from strongroom.model.seams import Clock

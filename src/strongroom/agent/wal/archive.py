@@ -11,7 +11,9 @@ from typing import NoReturn
 
 from strongroom.agent.access import OpenContainer
 from strongroom.agent.held_lease import HeldLease
+from strongroom.agent.own_settings import OwnSettingsFile
 from strongroom.agent.servers import ServerBook
+from strongroom.agent.wal.host_files import FilesChangedError, HostFiles
 from strongroom.agent.wal.keeper import REPORT_SECONDS, Keeper
 from strongroom.agent.wal.run import Runs
 from strongroom.agent.wal.spool import HISTORY, SEGMENT, Spool, digest_of
@@ -30,19 +32,36 @@ _PAUSE = 0.1
 _page_header = struct.Struct("<HHIQI4xQII")  # of a segment's first page: xlog_internal.h
 
 
-def take_log(
-    held: HeldLease, book: ServerBook, open_container: OpenContainer, clock: Clock, chance: Chance
-) -> Completion:
-    """As `stream_wal`, or out of the spool that the server's entry names."""
-    order = held.lease.stream
-    if order is None:
-        raise Invalid("not an order to stream")
-    spool = book.archive(order.server)
-    if spool is None:
-        return stream_wal(held, book, open_container, clock, chance)
-    keeper = Keeper(held, order, book.conninfo(order.server), open_container, clock, chance)
-    _drop_slot(keeper)
-    return keeper.again(_Archived(keeper, spool).once)
+@dataclass(frozen=True, slots=True)
+class LogTrade:
+    """Keeps the log of servers for an agent."""
+
+    book: ServerBook
+    own: OwnSettingsFile
+    open_container: OpenContainer
+    clock: Clock
+    chance: Chance
+
+    def take_log(self, held: HeldLease) -> Completion:
+        """By the stream, or out of the spool that the server's entry names, as it is by then.
+
+        Until the lease ends: raises LeaseLost or Cancelled then, NotFound when the server is
+        removed, and what cannot be mended.
+        """
+        order = held.lease.stream
+        if order is None:
+            raise Invalid("not an order to stream")
+        while True:
+            files = HostFiles(held.lease, order.server, self.book, self.own)
+            given = files, self.open_container, self.clock, self.chance
+            keeper = Keeper(held, order, *given)
+            try:
+                if files.spool is None:
+                    stream_wal(keeper)
+                _drop_slot(keeper)
+                keeper.again(_Archived(keeper, files.spool).once)
+            except FilesChangedError:
+                keeper.log.info("what this host says of the server has changed: begun anew")
 
 
 def _drop_slot(keeper: Keeper) -> None:
@@ -79,20 +98,20 @@ class _Archived:
         taking = _Taking(keeper, server, spool, told)
         looked, limit = float("-inf"), 0
         while True:
-            keeper.held.check()
+            keeper.check()
             if limit != keeper.slot_bytes:
                 limit = keeper.slot_bytes
                 spool.set_limit(limit)
             names = spool.waiting()
             for name in names:
-                keeper.held.check()
+                keeper.check()
                 taking.take(name)
             if keeper.clock.monotonic() - looked > REPORT_SECONDS:
                 looked = keeper.clock.monotonic()
                 server.server_end = _look(keeper.conninfo).server_end
                 keeper.patiently(lambda: keeper.report(server))
             if not names:
-                keeper.held.pause(_PAUSE)
+                keeper.pause(_PAUSE)
 
 
 class _Taking:

@@ -15,6 +15,7 @@ from strongroom.agent.access import OpenContainer
 from strongroom.agent.backoff import pause_before
 from strongroom.agent.backup.physical import key_of
 from strongroom.agent.held_lease import HeldLease
+from strongroom.agent.wal.host_files import HostFiles
 from strongroom.agent.wal.run import Run
 from strongroom.datastore.wal_pack import level_for, seal_log
 from strongroom.model.errors import (
@@ -39,12 +40,12 @@ from strongroom.model.wal import (
     history_name,
     pack_name,
 )
-from strongroom.postgres.connect import Conninfo
 from strongroom.postgres.relation_names import RelationNames
 from strongroom.postgres.wal_source import Found
 from strongroom.postgres.wal_summary import summary_of
 
 REPORT_SECONDS = 10.0  # an idle stream says that it stands
+_LOOK_SECONDS = 0.5  # between looks at the host's own files
 _STOOD_SECONDS = 60.0  # a connection that stood so long was a good one
 _Work = Callable[[], WalReply]
 
@@ -72,16 +73,16 @@ class Keeper:
         self,
         held: HeldLease,
         order: StreamOrder,
-        conninfo: Conninfo,
+        files: HostFiles,
         open_container: OpenContainer,
         clock: Clock,
         chance: Chance,
     ) -> None:
         self.held = held
         self.order = order
-        self.conninfo = conninfo
+        self.conninfo = files.conninfo
         self.clock = clock
-        self.names = RelationNames(conninfo, clock)
+        self.names = RelationNames(files.conninfo, clock)
         self.gap: WalMissing | None = None
         self.lost = ""  # why log after what is kept cannot be had
         self.slot_bytes = order.slot_bytes
@@ -89,25 +90,38 @@ class Keeper:
         self.log = structlog.get_logger("strongroom.agent").bind(server=order.server)
         self._blobs = open_container(held, "wal")
         self._key = key_of(order.data_public_key, order.data_key_id)
+        self.files = files
         self._chance = chance
+
+    def check(self) -> None:
+        """Raises LeaseLost, Cancelled, and FilesChangedError or NotFound as `HostFiles.check`."""
+        self.held.check()
+        self.files.check()
+
+    def pause(self, seconds: float) -> None:
+        """Wait between two tries; leaves as `check` does."""
+        until = self.clock.monotonic() + seconds
+        while (rest := until - self.clock.monotonic()) > 0:
+            self.held.pause(min(rest, _LOOK_SECONDS))
+            self.check()
 
     def again(self, once: Callable[[], object]) -> NoReturn:
         """`once` and once more, until the lease ends or what cannot be mended is raised."""
         attempt = 0
         while True:
-            self.held.check()
+            self.check()
             began = self.clock.monotonic()
             try:
                 once()
             except (SourceError, StoreError) as error:
-                self.held.check()
+                self.check()
                 if isinstance(error, Corrupt | StoreDenied):
                     raise  # under a new epoch, and so under new names
                 if self.clock.monotonic() - began > _STOOD_SECONDS:
                     attempt = 0
                 self._say_waiting(error)
             attempt += 1
-            self.held.pause(pause_before(attempt, self._chance))
+            self.pause(pause_before(attempt, self._chance))
 
     def _say_waiting(self, error: VaultError) -> None:
         self.log.warning("the WAL stream waits", why=error.message, kind=error.code)
@@ -129,7 +143,7 @@ class Keeper:
         """Until it is done: storage and the control plane may be away for a while."""
         attempt = 0
         while True:
-            self.held.check()
+            self.check()
             if self.given_up.is_set():
                 raise SourceStopped("the server has let go of what follows")
             try:
@@ -138,7 +152,7 @@ class Keeper:
                 if error.retry is Retry.NEVER:
                     raise
                 self.log.warning("log waits to be kept", why=error.message, kind=error.code)
-            self.held.pause(pause_before(attempt, self._chance))
+            self.pause(pause_before(attempt, self._chance))
             attempt += 1
 
     def keep(self, run: Run, source: Told, histories: list[WalHistory]) -> WalReply:

@@ -10,22 +10,19 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooSoon
 from dataclasses import replace
+from typing import NoReturn
 
-from strongroom.agent.access import OpenContainer
-from strongroom.agent.held_lease import HeldLease
-from strongroom.agent.servers import ServerBook
 from strongroom.agent.wal.keeper import REPORT_SECONDS, Keeper
 from strongroom.agent.wal.run import Run, Runs
 from strongroom.model.errors import (
     Cancelled,
-    Invalid,
+    NotFound,
     SourceError,
     SourceStopped,
     WalGap,
 )
-from strongroom.model.operation import Completion, Progress
+from strongroom.model.operation import Progress
 from strongroom.model.postgres import Lsn
-from strongroom.model.seams import Chance, Clock
 from strongroom.model.wal import (
     WalHistory,
     WalMissing,
@@ -51,19 +48,13 @@ _STOOD_SECONDS = 60.0  # a connection that stood so long was a good one
 _Work = Callable[[], WalReply]
 
 
-def stream_wal(
-    held: HeldLease, book: ServerBook, open_container: OpenContainer, clock: Clock, chance: Chance
-) -> Completion:
-    """Until the lease ends: raises LeaseLost or Cancelled then, and what cannot be mended."""
-    order = held.lease.stream
-    if order is None:
-        raise Invalid("not an order to stream")
-    given = held, order, book.conninfo(order.server), open_container, clock, chance
-    stream = LogStream(Keeper(*given))
+def stream_wal(keeper: Keeper) -> NoReturn:
+    """Until the lease ends: raises as `Keeper.again` does."""
+    stream = LogStream(keeper)
     try:
-        return stream.keeper.again(stream.once)
-    except Cancelled:
-        if not held.offer_again:
+        keeper.again(stream.once)
+    except (Cancelled, NotFound):
+        if keeper.files.is_removed or keeper.held.is_cancelled:
             stream.let_go()
         raise
 
@@ -94,7 +85,7 @@ class LogStream:
         self.keeper.given_up.clear()
         with ThreadPoolExecutor(1, thread_name_prefix="wal") as pool:
             try:
-                with replication(self.keeper.conninfo, self.keeper.held.check) as server:
+                with replication(self.keeper.conninfo, self.keeper.check) as server:
                     source = WalSource(server, self.keeper.clock, name)
                     if told.of_point:  # segments are whole from their first byte
                         start = told.end - told.end % source.found.system.wal_segment_size
@@ -125,7 +116,7 @@ class LogStream:
         """Raises _HeldTooMuchError when the server keeps more for us than it shall."""
         if source.slot_kind == NONE:
             return
-        now = position_of(self.keeper.conninfo, self.keeper.held.check)
+        now = position_of(self.keeper.conninfo, self.keeper.check)
         behind = max(source.server_end, now) - kept
         if behind > self.keeper.slot_bytes:
             raise _HeldTooMuchError(
@@ -157,11 +148,11 @@ class _Connection:
 
     def run(self) -> None:
         """Until it breaks; what has come whole is kept then, if it can be."""
-        held = self._keeper.held
-        held.tell(Progress(step="Streaming"))
+        keeper = self._keeper
+        keeper.held.tell(Progress(step="Streaming"))
         try:
             while True:
-                held.check()
+                keeper.check()
                 data = self._source.next(_TURN_SECONDS)
                 if data is not None:
                     self._runs.add(data)
