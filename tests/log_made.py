@@ -14,6 +14,13 @@ def commit(xid: int, at: int) -> bytes:
     return (head + struct.pack("<BBq", 255, 8, at - EPOCH_2000)).ljust(RECORD, b"\0")
 
 
+def deletion(xid: int, database: int, file: int) -> bytes:
+    """A record of a row that was deleted; as long as two others."""
+    head = struct.pack("<IIQBBxxI", 74, xid, 0, 0x10, 10, 0)
+    block = struct.pack("<BBHIIII", 0, 0, 0, 1663, database, file, 0)
+    return (head + block + bytes([255, 28])).ljust(2 * RECORD, b"\0")
+
+
 def log_of(system: int, first: int, commits: list[bytes], timeline: int = 1) -> bytes:
     """From the start of a segment, `first`, as far as the records go."""
     stream, out = b"".join(commits), bytearray()

@@ -22,6 +22,7 @@ from strongroom.datastore.keys import RecoveryKey, instance_key_name, seal_insta
 from strongroom.datastore.manifest import (
     FORMAT_LINE,
     FORMAT_NAME,
+    Contents,
     FileFacts,
     Kind,
     Manifest,
@@ -102,6 +103,7 @@ class World:
         self.chance = SeededChance(seed + 1_000_000)
         self.instance_id = f"{seed:032x}"
         self.expires_at = "2026-02-01T00:00:00Z"  # of the points to come
+        self.contents: Contents | None = None  # of the points to come
         far = datetime(2100, 1, 1, tzinfo=UTC)
         self.holds: set[tuple[str, str]] = set()
         self.locks = {
@@ -159,6 +161,7 @@ class World:
         )
         found = open_delta(self.blobs.read(name), self.keys.catalogue)
         manifest = lay_over(found, self._point_facts(point))
+        manifest.contents = self.contents
         stored = seal_manifest(manifest, self.keys.catalogue.public, self.clock, self.chance)
         self.blobs.create(f"p/{point}.manifest", stored)
         read_back = self.blobs.read(f"p/{point}.manifest")

@@ -125,6 +125,24 @@ class Written(msgspec.Struct, kw_only=True):
     raw_bytes: int = 0
 
 
+class Contents(
+    msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """What the server told of itself as the point was taken: for people, and for a new catalogue.
+
+    databases: name -> bytes; extensions: name -> version; tables: (database, `schema.name`,
+    bytes, file as the log names it) of the largest; damaged_pages: file -> blocks that were
+    damaged there; read_bytes: read and written anew; why_logical: why it is a dump.
+    """
+
+    databases: dict[str, int] = {}
+    extensions: dict[str, str] = {}
+    tables: list[tuple[str, str, int, str]] = []
+    damaged_pages: dict[str, list[int]] = {}
+    read_bytes: int = 0
+    why_logical: str = ""
+
+
 class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The map, checked.
 
@@ -132,6 +150,7 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_de
     increment compares with (docs/format.md). Empty where nothing was recorded, or where they are
     too many: then page_parts say where they lie.
     chunks: of a logical point, the table of its chunks (chunks.py), sorted by digest.
+    contents: what no restore needs; None where it was not told.
     """
 
     version: int
@@ -144,6 +163,7 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_de
     page_versions: dict[str, bytes] = {}
     page_parts: list[PagePart] = []
     chunks: dict[str, bytes] = {}
+    contents: Contents | None = None
 
     @property
     def objects(self) -> list[PackFacts]:
@@ -155,12 +175,17 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_de
         return Extents.of_columns(self.extents)
 
     def same_content(self, other: "Manifest") -> bool:
-        """Whether both describe the same bytes; the time of the commit may differ."""
-        ours = msgspec.structs.replace(self.facts, committed_at="")
-        theirs = msgspec.structs.replace(other.facts, committed_at="")
-        return msgspec.structs.replace(self, facts=ours) == msgspec.structs.replace(
-            other, facts=theirs
+        """Whether both describe the same bytes; when it was committed, and what else was told
+
+        may differ.
+        """
+        ours, theirs = (
+            msgspec.structs.replace(
+                each, facts=msgspec.structs.replace(each.facts, committed_at=""), contents=None
+            )
+            for each in (self, other)
         )
+        return ours == theirs
 
     def check(self) -> "Manifest":
         """Every extent lies in its file and names a pack; Corrupt otherwise."""

@@ -259,11 +259,15 @@ class ParentReply(Message):
 
 
 class TableSize(Message):
-    """A table, which is `schema.name`, with its indexes and TOAST."""
+    """A table, which is `schema.name`, with its indexes and TOAST.
+
+    file: as the log names it, "number of the database/number of the file"; empty: not told.
+    """
 
     database: str
     table: str
     bytes: int
+    file: str = ""
 
 
 class BackupResult(Message):

@@ -8,12 +8,15 @@ from strongroom.model.operation import TableSize
 from strongroom.postgres.connect import Conninfo, connect
 
 MOST_DATABASES = 50
+MOST_TABLES = 2000  # of all of them
 _LARGEST = """
-select n.nspname || '.' || c.relname, pg_catalog.pg_total_relation_size(c.oid) as size
+select n.nspname || '.' || c.relname, pg_catalog.pg_total_relation_size(c.oid) as size,
+       d.oid || '/' || pg_catalog.pg_relation_filenode(c.oid)
 from (select oid, relname, relnamespace from pg_catalog.pg_class
       where relkind in ('r', 'm') and oid >= 16384 order by relpages desc, oid desc limit 2000) c
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-order by size desc nulls last, 1 limit 20
+join pg_catalog.pg_database d on d.datname = pg_catalog.current_database()
+order by size desc nulls last, 1 limit 200
 """
 _PATIENCE = "set statement_timeout = '10s'; set lock_timeout = '1s'"
 
@@ -34,8 +37,8 @@ def largest_tables(conninfo: Conninfo, databases: dict[str, int]) -> list[TableS
             log.info("a database tells no sizes", database=database, why=type(error).__name__)
             continue
         found += [
-            TableSize(database=database, table=str(name), bytes=int(size))
-            for name, size in rows
+            TableSize(database=database, table=str(name), bytes=int(size), file=str(file or ""))
+            for name, size, file in rows
             if size is not None
         ]
-    return found
+    return found[:MOST_TABLES]

@@ -1,5 +1,6 @@
 """What a range of log tells: commits, what was deleted, restore points, and whose log it is."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from strongroom.model.postgres import Lsn
@@ -22,22 +23,35 @@ class Names(Protocol):
         """Empty for what is of no interest, None for what is not known."""
 
 
-class _Nameless:
-    """Of a server that is not there to be asked."""
+class _Remembered:
+    """Of a server that is not there to be asked: what was written down of it."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
 
     def learn(self, keys: set[str]) -> None:
-        """Nobody knows."""
+        """Nobody can be asked."""
 
     def name(self, key: str) -> str | None:
-        del key
-        return None
+        return self._names.get(key)
 
 
 class LogLine:
     """Ranges of one timeline that join: what each tells, without a server that knows names."""
 
-    def __init__(self, start: int, segment_size: int, version_number: int, history: str) -> None:
-        """`start`: where a record or a segment begins. `history`: the timeline's, may be empty."""
+    def __init__(
+        self,
+        start: int,
+        segment_size: int,
+        version_number: int,
+        history: str,
+        names: Mapping[str, str],
+    ) -> None:
+        """`start`: where a record or a segment begins. `history`: the timeline's, may be empty.
+
+        `names`: of relations, by "database/file", as far as they are known.
+        """
+        self._names = _Remembered(names)
         self._reader = WalReader(Lsn(start), segment_size, version_number)
         forks = forks_of(history)
         self._told_before = forks[-1][1] if forks else Lsn(0)
@@ -46,7 +60,7 @@ class LogLine:
         """The next range."""
         self._reader.feed(raw)
         events = [each for each in self._reader.take() if begins_at(each) >= self._told_before]
-        return summary_of(events, _Nameless())
+        return summary_of(events, self._names)
 
 
 def is_log(raw: bytes, start: int) -> bool:

@@ -22,7 +22,7 @@ from strongroom.catalog import (
 )
 from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.garbage import has_ended
-from strongroom.datastore.manifest import Manifest
+from strongroom.datastore.manifest import Contents, Manifest
 from strongroom.datastore.receipt import Receipt
 from strongroom.datastore.verify import DAMAGE, verify_manifest
 from strongroom.model import retention
@@ -33,6 +33,7 @@ from strongroom.model.operation import BackupResult
 from strongroom.model.policy import parse_policy
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.workflows import strangeness
+from strongroom.workflows.commit import told_facts
 from strongroom.workflows.means import Means
 
 EVERY_SECONDS = 86_400.0  # for a container of whose jobs none has failed
@@ -180,11 +181,10 @@ def _point(means: Means, receipt: Receipt, manifest: Manifest) -> RecoveryPoint:
         "timeline": source.timeline,
         "start_lsn": _lsn(source.start_lsn),
         "stop_lsn": _lsn(source.stop_lsn),
-        "databases": told.get("databases", {}),
-        "extensions": told.get("extensions", {}),
         "files": len(manifest.files),
         "packs": len(manifest.packs),
         "restore_bytes": receipt.stored_bytes,
+        **told_facts(manifest.contents or Contents()),
     }
     return RecoveryPoint(
         id=RecoveryPointId(receipt.recovery_point_id),

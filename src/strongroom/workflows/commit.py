@@ -16,6 +16,7 @@ from strongroom.catalog import agent_operations, audit, jobs, protection, recove
 from strongroom.control.agents import delta_name
 from strongroom.datastore.delta import lay_over, of_whole_tree, open_delta
 from strongroom.datastore.manifest import (
+    Contents,
     Manifest,
     PackFacts,
     PointFacts,
@@ -41,6 +42,7 @@ from strongroom.workflows.resume import base_of
 from strongroom.workflows.strangeness import damaged_pages
 
 INCREMENTAL = "Incremental"
+SHOWN_TABLES = 20  # of a database
 
 
 def point_id_of(job_id: JobId) -> RecoveryPointId:
@@ -84,6 +86,7 @@ def commit_point(means: Means, job_id: str, told: dict[str, Any]) -> dict[str, A
     if parent is not None:
         both = (manifest, parent)
         result = with_older_damage(means, operation, result, lambda: both)
+    manifest = msgspec.structs.replace(manifest, contents=contents_of(result))
     keep(means, job.instance_id, [pack.name for pack in manifest.objects])
     _verify_packs(means, job.instance_id, manifest, parent)
     verdict = verdict_of(means, job, result)
@@ -307,13 +310,37 @@ def _facts(result: BackupResult, receipt: Receipt) -> dict[str, Any]:
         "timeline": result.timeline,
         "start_lsn": result.start_lsn,
         "stop_lsn": result.stop_lsn,
-        "databases": result.databases,
-        "extensions": result.extensions,
-        "tables": [[each.database, each.table, each.bytes] for each in result.tables],
         "files": result.files,
         "packs": result.packs,
-        "read_bytes": result.read_bytes,
         "restore_bytes": receipt.stored_bytes,
-        **({"why_logical": result.why_logical} if result.why_logical else {}),
-        **({"damaged_pages": pages} if (pages := damaged_pages(result)) else {}),
+        **told_facts(contents_of(result)),
+    }
+
+
+def contents_of(result: BackupResult) -> Contents:
+    """What the manifest says beside the map, so that a lost catalogue has it again."""
+    return Contents(
+        databases=result.databases,
+        extensions=result.extensions,
+        tables=[(each.database, each.table, each.bytes, each.file) for each in result.tables],
+        damaged_pages=damaged_pages(result),
+        read_bytes=result.read_bytes,
+        why_logical=result.why_logical,
+    )
+
+
+def told_facts(contents: Contents) -> dict[str, Any]:
+    """Of these what the catalogue keeps of a point: of each database the largest tables."""
+    shown: dict[str, list[list[Any]]] = {}
+    for database, table, size, _ in contents.tables:
+        mine = shown.setdefault(database, [])
+        if len(mine) < SHOWN_TABLES:
+            mine.append([database, table, size])
+    return {
+        "databases": contents.databases,
+        "extensions": contents.extensions,
+        "tables": [each for mine in shown.values() for each in mine],
+        "read_bytes": contents.read_bytes,
+        **({"why_logical": contents.why_logical} if contents.why_logical else {}),
+        **({"damaged_pages": contents.damaged_pages} if contents.damaged_pages else {}),
     }

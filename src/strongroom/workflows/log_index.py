@@ -3,11 +3,11 @@
 A range that lies in storage and has no row is opened and read: where it ends, whose it is, what
 was committed in it. Nobody but the catalogue knows which ranges it had taken; so what opens, and
 joins what the points' servers have written, counts. It is kept from now on for a whole window.
-Names of tables are not in the log: what was deleted is told by number.
+Names of tables are not in the log: points tell those of the largest, the others go by number.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,6 +24,7 @@ from strongroom.datastore.wal_pack import open_any_log
 from strongroom.model.errors import Corrupt, Invalid, ObjectMissing, WrongKey
 from strongroom.model.ids import InstanceId
 from strongroom.model.logical import LOGICAL
+from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.model.wal import (
     Summary,
     WalHistory,
@@ -37,6 +38,7 @@ from strongroom.workflows.wal_keeping import days_kept
 
 _AHEAD = 4  # packs that are fetched and opened meanwhile
 _AT_ONCE = 64  # rows in one transaction
+_MOST_POINTS = 16  # that are asked for names
 _GAP = "it was not in storage when the catalogue was rebuilt"
 _UNREADABLE = (Corrupt, Invalid, ObjectMissing, WrongKey)
 
@@ -53,12 +55,13 @@ class LogReading:
     """How log is read; this room knows nothing of PostgreSQL (app/rebuild.py).
 
     is_log(raw, start); server_of(raw, start) -> (system, segment size), None where it does not
-    say; line(start, segment size, version number, text of the timeline's history).
+    say; line(start, segment size, version number, text of the timeline's history, names of
+    relations by "database/file").
     """
 
     is_log: Callable[[bytes, int], bool]
     server_of: Callable[[bytes, int], tuple[str, int] | None]
-    line: Callable[[int, int, int, str], Line]
+    line: Callable[[int, int, int, str, Mapping[str, str]], Line]
 
 
 class Indexed(msgspec.Struct, kw_only=True):
@@ -77,7 +80,9 @@ def index_log(means: Means, instance_id: InstanceId, reading: LogReading) -> Ind
         listed = {name for name, _ in blobs.list("w/")}
     except ObjectMissing:  # its protection was never set up: there is no container
         return found
-    servers = _servers(means, instance_id)
+    with means.control.database.reading() as connection:
+        points = recovery_points.list_of_instance(connection, instance_id)
+    servers = _servers(means, instance_id, points)
     if not servers:
         return found
     with means.control.database.writing() as connection:
@@ -86,7 +91,8 @@ def index_log(means: Means, instance_id: InstanceId, reading: LogReading) -> Ind
         wal.drop(connection, instance_id, gone)
     found.gone = len(gone)
     histories = _histories(means, blobs, instance_id, listed)
-    index = _Index(means, instance_id, reading, servers, histories, found)
+    called = _names(means, instance_id, points)
+    index = _Index(means, instance_id, reading, servers, histories, called, found)
     for timeline, names in _by_timeline(listed).items():
         index.read(timeline, names, rows)
     index.note_stream()
@@ -102,10 +108,10 @@ class _Server:
     since: Instant  # its oldest point
 
 
-def _servers(means: Means, instance_id: InstanceId) -> dict[str, _Server]:
+def _servers(
+    means: Means, instance_id: InstanceId, points: Sequence[RecoveryPoint]
+) -> dict[str, _Server]:
     """By system identifier, that of the newest point first."""
-    with means.control.database.reading() as connection:
-        points = recovery_points.list_of_instance(connection, instance_id)
     newest_first = sorted(points, key=lambda each: each.taken_at, reverse=True)
     found: dict[str, _Server] = {}
     for point in newest_first:
@@ -119,6 +125,26 @@ def _servers(means: Means, instance_id: InstanceId) -> dict[str, _Server]:
             continue
         source = means.open_point(instance_id, point.id)[1].source
         found[system] = _Server(source.version_number, source.wal_segment_size, point.taken_at)
+    return found
+
+
+def _names(
+    means: Means, instance_id: InstanceId, points: Sequence[RecoveryPoint]
+) -> dict[str, str]:
+    """What the points of the log's window tell: "database/file" -> `shop.public.entries`.
+
+    A file's number is seldom given twice; the newest point that names it is right.
+    """
+    since = means.control.clock.now().subtract(hours=24 * days_kept(means, instance_id))
+    oldest_first = sorted(points, key=lambda each: each.taken_at)
+    within = [each for each in oldest_first if each.taken_at >= since] or oldest_first[-1:]
+    found: dict[str, str] = {}
+    every = -(-len(within) // _MOST_POINTS) or 1
+    for point in within[::-1][::every][::-1]:
+        contents = means.open_point(instance_id, point.id)[1].contents
+        for database, table, _, file in contents.tables if contents is not None else ():
+            found[file] = f"{database}.{table}"
+    found.pop("", None)
     return found
 
 
@@ -176,6 +202,7 @@ class _Index:
     reading: LogReading
     servers: Mapping[str, _Server]
     histories: Mapping[int, str]
+    names: Mapping[str, str]  # of relations
     found: Indexed
     ends: dict[str, tuple[int, int]] = field(default_factory=dict)  # system -> (timeline, end)
 
@@ -257,7 +284,7 @@ class _Index:
         if line.reader is None:
             server, history = self.servers[system], self.histories.get(timeline, "")
             line.reader = self.reading.line(
-                line.end, server.segment_size, server.version_number, history
+                line.end, server.segment_size, server.version_number, history, self.names
             )
         summary = line.reader.add(memoryview(opened.raw)[line.end - start :])
         if summary.commits:

@@ -41,6 +41,7 @@ from strongroom.control.audit_gaps import find_ahead
 from strongroom.control.wal_coverage import kept_of
 from strongroom.control.wal_moments import times_of
 from strongroom.datastore.keys import RecoveryKey
+from strongroom.datastore.manifest import Contents
 from strongroom.datastore.seal import KeyPair
 from strongroom.datastore.wal_pack import seal_log
 from strongroom.model.errors import Precondition, WrongKey
@@ -204,7 +205,7 @@ class Log:
         sealed = seal_log(raw, key, self.world.clock, SystemChance())
         name = pack_name(1, place, epoch)
         self.world.blobs.create(name, sealed)
-        told = LogLine(place, log_made.SEGMENT, 180001, "").add(raw)
+        told = LogLine(place, log_made.SEGMENT, 180001, "", {}).add(raw)
         pack = WalPack(name=name, size=len(sealed), blake3=blake3(sealed).digest(), timeline=1,
                        start=place, end=FIRST + end, summary=told)  # fmt: skip
         assert told.commits == 300 if part < 2 else 400
@@ -261,6 +262,38 @@ def test_any_second_can_be_restored_again_once_the_log_was_read(house: House):
     assert where == (SYSTEM, 1, FIRST + len(log.raw))
     assert all(row["keep_until"] > means.control.clock.now() for row in packs)
     assert rebuilt(means, house.recovery).log_ranges == 0
+    means.control.database.close()
+
+
+def test_what_a_point_held_and_what_was_deleted_come_back_by_name(house: House):
+    world = house.world
+    world.written.contents = Contents(
+        databases={"shop": 5 << 30},
+        extensions={"hstore": "1.8"},
+        tables=[("shop", "public.orders", 3 << 30, "16401/16402")],
+        damaged_pages={"base/16401/16402": [7]},
+        read_bytes=6 << 30,
+    )
+    world.a_point(1)
+    at = world.clock.now().timestamp(unit="microsecond")
+    went = [log_made.deletion(700, 16401, file) for file in (16402, 16402, 16999)]
+    raw = log_made.log_of(int(SYSTEM), FIRST, [*went, log_made.commit(700, at)])
+    key = house.means.keyring.public(world.instance, "data")
+    sealed = seal_log(raw, key, world.clock, SystemChance())
+    world.blobs.create(pack_name(1, FIRST, 1), sealed)
+    house.record()
+    means = house.bare()
+    assert rebuilt(means, house.recovery).problems == []
+    with means.control.database.reading() as connection:
+        (point,) = recovery_points.list_of_instance(connection, world.instance)
+    assert point.facts["databases"] == {"shop": 5 << 30}
+    assert point.facts["extensions"] == {"hstore": "1.8"}
+    assert point.facts["tables"] == [["shop", "public.orders", 3 << 30]]
+    assert point.facts["damaged_pages"] == {"base/16401/16402": [7]}
+    assert point.facts["read_bytes"] == 6 << 30
+    (pack,) = known_log(means)
+    (second,) = pack["seconds"]
+    assert second["deleted"] == {"shop.public.orders": 2, "16401/16999": 1}
     means.control.database.close()
 
 

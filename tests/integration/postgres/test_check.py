@@ -341,4 +341,6 @@ def test_the_largest_tables_are_told_with_their_indexes_and_none_of_a_closed_dat
         ("postgres", "public.small"),
     ]
     assert mine[0].bytes == size
+    ((path,),) = server.sql("select pg_relation_filepath('big')")
+    assert f"base/{mine[0].file}" == path
     server.sql("drop table big", "drop table small")
