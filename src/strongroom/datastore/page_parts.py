@@ -42,14 +42,26 @@ def store_page_versions(
     """
     if _is_small(versions):
         return dict(versions), []
+    return {}, store_records(versions, blobs, generation, catalogue_key, clock, chance)
+
+
+def store_records(
+    records: Mapping[str, bytes],
+    blobs: Creates,
+    generation: str,
+    catalogue_key: PublicKey,
+    clock: Clock,
+    chance: Chance,
+) -> list[PagePart]:
+    """All of them in parts, however few they are. Raises what `create` raises."""
     parts = []
-    for records in _batches(versions):
-        part, stored = _seal(records, generation, catalogue_key, clock, chance)
+    for batch in _batches(records):
+        part, stored = _seal(batch, generation, catalogue_key, clock, chance)
         # Under our own fresh id: an answer was lost, and the commit has it re-read.
         with contextlib.suppress(ObjectExists):
             blobs.create(part.name, stored)
         parts.append(part)
-    return {}, parts
+    return parts
 
 
 def _is_small(versions: Mapping[str, bytes]) -> bool:

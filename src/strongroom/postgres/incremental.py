@@ -22,6 +22,7 @@ from strongroom.postgres.events import (
     ManifestData,
     Started,
 )
+from strongroom.postgres.page_layers import Layer
 from strongroom.postgres.page_notes import PageNotes
 from strongroom.postgres.page_versions import PageColumns, PagesInPart, ParentPages, Sieve
 from strongroom.postgres.wire.backup_label import MOST_BYTES, without_increments
@@ -71,7 +72,7 @@ class Increment:
     """One backup: give `prepare` to `physical_backup`, and what it yields to `events`.
 
     From `Started` on `is_full`, `why` and `resumes` are known: whether it leans on what was stored
-    before. At the end `page_versions` are this backup's.
+    before. At the end `page_versions` are this backup's, or its `layer`.
     """
 
     def __init__(self, parent: Parent | None = None, stored: Stored | None = None) -> None:
@@ -86,11 +87,18 @@ class Increment:
         self._under_way: tuple[str, PageColumns] = ("", PageColumns())
         self._sizes: dict[str, int] = {}  # of files that came in part, or of which a page stayed
         self._label: bytes | None = None
+        self._in_part: set[str] = set()  # of what was noted: it came in part
+        self._odd: set[str] = set()  # files that came whole and do not end with a page
 
     @property
     def page_versions(self) -> Mapping[str, bytes]:
         """Of every file that came whole; none where the server itself will tell what changes."""
         return self._notes if self._records else {}
+
+    @property
+    def layer(self) -> Mapping[str, bytes]:
+        """Of every page that came, where the server itself will tell what changes."""
+        return {} if self._records else Layer(self._notes, self._in_part, self._odd)
 
     @property
     def note(self) -> str:
@@ -213,6 +221,8 @@ class Increment:
                 older = self._parents_pages(begun.path)
             yield from self._relation(begun, source, older)
         else:
+            if begun.kind == "main":
+                self._odd.add(begun.path)
             yield begun
             yield from _rest_of_file(source)
 
@@ -243,6 +253,7 @@ class Increment:
         reader.finish()
         if reader.blocks:
             self._notes[begun.path] = pages.packed()
+            self._in_part.add(begun.path)
         yield FileEnded()
 
     def _relation(

@@ -17,8 +17,9 @@ from strongroom.model.errors import Corrupt
 from strongroom.model.postgres import PAGE, Lsn
 
 _WORDS = PAGE // 4  # of a page
-_COLUMNS = 3
+COLUMNS = 3
 _MOST_PAGES = 1 << 20  # of one file
+_NO_VERSION = 0xFFFFFFFF  # both halves of pd_lsn: below nobody's start
 _LEVEL = 3
 
 
@@ -26,7 +27,7 @@ class PageColumns:
     """The words of the pages of one file, in order."""
 
     def __init__(self) -> None:
-        self.columns = tuple(bytearray() for _ in range(_COLUMNS))
+        self.columns = tuple(bytearray() for _ in range(COLUMNS))
 
     def __len__(self) -> int:
         return len(self.columns[0]) // 4
@@ -34,7 +35,7 @@ class PageColumns:
     def add(self, pages: memoryview) -> tuple[bytes, ...]:
         """Take whole pages; returns their words, a column each."""
         words = pages.cast("B").cast("I")
-        found = tuple(words[place::_WORDS].tobytes() for place in range(_COLUMNS))
+        found = tuple(words[place::_WORDS].tobytes() for place in range(COLUMNS))
         for column, more in zip(self.columns, found, strict=True):
             column.extend(more)
         return found
@@ -63,15 +64,18 @@ class PagesInPart:
         self._rest = bytes(whole[end:])
 
     def packed(self) -> bytes:
-        """As `PageColumns.packed`; a page that did not come has no pd_lsn: it is never kept."""
+        """As `PageColumns.packed`; a page that did not come is zeros, and never kept.
+
+        Nor is one that came without a pd_lsn; but that it came can be told.
+        """
         pages = self._blocks[-1] + 1 if self._blocks else 0
-        columns = []
-        for came in self._came.columns:
-            column = array("I", bytes(4 * pages))
-            for block, word in zip(self._blocks, array("I", bytes(came)), strict=True):
+        columns = [array("I", bytes(4 * pages)) for _ in range(COLUMNS)]
+        rows = zip(*(array("I", bytes(came)) for came in self._came.columns), strict=True)
+        for block, words in zip(self._blocks, rows, strict=True):
+            told = words if words[0] or words[1] else (_NO_VERSION, _NO_VERSION, words[2])
+            for column, word in zip(columns, told, strict=True):
                 column[block] = word
-            columns.append(column.tobytes())
-        return zstandard.compress(b"".join(columns), _LEVEL)
+        return zstandard.compress(b"".join(column.tobytes() for column in columns), _LEVEL)
 
 
 class ParentPages:
@@ -82,11 +86,11 @@ class ParentPages:
 
         Raises Corrupt when `packed` is no such record.
         """
-        raw = _unpacked(packed)
-        length = len(raw) // _COLUMNS
+        raw = unpacked(packed)
+        length = len(raw) // COLUMNS
         self.count = min(length // 4, most)
         self._columns = tuple(
-            raw[n * length : n * length + 4 * self.count] for n in range(_COLUMNS)
+            raw[n * length : n * length + 4 * self.count] for n in range(COLUMNS)
         )
         high, low = (array("I", column) for column in self._columns[:2])
         # A page of no pd_lsn says nothing of its age.
@@ -153,9 +157,9 @@ class KnownPages:
 
     def __init__(self, packed: bytes) -> None:
         """Raises Corrupt when it is no such record."""
-        raw = _unpacked(packed)
-        length = len(raw) // _COLUMNS
-        self._columns = tuple(raw[n * length : (n + 1) * length] for n in range(_COLUMNS))
+        raw = unpacked(packed)
+        length = len(raw) // COLUMNS
+        self._columns = tuple(raw[n * length : (n + 1) * length] for n in range(COLUMNS))
 
     def differing(self, first: int, pages: memoryview) -> list[int]:
         """The numbers of those pages, from `first` on, that are not as they were noted."""
@@ -174,10 +178,11 @@ class KnownPages:
         ]
 
 
-def _unpacked(packed: bytes) -> bytes:
+def unpacked(packed: bytes) -> bytes:
+    """The columns of a record. Raises Corrupt when it is none."""
     try:
         size = zstandard.get_frame_parameters(packed).content_size
-        if size % (4 * _COLUMNS) or size > 4 * _COLUMNS * _MOST_PAGES:
+        if size % (4 * COLUMNS) or size > 4 * COLUMNS * _MOST_PAGES:
             raise Corrupt("page versions of an impossible size")
         raw: bytes = zstandard.decompress(packed)
     except zstandard.ZstdError as error:

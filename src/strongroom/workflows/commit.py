@@ -125,8 +125,8 @@ def _verify_packs(
 
     Those of the parent were read again at its own commit: they are looked up, all of them.
     """
-    older = {pack.name for pack in parent.packs} if parent is not None else set()
-    _look_up(means, instance_id, [pack for pack in manifest.packs if pack.name in older])
+    older = {pack.name for pack in parent.objects} if parent is not None else set()
+    _look_up(means, instance_id, [pack for pack in manifest.objects if pack.name in older])
     wanted = {pack.name: pack for pack in manifest.objects if pack.name not in older}
     found = means.storage.account_view(instance_id).digests(list(wanted))
     for digest in found:

@@ -18,13 +18,13 @@ from strongroom.agent.backup.source import way_of
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.memory import WHOLE, Share
 from strongroom.agent.servers import ServerBook
-from strongroom.datastore.blobs import Blobs
-from strongroom.datastore.delta import delta_of, seal_delta
-from strongroom.datastore.manifest import PagePart, Source, Written
-from strongroom.datastore.page_parts import store_page_versions
+from strongroom.datastore.blobs import Blobs, Creates
+from strongroom.datastore.delta import Delta, delta_of, seal_delta
+from strongroom.datastore.manifest import Source, Written
+from strongroom.datastore.page_parts import store_page_versions, store_records
 from strongroom.datastore.partial import SoFar
 from strongroom.datastore.seal import PublicKey
-from strongroom.datastore.throttle import Pace, PacedBlobs
+from strongroom.datastore.throttle import PacedBlobs
 from strongroom.datastore.writer import DatastoreWriter, RawStream
 from strongroom.model.backup_type import is_denied
 from strongroom.model.errors import Invalid, ObjectExists, Precondition, from_dict
@@ -80,15 +80,16 @@ def take_backup(
         held.next_step("Writing", total_bytes=done, stored_bytes=stored)
         written = writer.finish()
     held.check()
-    versions, parts = _store_versions(held, increment, open_container, clock, chance, share.pace)
-    delta = delta_of(written, copied.source, copied.pg_manifest, page_versions=versions)
-    delta.page_parts = parts
+    delta = delta_of(written, copied.source, copied.pg_manifest)
+    scope = "packs" if increment.is_full else "parent"
+    beside = PacedBlobs(open_container(held, scope), share.pace, held.pause)
+    _store_versions(delta, increment, order, beside, clock, chance)
     sealed = seal_delta(delta, catalogue_key, clock, chance)
     put_delta(open_container(held, "delta"), order.delta_name, sealed)
     result = _result(written, copied, facts, sealed)
     result.kind = "Full" if increment.is_full else "Incremental"
     result.why_full = increment.why if increment.is_full else ""
-    result.stored_bytes += sum(part.size for part in parts)
+    result.stored_bytes += sum(part.size for part in [*delta.page_parts, *delta.page_layers])
     result.resumed = increment.resumes
     return Completion(epoch=held.lease.epoch, backup=result)
 
@@ -100,21 +101,21 @@ def _order_of(held: HeldLease) -> BackupOrder:
 
 
 def _store_versions(
-    held: HeldLease,
+    delta: Delta,
     increment: Increment,
-    open_container: OpenContainer,
+    order: BackupOrder,
+    blobs: Creates,
     clock: Clock,
     chance: Chance,
-    pace: Pace,
-) -> tuple[dict[str, bytes], list[PagePart]]:
-    """Page versions: for the delta, or, where there are many, beside the packs."""
-    order = _order_of(held)
-    scope, generation = "packs", order.generation
-    if not increment.is_full and order.parent is not None:
-        scope, generation = "parent", order.parent.generation
-    blobs = PacedBlobs(open_container(held, scope), pace, held.pause)
+) -> None:
+    """Page versions: in the delta, or, where there are many, beside the packs; layers all are."""
     key = key_of(order.catalogue_public_key, order.catalogue_key_id)
-    return store_page_versions(increment.page_versions, blobs, generation, key, clock, chance)
+    generation = order.generation
+    if not increment.is_full and order.parent is not None:
+        generation = order.parent.generation
+    place = blobs, generation, key, clock, chance
+    delta.page_versions, delta.page_parts = store_page_versions(increment.page_versions, *place)
+    delta.page_layers = store_records(increment.layer, *place)
 
 
 def _ready(facts: ServerFacts) -> ServerFacts:

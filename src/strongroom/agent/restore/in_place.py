@@ -6,12 +6,12 @@ from contextlib import contextmanager
 
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.memory import Share
+from strongroom.agent.restore.known_pages import KnownPages
 from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.extents import Ranges, within
 from strongroom.datastore.manifest import Manifest
-from strongroom.datastore.page_parts import versions_of
 from strongroom.datastore.reader import read_files
-from strongroom.model.errors import VaultError
+from strongroom.model.errors import Corrupt, ObjectMissing, VaultError
 from strongroom.model.operation import Progress
 from strongroom.model.postgres import Lsn
 from strongroom.postgres.in_place import InPlaceTarget
@@ -62,8 +62,7 @@ class InPlace:
         manifest, told = self._manifest, parse_pg_manifest(self._manifest.pg_manifest)
         total = sum(file.size for file in manifest.files)
         progress = self._held.next_step("Comparing", total_bytes=total)
-        believed = not self._target.why_whole
-        versions = versions_of(manifest, self._source[0]) if believed else {}
+        known_pages = self._known_pages()
         ranges = Ranges()
 
         def watch(count: int) -> None:
@@ -76,7 +75,7 @@ class InPlace:
             asked = ToldFile(
                 path=file.path,
                 size=file.size,
-                versions=versions.get(file.path),
+                versions=known_pages.of_file(index) if known_pages else None,
                 start_lsn=Lsn(manifest.source.start_lsn),
                 crc32c=known.crc32c if known else None,
             )
@@ -90,6 +89,21 @@ class InPlace:
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
         return ranges
+
+    def _known_pages(self) -> KnownPages | None:
+        """None where they are not to be believed, or cannot be read: no restore needs them."""
+        if self._target.why_whole:
+            return None
+
+        def fetched(count: int) -> None:
+            self._held.check()
+            self.fetched += count
+
+        try:
+            return KnownPages(self._manifest, self._source[0], fetched)
+        except (Corrupt, ObjectMissing) as error:
+            self._target.why_whole = f"its page versions cannot be read: {error.message}"
+            return None
 
     def fetch(self, ranges: Ranges) -> None:
         """Write what differs, read out of storage."""
@@ -151,6 +165,6 @@ def point_of(manifest: Manifest) -> PointOfServer:
         timeline=source.timeline,
         start_lsn=Lsn(source.start_lsn),
         checksums=source.checksums,
-        has_versions=bool(manifest.page_versions or manifest.page_parts),
+        has_versions=bool(manifest.page_versions or manifest.page_parts or manifest.page_layers),
         old_label=(-1, 0) if old is None else (old.size, old.mtime),
     )
