@@ -3,6 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Many processes import the same modules: each compiles them anew where none may keep them.
+export PYTHONDONTWRITEBYTECODE :=
+# Most tests wait for other processes more than they work: four keep two cores busy.
+WORKERS ?= 4
 STAMP := $(VENV)/installed
 
 .PHONY: help install demo demo-stop test campaign compat check format bench clean
@@ -31,7 +35,7 @@ test: install ## every test, on real parts
 	$(BIN)/python tests/fetch_azurite.py
 	$(BIN)/python tests/fetch_older_sdk.py
 	$(BIN)/python tests/fetch_chromium.py
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 campaign: install ## the long tests, some two hours; goes on when interrupted (SEED=18 ONLY="kills years" AGAIN=1)
 	$(BIN)/python tests/fetch_servers.py 14 15 16 17 18
