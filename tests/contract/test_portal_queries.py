@@ -113,7 +113,6 @@ def test_an_instance_is_seen_whole_in_one_look(connection: sa.Connection) -> Non
     assert (row["drill"], row["drilled_at"], row["agent_id"]) == ("Passed", NOW, "a")
     assert fleet.last_backups(connection)["i"]["error"]["message"] == "full"
     assert [each["name"] for each in fleet.unprotected_servers(connection)] == ["pg2"]
-    assert [each["name"] for each in fleet.names(connection)] == ["v"]
 
 
 def test_sums_counts_and_means_come_out(connection: sa.Connection) -> None:

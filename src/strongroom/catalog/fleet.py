@@ -114,12 +114,6 @@ def last_backups(connection: sa.Connection) -> dict[str, sa.RowMapping]:
     return {row["instance_id"]: row for row in connection.execute(query).mappings()}
 
 
-def names(connection: sa.Connection) -> list[sa.RowMapping]:
-    """(id, name) of all that are not deleted."""
-    query = sa.select(instances.c.id, instances.c.name).where(instances.c.state != SOFT_DELETED)
-    return list(connection.execute(query).mappings())
-
-
 def unprotected_servers(connection: sa.Connection) -> list[sa.RowMapping]:
     """(name, resource_group) of the servers that no instance protects, by name."""
     taken = sa.select(instances.c.server_id)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from strongroom.catalog import alerts as alert_rows
-from strongroom.catalog import fleet as fleet_rows
 from strongroom.catalog import metrics as catalog
 from strongroom.catalog import usage
 from strongroom.control import fleet, horizons
@@ -25,6 +24,7 @@ ACTION = "Microsoft.DataProtection/backupVaults/read"
 PROTECTIONS = ("ok", "late", "bad", "waiting", "paused")
 _ESCAPED = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 Samples = Iterable[tuple[dict[str, str], float]]
+Named = dict[str, dict[str, str]]  # instance -> its labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +53,22 @@ def read_metrics(control: Control, caller: Caller) -> str:
     with control.database.reading() as connection:
         scope = arm.subscription_id_of(control.installation.subscription_id)
         require(control, connection, caller, ACTION, scope)
-        rest = list(_of_service(control, connection))
     ships = fleet.see_fleet(control, caller).ships
+    with control.database.reading() as connection:
+        rest = list(_of_service(control, connection, {ship.id: _labels(ship) for ship in ships}))
     outside = [*_of_second(control), *_of_outside(control)]
     gauges = [*_of_ships(control, ships), *rest, *outside]
     return "\n".join(line for gauge in gauges for line in gauge.lines()) + "\n"
 
 
 def _labels(ship: Ship) -> dict[str, str]:
-    return {"instance": ship.name, "vault": ship.vault.name, "server": ship.server}
+    """Together they name one instance alone: a name is good for one vault."""
+    return {
+        "instance": ship.name,
+        "vault": ship.vault.name,
+        "resource_group": ship.vault.resource_group,
+        "server": ship.server,
+    }
 
 
 def _of_ships(control: Control, ships: list[Ship]) -> Iterator[Gauge]:
@@ -107,18 +114,17 @@ def _of_ships(control: Control, ships: list[Ship]) -> Iterator[Gauge]:
     )
 
 
-def _of_service(control: Control, connection: sa.Connection) -> Iterator[Gauge]:
+def _of_service(control: Control, connection: sa.Connection, named: Named) -> Iterator[Gauge]:
     now = control.clock.now()
-    names = {row["id"]: row["name"] for row in fleet_rows.names(connection)}
     newest = list(catalog.newest_points(connection))
     for name, words, column in (
         ("backup_read_bytes", "Of the newest point, before compression.", "raw_bytes"),
         ("backup_stored_bytes", "Stored anew for the newest point.", "stored_bytes"),
     ):
         samples = [
-            ({"instance": names[row["instance_id"]]}, float(row[column]))
+            (named[row["instance_id"]], float(row[column]))
             for row in newest
-            if row["instance_id"] in names
+            if row["instance_id"] in named
         ]
         yield Gauge(name, words, samples)
     yield Gauge(
@@ -126,11 +132,11 @@ def _of_service(control: Control, connection: sa.Connection) -> Iterator[Gauge]:
         "From the begin of the newest backup to its commit.",
         [
             (
-                {"instance": names[row["instance_id"]]},
+                named[row["instance_id"]],
                 (row["committed_at"] - row["taken_at"]).total("seconds"),
             )
             for row in newest
-            if row["instance_id"] in names
+            if row["instance_id"] in named
         ],
     )
     yield Gauge(
@@ -143,8 +149,8 @@ def _of_service(control: Control, connection: sa.Connection) -> Iterator[Gauge]:
         "agent_silent_seconds",
         "Since the agent called, or until when its work counted.",
         [
-            ({"agent": name}, max(0.0, (now - heard).total("seconds")))
-            for _, name, heard in alert_rows.last_heard(connection)
+            ({"agent": name, "id": agent}, max(0.0, (now - heard).total("seconds")))
+            for agent, name, heard in alert_rows.last_heard(connection)
         ],
     )
     horizons_of = horizons.lock_horizons(connection)
@@ -152,12 +158,12 @@ def _of_service(control: Control, connection: sa.Connection) -> Iterator[Gauge]:
         "instance_lock_horizon_seconds",
         "Until the last lock of the instance ends, in a vault that is immutable.",
         [
-            ({"instance": names[of]}, (ends - now).total("seconds"))
+            (named[of], (ends - now).total("seconds"))
             for of, (_, ends) in sorted(horizons_of.items())
-            if of in names
+            if of in named
         ],
     )
-    yield from _of_usage(connection, names)
+    yield from _of_usage(connection, named)
     severities = Counter(alert.severity for alert in alert_rows.open_ones(connection))
     yield Gauge(
         "alerts",
@@ -166,15 +172,16 @@ def _of_service(control: Control, connection: sa.Connection) -> Iterator[Gauge]:
     )
 
 
-def _of_usage(connection: sa.Connection, names: dict[str, str]) -> Iterator[Gauge]:
+def _of_usage(connection: sa.Connection, named: Named) -> Iterator[Gauge]:
     """As it was counted last: once a day."""
-    newest = {names[of]: each for of, each in usage.newest(connection).items() if of in names}
+    counted = usage.newest(connection)
+    newest = [(labels, counted[of]) for of, labels in named.items() if of in counted]
     yield Gauge(
         "instance_stored_bytes",
         "In storage: what points need, the log, what waits to be collected, the rest.",
         [
-            ({"instance": name, "part": part}, float(size))
-            for name, each in sorted(newest.items())
+            ({**labels, "part": part}, float(size))
+            for labels, each in newest
             for part, size in (
                 ("points", each.points_bytes),
                 ("log", each.log_bytes),
@@ -186,7 +193,7 @@ def _of_usage(connection: sa.Connection, names: dict[str, str]) -> Iterator[Gaug
     yield Gauge(
         "instance_full_copies_bytes",
         "What the points would take as full copies, compressed as they are.",
-        [({"instance": name}, float(each.full_bytes)) for name, each in sorted(newest.items())],
+        [(labels, float(each.full_bytes)) for labels, each in newest],
     )
 
 

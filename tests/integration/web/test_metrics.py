@@ -6,15 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from arm_story import Story, add_point
 from arm_world import VERSION, ArmWorld, vault_id
+from strongroom.catalog.tables import agents, instances, recovery_points, vaults
+from strongroom.catalog.usage_tables import usage
 from strongroom.control.metrics import read_metrics
 from strongroom.model.access import LONG_TERM_RETENTION, Caller
 from strongroom.model.outside import Certificate, Outside, Room
 
 MONITORING = Path(__file__).parents[3] / "monitoring"
-LINE = re.compile(r'strongroom_[a-z_]+(\{([a-z]+="[^"]*",?)+\})? -?[0-9.e+]+')
+SIZES = [column.name for column in usage.columns if column.name.endswith("_bytes")]
+FILES = "strongroom-rules.yml", "grafana-dashboard.json"
+LINE = re.compile(r'strongroom_[a-z_]+(\{([a-z_]+="[^"]*",?)+\})? -?[0-9.e+]+')
 
 
 @pytest.fixture(scope="module")
@@ -37,17 +42,53 @@ def test_every_line_is_a_metric_or_says_what_one_is(text: str) -> None:
         assert line.startswith(("# HELP strongroom_", "# TYPE strongroom_")) or LINE.fullmatch(
             line
         ), line
-    assert 'strongroom_instance_points{instance="pg1-inst",vault="v1",server="pg1"} 1' in text
-    assert 'strongroom_backup_stored_bytes{instance="pg1-inst"} 2147483648.0' in text
+    mine = 'instance="pg1-inst",vault="v1",resource_group="backup-rg",server="pg1"'
+    assert f"strongroom_instance_points{{{mine}}} 1" in text
+    assert f"strongroom_backup_stored_bytes{{{mine}}} 2147483648.0" in text
+
+
+def test_no_two_samples_are_of_one_name_and_labels_though_two_vaults_name_alike(
+    world: ArmWorld, story: Story
+) -> None:
+    # Prometheus takes one of them alone, and tells nobody.
+    with world.database.writing() as connection:
+        for table, named in (
+            (vaults, {"id": "v2", "name": "v2", "name_key": "v2"}),
+            (instances, {"id": "i2", "vault_id": "v2"}),
+            (recovery_points, {"id": "r2", "instance_id": "i2"}),
+            (agents, {"id": "other", "token_hash": "other"}),
+        ):
+            row = connection.execute(table.select()).mappings().first()
+            connection.execute(table.insert().values(**{**row, **named}))
+        for of in connection.execute(sa.select(instances.c.id)).scalars().all():
+            sizes = dict.fromkeys(SIZES, 1)
+            day = {"instance_id": of, "day": "2026-01-01", "at": world.clock.now()}
+            connection.execute(usage.insert().values(**day, **sizes))
+    told = story.http.get("/metrics").text.splitlines()
+    names = [line.rpartition(" ")[0] for line in told if line[0] != "#"]
+    assert len(names) == len(set(names))
+    assert sum(name.startswith("strongroom_instance_full_copies_bytes") for name in names) == 2
+    with world.database.writing() as connection:
+        for of, table in (("r2", recovery_points), ("other", agents)):
+            connection.execute(table.delete().where(table.c.id == of))
+        connection.execute(usage.delete())
+        connection.execute(instances.delete().where(instances.c.id == "i2"))
+        connection.execute(vaults.delete().where(vaults.c.id == "v2"))
 
 
 def test_rules_and_dashboard_ask_for_metrics_that_there_are(text: str) -> None:
     known = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
     asked = set()
-    for file in ("strongroom-rules.yml", "grafana-dashboard.json"):
+    for file in FILES:
         found = (MONITORING / file).read_text()
         asked |= set(re.findall(r"strongroom_[a-z_]+", found))
     json.loads((MONITORING / "grafana-dashboard.json").read_text())
+    labels = set(re.findall(r'[{,]([a-z_]+)="', text)) | {"agent", "certificate", "part"}
+    rules, board = ((MONITORING / file).read_text() for file in FILES)
+    named = re.findall(r"\$labels\.([a-z_]+)|{{([a-z_]+)}}", rules + board)
+    named += re.findall(r"()\b(?:on|by) ?\(([a-z_, ]+)\)", rules + board)
+    told = set(re.findall(r"[a-z_]+", " ".join(" ".join(each) for each in named)))
+    assert {"instance", "vault", "agent", "part"} <= told <= labels
     # Else Prometheus' own label `instance` takes the place of ours.
     assert "honor_labels: true" in (MONITORING / "prometheus.yml").read_text()
     assert asked <= known
@@ -79,6 +120,6 @@ def test_the_lock_horizon_is_that_of_an_immutable_vault(world: ArmWorld, story: 
     (line,) = [
         each
         for each in story.http.get("/metrics").text.splitlines()
-        if each.startswith(f'{name}{{instance="pg1-inst"}}')
+        if each.startswith(f'{name}{{instance="pg1-inst",')
     ]
     assert 0 < float(line.rsplit(" ", 1)[1]) <= 240 * 3600
