@@ -115,10 +115,13 @@ def last_backups(connection: sa.Connection) -> dict[str, sa.RowMapping]:
 
 
 def unprotected_servers(connection: sa.Connection) -> list[sa.RowMapping]:
-    """(name, resource_group) of the servers that no instance protects, by name."""
+    """(name, resource_group, agent_id, agent_server, facts) of those that nothing protects."""
     taken = sa.select(instances.c.server_id)
     query = (
-        sa.select(servers.c.name, resource_groups.c.name.label("resource_group"))
+        sa.select(
+            *(servers.c[name] for name in ("name", "agent_id", "agent_server", "facts")),
+            resource_groups.c.name.label("resource_group"),
+        )
         .join(resource_groups, servers.c.resource_group_key == resource_groups.c.name_key)
         .where(servers.c.id.not_in(taken))
         .order_by(servers.c.name_key)

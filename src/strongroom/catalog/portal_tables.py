@@ -51,3 +51,11 @@ job_samples = sa.Table(
     column("stored_bytes", sa.BigInteger),
     sa.Index("ix_job_samples_at", "at"),
 )
+
+told_servers = sa.Table(
+    "told_servers",
+    metadata,
+    sa.Column("agent_id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),  # the agent's own for it
+    column("facts", Json),  # model.operation.ServerFacts
+)

@@ -6,7 +6,7 @@ import hashlib
 import msgspec
 import sqlalchemy as sa
 
-from strongroom.catalog import agent_operations, audit, job_samples, jobs
+from strongroom.catalog import agent_operations, audit, job_samples, jobs, told_servers
 from strongroom.catalog import agents as catalog
 from strongroom.catalog.database import Database
 from strongroom.control import epochs, own_storage
@@ -112,6 +112,7 @@ def note_call(control: Control, agent: AgentId, request: LeaseRequest) -> None:
     facts = {facts.name: msgspec.to_builtins(facts) for facts in request.servers}
     with control.database.writing() as connection:
         catalog.seen(connection, agent, control.clock.now(), facts)
+        told_servers.note(connection, agent, facts)
         catalog.begin_session(connection, agent, request.session)
         agent_operations.void_other_sessions(connection, agent, request.session)
 

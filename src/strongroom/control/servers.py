@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from strongroom.catalog import agent_operations, agents, audit
+from strongroom.catalog import agent_operations, agents, audit, told_servers
 from strongroom.catalog import servers as catalog
 from strongroom.control.access import may, require
 from strongroom.control.control import Control
@@ -48,6 +48,7 @@ def put_server(
             agent_id = _need_agent(connection, arm.pick_text(wish, "agent"))
             local = arm.pick_text(wish, "agentServer") or name
             _check_free(connection, agent_id, local, name)
+            heard = told_servers.take(connection, agent_id, local)
             row = {
                 "id": control.chance.bytes(16).hex(),
                 "resource_group_key": group.lower(),
@@ -56,7 +57,8 @@ def put_server(
                 "location": location,
                 "agent_id": agent_id,
                 "agent_server": local,
-                "facts": {},
+                "facts": heard["facts"] if heard else {},
+                "seen_at": heard["seen_at"] if heard else None,
                 "tags": tags or {},
                 "created_at": now,
             }

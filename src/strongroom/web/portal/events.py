@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 from starlette.requests import Request
 
-from strongroom.control import jobs, rounds, wal_timeline
+from strongroom.control import jobs, protecting, rounds, wal_timeline
 from strongroom.control.fleet import see_fleet
 from strongroom.control.held_jobs import holdups_of
 from strongroom.model.arm import VaultRef
@@ -24,6 +24,7 @@ from strongroom.web.portal.places import instance_path
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 _SECOND = 1.0
+FIRST, SERVERS = "first", "servers"
 _FLEET_TURNS = 10  # looks at jobs for one look at every instance
 Parts = dict[str, str]  # id -> HTML
 
@@ -32,6 +33,8 @@ Parts = dict[str, str]  # id -> HTML
 class Watch:
     """What a page follows: `page` overview or jobs, one instance's id, or one job.
 
+    page servers: until there are more or fewer than `of` that could be protected; page first: or
+    anything is.
     log: group/vault/name of an instance whose log comes in.
     """
 
@@ -94,26 +97,42 @@ def _look(request: Request, visit: Visit, watch: Watch, turn: int) -> Look | Non
     """As it is now; None when the page is over."""
     if find_session(request, used=False) is None:
         return None
-    control, now = visit.control, visit.control.clock.now()
     parts: Parts = {}
     if turn % _FLEET_TURNS == 0:
-        seen = see_fleet(control, visit.caller)
+        seen = see_fleet(visit.control, visit.caller)
+        if watch.page == FIRST and seen.ships:
+            return None
         parts["pulse"] = render.part_of("pulse.html", "pulse", seen)
         if watch.page == "overview" and seen.ships:
             parts["answers"] = render.part_of("answers.html", "answers", seen)
+    if watch.page in {FIRST, SERVERS}:
+        servers = protecting.candidates(visit.control, visit.caller)
+        return Look(parts) if str(len(servers)) == watch.of else None
     if watch.job:
-        found = _job(visit, watch.job)
-        if found.status is not JobStatus.IN_PROGRESS:
-            return None
-        samples = jobs.samples_of(control, found)
-        speed, lines = throughput.speed_of(found, samples, now), lines_of(found, samples)
-        told = (found, now, visit.zone, holdups_of(control, [found]))
-        parts["progress"] = render.part_of("job_parts.html", "progress", *told)
-        parts["speed"] = render.part_of("job_parts.html", "speed_figure", speed)
-        parts["log"] = render.part_of("job_parts.html", "log_table", lines, visit.zone)
-        return Look(parts)
+        told = _job_parts(visit, watch.job)
+        return None if told is None else Look(parts | told)
     if not watch.page and not watch.of:
         return Look(parts)
+    return _look_at_running(visit, watch, parts)
+
+
+def _job_parts(visit: Visit, named: str) -> Parts | None:
+    """Of one job; None when it has ended."""
+    control, now, found = visit.control, visit.control.clock.now(), _job(visit, named)
+    if found.status is not JobStatus.IN_PROGRESS:
+        return None
+    samples = jobs.samples_of(control, found)
+    speed, lines = throughput.speed_of(found, samples, now), lines_of(found, samples)
+    told = (found, now, visit.zone, holdups_of(control, [found]))
+    return {
+        "progress": render.part_of("job_parts.html", "progress", *told),
+        "speed": render.part_of("job_parts.html", "speed_figure", speed),
+        "log": render.part_of("job_parts.html", "log_table", lines, visit.zone),
+    }
+
+
+def _look_at_running(visit: Visit, watch: Watch, parts: Parts) -> Look:
+    control, now = visit.control, visit.control.clock.now()
     running = rounds.running_jobs(control, visit.caller)
     if watch.of:
         running = [each for each in running if each.instance_id == watch.of]

@@ -5,7 +5,7 @@ from collections import Counter
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from strongroom.control import drill_rounds, rounds
+from strongroom.control import drill_rounds, protecting, rounds
 from strongroom.control.footprints import footprints_of
 from strongroom.control.held_jobs import holdups_of
 from strongroom.control.reaches import reaches_of
@@ -38,5 +38,5 @@ def overview(visit: Guest) -> Response:
         looks=Counter(ship.look for ship in ships),
         running=running,
         holdups=holdups_of(visit.control, running),
-        servers=rounds.unprotected_servers(visit.control, visit.caller),
+        servers=protecting.candidates(visit.control, visit.caller),
     )

@@ -17,6 +17,7 @@ from strongroom.web.portal import (
     overview,
     points,
     policies,
+    protect,
     reports,
     restores,
     servers,
@@ -28,6 +29,6 @@ from strongroom.web.portal import (
 router = APIRouter(include_in_schema=False)
 _DOORS = (assets, sign_in, issuer, events, settings)
 _WATCHED = (overview, restores, points, drills, instances, jobs)
-_KEPT = (policies, vaults, servers, cost, reports, alerts, approvals, audit, access)
+_KEPT = (policies, vaults, servers, protect, cost, reports, alerts, approvals, audit, access)
 for each in (*_DOORS, *_WATCHED, *_KEPT):
     router.include_router(each.router)

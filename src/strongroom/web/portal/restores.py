@@ -15,11 +15,13 @@ from strongroom.control import (
     restorable_ranges,
     restores,
     secondary,
+    vault_roles,
     wal_timeline,
 )
 from strongroom.control.control import need_second
 from strongroom.control.offers import offers
 from strongroom.control.secondary import Place
+from strongroom.control.vault_roles import Lacks
 from strongroom.control.wal_timeline import WalTimeline
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import VaultError
@@ -28,7 +30,13 @@ from strongroom.model.plan import RestorePlan
 from strongroom.web.portal import seconds
 from strongroom.web.portal.door import Form, Guest, PortalRoute, Sent, Visit
 from strongroom.web.portal.instances import find_ship
-from strongroom.web.portal.places import INSTANCE, InVault, instance_scope, job_path
+from strongroom.web.portal.places import (
+    INSTANCE,
+    InVault,
+    instance_path,
+    instance_scope,
+    job_path,
+)
 from strongroom.web.portal.restore_form import FIELDS, request_of
 from strongroom.web.portal.seconds import Seconds
 
@@ -68,10 +76,7 @@ async def plan(name: str, ref: InVault, visit: Guest, form: Sent, request: Reque
         made = await _plan(request, visit, asking, form)
     except VaultError as found:
         error = found
-    if visit.is_part:
-        answer: Response = await run(_plan_part, visit, made, error)
-    else:
-        answer = await run(_page, visit, ref, name, form, made, error)
+    answer: Response = await run(_answer, visit, asking, form, made, error)
     return answer
 
 
@@ -91,6 +96,34 @@ async def _plan(
         await asyncio.sleep(_LOOK_AGAIN_SECONDS)
     made: RestorePlan = await run(plans.finish_plan, control, question)
     return made
+
+
+@router.post(INSTANCE + "/restore/roles")
+async def give(name: str, ref: InVault, visit: Guest, form: Sent, request: Request) -> Response:
+    """The vault's identity gets what it lacks for this restore; then the plan is worked out."""
+    run, asking = request.app.state.run, (ref, name)
+    try:
+        await run(_give, visit, asking, form)
+    except VaultError as error:
+        refused: Response = await run(_answer, visit, asking, form, None, error)
+        return refused
+    return await plan(name, ref, visit, form, request)
+
+
+def _give(visit: Visit, asking: tuple[VaultRef, str], form: Form) -> None:
+    refused = _refused(visit, asking, form)
+    if refused is not None:
+        vault_roles.give(visit.control, visit.caller, asking[0], refused)
+
+
+def _refused(visit: Visit, asking: tuple[VaultRef, str], form: Form) -> VaultError | None:
+    """Why it could not begin now, where roles alone are the reason; nothing is begun."""
+    asked = visit.control, visit.caller
+    try:
+        restores.validate_restore(*asked, *asking, request_of(form, visit.zone), "")
+    except VaultError as error:
+        return error if error.facts.get("missing") else None
+    return None
 
 
 @router.post(INSTANCE + "/restore")
@@ -119,8 +152,29 @@ def _second(visit: Visit, asking: tuple[VaultRef, str], form: Form) -> Place | N
     return Place(*asking, need_second(visit.control).location)
 
 
-def _plan_part(visit: Visit, made: RestorePlan | None, error: VaultError | None) -> Response:
-    return visit.page("plan.html", plan=made, error=error)
+def _answer(
+    visit: Visit,
+    asking: tuple[VaultRef, str],
+    form: Form,
+    made: RestorePlan | None,
+    error: VaultError | None,
+) -> Response:
+    """The plan alone, or the whole page around it where there is no script."""
+    if not visit.is_part:
+        return _page(visit, *asking, form, made, error)
+    lacks, home = _lacks(visit, asking, form, made, error), instance_path(*asking)
+    return visit.page("plan.html", plan=made, error=error, lacks=lacks, home=home)
+
+
+def _lacks(
+    visit: Visit,
+    asking: tuple[VaultRef, str],
+    form: Form,
+    made: RestorePlan | None,
+    error: VaultError | None,
+) -> Lacks | None:
+    refused = _refused(visit, asking, form) if made is not None else error
+    return vault_roles.lacks_of(visit.control, visit.caller, asking[0], refused)
 
 
 def _page(
@@ -148,6 +202,7 @@ def _page(
         plan=made,
         second=secondary.offered_place(visit.control, visit.caller, ref, name),
         error=error,
+        lacks=_lacks(visit, (ref, name), form, made, error),
         may=may,
         timeline=timeline,
         seconds=shown,

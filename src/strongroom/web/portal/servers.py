@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from whenever import Instant
 
-from strongroom.control import inviting, rounds, servers
+from strongroom.control import inviting, protecting, rounds, servers
 from strongroom.control.offers import offers
 from strongroom.model import arm
 from strongroom.web.portal.door import Guest, PortalRoute, Sent, Visit
@@ -39,7 +39,10 @@ def _page(visit: Visit, token: str) -> Response:
         agents=[(row, _is_heard(row["seen_at"], visit.now)) for row in agents.values()],
         by_id=agents,
         protected={ship.server for ship in visit.fleet.ships},
-        may=offers(control, caller, scope, {"invite": inviting.ACTION}),
+        told=[each for each in protecting.candidates(control, caller) if not each.group],
+        may=offers(
+            control, caller, scope, {"invite": inviting.ACTION, "protect": protecting.ACTION}
+        ),
         token=token,
     )
 

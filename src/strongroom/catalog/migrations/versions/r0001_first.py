@@ -754,6 +754,18 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("sessions", schema=None) as batch_op:
         batch_op.create_index("ix_sessions_ends_at", ["ends_at"], unique=False)
+
+    op.create_table(
+        "told_servers",
+        sa.Column("agent_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column(
+            "facts",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.PrimaryKeyConstraint("agent_id", "name", name=op.f("pk_told_servers")),
+    )
     op.create_table(
         "wal_packs",
         sa.Column("instance_id", sa.Text(), nullable=False),
@@ -950,6 +962,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_job_samples_at")
 
     op.drop_table("job_samples")
+    op.drop_table("told_servers")
     with op.batch_alter_table("sessions", schema=None) as batch_op:
         batch_op.drop_index("ix_sessions_ends_at")
 

@@ -1,0 +1,61 @@
+"""What a vault's identity lacks, told by a refusal, and given by whoever may give roles there."""
+
+from dataclasses import dataclass
+
+from strongroom.control import role_assignments, vaults
+from strongroom.control.control import Control
+from strongroom.control.rights import Rights
+from strongroom.model import arm
+from strongroom.model.access import BUILT_IN, Caller, RoleDefinition
+from strongroom.model.arm import VaultRef
+from strongroom.model.errors import VaultError
+from strongroom.model.ids import uuid4
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """One role at one scope."""
+
+    role: RoleDefinition
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lacks:
+    """All that a vault's identity lacks, and whether the caller may give it."""
+
+    vault: str
+    principal: str
+    roles: tuple[Lack, ...]
+    may_give: bool
+
+
+def lacks_of(
+    control: Control, caller: Caller, vault: VaultRef, error: VaultError | None
+) -> Lacks | None:
+    """What a refusal names as missing; None where it names nothing of that kind."""
+    missing = [] if error is None else error.facts.get("missing") or []
+    if not missing:
+        return None
+    row = vaults.get_vault(control, caller, vault)
+    roles = tuple(Lack(BUILT_IN[each["roleId"]], each["scope"]) for each in missing)
+    with control.database.reading() as connection:
+        rights = Rights(connection, caller)
+        may = all(rights.may(role_assignments.WRITE, each.scope) for each in roles)
+    return Lacks(row["name"], row["principal_id"], roles, may)
+
+
+def give(control: Control, caller: Caller, vault: VaultRef, error: VaultError) -> None:
+    """Give the vault's identity what the refusal says that it lacks. Audited, one by one.
+
+    Raises Forbidden, and what a second person must approve.
+    """
+    found = lacks_of(control, caller, vault, error)
+    if found is None:
+        raise error
+    for each in found.roles:
+        definition = f"{arm.subscription_id_of(control.installation.subscription_id)}/providers"
+        definition += f"/Microsoft.Authorization/roleDefinitions/{each.role.id}"
+        asked = {"roleDefinitionId": definition, "principalId": found.principal}
+        guid = str(uuid4(control.chance))
+        role_assignments.put_assignment(control, caller, each.scope, guid, asked)
