@@ -94,7 +94,7 @@ def fill(connection: sa.Connection) -> None:
     backup = {"id": "b", "kind": "Backup", "error": {"message": "full", "hint": "room"}}
     connection.execute(jobs.insert().values(**(job | backup)))
     drill = {"id": "d", "instance_id": "i", "recovery_point_id": "r1", "verdict": "Passed"}
-    drill |= {"began_at": NOW, "ended_at": NOW, "result": {}, "evidence_name": "e"}
+    drill |= {"began_at": NOW, "ended_at": NOW, "result": {"rows": SIZE}, "evidence_name": "e"}
     connection.execute(drills.insert().values(**drill, evidence_blake3=b"\1"))
 
 
@@ -136,7 +136,9 @@ def test_sums_counts_and_means_come_out(connection: sa.Connection) -> None:
     assert reports.newest_by_tag(connection) == {"i": {"Weekly": NOW.subtract(hours=24)}}
     found = reports.count_jobs(connection, NOW.subtract(hours=1))
     assert found["i"] == {("Backup", "Failed"): 1, ("Restore", "Failed"): 1}
-    assert reports.evidence(connection)["i"]["evidence_blake3"] == b"\1"
+    proved = reports.evidence(connection)["i"]
+    assert (proved["evidence_blake3"], proved["rows"], proved["indexes"]) == (b"\1", SIZE, None)
+    assert proved["taken_at"] == NOW.subtract(hours=24)
 
 
 def test_what_was_counted_is_found_by_day_and_by_point(connection: sa.Connection) -> None:

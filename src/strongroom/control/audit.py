@@ -6,7 +6,7 @@ import msgspec
 
 from strongroom.catalog import audit as catalog
 from strongroom.control import audit_gaps
-from strongroom.control.access import require
+from strongroom.control.access import may, require
 from strongroom.control.control import Control, Witness
 from strongroom.model.access import Caller
 from strongroom.model.audit import Anchored, ChainCheck, Problem, Record, read_anchor_name
@@ -50,6 +50,15 @@ def last_record(control: Control, caller: Caller) -> int:
     with control.database.reading() as connection:
         require(control, connection, caller, READ, _scope(control))
         return catalog.head(connection)[0]
+
+
+def see_head(control: Control, caller: Caller) -> tuple[int, str] | None:
+    """Number and digest (hex) of the newest record; None for who may not read the audit."""
+    with control.database.reading() as connection:
+        if not may(connection, caller, READ, _scope(control)):
+            return None
+        sequence, digest = catalog.head(connection)
+    return sequence, digest.hex()
 
 
 def verify_audit(control: Control, caller: Caller, after: int) -> Verdict:

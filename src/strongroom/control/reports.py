@@ -18,18 +18,23 @@ from strongroom.model.policy import parse_policy
 from strongroom.model.vault import immutability_of
 
 DAYS = 30
+_PROOF = (
+    *("drillVerdict", "drillBeganAt", "drillEndedAt", "drilledPoint", "drilledPointTakenAt"),
+    *("drilledDatabases", "drilledRows", "drilledRelations", "drilledIndexes"),
+    *("evidence", "evidenceBlake3"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One instance. `jobs`: of the last `DAYS` days; `drill`: its newest, with its evidence."""
+    """One instance. `jobs`: of the last `DAYS` days; `drill`: its newest, as `_PROOF` names it."""
 
     ship: Ship
     covered: list[Covered]
     jobs: dict[str, int]  # backups done, failed; restores and drills, and those that failed
     immutability: str
     locked_until: Instant | None  # the last lock of its points, where locks bind
-    drill: dict[str, str]
+    drill: dict[str, Any]
 
     @property
     def lacking(self) -> list[str]:
@@ -105,11 +110,14 @@ def _counts(found: dict[tuple[str, str], int]) -> dict[str, int]:
     }
 
 
-def _proof(row: Any) -> dict[str, str]:  # noqa: ANN401 - a row, or none
+def _proof(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a row, or none
     if row is None:
-        return {"drilledPoint": "", "evidence": "", "evidenceBlake3": ""}
-    return {
-        "drilledPoint": row["recovery_point_id"],
-        "evidence": row["evidence_name"],
-        "evidenceBlake3": row["evidence_blake3"].hex(),
-    }
+        return dict.fromkeys(_PROOF, "")
+    taken = row["taken_at"]
+    told = (
+        *(row["verdict"], row["began_at"].format_iso(), row["ended_at"].format_iso()),
+        *(row["recovery_point_id"], "" if taken is None else taken.format_iso()),
+        *(int(row[name] or 0) for name in catalog.COUNTED),
+        *(row["evidence_name"], row["evidence_blake3"].hex()),
+    )
+    return dict(zip(_PROOF, told, strict=True))

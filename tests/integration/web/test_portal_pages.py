@@ -47,6 +47,8 @@ PAGES = {
 # How far tables reach beyond what is seen of them.
 BEYOND = """[...document.querySelectorAll('.scroll:has(.ledger)')].map(
   (around) => around.scrollWidth - around.clientWidth).filter((each) => each > 8)"""
+PRESSED = """[...document.querySelectorAll('button, input, select, nav')].filter(
+  (each) => each.checkVisibility()).map((each) => each.outerHTML)"""
 ROW = """() => {
   const row = document.querySelector('.blocks tbody tr');
   const label = (cell) => getComputedStyle(cell, '::before').content.replaceAll('"', '');
@@ -265,6 +267,22 @@ def test_a_report_says_the_same_as_a_page_as_csv_and_as_json(visitor: Visitor) -
     text = page.evaluate("fetch('/reports.csv').then(answer => answer.text())")
     assert text.splitlines()[0].split(",") == list(found["instances"][0])
     assert str(found["instances"][0]["points"]) in text.splitlines()[1].split(",")
+
+
+def test_a_report_is_printed_on_paper_without_what_one_can_only_press(visitor: Visitor) -> None:
+    page = visitor.page
+    page.goto("/reports")
+    told = page.inner_text("main")
+    assert "by anna" in told
+    assert f"{b'e'.hex() * 32}" in told.replace("\n", "")  # the whole digest of the evidence
+    assert "4\u202f120\u202f000 rows in 2 databases counted" in told
+    assert page.is_visible("button.print")
+    page.emulate_media(media="print", color_scheme="dark")
+    for path in ("/reports", f"{INSTANCE}/drills/{DRILL}", f"{INSTANCE}/points/{1:032x}", "/cost"):
+        page.goto(path)
+        assert page.evaluate(PRESSED) == []
+        assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "light"
+    page.emulate_media(media="screen")
 
 
 def test_a_policy_is_written_in_sentences_with_ten_years_beside_it(visitor: Visitor) -> None:

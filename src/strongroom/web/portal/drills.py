@@ -3,7 +3,8 @@
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
-from strongroom.control import drill_rounds
+from strongroom.control import drill_rounds, recovery_points
+from strongroom.model.errors import VaultError
 from strongroom.web.portal import render
 from strongroom.web.portal.door import Guest, PortalRoute
 from strongroom.web.portal.instances import find_ship
@@ -26,7 +27,13 @@ def list_drills(visit: Guest) -> Response:
 def drill(name: str, drill: str, ref: InVault, visit: Guest) -> Response:
     """One drill: what was done, counted and found, fit to be printed."""
     found = drill_rounds.get_drill(visit.control, visit.caller, ref, name, drill)
-    return visit.page("drill.html", ship=find_ship(visit, ref, name), drill=found)
+    try:
+        point = recovery_points.get_recovery_point(
+            visit.control, visit.caller, ref, name, found.recovery_point_id
+        )
+    except VaultError:  # it is over by now, or not theirs to look at; the drill was all the same
+        point = None
+    return visit.page("drill.html", ship=find_ship(visit, ref, name), drill=found, point=point)
 
 
 @router.get(_DRILL + "/evidence.json")

@@ -63,6 +63,12 @@
     location.href = to.href;
   });
 
+  const print = document.querySelector(".print");
+  if (print) {
+    print.hidden = false;
+    print.addEventListener("click", () => window.print());
+  }
+
   // Keys, off inside fields: R restore, / find, G and a letter go to, J K up and down the rows, ? all.
   const list = document.getElementById("keys");
   const button = document.querySelector(".keys");
