@@ -12,6 +12,7 @@ from strongroom.catalog import (
     bills,
     costs,
     digests,
+    finding,
     fleet,
     horizons,
     metrics,
@@ -83,7 +84,7 @@ def fill(connection: sa.Connection) -> None:
             "policy_version": 1,
             "generation": "g",
             "manifest_size": 1,
-            "facts": {},
+            "facts": {"databases": {"shop": SIZE}},
         }
         point |= {"manifest_blake3": b"x", "raw_bytes": SIZE, "stored_bytes": 7 * number}
         connection.execute(recovery_points.insert().values(**point, state="Completed"))
@@ -112,6 +113,10 @@ def test_an_instance_is_seen_whole_in_one_look(connection: sa.Connection) -> Non
     assert row["oldest_at"] == NOW.subtract(hours=48)
     assert (row["drill"], row["drilled_at"], row["agent_id"]) == ("Passed", NOW, "a")
     assert fleet.last_backups(connection)["i"]["error"]["message"] == "full"
+    assert [each["id"] for each in finding.points(connection, "r")] == ["r1", "r2"]
+    assert [each["kind"] for each in finding.jobs_of(connection, "j")] == ["Restore"]
+    assert finding.jobs_of(connection, "x") == []
+    assert finding.databases(connection) == {"i": ["shop"]}
     assert [each["name"] for each in fleet.unprotected_servers(connection)] == ["pg2"]
 
 

@@ -40,6 +40,7 @@ PAGES = {
     "audit": "/audit",
     "access": "/access",
     "settings": "/settings",
+    "found": f"/instances?find={1:032x}",
     "not-found": "/instances/backup-rg/v1/no-such-instance",
 }
 

@@ -118,6 +118,28 @@ def test_what_has_cost_something_costs_that_when_it_is_gone(
         assert "old-shop" not in http.get("/cost-by-month.csv").text
 
 
+def test_one_field_finds_databases_points_and_jobs(site: ArmWorld, guest: httpx.Client) -> None:
+    def found(word: str) -> str:
+        return text_of(guest, f"/instances?find={word}")
+
+    assert "pg1-inst has the database shop." in found("SHO")
+    assert "None fits" in found("no-such-database")
+    job = site.chance.bytes(16).hex()
+    dashed = "-".join((job[:8], job[8:12], job[12:16], job[16:20], job[20:]))
+    put_job(site, dashed, "offered")
+    for word in (job, dashed, job[:9]):
+        assert f"Backup of pg1-inst {dashed}" in found(word)
+    assert f"Recovery point of pg1-inst {POINT}" in found(POINT)
+    link = re.search(r'<h3><a href="([^"]+)"', guest.get(f"/instances?find={POINT}").text)
+    assert link
+    assert POINT in text_of(guest, link[1])
+    with site.http("nobody") as http:
+        del http.headers["Authorization"]
+        http.post("/sign-in", data={"name": NARROW, "password": PASSWORD, "to": "/"})
+        for word in (POINT, job, "shop"):
+            assert "None fits" in text_of(http, f"/instances?find={word}")
+
+
 def test_the_first_page_tells_what_is_due_how_far_points_reach_and_what_they_store(
     site: ArmWorld, guest: httpx.Client
 ) -> None:

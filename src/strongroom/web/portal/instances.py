@@ -1,5 +1,6 @@
 """All instances, one instance, and what can be done with it at once."""
 
+from collections.abc import Collection
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -8,6 +9,7 @@ from fastapi.responses import Response
 from strongroom.control import (
     backups,
     drills,
+    finding,
     fleet,
     instances,
     long_running,
@@ -54,8 +56,13 @@ def list_instances(
     show: Annotated[str, Query(max_length=20)] = "all",
     page: Annotated[int, Query(ge=1, le=10_000)] = 1,
 ) -> Response:
-    """Found by a word of the name, server, vault, policy or tags; by what needs somebody."""
-    found = [ship for ship in visit.fleet.ships if _fits(ship, find.lower().strip(), show)]
+    """Found by a word of the name, server, database, vault, policy or tags, by what needs
+
+    somebody; and points and jobs by their ids.
+    """
+    word = find.lower().strip()
+    held = finding.holding(visit.control, word)
+    found = [ship for ship in visit.fleet.ships if _fits(ship, word, show, held)]
     start = (page - 1) * PAGE
     shown = found[start : start + PAGE]
     return visit.page(
@@ -66,17 +73,19 @@ def list_instances(
         pages=-(-len(found) // PAGE),
         page=page,
         count=len(found),
+        hits=finding.find_by_id(visit.control, {s.id: s for s in visit.fleet.ships}, word),
+        held=held,
         find=find,
         show=show,
     )
 
 
-def _fits(ship: Ship, word: str, show: str) -> bool:
+def _fits(ship: Ship, word: str, show: str, held: Collection[str]) -> bool:
     if show == "needs" and ship.look not in {"bad", "risk"}:
         return False
     tags = " ".join(f"{key}={value}" for key, value in ship.tags.items())
     text = f"{ship.name} {ship.server} {ship.vault.name} {ship.policy} {tags}".lower()
-    return word in text
+    return word in text or ship.id in held
 
 
 def find_ship(visit: Visit, vault: InVault, name: str) -> Ship:
