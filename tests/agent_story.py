@@ -110,7 +110,7 @@ def a_server(root: Path, *options: str, settings: str = "") -> Iterator[Server]:
     home.mkdir(mode=0o755)
     own(home)
     server = Server(tools, home / "data", free_port(), home)
-    scratch.initialise(tools, server.directory, *options)
+    scratch.initialise(tools, server.directory, "--no-sync", *options)
     with (server.directory / "postgresql.conf").open("a") as file:
         file.write(
             "listen_addresses = ''\nshared_buffers = '32MB'\nmax_wal_senders = 8\n"

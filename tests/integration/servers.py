@@ -164,7 +164,7 @@ def start_server(
     tools = tools_of(major)
     with open_directory() as home:
         server = Server(tools, home / "data", home, free_port())
-        scratch.initialise(tools, server.data_directory, *options)
+        scratch.initialise(tools, server.data_directory, "--no-sync", *options)
         ours = {**_QUICK, "unix_socket_directories": home, "listen_addresses": "127.0.0.1"}
         server.configure(**{**ours, **settings})
         server.start()

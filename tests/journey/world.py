@@ -36,7 +36,7 @@ def until(what: str, look: Any, patience: float = PATIENCE) -> Any:
         found = look()
         if found:
             return found
-        time.sleep(0.1)
+        time.sleep(0.05)
     raise AssertionError(f"waited {patience:.0f} s for {what}")
 
 
@@ -177,7 +177,9 @@ class Postgres:
             os.chown(self.home, user.uid, user.gid)
         self.data = self.home / "data"
         self.port = free_port()
-        scratch.initialise(self.tools, self.data)
+        scratch.initialise(self.tools, self.data, "--no-sync")
+        with (self.data / "postgresql.conf").open("a") as file:
+            file.write("fsync = off\nshared_buffers = 32MB\n")  # no host of it loses power
         self.start()
 
     @property

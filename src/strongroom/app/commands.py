@@ -14,8 +14,6 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
-import structlog
-
 from strongroom.app.seams import SystemChance, SystemClock
 from strongroom.model.listening import LOOPBACK, Listening, read_listening
 
@@ -87,6 +85,8 @@ def _beside() -> Any:  # noqa: ANN401 - another
 
 
 def _structured_logs() -> None:
+    import structlog
+
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     structlog.configure(
         processors=[
@@ -194,7 +194,10 @@ def serve(  # noqa: PLR0913 - an option each
     seals, all open (STRONGROOM_KEK, with `;`). `second-url` is a copy at another endpoint. After
     a week at rest things end later, until `accept-clock` says that the clock is right.
     """
-    from strongroom.app.serve import ServeOptions
+    from strongroom.app.memory import being_built
+
+    with being_built():
+        from strongroom.app.serve import ServeOptions
     from strongroom.app.store_options import key_in
 
     _structured_logs()

@@ -8,6 +8,8 @@ tenth of a second.
 
 import ctypes
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _ARENA_MAX = -8  # malloc.h
 _HEAPS = 2
@@ -18,6 +20,19 @@ def few_heaps() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_ARENA_MAX, _HEAPS)
+
+
+@contextmanager
+def being_built() -> Iterator[None]:
+    """Within: modules are imported, of which nothing can go, and nothing is looked at.
+
+    The looks took a fifth of the time in which the control plane starts.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def keep_what_is_built() -> None:
