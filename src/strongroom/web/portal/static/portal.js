@@ -12,6 +12,24 @@
     menu.setAttribute("aria-expanded", String(open));
   });
 
+  // What takes the place of a part keeps the focus: on the same control, or else on the part itself.
+  const controls = "a[href], button, input, select, textarea, summary, [tabindex]";
+  const mark = (each) => each.id || each.getAttribute("href") || each.getAttribute("formaction") || each.textContent.trim();
+  const hold = (part) => {
+    const at = document.activeElement;
+    if (!at || at === document.body || !part?.contains(at)) return () => {};
+    const was = mark(at), scroll = { preventScroll: true };
+    return (now) => {
+      if (!now || now.contains(document.activeElement)) return;
+      const same = [now, ...now.querySelectorAll(controls)].find((each) => each.matches(controls) && mark(each) === was);
+      if (!same && now.tabIndex < 0) now.tabIndex = -1;
+      (same ?? now).focus(scroll);
+    };
+  };
+  let held = null;
+  addEventListener("htmx:beforeSwap", (event) => { held = hold(event.detail.target); });
+  addEventListener("htmx:afterSettle", (event) => { held?.(event.detail.target); held = null; });
+
   // One stream for a page: each event is a part with an id, which takes the place of that part.
   const live = document.querySelector(".live");
   const address = document.body.dataset.events;
@@ -36,10 +54,14 @@
       const before = document.getElementById(told.id);
       if (!before) return;
       const open = new Set([...before.querySelectorAll("details[open]")].map((each) => each.id));
+      const focus = hold(before);
       const made = document.createElement("template");
       made.innerHTML = told.html;
       made.content.querySelectorAll("details").forEach((each) => { if (open.has(each.id)) each.open = true; });
       before.replaceWith(made.content);
+      const now = document.getElementById(told.id);
+      if (now) now.scrollTop = before.scrollTop;
+      focus(now);
     });
     source.addEventListener("clock", (event) => {
       heard = Date.now();
