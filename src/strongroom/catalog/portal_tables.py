@@ -39,6 +39,15 @@ alerts = sa.Table(
     sa.Index("ix_alerts_ended_at", "ended_at"),
 )
 
+tellings = sa.Table(
+    "tellings",
+    metadata,
+    sa.Column("what", sa.Text, primary_key=True),  # an alert's begin or end, a day's digest
+    sa.Column("place", sa.Text, primary_key=True),  # where it is told, by its name
+    column("until", Utc),  # so long one process has it to itself
+    sa.Column("told_at", Utc),
+)
+
 job_samples = sa.Table(
     "job_samples",
     metadata,

@@ -21,7 +21,7 @@ Row = dict[str, Any]
 Rows = dict[str, list[Row]]
 # What is under way, what was asked, and what is seen again: a new catalogue begins without it.
 _PASSING = {"operations", "agent_operations", "executors", "schedules"}
-_PASSING |= {"enrol_tokens", "failed_sign_ins", "sessions", "alerts", "job_samples"}
+_PASSING |= {"enrol_tokens", "failed_sign_ins", "sessions", "alerts", "tellings", "job_samples"}
 _PASSING |= {"told_servers"}
 _SEEN_AGAIN = {"recovery_points", "drills", "censuses", "storage_findings", "condemned", "audit"}
 _SEEN_AGAIN |= {"usage", "point_sizes"}

@@ -1,12 +1,12 @@
 """Alerts: found in the catalogue, begun once, acknowledged by somebody, ended with their cause."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import sqlalchemy as sa
 from whenever import Instant
 
 from strongroom.catalog import alerts as catalog
-from strongroom.catalog import audit
+from strongroom.catalog import audit, tellings
 from strongroom.control import fleet, horizons, servers
 from strongroom.control.control import Control
 from strongroom.control.fleet import Fleet, Ship
@@ -23,6 +23,7 @@ from strongroom.model.ids import uuid4
 READ = "Microsoft.AlertsManagement/alerts/read"
 CHANGE = "Microsoft.AlertsManagement/alerts/changestate/action"
 KEPT_DAYS = 90
+TELLING_SECONDS = 300  # for one process to tell one thing to all places; then another may
 _AGE = {"late": "is late", "bad": "is not protected"}
 
 
@@ -49,6 +50,7 @@ def settle_alerts(control: Control) -> tuple[int, int]:
             if any(getattr(alert, name) != value for name, value in told.items()):
                 catalog.change(connection, alert.id, **told, hint=cause.hint)
         catalog.forget_ended(connection, now.subtract(hours=24 * KEPT_DAYS))
+        tellings.forget(connection, now.subtract(hours=24 * KEPT_DAYS))
     return len(begun), len(ended)
 
 
@@ -204,3 +206,22 @@ def note_told(control: Control, alert: Alert) -> None:
     values |= {"end_told_at": now} if alert.ended_at is not None else {}
     with control.database.writing() as connection:
         catalog.change(connection, alert.id, **values)
+
+
+def claim_telling(control: Control, what: str, places: Sequence[str]) -> list[str]:
+    """Those of the places that this process is to tell now: each is told by one process.
+
+    One that dies in between is followed by another after `TELLING_SECONDS`.
+    """
+    now = control.clock.now()
+    until = now.add(seconds=TELLING_SECONDS)
+    with control.database.writing() as connection:
+        return tellings.claim(connection, what, places, now, until)
+
+
+def settle_telling(
+    control: Control, what: str, told: Collection[str], failed: Collection[str]
+) -> set[str]:
+    """Keep what became of what was claimed; every place that was told by now, by whomever."""
+    with control.database.writing() as connection:
+        return tellings.settle(connection, what, told, failed, control.clock.now())

@@ -1,9 +1,11 @@
 """Watch for what needs somebody, and tell it outside (places.py); once a day, tell how all is.
 
 Each alert is told when it begins and when it ends, to each place at least once: a place that was
-away is told again, and the others are not. Without a file of places the portal alone shows them.
+away is told again, and the others are not. Of several processes over one catalogue one tells it.
+Without a file of places the portal alone shows them.
 """
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,12 +46,11 @@ def _settle(control: Control) -> None:
 
 
 class Teller:
-    """Remembers whom it has told what, for as long as somebody else was away."""
+    """Whom it has told what is in the catalogue, where other processes see it too."""
 
     def __init__(self, control: Control, file: Path) -> None:
         self._control = control
         self._file = file
-        self._told: set[tuple[str, str]] = set()  # (what, place)
 
     def tell(self) -> None:
         """What has not been told. Raises ControlUnavailable when a place is away: all is kept."""
@@ -89,22 +90,31 @@ class Teller:
     def _tell_each(
         self, what: str, message: Message, places: list[Place], away: dict[str, str]
     ) -> bool:
-        """Whether all have been told, now or before. Who is `away` is not tried again now."""
+        """Whether all have been told, by us or by another process of this catalogue.
+
+        Who is `away` is not tried again now.
+        """
+        names = {name for name, _ in places}
+        mine = alerts.claim_telling(self._control, what, sorted(names - away.keys()))
+        told, failed = set[str](), set[str]()
         for name, send in places:
-            if name in away or (what, name) in self._told:
+            if name not in mine:
                 continue
-            try:
-                send(message)
-            except FAILURES as error:
-                away[name] = type(error).__name__
-            except VaultError as error:
-                away[name] = error.message
-            else:
-                self._told.add((what, name))
-        done = all((what, name) in self._told for name, _ in places)
-        if done:
-            self._told -= {(what, name) for name, _ in places}
-        return done
+            why = _failure(send, message)
+            (failed if why else told).add(name)
+            away |= {name: why} if why else {}
+        return names <= alerts.settle_telling(self._control, what, told, failed)
+
+
+def _failure(send: Callable[[Message], None], message: Message) -> str:
+    """Why it could not be told; empty when it was."""
+    try:
+        send(message)
+    except FAILURES as error:
+        return type(error).__name__
+    except VaultError as error:
+        return error.message
+    return ""
 
 
 def _complain(away: dict[str, str], what: str) -> None:

@@ -30,6 +30,8 @@ class Hook(BaseHTTPRequestHandler):
 
     status: ClassVar[int] = 200
     taken: ClassVar[list[tuple[dict[str, Any], str]]] = []
+    asked: ClassVar[threading.Event] = threading.Event()
+    may_answer: ClassVar[threading.Event] = threading.Event()
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -37,6 +39,8 @@ class Hook(BaseHTTPRequestHandler):
             made = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
             assert self.headers["X-Strongroom-Signature"] == f"sha256={made}"
             self.taken.append((json.loads(body), ""))
+        self.asked.set()
+        assert self.may_answer.wait(60)
         self.send_response(self.status)
         self.end_headers()
 
@@ -73,6 +77,7 @@ def receivers(tmp_path: Path) -> Iterator[Path]:
     mail |= {"sender": "vault@example.com", "to": ["dba@example.com"]}
     told = {"webhook": {"url": f"http://127.0.0.1:{hook}/", "secret": SECRET}, "mail": mail}
     write(tmp_path / FILE, told)
+    Hook.may_answer.set()
     yield tmp_path / FILE
     Hook.status = 200
     Hook.taken.clear()
@@ -146,6 +151,42 @@ def test_an_alert_begins_once_is_seen_to_and_ends_with_its_cause(
     assert states == [("pg1-inst is not protected", "ended"), ("agent agent-1 is lost", "ended")]
     assert len(Post.letters) == 2
     assert "Subject: [strongroom] over: agent agent-1 is lost" in Post.letters[1]
+
+
+def test_of_two_processes_one_tells_an_alert_and_the_other_when_that_one_dies(
+    world: ArmWorld, story: Story, receivers: Path
+) -> None:
+    hear(world, 60)
+    alerts.settle_alerts(world.control)
+    clock = FakeClock(world.clock.now().format_iso())
+    first, second = (Teller(replace(world.control, clock=clock), receivers) for _ in range(2))
+
+    # While one is at it, the other has nothing to tell.
+    Hook.asked.clear()
+    Hook.may_answer.clear()
+    thread = threading.Thread(target=first.tell)
+    thread.start()
+    assert Hook.asked.wait(60)
+    second.tell()
+    Hook.may_answer.set()
+    thread.join()
+    second.tell()
+    assert len(Hook.taken) == len(Post.letters) == 1
+    assert not alerts.untold(world.control, 10)
+
+    # One that has died in between leaves it to the other, after a while.
+    hear(world, 0)
+    alerts.settle_alerts(world.control)
+    [over] = alerts.untold(world.control, 10)
+    control = replace(world.control, clock=clock)
+    assert alerts.claim_telling(control, f"{over.id} ended", ["mail"]) == ["mail"]
+    second.tell()
+    assert (len(Hook.taken), len(Post.letters)) == (2, 1)
+    clock.advance(alerts.TELLING_SECONDS + 1)
+    first.tell()
+    second.tell()
+    assert len(Hook.taken) == len(Post.letters) == 2
+    assert not alerts.untold(world.control, 10)
 
 
 def test_the_digest_comes_once_a_day_at_its_hour_and_again_until_it_was_told(

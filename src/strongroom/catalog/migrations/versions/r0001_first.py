@@ -723,6 +723,14 @@ def upgrade() -> None:
         batch_op.create_index("ix_alerts_ended_at", ["ended_at"], unique=False)
 
     op.create_table(
+        "tellings",
+        sa.Column("what", sa.Text(), nullable=False),
+        sa.Column("place", sa.Text(), nullable=False),
+        sa.Column("until", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("told_at", strongroom.catalog.database.Utc(), nullable=True),
+        sa.PrimaryKeyConstraint("what", "place", name=op.f("pk_tellings")),
+    )
+    op.create_table(
         "job_samples",
         sa.Column("job_id", sa.Text(), nullable=False),
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
@@ -957,6 +965,7 @@ def downgrade() -> None:
     with op.batch_alter_table("alerts", schema=None) as batch_op:
         batch_op.drop_index("ix_alerts_ended_at")
 
+    op.drop_table("tellings")
     op.drop_table("alerts")
     with op.batch_alter_table("job_samples", schema=None) as batch_op:
         batch_op.drop_index("ix_job_samples_at")
