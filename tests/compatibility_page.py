@@ -202,6 +202,10 @@ certificate), `rest`, `group`, `resource`, `role definition` and `role assignmen
   of the installation's own store needs no SAS once the vault's identity has `Storage Blob Data
   Contributor` there; else `UserErrorMSIMissingPermissions` names role, scope and command.
   `strongroom.part` takes one `database`, or one `table` of it.
+- `validateRestore` of files has the server's agent look into their container, or bucket: what is
+  not there, does not open or cannot be written to is `UserErrorContainerNotAccessible`, a name
+  that is taken (`FailIfExists`) `BMSUserErrorInvalidInput` with `TargetNotEmpty` within. Nothing
+  is left there. Where no agent answers within ten seconds, what could be examined is the answer.
 - Restore of one item (`ItemLevelRestoreTargetInfo`) into a running server, `datasourceInfo`: one
   `ItemPathBasedRestoreCriteria` whose `itemPath` is `database` or `database/schema.table`, and
   `renameTo` if it shall have another name there.

@@ -149,6 +149,8 @@ def _leave_as_files(cloud: Cloud, house: House, place: Place, point: str) -> Non
     assert told.additional_details["Restore File Prefix"] == "monday"
     assert place.get("monday_database_postgres.sql")[:5] == b"PGDMP"
     assert b"CREATE ROLE" in place.get("monday_roles.sql")
+    with pytest.raises(HttpResponseError, match=r"holds monday_\S+ already"):
+        validate(cloud, wish)
     _check_forgotten(house, place)
 
 

@@ -21,6 +21,8 @@ from strongroom.cli.connection import load
 from strongroom.cli.means import Common
 from strongroom.config import ServeFiles
 from strongroom.model.access import BLOB_CONTRIBUTOR
+from strongroom.model.arm import VaultRef, instance_id_of
+from strongroom.model.errors import VaultError
 
 pytestmark = [pytest.mark.postgres, pytest.mark.journey]
 
@@ -180,11 +182,30 @@ def _by_the_vaults_identity(person: Person, name: str, place: AzurePlace) -> Non
         }
         given = f"{scope}/providers/Microsoft.Authorization/roleAssignments/{uuid.uuid4()}"
         api.put(given, {"properties": body})
+    assert _why_not(person, name, place.url) == ""
     person.ok(*words)
     assert place.get("unsigned_database_shop.sql")[:5] == b"PGDMP"
+    assert "holds unsigned_manifest.json already" in _why_not(person, name, place.url)
     backups = place.url.replace("for-files", "0" * 32)
     refused = person.run("restore", name, "--to-files", backups)
     assert "no container that files can be left in" in refused.stderr
+
+
+def _why_not(person: Person, name: str, url: str) -> str:
+    """What validateRestore says against files there without a signature; empty when nothing."""
+    found = load(Common(data=person.data))
+    vault = VaultRef(resource_group=found.resource_group, name=found.vault)
+    details = {"url": url, "filePrefix": "unsigned", "restoreTargetLocationType": "AzureBlobs"}
+    target = {"objectType": "RestoreFilesTargetInfo", "targetDetails": details}
+    request = {"recoveryPointId": person.json("points", name)[0]["id"]}
+    asked = {"restoreRequestObject": {**request, "restoreTargetInfo": target}}
+    place = instance_id_of(found.subscription, vault, name)
+    with rest.opened(found, SystemClock(), SystemChance()) as api:
+        try:
+            api.post(f"{place}/validateRestore", asked)
+        except VaultError as error:
+            return error.message
+    return ""
 
 
 @contextlib.contextmanager

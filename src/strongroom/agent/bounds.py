@@ -76,6 +76,8 @@ def _targets(lease: Lease) -> list[str]:
     found = [] if lease.long_term is None else [lease.long_term.target_url]
     if lease.extract is not None:
         found += [lease.extract.target_url, lease.extract.target_endpoint]
+    if lease.look is not None and lease.look.files is not None:
+        found += [lease.look.files.url, lease.look.files.endpoint]
     return [url for url in found if url]
 
 

@@ -20,6 +20,7 @@ from strongroom.agent.backup.physical import take_backup
 from strongroom.agent.control_client import ControlClient
 from strongroom.agent.enrolment import enrolled
 from strongroom.agent.files.long_term import dump_out
+from strongroom.agent.files.look_at import look_at
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.loop import Agent, Trades
 from strongroom.agent.memory import Memory
@@ -30,7 +31,6 @@ from strongroom.agent.proof.verify import verify
 from strongroom.agent.restore.data_directory import Grounds, restore
 from strongroom.agent.restore.journal import RestoreJournal
 from strongroom.agent.restore.load import load
-from strongroom.agent.restore.look_at import look_at
 from strongroom.agent.restore.new_server import make_server
 from strongroom.agent.scratch.extract import extract
 from strongroom.agent.scratch.part import remove_scratch
@@ -123,7 +123,7 @@ def real_trades(
         take_backup=back_up_within,
         restore=restore_within,
         verify=verify_within,
-        look_at=partial(look_at, allow=grounds.allow),
+        look_at=partial(look_at, allow=grounds.allow, chance=chance),
         stream=LogTrade(book, own, open_container, clock, chance).take_log,
     )
 

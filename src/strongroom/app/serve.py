@@ -112,7 +112,11 @@ def _outside(
 
 def _own(storage: VaultStorage) -> OwnStorage:
     return OwnStorage(
-        storage.account_url, storage.sign_files, storage.publish, storage.published_at
+        storage.account_url,
+        storage.sign_files,
+        storage.publish,
+        storage.published_at,
+        storage.holds,
     )
 
 

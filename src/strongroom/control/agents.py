@@ -169,7 +169,7 @@ def _lease_of(control: Control, row: sa.RowMapping) -> Lease:
     lease = Lease(operation_id=row["id"], epoch=row["epoch"])
     place, kind = _ORDERS[row["kind"]]
     setattr(lease, place, msgspec.convert(order, kind))
-    if row["kind"] not in agent_operations.WITHOUT_STORAGE:
+    if row["kind"] not in agent_operations.WITHOUT_STORAGE or order.get("files"):
         lease.access = _access(control, row)
     return lease
 
@@ -194,15 +194,17 @@ def _access(control: Control, row: sa.RowMapping) -> StorageAccess:
         access = need_second(control).access(instance)
     else:
         access = control.grant_access(row["kind"], instance, paths)
-    if row["kind"] == LONG_TERM:
+    if row["kind"] in agent_operations.ELSEWHERE:
         access.sas = {}  # it reads and writes nothing of ours
-    if row["kind"] in {"extract", LONG_TERM} and (signature := _signature(control, row)):
+    if row["kind"] in {"extract", "look", LONG_TERM} and (signature := _signature(control, row)):
         access.sas["files"] = signature
     return access
 
 
 def _signature(control: Control, row: sa.RowMapping) -> str:
     """What opens the container that the job fills; empty when it fills none."""
+    if row["kind"] == "look":
+        return control.looks.get(row["id"], "")
     job_id = row["job_id"]
     with control.database.reading() as connection:
         sealed = jobs.sealed_signature(connection, job_id)

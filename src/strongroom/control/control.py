@@ -1,7 +1,7 @@
 """What every use case needs, in one hand; `app.py` fills it."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -74,6 +74,12 @@ def nothing_signed(container: str, identifier: str) -> str:
     return ""
 
 
+def nothing_held(container: str, names: object) -> list[str]:
+    """For a control plane that has no storage of its own."""
+    del container, names
+    return []
+
+
 @dataclass(frozen=True, slots=True)
 class OwnStorage:
     """The installation's storage account: its URL, and what it signs and leaves for people.
@@ -81,12 +87,14 @@ class OwnStorage:
     `sign(container, identifier)`: a SAS of an hour at most, and no longer than its identifier is
     there, with which files are written to a container and read again. `publish(name -> bytes)`
     leaves files of our own for people, and `address(name)` is (URL, ?SAS) of one of them.
+    `holds(container, names)`: those of the names that are taken; raises ObjectMissing, StoreError.
     """
 
     url: str = ""
     sign: Callable[[str, str], str] = nothing_signed
     publish: Callable[[Mapping[str, bytes]], None] = nothing_published
     address: Callable[[str], tuple[str, str]] = nothing_published
+    holds: Callable[[str, Sequence[str]], list[str]] = nothing_held
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +150,8 @@ class Control:
     custody: Callable[[], Custody] = Custody
     offered: Bell = field(default_factory=Bell)
     refusals: RoleRefusals = field(default_factory=RoleRefusals)
+    # What opens the containers that agents are looking into now: never written down.
+    looks: dict[str, str] = field(default_factory=dict)
     service_clock: ServiceClock | None = None
     # Set when this process ends: nobody is kept waiting then.
     stopping: threading.Event = field(default_factory=threading.Event)

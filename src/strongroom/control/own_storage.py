@@ -17,8 +17,16 @@ from strongroom.catalog.protection import Protection
 from strongroom.control.access import granting, may_with_data
 from strongroom.control.control import Control
 from strongroom.model.access import BLOB_CONTRIBUTOR
-from strongroom.model.errors import Precondition
+from strongroom.model.errors import (
+    ObjectMissing,
+    Precondition,
+    StoreError,
+    TargetNotEmpty,
+    TargetRefused,
+    VaultError,
+)
 from strongroom.model.files_place import container_of
+from strongroom.model.plan import FilesLook
 
 _WRITE = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write"
 _NAME = re.compile(r"(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
@@ -57,6 +65,24 @@ def check_target(
         hint=command,
         code="UserErrorMSIMissingPermissions",
         facts={"actions": [command], "missing": [{"roleId": role.id, "scope": scope}]},
+    )
+
+
+def check_free(control: Control, files: FilesLook) -> VaultError | None:
+    """What files would run into in a container of ours: None, or that it is not there, or full."""
+    container = container_of(files.url, control.own_storage.url)
+    try:
+        taken = control.own_storage.holds(container, files.names)
+    except ObjectMissing:
+        hint = f"make it: az storage container create --name {container}"
+        return TargetRefused(f"there is no container {files.url}", hint=hint)
+    except StoreError as error:
+        return error
+    if not taken:
+        return None
+    return TargetNotEmpty(
+        f"{files.url} holds {taken[0]} already",
+        hint="give another filePrefix or container: nothing is written over",
     )
 
 

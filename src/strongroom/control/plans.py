@@ -3,7 +3,7 @@
 The agent is asked to look at the target; a plan does not wait for one that is busy or away.
 """
 
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import sqlalchemy as sa
@@ -24,6 +24,12 @@ from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.model.restore_request import RestoreRequest
 
 LOOK_SECONDS = 10.0  # an agent that is idle answers at once
+
+
+class Looking(Protocol):
+    """What an agent may have been asked to look for; `look` is empty where nobody was."""
+
+    look: str
 
 
 class Question(msgspec.Struct, kw_only=True):
@@ -51,9 +57,10 @@ def begin_plan(
         )
         question = Question(found=found, point=point, asked=asked)
         places = _places(question)
-        if places is not None and _is_heard(control, connection, found):
+        if places is not None and is_heard(control, connection, found):
             question.look = str(uuid4(control.chance))
-            _ask(control, connection, question, places)
+            order = msgspec.to_builtins(LookOrder(places=places))
+            offer_look(control, connection, question.look, found.agent_id, order)
     control.offered.ring(AgentId(found.agent_id))
     return question
 
@@ -72,34 +79,35 @@ def _places(question: Question) -> list[str] | None:
     return places
 
 
-def _is_heard(control: Control, connection: sa.Connection, found: Protection) -> bool:
+def is_heard(control: Control, connection: sa.Connection, found: Protection) -> bool:
     """Whether the agent has called lately: one that is away is not waited for."""
     server = servers.need_server(connection, found.server_resource_group, found.server_name)
     now, heard = control.clock.now(), server["seen_at"]
     return heard is not None and (now - heard).total("seconds") <= servers.LATELY_SECONDS
 
 
-def _ask(
-    control: Control, connection: sa.Connection, question: Question, places: list[str]
+def offer_look(
+    control: Control, connection: sa.Connection, look: str, agent_id: str, order: dict[str, Any]
 ) -> None:
+    """Ask an agent to look, by an operation of this id."""
     row = {
-        "id": question.look,
+        "id": look,
         "job_id": None,
         "workflow_id": None,
-        "agent_id": question.found.agent_id,
+        "agent_id": agent_id,
         "kind": "look",
-        "order": msgspec.to_builtins(LookOrder(places=places)),
+        "order": order,
         "created_at": control.clock.now(),
     }
     agent_operations.offer(connection, row)
 
 
-def is_answered(control: Control, question: Question) -> bool:
+def is_answered(control: Control, asking: Looking) -> bool:
     """Whether there is nothing to wait for."""
-    if not question.look:
+    if not asking.look:
         return True
     with control.database.reading() as connection:
-        row = agent_operations.get(connection, question.look)
+        row = agent_operations.get(connection, asking.look)
     return row is None or row["status"] not in agent_operations.OPEN
 
 

@@ -33,7 +33,7 @@ def validate_restore(
     request: dict[str, Any],
     request_key: str,
 ) -> OperationId:
-    """Say whether this restore could begin now; the operation holds the answer."""
+    """Whether it could begin, as far as nobody need look at its target: validations.py does."""
 
     def look(connection: sa.Connection) -> dict[str, Any]:
         examine(control, connection, caller, (vault, instance_name), request)

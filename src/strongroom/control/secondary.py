@@ -11,12 +11,13 @@ import sqlalchemy as sa
 
 from strongroom.catalog import protection
 from strongroom.catalog.protection import Protection
-from strongroom.control import long_running, restores
+from strongroom.control import restores, validations
 from strongroom.control.access import require
 from strongroom.control.control import Control, Second, need_second
 from strongroom.control.jobs import get_job, list_jobs
 from strongroom.control.recovery_points import get_recovery_point, list_recovery_points
 from strongroom.control.rights import Rights
+from strongroom.control.validations import Validation
 from strongroom.control.vaults import READ, need_vault
 from strongroom.model import arm
 from strongroom.model.access import Caller
@@ -87,20 +88,13 @@ def restore_from_second(
     return restores.begin_restore(control, caller, asking, asked, second=there)
 
 
-def validate_from_second(
+def begin_validation(
     control: Control, caller: Caller, place: Place, request: dict[str, Any], request_key: str
-) -> OperationId:
-    """Could it begin now? The operation holds the answer."""
+) -> Validation:
+    """Could it begin now? As control/validations.py, of the points that are there."""
     there = _points(control, caller, place, VALIDATE)
-
-    def look(connection: sa.Connection) -> dict[str, Any]:
-        asking = place.vault, place.instance
-        point = restores.examine(control, connection, caller, asking, request)[1]
-        restores.check_second(point, there)
-        return {"jobId": None}
-
-    scope = place.scope(control)
-    return long_running.act_once(control, caller, VALIDATE, scope, request_key, look)
+    asking, asked = (place.vault, place.instance), (request, request_key, VALIDATE)
+    return validations.begin_validation(control, caller, asking, asked, second=there)
 
 
 def list_second_jobs(

@@ -9,10 +9,22 @@ class _Message(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True)
     """Travels; unknown fields are ignored."""
 
 
+class FilesLook(_Message):
+    """Where files of a restore would be left, and their names; nothing is left there.
+
+    The signature that opens a container comes with the lease, as it does for the restore.
+    """
+
+    url: str  # model/files_place.py
+    names: list[str]
+    endpoint: str = ""  # of a bucket
+
+
 class LookOrder(_Message):
     """Look at these absolute paths of the agent's host. Nothing is opened, nothing is changed."""
 
     places: list[str]
+    files: FilesLook | None = None
 
 
 class PlaceFacts(_Message):
@@ -30,10 +42,14 @@ class PlaceFacts(_Message):
 
 
 class LookResult(_Message):
-    """The places in the order's order, and where the agent itself keeps what is short-lived."""
+    """The places in the order's order, and where the agent itself keeps what is short-lived.
+
+    files: what they would run into where they are to be left, VaultError.to_dict(); None: nothing.
+    """
 
     places: list[PlaceFacts]
     scratch: PlaceFacts
+    files: dict[str, Any] | None = None
 
 
 class Caution(_Message):

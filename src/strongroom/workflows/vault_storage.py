@@ -4,7 +4,8 @@ import base64
 import ssl
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,7 +15,7 @@ import msgspec
 from strongroom.datastore.blobs import AzureBlobs
 from strongroom.datastore.container import Container
 from strongroom.datastore.inventory import Inventory
-from strongroom.model.errors import StoreUnavailable
+from strongroom.model.errors import ObjectMissing, StoreUnavailable
 from strongroom.model.operation import StorageAccess
 from strongroom.model.outside import Room
 from strongroom.model.sas import Protocol, Resource, sign_service_sas
@@ -107,6 +108,16 @@ class VaultStorage:
             view.delete(name)
         for name, data in files.items():
             place.create(name, data)
+
+    def holds(self, container: str, names: Sequence[str]) -> list[str]:
+        """Those of the names that are taken there. Raises ObjectMissing, StoreError."""
+        place, found = self.container(container), []
+        next(place.list(""), None)  # of a container that is not there nothing else tells
+        for name in names:
+            with suppress(ObjectMissing):
+                place.size(name)
+                found.append(name)
+        return found
 
     def published_at(self, name: str) -> tuple[str, str]:
         """(URL, ?SAS of an hour) of such a file."""

@@ -4,15 +4,20 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
+from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
-from file_places import KINDS, Place, Places, places
+from file_places import KINDS, AzurePlace, Place, Places, places
 from guide import follow
 from integration.servers import Server, start_server
 from logical import INSTANCE, Dumps, dumps
 from seams import SystemChance, SystemClock
 from strongroom.agent.files.azure_target import AzureTarget
+from strongroom.agent.files.look_at import look_at
 from strongroom.agent.files.s3_target import S3Target
 from strongroom.agent.files.targets import FileTarget
 from strongroom.agent.held_lease import HeldLease
@@ -26,6 +31,7 @@ from strongroom.model.errors import (
 )
 from strongroom.model.extract import ExtractOrder
 from strongroom.model.operation import Lease, Progress, StorageAccess
+from strongroom.model.plan import FilesLook, LookOrder
 
 pytestmark = pytest.mark.postgres
 
@@ -168,6 +174,51 @@ def test_what_cannot_be_opened_is_said_without_a_word_of_the_signature(made, kin
         words = json.dumps(error.to_dict())
         assert place.url[:20] in words or "s3://" in words
         assert "sig" not in words.replace("signature", "").replace("signs", "")
+
+
+def test_a_look_tells_what_files_would_run_into_and_leaves_nothing(kind):
+    place = kind.new()
+    assert seen(place) is None
+    assert (place.names(), place.unfinished()) == ({}, [])
+    place.put("p_roles.sql", b"precious")
+    told = seen(place)
+    assert told["kind"] == "TargetNotEmpty"
+    assert "p_roles.sql" in told["message"]
+    if not place.sas:
+        assert seen(place, "s3://no-such-bucket/x")["kind"] == "TargetRefused"
+        return
+    told = [
+        seen(place, f"{place.url}-gone"),
+        seen(place, sas=place.sas[:-9] + "AAAAAAAA="),
+        seen(place, sas=_to_read_alone(place)),
+        seen(place, "http://127.0.0.1:1/acct/out"),
+    ]
+    kinds = [each["kind"] for each in told]
+    assert kinds[0] in {"TargetRefused", "StoreDenied"}
+    assert kinds[1:] == ["StoreDenied", "StoreDenied", "StoreUnavailable"]
+    assert "sig=" not in json.dumps(told)
+
+
+def _to_read_alone(place: AzurePlace) -> str:
+    client = place.client
+    return generate_container_sas(
+        client.account_name,
+        client.container_name,
+        account_key=client.credential.account_key,
+        permission=ContainerSasPermissions(read=True, list=True),
+        expiry=datetime.now(UTC) + timedelta(hours=1),
+    )
+
+
+def seen(place: Place, url: str = "", sas: str = "") -> dict[str, Any] | None:
+    """What an agent says that looks where two files of a restore would be left."""
+    names = ["p_manifest.json", "p_roles.sql"]
+    look = FilesLook(url=url or place.url, endpoint=place.endpoint, names=names)
+    order = LookOrder(places=[], files=look)
+    lease = Lease(operation_id="look", epoch=1, look=order, access=an_access(sas or place.sas))
+    done = look_at(HeldLease(None, lease, SystemClock(), 5.0), Path, SystemChance())
+    assert done.look is not None
+    return done.look.files
 
 
 def _write_after(slow: FileTarget, late: bytes, quick: FileTarget, early: bytes) -> None:

@@ -32,7 +32,7 @@ from strongroom.model.extract import ExtractOrder
 from strongroom.model.logical import LoadOrder
 from strongroom.model.long_term import LongTermOrder
 from strongroom.model.operation import BackupOrder, RestoreOrder, ServerFacts, StorageAccess
-from strongroom.model.plan import LookOrder
+from strongroom.model.plan import FilesLook, LookOrder
 from strongroom.model.wal import StreamOrder
 from strongroom.postgres.restore import RestoredFile, RestoreTarget
 from strongroom.postgres.standing import check_stopped
@@ -289,6 +289,12 @@ DEEDS: dict[str, tuple[Try, str]] = {
     ),
     "have files of a point left in its own container or bucket": (
         lambda h: h.cell(files_to(ELSEWHERE)),
+        "`--targets`",
+    ),
+    "have it look whether a container or bucket holds a name": (
+        lambda h: h.cell(
+            {"look": LookOrder(places=[], files=FilesLook(url=ELSEWHERE, names=["x"]))}
+        ),
         "`--targets`",
     ),
     "have them left there without https": (lambda h: h.cell(files_to(FAR)), ""),

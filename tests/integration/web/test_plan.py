@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 
 from arm_story import INSTANCE_ID, Story, add_point
 from arm_world import VERSION, ArmWorld, server_id
+from file_places import places
+from strongroom.agent.files.look_at import look_at
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.restore.data_directory import Grounds
 from strongroom.agent.restore.journal import RestoreJournal
-from strongroom.agent.restore.look_at import look_at
 from strongroom.catalog import agents as agent_rows
 from strongroom.catalog import recovery_points
 from strongroom.catalog.tables import agent_operations, instances, jobs, servers
@@ -66,7 +68,7 @@ def agent(world: ArmWorld, story: Story, place: Path) -> Iterator[None]:
             lease = agents.lease_operation(world.control, story.agent, "session")
             if lease is not None:
                 held = HeldLease(world.control, lease, world.clock, 60.0)
-                done = look_at(held, grounds.allow)
+                done = look_at(held, grounds.allow, world.chance)
                 agents.complete_operation(world.control, story.agent, lease.operation_id, done)
 
     thread = threading.Thread(target=work)
@@ -208,6 +210,57 @@ def test_without_a_place_the_point_alone_is_told(story):
     told = plan(story, 1, targetDirectory="")
     assert (told["kind"], told["target"], told["warnings"]) == ("Server", "", [])
     assert plan(story, 3, targetDirectory="")["kind"] == "Load"
+
+
+def validated(story: Story, where: str, wanted: str = "") -> httpx.Response:
+    """The answer to validateRestore of point 3 as files."""
+    details = {"url": where, "filePrefix": "p", "restoreTargetLocationType": "AzureBlobs"}
+    target = {"objectType": "RestoreFilesTargetInfo", "targetDetails": details}
+    request = {"recoveryPointId": f"{3:032x}", "restoreTargetInfo": target}
+    body = {"restoreRequestObject": request}
+    headers = {"x-ms-client-request-id": wanted} if wanted else {}
+    return story.http.post(
+        f"{INSTANCE_ID}/validateRestore", params=VERSION, json=body, headers=headers
+    )
+
+
+def test_a_container_is_looked_into_before_a_restore_begins(world, story, agent):
+    with places("ours") as kind:
+        place = kind.new()
+        where = f"{place.url}?{place.sas}"
+        answer = validated(story, where, wanted="once")
+        assert answer.status_code == 202, answer.text
+        done = story.http.get(answer.headers["Azure-AsyncOperation"]).json()
+        assert (done["status"], done["properties"]["jobId"]) == ("Succeeded", None)
+        assert place.names() == {}
+
+        place.put("p_database_shop.sql", b"precious")
+        again = validated(story, where, wanted="once")  # the same request: the same answer
+        assert again.headers["Location"] == answer.headers["Location"]
+        taken = validated(story, where)
+        assert taken.status_code == 400
+        error = taken.json()["error"]
+        assert error["code"] == "BMSUserErrorInvalidInput"
+        assert error["additionalInfo"][0]["info"]["innerError"]["code"] == "TargetNotEmpty"
+        assert "p_database_shop.sql" in error["message"]
+
+        for wrong in (f"{place.url}-gone?{place.sas}", f"{where[:-9]}AAAAAAAA%3D"):
+            refused = validated(story, wrong).json()["error"]
+            assert refused["code"] == "UserErrorContainerNotAccessible"
+            assert refused["additionalInfo"][0]["info"]["recommendedAction"]
+        assert set(place.names()) == {"p_database_shop.sql"}
+        secret = place.sas.rpartition("sig=")[2]
+    assert world.control.looks == {}
+    with world.database.reading() as connection:
+        rows = connection.execute(agent_operations.select()).mappings().all()
+    assert secret not in repr(rows)
+    assert any(row["order"].get("files") for row in rows)
+
+
+def test_a_host_that_sends_nothing_there_says_so_before_a_restore_begins(world, story, agent):
+    told = validated(story, "http://127.0.0.2:1/acct/out?sp=rcw&sig=x").json()["error"]
+    assert told["code"] == "UserErrorContainerNotAccessible"
+    assert "cannot be reached" in told["message"]
 
 
 def test_an_agent_that_does_not_answer_is_not_waited_for(world, story, place, monkeypatch):

@@ -9,16 +9,23 @@
 import shlex
 from collections.abc import Sequence
 
-from strongroom.agent.files.dump_files import GUIDE, MANIFEST, SUMS, DumpFiles
+from strongroom.agent.files.dump_files import DumpFiles
 from strongroom.agent.files.targets import Sink
 from strongroom.agent.held_lease import HeldLease
+from strongroom.model.dump_names import (
+    GLOBALS,
+    GUIDE,
+    MANIFEST,
+    SUMS,
+    database_file,
+    globals_file,
+)
 from strongroom.model.operation import Progress
 from strongroom.model.postgres import major_of
 from strongroom.postgres.extract import ScratchServer
 from strongroom.postgres.roles_file import Cleaning
 from strongroom.postgres.scratch_dump import dump_to
 
-GLOBALS = ("roles", "tablespaces", "schema")
 _HEAD = """# Restore these files
 
 PostgreSQL {version} wrote them, recovery point {point} of {taken_at}. Have all of them in one
@@ -113,16 +120,6 @@ def _dump_globals(held: HeldLease, server: ScratchServer, what: str, files: Dump
         cleaning.end()
 
     files.put(globals_file(what), what, fill)
-
-
-def database_file(database: str) -> str:
-    """Its name after the prefix."""
-    return f"database_{database}.sql"
-
-
-def globals_file(what: str) -> str:
-    """The same of roles, tablespaces and schema."""
-    return f"{what}.sql"
 
 
 def write_guide(files: DumpFiles, databases: Sequence[str]) -> None:

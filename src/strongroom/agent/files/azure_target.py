@@ -9,7 +9,7 @@ import base64
 import hashlib
 import ssl
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -38,6 +38,7 @@ _SILENCE_SECONDS = 120.0  # without a byte
 _RANGE = 8 << 20
 _AGAIN = frozenset((408, 429, 500, 502, 503, 504))
 _TAKEN = frozenset(("BlobAlreadyExists", "ConditionNotMet", "UnauthorizedBlobOverwrite"))
+_NO_ETAG = '"0x0"'
 _JOB = "x-ms-meta-strongroomjob"
 _SIGNATURE = "files"  # the scope that the order's signature comes under
 
@@ -47,8 +48,11 @@ class AzureTarget:
 
     directory: Path | None = None
 
-    def __init__(self, held: HeldLease, url: str, job: str, chance: Chance) -> None:
+    def __init__(
+        self, held: HeldLease, url: str, job: str, chance: Chance, *, tries: int = _TRIES
+    ) -> None:
         """The signature comes with the lease, under the scope "files"."""
+        self._tries = tries
         self._held = held
         self._url = url
         self._job = job
@@ -88,6 +92,18 @@ class AzureTarget:
                 hint="Give another --prefix or container: nothing is written over.",
             )
         return True
+
+    def try_write(self, name: str) -> None:
+        """Whether a blob could be written, without one: on a condition that none meets.
+
+        Raises StoreDenied, TargetRefused where there is no container, StoreUnavailable.
+        """
+        headers = {"If-Match": _NO_ETAG, "x-ms-blob-type": "BlockBlob"}
+        answer = self._send("PUT", name, None, b"", headers)
+        if answer.status_code == 404:
+            self._need_container(answer)
+        with suppress(ObjectExists):  # the condition was not met: it got as far as that
+            self._check(answer, name)
 
     @contextmanager
     def create(self, name: str) -> Iterator[Sink]:
@@ -136,7 +152,7 @@ class AzureTarget:
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         """One request, made again while another try may go through. Every one is safe twice."""
-        for attempt in range(_TRIES):
+        for attempt in range(self._tries):
             self._held.check()
             signed = "&".join(
                 (*(f"{k}={quote(v, safe='')}" for k, v in (query or {}).items()), self._sas())
@@ -149,10 +165,10 @@ class AzureTarget:
                     content=_slices(body) if method == "PUT" else None,
                 )
             except httpx.TransportError as error:
-                if attempt == _TRIES - 1:
+                if attempt == self._tries - 1:
                     raise _unreachable(self._url, type(error).__name__) from None
             else:
-                if answer.status_code not in _AGAIN or attempt == _TRIES - 1:
+                if answer.status_code not in _AGAIN or attempt == self._tries - 1:
                     return answer
             self._held.pause(pause_before(attempt, self._chance))
         raise AssertionError

@@ -6,17 +6,14 @@ last of all, [prefix_]manifest.json: who lacks it is not finished.
 
 import hashlib
 from collections.abc import Callable, Iterable
-from urllib.parse import quote
 
 import msgspec
 
 from strongroom.agent.files.targets import Bytes, FileTarget, Sink
+from strongroom.model.dump_names import GUIDE, MANIFEST, SUMS, whole_name
 from strongroom.model.errors import ObjectExists, ObjectMissing, TargetError
 from strongroom.model.operation import RestoreResult
 
-MANIFEST = "manifest.json"
-SUMS = "SHA256SUMS"
-GUIDE = "RESTORE.md"
 _LARGEST_MANIFEST = 16 << 20  # bytes of one that is read whole
 Fill = Callable[[Sink], object]
 
@@ -62,11 +59,11 @@ class DumpFiles:
     def __init__(self, target: FileTarget, manifest: DumpManifest, prefix: str) -> None:
         self.target = target
         self.manifest = manifest
-        self._begin = f"{prefix}_" if prefix else ""
+        self._prefix = prefix
 
     def name(self, what: str) -> str:
         """The whole name of a file; what no path may hold is percent-encoded."""
-        return quote(f"{self._begin}{what}", safe=" ()+,-.@_~")
+        return whole_name(self._prefix, what)
 
     def finished(self) -> RestoreResult | None:
         """What this job reported when it had finished, if it had."""

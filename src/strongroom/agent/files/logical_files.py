@@ -3,16 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from strongroom.agent.files.as_files import (
-    GLOBALS,
-    database_file,
-    globals_file,
-    write_guide,
-    write_guide_of_database,
-)
+from strongroom.agent.files.as_files import write_guide, write_guide_of_database
 from strongroom.agent.files.dump_files import DumpFiles
 from strongroom.agent.files.targets import Sink
 from strongroom.agent.restore.logical_point import LogicalPoint, described
+from strongroom.model.dump_names import GLOBALS, database_file, globals_file
 from strongroom.model.extract import ExtractOrder
 from strongroom.model.operation import Progress
 from strongroom.model.postgres import major_of

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 
-from strongroom.agent.files.as_files import GLOBALS, database_file, globals_file, write_guide
+from strongroom.agent.files.as_files import write_guide
 from strongroom.agent.files.azure_target import AzureTarget
 from strongroom.agent.files.dump_files import DumpFiles, DumpManifest
 from strongroom.agent.files.targets import PIECE, Sink
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.servers import ServerBook
+from strongroom.model.dump_names import GLOBALS, database_file, globals_file
 from strongroom.model.errors import Invalid
 from strongroom.model.operation import Completion, Progress, RestoreResult
 from strongroom.model.seams import Chance, Clock

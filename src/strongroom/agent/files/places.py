@@ -10,7 +10,10 @@ from strongroom.agent.files.targets import FileTarget
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.restore.data_directory import Grounds
 from strongroom.model.extract import ExtractOrder
+from strongroom.model.plan import FilesLook
 from strongroom.model.seams import Chance
+
+_NOBODY = ""  # the job of a look: what lies there is somebody else's
 
 
 @contextmanager
@@ -27,3 +30,17 @@ def open_target(
     else:
         with closing(AzureTarget(held, url, order.job_id, chance)) as container:
             yield container
+
+
+@contextmanager
+def look_into(
+    held: HeldLease, files: FilesLook, chance: Chance
+) -> Iterator[S3Target | AzureTarget]:
+    """A container or a bucket that is looked into; asked once, for somebody waits."""
+    target: S3Target | AzureTarget
+    if files.url.startswith("s3:"):
+        target = S3Target(held, files.url, files.endpoint, _NOBODY, tries=1)
+    else:
+        target = AzureTarget(held, files.url, _NOBODY, chance, tries=1)
+    with closing(target):
+        yield target

@@ -37,7 +37,9 @@ class S3Target:
 
     directory: Path | None = None
 
-    def __init__(self, held: HeldLease, url: str, endpoint: str, job: str) -> None:
+    def __init__(
+        self, held: HeldLease, url: str, endpoint: str, job: str, *, tries: int = _TRIES
+    ) -> None:
         """`url` is s3://bucket[/prefix]; `endpoint` empty: AWS's, or what the environment says."""
         parts = urlsplit(url)
         self._held = held
@@ -45,7 +47,7 @@ class S3Target:
         self._bucket = parts.netloc
         self._prefix = f"{parts.path.strip('/')}/".lstrip("/")
         self._job = job
-        self._client = _client(endpoint)
+        self._client = _client(endpoint, tries)
 
     def close(self) -> None:
         """Return every connection."""
@@ -74,6 +76,15 @@ class S3Target:
                 hint="Give another --prefix or place: nothing is written over.",
             )
         return True
+
+    def try_write(self, name: str) -> None:
+        """Whether an object could be written, without one: what is begun is given up at once.
+
+        Raises StoreDenied, TargetRefused where there is no bucket, StoreUnavailable.
+        """
+        begun = self._call("create_multipart_upload", name)
+        with suppress(StoreError):
+            self._call("abort_multipart_upload", name, UploadId=begun["UploadId"])
 
     @contextmanager
     def create(self, name: str) -> Iterator[Sink]:
@@ -151,7 +162,7 @@ class S3Target:
         return told
 
 
-def _client(endpoint: str) -> Any:  # noqa: ANN401 - botocore makes its classes as it runs
+def _client(endpoint: str, tries: int) -> Any:  # noqa: ANN401 - botocore makes its classes as it runs
     """Imported here: it takes 40 MB and half a second, and most agents never need it."""
     import botocore.session  # noqa: PLC0415
     from botocore.config import Config  # noqa: PLC0415
@@ -162,7 +173,7 @@ def _client(endpoint: str) -> Any:  # noqa: ANN401 - botocore makes its classes 
         region_name=region,
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=_SILENCE_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": _TRIES},
+        retries={"mode": "standard", "total_max_attempts": tries},
         s3={"addressing_style": "path"} if endpoint else {},
     )
     return session.create_client("s3", endpoint_url=endpoint or None, config=config)

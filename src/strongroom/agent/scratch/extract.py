@@ -13,7 +13,7 @@ from pathlib import Path
 
 from strongroom.agent.access import OpenContainer
 from strongroom.agent.files import as_files, logical_files
-from strongroom.agent.files.dump_files import GUIDE, DumpFiles, DumpManifest
+from strongroom.agent.files.dump_files import DumpFiles, DumpManifest
 from strongroom.agent.files.places import open_target
 from strongroom.agent.files.targets import Bytes
 from strongroom.agent.held_lease import HeldLease
@@ -27,6 +27,7 @@ from strongroom.agent.scratch.table import TableOfDump
 from strongroom.agent.servers import ServerBook
 from strongroom.agent.wal.log import WalLog
 from strongroom.datastore.manifest import Manifest
+from strongroom.model.dump_names import GUIDE
 from strongroom.model.errors import Invalid, TargetRefused, VaultError
 from strongroom.model.extract import ExtractOrder, TableName, read_table
 from strongroom.model.operation import Completion, RestoreResult

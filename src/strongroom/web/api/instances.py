@@ -1,6 +1,5 @@
 """Backup instances: validate, protect, back up, look at points, restore."""
 
-import asyncio
 import re
 from typing import Any
 
@@ -9,18 +8,25 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from whenever import Instant
 
-from strongroom.control import backups, instances, plans, recovery_points, restores
+from strongroom.control import (
+    backups,
+    instances,
+    plans,
+    recovery_points,
+    restores,
+    validations,
+)
 from strongroom.control.given_names import names_of_instance
 from strongroom.model import arm
 from strongroom.web.api import wire, wire_jobs
 from strongroom.web.api.door import Asked, Body, Here, Vault, does, member
 from strongroom.web.api.long_running import accepted, addresses
+from strongroom.web.api.looking import answered, validated
 from strongroom.web.api.paging import Filter, Skip, answer
 from strongroom.web.api.vaults import VAULT
 
 router = APIRouter()
 _INSTANCE = VAULT + "/backupInstances/{name}"
-_LOOK_AGAIN_SECONDS = 0.1
 
 
 @router.post(VAULT + "/validateForBackup", openapi_extra=does(instances.VALIDATE))
@@ -81,11 +87,14 @@ def back_up(name: str, ref: Vault, body: Body, call: Asked) -> Response:
 
 
 @router.post(_INSTANCE + "/validateRestore", openapi_extra=does(restores.VALIDATE))
-def validate_restore(name: str, ref: Vault, body: Body, call: Asked) -> Response:
-    """Could this restore begin now?"""
-    asked = member(body, "restoreRequestObject")
-    operation = restores.validate_restore(call.control, call.caller, ref, name, asked, call.key)
-    return accepted(call.control, call.base, operation, call.version)
+async def validate_restore(
+    name: str, ref: Vault, body: Body, call: Asked, request: Request
+) -> Response:
+    """Could this restore begin now? The container of its files is looked into."""
+    what = member(body, "restoreRequestObject"), call.key, restores.VALIDATE
+    begin, asking = validations.begin_validation, (ref, name)
+    made = await request.app.state.run(begin, call.control, call.caller, asking, what)
+    return await validated(request, call, made)
 
 
 @router.post(_INSTANCE + "/planRestore", openapi_extra=does(restores.VALIDATE))
@@ -96,11 +105,7 @@ async def plan_restore(
     run, control = request.app.state.run, call.control
     asked = member(body, "restoreRequestObject")
     question = await run(plans.begin_plan, control, call.caller, ref, name, asked)
-    until = control.clock.monotonic() + plans.LOOK_SECONDS
-    while control.clock.monotonic() < until and not control.stopping.is_set():
-        if await run(plans.is_answered, control, question):
-            break
-        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+    await answered(request, call, question)
     made = await run(plans.finish_plan, control, question)
     told: dict[str, Any] = msgspec.to_builtins(made)
     return told

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from strongroom.control import secondary
@@ -15,6 +15,7 @@ from strongroom.model.job import Job
 from strongroom.web.api import wire_jobs
 from strongroom.web.api.door import Asked, Body, Call, Here, Vault, does, member
 from strongroom.web.api.long_running import accepted
+from strongroom.web.api.looking import validated
 from strongroom.web.api.vaults import VAULT
 
 router = APIRouter()
@@ -53,12 +54,13 @@ def restore_second(place: OfInstance, body: Body, call: Asked) -> Response:
 
 
 @router.post(_LOCATION + "/validateCrossRegionRestore", openapi_extra=does(secondary.VALIDATE))
-def validate_second(place: OfInstance, body: Body, call: Asked) -> Response:
+async def validate_second(
+    place: OfInstance, body: Body, call: Asked, request: Request
+) -> Response:
     """Could this restore begin now?"""
-    asked = member(body, "restoreRequestObject")
-    return _begun(
-        call, secondary.validate_from_second(call.control, call.caller, place, asked, call.key)
-    )
+    asked, begin = member(body, "restoreRequestObject"), secondary.begin_validation
+    told = call.control, call.caller, place, asked, call.key
+    return await validated(request, call, await request.app.state.run(begin, *told))
 
 
 @router.post(_LOCATION + "/fetchSecondaryRecoveryPoints", openapi_extra=does(secondary.POINTS))

@@ -4,14 +4,17 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from strongroom.agent.files.places import look_into
 from strongroom.agent.held_lease import HeldLease
-from strongroom.model.errors import Invalid, VaultError
+from strongroom.model.errors import Invalid, StoreError, TargetError, VaultError
 from strongroom.model.operation import Completion, Progress
-from strongroom.model.plan import LookResult, PlaceFacts
+from strongroom.model.plan import FilesLook, LookResult, PlaceFacts
+from strongroom.model.seams import Chance
 
 
-def look_at(held: HeldLease, allow: Callable[[str], Path]) -> Completion:
+def look_at(held: HeldLease, allow: Callable[[str], Path], chance: Chance) -> Completion:
     """`allow` says whether this agent restores there at all, and raises when it does not."""
     order = held.lease.look
     if order is None:
@@ -19,7 +22,22 @@ def look_at(held: HeldLease, allow: Callable[[str], Path]) -> Completion:
     held.tell(Progress(step="Looking"))
     found = [_facts(place, allow) for place in order.places]
     scratch = _facts(tempfile.gettempdir(), Path)
-    return Completion(epoch=held.lease.epoch, look=LookResult(places=found, scratch=scratch))
+    told = LookResult(places=found, scratch=scratch)
+    if order.files is not None:
+        told.files = _of_files(held, order.files, chance)
+    return Completion(epoch=held.lease.epoch, look=told)
+
+
+def _of_files(held: HeldLease, files: FilesLook, chance: Chance) -> dict[str, Any] | None:
+    """What they would run into: no way in, no right to write, a name that is taken."""
+    try:
+        with look_into(held, files, chance) as target:
+            target.try_write(files.names[0])
+            for name in files.names:
+                target.holds(name)
+    except (StoreError, TargetError) as error:
+        return error.to_dict()
+    return None
 
 
 def _facts(place: str, allow: Callable[[str], Path]) -> PlaceFacts:
