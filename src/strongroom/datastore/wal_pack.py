@@ -2,7 +2,7 @@
 
 The name says the timeline and where it begins; its length says where it ends. Log is read whole
 and in order, so a pack of it is one frame: that shrinks better. How hard it is pressed follows
-from how fast it comes: a tenth of a core, or little more, is what that may take.
+from how fast it comes: a tenth of a core, or half as much again, is what that may take.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from strongroom.model.seams import Chance, Clock
 WAL_FRAME = MOST_RAW
 _INFO = b"strongroom-log-session-1"
 LEVEL = 3  # at any speed
-_LEVELS = ((1_000_000, 16), (12_000_000, 6))  # up to so many bytes a second
+_LEVELS = ((1_000_000, 16), (12_000_000, 9), (32_000_000, 8))  # up to so many bytes a second
 
 
 def level_for(size: int, seconds: float) -> int:

@@ -27,3 +27,17 @@ def test_log_that_comes_slowly_is_pressed_harder_and_all_of_it_comes_back() -> N
         sizes.append(len(sealed))
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] > sizes[-1]
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.2, 1.0, 20.0])
+def test_what_was_written_megabytes_ago_is_not_stored_again(seconds: float) -> None:
+    once = SystemChance().bytes(3 << 20)
+    level = level_for(2 * len(once), seconds)
+    sealed = seal_log(
+        once + once,
+        KeyPair.generate(SystemChance()).public,
+        SystemClock(),
+        SystemChance(),
+        level=level,
+    )
+    assert len(sealed) < 1.2 * len(once)

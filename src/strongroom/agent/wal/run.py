@@ -68,8 +68,9 @@ class Runs:
         end = Lsn(self._start + length)
         events = [each for each in self._reader.take() if begins_at(each) >= self._told_before]
         now = self._clock.monotonic()
-        raw, seconds = bytes(self._raw[:length]), now - self._since
-        run = Run(self._timeline, self._start, end, raw, events, seconds)
+        with memoryview(self._raw) as view:
+            raw = bytes(view[:length])
+        run = Run(self._timeline, self._start, end, raw, events, now - self._since)
         del self._raw[:length]
         self._start, self._since = end, now
         return run
