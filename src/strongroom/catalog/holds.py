@@ -13,6 +13,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from strongroom.catalog.keeping_tables import holds as table
+from strongroom.model.hold import RELEASING
+from strongroom.model.ids import InstanceId
 
 
 def add(connection: sa.Connection, hold: dict[str, Any]) -> None:
@@ -37,6 +39,12 @@ def list_of_instance(connection: sa.Connection, instance_id: str) -> list[sa.Row
     """All of an instance and its points, by name."""
     query = sa.select(table).where(table.c.instance_id == instance_id)
     return list(connection.execute(query.order_by(table.c.name_key)).mappings())
+
+
+def instances_releasing(connection: sa.Connection) -> list[InstanceId]:
+    """Those of which a hold, on them or on a point, is on its way out of storage's book."""
+    query = sa.select(table.c.instance_id).where(table.c.state == RELEASING).distinct()
+    return [InstanceId(found) for found in connection.execute(query).scalars()]
 
 
 def names_on(

@@ -11,6 +11,7 @@ from whenever import Instant
 from strongroom.catalog.recovery_points import COMPLETED, facts_of, note_facts
 from strongroom.catalog.tables import recovery_points as table
 from strongroom.model.anomaly import MOST_HISTORY, Sample
+from strongroom.model.ids import InstanceId
 
 _LOOKED_BACK = 4 * MOST_HISTORY
 
@@ -68,10 +69,18 @@ def ask_promotion(connection: sa.Connection, point_id: str, why: str) -> None:
         note_facts(connection, point_id, {"promotion": why})
 
 
+_AWAITING = sa.and_(
+    table.c.state == COMPLETED, table.c.facts["promotion"].as_string().is_not(None)
+)
+
+
 def awaiting_promotion(connection: sa.Connection, instance_id: str) -> list[str]:
     """Ids of the points whose tags are to be decided anew, the oldest first."""
-    asked = table.c.facts["promotion"].as_string()
-    query = sa.select(table.c.id).where(
-        table.c.instance_id == instance_id, table.c.state == COMPLETED, asked.is_not(None)
-    )
+    query = sa.select(table.c.id).where(table.c.instance_id == instance_id, _AWAITING)
     return list(connection.execute(query.order_by(table.c.taken_at)).scalars())
+
+
+def instances_awaiting_promotion(connection: sa.Connection) -> list[InstanceId]:
+    """Those that have any such point, asked of all at once."""
+    query = sa.select(table.c.instance_id).where(_AWAITING).distinct()
+    return [InstanceId(found) for found in connection.execute(query).scalars()]

@@ -200,11 +200,20 @@ def newest_of_each_tag(
     return [(row.taken_at, row.tag) for row in rows]
 
 
+def _has_ended(now: Instant) -> sa.ColumnElement[bool]:
+    over = sa.and_(recovery_points.c.state == COMPLETED, recovery_points.c.expires_at <= now)
+    return sa.or_(over, recovery_points.c.state == EXPIRED)
+
+
 def has_ended(connection: sa.Connection, instance_id: InstanceId, now: Instant) -> bool:
     """Whether any of its points is over, or was and is still to go."""
-    over = sa.and_(recovery_points.c.state == COMPLETED, recovery_points.c.expires_at <= now)
     query = sa.select(recovery_points.c.id).where(
-        recovery_points.c.instance_id == instance_id,
-        sa.or_(over, recovery_points.c.state == EXPIRED),
+        recovery_points.c.instance_id == instance_id, _has_ended(now)
     )
     return connection.execute(query.limit(1)).first() is not None
+
+
+def instances_with_ended(connection: sa.Connection, now: Instant) -> list[InstanceId]:
+    """Those of which any point is, asked of all at once."""
+    query = sa.select(recovery_points.c.instance_id).where(_has_ended(now)).distinct()
+    return [InstanceId(found) for found in connection.execute(query).scalars()]

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from strongroom.catalog.recovery_points import COMPLETED, SOFT_DELETED
 from strongroom.catalog.tables import instances, recovery_points, servers
 from strongroom.catalog.usage_tables import point_sizes, usage
+from strongroom.model.ids import InstanceId
 from strongroom.model.usage import Share, Usage
 
 
@@ -16,6 +17,13 @@ def is_noted(connection: sa.Connection, instance_id: str, day: str) -> bool:
     """Whether an instance was measured on this day."""
     mine = sa.and_(usage.c.instance_id == instance_id, usage.c.day == day)
     return connection.execute(sa.select(usage.c.day).where(mine)).first() is not None
+
+
+def not_noted(connection: sa.Connection, day: str) -> list[InstanceId]:
+    """The instances that were not measured on this day."""
+    noted = sa.select(usage.c.instance_id).where(usage.c.day == day)
+    query = sa.select(instances.c.id).where(instances.c.id.not_in(noted))
+    return [InstanceId(found) for found in connection.execute(query).scalars()]
 
 
 def note(connection: sa.Connection, found: Usage, shares: Mapping[str, Share]) -> None:

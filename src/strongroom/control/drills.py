@@ -5,8 +5,9 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from whenever import Instant
 
-from strongroom.catalog import audit, drills, jobs, protection, recovery_points
+from strongroom.catalog import audit, drills, instances, jobs, protection, recovery_points
 from strongroom.catalog.protection import Protection
 from strongroom.control import long_running
 from strongroom.control.access import require
@@ -15,7 +16,7 @@ from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of, job_id_of
 from strongroom.model.backup_settings import settings_of
 from strongroom.model.drill import Assertion, Drill
-from strongroom.model.drill_turns import Turn, due
+from strongroom.model.drill_turns import Turn, due, next_at
 from strongroom.model.errors import Conflict
 from strongroom.model.ids import InstanceId, JobId, OperationId, uuid4
 from strongroom.model.job import JobKind
@@ -56,6 +57,20 @@ def trigger_drill(
         return {"jobId": job_id_of(control.installation.subscription_id, vault, job_id)}
 
     return long_running.act_once(control, caller, ACTION, scope, request_key, begin)
+
+
+def may_be_due(connection: sa.Connection, now: Instant) -> list[InstanceId]:
+    """The instances of which a drill may be due, asked of all at once: mostly there is none.
+
+    Left out is what asks for none, and what has had both of its turns not long enough ago.
+    """
+    days = {
+        of: settings_of(p).drill_days for of, p in instances.properties_of_all(connection).items()
+    }
+    asked = {of: each for of, each in days.items() if each}
+    had = drills.attempts_of_all(connection) if asked else {}
+    again = {of: next_at(each, had.get(of, {}), elders=True) for of, each in asked.items()}
+    return [InstanceId(of) for of, at in again.items() if at is None or at <= now]
 
 
 def fire_due_drill(control: Control, instance_id: InstanceId) -> JobId | None:

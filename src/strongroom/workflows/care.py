@@ -7,7 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
-from strongroom.catalog import instances
+from strongroom.catalog import holds, instances, point_history, recovery_points, usage
+from strongroom.control.drills import may_be_due
 from strongroom.model.errors import StoreUnavailable, VaultError
 from strongroom.model.ids import InstanceId
 from strongroom.workflows.anchoring import examine_chain, write_anchor
@@ -20,7 +21,7 @@ from strongroom.workflows.holding import settle_holds
 from strongroom.workflows.key_census import check_keys
 from strongroom.workflows.lost import look_for_lost
 from strongroom.workflows.means import Means
-from strongroom.workflows.measuring import measure_due
+from strongroom.workflows.measuring import day_of, measure_due
 from strongroom.workflows.promote import promote
 from strongroom.workflows.purge import purge_due
 from strongroom.workflows.second_copy import watch_second
@@ -56,13 +57,13 @@ class Care(Ticking):
         self.add("census", CENSUS_SECONDS, partial(_census, means))
         self.add("damage", DAMAGE_SECONDS, partial(in_each, means, ask_for_damage))
         self.add("lost", EXAMINE_SECONDS, partial(in_each, means, look_for_lost))
-        self.add("holds", PURGE_SECONDS, partial(in_each, means, settle_holds))
-        self.add("promotion", EXPIRY_SECONDS, freeze.over(partial(in_each, means, promote)))
-        self.add("expiry", EXPIRY_SECONDS, freeze.over(partial(in_each, means, expire)))
-        self.add("drills", DRILL_SECONDS, partial(in_each, means, drill_due))
+        self.add("holds", PURGE_SECONDS, partial(settle_all_holds, means))
+        self.add("promotion", EXPIRY_SECONDS, freeze.over(partial(promote_all, means)))
+        self.add("expiry", EXPIRY_SECONDS, freeze.over(partial(expire_all, means)))
+        self.add("drills", DRILL_SECONDS, partial(drill_all, means))
         self.add("keys", KEYS_SECONDS, partial(in_each, means, check_keys))
         self.add("purge", PURGE_SECONDS, freeze.over(partial(purge_due, means)))
-        self.add("usage", USAGE_SECONDS, partial(in_each, means, measure_due))
+        self.add("usage", USAGE_SECONDS, partial(measure_all, means))
         self.add("second", SECOND_SECONDS, partial(_second, means))
         self.add("garbage", COLLECT_SECONDS, freeze.over(partial(in_each, means, collect)))
 
@@ -73,6 +74,37 @@ def _census(means: Means) -> None:
 
 def _second(means: Means) -> None:
     watch_second(means)
+
+
+# Of these one question finds the few instances that want anything: of a thousand one each would
+# be a thousand transactions.
+
+
+def settle_all_holds(means: Means) -> None:
+    """Where a hold is being released."""
+    in_each(means, settle_holds, holds.instances_releasing)
+
+
+def promote_all(means: Means) -> None:
+    """Where a point was accepted."""
+    in_each(means, promote, point_history.instances_awaiting_promotion)
+
+
+def expire_all(means: Means) -> None:
+    """Where a point is over."""
+    at = means.control.earliest()
+    in_each(means, expire, partial(recovery_points.instances_with_ended, now=at))
+
+
+def drill_all(means: Means) -> None:
+    """Where a drill may be due."""
+    in_each(means, drill_due, partial(may_be_due, now=means.control.clock.now()))
+
+
+def measure_all(means: Means) -> None:
+    """What was not measured today."""
+    day = day_of(means.control.clock.now())
+    in_each(means, measure_due, partial(usage.not_noted, day=day))
 
 
 def in_each(

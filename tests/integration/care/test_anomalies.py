@@ -21,10 +21,10 @@ from strongroom.model.operation import BackupResult
 from strongroom.model.policy_templates import ten_years_policy
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.workflows import held_expiry
+from strongroom.workflows.care import promote_all
 from strongroom.workflows.commit import record_point, verdict_of
 from strongroom.workflows.expire import expire
 from strongroom.workflows.locking import extend_point
-from strongroom.workflows.promote import promote
 from worlds import point_id
 
 DAY = 86_400
@@ -282,11 +282,11 @@ def test_a_month_whose_only_point_looked_odd_has_its_monthly_point_once_that_pas
 ) -> None:
     world = calendar.world
     odd = an_odd_month(calendar)
-    promote(world.means, world.instance)
+    promote_all(world.means)
     assert again(world, odd) == odd
     calendar.prove(odd)
     for _ in range(2):
-        promote(world.means, world.instance)
+        promote_all(world.means)
         now = again(world, odd)
         assert (odd.tag, now.tag) == ("Default", "Monthly")
         assert now.expires_at == Instant.from_utc(2031, 3, 1, 2)
@@ -308,7 +308,7 @@ def test_a_promotion_that_dies_behind_its_lock_is_finished_and_until_then_nothin
     extend_point(world.means, world.instance, odd.id, Instant.from_utc(2031, 3, 1, 2))
     world.clock.advance(60 * DAY)
     assert ending(world)[odd.id] == (False, "its tag is decided anew")
-    promote(world.means, world.instance)
+    promote_all(world.means)
     assert again(world, odd).tag == "Monthly"
     assert odd.id not in ending(world)
 
@@ -319,7 +319,7 @@ def test_a_person_promotes_all_that_looked_wrong_and_one_period_is_used_up_once(
     world = calendar.world
     odd = [an_odd_month(calendar), *(calendar.day(EMPTY) for _ in range(3))]
     release_expiry(world.control, the_caller(world), VAULT, "I-1", "")
-    promote(world.means, world.instance)
+    promote_all(world.means)
     told = [(again(world, each).tag, again(world, each).expires_at) for each in odd]
     # The last was taken on a Sunday.
     assert [tag for tag, _ in told] == ["Monthly", "Default", "Default", "Weekly"]
@@ -331,6 +331,6 @@ def test_a_drill_of_a_later_point_promotes_no_point_but_itself(calendar: Calenda
     world = calendar.world
     odd = an_odd_month(calendar)
     calendar.prove(calendar.back_up())
-    promote(world.means, world.instance)
+    promote_all(world.means)
     assert "accepted" in facts(world, odd.id)
     assert (again(world, odd).tag, again(world, odd).expires_at) == (odd.tag, odd.expires_at)

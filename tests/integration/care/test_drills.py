@@ -234,20 +234,29 @@ def test_one_drill_of_an_instance_at_a_time(world: CareWorld) -> None:
         drills.trigger_drill(world.control, the_caller(world), VAULT, ("I-1", point), (), "")
 
 
+def asked(world: CareWorld) -> bool:
+    """Whether the one question to all instances finds this one."""
+    with world.database.reading() as connection:
+        return world.instance in drills.may_be_due(connection, world.clock.now())
+
+
 def test_by_policy_the_newest_is_drilled_and_its_elders_in_turn(world: CareWorld) -> None:
     first, second, third = three_points(world)
     assert drills.fire_due_drill(world.control, world.instance) is None, "nobody asked for drills"
+    assert not asked(world)
     settings = {"strongroom": {"settings": {"drillDays": 7}}}
     with world.database.writing() as connection:
         instances.change(connection, world.instance, properties=settings)
     seen = []
     for _ in range(4 * 8):  # looks: four a week
+        found, before = asked(world), len(seen)
         job = drills.fire_due_drill(world.control, world.instance)
         while job is not None:
             assert drills.fire_due_drill(world.control, world.instance) is None, "one at a time"
             carry_out(world, job, GOOD)
             seen.append(world.job(job).recovery_point_id)
             job = drills.fire_due_drill(world.control, world.instance)
+        assert found is (len(seen) > before)
         world.clock.advance(42 * HOUR)
     assert seen[:8] == [third, first, third, second, third, first, third, second]
     assert len(seen) == 16, "the newest and one elder each week"
@@ -263,4 +272,5 @@ def test_a_drill_that_could_not_be_done_is_tried_again_the_next_day(world: CareW
     world.end_job(job, JobStatus.FAILED)
     assert drills.fire_due_drill(world.control, world.instance) is None
     world.clock.advance(24 * HOUR)
+    assert asked(world)
     assert drills.fire_due_drill(world.control, world.instance) is not None

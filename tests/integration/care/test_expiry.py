@@ -15,6 +15,7 @@ from strongroom.datastore.garbage import Unreadable
 from strongroom.model.errors import NotFound, StoreUnavailable
 from strongroom.model.job import JobStatus
 from strongroom.model.protection_state import CONFIGURED, STOPPED, SUSPENDED
+from strongroom.workflows.care import expire_all
 from strongroom.workflows.census import take_census
 from strongroom.workflows.collect import collect
 from strongroom.workflows.expire import expire
@@ -123,7 +124,7 @@ def test_the_packs_of_a_point_that_is_over_are_freed_after_the_grace_and_no_othe
     first, second, _ = three_points(world)
     packs = {point: set(world.names(f"g/{point}/")) for point in (first, second)}
     world.clock.advance(997 * HOUR)
-    expire(world.means, world.instance)
+    expire_all(world.means)
     assert f"p/{first}.manifest" not in world.names("p/")
     assert f"p/{first}.receipt" in world.names("p/")
     collect(world.means, world.instance, grace_seconds=GRACE)
@@ -145,7 +146,7 @@ def test_what_a_pass_that_broke_off_left_the_next_one_finishes(world):
         expire(replace(world.means, storage=nowhere), world.instance)
     assert first not in listed(world)
     assert f"p/{first}.manifest" in world.names("p/")
-    expire(world.means, world.instance)
+    expire_all(world.means)
     assert f"p/{first}.manifest" not in world.names("p/")
     assert world.audited("recoveryPoint/delete") == [first]
 
@@ -159,14 +160,14 @@ def test_a_locked_manifest_stays_until_its_lock_is_over(world):
     assert f"p/{first}.manifest" in world.names("p/")
     assert world.audited("recoveryPoint/delete") == []
     world.say_immutable("Disabled")
-    expire(world.means, world.instance)
+    expire_all(world.means)
     assert world.audited("recoveryPoint/delete") == [first]
 
 
 def test_a_catalogue_that_was_lost_takes_no_point_that_was_over_for_damage(world):
     first, *_ = three_points(world)
     world.clock.advance(997 * HOUR)
-    expire(world.means, world.instance)
+    expire_all(world.means)
     forget_points(world)
     assert set(take_census(world.means, world.instance)) == {point_id(2), point_id(3)}
     assert world.audited("receipt/quarantine") == []
@@ -186,7 +187,7 @@ def test_a_manifest_that_is_gone_too_early_stops_the_collection(world):
 def test_a_manifest_that_is_gone_though_the_catalogue_keeps_its_point_stops_it_too(world):
     *_, third = three_points(world)
     world.clock.advance(5000 * HOUR)
-    expire(world.means, world.instance)
+    expire_all(world.means)
     world.remove(f"p/{third}.manifest")
     with pytest.raises(Unreadable):
         collect(world.means, world.instance, grace_seconds=GRACE)

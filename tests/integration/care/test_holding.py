@@ -18,7 +18,7 @@ from strongroom.model.arm import VaultRef
 from strongroom.model.errors import NotFound
 from strongroom.model.hold import HoldWish
 from strongroom.workflows import holding
-from strongroom.workflows.care import in_each
+from strongroom.workflows.care import settle_all_holds
 from strongroom.workflows.vault_storage import VaultStorage
 
 
@@ -124,7 +124,7 @@ def test_what_storage_does_not_hold_nobody_is_told_is_held_and_it_is_taken_back(
     holding.set_hold(replace(world.means, storage=nowhere), Once(), hold, operation)
     assert outcome(world, operation) == "Failed"
     assert [row["state"] for row in rows(world)] == ["releasing"]
-    in_each(world.means, holding.settle_holds)
+    settle_all_holds(world.means)
     assert (rows(world), kept(world)) == ([], [])
 
 
@@ -142,7 +142,7 @@ def test_while_storage_cannot_be_told_of_a_release_the_hold_holds_and_the_next_p
     with world.database.reading() as connection:
         assert holds.names_on(connection, world.instance, [point]) == {point: ["case-1"]}
     for _ in range(2):
-        in_each(world.means, holding.settle_holds)
+        settle_all_holds(world.means)
     assert (rows(world), kept(world)) == ([], [])
 
 

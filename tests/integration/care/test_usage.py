@@ -28,8 +28,8 @@ from strongroom.model.policy import parse_policy
 from strongroom.model.policy_templates import tagged_policy
 from strongroom.model.preview import preview
 from strongroom.model.usage import Share
+from strongroom.workflows.care import measure_all
 from strongroom.workflows.measuring import measure as count
-from strongroom.workflows.measuring import measure_due
 from strongroom.workflows.parents import LEAST_LIVE
 
 START = datetime(2026, 1, 1, 1, tzinfo=UTC)
@@ -185,8 +185,8 @@ def test_a_day_is_counted_once_and_what_is_put_later_is_added(pages: Pages) -> N
     with capture_logs():
         for _ in range(3):
             pages.week()
-    measure_due(pages.means, pages.server)
-    measure_due(pages.means, pages.server)
+    measure_all(pages.means)
+    measure_all(pages.means)
     (before,) = costs.costs_of_fleet(pages.control, pages.caller)
     assert (before.counted_on, before.points) == ("2026-01-22", 3)
     assert before.points_bytes == 1000 + 2 * (HOT + COLD + ADDED)
@@ -198,7 +198,7 @@ def test_a_day_is_counted_once_and_what_is_put_later_is_added(pages: Pages) -> N
     assert after.stored == before.stored + HOT + COLD + ADDED
     assert after.as_full > before.as_full > before.points_bytes
     assert after.month_to_date > before.month_to_date > 0
-    measure_due(pages.means, pages.server)
+    measure_all(pages.means)
     (counted,) = costs.costs_of_fleet(pages.control, pages.caller)
     assert counted.counted_on == "2026-01-29"
     assert counted.points_bytes == after.points_bytes
