@@ -40,6 +40,7 @@ BENCHES: dict[str, tuple[Callable[[float], Told], float]] = {
     "api": (api.measure, 1.0),
     "api_postgresql": (api.measure_shared, 1.0),
     "protect": (api.measure_protect, 1.0),
+    "protect_postgresql": (api.measure_protect_shared, 1.0),
     "portal": (portal.measure, 1.0),
 }
 
