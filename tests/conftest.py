@@ -1,4 +1,7 @@
-"""The longest files first: what is begun last must not be what everybody waits for."""
+"""The longest files first, and nothing that stays is looked at again and again."""
+
+import gc
+from collections.abc import Generator
 
 import pytest
 
@@ -11,4 +14,16 @@ def _turn(item: pytest.Item) -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is begun last must not be what everybody waits for."""
     items.sort(key=_turn)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is made for five thousand tests stays: to look for what can go takes a second each."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
