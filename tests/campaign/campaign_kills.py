@@ -9,7 +9,7 @@ from journey.test_kill import kill_again_and_again
 from journey.world import House, Postgres
 
 pytestmark = [pytest.mark.journey, pytest.mark.postgres]
-HOUSES, KILLS = 4, 50
+HOUSES, KILLS = 20, 10
 
 
 @pytest.mark.timeout(1800)

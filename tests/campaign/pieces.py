@@ -69,7 +69,9 @@ PIECES = (
         "backup (V1)",
         "10 rows",
     ),
-    _drawn("kills", "processes killed at moments drawn by chance (K1)", "4 houses, 50 kills each"),
+    _drawn(
+        "kills", "processes killed at moments drawn by chance (K1)", "20 houses, 10 kills each"
+    ),
     _drawn("locks", "locks that cannot be extended for up to thirty nights (L1)", "30 cases"),
     _drawn(
         "keeping",
@@ -88,6 +90,18 @@ PIECES = (
         "any_second",
         "a restore to a moment holds what had been committed by then, over a failover (P1, P3)",
         "40 moments on each of five majors",
+    ),
+    _drawn(
+        "targets",
+        "targets at a commit's record, beside it, at a segment's edge and at the log's end, with "
+        "it and just before it, by time, position, transaction and name (P1)",
+        "22 restores on 15 and 18",
+    ),
+    _drawn(
+        "around",
+        "a primary that is rewound and leads again, an upgrade, a copy that runs beside its "
+        "original",
+        "15 and 17, and from 16 to 17",
     ),
     _majors("engine"),
     _majors("postgres"),

@@ -12,7 +12,15 @@ from strongroom.catalog.wal_tables import wal_histories as histories
 from strongroom.catalog.wal_tables import wal_names as names
 from strongroom.catalog.wal_tables import wal_packs as packs
 from strongroom.catalog.wal_tables import wal_streams as streams
-from strongroom.model.wal import RestorePoint, Summary, WalHistory, WalMissing, WalPack, WalReport
+from strongroom.model.wal import (
+    RestorePoint,
+    Summary,
+    WalHistory,
+    WalMissing,
+    WalPack,
+    WalReport,
+    WalTail,
+)
 
 _AT_ONCE = 500
 
@@ -21,6 +29,20 @@ def stream_of(connection: sa.Connection, instance_id: str) -> sa.RowMapping | No
     """How the stream of an instance stands; None when it never had one."""
     query = sa.select(streams).where(streams.c.instance_id == instance_id)
     return connection.execute(query).mappings().first()
+
+
+def tail_of(row: sa.RowMapping | None) -> WalTail:
+    """What the server of a stream must have before its end; empty where it is not known."""
+    told = None if row is None else row["facts"].get("tail")
+    if row is None or not told:
+        return WalTail()
+    return WalTail(
+        system_identifier=row["system_identifier"],
+        timeline=row["timeline"],
+        start=row["facts"]["tailStart"],
+        end=row["end_lsn"],
+        digest=bytes.fromhex(told),
+    )
 
 
 def set_stream(connection: sa.Connection, instance_id: str, **values: Any) -> None:  # noqa: ANN401

@@ -29,6 +29,13 @@ class MomentOptions:
     at_name: Annotated[
         str, Parameter(help="A restore point that pg_create_restore_point has named.")
     ] = ""
+    before: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            help="With --at, --at-lsn, --at-xid: what came just before it is there, it is not.",
+        ),
+    ] = False
     standby: Annotated[
         bool,
         Parameter(
@@ -56,7 +63,7 @@ class MomentOptions:
         found = {name: value for name, value in given.items() if value}
         if len(found) != 1:
             raise Invalid("one moment is restored", hint="Give one of --at, --at-lsn, --standby.")
-        return {**found, "timeline": self.timeline}
+        return {**found, "timeline": self.timeline, "before": self.before}
 
 
 MOMENT = MomentOptions()

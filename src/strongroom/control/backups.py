@@ -93,13 +93,16 @@ def fire_for_log(
     connection: sa.Connection,
     found: Protection,
     why: str,
-    after: Instant | None,
+    gap: tuple[Instant, str] | None,
 ) -> JobId | None:
     """A full backup for the log that is streamed to lean on: once for each gap behind which it is.
 
+    `gap`: when it was found, and what is told of it.
+
     None when it was begun already, or while another backup is under way.
     """
-    epoch = after or Instant.from_timestamp(0)
+    epoch, told = gap or (Instant.from_timestamp(0), "")
+    reason = f"log was lost: {told}" if told else "its log is kept, and no point leads to it yet"
     job_id = scheduled_job_id(found.instance_id, why, epoch)
     if found.state not in ABLE or jobs.is_known(connection, job_id):
         return None
@@ -110,7 +113,7 @@ def fire_for_log(
         "tag": "",
         "user_triggered": False,
         "requested_by": "service",
-        "order": {"full": True, "for_log": True},
+        "order": {"full": True, "for_log": True, "why": reason},
     }
     _enqueue(control, connection, found, job_id, asked)
     return job_id

@@ -144,7 +144,7 @@ def _plan(connection: sa.Connection, question: Question, seen: LookResult | None
         tablespaces=asked.tablespaces,
         moment="" if asked.moment is None else str(asked.moment),
         reached=asked.reached,
-        timeline=0 if asked.recovery is None else asked.recovery.timeline,
+        timeline=asked.recovery.timeline if asked.recovery and asked.moment else 0,
         capped=asked.capped,
         log_bytes=asked.log_bytes,
         differing_bytes=changed_since(connection, point) if asked.in_place else None,

@@ -155,6 +155,8 @@ def examine(
         loads.settle(control, connection, caller, (found, point), asked)
     if asked.in_place and not asked.target_directory:
         asked.target_directory = _own_directory(found)
+    if asked.recovery is None and asked.part is None and asked.load is None:
+        asked.recovery = wal_moments.apart(connection, found, point)
     if asked.part is not None and asked.part.target_server:
         asked.part.target_server = _target(
             control, connection, caller, found, asked.part.target_server

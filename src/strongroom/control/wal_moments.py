@@ -14,9 +14,10 @@ from strongroom.catalog import wal
 from strongroom.catalog.protection import Protection
 from strongroom.control.wal_coverage import Kept, Path, Reach, Stretch, kept_of
 from strongroom.model.errors import NotFound, Precondition
+from strongroom.model.logical import LOGICAL
 from strongroom.model.postgres import Lsn, lsn_to_text
 from strongroom.model.recovery_point import RecoveryPoint
-from strongroom.model.wal import Recovery
+from strongroom.model.wal import IMMEDIATE, Recovery
 from strongroom.model.wal_moment import FOLLOW, LSN, NAME, TIME, Moment
 
 _ENDLESS = 1 << 62
@@ -54,7 +55,30 @@ def choose(connection: sa.Connection, found: Protection, moment: Moment) -> Choi
     choice = look(connection, kept, reaches, moment)
     if choice is None:
         raise _unreachable(connection, kept, path, reaches, moment)
+    if choice.recovery is not None and not choice.capped:
+        choice.recovery.inclusive = not moment.before
     return choice
+
+
+def apart(connection: sa.Connection, found: Protection, point: RecoveryPoint) -> Recovery | None:
+    """To a point itself, where its server's log is kept: on a timeline of its own.
+
+    On the same one the server would write other log in the places of what is kept.
+    """
+    kept = kept_of(connection, found)
+    if kept is None or point.kind == LOGICAL:
+        return None
+    if str(point.facts.get("system_identifier")) != kept.system:
+        return None
+    return Recovery(
+        kind=IMMEDIATE,
+        value=IMMEDIATE,
+        system=kept.system,
+        timeline=int(point.facts["timeline"]),
+        segment_size=kept.segment_size,
+        timelines=[],
+        histories={str(each): text for each, text in kept.histories.items()},
+    )
 
 
 def _packs(connection: sa.Connection, kept: Kept, reach: Reach) -> Iterator[sa.RowMapping]:
@@ -70,7 +94,7 @@ def _to_time(
         if reach.point.committed_at > moment.at:
             continue
         for pack in _packs(connection, kept, reach):
-            if pack["last_at"] > at and pack["end_lsn"] > reach.stop:
+            if pack["last_at"] > at - moment.before and pack["end_lsn"] > reach.stop:
                 value = moment.at.format_iso(unit="microsecond").replace("Z", "+00")
                 limit = pack["timeline"], pack["end_lsn"]
                 return _choice(connection, kept, reach, (TIME, value), limit, str(moment))

@@ -28,7 +28,7 @@ from strongroom.model.logical import DumpWish, LoadOrder, LoadResult
 from strongroom.model.long_term import LongTermOrder
 from strongroom.model.plan import LookOrder, LookResult
 from strongroom.model.verify import VerifyOrder, VerifyResult
-from strongroom.model.wal import Recovery, StreamOrder
+from strongroom.model.wal import Recovery, StreamOrder, WalTail
 
 LEASE_SECONDS = 60
 HEARTBEAT_SECONDS = 2  # and one at once when the step changes
@@ -112,6 +112,7 @@ class BackupOrder(Message):
     takes a full one into `generation` when the parent cannot serve, and says why.
     backup_type: model/backup_type.py; where it is Full, the agent dumps a server that does not
     allow more, and says why. compression_level, bandwidth, parallelism: model/backup_settings.py.
+    log: the last of its log that is kept, where any is: a server that lacks it is another one.
     """
 
     server: str
@@ -131,6 +132,7 @@ class BackupOrder(Message):
     resume: bool = False  # say what is stored as it is stored, and ask what was before
     backup_type: str = "Full"
     dump: DumpWish | None = None  # how a logical backup is taken; absent: it may not be one
+    log: WalTail = msgspec.field(default_factory=WalTail)
 
 
 class Registration(Message):

@@ -11,6 +11,7 @@ import msgspec
 from strongroom.model.errors import Invalid
 from strongroom.model.postgres import Lsn, Timeline
 
+IMMEDIATE = "immediate"  # a recovery to the end of a point's own log
 SEAL_SECONDS = 10.0  # log lies unsealed no longer, while there is any
 SLOT_BYTES = 16 << 30  # a server keeps so much for us at the most
 MOST_REPORTED = 256  # packs in one report or answer
@@ -62,8 +63,24 @@ class Summary(Message):
     seconds: list[Second] = []
 
 
+class WalTail(Message):
+    """The last of what is kept: from `start` to `end`, and its SHA-256. Empty: not known.
+
+    Whether a server is the one whose log is kept is told by its having these bytes there.
+    """
+
+    system_identifier: str = ""
+    timeline: int = 0
+    start: int = 0
+    end: int = 0
+    digest: bytes = b""
+
+
 class WalPack(Message):
-    """One range of one timeline, sealed. `start` and `end` are whole records' ends."""
+    """One range of one timeline, sealed. `start` and `end` are whole records' ends.
+
+    tail_start, tail: as in WalTail, of the last of it.
+    """
 
     name: str  # w/<timeline>/<start>.<epoch>.pack
     size: int
@@ -71,6 +88,8 @@ class WalPack(Message):
     timeline: int
     start: int
     end: int
+    tail_start: int = 0
+    tail: bytes = b""
     summary: Summary = msgspec.field(default_factory=Summary)
 
 
@@ -116,7 +135,7 @@ class WalReply(Message):
 
     history: of that timeline, as it was kept. of_point: nothing is streamed yet, and this is where
     the newest point ends. slot_bytes: what the server may keep for us from now on, at the most; 0:
-    as the order says.
+    as the order says. tail: what a server that goes on from there must have.
     """
 
     system_identifier: str = ""
@@ -125,6 +144,7 @@ class WalReply(Message):
     history: str = ""
     of_point: bool = False
     slot_bytes: int = 0
+    tail: WalTail = msgspec.field(default_factory=WalTail)
 
 
 class StreamOrder(Message):
@@ -141,9 +161,10 @@ class StreamOrder(Message):
 class Recovery(Message):
     """Recover to there, with log out of the vault. Positions are what an operation is held to.
 
-    kind: time | lsn | xid | name | end; value: as PostgreSQL's setting takes it. timelines: how
-    much of each is needed, the oldest first: (timeline, from, to), each from the start of a
-    segment. follow: keep on replaying, never end, and go on with what is promoted.
+    kind: time | lsn | xid | name | end, or immediate: no further than the point itself, and on a
+    timeline of its own. value: as PostgreSQL's setting takes it. timelines: how much of each is
+    needed, the oldest first: (timeline, from, to), each from the start of a segment. follow: keep
+    on replaying, never end, and go on with what is promoted. inclusive: what is named is there.
     """
 
     kind: str
@@ -154,6 +175,7 @@ class Recovery(Message):
     timelines: list[tuple[int, int, int]]
     histories: dict[str, str] = {}  # timeline, in decimal -> text
     follow: bool = False
+    inclusive: bool = True
 
 
 class WalRequest(Message):

@@ -20,12 +20,15 @@ class Moment(msgspec.Struct, kw_only=True, frozen=True):
     """kind: time | lsn | xid | name | follow. value: ISO 8601 UTC, `16/B374D848`, a number or a
     name; `on` for what follows: all that is kept and all that will be, as a standby.
 
-    timeline: the one it lies on; 0: the newest.
+    timeline: the one it lies on; 0: the newest. before: what comes just before it is there, itself
+    is not: of a time all that was committed then, of a position the record that begins there or
+    later, of a transaction itself.
     """
 
     kind: str
     value: str
     timeline: int = 0
+    before: bool = False
 
     @property
     def at(self) -> Instant:
@@ -47,7 +50,8 @@ class Moment(msgspec.Struct, kw_only=True, frozen=True):
         if self.kind == FOLLOW:
             return f"all of the log, as it comes{on}"
         words = {TIME: self.value, LSN: f"position {self.value}", XID: f"transaction {self.value}"}
-        return words.get(self.kind, f"restore point {self.value}") + on
+        told = words.get(self.kind, f"restore point {self.value}") + on
+        return f"just before {told}" if self.before else told
 
 
 def read_moment(wish: Mapping[str, Any], time: object, now: Instant) -> Moment | None:
@@ -56,7 +60,7 @@ def read_moment(wish: Mapping[str, Any], time: object, now: Instant) -> Moment |
     None when nothing of that kind is asked. Raises Invalid.
     """
     given = {str(key).lower(): value for key, value in wish.items() if value not in {None, ""}}
-    timeline = given.pop("timeline", 0)
+    timeline, before = given.pop("timeline", 0), given.pop("before", False)
     if time:
         given["time"] = time
     if not given:
@@ -66,7 +70,13 @@ def read_moment(wish: Mapping[str, Any], time: object, now: Instant) -> Moment |
     ((name, value),) = given.items()
     if isinstance(timeline, bool) or not isinstance(timeline, int) or not 0 <= timeline < 1 << 32:
         raise _invalid(f"{str(timeline)[:20]!r} is no timeline", "send a number, or leave it out")
-    return Moment(kind=_NAMES[name], value=_value(name, str(value), now), timeline=timeline)
+    kind = _NAMES[name]
+    if not isinstance(before, bool) or (before and kind in {NAME, FOLLOW}):
+        raise _invalid(
+            "before is true or false, and goes with a time, a position or a transaction",
+            "leave it out",
+        )
+    return Moment(kind=kind, value=_value(name, str(value), now), timeline=timeline, before=before)
 
 
 def _value(name: str, text: str, now: Instant) -> str:

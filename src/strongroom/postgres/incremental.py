@@ -75,10 +75,14 @@ class Increment:
     before. At the end `page_versions` are this backup's, or its `layer`.
     """
 
-    def __init__(self, parent: Parent | None = None, stored: Stored | None = None) -> None:
+    def __init__(
+        self, parent: Parent | None = None, stored: Stored | None = None, why_not: str = ""
+    ) -> None:
+        """`why_not`: why the parent cannot serve, where that is known before."""
         self.is_full = True
         self.resumes = False
         self.why = ""
+        self._known_why_not = why_not
         self._parent = parent
         self._stored = stored
         self._records = True
@@ -122,7 +126,7 @@ class Increment:
         self._records = not has_summaries
         if self._parent is None:
             return b""
-        self.why = self._why_not(server, system, self._parent)
+        self.why = self._known_why_not or self._why_not(server, system, self._parent)
         if self.why:
             self._parent = None
             return b""

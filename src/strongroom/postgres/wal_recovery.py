@@ -17,7 +17,7 @@ from pathlib import Path
 
 from strongroom.model.errors import TargetError, TargetFull
 from strongroom.model.postgres import Lsn, Timeline
-from strongroom.model.wal import Recovery
+from strongroom.model.wal import IMMEDIATE, Recovery
 from strongroom.postgres import scratch
 from strongroom.postgres.walstream import segment_name
 
@@ -68,6 +68,7 @@ _TARGETS = {
     "lsn": "recovery_target_lsn",
     "xid": "recovery_target_xid",
     "name": "recovery_target_name",
+    IMMEDIATE: "recovery_target",
 }
 
 
@@ -80,13 +81,14 @@ def settings_of(recovery: Recovery) -> dict[str, str]:
     if recovery.follow:
         settings["recovery_target_timeline"] = "latest"
         return {**settings, "hot_standby": "on", "wal_retrieve_retry_interval": "1s"}
-    settings["recovery_target_timeline"] = str(recovery.timeline)
+    ends_itself = recovery.kind == IMMEDIATE
+    settings["recovery_target_timeline"] = "current" if ends_itself else str(recovery.timeline)
     if recovery.kind in _TARGETS:
         settings[_TARGETS[recovery.kind]] = recovery.value
         settings["recovery_target_action"] = "promote"
     return {
         **settings,
-        "recovery_target_inclusive": "on",
+        "recovery_target_inclusive": "on" if recovery.inclusive else "off",
         "recovery_end_command": f"rm -rf {PLACE}",
         "hot_standby": "off",
     }

@@ -26,6 +26,10 @@ _EXISTS, _IN_USE = "42710", "55006"
 _NO_SLOT = {"53400", "55000"}  # all in use; none allowed
 _LOST_SLOT = {"55000", "58P01"}  # while streaming: invalidated; a segment is gone
 _STREAMING = "streaming write-ahead log"
+NOT_AS_FAR = (
+    "A standby catches up by itself. A server that was set back must begin a timeline of its own: "
+    "put standby.signal into its data directory, start it, and promote it (pg_ctl promote)."
+)
 _FORK = re.compile(r"^\s*(\d+)\s+([0-9A-Fa-f]+/[0-9A-Fa-f]+)", re.M)
 
 
@@ -66,9 +70,11 @@ def place_after(found: Found, kept: Kept, lost: str = "") -> Place:
     """Where to go on, so that nothing that the server still has is missed.
 
     `lost`: why what follows `kept` cannot be had. Raises SourceRefused where another server of
-    this system has become the same timeline: two logs under one name lead nowhere.
+    this system has become the same timeline, or where it has not come as far: two logs under one
+    name lead nowhere.
     """
     system, size = found.system, found.system.wal_segment_size
+    _check_far(found, kept)
     _check_branch(found, kept)
     why = _why_anew(found, kept, lost)
     if why or kept.timeline == 0:
@@ -80,6 +86,17 @@ def place_after(found: Found, kept: Kept, lost: str = "") -> Place:
     line = [*(each for each, _ in forks), system.timeline]
     after = line[line.index(Timeline(kept.timeline)) + 1]
     return Place(after, Lsn(left - left % size))
+
+
+def _check_far(found: Found, kept: Kept) -> None:
+    """What it writes from there on is other log in the places of what is kept."""
+    same = kept.system_identifier == str(found.system.identifier)
+    if same and kept.timeline == found.system.timeline and kept.end > found.at:
+        raise SourceRefused(
+            f"the server is at {lsn_to_text(found.at)}, and its log is kept up to "
+            f"{lsn_to_text(Lsn(kept.end))}",
+            hint=NOT_AS_FAR,
+        )
 
 
 def _check_branch(found: Found, kept: Kept) -> None:
@@ -108,8 +125,6 @@ def _why_anew(found: Found, kept: Kept, lost: str) -> str:
         return "another server answers: its data began anew"
     if lost:
         return lost
-    if kept.timeline == now and kept.end > found.at:
-        return f"the server is back at {lsn_to_text(found.at)}, before what is kept"
     ancestors = {each for each, _ in forks_of(found.histories.get(now, ""))}
     if kept.timeline not in {*ancestors, now}:
         return f"timeline {kept.timeline} is no ancestor of the server's {now}"
@@ -155,6 +170,11 @@ class WalSource:
             self._server.begin_copy(_STREAMING, both=True)
         except SourceError as error:
             raise self._lost(error) from error
+
+    def begin_quietly(self, place: Place) -> None:
+        """As `begin`, with no slot, and nothing is reported: to look, and leave."""
+        self._may_report = False
+        self.begin(place, reserve=False)
 
     def next(self, seconds: float) -> memoryview | None:
         """The next stretch of log, or None when none came within `seconds`.

@@ -1,6 +1,6 @@
 """A backup, told as it happens. The receipt is the commit; the row only repeats it."""
 
-from strongroom.catalog import jobs, protection
+from strongroom.catalog import jobs, protection, wal
 from strongroom.catalog.protection import Protection
 from strongroom.control import access
 from strongroom.durable.engine import Story
@@ -10,6 +10,7 @@ from strongroom.model.errors import VaultError
 from strongroom.model.job import Job
 from strongroom.model.logical import LOGICAL
 from strongroom.model.operation import BackupOrder
+from strongroom.model.wal import WalTail
 from strongroom.workflows import agent_work, dump
 from strongroom.workflows.commit import commit_point, point_id_of, record_point
 from strongroom.workflows.means import Means
@@ -48,6 +49,11 @@ def _check_ready(means: Means, job_id: str) -> None:
         )
 
 
+def _log_kept(means: Means, instance_id: str) -> WalTail:
+    with means.control.database.reading() as connection:
+        return wal.tail_of(wal.stream_of(connection, instance_id))
+
+
 def _offer(means: Means, job_id: str) -> None:
     agent_work.begin_step(means, job_id, "Read and store data")
     job, found = _load(means, job_id)
@@ -75,6 +81,7 @@ def _offer(means: Means, job_id: str) -> None:
         resume=True,
         backup_type=kind,
         dump=None if kind == PHYSICAL else dump.wish_of(means, job),
+        log=_log_kept(means, job.instance_id),
     )
     if choice.why_full:
         with means.control.database.writing() as connection:

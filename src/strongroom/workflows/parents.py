@@ -38,7 +38,7 @@ class Choice:
 def choose_parent(means: Means, job: Job, found: Protection) -> Choice:
     """The newest committed point of the instance, unless a full backup is due."""
     if job.order.get("full"):
-        return Choice(why_full="a full backup was asked for")
+        return Choice(why_full=str(job.order.get("why") or "a full backup was asked for"))
     with means.control.database.reading() as connection:
         points = recovery_points.list_of_instance(connection, job.instance_id)
     newest = next((point for point in points if _may_serve(point)), None)

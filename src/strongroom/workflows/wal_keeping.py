@@ -63,6 +63,8 @@ def keep_wal(means: Means, instance_id: str, report: WalReport) -> None:
         wal.add_packs(connection, instance_id, system, report.packs, (now, until))
         if report.packs:
             last = report.packs[-1]
+            facts = {} if found is None else dict(found["facts"])
+            facts |= {"tailStart": last.tail_start, "tail": last.tail.hex()}
             wal.set_stream(
                 connection,
                 instance_id,
@@ -71,6 +73,7 @@ def keep_wal(means: Means, instance_id: str, report: WalReport) -> None:
                 end_lsn=last.end,
                 segment_size=report.segment_size,
                 told_at=now,
+                facts=facts,
             )
 
 

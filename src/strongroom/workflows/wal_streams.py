@@ -93,11 +93,11 @@ def fill_gaps(means: Means, instance_id: InstanceId) -> None:
         if not operational_days(found.properties, found.policy):
             return
         gaps = wal.gaps_of(connection, instance_id)
-        after = gaps[-1]["found_at"] if gaps else None
-        if _has_base(connection, found, after):
+        gap = (gaps[-1]["found_at"], str(gaps[-1]["why"])) if gaps else None
+        if _has_base(connection, found, gap and gap[0]):
             return
         why = f"log of {stream['system_identifier']}"
-        job = backups.fire_for_log(means.control, connection, found, why, after)
+        job = backups.fire_for_log(means.control, connection, found, why, gap)
     if job is not None:
         log.info("wal.base_queued", instance=instance_id, job=job)
 

@@ -20,11 +20,19 @@ from strongroom.catalog import (
 from strongroom.catalog.tables import agents, policies
 from strongroom.control.alerts import settle_alerts
 from strongroom.control.wal_coverage import kept_of
-from strongroom.control.wal_moments import choose
+from strongroom.control.wal_moments import apart, choose
 from strongroom.datastore.wal_pack import seal_log
 from strongroom.model.errors import Corrupt, NotFound, ObjectMissing, Precondition
 from strongroom.model.policy_templates import with_window
-from strongroom.model.wal import RestorePoint, Summary, WalHistory, WalPack, WalReport, pack_name
+from strongroom.model.wal import (
+    IMMEDIATE,
+    RestorePoint,
+    Summary,
+    WalHistory,
+    WalPack,
+    WalReport,
+    pack_name,
+)
 from strongroom.model.wal_moment import LSN, NAME, TIME, XID, Moment
 from strongroom.workflows.care import in_each
 from strongroom.workflows.collect import collect
@@ -135,10 +143,11 @@ def gaps(world: CareWorld) -> list[tuple[int, int, int]]:
     return [(row["timeline"], row["start_lsn"], row["end_lsn"]) for row in rows]
 
 
-def chosen(world: CareWorld, kind: str, value: str, timeline: int = 0):
+def chosen(world: CareWorld, kind: str, value: str, timeline: int = 0, *, before: bool = False):
+    moment = Moment(kind=kind, value=value, timeline=timeline, before=before)
     with world.database.reading() as connection:
         found = protection.by_id(connection, world.instance)
-        return choose(connection, found, Moment(kind=kind, value=value, timeline=timeline))
+        return choose(connection, found, moment)
 
 
 def test_a_range_counts_once_storage_has_read_it_again(world: CareWorld, stream: Stream) -> None:
@@ -195,6 +204,49 @@ def test_moments_are_planned_from_the_nearest_point_and_no_further_than_is_kept(
         chosen(world, XID, "77")
     with pytest.raises(Precondition):
         chosen(world, TIME, early.subtract(hours=1).format_iso())
+
+
+def test_just_before_the_last_commit_is_no_more_than_is_kept_and_ends_before_it(
+    world: CareWorld, stream: Stream
+) -> None:
+    a_base(world, 1, BASE)
+    stream.goes_on(BASE, BASE + 2000)
+    last = stream.goes_on(BASE + 2000, BASE + 4000)
+    at = world.clock.now().format_iso()
+    assert chosen(world, TIME, at).capped
+    for kind, value in ((TIME, at), (LSN, text(BASE + 3000)), (XID, str(last.summary.most_xid))):
+        choice = chosen(world, kind, value, before=True)
+        assert (choice.recovery.kind, choice.recovery.inclusive) == (kind, False)
+        assert choice.recovery.timelines == [(1, BASE, BASE + 4000)]
+
+
+def test_a_point_itself_is_recovered_onto_a_timeline_of_its_own_where_its_log_is_kept(
+    world: CareWorld, stream: Stream
+) -> None:
+    point = a_base(world, 1, BASE + 100)
+
+    def recovery():
+        with world.database.reading() as connection:
+            found = protection.by_id(connection, world.instance)
+            return apart(connection, found, recovery_points.get(connection, world.instance, point))
+
+    assert recovery() is None
+    stream.goes_on(BASE, BASE + 2000)
+    stream.report(histories=(WalHistory(timeline=2, text="1\t0/5000700\tpromoted\n"),))
+    found = recovery()
+    assert (found.kind, found.timeline, found.timelines) == (IMMEDIATE, 1, [])
+    assert set(found.histories) == {"2"}
+
+
+def test_what_is_kept_last_is_what_a_server_must_have(world: CareWorld, stream: Stream) -> None:
+    a_base(world, 1, BASE)
+    pack = stream.put(BASE, BASE + 2000)
+    told = msgspec.structs.replace(pack, tail_start=BASE + 500, tail=b"d" * 32)
+    stream.report(told)
+    with world.database.reading() as connection:
+        tail = wal.tail_of(wal.stream_of(connection, world.instance))
+    assert (tail.system_identifier, tail.timeline) == (SYSTEM, 1)
+    assert (tail.start, tail.end, tail.digest) == (BASE + 500, BASE + 2000, b"d" * 32)
 
 
 def test_nothing_is_offered_across_a_gap(world: CareWorld, stream: Stream) -> None:

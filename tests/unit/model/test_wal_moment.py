@@ -52,11 +52,21 @@ def test_a_wish_of_our_own_names_a_position_a_transaction_or_a_point(
         {"lsn": "1/1", "xid": "5"},
         {"lsn": "1/1", "timeline": -1},
         {"when": "noon"},
+        {"name": "noon", "before": True},
+        {"follow": "on", "before": True},
+        {"lsn": "1/1", "before": "yes"},
     ],
 )
 def test_what_makes_no_sense_is_refused_at_the_door(wish: dict[str, object]) -> None:
     with pytest.raises(Invalid):
         read_moment(wish, None, NOW)
+
+
+def test_what_comes_just_before_a_moment_can_be_asked_for() -> None:
+    request = {"recoveryPointId": "", **a_request()}
+    found = read_request(with_moment(request, MomentOptions(at_xid="731", before=True)), NOW)
+    assert found.moment == Moment(kind="xid", value="731", before=True)
+    assert str(found.moment) == "just before transaction 731"
 
 
 def test_a_time_without_a_zone_is_utc_at_the_shell() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.model.wal import Recovery
+from strongroom.model.wal import IMMEDIATE, Recovery
 from strongroom.postgres.wal_recovery import LogPlace, segments_of, settings_of
 
 SIZE = 16 << 20
@@ -117,3 +117,17 @@ def test_settings_end_recovery_at_the_moment_and_quote_what_people_name(tmp_path
     assert "recovery_target_name = 'it''s noon'\n" in text
     assert (tmp_path / "recovery.signal").exists()
     assert (tmp_path / "postgresql.auto.conf").read_text().count("strongroom_wal") == 1
+
+
+def test_what_is_named_is_left_out_when_just_before_it_is_meant() -> None:
+    recovery = a_recovery("xid", "731")
+    assert settings_of(recovery)["recovery_target_inclusive"] == "on"
+    recovery.inclusive = False
+    assert settings_of(recovery)["recovery_target_inclusive"] == "off"
+
+
+def test_a_point_itself_is_recovered_to_its_own_end_and_onto_a_timeline_of_its_own() -> None:
+    settings = settings_of(a_recovery(IMMEDIATE, IMMEDIATE))
+    assert settings["recovery_target"] == "immediate"
+    assert settings["recovery_target_timeline"] == "current"
+    assert settings["recovery_target_action"] == "promote"

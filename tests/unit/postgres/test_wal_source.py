@@ -43,10 +43,16 @@ def test_more_than_the_new_primary_had_is_kept_and_the_fork_is_followed() -> Non
     assert place(a_server(3), 1, 0x6F00000) == (2, 0x6000000, False)
 
 
-def test_another_server_a_lost_slot_and_a_server_that_went_back_begin_behind_a_gap() -> None:
+def test_a_server_that_is_not_as_far_as_its_log_is_kept_is_refused_on_the_same_timeline() -> None:
+    """What it wrote there would be other log in the same places."""
+    with pytest.raises(SourceRefused, match="its log is kept up to 0/B000000") as refused:
+        place(a_server(), 1, 11 * SIZE)
+    assert "promote it" in refused.value.hint
+
+
+def test_another_server_a_lost_slot_and_a_timeline_elsewhere_begin_behind_a_gap() -> None:
     assert place(a_server(identifier=8), 1, 7 * SIZE) == (1, 9 * SIZE, True)
     assert place(a_server(), 1, 7 * SIZE, "the slot is gone") == (1, 9 * SIZE, True)
-    assert place(a_server(), 1, 11 * SIZE) == (1, 9 * SIZE, True)
     assert place(a_server(3), 4, 7 * SIZE) == (3, 9 * SIZE, True)
 
 

@@ -8,10 +8,18 @@ import zstandard
 from strongroom.agent.held_lease import HeldLease
 from strongroom.datastore.page_parts import PageVersions
 from strongroom.model.errors import Corrupt
-from strongroom.model.operation import BackupOrder, ParentReply, ParentRequest
-from strongroom.model.postgres import SystemIdentifier, Timeline, lsn_from_text
+from strongroom.model.operation import BackupOrder, ParentReply, ParentRequest, ServerFacts
+from strongroom.model.postgres import (
+    SystemIdentifier,
+    Timeline,
+    lsn_from_text,
+    lsn_to_text,
+    major_of,
+)
 from strongroom.postgres.basebackup import MOST_MANIFEST_BYTES
-from strongroom.postgres.incremental import Parent
+from strongroom.postgres.connect import Conninfo
+from strongroom.postgres.incremental import SUMMARIES_SINCE, Parent
+from strongroom.postgres.summaries import know_checkpoint
 
 
 def parent_of(held: HeldLease, order: BackupOrder) -> Parent | None:
@@ -35,6 +43,22 @@ def _parent(told: ParentReply, part: Callable[[int], dict[str, bytes]]) -> Paren
         pg_manifest=_inflated(told.pg_manifest),
         checksums=told.checksums,
         page_versions=PageVersions(told.page_versions, told.page_parts, part),
+    )
+
+
+def other_history(conninfo: Conninfo, facts: ServerFacts, parent: Parent) -> str:
+    """Why the server is a copy of the parent's, with a history of its own; empty when it is not,
+
+    as far as its summaries tell.
+    """
+    if major_of(facts.version_number) < SUMMARIES_SINCE:
+        return ""
+    if know_checkpoint(conninfo, parent.timeline, parent.start_lsn):
+        return ""
+    at = lsn_to_text(parent.start_lsn)
+    return (
+        f"the last point began at {at}, and this server had no checkpoint there: it is a copy of "
+        "the server that is protected, or was set back"
     )
 
 

@@ -12,7 +12,7 @@ from blake3 import blake3
 
 from strongroom.agent.access import OpenContainer
 from strongroom.agent.backup.copy_server import Copied, Reading, copy_server
-from strongroom.agent.backup.parent import parent_of
+from strongroom.agent.backup.parent import other_history, parent_of
 from strongroom.agent.backup.resume import PartialDeltas, stored_of
 from strongroom.agent.backup.source import way_of
 from strongroom.agent.held_lease import HeldLease
@@ -26,8 +26,8 @@ from strongroom.datastore.partial import SoFar
 from strongroom.datastore.seal import PublicKey
 from strongroom.datastore.throttle import PacedBlobs
 from strongroom.datastore.writer import DatastoreWriter, RawStream
-from strongroom.model.backup_type import is_denied
-from strongroom.model.errors import Invalid, ObjectExists, Precondition, from_dict
+from strongroom.model.backup_type import DISK_ALONE, is_denied
+from strongroom.model.errors import Conflict, Invalid, ObjectExists, Precondition, from_dict
 from strongroom.model.operation import (
     BackupOrder,
     BackupResult,
@@ -39,6 +39,7 @@ from strongroom.model.postgres import Lsn, lsn_to_text
 from strongroom.model.seams import Chance, Clock
 from strongroom.postgres.check import look
 from strongroom.postgres.incremental import Increment
+from strongroom.postgres.wal_joins import HINT, joined_server
 
 
 def take_backup(
@@ -58,7 +59,11 @@ def take_backup(
     conninfo = book.conninfo(order.server)
     held.tell(Progress(step="Connecting"))
     facts = _ready(look(conninfo, order.server, book.source(order.server)))
-    increment = Increment(parent_of(held, order), stored_of(held, order))
+    if facts.way != DISK_ALONE:
+        conninfo = joined_server(conninfo, order.log, clock, held.check)
+    parent = parent_of(held, order)
+    other = "" if parent is None else other_history(conninfo, facts, parent)
+    increment = Increment(parent, stored_of(held, order), other)
     blobs = open_container(held, "packs")
     within = writing(blobs, order, clock, chance, share)
     with within as writer, held.when_stopped(writer.abort_soon):
@@ -91,6 +96,8 @@ def take_backup(
     result.why_full = increment.why if increment.is_full else ""
     result.stored_bytes += sum(part.size for part in [*delta.page_parts, *delta.page_layers])
     result.resumed = increment.resumes
+    if other and increment.why == other:
+        result.warnings.append(Conflict(other, hint=HINT).to_dict())
     return Completion(epoch=held.lease.epoch, backup=result)
 
 

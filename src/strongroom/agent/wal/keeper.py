@@ -41,6 +41,7 @@ from strongroom.model.wal import (
     pack_name,
 )
 from strongroom.postgres.relation_names import RelationNames
+from strongroom.postgres.wal_joins import tail_of
 from strongroom.postgres.wal_source import Found
 from strongroom.postgres.wal_summary import summary_of
 
@@ -161,6 +162,7 @@ class Keeper:
         level = level_for(len(run.raw), run.seconds)
         sealed = seal_log(run.raw, self._key, self.clock, self._chance, level=level)
         name = pack_name(run.timeline, run.start, epoch)
+        tail = tail_of(run.start, run.raw, source.found.system.wal_segment_size)
         pack = WalPack(
             name=name,
             size=len(sealed),
@@ -168,6 +170,8 @@ class Keeper:
             timeline=run.timeline,
             start=run.start,
             end=run.end,
+            tail_start=tail[0],
+            tail=tail[1],
             summary=summary_of(run.events, self.names),
         )
 

@@ -30,6 +30,7 @@ from strongroom.model.wal import (
     WalReport,
 )
 from strongroom.postgres.connect import replication
+from strongroom.postgres.wal_joins import joined_server
 from strongroom.postgres.wal_source import (
     NONE,
     Kept,
@@ -83,9 +84,11 @@ class LogStream:
         name = slot_name(self.keeper.order.instance_id)
         self.keeper.names.learn({""})  # before anything is dropped
         self.keeper.given_up.clear()
+        clock, watch = self.keeper.clock, self.keeper.check
+        conninfo = joined_server(self.keeper.conninfo, told.tail, clock, watch)
         with ThreadPoolExecutor(1, thread_name_prefix="wal") as pool:
             try:
-                with replication(self.keeper.conninfo, self.keeper.check) as server:
+                with replication(conninfo, watch) as server:
                     source = WalSource(server, self.keeper.clock, name)
                     if told.of_point:  # segments are whole from their first byte
                         start = told.end - told.end % source.found.system.wal_segment_size
