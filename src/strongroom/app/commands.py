@@ -22,6 +22,8 @@ KEK = "STRONGROOM_KEK"
 
 def main() -> int:
     """The `strongroom` command."""
+    # httpx would bring a command line of its own and all that draws it: a fifth of our start.
+    sys.modules["httpx._main"] = None  # type: ignore[assignment]
     from strongroom.cli import main as cli
 
     app = _commands()
