@@ -60,6 +60,7 @@ from strongroom.web.api.foreign_tokens import ForeignTokens
 from strongroom.web.api.tokens import TokenAuthority
 from strongroom.web.pace import Pace
 from strongroom.web.portal import issuer, pages
+from strongroom.web.portal.door import failed
 from strongroom.web.refusals import Refusals
 
 _HANG_UP_SECONDS = 0.5
@@ -91,6 +92,7 @@ def create_app(control: Control, settings: DoorSettings) -> FastAPI:
     app.state.sign_in_file = settings.certificate.with_name(issuer.FILE)
     app.state.pace = Pace(control.clock)
     app.state.refusals = Refusals(control.clock)
+    app.state.failed_page = failed
     errors.install(app, app.state.authority.challenge)
     for router in (
         health.router,

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from arm_world import APP, SECRET, SUBSCRIPTION, TENANT, ArmWorld
+from strongroom.catalog.tables import installation
 from strongroom.control import users
 from strongroom.model.access import BACKUP_READER, OWNER
 from strongroom.model.errors import Invalid, NotFound
@@ -108,6 +109,43 @@ def test_every_page_allows_no_script_but_ours_and_is_kept_by_nobody(guest):
         assert "unsafe" not in policy
         assert answer.headers["cache-control"] == "no-store"
         assert not re.search(r"<script(?![^>]*\bsrc=)|\son\w+=|\sstyle=", answer.text)
+
+
+def test_a_page_that_is_not_there_or_not_for_somebody_says_what_to_do(guest, people):
+    html = {"Accept": "text/html"}
+    assert "There is no page at this address." in guest.get("/no-such-page", headers=html).text
+    sign_in(guest)
+    for path in ("/no-such-page", "/instances/none/none/none", "/cost/1999-01"):
+        missing = guest.get(path, headers=html)
+        assert missing.status_code == 404
+        assert 'action="/instances"' in missing.text
+        assert "Correct the request" not in missing.text
+    assert guest.get("/no-such-page").headers["content-type"] == "application/json"
+    unread = guest.get("/audit?before=yesterday")
+    assert unread.status_code == 400
+    assert "A part of this address cannot be read." in unread.text
+    assert ">Access<" in guest.get("/").text
+    users.create_user(people.control, "narrow", HERS, BACKUP_READER.id, f"{HOME}/resourceGroups/x")
+    sign_in(guest, "narrow", HERS)
+    assert ">Access<" not in guest.get("/").text
+    hold = guest.post("/alerts/none", data={"form_key": key_of(guest)})
+    assert (hold.status_code, "can give you one that allows it" in hold.text) == (403, True)
+
+
+def test_a_mistake_of_ours_is_a_page_with_its_reference(guest, people):
+    sign_in(guest)
+    with people.database.writing() as connection:
+        before = connection.execute(installation.select()).all()
+        row = {"name": "price-sheet", "value": '{"currency": 7}'}
+        connection.execute(installation.insert().values(**row))
+    broken = guest.get("/cost")
+    with people.database.writing() as connection:
+        connection.execute(installation.delete().where(installation.c.name == "price-sheet"))
+        assert connection.execute(installation.select()).all() == before
+    assert broken.status_code == 500
+    assert "This page could not be made" in broken.text
+    assert re.search(r"Reference [0-9a-f-]{36}: the log of", broken.text)
+    assert guest.get("/cost").status_code == 200
 
 
 def test_the_portal_answers_under_its_own_names_alone(guest):

@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from strongroom.control.servers import NOT_READY
@@ -14,6 +14,7 @@ from strongroom.model import errors
 from strongroom.model.errors import Retry, UserError, VaultError, every_error
 
 log = structlog.get_logger()
+_NO_PAGE = "there is no page at this address"
 
 # The nearest class in an error's ancestry decides.
 STATUS: dict[type[VaultError], int] = {
@@ -169,8 +170,11 @@ def install(app: FastAPI, challenge: str) -> None:
         return _answer(400, told.to_dict())
 
     @app.exception_handler(HTTPException)
-    def _route(request: Request, error: HTTPException) -> JSONResponse:
+    def _route(request: Request, error: HTTPException) -> Response:
         told = _refusal(request, error)
+        if error.status_code == 404 and "text/html" in request.headers.get("accept", ""):
+            page: Response = app.state.failed_page(request, errors.NotFound(_NO_PAGE))
+            return page
         _tell(request, error.status_code, told.code)
         return _answer(error.status_code, told.to_dict(), _allow(error))
 

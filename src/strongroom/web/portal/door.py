@@ -8,16 +8,19 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import structlog
 from fastapi import Depends
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from whenever import Instant
 
-from strongroom.control import fleet, open_counts, sessions
+from strongroom.control import audit, fleet, open_counts, role_assignments, sessions
 from strongroom.control.control import Control
 from strongroom.control.fleet import Fleet
+from strongroom.control.offers import offers
 from strongroom.control.sessions import Session
-from strongroom.model import errors
+from strongroom.model import arm, errors
 from strongroom.model.access import Caller
 from strongroom.model.errors import Forbidden, VaultError
 from strongroom.web.portal import render, words
@@ -130,10 +133,17 @@ class Visit:
         found = open_counts.count_open(self.control, self.caller, self.fleet)
         return {"/alerts": found.alerts, "/approvals": found.approvals}
 
-    @property
+    @cached_property
     def places(self) -> list[tuple[str, str, bool]]:
-        """Where the menu leads."""
-        return PLACES
+        """Where the menu leads: what they may not look at is not offered."""
+        scope = arm.subscription_id_of(self.control.installation.subscription_id)
+        needed = {"/audit": audit.READ, "/access": role_assignments.READ}
+        may = offers(self.control, self.caller, scope, needed)
+        return [place for place in PLACES if may.get(place[0], True)]
+
+    def may_see(self, path: str) -> bool:
+        """Whether it is a place of theirs."""
+        return any(place[0] == path for place in self.places)
 
     @property
     def letters(self) -> dict[str, str]:
@@ -219,6 +229,7 @@ async def _form(request: Request, visit: Guest) -> Form:
 
 
 Sent = Annotated[Form, Depends(_form)]
+_FROM_THE_MENU = "go there from the menu, or look for it under Instances"
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -235,7 +246,15 @@ class PortalRoute(APIRoute):
             except SignedOut:
                 return _sign_in_first(request)
             except VaultError as error:
-                return await request.app.state.run(_failed, request, error)  # type: ignore[no-any-return]
+                return await _answered(request, error)
+            except RequestValidationError:
+                told = "a part of this address cannot be read"
+                return await _answered(request, errors.Invalid(told, hint=_FROM_THE_MENU))
+            except HTTPException:
+                raise
+            except Exception:  # a bug of ours, told with its reference
+                log.exception("portal.bug", correlation=request.state.correlation)
+                return await _answered(request, VaultError("strongroom made a mistake here"))
 
         return handle
 
@@ -252,11 +271,19 @@ def _sign_in_first(request: Request) -> Response:
     return RedirectResponse(to, 303, render.HEADERS)
 
 
-def _failed(request: Request, error: VaultError) -> Response:
+async def _answered(request: Request, error: VaultError) -> Response:
+    found: Response = await request.app.state.run(failed, request, error)
+    return found
+
+
+def failed(request: Request, error: VaultError) -> Response:
+    """The page of a failure, or the part in whose place it comes."""
     status = next((_STATUS[base] for base in type(error).__mro__ if base in _STATUS), 500)
-    if status >= 500:
+    if status >= 500 and type(error) is not VaultError:
         log.error("portal.failed", correlation=request.state.correlation, exc_info=error)
-    told = {"error": error, "reference": request.state.correlation}
+    asked = request.method == "GET"  # nothing was to be changed
+    told = {"error": error, "reference": request.state.correlation, "asked": asked}
+    told["status"] = status
     if request.headers.get("hx-request"):
         return render.html(request, render.text_of("failed_part.html", told), status)
     try:
