@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Many processes import the same modules: each compiles them anew where none may keep them.
 export PYTHONDONTWRITEBYTECODE :=
-# Most tests wait for other processes more than they work: four keep two cores busy.
-WORKERS ?= 4
+# Many tests wait for other processes: three at once keep two cores busy.
+WORKERS ?= 3
 STAMP := $(VENV)/installed
 
 .PHONY: help install demo demo-stop test campaign compat check format bench clean
