@@ -1,6 +1,6 @@
 """What each instance costs, at the installation's own price sheet."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import msgspec
 import sqlalchemy as sa
@@ -124,19 +124,29 @@ def share_of_point(control: Control, point_id: str) -> Share | None:
         return usage.share_of(connection, point_id)
 
 
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """prices: a month, of each year; empty while nothing was measured. instances: under it."""
+
+    prices: list[float]
+    instances: int
+
+
 def forecast_policy(
     control: Control, caller: Caller, vault: VaultRef, policy: str, ahead: Preview
-) -> list[float]:
+) -> Forecast:
     """A month, at each anniversary of a look ahead, of what the caller may see under the policy.
 
-    From what its points have stored until now, and how they have grown. Empty while nothing was
-    measured.
+    From what its points have stored until now, and how they have grown. Where it protects
+    nothing yet: of one instance as those are, on average, that the caller sees elsewhere.
     """
-    ships = [
+    there = fleet.see_fleet(control, caller).ships
+    mine = [
         ship
-        for ship in fleet.see_fleet(control, caller).ships
+        for ship in there
         if ship.policy.lower() == policy.lower() and ship.vault.name.lower() == vault.name.lower()
     ]
+    ships, counts_for = mine or there, len(mine) or 1
     looked = ships[:: max(1, len(ships) // _MOST_MEASURED)][:_MOST_MEASURED]
     sizes = {ship.id: ship.size for ship in looked}
     since = control.clock.now().subtract(hours=24 * _MEASURED_DAYS)
@@ -145,7 +155,7 @@ def forecast_policy(
         kinds = catalog.redundancies(connection)
     seen = [found for of, points in taken.items() if (found := measure(points, sizes[of]))]
     if not seen:
-        return []
+        return Forecast([], len(mine))
     sheet, moments = price_sheet(control), list(ahead.anniversaries())
     kind = kinds[(vault.resource_group.lower(), vault.name.lower())]
     days = [(at - ahead.start).total("hours") / 24 for at in moments]
@@ -156,4 +166,5 @@ def forecast_policy(
         ]
         for each in seen
     ]
-    return [sum(year) * len(ships) / len(seen) for year in zip(*prices, strict=True)]
+    totals = [sum(year) * counts_for / len(seen) for year in zip(*prices, strict=True)]
+    return Forecast(totals, len(mine))

@@ -1,6 +1,7 @@
 """Every page in a real browser: its console, what axe-core finds, how it fits a phone."""
 
 import csv
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -296,6 +297,11 @@ def test_a_policy_is_written_in_sentences_with_ten_years_beside_it(visitor: Visi
     page.click("text=Make this policy")
     page.wait_for_selector("text=version 1")
     assert page.input_value("#years") == "5"
+    assert "one instance like the average" in page.inner_text("#ahead")
+    page.fill("#years", "3")
+    told = page.inner_text("#ahead .change")
+    assert re.match(r"\d+ points at most instead of \d+, and [0-9.]+ EUR a month", told)
+    assert "Nothing is changed until you save it." in told
     page.fill("#at", "26:00")
     page.wait_for_selector("#ahead >> text=is no time")
 

@@ -3,12 +3,13 @@
 import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter
 from fastapi.responses import Response
+from whenever import Instant
 
 from strongroom.control import costs, policies, previews, vaults
 from strongroom.control.offers import offers
@@ -29,18 +30,23 @@ _STEPS = 120  # moments of the curve
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """How many points there will be: (year's end, by tag) and a curve of all of them."""
+    """How many points there will be: (year's end, by tag) and a curve of all of them.
+
+    before: the same of the policy as it is saved, where that is another.
+    """
 
     tags: list[str]
-    years: list[tuple[str, dict[str, int], int]]
+    start: Instant
+    years: list[tuple[Instant, dict[str, int], int]]
     curve: str  # SVG path over 1000 x 100
     most: int
-    prices: list[float]  # a month, of each year; empty: nothing was measured yet
+    cost: costs.Forecast
     currency: str
+    before: "Ahead | None" = None
 
 
-def ahead_of(found: Preview, price: Callable[[Preview], list[float]], currency: str) -> Ahead:
-    """A preview as a picture and a table; `price`: a month, of each year."""
+def ahead_of(found: Preview, price: Callable[[Preview], costs.Forecast], currency: str) -> Ahead:
+    """A preview as a picture and a table; `price`: what it will cost."""
     length = (found.until - found.start) / _STEPS
     moments = [found.start + length * step for step in range(_STEPS + 1)]
     totals = [sum(counts.values()) for _, counts in found.counts(moments)]
@@ -48,11 +54,11 @@ def ahead_of(found: Preview, price: Callable[[Preview], list[float]], currency: 
     xy = [(step * 1000 / _STEPS, 100 - 100 * total / most) for step, total in enumerate(totals)]
     curve = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in xy)
     years = [
-        (moment.format_iso()[:10], counts, sum(counts.values()))
+        (moment, counts, sum(counts.values()))
         for moment, counts in found.counts(found.anniversaries())
     ]
     tags = [rule.name for rule in found.policy.retention_rules]
-    return Ahead(tags, years, curve, most, price(found), currency)
+    return Ahead(tags, found.start, years, curve, most, price(found), currency)
 
 
 @router.get("/policies")
@@ -72,13 +78,12 @@ def list_policies(visit: Guest) -> Response:
 @router.get(_POLICY)
 def policy(name: str, ref: InVault, visit: Guest) -> Response:
     """One policy, or a new one of this name, to be written."""
-    try:
-        row = policies.get_policy(visit.control, visit.caller, ref, name)
-    except NotFound:
+    saved = _saved(visit, ref, name)
+    if saved is None:
         arm.check_name("policy", name)
         vaults.get_vault(visit.control, visit.caller, ref)
-        return _editor(visit, ref, name, SimplePolicy().to_properties())
-    return _editor(visit, ref, name, json.loads(row["properties"]))
+        saved = SimplePolicy().to_properties()
+    return _editor(visit, ref, name, saved)
 
 
 @router.post("/policies/new")
@@ -142,14 +147,30 @@ def _count(form: Form, name: str) -> int:
 
 
 def _ahead(visit: Visit, ref: VaultRef, name: str, properties: dict[str, Any]) -> Ahead:
-    found = previews.preview_policy(
-        visit.control, visit.caller, ref, name, properties=properties, start=None, years=YEARS
-    )
+    currency = costs.price_sheet(visit.control).currency
 
-    def price(ahead: Preview) -> list[float]:
+    def price(ahead: Preview) -> costs.Forecast:
         return costs.forecast_policy(visit.control, visit.caller, ref, name, ahead)
 
-    return ahead_of(found, price, costs.price_sheet(visit.control).currency)
+    def look(those: dict[str, Any]) -> Ahead:
+        found = previews.preview_policy(
+            visit.control, visit.caller, ref, name, properties=those, start=None, years=YEARS
+        )
+        return ahead_of(found, price, currency)
+
+    saved = _saved(visit, ref, name)
+    before = None if saved is None or saved == properties else look(saved)
+    return replace(look(properties), before=before)
+
+
+def _saved(visit: Visit, ref: VaultRef, name: str) -> dict[str, Any] | None:
+    """The policy as it is; None where it was not saved yet."""
+    try:
+        row = policies.get_policy(visit.control, visit.caller, ref, name)
+    except NotFound:
+        return None
+    found: dict[str, Any] = json.loads(row["properties"])
+    return found
 
 
 def _editor(
