@@ -137,8 +137,9 @@ The values are in `connection.json`. `credential_scopes` may be left out: tokens
 | azure-identity | 1.27.0 | client secret, sync and async; certificate; managed identity |
 | azure-storage-blob | 12.31.1 | exported jobs, and containers of the storage endpoint |
 
-Request bodies in the form of Terraform's azurerm provider are tried; the provider itself is not
-run by our tests. `make compat` runs the real `az` 2.91.0: `cloud register`, `login` (secret and
+The requests of Terraform's azurerm provider are played, from creation through update and import
+to deletion of its vault, policy and instance, with its pollers; the provider itself is not run by
+our tests. `make compat` runs the real `az` 2.91.0: `cloud register`, `login` (secret and
 certificate), `rest`, `group`, `resource`, `role definition` and `role assignment`.
 
 ## How it answers
@@ -163,6 +164,7 @@ certificate), `rest`, `group`, `resource`, `role definition` and `role assignmen
   is `UserErrorMissingDBPermissions`, one that goes away meanwhile
   `UserErrorServerConnectionClosed`. Operations of the server itself have the inner code alone.
   `properties.Kind` of each `UserFacingError` is our own word for it.
+- A vault that was asked for with `identity.type` `None` shows none; it has one all the same.
 - A flexible server has `backup` as its vault has it: days of which every second can be restored,
   whether there is a second copy and an immutable vault, and the oldest recovery point; null where
   nothing protects it, or the caller may not see what does.

@@ -26,6 +26,7 @@ SOFT_DELETE = (OFF, ON, ALWAYS_ON)
 IMMUTABILITY = ("Disabled", "Unlocked", "Locked")
 COSTS = ("VaultLevel", "ProtectedItemLevel", "ProtectedItemWithParentTag")
 ALERTS = ("Enabled", "Disabled")
+NO_IDENTITY = "None"
 _DATA_STORES = ("VaultStore", "OperationalStore", "ArchiveStore")
 
 
@@ -42,7 +43,7 @@ def read_vault(body: Mapping[str, Any]) -> VaultWish:
     if kind.lower() not in {"", "none", "systemassigned", "systemassigned,userassigned"}:
         raise arm.invalid(f"identity type {kind[:60]!r} is not offered", "use SystemAssigned")
     asked = arm.pick_object(body, "properties")
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = {"identityType": _identity(kind)} if kind else {}
     stores = arm.pick(asked, "storageSettings")
     if stores is not None:
         settings["storageSettings"] = _stores(stores)
@@ -67,6 +68,11 @@ def read_vault(body: Mapping[str, Any]) -> VaultWish:
     if features:
         settings["featureSettings"] = features
     return VaultWish(tags=arm.read_tags(body), settings=settings)
+
+
+def _identity(kind: str) -> str:
+    """A vault has its identity all the same: whoever asks for none is not shown it."""
+    return NO_IDENTITY if kind.lower() == NO_IDENTITY.lower() else "SystemAssigned"
 
 
 GEO = STORAGE_TYPES[2]

@@ -24,6 +24,7 @@ def test_keys_come_in_any_case_and_go_out_canonical() -> None:
         }
     )
     assert wish.settings == {
+        "identityType": "SystemAssigned",
         "storageSettings": [{"datastoreType": "VaultStore", "type": "ZoneRedundant"}],
         "securitySettings": {
             "softDeleteSettings": {"state": "On", "retentionDurationInDays": 14.0}

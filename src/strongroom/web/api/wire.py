@@ -17,6 +17,7 @@ from strongroom.model.operation import ServerFacts
 from strongroom.model.operational_tier import operational_days
 from strongroom.model.policy import parse_policy
 from strongroom.model.starting import limits_of, wait_seconds
+from strongroom.model.vault import NO_IDENTITY
 from strongroom.web.api.errors import user_facing
 
 Row = Mapping[Any, Any]
@@ -62,11 +63,7 @@ def vault(subscription: str, tenant: str, row: Row) -> dict[str, Any]:
         "location": row["location"],
         "tags": row["tags"],
         "eTag": etag_of(row["version"]),
-        "identity": {
-            "type": "SystemAssigned",
-            "principalId": row["principal_id"],
-            "tenantId": tenant,
-        },
+        "identity": _identity(tenant, row),
         "properties": {
             "monitoringSettings": asked.get("monitoringSettings"),
             "costManagementSettings": asked.get("costManagementSettings"),
@@ -83,6 +80,13 @@ def vault(subscription: str, tenant: str, row: Row) -> dict[str, Any]:
             "replicatedRegions": [],
         },
     }
+
+
+def _identity(tenant: str, row: Row) -> dict[str, Any]:
+    """Terraform takes one that it did not ask for as a change to be undone, for ever."""
+    if row["properties"].get("identityType") == NO_IDENTITY:
+        return {"type": NO_IDENTITY}
+    return {"type": "SystemAssigned", "principalId": row["principal_id"], "tenantId": tenant}
 
 
 def instance(subscription: str, row: Row, now: Instant) -> dict[str, Any]:
