@@ -15,26 +15,7 @@ from strongroom.web.portal.door import Guest, PortalRoute, Sent, Visit
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 
 
-_KINDS = {
-    "backupvaults": "vault",
-    "backupinstances": "instance",
-    "backuppolicies": "policy",
-    "flexibleservers": "server",
-    "resourceguards": "guard",
-}
 _WHO = {"ServicePrincipal": "program or vault", "User": "person", "Group": "group"}
-
-
-def where_of(scope: str) -> str:
-    """A scope in words: everything; group dba; vault v1 in dba; instance a of v1 in dba."""
-    parts = scope.strip("/").split("/")
-    if len(parts) < 4:
-        return "everything"
-    named = [
-        f"{_KINDS.get(kind.lower(), kind)} {name}"
-        for kind, name in zip(parts[6::2], parts[7::2], strict=False)
-    ]
-    return " of ".join(reversed(named)) + f" in {parts[3]}" if named else f"group {parts[3]}"
 
 
 @router.get("/access")
@@ -75,7 +56,6 @@ def _page(visit: Visit, added: str, password: str) -> Response:
         rows=found,
         names=names,
         roles=roles,
-        where_of=where_of,
         kinds=_WHO,
         may=may,
         added=added,

@@ -229,6 +229,8 @@ async def _form(request: Request, visit: Guest) -> Form:
 
 
 Sent = Annotated[Form, Depends(_form)]
+_MISTAKE = "this page has met a mistake of ours"
+_REPORT = "try again; if it comes again, report it with the reference below"
 _FROM_THE_MENU = "go there from the menu, or look for it under Instances"
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -254,7 +256,7 @@ class PortalRoute(APIRoute):
                 raise
             except Exception:  # a bug of ours, told with its reference
                 log.exception("portal.bug", correlation=request.state.correlation)
-                return await _answered(request, VaultError("strongroom made a mistake here"))
+                return await _answered(request, VaultError(_MISTAKE, hint=_REPORT))
 
         return handle
 

@@ -46,6 +46,7 @@ def _environment() -> Environment:
         "lasted": words.lasted,
         "sentence": words.sentence,
         "version": words.version,
+        "where": words.where,
     }
     made.globals |= {"asset": assets.address, "many": words.many}
     return made

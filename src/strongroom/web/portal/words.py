@@ -6,6 +6,13 @@ from strongroom.model.job import SubTask
 
 _THIN = "\u202f"
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+_KINDS = {
+    "backupvaults": "vault",
+    "backupinstances": "instance",
+    "backuppolicies": "policy",
+    "flexibleservers": "server",
+    "resourceguards": "guard",
+}
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -126,3 +133,15 @@ def version(server_version_num: int) -> str:
     if not server_version_num:
         return ""
     return f"{server_version_num // 10000}.{server_version_num % 10000}"
+
+
+def where(scope: str) -> str:
+    """A scope in words: everything; group dba; vault v1 in dba; instance a of v1 in dba."""
+    parts = scope.strip("/").split("/")
+    if len(parts) < 4:
+        return "everything"
+    named = [
+        f"{_KINDS.get(kind.lower(), kind)} {name}"
+        for kind, name in zip(parts[6::2], parts[7::2], strict=False)
+    ]
+    return " of ".join(reversed(named)) + f" in {parts[3]}" if named else f"group {parts[3]}"

@@ -2,8 +2,7 @@
 
 import pytest
 
-from strongroom.web.portal.access import where_of
-from strongroom.web.portal.words import sentence
+from strongroom.web.portal.words import sentence, where
 
 HOME = "/subscriptions/11111111-2222-3333-4444-555555555555"
 VAULT = f"{HOME}/resourceGroups/dba/providers/Microsoft.DataProtection/backupVaults/v1"
@@ -22,7 +21,7 @@ SERVER = f"{HOME}/resourceGroups/dba/providers/Microsoft.DBforPostgreSQL/flexibl
     ],
 )
 def test_a_scope_is_told_in_words(scope: str, words: str) -> None:
-    assert where_of(scope) == words
+    assert where(scope) == words
 
 
 def test_a_setting_at_the_head_of_a_sentence_is_written_as_it_is() -> None:
