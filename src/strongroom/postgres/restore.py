@@ -85,6 +85,7 @@ class RestoreTarget:
         self._lock = threading.Lock()
         self._written = 0
         self._synced = True
+        self.settle = settle_settings
 
     # --- before the first byte
 
@@ -304,7 +305,7 @@ class RestoreTarget:
         main = self._roots[""]
         for name, place in self._layout.tablespaces.items():
             self._link(parts_of(name), place)
-        steps = settle_settings(main, self._major(), settings, self._layout.file_mode)
+        steps = self.settle(main, self._major(), settings, self._layout.file_mode)
         steps += self._give_away()
         for root in self._roots.values() if only is None else ():
             root.sync()

@@ -80,6 +80,46 @@ def settle_settings(root: Root, major: int, settings: Mapping[str, str], mode: i
     return steps
 
 
+def settle_in_place(
+    root: Root, major: int, settings: Mapping[str, str], mode: int, *, new_timeline: bool
+) -> list[str]:
+    """Of the server that stood there: what its owner has set stays -> what a person does next.
+
+    What it must not do by itself is turned off: apply subscriptions, wait for standbys that have
+    gone another way, and, where its log goes on under names that its archive has already (without
+    a `new_timeline`), archive.
+    """
+    del major
+    steps = list(_missing_files(root, mode))
+    told, auto = _told(root), root.path / "postgresql.auto.conf"
+    # Where its configuration lies elsewhere, it may archive.
+    mode_of_archive = told.get("archive_mode", "on" if steps else "off")
+    archives = mode_of_archive != "off"
+    ours = {"max_logical_replication_workers": "0"}
+    if told.get("synchronous_standby_names"):
+        ours["synchronous_standby_names"] = ""
+        steps.append(
+            f"It waits for no standby: make them anew, then remove synchronous_standby_names = '' "
+            f"from the end of {auto}."
+        )
+    if not new_timeline:
+        ours["archive_mode"] = "off"
+        if archives:
+            steps.append(
+                "Archiving is off: its log goes on under names that its archive has already. Give "
+                f"it an empty one, then remove archive_mode = 'off' from the end of {auto}."
+            )
+    elif archives:
+        steps.append(
+            "It archives as it did, its new timeline alone; nothing is archived while it recovers."
+        )
+        if mode_of_archive == "always":  # what it is given would go there too, later
+            ours["archive_mode"] = "on"
+            steps.append(f"For always, remove archive_mode = 'on' from the end of {auto}.")
+    _append(root, "postgresql.auto.conf", {**ours, **settings}, mode)
+    return steps
+
+
 def libraries_of(directory: Path) -> list[str]:
     """What the source loads into each of its processes; the restored files say so still."""
     root = Root(directory)

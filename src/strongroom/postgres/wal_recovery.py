@@ -63,6 +63,9 @@ _COMMAND = (
     f'sh {PLACE}/get "%f" "%p"; '
     "case $? in 0) exit 0;; 44) exit 1;; 143) exit 143;; *) exit 255;; esac"
 )
+# The settings go, and the server reads what its owner has set: from then on that holds again.
+_END = f"rm -rf {PLACE}; kill -HUP $(head -n 1 postmaster.pid)"
+_LIBRARIES_SINCE = 15
 _TARGETS = {
     "time": "recovery_target_time",
     "lsn": "recovery_target_lsn",
@@ -72,12 +75,15 @@ _TARGETS = {
 }
 
 
-def settings_of(recovery: Recovery) -> dict[str, str]:
+def settings_of(recovery: Recovery, major: int) -> dict[str, str]:
     """PostgreSQL's settings. hot_standby off: where the source was given more connections since,
 
-    a standby that answers would wait for a person to do the same here.
+    a standby that answers would wait for a person to do the same here. Nothing is archived, and
+    nothing removed from an archive, while it recovers, whatever its owner has set.
     """
-    settings = {"restore_command": _COMMAND}
+    settings = {"restore_command": _COMMAND, "archive_command": "", "archive_cleanup_command": ""}
+    if major >= _LIBRARIES_SINCE:
+        settings["archive_library"] = ""
     if recovery.follow:
         settings["recovery_target_timeline"] = "latest"
         return {**settings, "hot_standby": "on", "wal_retrieve_retry_interval": "1s"}
@@ -89,7 +95,7 @@ def settings_of(recovery: Recovery) -> dict[str, str]:
     return {
         **settings,
         "recovery_target_inclusive": "on" if recovery.inclusive else "off",
-        "recovery_end_command": f"rm -rf {PLACE}",
+        "recovery_end_command": _END,
         "hot_standby": "off",
     }
 
@@ -153,7 +159,7 @@ class LogPlace:
                 names = [*segments_of(recovery), *histories]
                 self._write(self.directory / "list", "".join(f"{n}\n" for n in names).encode())
                 self._write(self.directory / "get", _SCRIPT.encode())
-            lines = _lines(settings_of(recovery))
+            lines = _lines(settings_of(recovery, self._major()))
             self._write(self.directory / "settings.conf", lines.encode())
             if configure:
                 self._include()
@@ -209,6 +215,9 @@ class LogPlace:
     def remove(self) -> None:
         """Take it away, with all that is in it."""
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _major(self) -> int:
+        return int((self._data / "PG_VERSION").read_text().strip())
 
     def _include(self) -> None:
         path = self._data / "postgresql.auto.conf"

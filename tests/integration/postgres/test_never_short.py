@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from integration.copies import Copy, back_up
-from integration.servers import Server, children, open_directory, some, start_server
+from integration.servers import Server, children, open_directory, own, some, start_server
 from journey.world import until
 from ports import free_port
 from strongroom.model.errors import TargetError
@@ -84,6 +84,35 @@ def test_with_all_of_its_log_it_ends_at_the_moment(story: Story, directory: Path
     with psycopg.connect(scratch.running(directory).conninfo) as connection:
         assert connection.execute("select count(*) from t").fetchone() == (3000,)
     assert is_promoted(directory)
+
+
+def test_its_owners_archive_gets_nothing_while_it_recovers_and_what_is_new_then(
+    story: Story, directory: Path
+) -> None:
+    archive = own(directory.parent) / "archive"
+    archive.mkdir()
+    own(archive)
+    story.copy.restore(directory)
+    command = f"cp %p {archive}/%f"
+    with (directory / "postgresql.auto.conf").open("a") as file:
+        file.write(f"archive_mode = on\narchive_command = '{command}'\n")
+    place = LogPlace(directory)
+    place.lay(story.recovery)
+    for name, content in story.log.items():
+        place.put(name, content)
+    place.end("complete")
+    story.recover(directory)
+    with psycopg.connect(scratch.running(directory).conninfo, autocommit=True) as connection:
+
+        def told() -> bool:
+            return connection.execute("show archive_command").fetchone() == (command,)
+
+        until("its owner's settings", told)
+        connection.execute("select pg_switch_wal()")
+    until("the new timeline", lambda: list(archive.glob("00000002????????????????")))
+    names = {each.name for each in archive.iterdir()}
+    assert not {name for name in names if len(name) == 24 and not name.startswith("00000002")}
+    assert "00000002.history" in names
 
 
 @pytest.mark.parametrize(("lacks", "word"), [(1, "complete"), (-1, "failed")])

@@ -28,13 +28,14 @@ def a_recovery(kind: str = "time", value: str = "2026-11-26T21:04:05+00") -> Rec
 
 @pytest.fixture
 def place(tmp_path: Path) -> LogPlace:
+    (tmp_path / "PG_VERSION").write_text("15\n")
     found = LogPlace(tmp_path)
     found.lay(a_recovery())
     return found
 
 
 def get(place: LogPlace, name: str) -> int:
-    told = settings_of(a_recovery())["restore_command"]
+    told = settings_of(a_recovery(), 15)["restore_command"]
     words = told.replace("%f", name).replace("%p", "pg_wal_RECOVERYXLOG")
     done = subprocess.run(
         ["sh", "-c", words],
@@ -108,10 +109,12 @@ def test_old_segments_are_let_go_and_those_ahead_are_counted(place: LogPlace) ->
 
 
 def test_settings_end_recovery_at_the_moment_and_quote_what_people_name(tmp_path: Path) -> None:
-    told = settings_of(a_recovery("name", "it's noon"))
+    told = settings_of(a_recovery("name", "it's noon"), 14)
     assert told["recovery_target_name"] == "it's noon"
     assert told["recovery_target_timeline"] == "2"
     assert "recovery_target_time" not in told
+    assert "archive_library" not in told  # which 14 does not know
+    (tmp_path / "PG_VERSION").write_text("15\n")
     LogPlace(tmp_path).lay(a_recovery("name", "it's noon"))
     text = (tmp_path / "strongroom_wal" / "settings.conf").read_text()
     assert "recovery_target_name = 'it''s noon'\n" in text
@@ -121,13 +124,13 @@ def test_settings_end_recovery_at_the_moment_and_quote_what_people_name(tmp_path
 
 def test_what_is_named_is_left_out_when_just_before_it_is_meant() -> None:
     recovery = a_recovery("xid", "731")
-    assert settings_of(recovery)["recovery_target_inclusive"] == "on"
+    assert settings_of(recovery, 15)["recovery_target_inclusive"] == "on"
     recovery.inclusive = False
-    assert settings_of(recovery)["recovery_target_inclusive"] == "off"
+    assert settings_of(recovery, 15)["recovery_target_inclusive"] == "off"
 
 
 def test_a_point_itself_is_recovered_to_its_own_end_and_onto_a_timeline_of_its_own() -> None:
-    settings = settings_of(a_recovery(IMMEDIATE, IMMEDIATE))
+    settings = settings_of(a_recovery(IMMEDIATE, IMMEDIATE), 15)
     assert settings["recovery_target"] == "immediate"
     assert settings["recovery_target_timeline"] == "current"
     assert settings["recovery_target_action"] == "promote"

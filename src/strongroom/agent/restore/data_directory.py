@@ -5,6 +5,7 @@ The content keys come sealed to a key pair that is made for this restore and liv
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -40,6 +41,7 @@ from strongroom.model.seams import Chance
 from strongroom.model.wal import Recovery
 from strongroom.postgres.in_place import InPlaceTarget
 from strongroom.postgres.restore import Finished, RestoredFile, RestoreTarget
+from strongroom.postgres.restored_settings import settle_in_place
 from strongroom.postgres.wal_recovery import LogPlace, await_recovered
 
 Source = tuple[Blobs, Mapping[bytes, bytes]]  # where packs lie, and their content keys by id
@@ -235,6 +237,8 @@ def _made_in_place(
         with writing.begun():
             writing.fetch(ranges)
             watch = _verifying(held, target.bytes_to_check)
+            recovers = order.recovery is not None
+            target.settle = partial(settle_in_place, new_timeline=recovers)
             finished = target.finish(manifest.pg_manifest, order.settings, watch=watch)
     finally:
         target.close()

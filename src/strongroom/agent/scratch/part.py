@@ -13,6 +13,7 @@ from pathlib import Path
 
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.restore.data_directory import restored_file
+from strongroom.agent.restore.start_restored import major_in
 from strongroom.agent.wal.log import WalLog
 from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.manifest import Manifest
@@ -92,7 +93,7 @@ def _served(part: Part, directory: Path) -> Iterator[dict[str, str]]:
         return
     LogPlace(directory).lay(recovery, configure=False)
     with part.log.served(directory):
-        yield settings_of(recovery)
+        yield settings_of(recovery, major_in(directory))
 
 
 @contextmanager
