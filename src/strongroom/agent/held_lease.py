@@ -79,7 +79,9 @@ class HeldLease:
 
     def next_step(self, name: str, **counts: int) -> Progress:
         """Tell another step, with the counts so far but for those that are given."""
-        self.tell(msgspec.structs.replace(self._progress, step=name, note="", **counts))
+        self.tell(
+            msgspec.structs.replace(self._progress, step=name, note="", held_by="", **counts)
+        )
         return self._progress
 
     def sas(self, scope: str) -> str:

@@ -20,6 +20,16 @@ def note(connection: sa.Connection, job_id: str, progress: Progress, at: Instant
         connection.execute(table.insert().values(**place, **told, **sizes))
 
 
+def still_since(connection: sa.Connection, job_id: str, now: Progress) -> Instant | None:
+    """Since when a job has been as far as it is now, at the least; None: nothing is known."""
+    same = {"step": now.step, "done_bytes": now.done_bytes, "stored_bytes": now.stored_bytes}
+    query = sa.select(sa.func.min(table.c.at)).where(
+        table.c.job_id == job_id, *(table.c[name] == value for name, value in same.items())
+    )
+    found: Instant | None = connection.execute(query).scalar()
+    return found
+
+
 def list_of_job(connection: sa.Connection, job_id: str) -> list[Sample]:
     """All of them, in order."""
     query = sa.select(table).where(table.c.job_id == job_id).order_by(table.c.number)

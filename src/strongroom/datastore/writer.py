@@ -96,6 +96,8 @@ class DatastoreWriter:
         self._failure: BaseException | None = None
         self.raw_bytes = 0
         self.stored_bytes = 0
+        self.paced_seconds = 0.0  # that packs have waited for their turn, all senders together
+        self.sending_seconds = 0.0  # that storage has taken them in
 
     def write_to(self, blobs: Blobs, generation: str) -> None:
         """Packs go there instead; before the first byte is written."""
@@ -233,7 +235,9 @@ class DatastoreWriter:
         ending = pack.key.ending(pack.frame_size, [(len(data), raw) for data, raw in frames])
         stored = b"".join([pack.key.header, *[data for data, _ in frames], ending])
         del frames
+        begun = self._clock.monotonic()
         self._wait(self._pace(len(stored)))
+        turn = self._clock.monotonic()
         pack_id = pack.key.pack_id.bytes
         # It exists under our own fresh id: an earlier try arrived and its answer was lost. The
         # commit has the endpoint re-read size and digest, so nothing is believed here.
@@ -249,6 +253,8 @@ class DatastoreWriter:
         with self._lock:
             self._packs[pack.index] = facts
             self.stored_bytes += len(stored)
+            self.paced_seconds += turn - begun
+            self.sending_seconds += self._clock.monotonic() - turn
 
     def _wait(self, seconds: float) -> None:
         """Until it is this pack's turn; leaves at once with what the writing has failed with."""

@@ -32,6 +32,7 @@ from strongroom.model.wal import Recovery, StreamOrder, WalTail
 
 LEASE_SECONDS = 60
 HEARTBEAT_SECONDS = 2  # and one at once when the step changes
+BY_SERVER, BY_LIMIT, BY_NETWORK = "Server", "Limit", "Network"
 
 
 class Message(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
@@ -191,7 +192,11 @@ class Lease(Message):
 
 
 class Progress(Message):
-    """How far an operation is. Bytes are raw bytes, before compression."""
+    """How far an operation is. Bytes are raw bytes, before compression.
+
+    held_by: what it has waited for most, lately: BY_SERVER (to be read), BY_LIMIT, BY_NETWORK (to
+    storage); empty: nothing of that, or nobody measures it.
+    """
 
     step: str  # "Connecting", "Reading", "Writing", "Verifying", "Starting"
     done_bytes: int = 0
@@ -199,6 +204,7 @@ class Progress(Message):
     stored_bytes: int = 0
     files: int = 0
     note: str = ""
+    held_by: str = ""
 
 
 class Heartbeat(Message):

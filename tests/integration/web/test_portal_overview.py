@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterator
 from html import unescape
+from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import sqlalchemy as sa
 from whenever import Instant
@@ -12,11 +14,13 @@ from whenever import Instant
 from arm_story import Story
 from arm_world import SUBSCRIPTION, ArmWorld
 from portal_rows import fill
-from strongroom.catalog.tables import instances
+from strongroom.catalog.portal_tables import job_samples
+from strongroom.catalog.tables import agent_operations, instances, jobs, servers
 from strongroom.catalog.wal_tables import wal_packs, wal_streams
 from strongroom.control import users
 from strongroom.model.access import OWNER
 from strongroom.model.backup_settings import BackupSettings
+from strongroom.model.operation import BY_LIMIT, BY_NETWORK, BY_SERVER, Progress
 from strongroom.web.portal import words
 
 NAME, PASSWORD = "anna", "four words of hers"
@@ -78,3 +82,64 @@ def test_no_second_is_told_across_a_hole(site: ArmWorld, guest: httpx.Client) ->
         far = {"start_lsn": pack["end_lsn"] + 1, "end_lsn": pack["end_lsn"] + 9}
         connection.execute(wal_packs.insert().values(**{**pack, "name": "far", **far}))
     assert "from the next point on" in text_of(guest, "/instances")
+
+
+@pytest.fixture
+def live(site: ArmWorld) -> Iterator[None]:
+    """A backup under way, `j-live`, whose agent holds it."""
+    now = site.clock.now()
+    with site.database.writing() as connection:
+        agent = connection.execute(sa.select(servers.c.agent_id)).scalars().first()
+        found = connection.execute(jobs.select().where(jobs.c.id == "j-done")).mappings().one()
+        row = {**found, "id": "j-live", "status": "InProgress", "ended_at": None}
+        connection.execute(jobs.insert().values(**row))
+        asked = {"id": "o-live", "job_id": "j-live", "agent_id": agent, "kind": "backup"}
+        asked |= {"status": "leased", "epoch": 1, "withdrawn": 0, "created_at": now}
+        asked |= {"order": {"bandwidth": 8_000_000}, "progress": {}}
+        asked |= {"lease_until": now.add(hours=1)}
+        connection.execute(agent_operations.insert().values(**asked))
+    yield
+    with site.database.writing() as connection:
+        connection.execute(agent_operations.delete().where(agent_operations.c.id == "o-live"))
+        connection.execute(job_samples.delete().where(job_samples.c.job_id == "j-live"))
+        connection.execute(jobs.delete().where(jobs.c.id == "j-live"))
+
+
+def tell(world: ArmWorld, **progress: Any) -> None:
+    """How far it is."""
+    told = Progress(step="Reading", total_bytes=128_000_000, **progress)
+    with world.database.writing() as connection:
+        here = jobs.update().where(jobs.c.id == "j-live")
+        connection.execute(here.values(progress=msgspec.to_builtins(told)))
+
+
+@pytest.mark.parametrize(
+    ("by", "words"),
+    [
+        (BY_LIMIT, "Held back by your limit : this instance may send 8 MB/s at most"),
+        (BY_NETWORK, "Held back by the network between agent agent-1 and the vault's storage."),
+        (BY_SERVER, "Held back by the server's disk : it is read as fast as it gives."),
+    ],
+)
+def test_a_job_tells_what_it_waits_for_while_it_goes_on(
+    site: ArmWorld, guest: httpx.Client, live: None, by: str, words: str
+) -> None:
+    tell(site, done_bytes=1_000_000)
+    assert "Held back" not in text_of(guest, "/")
+    tell(site, done_bytes=2_000_000, held_by=by)
+    assert words in text_of(guest, "/")
+
+
+def test_a_job_that_does_not_move_is_stalled_though_its_agent_is_heard(
+    site: ArmWorld, guest: httpx.Client, live: None
+) -> None:
+    tell(site, done_bytes=3_000_000)
+    sample = {"job_id": "j-live", "number": 0, "step": "Reading", "note": "", "stored_bytes": 0}
+    sample |= {"done_bytes": 3_000_000, "at": site.clock.now().subtract(minutes=15)}
+    with site.database.writing() as connection:
+        connection.execute(job_samples.insert().values(**sample))
+    told = text_of(guest, "/jobs")
+    assert "stalled Stalled. Nothing has moved since" in told
+    assert "though agent agent-1 is heard" in told
+    tell(site, done_bytes=3_500_000)  # it goes on
+    assert "Stalled" not in text_of(guest, "/jobs")

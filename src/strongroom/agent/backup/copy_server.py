@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from strongroom.agent.backup.held_by import HeldBy
 from strongroom.agent.held_lease import HeldLease
 from strongroom.datastore.manifest import FileFacts, Source
 from strongroom.datastore.writer import DatastoreWriter, RawStream
@@ -75,13 +76,17 @@ def copy_server(
     )
     with closing(events):
         parts = reading.increment.events(events, in_recovery=reading.in_recovery)
-        copied = _copy(held, reading, parts, writer)
+        copied = _copy(held, reading, parts, writer, HeldBy(clock, writer))
     log.close()
     return copied
 
 
 def _copy(
-    held: HeldLease, reading: Reading, events: Iterable[Event], writer: DatastoreWriter
+    held: HeldLease,
+    reading: Reading,
+    events: Iterable[Event],
+    writer: DatastoreWriter,
+    held_by: HeldBy,
 ) -> Copied:
     stream = writer.stream()
     progress = Progress(step="Reading")
@@ -89,7 +94,7 @@ def _copy(
     pg_manifest = bytearray()
     warnings: list[VaultError] = []
     look = _nothing
-    for event in events:
+    for event in held_by.reading(events):
         held.check()
         match event:
             case Started():
@@ -104,6 +109,7 @@ def _copy(
             case FileBegun() | FileAt() | FileData() | FileEnded():
                 _store_file(stream, event)
                 _advance(progress, writer, event)
+                progress.held_by = held_by.told()
                 look()
             case ManifestData(data):
                 pg_manifest += data

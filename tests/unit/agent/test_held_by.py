@@ -1,0 +1,71 @@
+"""What holds a backup back is told from where its time goes: over a clock of the test's own."""
+
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from seams import FakeClock, SeededChance
+from strongroom.agent.backup.held_by import WINDOW_SECONDS, HeldBy
+from strongroom.datastore.blobs import Bytes, MemoryBlobs
+from strongroom.datastore.manifest import FileFacts
+from strongroom.datastore.seal import KeyPair
+from strongroom.datastore.throttle import Throttle
+from strongroom.datastore.writer import DatastoreWriter
+from strongroom.model.operation import BY_LIMIT, BY_NETWORK, BY_SERVER
+
+PACK = 256 << 10
+
+
+class Slow(MemoryBlobs):
+    """Storage behind a network that takes so many seconds for each object."""
+
+    def __init__(self, clock: FakeClock, seconds: float) -> None:
+        super().__init__()
+        self.clock, self.seconds = clock, seconds
+
+    def create(self, name: str, data: Bytes) -> None:
+        self.clock.advance(self.seconds)
+        super().create(name, data)
+
+
+@pytest.mark.parametrize(
+    ("reading", "rate", "sending", "told"),
+    [
+        (2.0, 0, 0.0, BY_SERVER),
+        (0.0, PACK // 4, 0.1, BY_LIMIT),
+        (0.0, 0, 6.0, BY_NETWORK),
+        (0.0, 0, 0.01, ""),
+    ],
+)
+def test_what_is_waited_for_most_is_told(
+    reading: float, rate: int, sending: float, told: str
+) -> None:
+    clock, chance = FakeClock(), SeededChance()
+    throttle = Throttle(clock)
+    writer = DatastoreWriter(
+        Slow(clock, sending),
+        "g",
+        KeyPair.generate(chance).public,
+        clock,
+        chance,
+        pack_raw_size=PACK,
+        pace=lambda count: throttle.reserve(count, rate),
+    )
+    held_by, noise = HeldBy(clock, writer), Random(1)
+
+    def pieces() -> Iterator[bytes]:
+        for _ in range(16):
+            clock.advance(reading)
+            yield noise.randbytes(PACK)
+
+    stream = writer.stream()
+    stream.begin_file(FileFacts(path="base/1", size=16 * PACK, mode=0o600, mtime=0, kind="main"))
+    assert held_by.told() == ""
+    for data in held_by.reading(pieces()):
+        stream.write(data)
+    stream.end_file()
+    stream.close()
+    writer.finish()
+    clock.advance(max(0.0, WINDOW_SECONDS - clock.monotonic()))
+    assert held_by.told() == told
