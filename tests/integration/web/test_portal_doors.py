@@ -132,6 +132,16 @@ def test_a_page_that_is_not_there_or_not_for_somebody_says_what_to_do(guest, peo
     assert (hold.status_code, "can give you one that allows it" in hold.text) == (403, True)
 
 
+def test_pages_of_an_empty_installation_say_what_comes_first(guest, people):
+    sign_in(guest)
+    for path, words in (
+        ("/cost", "Nothing is protected yet: it costs nothing."),
+        ("/policies", "protecting the first server makes both"),
+        ("/reports", "Begin under"),
+    ):
+        assert words in guest.get(path).text
+
+
 def test_a_mistake_of_ours_is_a_page_with_its_reference(guest, people):
     sign_in(guest)
     with people.database.writing() as connection:
