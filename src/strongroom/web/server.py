@@ -92,8 +92,7 @@ def create_app(control: Control, settings: DoorSettings) -> FastAPI:
     app.state.sign_in_file = settings.certificate.with_name(issuer.FILE)
     app.state.pace = Pace(control.clock)
     app.state.refusals = Refusals(control.clock)
-    app.state.failed_page = failed
-    errors.install(app, app.state.authority.challenge)
+    errors.install(app, app.state.authority.challenge, failed)
     for router in (
         health.router,
         metrics.router,

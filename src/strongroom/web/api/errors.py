@@ -1,6 +1,7 @@
 """One door for errors: from the tree of model/errors.py to ARM's words and HTTP's numbers."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -135,8 +136,13 @@ def _tell(request: Request, status: int, code: str) -> None:
         )
 
 
-def install(app: FastAPI, challenge: str) -> None:
-    """Every failure of every route leaves by here. `challenge` is what a 401 asks for."""
+def install(
+    app: FastAPI, challenge: str, page_of: Callable[[Request, VaultError], Response]
+) -> None:
+    """Every failure of every route leaves by here. `challenge` is what a 401 asks for.
+
+    `page_of`: what a browser is shown that asks for a page which is not there.
+    """
 
     @app.exception_handler(VaultError)
     def _ours(request: Request, error: VaultError) -> JSONResponse:
@@ -173,8 +179,7 @@ def install(app: FastAPI, challenge: str) -> None:
     def _route(request: Request, error: HTTPException) -> Response:
         told = _refusal(request, error)
         if error.status_code == 404 and "text/html" in request.headers.get("accept", ""):
-            page: Response = app.state.failed_page(request, errors.NotFound(_NO_PAGE))
-            return page
+            return page_of(request, errors.NotFound(_NO_PAGE))
         _tell(request, error.status_code, told.code)
         return _answer(error.status_code, told.to_dict(), _allow(error))
 
