@@ -4,11 +4,13 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -363,8 +365,17 @@ def test_storage_and_the_recovery_key_are_enough(person, server, protected):
         assert restored.digests() == server.digests()
 
 
+def contents_known(person) -> dict[str, tuple[object, ...]]:
+    """Point -> databases, extensions and largest tables, as the catalogue has them."""
+    with closing(sqlite3.connect(person.data / "serve" / "catalogue.sqlite")) as catalogue:
+        rows = catalogue.execute("select id, facts from recovery_points").fetchall()
+    told = "databases", "extensions", "tables"
+    return {point: tuple(json.loads(facts)[name] for name in told) for point, facts in rows}
+
+
 def test_a_catalogue_that_is_lost_is_built_anew_and_backups_go_on_incrementally(person, protected):
     """Last but one: it starts everything again. The keys of the lost one are lost as well."""
+    before = contents_known(person)
     for lost in (person.data / "serve").glob("catalogue.sqlite*"):
         lost.unlink()
     (person.data / "serve" / "kek.key").unlink()
@@ -376,6 +387,8 @@ def test_a_catalogue_that_is_lost_is_built_anew_and_backups_go_on_incrementally(
     assert json.loads((person.data / "up.json").read_text())["ports"] == ports
     listed = person.json("points", protected)
     assert len(listed) == found["points"]
+    assert any(tables for _, _, tables in before.values())
+    assert contents_known(person) == {each["id"]: before[each["id"]] for each in listed}
     assert "1 known gaps" in person.ok("audit", "verify")
     wrong = person.run("doctor").stdout
     assert "is not the recovery key in force" in wrong
