@@ -10,7 +10,7 @@ from typing import Any
 
 import uvicorn
 from anyio import to_thread
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from strongroom.connections import Loop, allow_many_files, bounded
@@ -55,7 +55,7 @@ from strongroom.web.api import (
     wal_timeline,
 )
 from strongroom.web.api.canonical import ArmManners
-from strongroom.web.api.door import check_path
+from strongroom.web.api.door import Gate
 from strongroom.web.api.foreign_tokens import ForeignTokens
 from strongroom.web.api.tokens import TokenAuthority
 from strongroom.web.pace import Pace
@@ -83,7 +83,6 @@ def create_app(control: Control, settings: DoorSettings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        dependencies=[Depends(check_path)],
     )
     app.state.control = control
     app.state.run = run_in_threadpool
@@ -130,9 +129,10 @@ def create_app(control: Control, settings: DoorSettings) -> FastAPI:
         principals.router,
         issuers.router,
     ):
-        app.include_router(router)
+        app.router.routes.extend(router.routes)  # to include it would make each anew
     openapi.complete(app)
     known_routes.install(app)
+    app.router.routes.insert(0, Gate())
     app.add_middleware(ArmManners, chance=control.chance)
     return app
 

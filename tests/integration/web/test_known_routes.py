@@ -44,19 +44,19 @@ def told(http: httpx.Client) -> list[tuple[int, str, str]]:
 def test_the_short_way_answers_as_the_long_one(world: ArmWorld, http: httpx.Client) -> None:
     routes = world.app.router.routes
     short = told(http)
-    known = routes.pop(0)
+    known = routes.pop(1)
     assert isinstance(known, KnownRoutes)
     try:
         long = told(http)
     finally:
-        routes.insert(0, known)
+        routes.insert(1, known)
     for asked, one, other in zip(ASKED, short, long, strict=True):
         assert one == other, asked
     assert {status for status, _, _ in short} == {200, 400, 404, 405}
 
 
 def test_most_routes_are_known(world: ArmWorld) -> None:
-    known = world.app.router.routes[0]
+    known = world.app.router.routes[1]
     names = {
         (method, path): path.replace("{", "").replace("}", "") for method, path, _ in api_routes()
     }

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import Depends, Header, HTTPException, Query, Request
+from starlette.routing import BaseRoute, Match
+from starlette.types import Scope
 
 from strongroom.control.control import Control
 from strongroom.model import arm
@@ -243,15 +245,25 @@ def member(body: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
-async def check_path(request: Request) -> None:
+class Gate(BaseRoute):
+    """Before all routes: what no path and no head of ours may be, whoever asks. It takes none."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Never; raises Invalid or HTTPException."""
+        if scope["type"] == "http":
+            _check_head(scope)
+        return Match.NONE, {}
+
+
+def _check_head(scope: Scope) -> None:
     """No path of ours holds control characters: they would end in logs and in the catalogue.
 
     And nobody needs a head that is longer than two tokens and a long list of names.
     """
-    told = (len(name) + len(value) for name, value in request.scope["headers"])
-    if len(request.scope["query_string"]) + sum(told) > _MOST_HEAD:
+    told = (len(name) + len(value) for name, value in scope["headers"])
+    if len(scope["query_string"]) + sum(told) > _MOST_HEAD:
         raise HTTPException(431)
-    if any(ord(letter) < 32 or ord(letter) == 127 for letter in request.scope["path"]):
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in scope["path"]):
         raise Invalid(
             "the path holds control characters", hint="take them out", code="InvalidRequestUri"
         )
