@@ -36,11 +36,14 @@ def assignment_id(scope: str, guid: str) -> str:
     return f"{scope}/providers/Microsoft.Authorization/roleAssignments/{guid}"
 
 
-def add_point(world: ArmWorld, number: int, kind: str, size: int, facts: dict[str, Any]) -> None:
-    """A recovery point of the one instance: its row alone."""
+def add_point(
+    world: ArmWorld, number: int, kind: str, size: int, facts: dict[str, Any], *, of: str = ""
+) -> None:
+    """A recovery point of the one instance, or of the one that is named: its row alone."""
     now = world.clock.now()
     with world.database.writing() as connection:
-        instance = connection.execute(instances.select()).mappings().one()
+        query = instances.select().where(instances.c.name == of) if of else instances.select()
+        instance = connection.execute(query).mappings().one()
         row = {
             "id": f"{number:032x}",
             "instance_id": instance["id"],

@@ -1,0 +1,222 @@
+"""As `az dataprotection` goes about it: its requests, its versions, its pollers.
+
+Source: Azure/azure-cli-extensions, src/dataprotection 1.5.4, which was run against a house of ours
+once; the extension is in no package registry. Later versions of it say 2025-07-01.
+"""
+
+import time
+import uuid
+from typing import Any
+
+import httpx
+import pytest
+
+from arm_story import GROUP_ID, GUIDS, Story, add_point, assignment_body, assignment_id
+from arm_world import DATASOURCE, vault_id
+from strongroom.catalog.tables import servers
+from strongroom.model.access import LONG_TERM_RETENTION, READER
+from strongroom.model.policy_templates import azure_default_policy
+
+SERVER = f"{GROUP_ID}/providers/{DATASOURCE}/pg-az"
+VAULT = vault_id("v-az")
+NAME = f"{VAULT}/backupInstances/pg-az-pg-az-{uuid.uuid1()}"
+CLIENT = {
+    "Accept": "application/json",
+    "CommandName": "dataprotection backup-instance create",
+    "ParameterSetName": "-g --vault-name --backup-instance",
+    "User-Agent": "AZURECLI/2.91.0 (PIP) azsdk-python-core/1.41.0 Python/3.11",
+}
+
+
+class Extension:
+    """A command of it: a request, then its poller; which of both headers has the last word."""
+
+    def __init__(self, http: httpx.Client) -> None:
+        self.http, self.version = http, {"api-version": "2024-04-01"}
+
+    def get(self, url: str, **more: str) -> Any:
+        answer = self.http.get(url, params={**self.version, **more}, headers=self._headers())
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def list(self, url: str, **more: str) -> list[dict[str, Any]]:
+        told = self.get(url, **more)
+        assert set(told) <= {"value", "nextLink"}
+        found: list[dict[str, Any]] = told["value"]
+        return found
+
+    def put(self, url: str, body: dict[str, Any]) -> dict[str, Any]:
+        """final-state-via azure-async-operation: then the resource is read."""
+        answer = self._send("PUT", url, body)
+        assert answer.status_code in {200, 201}, answer.text
+        if "Azure-AsyncOperation" in answer.headers:
+            self._poll(answer)
+        found: dict[str, Any] = self.get(url)
+        return found
+
+    def post(self, url: str, body: dict[str, Any] | None) -> Any:
+        """final-state-via location."""
+        answer = self._send("POST", url, body)
+        assert answer.status_code in {200, 202}, answer.text
+        if answer.status_code == 200:
+            return answer.json()
+        self._poll(answer)
+        last = self.http.get(answer.headers["Location"], headers=self._headers())
+        assert last.status_code == 200, last.text
+        return last.json()
+
+    def delete(self, url: str) -> None:
+        answer = self._send("DELETE", url, None)
+        assert answer.status_code in {200, 202, 204}, answer.text
+        if answer.status_code == 202:
+            self._poll(answer)
+
+    def _headers(self) -> dict[str, str]:
+        return {**CLIENT, "x-ms-client-request-id": str(uuid.uuid1())}
+
+    def _send(self, method: str, url: str, body: dict[str, Any] | None) -> httpx.Response:
+        # Without a body a command sends `Content-Length: 0` and no type.
+        return self.http.request(
+            method, url, params=self.version, json=body, headers=self._headers()
+        )
+
+    def _poll(self, first: httpx.Response) -> None:
+        for _ in range(200):
+            answer = self.http.get(first.headers["Azure-AsyncOperation"], headers=self._headers())
+            assert answer.status_code == 200, answer.text
+            status = answer.json()["status"]
+            if status.lower() == "succeeded":
+                return
+            assert status.lower() not in {"failed", "canceled"}, answer.text
+            assert int(answer.headers["Retry-After"]) > 0
+            time.sleep(0.05)
+        raise AssertionError("it never ended")
+
+
+@pytest.fixture
+def az(story: Story) -> Extension:
+    return Extension(story.http)
+
+
+def initialized() -> dict[str, Any]:
+    """What `backup-instance initialize` makes: nulls for what this kind of source has not."""
+    return {
+        "objectType": "BackupInstance",
+        "friendlyName": "pg-az",
+        "dataSourceInfo": {
+            "datasourceType": DATASOURCE,
+            "objectType": "Datasource",
+            "resourceID": SERVER,
+            "resourceLocation": "local",
+            "resourceName": "pg-az",
+            "resourceType": DATASOURCE,
+            "resourceUri": SERVER,
+        },
+        "dataSourceSetInfo": None,
+        "datasourceAuthCredentials": None,
+        "policyInfo": {"policyId": f"{VAULT}/backupPolicies/pol", "policyParameters": None},
+    }
+
+
+def test_az_protects_backs_up_and_restores(az: Extension, story: Story) -> None:
+    made = az.put(
+        VAULT,
+        {
+            "identity": {"type": "SystemAssigned"},
+            "location": "local",
+            "properties": {
+                "monitoringSettings": {
+                    "azureMonitorAlertSettings": {"alertsForAllJobFailures": "Enabled"}
+                },
+                "securitySettings": {
+                    "softDeleteSettings": {"retentionDurationInDays": 14.0, "state": "On"}
+                },
+                "storageSettings": [{"datastoreType": "VaultStore", "type": "LocallyRedundant"}],
+            },
+        },
+    )
+    assert made["properties"]["provisioningState"] == "Succeeded"
+    group_list = f"{GROUP_ID}/providers/Microsoft.DataProtection/backupVaults"
+    assert VAULT in {each["id"] for each in az.list(group_list)}
+    policy = {"properties": {"name": "OssFlexiblePolicy1", **azure_default_policy()}}
+    assert az.put(f"{VAULT}/backupPolicies/pol", policy)["properties"] == policy["properties"]
+
+    story.put(SERVER, {"properties": {"strongroom": {"agentServer": "az"}}})
+    story.world.agent_says(story.agent, "az")
+    for role, scope, guid in (
+        (LONG_TERM_RETENTION.id, SERVER, GUIDS[8]),
+        (READER.id, GROUP_ID, GUIDS[9]),
+    ):
+        body = assignment_body(role, made["identity"]["principalId"])
+        story.put(assignment_id(scope, guid), body)
+    asked = initialized()  # as validate-for-backup says it
+    asked["dataSourceInfo"]["resourceId"] = asked["dataSourceInfo"].pop("resourceID")
+    without_nulls = {key: value for key, value in initialized().items() if value is not None}
+    del without_nulls["policyInfo"]["policyParameters"]
+    for body in (asked, without_nulls):  # `create` validates once more
+        validated = az.post(f"{VAULT}/validateForBackup", {"backupInstance": body})
+        assert validated["objectType"] == "OperationJobExtendedInfo"
+    protected = az.put(NAME, {"properties": without_nulls})
+    assert protected["properties"]["currentProtectionState"] == "ProtectionConfigured"
+    assert [each["id"] for each in az.list(f"{VAULT}/backupInstances")] == [NAME]
+
+    options = {"ruleName": "BackupWeekly", "triggerOption": {"retentionTagOverride": "Default"}}
+    job = az.post(f"{NAME}/backup", {"backupRuleOptions": options})["jobId"]
+    assert job in {each["id"] for each in az.list(f"{VAULT}/backupJobs")}
+    assert az.get(job)["properties"]["operation"] == "Backup"
+    _restored(az, story)
+    _stopped_and_gone(az)
+
+
+def _restored(az: Extension, story: Story) -> None:
+    facts = {"version_number": 150005, "databases": {"shop": 1}}
+    add_point(story.world, 0xA2, "Full", 1 << 20, facts, of=NAME.rpartition("/")[2])
+    between = "startDate eq '2026-01-01T00:00:00.0000000Z' and endDate eq '2999-01-01T00:00:00Z'"
+    (point,) = az.list(f"{NAME}/recoveryPoints", **{"$filter": between})
+    assert az.get(point["id"])["properties"]["objectType"] == "AzureBackupDiscreteRecoveryPoint"
+    asked = {
+        "sourceDataStoreType": "VaultStore",
+        "startTime": "2026-01-01T00:00:00",  # without an offset, as it was typed
+        "endTime": "2026-11-28T00:00:00",
+    }
+    told = az.post(f"{NAME}/findRestorableTimeRanges", asked)
+    assert told["properties"]["objectType"] == "AzureBackupFindRestorableTimeRangesResponse"
+    wish = {
+        "objectType": "AzureBackupRecoveryPointBasedRestoreRequest",
+        "recoveryPointId": point["name"],
+        "restoreTargetInfo": {
+            "objectType": "RestoreFilesTargetInfo",
+            "recoveryOption": "FailIfExists",
+            "restoreLocation": "local",
+            "targetDetails": {
+                "filePrefix": "mon",
+                "restoreTargetLocationType": "AzureBlobs",
+                "url": "https://acct.blob.core.windows.net/out?sp=rcw&sig=x",
+            },
+        },
+        "sourceDataStoreType": "VaultStore",
+    }
+    with story.world.database.writing() as connection:  # an agent that is away is not waited for
+        connection.execute(servers.update().values(seen_at=None))
+    validated = az.post(f"{NAME}/validateRestore", {"restoreRequestObject": wish})
+    assert validated["objectType"] == "OperationJobExtendedInfo"
+    job = az.post(f"{NAME}/restore", wish)["jobId"]
+    assert az.get(job)["properties"]["operation"] == "Restore"
+    story.world.agent_says(story.agent, "az")
+
+
+def _stopped_and_gone(az: Extension) -> None:
+    """It has no command but resume-protection for what was suspended, either."""
+    for verb, body, state in (
+        ("suspendBackups", None, "BackupSchedulesSuspended"),
+        ("resumeProtection", None, "ProtectionConfigured"),
+        ("stopProtection", None, "ProtectionStopped"),
+        ("resumeProtection", None, "ProtectionConfigured"),
+    ):
+        az.post(f"{NAME}/{verb}", body)
+        assert az.get(NAME)["properties"]["currentProtectionState"] == state
+    az.delete(NAME)
+    (deleted,) = az.list(f"{VAULT}/deletedBackupInstances")
+    assert deleted["properties"]["currentProtectionState"] == "SoftDeleted"
+    az.post(f"{deleted['id']}/undelete", None)
+    assert az.get(NAME)["properties"]["currentProtectionState"] == "ProtectionStopped"
