@@ -1,13 +1,19 @@
 """Connections of HTTP that nobody can hold without asking: for the API's doors and the store's.
 
-A handshake of TLS must be over within `HANDSHAKE_SECONDS`. A head, or the rest of a body that
-nobody waits for, must be there within `HEAD_SECONDS`; an answer must be taken; and where there are
-too many connections, those that ask for nothing go first. How long a body may take while a request
-is answered is for whoever answers.
+A handshake of TLS must be over within `HANDSHAKE_SECONDS`, and one address has so many under way
+at once and no more: whoever stalls them shuts the door to itself alone. A head, or the rest of a
+body that nobody waits for, must be there within `HEAD_SECONDS`; an answer must be taken; and where
+there are too many connections, those that ask for nothing go first. How long a body may take while
+a request is answered is for whoever answers.
 """
 
 import asyncio
+import ipaddress
 import resource
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -15,26 +21,131 @@ import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HANDSHAKE_SECONDS = 10.0
+HANDSHAKES_EACH = 100  # under way at once, of one address
 HEAD_SECONDS = 20.0
 TAKE_SECONDS = 60.0  # for the next few dozen kilobytes of an answer
 MOST_HEAD_BYTES = 96 * 1024
 MOST = 4000
+_BACKLOG = 2048
+_ACCEPTED_AT_ONCE = 64
+_AGAIN_SECONDS = 1.0  # until we try to accept again, when there was no room for a connection
 _log = structlog.get_logger()
 
 
 class Loop(uvloop.Loop):
-    """Uvloop's, with an end to handshakes: by itself it waits a minute for each.
-
-    Uvicorn has no setting for it.
-    """
+    """Uvloop's, with an end to handshakes, and with a bound on how many: it has neither."""
 
     handshake_seconds = HANDSHAKE_SECONDS
+    handshakes_each = HANDSHAKES_EACH
+    most_handshakes = MOST
 
     async def create_server(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as its own
-        """As asyncio's."""
-        if options.get("ssl") is not None:
-            options["ssl_handshake_timeout"] = self.handshake_seconds
-        return await super().create_server(*args, **options)
+        """As asyncio's; with TLS on one socket that is given, as uvicorn does."""
+        if options.get("ssl") is None:
+            return await super().create_server(*args, **options)
+        door = Door(self, args[0], options["sock"], options["ssl"])
+        door.listen(options.get("backlog", _BACKLOG))
+        return door
+
+
+class Door:
+    """A listening socket with TLS, which knows who is in the middle of a handshake.
+
+    Asyncio tells of a connection when its handshake is over, and nothing of those before: so it
+    is we who accept.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        factory: Callable[[], asyncio.BaseProtocol],
+        opened: socket.socket,
+        context: ssl.SSLContext,
+    ) -> None:
+        self._loop, self._factory, self._context = loop, factory, context
+        self._opened = opened
+        self._under_way: Counter[str] = Counter()  # by address
+        self._handshakes = set[asyncio.Task[None]]()
+        self._told = set[str]()  # whose surplus is in the log, until it has none
+
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """The one."""
+        return (self._opened,)
+
+    def listen(self, backlog: int) -> None:
+        """Begin to accept."""
+        self._opened.settimeout(0)
+        self._opened.listen(backlog)
+        self._loop.add_reader(self._opened, self._accept)
+
+    def close(self) -> None:
+        """Accept nobody more; what has had its handshake goes on."""
+        if self._opened.fileno() >= 0:
+            self._loop.remove_reader(self._opened)
+            self._opened.close()
+        for each in self._handshakes:
+            each.cancel()
+
+    async def wait_closed(self) -> None:
+        """Until no handshake is under way."""
+        await asyncio.gather(*self._handshakes, return_exceptions=True)
+
+    def _accept(self) -> None:
+        for _ in range(_ACCEPTED_AT_ONCE):
+            try:
+                line, address = self._opened.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:  # no more files, or no memory for one
+                _log.error("connections.cannot_accept", why=error.strerror)
+                self._loop.remove_reader(self._opened)
+                self._loop.call_later(_AGAIN_SECONDS, self._accept_again)
+                return
+            self._begin(line, _whose(address[0]))
+
+    def _accept_again(self) -> None:
+        if self._opened.fileno() >= 0:
+            self._loop.add_reader(self._opened, self._accept)
+
+    def _begin(self, line: socket.socket, whose: str) -> None:
+        full = len(self._handshakes) >= self._loop.most_handshakes
+        if full or self._under_way[whose] >= self._loop.handshakes_each:
+            line.close()
+            if whose not in self._told:
+                self._told.add(whose)
+                _log.warning("connections.too_many_handshakes", client=whose)
+            return
+        line.settimeout(0)
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._under_way[whose] += 1
+        task = self._loop.create_task(self._shake_hands(line, whose))
+        self._handshakes.add(task)
+        task.add_done_callback(self._handshakes.discard)
+
+    async def _shake_hands(self, line: socket.socket, whose: str) -> None:
+        try:
+            await self._loop.connect_accepted_socket(
+                self._factory,
+                line,
+                ssl=self._context,
+                ssl_handshake_timeout=self._loop.handshake_seconds,
+            )
+        except OSError as error:  # it hung up, was too slow, or speaks no TLS that we do
+            _log.debug("connections.no_handshake", client=whose, why=type(error).__name__)
+        finally:
+            self._under_way[whose] -= 1
+            if not self._under_way[whose]:
+                del self._under_way[whose]
+                self._told.discard(whose)
+
+
+def _whose(address: str) -> str:
+    """Who is behind an address: of IPv6 the network of 64 bits, all of which one host may have."""
+    found = ipaddress.ip_address(address.partition("%")[0])
+    if found.version == 4 or found.ipv4_mapped:
+        return str(getattr(found, "ipv4_mapped", None) or found)
+    return str(ipaddress.ip_network((found, 64), strict=False))
 
 
 class Connection(HttpToolsProtocol):

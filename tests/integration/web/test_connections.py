@@ -5,7 +5,7 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -109,36 +109,79 @@ def test_a_head_that_does_not_come_to_its_end_is_not_waited_for() -> None:
         assert answered(polite)
 
 
-def test_a_handshake_that_does_not_come_to_its_end_is_not_waited_for(tmp_path: Path) -> None:
-    class Impatient(Loop):
-        handshake_seconds = 1.0
+Said = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
-    authority = Authority(tmp_path)
+
+def shaking_hands(home: Path, kind: type[Loop], story: Callable[..., Awaitable[None]]) -> None:
+    """`story(place, trusting)` at a door with TLS that says hello and hangs up."""
+    authority = Authority(home)
     offered = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     offered.load_cert_chain(*authority.server_certificate())
     trusting = ssl.create_default_context(cafile=str(authority.ca_file))
 
-    async def story() -> None:
-        async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.write(b"hello")
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"hello")
+        writer.close()
+
+    async def run() -> None:
+        opened = socket.socket()
+        opened.bind(("127.0.0.1", 0))
+        server = await asyncio.start_server(greet, sock=opened, ssl=offered)
+        await story(opened.getsockname(), trusting)
+        server.close()
+        await server.wait_closed()
+
+    with asyncio.Runner(loop_factory=kind) as runner:
+        runner.run(asyncio.wait_for(run(), 50))
+
+
+async def hung_up_on(*lines: Said) -> None:
+    for reader, writer in lines:
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+def test_a_handshake_that_does_not_come_to_its_end_is_not_waited_for(tmp_path: Path) -> None:
+    class Impatient(Loop):
+        handshake_seconds = 1.0
+
+    async def story(place: tuple[str, int], trusting: ssl.SSLContext) -> None:
+        silent = await asyncio.open_connection(*place)
+        half = await asyncio.open_connection(*place)
+        half[1].write(b"\x16\x03\x01\x02\x00\x01")  # the head of a hello
+        good = await asyncio.open_connection(*place, ssl=trusting)
+        assert await good[0].read() == b"hello"
+        await hung_up_on(silent, half, good)
+
+    shaking_hands(tmp_path, Impatient, story)
+
+
+def test_who_stalls_many_handshakes_shuts_the_door_to_itself_alone(tmp_path: Path) -> None:
+    class Strict(Loop):
+        handshake_seconds = 600.0
+        handshakes_each = 3
+
+    async def story(place: tuple[str, int], trusting: ssl.SSLContext) -> None:
+        silent = [await asyncio.open_connection(*place) for _ in range(3)]
+        await hung_up_on(await asyncio.open_connection(*place))
+        elsewhere = {"ssl": trusting, "local_addr": ("127.0.0.2", 0)}
+        other = await asyncio.open_connection(*place, **elsewhere)
+        assert await other[0].read() == b"hello"
+        silent[0][1].close()
+        greeted = b""
+        while not greeted:  # until the door has seen that one of them has gone
+            with contextlib.suppress(ConnectionError):
+                reader, writer = await asyncio.open_connection(*place, ssl=trusting)
+                greeted = await reader.read()
+                writer.close()
+        assert greeted == b"hello"
+        for _, writer in [*silent, other]:
             writer.close()
 
-        async with await asyncio.start_server(greet, "127.0.0.1", 0, ssl=offered) as server:
-            place = server.sockets[0].getsockname()
-            silent = await asyncio.open_connection(*place)
-            half = await asyncio.open_connection(*place)
-            half[1].write(b"\x16\x03\x01\x02\x00\x01")  # the head of a hello
-            good = await asyncio.open_connection(*place, ssl=trusting)
-            assert await good[0].read() == b"hello"
-            for reader, writer in (silent, half, good):
-                with contextlib.suppress(ConnectionError):
-                    assert await reader.read() == b""
-                writer.close()
-                with contextlib.suppress(ConnectionError):
-                    await writer.wait_closed()
-
-    with asyncio.Runner(loop_factory=Impatient) as runner:
-        runner.run(asyncio.wait_for(story(), 50))
+    shaking_hands(tmp_path, Strict, story)
 
 
 def test_a_body_that_nobody_waits_for_is_not_waited_for() -> None:
