@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
+from strongroom.catalog import role_assignments as assignments
 from strongroom.control import role_assignments, vaults
 from strongroom.control.control import Control
 from strongroom.control.rights import Rights
 from strongroom.model import arm
-from strongroom.model.access import BUILT_IN, Caller, RoleDefinition
+from strongroom.model.access import BUILT_IN, Caller, RoleDefinition, scope_contains
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import VaultError
 from strongroom.model.ids import uuid4
@@ -33,16 +34,33 @@ class Lacks:
 def lacks_of(
     control: Control, caller: Caller, vault: VaultRef, error: VaultError | None
 ) -> Lacks | None:
-    """What a refusal names as missing; None where it names nothing of that kind."""
+    """What a refusal names as missing and is not there yet; None where that is nothing.
+
+    None as well for whoever may not look at the vault.
+    """
     missing = [] if error is None else error.facts.get("missing") or []
     if not missing:
         return None
-    row = vaults.get_vault(control, caller, vault)
-    roles = tuple(Lack(BUILT_IN[each["roleId"]], each["scope"]) for each in missing)
     with control.database.reading() as connection:
         rights = Rights(connection, caller)
+        if not rights.may(vaults.READ, arm.vault_id_of(_subscription(control), vault)):
+            return None
+        row = vaults.need_vault(connection, vault)
+        held = assignments.list_of_principal(connection, row["principal_id"])
+        roles = tuple(
+            Lack(BUILT_IN[each["roleId"]], each["scope"])
+            for each in missing
+            if not any(
+                had["role_id"] == each["roleId"] and scope_contains(had["scope"], each["scope"])
+                for had in held
+            )
+        )
         may = all(rights.may(role_assignments.WRITE, each.scope) for each in roles)
-    return Lacks(row["name"], row["principal_id"], roles, may)
+    return Lacks(row["name"], row["principal_id"], roles, may) if roles else None
+
+
+def _subscription(control: Control) -> str:
+    return control.installation.subscription_id
 
 
 def give(control: Control, caller: Caller, vault: VaultRef, error: VaultError) -> None:
@@ -52,9 +70,9 @@ def give(control: Control, caller: Caller, vault: VaultRef, error: VaultError) -
     """
     found = lacks_of(control, caller, vault, error)
     if found is None:
-        raise error
+        return
     for each in found.roles:
-        definition = f"{arm.subscription_id_of(control.installation.subscription_id)}/providers"
+        definition = f"{arm.subscription_id_of(_subscription(control))}/providers"
         definition += f"/Microsoft.Authorization/roleDefinitions/{each.role.id}"
         asked = {"roleDefinitionId": definition, "principalId": found.principal}
         guid = str(uuid4(control.chance))

@@ -34,6 +34,7 @@ PAGES = {
     "vaults": "/vaults",
     "vault": "/vaults/backup-rg/v1",
     "servers": "/servers",
+    "protect": "/protect",
     "alerts": "/alerts",
     "cost": "/cost",
     "reports": "/reports",

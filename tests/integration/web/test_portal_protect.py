@@ -9,9 +9,10 @@ import pytest
 from arm_story import GROUP_ID
 from arm_world import SUBSCRIPTION, ArmWorld, arm_world, server_id
 from strongroom.catalog import told_servers
-from strongroom.catalog.tables import audit, role_assignments
+from strongroom.catalog.tables import audit, jobs, role_assignments
 from strongroom.control import users
-from strongroom.model.access import BACKUP_CONTRIBUTOR, OWNER
+from strongroom.model.access import BACKUP_CONTRIBUTOR, LONG_TERM_RETENTION, OWNER
+from strongroom.model.errors import Precondition
 
 PASSWORD = "four words of hers"
 HOME = f"/subscriptions/{SUBSCRIPTION}"
@@ -66,7 +67,7 @@ def test_a_server_that_an_agent_tells_of_is_protected_with_the_roles_that_are_as
     assert "17.2, 5.37 GB" in page.text
     form = {"form_key": key_of(guest), "server": f"{agent}/orders", "under": UNDER}
     refused = guest.post("/protect", data=form)
-    assert refused.status_code == 400
+    assert refused.status_code == 200
     assert "Long Term Retention Backup Role" in refused.text
     assert f"{GROUP_ID}</code>" in refused.text  # where the vault's identity must be a reader
     assert given(world, GROUP_ID) == 0  # it was asked, and nothing given yet
@@ -96,7 +97,7 @@ def test_who_may_not_give_roles_is_not_offered_to_and_forges_in_vain(world: ArmW
     with world.http("nobody") as http:
         signed_in(http, "anna")
         form = {"form_key": key_of(http), "server": "id-of-agent-2/billing", "under": UNDER}
-        assert http.post("/protect", data=form).status_code == 400  # registered, and no more
+        assert "Give this role" in http.post("/protect", data=form).text  # registered, no more
         signed_in(http, "carl")
         form["form_key"] = key_of(http)
         refused = http.post("/protect", data=form).text
@@ -109,3 +110,22 @@ def test_who_may_not_give_roles_is_not_offered_to_and_forges_in_vain(world: ArmW
 def test_a_server_of_no_name_is_not_protected(guest: httpx.Client) -> None:
     form = {"form_key": key_of(guest), "server": "x/y", "under": UNDER}
     assert "there is no such server" in guest.post("/protect", data=form).text.lower()
+
+
+def test_a_role_that_a_job_has_failed_for_is_given_on_its_page(
+    world: ArmWorld, guest: httpx.Client
+) -> None:
+    with world.database.writing() as connection:
+        job = connection.execute(jobs.select()).mappings().first()
+        assert job
+        role = role_assignments.c.scope_key == server_id("orders").lower()
+        connection.execute(role_assignments.delete().where(role))
+        missing = [{"roleId": LONG_TERM_RETENTION.id, "scope": server_id("orders")}]
+        error = Precondition("the vault lacks a role", facts={"missing": missing}).to_dict()
+        ended = {"status": "Failed", "error": error, "ended_at": world.clock.now()}
+        connection.execute(jobs.update().where(jobs.c.id == job["id"]).values(**ended))
+    page = f"/jobs/backup-rg/vault/{job['id']}"
+    assert "Give this role" in guest.get(page).text
+    given_by = guest.post(f"{page}/roles", data={"form_key": key_of(guest)})
+    assert (given_by.status_code, given(world, server_id("orders"))) == (303, 1)
+    assert "Give this role" not in guest.get(page).text

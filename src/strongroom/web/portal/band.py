@@ -51,20 +51,28 @@ class Band:
     lanes: list[Lane]
 
 
+Span = tuple[Instant, Instant, str]  # taken, expires, its tag
+
+
 def band_of(points: Sequence[RecoveryPoint], now: Instant, zone: str) -> Band | None:
     """The points of an instance; None when it has none."""
-    if not points:
+    spans = [(point.taken_at, point.expires_at, point.tag or "Default") for point in points]
+    return band_of_spans(spans, now, zone)
+
+
+def band_of_spans(spans: Sequence[Span], now: Instant, zone: str) -> Band | None:
+    """The same of points that are there, or will be."""
+    if not spans:
         return None
     today = now.to_tz(zone).date()
-    days = [_days(point, zone) for point in points]
+    days = [(taken.to_tz(zone).date(), end.to_tz(zone).date()) for taken, end, _ in spans]
     first_year = min(today, *(taken for taken, _ in days)).year
     last_year = min(max(today, *(end for _, end in days)).year, _LAST_YEAR)
     first = _number(Date(first_year, 1, 1))
     at = _number(today) - first
     lanes: dict[str, list[tuple[int, int]]] = {}
-    for point, (taken, end) in zip(points, days, strict=True):
-        line = (_number(taken) - first, _number(end) - first)
-        lanes.setdefault(point.tag or "Default", []).append(line)
+    for (_, _, tag), (taken, end) in zip(spans, days, strict=True):
+        lanes.setdefault(tag, []).append((_number(taken) - first, _number(end) - first))
     years = [
         (year, _number(Date(year, 1, 1)) - first) for year in range(first_year, last_year + 2)
     ]
@@ -75,10 +83,6 @@ def band_of(points: Sequence[RecoveryPoint], now: Instant, zone: str) -> Band | 
 
 def _number(day: Date) -> int:
     return day.to_stdlib().toordinal()
-
-
-def _days(point: RecoveryPoint, zone: str) -> tuple[Date, Date]:
-    return point.taken_at.to_tz(zone).date(), point.expires_at.to_tz(zone).date()
 
 
 def _lane(tag: str, points: list[tuple[int, int]], today: int, first: int) -> Lane:

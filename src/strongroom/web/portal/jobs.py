@@ -6,10 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from strongroom.control import jobs, rounds
+from strongroom.control import jobs, rounds, vault_roles
 from strongroom.control.held_jobs import holdups_of
 from strongroom.control.offers import offers
 from strongroom.model import arm
+from strongroom.model.errors import VaultError, from_dict
 from strongroom.model.job import UNCANCELLABLE, Job, JobKind, JobStatus
 from strongroom.model.job_sample import lines_of
 from strongroom.web.portal import render, throughput
@@ -63,6 +64,7 @@ def job(job_id: str, ref: InVault, visit: Guest) -> Response:
         job=found,
         holdups=holdups_of(visit.control, [found]),
         may=may,
+        lacks=vault_roles.lacks_of(visit.control, visit.caller, ref, _error_of(found)),
         cancellable=_is_cancellable(found),
         speed=throughput.speed_of(found, samples, visit.now),
         lines=lines_of(found, samples),
@@ -81,6 +83,20 @@ def log(job_id: str, ref: InVault, visit: Guest) -> Response:
     text = "".join(json.dumps({**each, "job": found.id}) + "\n" for each in told)
     named = {"Content-Disposition": f'attachment; filename="job-{found.id}.jsonl"'}
     return Response(text, 200, {**render.HEADERS, **named}, "application/jsonl")
+
+
+def _error_of(found: Job) -> VaultError | None:
+    return None if found.error is None else from_dict(found.error)
+
+
+@router.post(_JOB + "/roles")
+def give(job_id: str, ref: InVault, visit: Guest, form: Sent) -> Response:
+    """The vault's identity gets what this job has failed for want of."""
+    del form
+    error = _error_of(jobs.get_job(visit.control, visit.caller, ref, job_id))
+    if error is not None and error.facts.get("missing"):
+        vault_roles.give(visit.control, visit.caller, ref, error)
+    return visit.go(job_path(ref, job_id))
 
 
 def _is_cancellable(found: Job) -> bool:

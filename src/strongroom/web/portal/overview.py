@@ -1,20 +1,28 @@
 """The first page: two answers, and what needs somebody."""
 
 from collections import Counter
+from functools import lru_cache
 
 from fastapi import APIRouter
 from fastapi.responses import Response
+from whenever import Date, Instant, Time
 
 from strongroom.control import drill_rounds, protecting, rounds
 from strongroom.control.footprints import footprints_of
 from strongroom.control.held_jobs import holdups_of
 from strongroom.control.reaches import reaches_of
-from strongroom.web.portal.door import Guest, PortalRoute
+from strongroom.model.policy import parse_policy
+from strongroom.model.policy_templates import ten_years_policy
+from strongroom.model.preview import preview
+from strongroom.web.portal import words
+from strongroom.web.portal.band import Band, Span, band_of_spans
+from strongroom.web.portal.door import Guest, PortalRoute, Visit
 from strongroom.web.portal.due import due_of
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 MOST_BOXES = 200  # more are no picture any more: then only those that need somebody
 FIRST = 12
+YEARS = 10
 _ORDER = ("bad", "risk", "paused", "wait", "unknown", "ok")
 
 
@@ -38,5 +46,23 @@ def overview(visit: Guest) -> Response:
         looks=Counter(ship.look for ship in ships),
         running=running,
         holdups=holdups_of(visit.control, running),
+        promise=None if ships else _promise(visit),
         servers=protecting.candidates(visit.control, visit.caller),
     )
+
+
+def _promise(visit: Visit) -> tuple[Band | None, str]:
+    """What `ten-years` will have kept after ten years, and the year of that."""
+    today = visit.now.to_tz("UTC").date().format_iso()
+    spans, until = _kept_after_years(today)
+    return band_of_spans(spans, until, visit.zone), words.year(until, visit.zone)
+
+
+@lru_cache(maxsize=1)
+def _kept_after_years(day: str) -> tuple[list[Span], Instant]:
+    """Thousands of backups are looked ahead for it: once a day."""
+    start = Date.parse_iso(day).at(Time(0)).assume_utc()
+    ahead = preview(parse_policy(ten_years_policy()), start, YEARS)
+    kept = [each.fire for each in ahead.at(ahead.until)]
+    spans = [(fire.at, fire.verdict.expires_at, fire.verdict.tag) for fire in kept]
+    return spans, ahead.until

@@ -94,14 +94,16 @@ def _page(visit: Visit, form: Form, error: VaultError | None = None) -> Response
     chosen = next((each for each in servers if each.key == form.text("server")), None)
     under = next((each for each in policies if each.key == form.text("under")), None)
     scope = arm.subscription_id_of(visit.control.installation.subscription_id)
+    lacks = None if under is None else vault_roles.lacks_of(*asked, under.vault, error)
+    is_asked = lacks is not None and lacks.may_give  # a question, and no mistake of anybody
     return visit.page(
         "protect.html",
-        200 if error is None else 400,
+        200 if error is None or is_asked else 400,
         servers=servers,
         chosen=chosen or (servers[0] if servers else None),
         policies=policies,
         under=under or (policies[0] if policies else None),
         may=offers(*asked, scope, {"write": protecting.ACTION}),
         error=error,
-        lacks=None if under is None else vault_roles.lacks_of(*asked, under.vault, error),
+        lacks=lacks,
     )
