@@ -222,11 +222,8 @@ class ChunkStream(RawStream):
         """Where it went: one place, or two where a pack ended in between."""
         places: list[Place] = []
         while chunk:
-            if self._pack is None:
-                self._pack = self._writer.open_pack()
-            pack, raw = self._pack, self._pack.raw_size
-            count = self._take(chunk, extent=False)
-            places.append(_joined(places, Place(pack.index, raw, count)))
+            (pack, raw), count = self._take(chunk)
+            places.append(_joined(places, Place(pack, raw, count)))
             chunk = chunk[count:]
         return tuple(places)
 

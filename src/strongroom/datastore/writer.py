@@ -8,7 +8,7 @@ That ring is what bounds the memory, whatever the size of the server.
 import contextlib
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 
 from blake3 import blake3
@@ -28,6 +28,7 @@ from strongroom.model.errors import (
 )
 from strongroom.model.ids import PackId, uuid7
 from strongroom.model.postgres import PAGE
+from strongroom.model.runs import runs
 from strongroom.model.seams import Chance, Clock
 
 BATCH = 2 << 20  # raw bytes that a worker turns into frames at once
@@ -305,7 +306,22 @@ class RawStream:
         """Bytes of the file that begun last, in messages of any size."""
         view = memoryview(data)
         while view:
-            view = view[self._take(view, extent=True) :]
+            place, count = self._take(view)
+            self._note(place, count)
+            view = view[count:]
+
+    def write_pages(self, blocks: Sequence[int], pages: memoryview) -> None:
+        """Whole pages of a file that comes in part, each at its number; forward only."""
+        if self._whole or (blocks and blocks[0] * PAGE < self._offset):
+            raise Invalid(f"page {blocks[0]} of a file is no place to go on at")
+        done = 0
+        while done < len(blocks):
+            (pack, raw), count = self._take(pages[done * PAGE :])
+            for first, length in runs(blocks[done : done + count // PAGE]):
+                self._offset = first * PAGE
+                self._note((pack, raw), length * PAGE)
+                raw += length * PAGE
+            done += count // PAGE
 
     def end_file(self) -> None:
         """All its bytes have come: exactly as many as it said."""
@@ -319,15 +335,15 @@ class RawStream:
         padding = -self._written % PAGE
         self._writer.add_extents(self._extents, self._written)
         while padding:
-            padding -= self._take(memoryview(_ZEROS)[:padding], extent=False)
+            padding -= self._take(memoryview(_ZEROS)[:padding])[1]
         self._facts = None
 
     def under_way(self) -> tuple[FileFacts | None, int | None, list[Extent], int]:
         """(file, kept, extents so far, where it goes on); no file between two."""
         return self._facts, self._kept, self._extents, self._offset
 
-    def _take(self, view: memoryview, *, extent: bool) -> int:
-        """Copy what fits into the current buffer; returns how much."""
+    def _take(self, view: memoryview) -> tuple[tuple[int, int], int]:
+        """Copy what fits into the current buffer -> where it went, (pack, raw), and how much."""
         if self._pack is None:
             self._pack = self._writer.open_pack()
         if self._buffer is None:
@@ -340,8 +356,7 @@ class RawStream:
         )
         count = min(room, len(view))
         self._room[self._used : self._used + count] = view[:count]
-        if extent:
-            self._note(pack, count)
+        place = pack.index, pack.raw_size
         self._used += count
         pack.raw_size += count
         full = pack.raw_size == self._writer.pack_raw_size
@@ -350,18 +365,17 @@ class RawStream:
             if full or pack.stored_size >= _STORED_ENOUGH:
                 self._writer.send(pack)
                 self._pack = None
-        return count
+        return place, count
 
-    def _note(self, pack: _OpenPack, count: int) -> None:
+    def _note(self, place: tuple[int, int], count: int) -> None:
+        pack, raw = place
         last = self._extents[-1] if self._extents else None
-        if last is not None and last.pack == pack.index and last.end == self._offset:
+        if last is not None and last.pack == pack and last.end == self._offset:
             self._extents[-1] = Extent(
                 last.file, last.offset, last.length + count, last.pack, last.raw
             )
         else:
-            self._extents.append(
-                Extent(self._file, self._offset, count, pack.index, pack.raw_size)
-            )
+            self._extents.append(Extent(self._file, self._offset, count, pack, raw))
         self._offset += count
         self._written += count
 

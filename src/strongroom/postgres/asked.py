@@ -6,10 +6,6 @@ from typing import Protocol
 class Asked(Protocol):
     """A server that answers: a replication connection, or a session beside the data directory."""
 
-    @property
-    def sends_changes(self) -> bool:
-        """Whether BASE_BACKUP can be asked for what has changed since a parent."""
-
     def rows(self, command: str, what: str) -> list[list[bytes]]:
         """Run a command that answers with rows; `what` is it in words, for errors."""
 

@@ -1,12 +1,14 @@
 """What reading a server yields: the base backup and the write-ahead log speak the same events.
 
-    Started (Warned | FileBegun ((FileAt? FileData)* FileEnded)? | ManifestData)* Ended
+    Started (Warned | FileBegun (FilePart* FileEnded)? | ManifestData)* Ended
+    FilePart = FileAt? FileData | FilePages
 
-`FileAt`, `FileData` and `FileEnded` follow only files (main, other, wal), never directories or
-links; `FileAt` only those that come in part. Bytes are memoryviews of what arrived; keeping one
-keeps its message (about 32 KiB) in memory.
+`FileEnded` and what comes before it follow only files (main, other, wal), never directories or
+links; `FileAt` and `FilePages` only those that come in part. Bytes are memoryviews of what
+arrived; keeping one keeps its message (about 32 KiB) in memory.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -85,6 +87,14 @@ class FileData:
 
 
 @dataclass(frozen=True, slots=True)
+class FilePages:
+    """Whole pages of a file that comes in part, one for each of `blocks`: numbers that ascend."""
+
+    blocks: Sequence[int]
+    data: memoryview
+
+
+@dataclass(frozen=True, slots=True)
 class FileEnded:
     """All `size` bytes of the file have come."""
 
@@ -104,5 +114,5 @@ class Ended:
     timeline: Timeline
 
 
-WalEvent = FileBegun | FileAt | FileData | FileEnded
+WalEvent = FileBegun | FileAt | FileData | FilePages | FileEnded
 Event = Started | Warned | WalEvent | ManifestData | Ended

@@ -19,12 +19,13 @@ from strongroom.postgres.events import (
     FileBegun,
     FileData,
     FileEnded,
+    FilePages,
     ManifestData,
     Started,
 )
 from strongroom.postgres.page_layers import Layer
 from strongroom.postgres.page_notes import PageNotes
-from strongroom.postgres.page_versions import PageColumns, PagesInPart, ParentPages, Sieve
+from strongroom.postgres.page_versions import PageColumns, PagesInPart, ParentPages
 from strongroom.postgres.wire.backup_label import MOST_BYTES, without_increments
 from strongroom.postgres.wire.incremental import (
     MOST_BLOCKS,
@@ -119,8 +120,7 @@ class Increment:
     def prepare(self, server: Asked, system: System) -> bytes:
         """The parent's backup_manifest where the server's summaries can serve it, else nothing."""
         has_summaries = (
-            server.sends_changes
-            and major_of(system.version_number) >= SUMMARIES_SINCE
+            major_of(system.version_number) >= SUMMARIES_SINCE
             and show(server, "summarize_wal") == "on"
         )
         self._records = not has_summaries
@@ -219,6 +219,8 @@ class Increment:
             yield from self._without_increments(begun, source)
         elif by_summaries and (whole := whole_name(begun.path)) is not None:
             yield from self._part(replace(begun, path=whole, kind="main"), source)
+        elif begun.kept is not None:
+            yield from self._told_part(begun, source)
         elif begun.kind == "main" and begun.size % PAGE == 0:
             older = self._stored_pages(begun.path)
             if older is None and not by_summaries:
@@ -241,23 +243,34 @@ class Increment:
 
     def _part(self, begun: FileBegun, source: Iterator[Event]) -> Iterator[Event]:
         """An INCREMENTAL.* member: of its blocks, those that no earlier try has stored."""
-        reader, sieve, pages = IncrementalReader(begun.size), None, PagesInPart(())
+        reader, stored, pages = IncrementalReader(begun.size), None, PagesInPart()
         for data in _data_of(source):
             for found in reader.feed(data):
                 match found:
                     case IncrementalFile(size, kept):
                         self._sizes[begun.path] = size
-                        pages = PagesInPart(reader.blocks)
                         stored = self._stored_pages(begun.path, kept // PAGE)
-                        sieve = Sieve(stored) if stored else None
                         yield replace(begun, size=size, kept=kept)
-                    case (offset, piece):
-                        yield from _pieces(sieve, offset, piece)
-            pages.add(reader.body)
+                    case (blocks, data):
+                        yield from _not_stored(stored, pages, FilePages(blocks, data))
         reader.finish()
-        if reader.blocks:
-            self._notes[begun.path] = pages.packed()
-            self._in_part.add(begun.path)
+        yield from self._end_part(begun.path, pages)
+
+    def _told_part(self, begun: FileBegun, source: Iterator[Event]) -> Iterator[Event]:
+        """A part of a file that came as such, read by what the server's summaries tell."""
+        self._sizes[begun.path] = begun.size
+        stored = self._stored_pages(begun.path, (begun.kept or 0) // PAGE)
+        pages = PagesInPart()
+        yield begun
+        for event in _rest_of_file(source):
+            if isinstance(event, FilePages):
+                yield from _not_stored(stored, pages, event)
+        yield from self._end_part(begun.path, pages)
+
+    def _end_part(self, path: str, pages: PagesInPart) -> Iterator[Event]:
+        if pages:
+            self._notes[path] = pages.packed()
+            self._in_part.add(path)
         yield FileEnded()
 
     def _relation(
@@ -299,11 +312,16 @@ class Increment:
         return ParentPages(self._parent.page_versions[path], self._parent.start_lsn)
 
 
-def _pieces(sieve: Sieve | None, offset: int, piece: memoryview) -> Iterator[Event]:
-    found = [(offset, piece)] if sieve is None else sieve.sift(offset, piece)
-    for place, pages in found:
-        yield FileAt(place)
-        yield FileData(pages)
+def _not_stored(
+    stored: ParentPages | None, came: PagesInPart, now: FilePages
+) -> Iterator[FilePages]:
+    """Of pages that come in part, those that no earlier try has stored; all are noted."""
+    words = came.add(now.blocks, now.data)
+    if stored is None:
+        yield now
+        return
+    for place in stored.has_changed(now.blocks, words):
+        yield FilePages(now.blocks[place : place + 1], now.data[place * PAGE :][:PAGE])
 
 
 def _rest_of_file(source: Iterator[Event]) -> Iterator[Event]:

@@ -7,15 +7,17 @@ after it knows the difference (docs/decisions/0115).
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
 import google_crc32c
 
-from strongroom.model.errors import SourceRefused
-from strongroom.model.postgres import Lsn, SystemIdentifier, major_of
-from strongroom.postgres.basebackup import Prepare, System, base_backup, everything, identify
-from strongroom.postgres.connect import Conninfo, replication, session
+from strongroom.model.errors import SourceRefused, SourceUnsupported
+from strongroom.model.postgres import PAGE, Lsn, SystemIdentifier, Timeline, major_of
+from strongroom.postgres.basebackup import Prepare, System, everything
+from strongroom.postgres.changed_blocks import ChangedBlocks, FilePart, changed_since
+from strongroom.postgres.connect import Conninfo, session
 from strongroom.postgres.data_directory import CONTROL, DataDirectory, Entry, reading
 from strongroom.postgres.events import (
     Ended,
@@ -23,11 +25,13 @@ from strongroom.postgres.events import (
     FileBegun,
     FileData,
     FileEnded,
+    FilePages,
     ManifestData,
     Started,
     Tablespace,
     Warned,
 )
+from strongroom.postgres.file_part import PartReader
 from strongroom.postgres.low_level import LowLevelBackup
 from strongroom.postgres.page_check import FileCheck, PageCheck
 from strongroom.postgres.read_ahead import PIECE, ReadAhead
@@ -56,30 +60,12 @@ def disk_backup(
 
     `readers`: pieces of a file that are read at once.
 
-    Where the server itself can tell what has changed since the parent that `prepare` gives, it is
-    asked over the stream instead: that reads less. Pages that are damaged on the disk come as they
-    are, with a `Warned` after their file.
+    Of a server that keeps WAL summaries only those pages are read that have changed since the
+    parent that `prepare` gives. Pages that are damaged on the disk come as they are, with a
+    `Warned` after their file. The server is asked by SQL alone.
 
     Raises as `base_backup` does, and SourceRefused or SourceStopped naming what cannot be read.
     """
-    with replication(conninfo, watch) as asked:
-        has_less = bool(prepare(asked, identify(asked)))
-    if has_less:
-        yield from base_backup(conninfo, label, watch=watch, prepare=prepare)
-    else:
-        yield from disk_alone(conninfo, label, directory=directory, watch=watch, readers=readers)
-
-
-def disk_alone(
-    conninfo: Conninfo,
-    label: str,
-    *,
-    directory: Path,
-    watch: Callable[[], None] = lambda: None,
-    prepare: Prepare = everything,
-    readers: int = 1,
-) -> Generator[Event, None, None]:
-    """The same of a server that grants no replication: it is asked by SQL alone."""
     with (
         session(conninfo, watch) as server,
         closing(DataDirectory(directory)) as tree,
@@ -88,10 +74,13 @@ def disk_alone(
         held = LowLevelBackup(server, major_of(server.version_number))
         start = held.start(label)
         system = held.system()
-        prepare(Beside(server, directory), system)
-        yield _started(tree, system, start)
+        beside = Beside(server, directory)
+        parent = prepare(beside, system)
+        changed, refused = _changed(parent, beside, (system.timeline, start), watch)
+        begun = _started(tree, system, start)
+        yield replace(begun, by_summaries=changed is not None, refused=refused)
         pages = PageCheck(start, held.position) if system.checksums else None
-        copy = _Copy(tree, pages, ahead)
+        copy = _Copy(tree, pages, ahead, changed)
         yield from copy.events()
         _check_control(copy.control, system.identifier, start)
         stop = held.stop(start, system.timeline)
@@ -102,6 +91,19 @@ def disk_alone(
         manifest = format_pg_manifest(copy.files, identifier, (system.timeline, start, stop.lsn))
         yield ManifestData(memoryview(manifest))
         yield Ended(stop.lsn, system.timeline)
+
+
+def _changed(
+    parent: bytes, beside: Beside, start: tuple[Timeline, Lsn], watch: Callable[[], None]
+) -> tuple[ChangedBlocks | None, str]:
+    """What has changed since that parent, or None and why nobody can tell."""
+    if not parent:
+        return None, ""
+    try:
+        found = changed_since(parent, beside, start, watch)
+    except SourceUnsupported as error:
+        return None, error.message
+    return found, ""
 
 
 def _started(tree: DataDirectory, system: System, start: Lsn) -> Started:
@@ -145,23 +147,42 @@ class ControlFile:
 class _Copy:
     """The files of a tree as events, and the list of what came."""
 
-    def __init__(self, tree: DataDirectory, pages: PageCheck | None, ahead: ReadAhead) -> None:
+    def __init__(
+        self,
+        tree: DataDirectory,
+        pages: PageCheck | None,
+        ahead: ReadAhead,
+        changed: ChangedBlocks | None,
+    ) -> None:
         self._tree = tree
         self._pages = pages
         self._ahead = ahead
+        self._changed = changed
         self._mtime = 0  # of the control file, which the backup's own checkpoint has just written
         self.files: list[TimedFile] = []
         self.control = b""
 
     def events(self) -> Iterator[Event]:
         """Everything on disk, the control file last."""
-        for small, entries in groupby(self._tree.entries(), _is_small):
+        for small, entries in groupby(self._tree.entries(), self._is_small):
             if small:
                 for batch in _batches(entries):
                     yield from self._together(batch)
             else:
                 for entry in entries:
                     yield from self._alone(entry)
+
+    def _is_small(self, entry: Entry) -> bool:
+        return (
+            entry.kind not in {"directory", "link"}
+            and entry.path != CONTROL
+            and entry.size <= _SMALL
+            and self._part_of(entry) is None
+        )
+
+    def _part_of(self, entry: Entry) -> FilePart | None:
+        """None: all of it comes."""
+        return self._changed.part_of(entry.path, entry.size) if self._changed else None
 
     def made(self, path: str, content: bytes, mode: int = _MODE) -> Iterator[Event]:
         """A small file that is at hand."""
@@ -172,8 +193,48 @@ class _Copy:
             yield FileBegun(entry.path, 0, entry.mode, entry.mtime, entry.kind, entry.link)
         elif entry.path == CONTROL:
             yield from self._control(entry)
+        elif part := self._part_of(entry):
+            yield from self._in_part(entry, part)
         else:
             yield from self._file(entry)
+
+    def _in_part(self, entry: Entry, part: FilePart) -> Iterator[Event]:
+        """As long as it was when it was listed: the log tells of what was cut off since."""
+        kept = part.kept * PAGE
+        begun = FileBegun(entry.path, entry.size, entry.mode, entry.mtime, entry.kind, kept=kept)
+        told = TimedFile(entry.path, entry.size, entry.mtime, None)
+        if not len(part.blocks):
+            yield from (begun, FileEnded())
+            self.files.append(told)
+            return
+        try:
+            descriptor = self._tree.open(entry.path)
+        except FileNotFoundError:
+            return  # dropped since it was listed: the log says so too
+        try:
+            yield begun
+            yield from self._pages_of(entry, descriptor, part)
+        finally:
+            os.close(descriptor)
+        self.files.append(told)
+
+    def _pages_of(self, entry: Entry, descriptor: int, part: FilePart) -> Iterator[Event]:
+        check = self._pages.of_file(descriptor, entry.path) if self._pages else None
+        reader = PartReader(descriptor, part, check)
+
+        def read(length: int, offset: int) -> bytes:
+            with reading(self._tree.path / entry.path):
+                return reader.read(length, offset)
+
+        done = 0
+        with closing(self._ahead.pieces(read, len(part.blocks) * PAGE)) as pieces:
+            for data in pieces:
+                blocks = part.blocks[done : done + len(data) // PAGE].tolist()
+                yield FilePages(blocks, memoryview(data))
+                done += len(blocks)
+        yield FileEnded()
+        if check and check.damaged.count:
+            yield Warned(check.damaged.warning())
 
     def _together(self, entries: list[Entry]) -> Iterator[Event]:
         """Their pages are checked all at once; a file that is not whole is looked at by itself."""
@@ -243,12 +304,6 @@ class _Copy:
         self.files.append(TimedFile(entry.path, size, entry.mtime, crc))
         if check and check.damaged.count:
             yield Warned(check.damaged.warning())
-
-
-def _is_small(entry: Entry) -> bool:
-    return (
-        entry.kind not in {"directory", "link"} and entry.path != CONTROL and entry.size <= _SMALL
-    )
 
 
 def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:

@@ -4,10 +4,12 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from strongroom.model.postgres import PAGE, Lsn
 from strongroom.postgres.damaged_file import DamagedFile
 from strongroom.postgres.data_directory import segment_of
-from strongroom.postgres.page_checksum import are_whole, page_lsn, wrong_pages
+from strongroom.postgres.page_checksum import are_whole, page_lsn, wrong_among, wrong_pages
 
 PAGES_OF_SEGMENT = (1 << 30) // PAGE  # RELSEG_SIZE; no packager changes it
 _LOOKS = 4
@@ -63,27 +65,33 @@ class FileCheck:
 
     def checked(self, data: bytes, offset: int) -> bytes:
         """The same bytes, or what lay there a moment later where a page was not whole."""
-        whole = memoryview(data)[: len(data) // PAGE * PAGE]
-        wrong = wrong_pages(whole, self._first + offset // PAGE) if whole else []
+        first, pages = offset // PAGE, len(data) // PAGE
+        return self.checked_pages(data, range(first, first + pages))
+
+    def checked_pages(self, data: bytes, blocks: Sequence[int]) -> bytes:
+        """The same of pages that need not be neighbours; `blocks`: their numbers in the file."""
+        if not blocks:
+            return data
+        numbers = np.asarray(blocks, dtype=np.uint32) + np.uint32(self._first)
+        wrong = wrong_among(memoryview(data)[: len(blocks) * PAGE], numbers)
         if not wrong:
             return data
         mended = bytearray(data)
         for _ in range(_LOOKS):
             _NEVER.wait(_PAUSE)
-            wrong = [index for index in wrong if not self._read_again(mended, index, offset)]
+            wrong = [each for each in wrong if not self._read_again(mended, each, blocks[each])]
             if not wrong:
                 break
         for index in wrong:
             with self._lock:
                 if self._is_damaged(bytes(mended[index * PAGE : (index + 1) * PAGE])):
-                    self.damaged.add(self._first + offset // PAGE + index)
+                    self.damaged.add(self._first + blocks[index])
         return bytes(mended)
 
-    def _read_again(self, data: bytearray, index: int, offset: int) -> bool:
+    def _read_again(self, data: bytearray, index: int, block: int) -> bool:
         """Whether the page is whole now; its newest bytes are put in place."""
-        place = index * PAGE
-        page = os.pread(self._descriptor, PAGE, offset + place)
+        page = os.pread(self._descriptor, PAGE, block * PAGE)
         if len(page) < PAGE:  # the relation was truncated: the log says so too
             return True
-        data[place : place + PAGE] = page
-        return not wrong_pages(page, self._first + offset // PAGE + index)
+        data[index * PAGE : (index + 1) * PAGE] = page
+        return not wrong_pages(page, self._first + block)

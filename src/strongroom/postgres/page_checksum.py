@@ -8,6 +8,7 @@ runs side by side here too, over all pages at once: 3.7 GB/s for a core (docs/de
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,9 +39,13 @@ def wrong_pages(data: bytes | memoryview, first_block: int) -> list[int]:
     `first_block` is the number of the first one in its relation (not in its segment). A page that
     PostgreSQL has never filled is all zeros and has no checksum.
     """
-    return [
-        int(index) for index in np.flatnonzero(_wrong(data, [(first_block, len(data) // PAGE)]))
-    ]
+    return wrong_among(data, np.arange(first_block, first_block + len(data) // PAGE))
+
+
+def wrong_among(data: bytes | memoryview, blocks: Sequence[int] | NDArray[Any]) -> list[int]:
+    """The same of pages that need not be neighbours; `blocks`: the number of each."""
+    found = _wrong(data, np.asarray(blocks, dtype=np.uint32))
+    return [int(index) for index in np.flatnonzero(found)]
 
 
 def are_whole(pieces: Sequence[tuple[bytes, int]]) -> list[bool]:
@@ -49,8 +54,13 @@ def are_whole(pieces: Sequence[tuple[bytes, int]]) -> list[bool]:
     All of them at once: a piece of a few pages costs as many steps of Python as one of hundreds.
     """
     lengths = [len(data) // PAGE for data, _ in pieces]
-    runs = [(first, length) for (_, first), length in zip(pieces, lengths, strict=True)]
-    wrong = _wrong(b"".join(data for data, _ in pieces), runs)
+    blocks = np.concatenate(
+        [
+            np.arange(first, first + length, dtype=np.uint32)
+            for (_, first), length in zip(pieces, lengths, strict=True)
+        ]
+    )
+    wrong = _wrong(b"".join(data for data, _ in pieces), blocks)
     ends = np.cumsum([0, *lengths])
     return [not wrong[begin:end].any() for begin, end in pairwise(ends)]
 
@@ -61,12 +71,9 @@ def page_lsn(page: bytes | memoryview) -> Lsn:
     return Lsn(high << 32 | low)
 
 
-def _wrong(data: bytes | memoryview, runs: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:
-    """Of each page, whether it is wrong; `runs` of them: (first block, how many)."""
+def _wrong(data: bytes | memoryview, blocks: _Words) -> NDArray[np.bool_]:
+    """Of each page, whether it is wrong; `blocks`: its number in its relation."""
     words = np.frombuffer(data, dtype="<u4").reshape(-1, _WORDS)
-    blocks = np.concatenate(
-        [np.arange(first, first + count, dtype=np.uint32) for first, count in runs]
-    )
     wrong: NDArray[np.bool_] = (words[:, 2] & _LOW) != _checksums(words, blocks)
     new = np.flatnonzero(words[:, 3] >> np.uint32(16) == 0)  # pd_upper
     if len(new):

@@ -11,6 +11,7 @@ among the words because VACUUM sets PD_ALL_VISIBLE without pd_lsn where checksum
 from array import array
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import zstandard
 
 from strongroom.model.errors import Corrupt
@@ -49,19 +50,17 @@ class PageColumns:
 class PagesInPart:
     """The words of some pages of one file, which come in order; no others are known."""
 
-    def __init__(self, blocks: Sequence[int]) -> None:
-        """`blocks`: the numbers of the pages that come."""
-        self._blocks = blocks
+    def __init__(self) -> None:
+        self._blocks: list[int] = []
         self._came = PageColumns()
-        self._rest = b""  # of a page that has not come whole
 
-    def add(self, piece: memoryview) -> None:
-        """Take bytes of the pages, in pieces of any size."""
-        whole = memoryview(self._rest + piece) if self._rest else piece
-        end = len(whole) - len(whole) % PAGE
-        if end:
-            self._came.add(whole[:end])
-        self._rest = bytes(whole[end:])
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    def add(self, blocks: Sequence[int], pages: memoryview) -> tuple[bytes, ...]:
+        """Take the next ones, whose numbers `blocks` are; returns their words, a column each."""
+        self._blocks += blocks
+        return self._came.add(pages)
 
     def packed(self) -> bytes:
         """As `PageColumns.packed`; a page that did not come is zeros, and never kept.
@@ -69,13 +68,11 @@ class PagesInPart:
         Nor is one that came without a pd_lsn; but that it came can be told.
         """
         pages = self._blocks[-1] + 1 if self._blocks else 0
-        columns = [array("I", bytes(4 * pages)) for _ in range(COLUMNS)]
-        rows = zip(*(array("I", bytes(came)) for came in self._came.columns), strict=True)
-        for block, words in zip(self._blocks, rows, strict=True):
-            told = words if words[0] or words[1] else (_NO_VERSION, _NO_VERSION, words[2])
-            for column, word in zip(columns, told, strict=True):
-                column[block] = word
-        return zstandard.compress(b"".join(column.tobytes() for column in columns), _LEVEL)
+        came = np.array([np.frombuffer(column, np.uint32) for column in self._came.columns])
+        came[:2, (came[:2] == 0).all(axis=0)] = _NO_VERSION
+        columns = np.zeros((COLUMNS, pages), dtype=np.uint32)
+        columns[:, self._blocks] = came
+        return zstandard.compress(columns.tobytes(), _LEVEL)
 
 
 class ParentPages:
@@ -114,6 +111,12 @@ class ParentPages:
         if begin is not None:
             yield begin, first + count
 
+    def has_changed(self, blocks: Sequence[int], words: tuple[bytes, ...]) -> list[int]:
+        """Of pages with those numbers, whose words are these now: the places of the changed."""
+        return [
+            place for place, page in enumerate(blocks) if self._has_changed(page, place, words)
+        ]
+
     def _differs(self, first: int, words: tuple[bytes, ...], count: int) -> bool:
         """Most stretches are as they were: three comparisons instead of a walk."""
         place = slice(4 * first, 4 * (first + count))
@@ -130,26 +133,6 @@ class ParentPages:
                 for theirs, ours in zip(self._columns, words, strict=True)
             )
         )
-
-
-class Sieve:
-    """Of pages that come in part, in pieces of any size: those that have changed."""
-
-    def __init__(self, older: ParentPages) -> None:
-        self._older = older
-        self._rest = b""  # of a page that has not come whole
-
-    def sift(self, offset: int, piece: memoryview) -> Iterator[tuple[int, memoryview]]:
-        """(offset, pages): of the piece, which lies at `offset` of the file."""
-        whole = memoryview(self._rest + piece) if self._rest else piece
-        first = (offset - len(self._rest)) // PAGE
-        end = len(whole) - len(whole) % PAGE
-        self._rest = bytes(whole[end:])
-        if not end:
-            return
-        words = PageColumns().add(whole[:end])
-        for begin, after in self._older.changed(first, words):
-            yield begin * PAGE, whole[(begin - first) * PAGE : (after - first) * PAGE]
 
 
 class KnownPages:

@@ -28,8 +28,6 @@ _MOST_WARNINGS = 1000
 class Replication:
     """A standing physical replication connection. One thread at a time, but for `interrupt`."""
 
-    sends_changes = True
-
     def __init__(self, pgconn: pq.abc.PGconn, watch: Callable[[], None]) -> None:
         self._pgconn = pgconn
         self._watch = watch

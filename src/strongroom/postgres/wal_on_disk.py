@@ -33,6 +33,7 @@ select case when pg_is_in_recovery()
        then greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
        else pg_current_wal_flush_lsn() end
 """
+_SUMMARIZED = "select summarized_tli, summarized_lsn from pg_get_wal_summarizer_state()"
 _READING = "reading write-ahead log from the disk"
 _HOLD = (
     "Set wal_keep_size to what the server writes in a few minutes (no restart is needed), or give "
@@ -91,11 +92,9 @@ def _own(system: System) -> tuple[tuple[str, int] | None, ...]:
 class Beside:
     """A server that is asked by SQL, its data directory at hand."""
 
-    sends_changes = False  # only a replication connection can be asked for them
-
     def __init__(self, server: Replication, data_directory: Path) -> None:
         self._server = server
-        self._data_directory = data_directory
+        self.data_directory = data_directory
 
     def rows(self, command: str, what: str) -> list[list[bytes]]:
         """What it answers."""
@@ -103,8 +102,13 @@ class Beside:
 
     def history(self, timeline: int) -> bytes:
         """As it lies beside the log."""
-        with closing(LogFiles(self._data_directory)) as files:
+        with closing(LogFiles(self.data_directory)) as files:
             return files.history(timeline)
+
+    def summarized(self) -> tuple[Timeline, Lsn]:
+        """How far its WAL summaries go (PostgreSQL 17 and later)."""
+        timeline, lsn = self.rows(_SUMMARIZED, "asking how far its summaries go")[0]
+        return Timeline(int(timeline)), lsn_from_text(lsn.decode())
 
 
 class DiskWindow:

@@ -76,4 +76,4 @@ def test_where_summaries_come_and_go(chain):
     lose_summaries(chain)
     told = chain.back_up()
     assert told.kind == "Full"
-    assert "WAL summaries are required" in told.why_full
+    assert "no WAL summaries" in told.why_full

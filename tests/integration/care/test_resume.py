@@ -32,6 +32,7 @@ from strongroom.postgres.events import (
     FileBegun,
     FileData,
     FileEnded,
+    FilePages,
     ManifestData,
     Started,
 )
@@ -153,6 +154,8 @@ class Tries:
                 stream.begin_file(facts, kept=event.kept)
             case FileData(data):
                 stream.write(data)
+            case FilePages(blocks, data):
+                stream.write_pages(blocks, data)
             case FileEnded():
                 stream.end_file()
             case FileAt(offset):

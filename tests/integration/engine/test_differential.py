@@ -32,3 +32,29 @@ def test_ours_is_what_pg_combinebackup_makes_of_the_same_increments(major, monke
         for number in range(len(CHANGES) + 1):
             ours = restored(chain, number, place, space)
             assert differences(ours, raw.combined(chain, number)) == {}
+
+
+@pytest.mark.parametrize("major", some(18, of=(17, 18)))
+def test_the_disk_gives_by_summaries_what_the_stream_gives(major):
+    with ExitStack() as stack:
+        server = stack.enter_context(start_server(major, summarize_wal="on", autovacuum="off"))
+        streamed, read = (stack.enter_context(a_chain(server)) for _ in range(2))
+        place = stack.enter_context(open_directory())
+        space = place / "space"
+        space.mkdir()
+        fill(server, own(space))
+        for change in (lambda _: None, *CHANGES):
+            change(server)
+            streamed.back_up(source="stream")
+            read.back_up(source="disk")
+        assert [told.kind for told in read.results] == ["Full", *["Incremental"] * len(CHANGES)]
+        assert not read.manifests[-1].page_versions, "the summaries told what changed"
+        assert read.results[3].read_bytes < streamed.results[3].read_bytes * 1.01, (
+            "only the few rows came"
+        )
+        trees = []
+        for name, chain in (("streamed", streamed), ("read", read)):
+            (place / name).mkdir()
+            trees.append(restored(chain, len(CHANGES), place / name, space))
+        # Each backup begins with a checkpoint of its own.
+        assert set(differences(*trees)) <= {"backup_label", "global/pg_control"}

@@ -12,7 +12,7 @@ from strongroom.model.backup_type import DISK_ALONE, STREAM
 from strongroom.model.errors import WalGap
 from strongroom.postgres.check import look
 from strongroom.postgres.events import FileBegun, Started
-from strongroom.postgres.local import disk_alone
+from strongroom.postgres.local import disk_backup
 from strongroom.postgres.wal_on_disk import DiskWindow
 
 pytestmark = pytest.mark.postgres
@@ -76,7 +76,7 @@ def test_fulls_and_increments_are_had_over_a_promotion_too(plain, tmp_path: Path
 
 def from_disk(plain: Plain, on_event):
     window = partial(DiskWindow, data_directory=plain.data_directory)
-    read = partial(disk_alone, directory=plain.data_directory)
+    read = partial(disk_backup, directory=plain.data_directory)
     return back_up(plain.parsed(), on_event, read=read, window=window)
 
 

@@ -38,12 +38,12 @@ def read(raw: bytes, step: int) -> tuple[IncrementalFile | None, dict[int, bytes
                 assert told is None
                 told = item
                 continue
-            offset, data = item
-            assert offset >= end, "it goes back"
-            end = offset + len(data)
-            for number in range(offset // PAGE, -(-end // PAGE)):
-                low, high = max(offset, number * PAGE), min(end, (number + 1) * PAGE)
-                found[number] = found.get(number, b"") + data[low - offset : high - offset]
+            blocks, pages = item
+            assert len(pages) == len(blocks) * PAGE
+            for place, number in enumerate(blocks):
+                assert number >= end, "it goes back"
+                end = number + 1
+                found[number] = bytes(pages[place * PAGE : (place + 1) * PAGE])
     reader.finish()
     return told, found
 

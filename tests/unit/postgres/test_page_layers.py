@@ -28,9 +28,8 @@ def whole(*lsns: int) -> bytes:
 def part(**lsns: int) -> bytes:
     """A record of the pages that came: p3=500 is page 3."""
     blocks = [int(name[1:]) for name in lsns]
-    pages = PagesInPart(blocks)
-    for lsn in lsns.values():
-        pages.add(memoryview(page(lsn) if lsn else bytes(PAGE)))
+    pages = PagesInPart()
+    pages.add(blocks, memoryview(b"".join(page(n) if n else bytes(PAGE) for n in lsns.values())))
     return Layer({"f": pages.packed()}, {"f"}, ())["f"]
 
 

@@ -21,6 +21,7 @@ from strongroom.postgres.events import (
     FileBegun,
     FileData,
     FileEnded,
+    FilePages,
     ManifestData,
     Started,
     WalEvent,
@@ -106,7 +107,7 @@ def _copy(
                 held.tell(progress)
             case Warned(warning):
                 warnings.append(warning)
-            case FileBegun() | FileAt() | FileData() | FileEnded():
+            case FileBegun() | FileAt() | FileData() | FilePages() | FileEnded():
                 _store_file(stream, event)
                 _advance(progress, writer, event)
                 progress.held_by = held_by.told()
@@ -130,6 +131,8 @@ def _store_file(stream: RawStream, event: WalEvent) -> None:
             stream.seek(offset)
         case FileData(data):
             stream.write(data)
+        case FilePages(blocks, data):
+            stream.write_pages(blocks, data)
         case FileEnded():
             stream.end_file()
 
@@ -137,7 +140,7 @@ def _store_file(stream: RawStream, event: WalEvent) -> None:
 def _advance(progress: Progress, writer: DatastoreWriter, event: WalEvent) -> None:
     """The server's estimate may be short of what comes."""
     match event:
-        case FileData(data):
+        case FileData(data) | FilePages(_, data):
             progress.done_bytes += len(data)
             progress.total_bytes = max(progress.total_bytes, progress.done_bytes)
             progress.stored_bytes = writer.stored_bytes

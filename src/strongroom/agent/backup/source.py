@@ -9,14 +9,16 @@ from strongroom.model.backup_type import DISK_ALONE
 from strongroom.model.errors import SourceRefused
 from strongroom.model.operation import ServerFacts
 from strongroom.postgres.connect import Conninfo
-from strongroom.postgres.local import disk_alone, disk_backup
+from strongroom.postgres.local import disk_backup
 from strongroom.postgres.physical import Way
 from strongroom.postgres.wal_on_disk import DiskWindow
 from strongroom.postgres.whereabouts import data_directory_of
 
+_READERS = 2  # one checks pages while the other waits for the disk; the rest of a core compresses
+
 
 def way_of(book: ServerBook, facts: ServerFacts, conninfo: Conninfo, readers: int = 0) -> Way:
-    """Chosen anew for each backup, for a server may move. `readers` of the disk; 0: one.
+    """Chosen anew for each backup, for a server may move. `readers` of the disk; 0: two.
 
     Raises SourceRefused when nothing but the disk will do and it cannot be read.
     """
@@ -31,5 +33,5 @@ def way_of(book: ServerBook, facts: ServerFacts, conninfo: Conninfo, readers: in
         log = structlog.get_logger("strongroom.agent")
         log.info("reading by the stream", server=facts.name, why=error.message)
         return Way()
-    base = partial(disk_alone if alone else disk_backup, directory=directory, readers=readers or 1)
+    base = partial(disk_backup, directory=directory, readers=readers or _READERS)
     return Way(base, partial(DiskWindow, data_directory=directory)) if alone else Way(base)

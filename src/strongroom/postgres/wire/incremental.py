@@ -42,28 +42,29 @@ def whole_name(path: str) -> str | None:
 class IncrementalReader:
     """Feed the bytes of one member in pieces of any size.
 
-    Out come its `IncrementalFile`, once, and then (offset in the file, bytes) in ascending order.
-    `blocks`: the numbers of the blocks that come; `body`: what of the piece fed last is of them.
+    Out come its `IncrementalFile`, once, and then (numbers of blocks, the whole blocks) in
+    ascending order. `blocks`: all of those numbers, once the file is known.
     """
 
     blocks: tuple[int, ...] = ()
-    body: memoryview = memoryview(b"")
 
     def __init__(self, member_size: int) -> None:
         self._left = member_size
         self._head = bytearray()
         self._wanted = _FIXED.size
-        self._runs: list[tuple[int, int]] | None = None  # (offset, bytes), the next one last
+        self._began = False
+        self._came = 0  # blocks
+        self._rest = b""  # of a block that has not come whole
 
     def feed(
         self, piece: bytes | memoryview
-    ) -> Iterator[IncrementalFile | tuple[int, memoryview]]:
+    ) -> Iterator[IncrementalFile | tuple[tuple[int, ...], memoryview]]:
         """Raises Corrupt when the bytes are no such file."""
         view = memoryview(piece)
         if len(view) > self._left:
             raise Corrupt("an incremental file is longer than its member")
         self._left -= len(view)
-        while self._runs is None:
+        while not self._began:
             taken = min(self._wanted - len(self._head), len(view))
             self._head += view[:taken]
             view = view[taken:]
@@ -71,20 +72,19 @@ class IncrementalReader:
                 return
             if self._take_head():
                 yield self._begin()
-        self.body = view
-        while view:
-            if not self._runs:
-                raise Corrupt("an incremental file goes on after its last block")
-            offset, length = self._runs.pop()
-            taken = min(length, len(view))
-            if taken < length:
-                self._runs.append((offset + taken, length - taken))
-            yield offset, view[:taken]
-            view = view[taken:]
+        whole = memoryview(self._rest + view) if self._rest else view
+        count = len(whole) // PAGE
+        self._rest = bytes(whole[count * PAGE :])
+        blocks = self.blocks[self._came : self._came + count]
+        if len(blocks) < count or (self._rest and self._came + count == len(self.blocks)):
+            raise Corrupt("an incremental file goes on after its last block")
+        self._came += count
+        if count:
+            yield blocks, whole[: count * PAGE]
 
     def finish(self) -> None:
         """All bytes of the member have come; Corrupt when blocks are missing."""
-        if self._runs is None or self._runs or self._left:
+        if not self._began or self._came < len(self.blocks) or self._left:
             raise Corrupt("an incremental file stops before its last block")
 
     def _take_head(self) -> bool:
@@ -103,18 +103,6 @@ class IncrementalReader:
             raise Corrupt("the blocks of an incremental file are out of order")
         if blocks and blocks[-1] >= MOST_BLOCKS:
             raise Corrupt("a block of an incremental file lies beyond any segment")
-        self.blocks, self._runs = blocks, _runs_of(blocks)
+        self.blocks, self._began = blocks, True
         length = max(truncation, blocks[-1] + 1 if blocks else 0)
         return IncrementalFile(size=length * PAGE, kept=truncation * PAGE)
-
-
-def _runs_of(blocks: tuple[int, ...]) -> list[tuple[int, int]]:
-    """Blocks one after the other are one run. The first run last."""
-    runs: list[tuple[int, int]] = []
-    for block in blocks:
-        if runs and sum(runs[-1]) == block * PAGE:
-            runs[-1] = (runs[-1][0], runs[-1][1] + PAGE)
-        else:
-            runs.append((block * PAGE, PAGE))
-    runs.reverse()
-    return runs

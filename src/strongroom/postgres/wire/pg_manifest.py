@@ -82,12 +82,12 @@ def parse_pg_manifest(raw: bytes) -> PgManifest:
 
 @dataclass(frozen=True, slots=True)
 class TimedFile:
-    """One file as we read it; `mtime` in seconds since 1970."""
+    """One file as we read it; `mtime` in seconds since 1970; no checksum of one read in part."""
 
     path: str
     size: int
     mtime: int
-    crc32c: int
+    crc32c: int | None
 
 
 def format_pg_manifest(
@@ -111,11 +111,11 @@ def format_pg_manifest(
 def _line(file: TimedFile) -> str:
     path = msgspec.json.encode(file.path).decode()
     modified = datetime.fromtimestamp(file.mtime, UTC).strftime("%Y-%m-%d %H:%M:%S GMT")
+    entry = f'{{ "Path": {path}, "Size": {file.size}, "Last-Modified": "{modified}"'
+    if file.crc32c is None:
+        return entry + " }"
     checksum = file.crc32c.to_bytes(4, "little").hex()
-    return (
-        f'{{ "Path": {path}, "Size": {file.size}, "Last-Modified": "{modified}", '
-        f'"Checksum-Algorithm": "CRC32C", "Checksum": "{checksum}" }}'
-    )
+    return f'{entry}, "Checksum-Algorithm": "CRC32C", "Checksum": "{checksum}" }}'
 
 
 def _file(entry: _File) -> PgFile:

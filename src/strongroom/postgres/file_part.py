@@ -1,0 +1,33 @@
+"""Pages of a file that lie here and there, read as if they lay one after the other."""
+
+import os
+
+from strongroom.model.postgres import PAGE
+from strongroom.model.runs import runs
+from strongroom.postgres.changed_blocks import FilePart
+from strongroom.postgres.page_check import FileCheck
+
+
+class PartReader:
+    """Of one open file. Safe for threads that read different stretches."""
+
+    def __init__(self, descriptor: int, part: FilePart, check: FileCheck | None) -> None:
+        self._descriptor = descriptor
+        self._blocks = part.blocks
+        self._check = check
+
+    def read(self, length: int, offset: int) -> bytes:
+        """As many bytes of the pages, from that byte of them on; zeros where the file is cut off.
+
+        Both are multiples of a page.
+        """
+        blocks = self._blocks[offset // PAGE : (offset + length) // PAGE]
+        data = b"".join(self._run(first * PAGE, count * PAGE) for first, count in runs(blocks))
+        return self._check.checked_pages(data, blocks.tolist()) if self._check else data
+
+    def _run(self, offset: int, length: int) -> bytes:
+        data = os.pread(self._descriptor, length, offset)
+        while len(data) < length:
+            more = os.pread(self._descriptor, length - len(data), offset + len(data))
+            data += more or bytes(length - len(data))
+        return data
