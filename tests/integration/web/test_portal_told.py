@@ -182,7 +182,7 @@ def test_a_job_tells_what_it_waits_for_and_when_it_has_stalled(
 def test_a_page_of_a_running_job_is_told_of_its_steps_its_speed_and_its_log(
     site: ArmWorld, guest: httpx.Client
 ) -> None:
-    put_job(site, "j-live", "leased")
+    lease(site, put_job(site, "j-live", "leased"), seconds=600)  # its agent goes on with it
     watched = {"job": "backup-rg/v1/j-live"}
     with guest.stream("GET", "/portal/events", params=watched, timeout=60) as answer:
         parts = parts_of(answer)
