@@ -27,11 +27,13 @@ _STATUS = 7  # line of postmaster.pid, from 0
 _LOOK_SECONDS = 0.1
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
 _INCLUDE = f"include_if_exists = '{PLACE}/settings.conf'\n"
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 _SCRIPT = f"""#!/bin/sh
 # For the restore_command of a strongroom restore: sh get NAME TARGET. Its exits are a promise:
 # 0 the file is there; 44 it is not in the plan, so it does not exist; all others stop recovery.
 # Every program that it starts is a millisecond or more, of which replay has none to give away.
 d={PLACE}
+#SAME-BOOT#
 if [ ! -f "$d/$1" ]; then
   grep -qxF -- "$1" "$d/list"
   case $? in 0) ;; 1) exit 44 ;; *) exit 255 ;; esac
@@ -50,6 +52,8 @@ done
 ln -f -- "$d/$1" "$2" 2>/dev/null || {{ rm -f -- "$2" && cp -- "$d/$1" "$2"; }} || exit 255
 exit 0
 """
+# Segments that are not synced are worth nothing once this machine has gone down.
+_SAME_BOOT = f'read -r boot < {_BOOT} && [ "$boot" = "BOOT" ] || exit 255'
 _FOLLOW = f"""#!/bin/sh
 # The same for a standby, which asks again: what is not there now (44) may come.
 d={PLACE}
@@ -131,9 +135,14 @@ def await_recovered(data_directory: Path, pause: Callable[[float], None]) -> Non
 
 
 class LogPlace:
-    """The directory of the log in a data directory; `lay` makes it, one thread fills it."""
+    """The directory of the log in a data directory; `lay` makes it, one thread fills it.
 
-    def __init__(self, data_directory: Path) -> None:
+    `lasting`: what is put must outlive a loss of power. Else segments are not synced, and a server
+    that is started after one is told that recovery cannot go on.
+    """
+
+    def __init__(self, data_directory: Path, *, lasting: bool = True) -> None:
+        self._lasting = lasting or not _BOOT.exists()
         self.directory = data_directory / PLACE
         self._data = data_directory
         self._user = scratch.server_user(data_directory)
@@ -158,25 +167,31 @@ class LogPlace:
             else:
                 names = [*segments_of(recovery), *histories]
                 self._write(self.directory / "list", "".join(f"{n}\n" for n in names).encode())
-                self._write(self.directory / "get", _SCRIPT.encode())
+                self._write(self.directory / "get", self._script().encode())
             lines = _lines(settings_of(recovery, self._major()))
             self._write(self.directory / "settings.conf", lines.encode())
             if configure:
                 self._include()
             signal = "standby.signal" if recovery.follow else "recovery.signal"
             self._write(self._data / signal, b"")
+            for place in (self.directory, self._data):
+                _sync(place)
         except OSError as error:
             raise _refused(error, self.directory) from error
 
     def put(self, name: str, content: bytes | bytearray) -> None:
-        """A whole segment, synced before it has its name. FileNotFoundError: all is over."""
+        """A whole segment, synced before it has its name if it is to last.
+
+        FileNotFoundError: all is over.
+        """
         beside = self.directory / f"{name}.new"
         try:
             with beside.open("wb") as file:
                 os.fchmod(file.fileno(), 0o600)  # the server gets it as it is
                 file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+                if self._lasting:
+                    file.flush()
+                    os.fsync(file.fileno())
             self._give(beside)
             beside.rename(self.directory / name)
         except FileNotFoundError:
@@ -225,14 +240,30 @@ class LogPlace:
         if not before.endswith(_INCLUDE):
             self._write(path, (before + _INCLUDE).encode())
 
+    def _script(self) -> str:
+        check = "" if self._lasting else _SAME_BOOT.replace("BOOT", _BOOT.read_text().strip())
+        return _SCRIPT.replace("#SAME-BOOT#", check)
+
     def _write(self, path: Path, content: bytes) -> None:
-        path.write_bytes(content)
+        """Synced: a script or a signal file that is empty or gone would end recovery too early."""
+        with path.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         path.chmod(0o600)
         self._give(path)
 
     def _give(self, path: Path) -> None:
         if os.geteuid() == 0:
             os.chown(path, self._user.uid, self._user.gid)
+
+
+def _sync(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _lines(settings: Mapping[str, str]) -> str:

@@ -96,7 +96,7 @@ def test_its_owners_archive_gets_nothing_while_it_recovers_and_what_is_new_then(
     command = f"cp %p {archive}/%f"
     with (directory / "postgresql.auto.conf").open("a") as file:
         file.write(f"archive_mode = on\narchive_command = '{command}'\n")
-    place = LogPlace(directory)
+    place = LogPlace(directory, lasting=False)
     place.lay(story.recovery)
     for name, content in story.log.items():
         place.put(name, content)

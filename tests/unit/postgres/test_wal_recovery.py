@@ -56,6 +56,19 @@ def test_what_the_plan_does_not_name_does_not_exist(place: LogPlace) -> None:
         assert get(place, name) == 1
 
 
+def test_what_was_not_synced_is_worth_nothing_once_the_machine_has_gone_down(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "PG_VERSION").write_text("15\n")
+    place = LogPlace(tmp_path, lasting=False)
+    place.lay(a_recovery())
+    place.put(FIRST, b"log")
+    assert [get(place, FIRST), get(place, "00000003.history")] == [0, 1]
+    script, boot = place.directory / "get", Path("/proc/sys/kernel/random/boot_id").read_text()
+    script.write_text(script.read_text().replace(boot.strip(), "of another start"))
+    assert [get(place, FIRST), get(place, "00000003.history")] == [255, 255]
+
+
 def test_what_is_there_is_delivered_and_a_history_is_there_at_once(place: LogPlace) -> None:
     place.put(FIRST, b"log" * 1000)
     assert get(place, FIRST) == 0

@@ -183,9 +183,10 @@ def _with_log(
     result: RestoreResult,
 ) -> RestoreResult:
     """What recovery needs lies in the directory: all of the log, unless we start it ourselves."""
-    place = LogPlace(directory)
+    served = _order_of(held).start
+    place = LogPlace(directory, lasting=recovery.follow or not served)
     place.lay(recovery)
-    if _order_of(held).start:
+    if served:
         return result
     held.next_step("Fetching log")
     log = WalLog(held, recovery, blobs, chance)

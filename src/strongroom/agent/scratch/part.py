@@ -91,7 +91,7 @@ def _served(part: Part, directory: Path) -> Iterator[dict[str, str]]:
     if part.log is None or recovery is None:
         yield {}
         return
-    LogPlace(directory).lay(recovery, configure=False)
+    LogPlace(directory, lasting=False).lay(recovery, configure=False)
     with part.log.served(directory):
         yield settings_of(recovery, major_in(directory))
 

@@ -73,8 +73,11 @@ class WalLog:
 
     @contextmanager
     def served(self, directory: Path) -> Iterator[None]:
-        """Within: a server in `directory` finds the log as it asks for it."""
-        place = LogPlace(directory)
+        """Within: a server in `directory` finds the log as it asks for it.
+
+        Nothing of it is synced but what a standby gets, which outlives this process.
+        """
+        place = LogPlace(directory, lasting=self._recovery.follow)
         failed: list[VaultError] = []
 
         def work() -> None:
