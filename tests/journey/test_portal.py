@@ -9,7 +9,7 @@ import pytest
 
 from integration.servers import Server, start_server
 from journey.person import Person
-from portal_world import Visitor, a_browser
+from portal_world import THEMES, Visitor, a_browser
 
 pytestmark = [pytest.mark.postgres, pytest.mark.journey]
 TOLD = re.compile(r"sign in to the portal as admin, password (\S+) \(told this once\)")
@@ -50,8 +50,16 @@ def test_the_first_day_of_a_person_at_the_portal(
 
     visitor.sign_in("admin", told[1])
     assert "Nothing is protected yet" in page.inner_text("main")
+    assert [visitor.complaints("first", theme) for theme in THEMES] == [[], []]
 
-    person.ok("protect", "-", "--name", "orders", stdin=server.conninfo)
+    agent = str(person.data / "agent")
+    person.ok("agent", "add", "orders", "--data", agent, stdin=server.conninfo)
+    page.click("text=Protect orders…")  # it has appeared by itself
+    page.click("button >> text=Protect it")
+    page.wait_for_selector(".lacks >> text=Long Term Retention Backup Role")
+    assert [visitor.complaints("protect-roles", theme) for theme in THEMES] == [[], []]
+    page.click("text=and protect it")
+    assert ended(visitor) == "Done"
     page.goto("/")
     page.wait_for_selector("#answers >> text=Yes.")
     page.click(".ledger >> text=orders")
