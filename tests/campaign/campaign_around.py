@@ -177,7 +177,8 @@ def test_an_upgrade_begins_a_generation_by_itself_and_old_points_keep_their_majo
         protect(person, old.conninfo)
         insert(old, 1, 2)
         kept(person, old)
-        before, rows = a_moment(old)
+        person.ok("backup", "orders")
+        point = ask(person, "select id from recovery_points order by taken_at desc")[0][0]
         insert(old, 3)
         kept(person, old)
         old.stop()
@@ -190,7 +191,7 @@ def test_an_upgrade_begins_a_generation_by_itself_and_old_points_keep_their_majo
             until("a new point", lambda: ask(person, _OF_17), 120)
             assert "log was lost: another server answers: its data began anew" in whys(person)
             kept(person, new)
-            assert restored(person, old, "--at", before) == rows == [1, 2]
+            assert restored(person, old, "--point", point) == [1, 2]
 
 
 def upgrade(old: Server, new: Server, place: Path) -> None:

@@ -16,7 +16,7 @@ from strongroom.model.operation import Lease, RestoreOrder, RestoreResult
 pytestmark = pytest.mark.postgres
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     options, settings = ("--data-checksums",), {"summarize_wal": "on", "autovacuum": "off"}
     with start_server(17, options=options, **settings) as server:
@@ -31,7 +31,7 @@ def server() -> Iterator[Server]:
         yield server
 
 
-def in_place(chain: Chain, number: int) -> tuple[RestoreResult, HeldLease]:
+def in_place(chain: Chain, number: int) -> RestoreResult:
     """The point over the server's own directory."""
     point = chain.manifests[number].facts.recovery_point_id
     order = RestoreOrder(
@@ -47,7 +47,7 @@ def in_place(chain: Chain, number: int) -> tuple[RestoreResult, HeldLease]:
     grounds = Grounds((), RestoreJournal(chain.home / "journal"))
     done = restore(held, grounds, lambda held, scope: chain.blobs, SystemChance())
     assert done.restore is not None
-    return done.restore, held
+    return done.restore
 
 
 def test_a_server_goes_back_to_an_increment_by_summaries_and_few_pages_move(server):
@@ -75,8 +75,7 @@ def test_a_server_goes_back_to_an_increment_by_summaries_and_few_pages_move(serv
             "checkpoint",
         )
         server.stop()
-        told, held = in_place(chain, 2)
-        assert held.progress.note == ""
+        told = in_place(chain, 2)
         assert told.fetched_bytes < 0.4 * sum(each.size for each in chain.manifests[2].objects)
         assert told.written_bytes < 0.1 * sum(each.size for each in chain.manifests[2].files)
         server.start()
