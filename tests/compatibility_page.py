@@ -141,8 +141,8 @@ The requests of Terraform's azurerm provider are played, from creation through u
 to deletion of its vault, policy and instance, with its pollers; the provider itself is not run by
 our tests. `make compat` runs the real `az` 2.91.0: `cloud register`, `login` (secret and
 certificate), `rest`, `group`, `resource`, `role definition` and `role assignment`. The requests of
-its extension `dataprotection` are played, from a vault to a restore as files, as it sends them; the
-extension itself (1.5.4), which no package registry has, was run by hand against a whole house.
+its extension `dataprotection` are played, from a vault to a restore as files, as it sends them;
+the extension itself (1.5.4), which no package registry has, was run by hand against a whole house.
 
 ## How it answers
 
@@ -295,8 +295,8 @@ Asked for, these are refused in ARM's form: 404 or 405, or 400 that names the se
   400 `InvalidAuthenticationInfo`, and 403 `AuthenticationFailed` for a SAS made with such a key. A
   container there needs none: the vault's identity opens it by its role. A container in Azure may
   come with a user-delegation SAS.
-- Azure Resource Graph, which `az dataprotection` asks for its `list-from-resourcegraph` commands and
-  for `--use-secondary-region` (404); without them it works. Microsoft Graph.
+- Azure Resource Graph (404), which `az dataprotection` asks for `list-from-resourcegraph` and for
+  `--use-secondary-region`; without them it works. Microsoft Graph.
 - Guards of other tenants, customer-managed keys, user-assigned identities.
 - A purge before its time. A legal hold on what is deleted: have it back, then hold it. Protecting
   a soft-deleted server in another vault.
