@@ -233,6 +233,7 @@ jobs = sa.Table(
     sa.Column("sealed_signature", sa.LargeBinary),  # opens its target; gone when it ends
     sa.Index("ix_jobs_vault_started", "vault_id", "started_at", "id"),
     sa.Index("ix_jobs_instance_status", "instance_id", "status"),
+    sa.Index("ix_jobs_kind_started", "kind", "started_at"),
     sa.Index("ix_jobs_server", "server_id"),
     sa.Index("ix_jobs_started", "started_at"),
     sa.Index("ix_jobs_status", "status"),

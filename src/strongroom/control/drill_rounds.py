@@ -75,7 +75,7 @@ def _rounds(connection: sa.Connection, seen: dict[str, Ship], now: Instant) -> l
         key: settings_of(told).drill_days
         for key, told in instances.properties_of_all(connection).items()
     }
-    attempts = rows.attempts_of_all(connection)
+    attempts = rows.attempts_of_all(connection) if any(days.values()) else {}
     return [
         Round(
             ship=ship,

@@ -459,6 +459,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.create_index("ix_jobs_instance_status", ["instance_id", "status"], unique=False)
+        batch_op.create_index("ix_jobs_kind_started", ["kind", "started_at"], unique=False)
         batch_op.create_index("ix_jobs_server", ["server_id"], unique=False)
         batch_op.create_index("ix_jobs_started", ["started_at"], unique=False)
         batch_op.create_index("ix_jobs_status", ["status"], unique=False)
@@ -1003,6 +1004,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_jobs_vault_started")
         batch_op.drop_index("ix_jobs_status")
         batch_op.drop_index("ix_jobs_started")
+        batch_op.drop_index("ix_jobs_kind_started")
         batch_op.drop_index("ix_jobs_instance_status")
         batch_op.drop_index("ix_jobs_server")
 
