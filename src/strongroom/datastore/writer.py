@@ -307,19 +307,18 @@ class RawStream:
         view = memoryview(data)
         while view:
             place, count = self._take(view)
-            self._note(place, count)
+            self._note(*place, count)
             view = view[count:]
 
     def write_pages(self, blocks: Sequence[int], pages: memoryview) -> None:
         """Whole pages of a file that comes in part, each at its number; forward only."""
-        if self._whole or (blocks and blocks[0] * PAGE < self._offset):
-            raise Invalid(f"page {blocks[0]} of a file is no place to go on at")
+        self.seek(blocks[0] * PAGE)
         done = 0
         while done < len(blocks):
             (pack, raw), count = self._take(pages[done * PAGE :])
             for first, length in runs(blocks[done : done + count // PAGE]):
                 self._offset = first * PAGE
-                self._note((pack, raw), length * PAGE)
+                self._note(pack, raw, length * PAGE)
                 raw += length * PAGE
             done += count // PAGE
 
@@ -367,13 +366,11 @@ class RawStream:
                 self._pack = None
         return place, count
 
-    def _note(self, place: tuple[int, int], count: int) -> None:
-        pack, raw = place
+    def _note(self, pack: int, raw: int, count: int) -> None:
         last = self._extents[-1] if self._extents else None
         if last is not None and last.pack == pack and last.end == self._offset:
-            self._extents[-1] = Extent(
-                last.file, last.offset, last.length + count, last.pack, last.raw
-            )
+            joined = last.offset, last.length + count, pack, last.raw
+            self._extents[-1] = Extent(self._file, *joined)
         else:
             self._extents.append(Extent(self._file, self._offset, count, pack, raw))
         self._offset += count
