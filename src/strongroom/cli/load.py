@@ -70,8 +70,7 @@ def load(  # noqa: PLR0913 - an option each
         if common.output == "table":
             console.say(f"load of {what} of {name} into {to_server}")
             show(made, common)
-        agree("Load this?", lacks, yes=yes, nothing="nothing was loaded")
-        if lacks:
+        if agree("Load this?", lacks, yes=yes, nothing="nothing was loaded"):
             give(vault, name, request, second=from_second, into=to_server)
         job = begin(vault, name, request, second=from_second)
         if not wait:

@@ -60,7 +60,6 @@ def restore(  # noqa: PLR0913 - an option each
     strongroom restore orders --point 3f2a --in-place
     strongroom restore orders --point 3f2a --to-dir /srv/restore --tablespace /srv/fast=/srv/new
     strongroom restore orders --to-server orders --database shop --rename shop_then
-    strongroom restore orders --to-files /srv/files --prefix monday
     strongroom restore orders --to-files https://acct.blob.core.windows.net/out --sas-file out.sas
     strongroom restore orders --from-second --to-dir /srv/restore --start
     ```
@@ -81,8 +80,7 @@ def restore(  # noqa: PLR0913 - an option each
         lacks = validate(vault, name, request, second=from_second, into=to_server)
         if common.output == "table":
             show(made, common)
-        agree("Restore this?", lacks, yes=yes, nothing="nothing was restored")
-        if lacks:
+        if agree("Restore this?", lacks, yes=yes, nothing="nothing was restored"):
             give(vault, name, request, second=from_second, into=to_server)
         job = begin(vault, name, request, second=from_second)
         if not wait or moment.standby:

@@ -40,15 +40,16 @@ def validate(
     return ""
 
 
-def agree(question: str, lacks: str, *, yes: bool, nothing: str) -> None:
+def agree(question: str, lacks: str, *, yes: bool, nothing: str) -> bool:
     """Ask before anything is begun or given. Raises Cancelled with the words of `nothing`.
 
-    `lacks`: what the vault's identity is given by a yes.
+    `lacks`: what the vault's identity is given by a yes. Returns whether there is anything.
     """
     if lacks:
         console.note(f"{lacks}: with your yes it is given that")
     if not yes and console.is_watched() and not console.confirmed(question):
         raise Cancelled(nothing, hint="Answer y, or give --yes.")
+    return bool(lacks)
 
 
 def give(vault: Vault, name: str, request: dict[str, Any], *, second: bool, into: str) -> None:
