@@ -75,7 +75,6 @@ _TARGETS = {
     "lsn": "recovery_target_lsn",
     "xid": "recovery_target_xid",
     "name": "recovery_target_name",
-    IMMEDIATE: "recovery_target",
 }
 
 
@@ -91,6 +90,8 @@ def settings_of(recovery: Recovery, major: int) -> dict[str, str]:
     if recovery.follow:
         settings["recovery_target_timeline"] = "latest"
         return {**settings, "hot_standby": "on", "wal_retrieve_retry_interval": "1s"}
+    # No target: the log of a point may end with the very record that makes it consistent, and
+    # PostgreSQL looks for `immediate` at the next one. It begins a timeline of its own anyway.
     ends_itself = recovery.kind == IMMEDIATE
     settings["recovery_target_timeline"] = "current" if ends_itself else str(recovery.timeline)
     if recovery.kind in _TARGETS:
