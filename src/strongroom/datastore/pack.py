@@ -15,6 +15,7 @@ docs/format.md draws it; the only key is one made for this pack, sealed in the h
 import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from uuid import UUID
@@ -239,15 +240,39 @@ class OpenPack:
 
     def frame(self, number: int, stored: bytes | memoryview, raw_length: int) -> bytes:
         """One raw frame, checked."""
-        aad = _frame_aad(self._id, number, raw_length)
-        packed = self._decrypt(number.to_bytes(12, "big"), stored, aad, f"frame {number}")
+        packed = self._packed(number, stored, raw_length)
         if len(packed) == raw_length:
             return packed
+        with self._decompressing(number, packed, raw_length):
+            return self._decompressor.decompress(packed, allow_extra_data=False)
+
+    def frame_into(self, room: memoryview, number: int, stored: bytes | memoryview) -> None:
+        """The same into memory that is there already and that it fills exactly.
+
+        New memory for each frame costs more than to decompress it: the kernel clears every page.
+        """
+        packed = self._packed(number, stored, len(room))
+        if len(packed) == len(room):
+            room[:] = packed
+            return
+        with (
+            self._decompressing(number, packed, len(room)),
+            self._decompressor.stream_reader(packed) as reader,
+        ):
+            if reader.readinto(room) != len(room):
+                raise Corrupt(f"frame {number} of pack {self._pack_id} is cut off")
+
+    def _packed(self, number: int, stored: bytes | memoryview, raw_length: int) -> bytes:
+        aad = _frame_aad(self._id, number, raw_length)
+        return self._decrypt(number.to_bytes(12, "big"), stored, aad, f"frame {number}")
+
+    @contextmanager
+    def _decompressing(self, number: int, packed: bytes, raw_length: int) -> Iterator[None]:
         try:
             # Before a byte is made: a hostile writer may state any length.
             if zstandard.frame_content_size(packed) != raw_length:
                 raise Corrupt(f"frame {number} of pack {self._pack_id} states a wrong length")
-            return self._decompressor.decompress(packed, allow_extra_data=False)
+            yield
         except zstandard.ZstdError as error:
             raise Corrupt(f"frame {number} of pack {self._pack_id} does not decompress") from error
 
@@ -285,12 +310,23 @@ class PackReader:
 
     def frames(self, first: int, last: int) -> Iterator[bytes]:
         """The raw frames `first` to `last`, both included, fetched in one request."""
+        for number, frame in self._stored(first, last):
+            yield self._opened.frame(number, frame, self.table.raw_lengths[number])
+
+    def frames_into(self, room: memoryview, first: int, last: int) -> memoryview:
+        """The same, one after the other, at the beginning of `room` -> what of it they fill."""
+        end = 0
+        for number, frame in self._stored(first, last):
+            begin, end = end, end + self.table.raw_lengths[number]
+            self._opened.frame_into(room[begin:end], number, frame)
+        return room[:end]
+
+    def _stored(self, first: int, last: int) -> Iterator[tuple[int, memoryview]]:
         offsets = self.table.offsets
         base = offsets[first]
         stored = memoryview(self._range(*self.place(first, last)))
         for number in range(first, last + 1):
-            frame = stored[offsets[number] - base : offsets[number + 1] - base]
-            yield self._opened.frame(number, frame, self.table.raw_lengths[number])
+            yield number, stored[offsets[number] - base : offsets[number + 1] - base]
 
     def every_frame(self) -> Iterator[bytes]:
         """All raw frames, in order."""

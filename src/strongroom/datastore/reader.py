@@ -16,7 +16,7 @@ from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.extents import Extents
 from strongroom.datastore.manifest import Manifest, PackFacts
 from strongroom.datastore.pack import PackReader
-from strongroom.datastore.wanted import Wanted
+from strongroom.datastore.wanted import STRETCH, Wanted
 from strongroom.model.errors import Corrupt, WrongKey
 from strongroom.model.postgres import PAGE
 
@@ -112,11 +112,14 @@ def _read_pack(
     pack = PackReader(stored.fetch, facts.size, facts.pack_id, key)
     if wanted.end > pack.table.raw_size:
         raise Corrupt(f"an extent reaches beyond pack {facts.pack_id}")
+    room = memoryview(bytearray(max(STRETCH, pack.table.frame_size)))
     for run in _runs(pack, wanted):
         if not whole:
             stored.load(*pack.place(run[0][0], run[-1][1]))
         for first, last in run:
-            _write_stretch(pack, first, last, wanted, write)
+            base, raw = first * pack.table.frame_size, pack.frames_into(room, first, last)
+            for file, offset, start, end in wanted.pieces(base, base + len(raw)):
+                write(file, offset, raw[start - base : end - base])
     return wanted.raw_bytes, stored.fetched
 
 
@@ -179,13 +182,6 @@ def _runs(pack: PackReader, wanted: Wanted) -> Iterator[list[tuple[int, int]]]:
         run.append((first, last))
     if run:
         yield run
-
-
-def _write_stretch(pack: PackReader, first: int, last: int, wanted: Wanted, write: Write) -> None:
-    raw = memoryview(b"".join(pack.frames(first, last)))
-    base = first * pack.table.frame_size
-    for file, offset, start, end in wanted.pieces(base, base + len(raw)):
-        write(file, offset, raw[start - base : end - base])
 
 
 def _write_around_zeros(
