@@ -51,7 +51,7 @@ _TABLE_NONCE = (1 << 95).to_bytes(12, "big")
 _thread = threading.local()
 Bytes = bytes | memoryview
 Fetch = Callable[[int, int], Bytes]
-_OF_LOG = {8: {"hash_log": 18, "search_log": 2}, 9: {"hash_log": 18, "search_log": 4}}
+_OF_LOG = {6: {"hash_log": 18, "search_log": 1}, 9: {"hash_log": 18, "search_log": 4}}
 
 
 def _compressor(level: int, frame_size: int) -> zstandard.ZstdCompressor:

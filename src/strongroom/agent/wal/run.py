@@ -10,7 +10,7 @@ from strongroom.postgres.wire.wal import Event, WalReader, begins_at
 
 RUN_BYTES = 16 << 20
 MOST_BYTES = 32 << 20  # of a pack: a record longer than that is cut
-_SOON_BYTES, _SOON_SECONDS = 4 << 20, 1.0  # a busy server's log does not wait as long
+_SOON_BYTES, _SOON_SECONDS = 8 << 20, 1.0  # a busy server's log does not wait as long
 
 
 @dataclass(slots=True)
