@@ -60,7 +60,7 @@ def ask(person: Person, query: str) -> list[tuple[object, ...]]:
 def kept(person: Person, server: Server, *, busy: bool = True) -> None:
     """Wait until the vault has all that is committed now; a busy server's log waits less."""
     if busy:
-        server.sql("select pg_logical_emit_message(true, 'much', repeat('x', 5 << 20))")
+        server.sql("select pg_logical_emit_message(true, 'much', repeat('x', 9 << 20))")
     asked = "select (pg_current_wal_lsn() - '0/0')::bigint, pg_walfile_name(pg_current_wal_lsn())"
     ((end, name),) = server.sql(asked)
     reached = (
