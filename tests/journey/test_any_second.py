@@ -204,8 +204,8 @@ def test_a_standby_follows_from_the_vault_alone_and_over_a_promotion(person, ser
     def has(count: int) -> bool:
         try:
             return count_in(directory) == count
-        except (psycopg.OperationalError, TargetError):
-            return False  # it is not there yet, or not consistent
+        except (psycopg.OperationalError, TargetError, UnicodeError):
+            return False  # not there yet, its pid file half written, or not consistent
 
     for number in (1301, 1401):
         server.sql(f"insert into entries select generate_series({number}, {number + 32})")
