@@ -208,13 +208,39 @@ def test_a_standby_follows_from_the_vault_alone_and_over_a_promotion(person, ser
             return False  # not there yet, its pid file half written, or not consistent
 
     for number in (1301, 1401):
-        server.sql(f"insert into entries select generate_series({number}, {number + 32})")
+        server.sql(
+            f"insert into entries select generate_series({number}, {number + 32})",
+            # More than a segment: whoever stopped following would not hand over a whole one.
+            "select pg_logical_emit_message(true, 'much', repeat('x', 20 << 20))",
+        )
         ((count,),) = server.sql("select count(*) from entries")
         until("the standby to have it all", lambda count=count: has(count), 120)
         if number == 1301:
             promoted(server)
     assert person.json("timeline", protected)["stream"]["timeline"] == 2
     person.ok("cancel", str(job))
+    scratch.stop(server.tools, directory, "immediate")
+
+
+def test_a_standby_that_is_promoted_is_a_server_of_its_own(person, server, protected):
+    directory, port = person.home / "promoted", str(free_port())
+    words = ["--standby", "--to-dir", str(directory), "--start", "--port", port, "--yes"]
+    job = str(dict(person.json("restore", protected, *words))["job"])
+
+    def answers() -> bool:
+        try:
+            return count_in(directory) > 0
+        except (psycopg.Error, TargetError, UnicodeError):
+            return False  # as above
+
+    until("the standby to answer", answers, 120)
+    with psycopg.connect(scratch.running(directory).conninfo, autocommit=True) as standby:
+        assert standby.execute("select pg_is_in_recovery()").fetchone() == (True,)
+        assert person.json("jobs")[0]["status"] == "InProgress", "it follows, and goes on to"
+        standby.execute("select pg_promote()")
+    person.ok("jobs", "--follow", job)
+    with psycopg.connect(scratch.running(directory).conninfo) as alone:
+        alone.execute("insert into entries values (-1)")
     scratch.stop(server.tools, directory, "immediate")
 
 

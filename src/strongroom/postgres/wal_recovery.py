@@ -22,6 +22,7 @@ from strongroom.postgres import scratch
 from strongroom.postgres.walstream import segment_name
 
 PLACE = "strongroom_wal"
+STANDBY_SIGNAL = "standby.signal"
 WAIT_SECONDS = 900  # for a segment that is on its way
 _STATUS = 7  # line of postmaster.pid, from 0
 _LOOK_SECONDS = 0.1
@@ -115,12 +116,17 @@ def segments_of(recovery: Recovery) -> list[str]:
     ]
 
 
-def await_recovered(data_directory: Path, pause: Callable[[float], None]) -> None:
+def await_recovered(
+    data_directory: Path, pause: Callable[[float], None], *, follows: bool = False
+) -> None:
     """Until the server that was started there has recovered: pg_ctl waits for consistency alone.
 
+    `follows`: it is a standby, which is ready long before, and has recovered when it is promoted.
     `pause` waits, and may raise. Raises TargetError with its last words when it stopped.
-    Source: PostgreSQL src/include/utils/pidfile.h, the eighth line.
+    Source: PostgreSQL src/include/utils/pidfile.h, the eighth line; the end of recovery removes
+    standby.signal (src/backend/access/transam/xlog.c, StartupXLOG).
     """
+    signal = data_directory / STANDBY_SIGNAL
     while True:
         try:
             lines = (data_directory / "postmaster.pid").read_text().splitlines()
@@ -130,7 +136,8 @@ def await_recovered(data_directory: Path, pause: Callable[[float], None]) -> Non
                 f"recovery stopped in {data_directory}: {words}",
                 hint=f"See {scratch.start_log(data_directory)}.",
             ) from error
-        if len(lines) > _STATUS and lines[_STATUS].strip() == "ready":
+        is_ready = len(lines) > _STATUS and lines[_STATUS].strip() == "ready"
+        if is_ready and not (follows and signal.exists()):
             return
         pause(_LOOK_SECONDS)
 
@@ -173,7 +180,7 @@ class LogPlace:
             self._write(self.directory / "settings.conf", lines.encode())
             if configure:
                 self._include()
-            signal = "standby.signal" if recovery.follow else "recovery.signal"
+            signal = STANDBY_SIGNAL if recovery.follow else "recovery.signal"
             self._write(self._data / signal, b"")
             for place in (self.directory, self._data):
                 _sync(place)

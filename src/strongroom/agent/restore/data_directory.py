@@ -203,7 +203,10 @@ def _started(
     chance: Chance,
     result: RestoreResult,
 ) -> RestoreResult:
-    """It runs: recovered to the moment, where one was asked for."""
+    """It runs: recovered to the moment, where one was asked for.
+
+    A standby follows until it is promoted, or the job is cancelled: it then waits where it is.
+    """
     if order.recovery is None:
         return start_restored(directory, order.port, result)
     held.next_step("Recovering")
@@ -211,15 +214,10 @@ def _started(
     with log.served(directory):
         started = start_restored(directory, order.port, result, seconds=RECOVERY_SECONDS)
         if order.recovery.follow:
-            _follow(held, started, directory)
-        await_recovered(directory, held.pause)
+            held.next_step("Following")
+            held.progress.note = f"port {started.port} in {directory}"
+        await_recovered(directory, held.pause, follows=order.recovery.follow)
     return msgspec.structs.replace(started, fetched_bytes=started.fetched_bytes + log.fetched)
-
-
-def _follow(held: HeldLease, started: RestoreResult, directory: Path) -> None:
-    """Until the server has been promoted, or the job is cancelled: it then waits where it is."""
-    held.next_step("Following")
-    held.progress.note = f"port {started.port} in {directory}"
 
 
 def _made_in_place(

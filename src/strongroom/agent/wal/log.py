@@ -203,6 +203,8 @@ class WalLog:
                     self._next = kept.histories[-1]
                     return
                 held.pause(_FOLLOW_SECONDS)
+                if self._stopped.is_set():
+                    raise _OverError
                 continue
             for pack in kept.packs:
                 yield pack, keys[pack.name]
