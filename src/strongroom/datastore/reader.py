@@ -18,14 +18,13 @@ from strongroom.datastore.manifest import Manifest, PackFacts
 from strongroom.datastore.pack import PackReader
 from strongroom.datastore.wanted import STRETCH, Wanted
 from strongroom.model.errors import Corrupt, WrongKey
-from strongroom.model.postgres import PAGE
+from strongroom.model.postgres import PAGE, fills_every_page
 
 Write = Callable[[int, int, memoryview], None]
 Hole = Callable[[int, int, int], None]
 _GAP = 1 << 20  # stored bytes that are cheaper fetched than asked around
 _MOST_OF_IT = 8 << 20  # raw bytes wanted of a pack, from which on all of it is fetched
 _ZEROS = memoryview(bytes(PAGE))
-_NEVER_ZERO = 19  # the high half of pd_pagesize_version, where a page has been filled
 
 
 def read_files(  # noqa: PLR0913 - what, from where, with which keys, to where
@@ -188,8 +187,7 @@ def _write_around_zeros(
     write: Write, hole: Hole, file: int, offset: int, data: memoryview
 ) -> None:
     """Whole pages of zeros to `hole`, what lies between them to `write`, as long as they come."""
-    # One byte of each page tells at once that none is zeros: in PostgreSQL's own it never is zero.
-    if 0 not in data[_NEVER_ZERO::PAGE].tobytes() and len(data) % PAGE == 0:
+    if fills_every_page(data):
         write(file, offset, data)
         return
     start, zero = 0, _is_zero(data[:PAGE])

@@ -38,8 +38,9 @@
     └── Cancelled          somebody asked for it
 
 Rules: a message is a fact in lower case; `hint` is one sentence that a tired operator can follow;
-anything that is not a VaultError is a bug, and only the doors (web/api/errors.py, agent/loop.py,
-app.py) catch it. Foreign errors are translated at the edge, with `from`.
+anything that is not a VaultError is a bug, and only the doors catch it, where a request, a thread
+or a program begins; each says that it is one. Foreign errors are translated at the edge, with
+`from`.
 """
 
 from collections.abc import Mapping

@@ -13,6 +13,7 @@ OLDEST_MAJOR = 14
 NEWEST_MAJOR = 18
 _LSN = re.compile(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})")
 PAGE = 8192  # bytes; a server with another block size is refused
+_NEVER_ZERO = 19  # the high half of pd_pagesize_version, where a page has been filled
 
 
 def lsn_from_text(text: str) -> Lsn:
@@ -31,3 +32,11 @@ def lsn_to_text(lsn: Lsn) -> str:
 def major_of(version_number: int) -> int:
     """`server_version_num` (150018) -> major version (15)."""
     return version_number // 10000
+
+
+def fills_every_page(data: memoryview) -> bool:
+    """Whether it is whole pages and none of them zeros, told by one byte of each. False says less:
+
+    only whoever looks at the whole page knows. Source: src/include/storage/bufpage.h.
+    """
+    return len(data) % PAGE == 0 and 0 not in data[_NEVER_ZERO::PAGE].tobytes()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from strongroom.model.errors import TargetFull, TargetRefused
-from strongroom.model.postgres import PAGE
+from strongroom.model.postgres import PAGE, fills_every_page
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_NOFOLLOW | os.O_CLOEXEC
@@ -20,7 +20,6 @@ MOST_OPEN = 128
 _SYNC_FILE_RANGE_WRITE = 2  # Source: linux/fs.h
 _WORTH_BEGINNING = 1 << 20  # bytes; less than that would be many small writes
 _ZERO_PAGE = bytes(PAGE)
-_NEVER_ZERO = 19  # the high half of pd_pagesize_version, where a page has been filled
 _LIBRARY = ctypes.CDLL(None, use_errno=True)
 
 
@@ -209,8 +208,7 @@ def write_at(descriptor: int, data: memoryview, offset: int) -> None:
 
 def write_sparsely(descriptor: int, data: memoryview, offset: int) -> None:
     """Write all but whole pages of zeros, in stretches as long as they come."""
-    # One byte of each page tells at once that none is zeros: in PostgreSQL's own it never is zero.
-    if len(data) % PAGE == 0 and 0 not in data[_NEVER_ZERO::PAGE].tobytes():
+    if fills_every_page(data):
         write_at(descriptor, data, offset)
         return
     start = 0

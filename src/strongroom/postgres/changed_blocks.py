@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from strongroom.model.errors import Corrupt, SourceUnsupported
 from strongroom.model.postgres import PAGE, Lsn, Timeline, lsn_from_text, lsn_to_text
+from strongroom.postgres.page_check import PAGES_OF_SEGMENT
 from strongroom.postgres.wire.pg_manifest import parse_pg_manifest
 from strongroom.postgres.wire.timeline_history import parse_timeline_history
 from strongroom.postgres.wire.wal_summary_file import (
@@ -30,7 +31,6 @@ _SUMMARIES = "pg_wal/summaries"
 _PAUSE = 0.02  # seconds between two looks
 _LOOKS = 3000  # in which the summarizer makes no step: a minute, and the server waits as long
 _MOST = 0.9  # of a file: where more has changed, all of it comes
-_SEGMENT = (1 << 30) // PAGE  # blocks: RELSEG_SIZE; no packager changes it
 _FORKS = {None: 0, "fsm": 1, "vm": 2, "init": 3}
 _FREE_SPACE = 1
 _DEFAULT_SPACE, _GLOBAL_SPACE = 1663, 1664
@@ -75,7 +75,7 @@ class ChangedBlocks:
     def part_of(self, path: str, size: int) -> FilePart | None:
         """What has to come of a file that has `size` bytes now; None: all of it."""
         found = _FILE.fullmatch(path)
-        if found is None or size == 0 or size % PAGE or size > _SEGMENT * PAGE:
+        if found is None or size == 0 or size % PAGE or size > PAGES_OF_SEGMENT * PAGE:
             return None
         of_default, space, of_space, relation, name, segment = found.groups()
         fork = _FORKS[name]
@@ -86,7 +86,7 @@ class ChangedBlocks:
         if (tablespace, database, 0, 0) in self._forks:
             return None
         changes = self._forks.get((tablespace, database, int(relation), fork), _Fork())
-        return _part(changes, int(segment or 0) * _SEGMENT, size // PAGE)
+        return _part(changes, int(segment or 0) * PAGES_OF_SEGMENT, size // PAGE)
 
 
 def _part(changes: _Fork, first: int, count: int) -> FilePart | None:
@@ -100,15 +100,6 @@ def _part(changes: _Fork, first: int, count: int) -> FilePart | None:
     # Beyond the limit a block of the parent's is of what was cut off.
     kept = count if changes.limit is None else min(count, changes.limit - first)
     return FilePart(inside, kept)
-
-
-@dataclass(frozen=True, slots=True)
-class LogSpan:
-    """Log of one timeline from `start` to before `end`."""
-
-    timeline: Timeline
-    start: Lsn
-    end: Lsn
 
 
 class Summarized(Protocol):
@@ -159,21 +150,21 @@ def _wait(server: Summarized, now: tuple[Timeline, Lsn], watch: Callable[[], Non
 
 def _spans(
     start: tuple[Timeline, Lsn], end: tuple[Timeline, Lsn], forks: Mapping[Timeline, Lsn]
-) -> list[LogSpan]:
+) -> list[SummaryRange]:
     """`forks`: where each older timeline was left, as the newest one's history says."""
     (timeline, place), spans = start, []
     for older in sorted(fork for fork in forks if fork >= timeline):
-        spans.append(LogSpan(older, place, forks[older]))
+        spans.append(SummaryRange(older, place, forks[older]))
         place = forks[older]
     if end[1] < place:
         raise SourceUnsupported(
             f"the backup begins at {lsn_to_text(end[1])}, before its parent at "
             f"{lsn_to_text(place)}"
         )
-    return [*spans, LogSpan(end[0], place, end[1])]
+    return [*spans, SummaryRange(end[0], place, end[1])]
 
 
-def summaries_of(directory: Path, span: LogSpan) -> list[Path]:
+def summaries_of(directory: Path, span: SummaryRange) -> list[Path]:
     """Files of summaries that join each other from the start to the end."""
     chain: list[Path] = []
     reached = span.start

@@ -1,11 +1,11 @@
 """What reading a server yields: the base backup and the write-ahead log speak the same events.
 
     Started (Warned | FileBegun (FilePart* FileEnded)? | ManifestData)* Ended
-    FilePart = FileAt? FileData | FilePages
+    FilePart = FileData | FilePages
 
 `FileEnded` and what comes before it follow only files (main, other, wal), never directories or
-links; `FileAt` and `FilePages` only those that come in part. Bytes are memoryviews of what
-arrived; keeping one keeps its message (about 32 KiB) in memory.
+links; `FilePages` only those that come in part, and `FileData` only those that come whole. Bytes
+are memoryviews of what arrived; keeping one keeps its message (about 32 KiB) in memory.
 """
 
 from collections.abc import Sequence
@@ -73,13 +73,6 @@ class FileBegun:
 
 
 @dataclass(frozen=True, slots=True)
-class FileAt:
-    """The bytes that come now belong there; `offset` never goes back."""
-
-    offset: int
-
-
-@dataclass(frozen=True, slots=True)
 class FileData:
     """Bytes of the file that began last, in order."""
 
@@ -114,5 +107,5 @@ class Ended:
     timeline: Timeline
 
 
-WalEvent = FileBegun | FileAt | FileData | FilePages | FileEnded
+WalEvent = FileBegun | FileData | FilePages | FileEnded
 Event = Started | Warned | WalEvent | ManifestData | Ended

@@ -22,12 +22,15 @@ class PartReader:
         Both are multiples of a page.
         """
         blocks = self._blocks[offset // PAGE : (offset + length) // PAGE]
-        data = b"".join(self._run(first * PAGE, count * PAGE) for first, count in runs(blocks))
+        stretches = [(first * PAGE, count * PAGE) for first, count in runs(blocks)]
+        data = b"".join(read_at(self._descriptor, start, size) for start, size in stretches)
         return self._check.checked_pages(data, blocks.tolist()) if self._check else data
 
-    def _run(self, offset: int, length: int) -> bytes:
-        data = os.pread(self._descriptor, length, offset)
-        while len(data) < length:
-            more = os.pread(self._descriptor, length - len(data), offset + len(data))
-            data += more or bytes(length - len(data))
-        return data
+
+def read_at(descriptor: int, offset: int, length: int) -> bytes:
+    """So many bytes from there; zeros where the file is cut off."""
+    data = os.pread(descriptor, length, offset)
+    while len(data) < length:
+        more = os.pread(descriptor, length - len(data), offset + len(data))
+        data += more or bytes(length - len(data))
+    return data

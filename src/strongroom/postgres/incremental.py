@@ -15,7 +15,6 @@ from strongroom.postgres.basebackup import System
 from strongroom.postgres.events import (
     Ended,
     Event,
-    FileAt,
     FileBegun,
     FileData,
     FileEnded,
@@ -290,8 +289,8 @@ class Increment:
                 continue
             for begin, end in older.changed(first, words):
                 changed_pages += end - begin
-                yield FileAt(begin * PAGE)
-                yield FileData(pages[(begin - first) * PAGE : (end - first) * PAGE])
+                changed = pages[(begin - first) * PAGE : (end - first) * PAGE]
+                yield FilePages(range(begin, end), changed)
         yield FileEnded()
         if older is not None and changed_pages < len(now):
             self._sizes[begun.path] = begun.size
@@ -320,8 +319,10 @@ def _not_stored(
     if stored is None:
         yield now
         return
-    for place in stored.has_changed(now.blocks, words):
-        yield FilePages(now.blocks[place : place + 1], now.data[place * PAGE :][:PAGE])
+    places = stored.has_changed(now.blocks, words)
+    if places:
+        pages = b"".join(now.data[place * PAGE : (place + 1) * PAGE] for place in places)
+        yield FilePages([now.blocks[place] for place in places], memoryview(pages))
 
 
 def _rest_of_file(source: Iterator[Event]) -> Iterator[Event]:

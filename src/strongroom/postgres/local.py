@@ -31,7 +31,7 @@ from strongroom.postgres.events import (
     Tablespace,
     Warned,
 )
-from strongroom.postgres.file_part import PartReader
+from strongroom.postgres.file_part import PartReader, read_at
 from strongroom.postgres.low_level import LowLevelBackup
 from strongroom.postgres.page_check import FileCheck, PageCheck
 from strongroom.postgres.read_ahead import PIECE, ReadAhead
@@ -321,8 +321,5 @@ def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
 
 
 def _read(descriptor: int, length: int, offset: int, check: FileCheck | None) -> bytes:
-    data = os.pread(descriptor, length, offset)
-    while len(data) < length:
-        more = os.pread(descriptor, length - len(data), offset + len(data))
-        data += more or bytes(length - len(data))
+    data = read_at(descriptor, offset, length)
     return check.checked(data, offset) if check else data

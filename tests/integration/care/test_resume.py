@@ -28,7 +28,6 @@ from strongroom.model.operation import Lease
 from strongroom.model.postgres import PAGE, Lsn, lsn_to_text
 from strongroom.model.resume import ResumeReply, ResumeRequest
 from strongroom.postgres.events import (
-    FileAt,
     FileBegun,
     FileData,
     FileEnded,
@@ -158,8 +157,6 @@ class Tries:
                 stream.write_pages(blocks, data)
             case FileEnded():
                 stream.end_file()
-            case FileAt(offset):
-                stream.seek(offset)
 
     def ask(self, number: int, epoch: int) -> ResumeReply:
         job, request = job_of(point_id(number)), ResumeRequest(epoch=epoch)

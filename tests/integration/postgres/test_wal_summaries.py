@@ -4,8 +4,8 @@ import pytest
 
 from integration.servers import Server, some, start_server
 from strongroom.model.postgres import lsn_from_text
-from strongroom.postgres.changed_blocks import LogSpan, summaries_of
-from strongroom.postgres.wire.wal_summary_file import parse_wal_summary
+from strongroom.postgres.changed_blocks import summaries_of
+from strongroom.postgres.wire.wal_summary_file import SummaryRange, parse_wal_summary
 
 pytestmark = pytest.mark.postgres
 
@@ -44,7 +44,7 @@ def test_ours_is_what_the_server_says(major):
             "update t set s = repeat('y', 300)",
         )
         end = checkpoint(server)
-        span = LogSpan(1, lsn_from_text(start), lsn_from_text(end))
+        span = SummaryRange(1, lsn_from_text(start), lsn_from_text(end))
         found = [
             fork
             for path in summaries_of(server.data_directory, span)

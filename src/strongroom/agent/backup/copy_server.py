@@ -17,7 +17,6 @@ from strongroom.postgres.connect import Conninfo
 from strongroom.postgres.events import (
     Ended,
     Event,
-    FileAt,
     FileBegun,
     FileData,
     FileEnded,
@@ -107,7 +106,7 @@ def _copy(
                 held.tell(progress)
             case Warned(warning):
                 warnings.append(warning)
-            case FileBegun() | FileAt() | FileData() | FilePages() | FileEnded():
+            case FileBegun() | FileData() | FilePages() | FileEnded():
                 _store_file(stream, event)
                 _advance(progress, writer, event)
                 progress.held_by = held_by.told()
@@ -127,8 +126,6 @@ def _store_file(stream: RawStream, event: WalEvent) -> None:
     match event:
         case FileBegun():
             stream.begin_file(_facts_of(event), kept=event.kept)
-        case FileAt(offset):
-            stream.seek(offset)
         case FileData(data):
             stream.write(data)
         case FilePages(blocks, data):

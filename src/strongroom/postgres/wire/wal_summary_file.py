@@ -30,7 +30,7 @@ _NAME = re.compile(r"([0-9A-F]{8})([0-9A-F]{16})([0-9A-F]{16})\.summary")
 
 @dataclass(frozen=True, slots=True)
 class SummaryRange:
-    """What a summary is of: log of one timeline from `start` to before `end`."""
+    """Log of one timeline from `start` to before `end`: what a summary is of, or what is asked."""
 
     timeline: Timeline
     start: Lsn
