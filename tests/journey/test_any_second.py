@@ -237,7 +237,8 @@ def test_a_standby_that_is_promoted_is_a_server_of_its_own(person, server, prote
     with psycopg.connect(scratch.running(directory).conninfo, autocommit=True) as standby:
         assert standby.execute("select pg_is_in_recovery()").fetchone() == (True,)
         assert person.json("jobs")[0]["status"] == "InProgress", "it follows, and goes on to"
-        standby.execute("select pg_promote()")
+        # Not waited for here: a query that stands would hold up the replay it waits for.
+        standby.execute("select pg_promote(wait => false)")
     person.ok("jobs", "--follow", job)
     with psycopg.connect(scratch.running(directory).conninfo) as alone:
         alone.execute("insert into entries values (-1)")
