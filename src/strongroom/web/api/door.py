@@ -1,7 +1,8 @@
 """What every route asks at the door: who calls, which version, what the body says.
 
 None of it waits for anything, and all of it is `async`: what is not would go to a thread and back,
-each of them, which takes longer than the whole answer.
+each of them, which takes longer than the whole answer. Each depends on as little as it can, and
+reads what it needs of the request itself: FastAPI works all of it out anew for each route.
 """
 
 import math
@@ -30,6 +31,7 @@ _REQUESTS = "resourceGuardOperationRequests"
 ACTION = "x-strongroom-action"
 ANYBODY = "(any signed-in caller)"
 PUBLIC = "(anybody)"
+AUXILIARY = "x-ms-authorization-auxiliary"
 
 
 def does(action: str) -> dict[str, Any]:
@@ -42,50 +44,42 @@ async def _control(request: Request) -> Control:
     return control
 
 
-async def _authority(request: Request) -> TokenAuthority:
-    authority: TokenAuthority = request.app.state.authority
-    return authority
-
-
 Means = Annotated[Control, Depends(_control)]
-Authority = Annotated[TokenAuthority, Depends(_authority)]
 # Any version will do, but one must be named. Letters that a URL and a header can hold.
 ApiVersion = Annotated[
     str, Query(alias="api-version", min_length=1, max_length=40, pattern=r"^[-.A-Za-z0-9]+$")
 ]
 
 
-async def _caller(
-    request: Request,
-    authority: Authority,
-    control: Means,
-    authorization: Annotated[str, Header()] = "",
-    auxiliary: Annotated[str, Header(alias="x-ms-authorization-auxiliary")] = "",
-) -> Caller:
-    caller = await _proven(request, authority, control, authorization)
+async def _caller(request: Request) -> Caller:
+    caller = await _proven(request, request.headers.get("authorization", ""))
     request.state.caller = caller.principal_id
     request.app.state.pace.take(caller.principal_id)
     address = request.client.host if request.client else ""
+    auxiliary = request.headers.get(AUXILIARY, "")
     if not auxiliary:
         return msgspec.structs.replace(caller, address=address)
     # Azure allows three tokens here, for three tenants; there is one tenant.
     one = auxiliary.split(",")[0].split(";")[0].strip()
-    second = await _proven(request, authority, control, one)
+    second = await _proven(request, one)
     named = _named(await request.body())
     return msgspec.structs.replace(
         caller, address=address, second=second.principal_id, named=named
     )
 
 
-async def _proven(
-    request: Request, authority: TokenAuthority, control: Control, header: str
-) -> Caller:
+async def _proven(request: Request, header: str) -> Caller:
     """Whom a bearer token of ours, or of an issuer that we trust, proves."""
-    token = _bearer(header)
+    token, authority = _bearer(header), _authority_of(request)
     if authority.issued(token):
-        return authority.caller_of(token, control.clock.now())
+        return authority.caller_of(token, (await _control(request)).clock.now())
     foreign: ForeignTokens = request.app.state.foreign
     return await foreign.caller_of(token)
+
+
+def _authority_of(request: Request) -> TokenAuthority:
+    authority: TokenAuthority = request.app.state.authority
+    return authority
 
 
 def _bearer(header: str) -> str:
@@ -158,18 +152,16 @@ def _children(item: object) -> Iterable[Any]:
 Body = Annotated[dict[str, Any], Depends(_body)]
 
 
-async def _request_key(request: Request, caller: Who) -> str:
+def _request_key(request: Request, caller: Caller) -> str:
     """The same request of the same caller, sent again by a retrying client, is one."""
     sent = request.headers.get("x-ms-client-request-id", "")
     key = f"{caller.principal_id} {sent[:64]} {request.method} {request.scope['path'].lower()}"
     return key[:600] if sent else ""
 
 
-RequestKey = Annotated[str, Depends(_request_key)]
-
-
-async def _here(subscription_id: str, control: Means, caller: Who) -> str:
+async def _here(subscription_id: str, request: Request, caller: Who) -> str:
     del caller
+    control = await _control(request)
     if subscription_id.lower() != control.installation.subscription_id.lower():
         raise NotFound(
             f"The subscription '{subscription_id[:64]}' could not be found.",
@@ -190,8 +182,9 @@ async def _vault(group: str, vault: str, here: Here) -> VaultRef:
 Vault = Annotated[VaultRef, Depends(_vault)]
 
 
-async def _base(request: Request, control: Means) -> str:
+async def _base(request: Request) -> str:
     """Absolute addresses: as the client dialled us when that is ours, else as configured."""
+    control = await _control(request)
     seen = f"{request.url.scheme}://{request.headers.get('host', '')}".lower()
     known = addresses.ours(control.installation)
     return seen if seen in known else control.installation.public_url
@@ -214,10 +207,9 @@ class Call:
     key: str
 
 
-async def _call(
-    control: Means, caller: Who, version: ApiVersion, base: Base, key: RequestKey
-) -> Call:
-    return Call(control, caller, version, base, key)
+async def _call(request: Request, caller: Who, version: ApiVersion) -> Call:
+    control, base = await _control(request), await _base(request)
+    return Call(control, caller, version, base, _request_key(request, caller))
 
 
 Asked = Annotated[Call, Depends(_call)]
