@@ -96,7 +96,7 @@ def fill(connection: sa.Connection) -> None:
     connection.execute(jobs.insert().values(**(job | backup)))
     drill = {"id": "d", "instance_id": "i", "recovery_point_id": "r1", "verdict": "Passed"}
     drill |= {"began_at": NOW, "ended_at": NOW, "result": {"rows": SIZE}, "evidence_name": "e"}
-    connection.execute(drills.insert().values(**drill, evidence_blake3=b"\1"))
+    connection.execute(drills.insert().values(**drill, evidence_blake3=b"\1", evidence=b"{}"))
 
 
 @pytest.fixture

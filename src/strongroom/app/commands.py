@@ -11,6 +11,7 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,7 +72,14 @@ def _means() -> Any:  # noqa: ANN401 - cli.means.Means
         make_kit=lambda *asked: _recovery().make_kit(*asked),
         make_recovery_key=lambda *asked: _recovery().make_recovery_key(*asked),
         public_of=lambda *asked: _recovery().public_of(*asked),
+        check_evidence=_check_evidence,
     )
+
+
+def _check_evidence(files: Sequence[Path], key: str) -> list[dict[str, Any]]:
+    from strongroom.app.evidence import check_files
+
+    return check_files(files, key)
 
 
 def _recovery() -> Any:  # noqa: ANN401 - a room that takes long to enter

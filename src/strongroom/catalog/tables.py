@@ -329,6 +329,7 @@ drills = sa.Table(
     column("result", Json),  # model.drill.DrillResult
     column("evidence_name", sa.Text),  # of the object that states it, signed
     column("evidence_blake3", sa.LargeBinary),
+    column("evidence", sa.LargeBinary),  # the object itself, to be handed out
     sa.Index("ix_drills_instance_ended", "instance_id", "ended_at"),
 )
 

@@ -116,6 +116,10 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
         "Who did what, when, and from where.",
         {"verify": "audit:verify", "export": "audit:export"},
     ),
+    "evidence": (
+        "What is signed, for whoever must not trust us.",
+        {"check": "evidence:check", "key": "evidence:key"},
+    ),
     "keys": (
         "The keys that seal what is stored, and who keeps them.",
         {

@@ -25,6 +25,8 @@ class Means:
     make_kit(text of a recovery key, shares needed, shares) -> its documents; 1 of 1 is whole
     make_recovery_key(receipt key's public half, base64) -> (text of a recovery key, its public
     half, base64)
+    check_evidence(files, receipt key's public half: base64 or a file) -> one dict an object: file,
+    kind, key, states, detail (None: not beside it), problem (empty: it is genuine)
     public_of(files of a kit) -> the public half of its recovery key, base64
     upgrade_catalogue(data directory of serve) -> one line for each thing done
     new_enrol_token(data directory of serve, catalogue's URL or "") -> a token for one agent
@@ -42,6 +44,7 @@ class Means:
     rescue: Callable[[Path, Sequence[Path], str, Path, Callable[[int, int], None]], dict[str, Any]]
     make_kit: Callable[[str, int, int], list[str]]
     make_recovery_key: Callable[[str], tuple[str, str]]
+    check_evidence: Callable[[Sequence[Path], str], list[dict[str, Any]]]
     public_of: Callable[[Sequence[Path]], str]
     upgrade_catalogue: Callable[[Path], list[str]]
     rebuild: Callable[..., dict[str, Any]]

@@ -103,7 +103,10 @@ class DrillResult(_Message):
 
 
 class Drill(msgspec.Struct, kw_only=True, frozen=True):
-    """A drill that came to a verdict, as the catalogue keeps it; `result` is a DrillResult's."""
+    """A drill that came to a verdict, as the catalogue keeps it; `result` is a DrillResult's.
+
+    evidence: the signed object that lies under evidence_name, JSON.
+    """
 
     id: str
     instance_id: str
@@ -114,6 +117,13 @@ class Drill(msgspec.Struct, kw_only=True, frozen=True):
     result: dict[str, Any]
     evidence_name: str
     evidence_blake3: bytes
+    evidence: bytes
+
+    @property
+    def statement(self) -> dict[str, Any]:
+        """The signed object as JSON has it; written in its one form it is the same bytes."""
+        told: dict[str, Any] = msgspec.json.decode(self.evidence)
+        return told
 
 
 def read_assertions(text: str) -> list[Assertion]:

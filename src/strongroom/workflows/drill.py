@@ -114,7 +114,8 @@ def _sign(means: Means, job_id: str, told: dict[str, Any]) -> dict[str, Any]:
         raise Corrupt(f"{name} states another drill", hint="Look into the storage endpoint.")
     if point.expires_at > now:
         lock_names(means, job.instance_id, [name], point.expires_at)
-    return {"ended_at": stored.ended_at, "name": name, "blake3": blake3(raw).hexdigest()}
+    told = {"ended_at": stored.ended_at, "name": name, "blake3": blake3(raw).hexdigest()}
+    return {**told, "object": raw.decode("ascii")}
 
 
 def _evidence(job: Job, point: RecoveryPoint, told: dict[str, Any], now: Instant) -> Evidence:
@@ -167,6 +168,7 @@ def _record(means: Means, job_id: str, told: dict[str, Any], stored: dict[str, A
             result=msgspec.to_builtins(result),
             evidence_name=stored["name"],
             evidence_blake3=bytes.fromhex(stored["blake3"]),
+            evidence=stored["object"].encode(),
         )
         if not drills.add(connection, row):
             return

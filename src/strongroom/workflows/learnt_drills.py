@@ -80,6 +80,7 @@ def _learn(
         result=msgspec.to_builtins(result),
         evidence_name=name_of(told.recovery_point_id, told.job_id),
         evidence_blake3=blake3(stored).digest(),
+        evidence=stored,
     )
     if not drills.add(connection, row):
         return False

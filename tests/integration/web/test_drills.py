@@ -85,6 +85,7 @@ def test_what_was_found_is_listed_and_told_where_azures_client_looks(
         result=RESULT,
         evidence_name=f"p/{point}.a-job.drill",
         evidence_blake3=b"x" * 32,
+        evidence=b'{"body":{}}',
     )
     with world.database.writing() as connection:
         drills.add(connection, found)
@@ -95,6 +96,7 @@ def test_what_was_found_is_listed_and_told_where_azures_client_looks(
         (listed,) = story.get(address)["value"]
         assert listed["properties"]["result"] == RESULT
         assert listed["properties"]["evidence"] == found.evidence_name
+        assert listed["properties"]["statement"] == {"body": {}}
     shown = world.backup().recovery_points.get("backup-rg", "v1", "pg1-inst", point)
     (store,) = shown.properties.recovery_point_data_stores_details
     assert json.loads(store.meta_data)["drill"] == {"verdict": "Failed"}

@@ -30,6 +30,7 @@ def means():
         make_kit=unreachable,
         make_recovery_key=unreachable,
         public_of=unreachable,
+        check_evidence=unreachable,
     )
 
 

@@ -7,7 +7,7 @@ from strongroom.web.api.wire import instant
 
 
 def drill(found: Drill) -> dict[str, Any]:
-    """`result` is model/drill.py's DrillResult; its digest is in the evidence."""
+    """`result` is model/drill.py's DrillResult; `statement` is the evidence, with its digest."""
     return {
         "name": found.id,
         "properties": {
@@ -17,6 +17,7 @@ def drill(found: Drill) -> dict[str, Any]:
             "verdict": found.verdict,
             "evidence": found.evidence_name,
             "evidenceBlake3": found.evidence_blake3.hex(),
+            "statement": found.statement,
             "result": found.result,
         },
     }

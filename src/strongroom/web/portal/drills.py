@@ -33,12 +33,18 @@ def drill(name: str, drill: str, ref: InVault, visit: Guest) -> Response:
         )
     except VaultError:  # it is over by now, or not theirs to look at; the drill was all the same
         point = None
-    return visit.page("drill.html", ship=find_ship(visit, ref, name), drill=found, point=point)
+    return visit.page(
+        "drill.html",
+        ship=find_ship(visit, ref, name),
+        drill=found,
+        point=point,
+        key=visit.control.custody().verify_key,
+    )
 
 
 @router.get(_DRILL + "/evidence.json")
 def evidence(name: str, drill: str, ref: InVault, visit: Guest) -> Response:
-    """All that was found, whose digest the signed object in storage states."""
+    """The signed object in storage, and beside it all that was found, whose digest it states."""
     found = drill_rounds.get_drill(visit.control, visit.caller, ref, name, drill)
     named = {"Content-Disposition": f'attachment; filename="drill-{found.id}.json"'}
     told = {
@@ -49,6 +55,7 @@ def evidence(name: str, drill: str, ref: InVault, visit: Guest) -> Response:
         "verdict": found.verdict,
         "evidence": found.evidence_name,
         "evidenceBlake3": found.evidence_blake3.hex(),
+        "statement": found.statement,
         "result": found.result,
     }
     return JSONResponse(told, headers={**render.HEADERS, **named})

@@ -554,6 +554,7 @@ def upgrade() -> None:
         ),
         sa.Column("evidence_name", sa.Text(), nullable=False),
         sa.Column("evidence_blake3", sa.LargeBinary(), nullable=False),
+        sa.Column("evidence", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(
             ["instance_id"], ["instances.id"], name=op.f("fk_drills_instance_id_instances")
         ),
