@@ -22,8 +22,10 @@ from strongroom.catalog import agents as agent_rows
 from strongroom.catalog import holds, protection
 from strongroom.catalog.database import Database
 from strongroom.catalog.tables import metadata
-from strongroom.control import identity, long_running, scheduling
-from strongroom.control.control import Control, OwnStorage, Second
+from strongroom.control.basis import long_running
+from strongroom.control.basis.control import Control, OwnStorage, Second
+from strongroom.control.identities import identity
+from strongroom.control.protection import scheduling
 from strongroom.datastore.keys import open_under_kek, seal_under_kek
 from strongroom.durable.engine import JobEngine
 from strongroom.model.access import OWNER

@@ -16,7 +16,7 @@ from strongroom.catalog import jobs, protection
 from strongroom.catalog.database import Database
 from strongroom.catalog.migrate import upgrade
 from strongroom.catalog.tables import policies
-from strongroom.control.control import Control
+from strongroom.control.basis.control import Control
 from strongroom.durable.engine import JobEngine
 from strongroom.model.installation import Installation
 from strongroom.model.job import Job

@@ -18,8 +18,10 @@ from oracle.lifecycle import PROTECTED, STOPPED, SUSPENDED, Point, Server
 from oracle.tagging import Reading
 from strongroom.catalog import audit as audit_rows
 from strongroom.catalog import jobs
-from strongroom.control import deletions, holds, policies, protection_states, reapplying, vaults
-from strongroom.control.backups import trigger_backup
+from strongroom.control.points import holds
+from strongroom.control.points.backups import trigger_backup
+from strongroom.control.protection import deletions, policies, protection_states, reapplying
+from strongroom.control.resources import vaults
 from strongroom.model.conditions import Conditions
 from strongroom.model.errors import Locked
 from strongroom.model.hold import HoldWish

@@ -26,9 +26,9 @@ from strongroom.catalog import (
     vaults,
 )
 from strongroom.catalog.database import Database
-from strongroom.control import scheduling
-from strongroom.control.control import Control
-from strongroom.control.identity import create_service_principal
+from strongroom.control.basis.control import Control
+from strongroom.control.identities.identity import create_service_principal
+from strongroom.control.protection import scheduling
 from strongroom.datastore.container import Immutability, Lock
 from strongroom.datastore.manifest import Manifest, PackFacts, PointFacts
 from strongroom.datastore.receipt import SigningKey

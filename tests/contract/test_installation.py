@@ -3,7 +3,7 @@
 import pytest
 
 from strongroom.catalog.database import Database
-from strongroom.control.identity import claim_catalogue
+from strongroom.control.identities.identity import claim_catalogue
 from strongroom.model.errors import Precondition
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from seams import FakeClock, SeededChance
 from strongroom.catalog.database import Database
-from strongroom.control.control import Control
-from strongroom.control.identity import (
+from strongroom.control.basis.control import Control
+from strongroom.control.identities.identity import (
     FREE_TRIES,
     create_service_principal,
     pause_after,

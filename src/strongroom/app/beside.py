@@ -8,8 +8,8 @@ from pathlib import Path
 from strongroom.app.seams import SystemChance, SystemClock
 from strongroom.catalog.database import Database
 from strongroom.config import ServeFiles
-from strongroom.control import users
-from strongroom.control.agents import invite_agent
+from strongroom.control.identities import users
+from strongroom.control.work.agents import invite_agent
 from strongroom.datastore.receipt import SigningKey
 from strongroom.workflows.kek import key_encryption
 from strongroom.workflows.sealed_files import SealedFiles

@@ -9,8 +9,8 @@ import structlog
 
 from strongroom.catalog import audit
 from strongroom.config import ServeFiles, write_private
-from strongroom.control.audit_gaps import find_ahead
-from strongroom.control.control import Control
+from strongroom.control.basis.control import Control
+from strongroom.control.oversight.audit_gaps import find_ahead
 from strongroom.model.errors import CatalogueLost, StoreError
 
 _USED = "catalogue-in-use"

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from strongroom.config import write_private
-from strongroom.control import users
-from strongroom.control.control import Control
+from strongroom.control.basis.control import Control
+from strongroom.control.identities import users
 from strongroom.model.access import OWNER
 
 NAME = "admin"

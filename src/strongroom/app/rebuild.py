@@ -14,7 +14,7 @@ from strongroom.app.seams import SystemChance, SystemClock
 from strongroom.app.serve import ServeOptions, catalogue_of, keyring_of, store_of
 from strongroom.catalog.database import Database
 from strongroom.config import Identity, ServeFiles
-from strongroom.control.control import Control
+from strongroom.control.basis.control import Control
 from strongroom.datastore.keys import RecoveryKey, read_key_text
 from strongroom.datastore.kit import read_kit
 from strongroom.datastore.snapshot import CONTAINER

@@ -30,9 +30,10 @@ from strongroom.config import (
     replace_private,
     write_private,
 )
-from strongroom.control import agents, identity
-from strongroom.control.control import Control, OwnStorage, Second
-from strongroom.control.service_clock import ServiceClock
+from strongroom.control.basis.control import Control, OwnStorage, Second
+from strongroom.control.basis.service_clock import ServiceClock
+from strongroom.control.identities import identity
+from strongroom.control.work import agents
 from strongroom.datastore.keys import RecoveryKey, write_recovery_key
 from strongroom.datastore.receipt import SigningKey
 from strongroom.datastore.seal import KeyPair, PublicKey

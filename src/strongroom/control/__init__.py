@@ -1,1 +1,1 @@
-"""Use cases, one file a noun: who asks, may they, decide, write rows, enqueue."""
+"""Use cases, by rooms, one file a noun: who asks, may they, decide, write rows, enqueue."""

@@ -8,8 +8,9 @@ from typing import Annotated, TypeVar
 import msgspec
 from fastapi import APIRouter, Depends, Header, Request, Response
 
-from strongroom.control import agents, resumes, wal
-from strongroom.control.control import Control
+from strongroom.control.basis.control import Control
+from strongroom.control.wal import wal
+from strongroom.control.work import agents, resumes
 from strongroom.model.errors import Invalid, Unauthenticated
 from strongroom.model.ids import AgentId
 from strongroom.model.operation import (

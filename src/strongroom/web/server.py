@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from strongroom.connections import Loop, allow_many_files, bounded
-from strongroom.control.control import Control
+from strongroom.control.basis.control import Control
 from strongroom.model.errors import Precondition
 from strongroom.web import agents, known_routes
 from strongroom.web.api import (

@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 import structlog
 
-from strongroom.control import alerts, digests
-from strongroom.control.control import Control
+from strongroom.control.basis.control import Control
+from strongroom.control.overview import alerts, digests
 from strongroom.model.alert import Alert
 from strongroom.model.digest import Digest
 from strongroom.model.errors import ControlUnavailable, Invalid, VaultError

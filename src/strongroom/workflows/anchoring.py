@@ -11,8 +11,8 @@ import msgspec
 import structlog
 
 from strongroom.catalog import audit
-from strongroom.control import audit as control_audit
-from strongroom.control.control import Witness
+from strongroom.control.basis.control import Witness
+from strongroom.control.oversight import audit as control_audit
 from strongroom.datastore.container import Immutability
 from strongroom.datastore.receipt import SigningKey
 from strongroom.model.audit import (

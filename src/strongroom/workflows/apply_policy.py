@@ -3,8 +3,8 @@
 from typing import Any
 
 from strongroom.catalog import audit, policies, protection, recovery_points
-from strongroom.control import long_running
-from strongroom.control.reapplying import changes_of
+from strongroom.control.basis import long_running
+from strongroom.control.protection.reapplying import changes_of
 from strongroom.durable.engine import Story
 from strongroom.model.errors import VaultError
 from strongroom.model.ids import InstanceId

@@ -2,7 +2,7 @@
 
 from strongroom.catalog import jobs, protection, wal
 from strongroom.catalog.protection import Protection
-from strongroom.control import access
+from strongroom.control.basis import access
 from strongroom.durable.engine import Story
 from strongroom.model.backup_settings import settings_of
 from strongroom.model.backup_type import PHYSICAL

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 import structlog
 
 from strongroom.catalog import holds, instances, point_history, recovery_points, usage
-from strongroom.control.drills import may_be_due
+from strongroom.control.points.drills import may_be_due
 from strongroom.model.errors import StoreUnavailable, VaultError
 from strongroom.model.ids import InstanceId
 from strongroom.workflows.anchoring import examine_chain, write_anchor

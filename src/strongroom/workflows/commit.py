@@ -13,7 +13,7 @@ from blake3 import blake3
 from whenever import Instant
 
 from strongroom.catalog import agent_operations, audit, jobs, protection, recovery_points
-from strongroom.control.agents import delta_name
+from strongroom.control.work.agents import delta_name
 from strongroom.datastore.delta import lay_over, of_whole_tree, open_delta
 from strongroom.datastore.manifest import (
     Contents,

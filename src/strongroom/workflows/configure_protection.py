@@ -3,7 +3,8 @@
 import contextlib
 
 from strongroom.catalog import audit, protection
-from strongroom.control import long_running, scheduling
+from strongroom.control.basis import long_running
+from strongroom.control.protection import scheduling
 from strongroom.datastore.manifest import FORMAT_LINE, FORMAT_NAME
 from strongroom.durable.engine import Story
 from strongroom.model.errors import ObjectExists, VaultError

@@ -3,7 +3,7 @@
 import structlog
 
 from strongroom.catalog import drills, protection, recovery_points
-from strongroom.control.drills import fire_due_drill
+from strongroom.control.points.drills import fire_due_drill
 from strongroom.model.backup_settings import settings_of
 from strongroom.model.drill_turns import is_late
 from strongroom.model.ids import InstanceId

@@ -1,7 +1,7 @@
 """What holds the expiry of a point's elders, from the moment it is seen until it is over.
 
 Over it is when a later point passes a drill (a failed drill: when the point itself does, too), or
-when a person says so (control/expiry_holds.py).
+when a person says so (control/points/expiry_holds.py).
 """
 
 from collections.abc import Sequence

@@ -6,7 +6,7 @@ The row comes first and goes last, so in between more is held than must be, neve
 import structlog
 
 from strongroom.catalog import audit, holds
-from strongroom.control import long_running
+from strongroom.control.basis import long_running
 from strongroom.datastore.manifest import FORMAT_NAME
 from strongroom.durable.engine import Story
 from strongroom.model.errors import VaultError

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 
 from strongroom.catalog import audit, instance_keys, recovery_points, storage_findings
-from strongroom.control import long_running
+from strongroom.control.basis import long_running
 from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.garbage import Unreadable, read_receipt
 from strongroom.datastore.pack import FIXED_SIZE, sealed_to

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from strongroom.catalog import audit, jobs, servers
-from strongroom.control import long_running
+from strongroom.control.basis import long_running
 from strongroom.durable.engine import Story
 from strongroom.model.errors import VaultError
 from strongroom.model.job import JobStatus

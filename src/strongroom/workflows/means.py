@@ -6,7 +6,7 @@ from typing import Any
 
 from blake3 import blake3
 
-from strongroom.control.control import Control
+from strongroom.control.basis.control import Control
 from strongroom.datastore.manifest import Manifest, content_key_of, open_manifest
 from strongroom.datastore.pack import MANIFEST, read_header
 from strongroom.datastore.seal import KeyPair

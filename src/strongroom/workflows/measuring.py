@@ -1,13 +1,13 @@
 """What each instance and point takes in storage, counted once a day from receipts and a listing.
 
 A receipt names all packs of its point: no key is needed, and no manifest is read. What a point
-that came later has put is added to the last count where somebody asks (control/costs.py).
+that came later has put is added to the last count where somebody asks (control/overview/costs.py).
 """
 
 from whenever import Instant
 
 from strongroom.catalog import recovery_points, usage
-from strongroom.control import bills
+from strongroom.control.overview import bills
 from strongroom.datastore.garbage import COLLECTED
 from strongroom.model.errors import ObjectMissing
 from strongroom.model.ids import InstanceId

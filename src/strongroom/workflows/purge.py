@@ -16,7 +16,8 @@ from whenever import Instant
 from strongroom.catalog import audit, deletions, holds, instances, jobs, recovery_points, removal
 from strongroom.catalog import vaults as vault_rows
 from strongroom.catalog.deletions import INSTANCE, POINT, VAULT, Kind
-from strongroom.control import bills, deleted_vaults
+from strongroom.control.overview import bills
+from strongroom.control.resources import deleted_vaults
 from strongroom.durable.engine import Story
 from strongroom.model.errors import Locked, ObjectMissing, VaultError
 from strongroom.model.ids import InstanceId

@@ -1,9 +1,9 @@
 """A catalogue from storage and the recovery kit, and one that was restored from an older copy.
 
 Nothing that lies in storage is changed, and no row goes. Settings come from the newest snapshot,
-if it is ahead of the audit. Then the audit goes on behind a gap (control/audit_gaps.py): no number
-is given twice. Keys come from beside the data, points from their receipts, drills from their
-evidence, the index of the log from the log, holds from the storage endpoint's own book. Safe
+if it is ahead of the audit. Then the audit goes on behind a gap (`control/oversight/audit_gaps`):
+no number is given twice. Keys come from beside the data, points from their receipts, drills from
+their evidence, the index of the log from the log, holds from the storage endpoint's own book. Safe
 twice, broken off anywhere.
 """
 
@@ -27,7 +27,8 @@ from strongroom.catalog import (
     recovery_points,
     snapshots,
 )
-from strongroom.control import audit_gaps, scheduling
+from strongroom.control.oversight import audit_gaps
+from strongroom.control.protection import scheduling
 from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.keys import RecoveryKey, open_instance_key
 from strongroom.datastore.seal import KeyPair

@@ -8,7 +8,7 @@ last pair is sealed to the new one the old one is what opens everything.
 import base64
 
 from strongroom.catalog import audit, instance_keys
-from strongroom.control import long_running
+from strongroom.control.basis import long_running
 from strongroom.datastore.seal import PublicKey
 from strongroom.durable.engine import Story
 from strongroom.model.errors import ObjectExists, VaultError

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from strongroom.catalog import agent_operations, audit, jobs, protection, recovery_points
-from strongroom.control import new_servers
-from strongroom.control.restore_rights import check_identity
+from strongroom.control.restore import new_servers
+from strongroom.control.restore.restore_rights import check_identity
 from strongroom.datastore.session import SessionKeys, content_keys, seal_session
 from strongroom.durable.engine import Story
 from strongroom.model.errors import VaultError

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 import structlog
 
 from strongroom.catalog import audit, executors, instance_keys, jobs
-from strongroom.control import long_running
+from strongroom.control.basis import long_running
 from strongroom.datastore.seal import KeyPair
 from strongroom.durable.engine import Story
 from strongroom.model.errors import Precondition, VaultError, WrongKey

@@ -6,7 +6,7 @@ fetch, leaves a point there that lacks something. It is none that can be restore
 
 import structlog
 
-from strongroom.control.secondary import trouble_with_second
+from strongroom.control.restore.secondary import trouble_with_second
 from strongroom.datastore.receipt import VerifyKey
 from strongroom.model.errors import Corrupt, Invalid, ObjectMissing
 from strongroom.workflows.means import Means

@@ -9,8 +9,8 @@ from functools import partial
 
 import structlog
 
-from strongroom.control.audit_gaps import find_ahead
-from strongroom.control.control import Control
+from strongroom.control.basis.control import Control
+from strongroom.control.oversight.audit_gaps import find_ahead
 
 log = structlog.get_logger()
 

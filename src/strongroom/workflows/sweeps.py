@@ -6,9 +6,10 @@ import structlog
 from sqlalchemy import RowMapping
 
 from strongroom.catalog import executors
-from strongroom.control import epochs, forgetting, orphans, scheduling
-from strongroom.control.control import Control
-from strongroom.control.service_clock import NOTE_SECONDS
+from strongroom.control.basis.control import Control
+from strongroom.control.basis.service_clock import NOTE_SECONDS
+from strongroom.control.protection import scheduling
+from strongroom.control.work import epochs, forgetting, orphans
 from strongroom.workflows.ticking import Ticking
 
 log = structlog.get_logger()

@@ -13,7 +13,7 @@ from whenever import Instant
 
 from strongroom.catalog import agent_operations, audit, vaults, wal
 from strongroom.catalog import protection as protections
-from strongroom.control.wal_coverage import forks_of
+from strongroom.control.wal.wal_coverage import forks_of
 from strongroom.datastore.pack import HEADER_SIZE, PACK, open_content_key, read_header
 from strongroom.datastore.wal_pack import seal_log_keys
 from strongroom.model.errors import Corrupt, Invalid, NotFound, ObjectMissing

@@ -11,7 +11,7 @@ from whenever import Instant
 
 from strongroom.catalog import agent_operations, protection, recovery_points, wal
 from strongroom.catalog.protection import Protection
-from strongroom.control import backups
+from strongroom.control.points import backups
 from strongroom.model.backup_settings import settings_of
 from strongroom.model.errors import Cancelled
 from strongroom.model.ids import AgentId, InstanceId

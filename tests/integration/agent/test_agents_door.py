@@ -20,7 +20,7 @@ from seams import SystemChance
 from strongroom.agent.control_client import ControlClient
 from strongroom.catalog import agent_operations
 from strongroom.catalog import agents as agent_rows
-from strongroom.control.agents import new_enrol_token
+from strongroom.control.work.agents import new_enrol_token
 from strongroom.model.errors import Invalid, LeaseLost, Unauthenticated
 from strongroom.model.operation import (
     Completion,

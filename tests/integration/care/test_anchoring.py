@@ -14,8 +14,8 @@ from care_world import CareWorld, care_world
 from seams import SystemChance
 from strongroom.catalog import audit as catalog
 from strongroom.catalog.tables import audit
-from strongroom.control.audit import Verdict, verdicts
-from strongroom.control.audit_gaps import find_ahead, go_on
+from strongroom.control.oversight.audit import Verdict, verdicts
+from strongroom.control.oversight.audit_gaps import find_ahead, go_on
 from strongroom.datastore.receipt import SigningKey
 from strongroom.model.audit import Anchor, anchor_name, digest_of
 from strongroom.model.audit_gap import LEAP

@@ -14,7 +14,7 @@ from care_world import CareWorld, job_of
 from integration.care.test_drills import VAULT, facts, held, the_caller
 from strongroom.catalog import agent_operations, jobs, protection
 from strongroom.catalog.tables import policies
-from strongroom.control.expiry_holds import release_expiry
+from strongroom.control.points.expiry_holds import release_expiry
 from strongroom.datastore.receipt import Receipt
 from strongroom.model.job import JobKind
 from strongroom.model.operation import BackupResult

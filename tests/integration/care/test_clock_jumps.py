@@ -19,7 +19,7 @@ from store_world import ACCOUNT, KEY
 from strongroom.catalog import installation
 from strongroom.catalog.database import Database
 from strongroom.catalog.migrate import upgrade
-from strongroom.control.service_clock import MOST_STANDSTILL, ServiceClock
+from strongroom.control.basis.service_clock import MOST_STANDSTILL, ServiceClock
 from strongroom.model.errors import Locked
 from strongroom.storage.blob import Facts
 from strongroom.storage.locks import Immutability

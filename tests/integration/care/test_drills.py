@@ -11,8 +11,9 @@ from whenever import Instant
 
 from care_world import CareWorld
 from strongroom.catalog import agent_operations, expiry_holds, instances, jobs
-from strongroom.control import drills, identity
-from strongroom.control.expiry_holds import release_expiry
+from strongroom.control.identities import identity
+from strongroom.control.points import drills
+from strongroom.control.points.expiry_holds import release_expiry
 from strongroom.datastore.evidence import Evidence, check_evidence, detail_of
 from strongroom.model.access import OWNER, Caller
 from strongroom.model.arm import VaultRef

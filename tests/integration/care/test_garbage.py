@@ -10,7 +10,8 @@ from care_world import CareWorld, care_world
 from seams import SystemClock
 from store_world import KEY, KEY_TEXT
 from strongroom.catalog import condemned, jobs
-from strongroom.control import garbage, identity
+from strongroom.control.identities import identity
+from strongroom.control.points import garbage
 from strongroom.datastore.blobs import AzureBlobs
 from strongroom.datastore.container import Container
 from strongroom.datastore.garbage import Unreadable

@@ -10,9 +10,9 @@ from ports import free_port
 from seams import SystemClock
 from store_world import KEY
 from strongroom.catalog import holds, operations, protection
-from strongroom.control import holds as control
-from strongroom.control import long_running
-from strongroom.control.identity import create_service_principal
+from strongroom.control.basis import long_running
+from strongroom.control.identities.identity import create_service_principal
+from strongroom.control.points import holds as control
 from strongroom.model.access import OWNER, Caller
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import NotFound

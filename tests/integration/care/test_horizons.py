@@ -17,7 +17,8 @@ from strongroom.app.doors import LOOK_SECONDS, Doors
 from strongroom.catalog import alerts as rows
 from strongroom.catalog import tables, usage
 from strongroom.config import SERVER_YEARS, ServeFiles
-from strongroom.control import alerts, policies, reapplying
+from strongroom.control.overview import alerts
+from strongroom.control.protection import policies, reapplying
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import StoreUnavailable
 from strongroom.model.outside import Certificate, Outside, Room

@@ -21,8 +21,8 @@ from security_page import check_table
 from store_shelf import AWAY, LIES, LOST, StoreShelves, no_fault
 from strongroom.catalog import alerts as alert_rows
 from strongroom.catalog import jobs, recovery_points, tables
-from strongroom.control import policies
-from strongroom.control.alerts import settle_alerts
+from strongroom.control.overview.alerts import settle_alerts
+from strongroom.control.protection import policies
 from strongroom.model.errors import StoreUnavailable
 from strongroom.model.policy_templates import ten_years_policy
 from strongroom.workflows import collect

@@ -18,9 +18,9 @@ from strongroom.catalog import (
     wal,
 )
 from strongroom.catalog.tables import agents, policies
-from strongroom.control.alerts import settle_alerts
-from strongroom.control.wal_coverage import kept_of
-from strongroom.control.wal_moments import apart, choose
+from strongroom.control.overview.alerts import settle_alerts
+from strongroom.control.wal.wal_coverage import kept_of
+from strongroom.control.wal.wal_moments import apart, choose
 from strongroom.datastore.wal_pack import seal_log
 from strongroom.model.errors import Corrupt, NotFound, ObjectMissing, Precondition
 from strongroom.model.policy_templates import with_window

@@ -25,8 +25,11 @@ from security_page import check_table
 from strongroom.catalog import instances as instance_rows
 from strongroom.catalog import policies as policy_rows
 from strongroom.catalog import role_assignments, tables
-from strongroom.control import guarded, guards, holds, instances, policies, reapplying
-from strongroom.control.identity import create_service_principal
+from strongroom.control.basis import guarded
+from strongroom.control.identities.identity import create_service_principal
+from strongroom.control.points import holds
+from strongroom.control.protection import instances, policies, reapplying
+from strongroom.control.resources import guards
 from strongroom.model import arm, guard
 from strongroom.model.access import MUA_OPERATOR, OWNER
 from strongroom.model.arm import PolicyRef, ServerRef

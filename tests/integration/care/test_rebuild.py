@@ -36,10 +36,10 @@ from strongroom.catalog.database import Database
 from strongroom.catalog.migrate import upgrade
 from strongroom.catalog.tables import instances, metadata, vaults
 from strongroom.config import ServeFiles
-from strongroom.control.audit import verdicts
-from strongroom.control.audit_gaps import find_ahead
-from strongroom.control.wal_coverage import kept_of
-from strongroom.control.wal_moments import times_of
+from strongroom.control.oversight.audit import verdicts
+from strongroom.control.oversight.audit_gaps import find_ahead
+from strongroom.control.wal.wal_coverage import kept_of
+from strongroom.control.wal.wal_moments import times_of
 from strongroom.datastore.keys import RecoveryKey
 from strongroom.datastore.manifest import Contents
 from strongroom.datastore.seal import KeyPair

@@ -20,8 +20,9 @@ from oracle.tagging import Policy, Reading
 from policies_drawn import a_policy
 from strongroom.catalog import audit as audit_rows
 from strongroom.catalog import jobs
-from strongroom.control import holds, policies, protection_states
-from strongroom.control.backups import trigger_backup
+from strongroom.control.points import holds
+from strongroom.control.points.backups import trigger_backup
+from strongroom.control.protection import policies, protection_states
 from strongroom.model.hold import HoldWish
 from strongroom.model.policy_templates import ten_years_policy
 from strongroom.model.protection_state import (

@@ -19,7 +19,8 @@ from whenever import Instant
 from lapse import Lapse
 from strongroom.catalog import costs as cost_rows
 from strongroom.catalog import tables, usage
-from strongroom.control import costs, policies
+from strongroom.control.overview import costs
+from strongroom.control.protection import policies
 from strongroom.datastore.manifest import Manifest, PackFacts
 from strongroom.model.forecast import measure, stored_ahead
 from strongroom.model.ids import PackId

@@ -8,7 +8,8 @@ import msgspec
 from care_world import CareWorld
 from strongroom.catalog import agent_operations, jobs, recovery_points
 from strongroom.catalog.tables import agent_operations as operations
-from strongroom.control import identity, verifications
+from strongroom.control.identities import identity
+from strongroom.control.points import verifications
 from strongroom.model.access import OWNER, Caller
 from strongroom.model.arm import VaultRef
 from strongroom.model.job import Job, JobStatus

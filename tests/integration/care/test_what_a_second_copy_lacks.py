@@ -11,7 +11,7 @@ from ports import free_port
 from seams import SystemClock
 from store_world import KEY
 from strongroom.catalog import jobs, protection, recovery_points
-from strongroom.control.control import Second
+from strongroom.control.basis.control import Second
 from strongroom.model.job import JobStatus
 from strongroom.workflows.parents import Choice, choose_parent
 from strongroom.workflows.second_copy import watch_second, whole_points

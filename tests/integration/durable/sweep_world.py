@@ -7,7 +7,7 @@ from typing import Any
 from catalogue_world import CatalogueWorld, open_catalogue
 from integration.durable.stories import ENDED, until
 from strongroom.catalog import jobs, protection
-from strongroom.control import backups
+from strongroom.control.points import backups
 from strongroom.durable.engine import JobEngine, Story
 from strongroom.model.ids import JobId
 from strongroom.model.job import JobKind

@@ -11,7 +11,7 @@ from catalogue_world import POLICY
 from contract.test_catalog_nouns import a_server
 from integration.durable.sweep_world import SweepWorld
 from strongroom.catalog import agent_operations, instances, jobs, policies, schedules, tables
-from strongroom.control import scheduling
+from strongroom.control.protection import scheduling
 from strongroom.model.errors import SourceUnreachable
 from strongroom.model.job import JobStatus
 from strongroom.model.policy import parse_policy

@@ -26,9 +26,11 @@ from strongroom.catalog.tables import enrol_tokens as token_rows
 from strongroom.catalog.tables import executors as executor_rows
 from strongroom.catalog.tables import operations as operation_rows
 from strongroom.catalog.tables import policies
-from strongroom.control import agents, backups, orphans, scheduling
-from strongroom.control.backups import scheduled_job_id
-from strongroom.control.forgetting import KEEP_DAYS, forget_ended
+from strongroom.control.points import backups
+from strongroom.control.points.backups import scheduled_job_id
+from strongroom.control.protection import scheduling
+from strongroom.control.work import agents, orphans
+from strongroom.control.work.forgetting import KEEP_DAYS, forget_ended
 from strongroom.durable.engine import Story
 from strongroom.model.arm import VaultRef, instance_id_of
 from strongroom.model.errors import Invalid

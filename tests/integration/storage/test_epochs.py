@@ -15,9 +15,9 @@ from strongroom.catalog import agent_operations, epochs, servers
 from strongroom.catalog import agents as agent_rows
 from strongroom.catalog.database import Database
 from strongroom.catalog.tables import metadata, resource_groups
-from strongroom.control import agents
-from strongroom.control.control import Control, OwnStorage
-from strongroom.control.epochs import QUOTA_BYTES, give_access, withdraw_ended
+from strongroom.control.basis.control import Control, OwnStorage
+from strongroom.control.work import agents
+from strongroom.control.work.epochs import QUOTA_BYTES, give_access, withdraw_ended
 from strongroom.datastore.blobs import AzureBlobs
 from strongroom.durable.engine import JobEngine
 from strongroom.model.errors import (

@@ -6,7 +6,7 @@ from arm_story import INSTANCE_ID, Story
 from arm_world import VERSION, ArmWorld, vault_id
 from strongroom.catalog import agent_operations, agents, jobs
 from strongroom.catalog.tables import jobs as job_rows
-from strongroom.control import agents as door
+from strongroom.control.work import agents as door
 from strongroom.model.errors import Cancelled, LeaseLost
 from strongroom.model.job import JobKind, JobStatus
 from strongroom.model.operation import Completion, Failure, Heartbeat, Progress, ServerFacts

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from arm_routes import api_routes
 from arm_story import GROUP_ID, INSTANCE_ID, Story, assignment_id
 from arm_world import GROUP, SECRET, SUBSCRIPTION, VERSION, ArmWorld, server_id, vault_id
-from strongroom.control.agents import new_enrol_token
+from strongroom.control.work.agents import new_enrol_token
 from strongroom.web.api.door import PUBLIC
 
 DEEP = b'{"a":' * 100_000 + b"1" + b"}" * 100_000

@@ -32,7 +32,7 @@ from strongroom.catalog import instances as instance_rows
 from strongroom.catalog import recovery_points as recovery_point_rows
 from strongroom.catalog.keeping_tables import approvals, resource_guards
 from strongroom.catalog.tables import audit, recovery_points, vaults
-from strongroom.control.guarded import NEEDED
+from strongroom.control.basis.guarded import NEEDED
 from strongroom.model import guard
 from strongroom.model.access import MUA_OPERATOR, OWNER
 from strongroom.model.guard import Guarded

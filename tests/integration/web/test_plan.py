@@ -21,7 +21,8 @@ from strongroom.agent.restore.journal import RestoreJournal
 from strongroom.catalog import agents as agent_rows
 from strongroom.catalog import recovery_points
 from strongroom.catalog.tables import agent_operations, instances, jobs, servers
-from strongroom.control import agents, plans
+from strongroom.control.restore import plans
+from strongroom.control.work import agents
 from strongroom.model.operation import Progress
 
 MEGABYTE = 1 << 20

@@ -8,7 +8,7 @@ import pytest
 
 from arm_world import APP, SECRET, SUBSCRIPTION, TENANT, ArmWorld
 from strongroom.catalog.tables import installation
-from strongroom.control import users
+from strongroom.control.identities import users
 from strongroom.model.access import BACKUP_READER, OWNER
 from strongroom.model.errors import Invalid, NotFound
 

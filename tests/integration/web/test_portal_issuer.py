@@ -18,7 +18,7 @@ import pytest
 
 from arm_world import ArmWorld
 from foreign_issuer import ForeignIssuer
-from strongroom.control import issuers
+from strongroom.control.identities import issuers
 from strongroom.model.access import Caller
 from strongroom.model.issuer import Issuer
 

@@ -12,7 +12,7 @@ from arm_world import SUBSCRIPTION, ArmWorld
 from portal_rows import fill
 from portal_world import Visitor, a_browser
 from strongroom.catalog.tables import jobs, servers
-from strongroom.control import users
+from strongroom.control.identities import users
 from strongroom.model.access import OWNER
 from strongroom.model.operation import Progress
 

@@ -17,7 +17,7 @@ from portal_rows import fill
 from strongroom.catalog.portal_tables import job_samples
 from strongroom.catalog.tables import agent_operations, instances, jobs, servers
 from strongroom.catalog.wal_tables import wal_packs, wal_streams
-from strongroom.control import users
+from strongroom.control.identities import users
 from strongroom.model.access import OWNER
 from strongroom.model.backup_settings import BackupSettings
 from strongroom.model.operation import BY_LIMIT, BY_NETWORK, BY_SERVER, Progress

@@ -26,7 +26,8 @@ from strongroom.catalog.tables import (
     schedules,
     servers,
 )
-from strongroom.control import alerts, users
+from strongroom.control.identities import users
+from strongroom.control.overview import alerts
 from strongroom.model.access import OWNER
 from strongroom.model.bill import Bill, month_of
 from strongroom.model.operation import Progress

@@ -11,7 +11,7 @@ from arm_world import VERSION, ArmWorld, server_id
 from strongroom.catalog import agent_operations, agents, jobs, protection, recovery_points
 from strongroom.catalog.tables import audit, operations
 from strongroom.catalog.tables import jobs as jobs_table
-from strongroom.control.agents import heartbeat, lease_operation
+from strongroom.control.work.agents import heartbeat, lease_operation
 from strongroom.model.access import LONG_TERM_RETENTION
 from strongroom.model.errors import WrongKey
 from strongroom.model.job import JobStatus

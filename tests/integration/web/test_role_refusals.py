@@ -14,7 +14,7 @@ from strongroom.catalog import audit as audit_rows
 from strongroom.catalog.database import Database
 from strongroom.catalog.migrate import upgrade
 from strongroom.catalog.tables import audit
-from strongroom.control.role_refusals import AGAIN_SECONDS, MOST_KINDS, RoleRefusals
+from strongroom.control.basis.role_refusals import AGAIN_SECONDS, MOST_KINDS, RoleRefusals
 from strongroom.model.access import READER, Caller
 
 

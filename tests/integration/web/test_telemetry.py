@@ -19,7 +19,7 @@ from arm_story import Story
 from arm_world import VERSION, ArmWorld, vault_id
 from lapse import Lapse
 from strongroom.app.telemetry import traced
-from strongroom.control import policies
+from strongroom.control.protection import policies
 from strongroom.model.policy_templates import ten_years_policy
 from strongroom.workflows.bound import bound
 

@@ -2,8 +2,8 @@
 
 from whenever import Instant
 
-from strongroom.control.drill_rounds import Round
-from strongroom.control.fleet import Ship
+from strongroom.control.overview.drill_rounds import Round
+from strongroom.control.overview.fleet import Ship
 from strongroom.model.arm import VaultRef
 from strongroom.web.portal.due import BACKUP, DRILL, MOST, due_of
 

@@ -3,7 +3,7 @@
 import pytest
 
 from strongroom.cli.rest import error_of
-from strongroom.control.servers import NOT_READY
+from strongroom.control.resources.servers import NOT_READY
 from strongroom.model import errors
 from strongroom.model.errors import VaultError
 from strongroom.web.api.errors import error_body, inner_code_of

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
-from strongroom.control import role_assignments, role_definitions
+from strongroom.control.identities import role_assignments, role_definitions
 from strongroom.web.api import wire_access
 from strongroom.web.api.door import Asked, Body, does, member
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from strongroom.control import approvals
+from strongroom.control.oversight import approvals
 from strongroom.model import arm
 from strongroom.web.api import wire_guards
 from strongroom.web.api.door import Asked, Body, Here, does

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import msgspec
 from fastapi import APIRouter, Query
 
-from strongroom.control import audit
+from strongroom.control.oversight import audit
 from strongroom.web.api.door import Asked, Here, does
 
 router = APIRouter()

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from strongroom.control import deleted_vaults
+from strongroom.control.resources import deleted_vaults
 from strongroom.web.api import wire_deleted
 from strongroom.web.api.door import Asked, Here, does
 

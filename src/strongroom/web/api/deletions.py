@@ -5,8 +5,8 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from strongroom.control import deletions, purges
-from strongroom.control.given_names import names_of_instance
+from strongroom.control.protection import deletions, purges
+from strongroom.control.resources.given_names import names_of_instance
 from strongroom.web.api import wire_deleted
 from strongroom.web.api.door import Asked, Body, Here, Vault, does
 from strongroom.web.api.long_running import accepted

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from strongroom.control import features
+from strongroom.control.resources import features
 from strongroom.model import arm
 from strongroom.web.api.door import ACTION, ANYBODY, Asked, Body, Here, does
 from strongroom.web.api.wire import SERVER_TYPE

@@ -15,7 +15,7 @@ from fastapi import Depends, Header, HTTPException, Query, Request
 from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
-from strongroom.control.control import Control
+from strongroom.control.basis.control import Control
 from strongroom.model import arm
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef

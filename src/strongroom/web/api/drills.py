@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from strongroom.control import drills, expiry_holds
+from strongroom.control.points import drills, expiry_holds
 from strongroom.model import arm
 from strongroom.model.drill import assertions_of
 from strongroom.web.api.door import Asked, Body, Vault, does

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from strongroom.control.servers import NOT_READY
+from strongroom.control.resources.servers import NOT_READY
 from strongroom.model import errors
 from strongroom.model.errors import Retry, UserError, VaultError, every_error
 

@@ -13,8 +13,8 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
-from strongroom.control import issuers
-from strongroom.control.control import Control
+from strongroom.control.basis.control import Control
+from strongroom.control.identities import issuers
 from strongroom.model.access import Caller
 from strongroom.model.errors import Unauthenticated
 from strongroom.model.issuer import Issuer

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from strongroom.control import garbage
+from strongroom.control.points import garbage
 from strongroom.model import arm
 from strongroom.web.api.door import Asked, Body, Vault, does
 from strongroom.web.api.long_running import accepted

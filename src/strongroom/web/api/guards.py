@@ -5,8 +5,8 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
-from strongroom.control import guards
-from strongroom.control.given_names import names_of_vault
+from strongroom.control.resources import guards
+from strongroom.control.resources.given_names import names_of_vault
 from strongroom.model import arm, guard
 from strongroom.model.errors import NotFound
 from strongroom.web.api import wire_guards

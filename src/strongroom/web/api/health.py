@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from strongroom.control import subscriptions
+from strongroom.control.resources import subscriptions
 from strongroom.web.api.door import Means
 
 router = APIRouter(include_in_schema=False)

@@ -5,8 +5,8 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
-from strongroom.control import holds
-from strongroom.control.given_names import names_of_instance
+from strongroom.control.points import holds
+from strongroom.control.resources.given_names import names_of_instance
 from strongroom.model import arm
 from strongroom.model.hold import read_hold
 from strongroom.web.api import wire_holds

@@ -8,15 +8,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from whenever import Instant
 
-from strongroom.control import (
-    backups,
-    instances,
-    plans,
-    recovery_points,
-    restores,
-    validations,
-)
-from strongroom.control.given_names import names_of_instance
+from strongroom.control.points import backups, recovery_points
+from strongroom.control.protection import instances
+from strongroom.control.resources.given_names import names_of_instance
+from strongroom.control.restore import plans, restores, validations
 from strongroom.model import arm
 from strongroom.web.api import wire, wire_jobs
 from strongroom.web.api.door import Asked, Body, Here, Vault, does, member

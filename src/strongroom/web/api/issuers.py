@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
-from strongroom.control import issuers
+from strongroom.control.identities import issuers
 from strongroom.model.issuer import Issuer
 from strongroom.web.api.door import Asked, Body, Here, does, member
 

@@ -9,9 +9,9 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
-from strongroom.control import job_exports
-from strongroom.control.given_names import names_of_vault
-from strongroom.control.long_running import get_operation
+from strongroom.control.basis.long_running import get_operation
+from strongroom.control.resources.given_names import names_of_vault
+from strongroom.control.work import job_exports
 from strongroom.model import arm
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import NotFound

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from strongroom.control import jobs
+from strongroom.control.work import jobs
 from strongroom.web.api import wire_jobs
 from strongroom.web.api.door import Asked, Here, Vault, does
 from strongroom.web.api.long_running import accepted

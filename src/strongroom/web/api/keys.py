@@ -6,7 +6,7 @@ import msgspec
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from strongroom.control import keys
+from strongroom.control.resources import keys
 from strongroom.web.api.door import Asked, Body, Vault, does
 from strongroom.web.api.long_running import accepted
 from strongroom.web.api.vaults import VAULT

@@ -3,9 +3,10 @@
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
-from strongroom.control import instances, vaults
-from strongroom.control.control import Control
-from strongroom.control.long_running import get_operation
+from strongroom.control.basis.control import Control
+from strongroom.control.basis.long_running import get_operation
+from strongroom.control.protection import instances
+from strongroom.control.resources import vaults
 from strongroom.model import arm
 from strongroom.model.errors import NotFound, from_dict
 from strongroom.web.api import wire, wire_jobs

@@ -5,8 +5,10 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
-from strongroom.control import long_term, new_servers, servers
-from strongroom.control.long_running import get_operation
+from strongroom.control.basis.long_running import get_operation
+from strongroom.control.points import long_term
+from strongroom.control.resources import servers
+from strongroom.control.restore import new_servers
 from strongroom.model import arm
 from strongroom.model.errors import from_dict
 from strongroom.model.job import Job, JobStatus

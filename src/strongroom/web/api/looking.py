@@ -5,9 +5,9 @@ import asyncio
 from fastapi import Request
 from fastapi.responses import Response
 
-from strongroom.control import plans, validations
-from strongroom.control.plans import Looking
-from strongroom.control.validations import Validation
+from strongroom.control.restore import plans, validations
+from strongroom.control.restore.plans import Looking
+from strongroom.control.restore.validations import Validation
 from strongroom.web.api.door import Call
 from strongroom.web.api.long_running import accepted
 

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 
-from strongroom.control import metrics
+from strongroom.control.overview import metrics
 from strongroom.web.api.door import Means, Who
 
 router = APIRouter(include_in_schema=False)

@@ -7,8 +7,8 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from whenever import Date, Instant
 
-from strongroom.control import policies, previews, reapplying
-from strongroom.control.given_names import names_of_vault
+from strongroom.control.protection import policies, previews, reapplying
+from strongroom.control.resources.given_names import names_of_vault
 from strongroom.model import arm
 from strongroom.web.api import wire_policies
 from strongroom.web.api.door import Asked, Body, Here, Vault, does, member

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
-from strongroom.control import principals
+from strongroom.control.identities import principals
 from strongroom.model import arm
 from strongroom.web.api.door import Asked, Body, Here, does
 from strongroom.web.api.wire import Row, instant

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from strongroom.control import protection_states
+from strongroom.control.protection import protection_states
 from strongroom.model import protection_state as states
 from strongroom.web.api.door import Asked, Body, Vault, does
 from strongroom.web.api.long_running import accepted

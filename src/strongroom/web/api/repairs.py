@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from strongroom.control import instances, repairs, routing
+from strongroom.control.protection import instances, repairs, routing
 from strongroom.model import arm
 from strongroom.web.api import wire
 from strongroom.web.api.door import Asked, Body, Vault, does, member

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response
 
-from strongroom.control import resource_groups
-from strongroom.control.long_running import get_operation
-from strongroom.control.subscriptions import WRITE
+from strongroom.control.basis.long_running import get_operation
+from strongroom.control.resources import resource_groups
+from strongroom.control.resources.subscriptions import WRITE
 from strongroom.model import arm
 from strongroom.model.errors import from_dict
 from strongroom.web.api import wire

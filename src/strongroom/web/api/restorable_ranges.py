@@ -5,9 +5,9 @@ from typing import Any
 from fastapi import APIRouter
 from whenever import Instant
 
-from strongroom.control import restorable_ranges
-from strongroom.control.given_names import names_of_instance
-from strongroom.control.restorable_ranges import TimeRange
+from strongroom.control.resources.given_names import names_of_instance
+from strongroom.control.wal import restorable_ranges
+from strongroom.control.wal.restorable_ranges import TimeRange
 from strongroom.model import arm
 from strongroom.web.api.door import Asked, Body, Here, Vault, does
 from strongroom.web.api.vaults import VAULT

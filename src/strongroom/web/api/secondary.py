@@ -5,10 +5,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
-from strongroom.control import secondary
-from strongroom.control.given_names import names_of_instance
-from strongroom.control.secondary import Place
-from strongroom.control.vaults import READ
+from strongroom.control.resources.given_names import names_of_instance
+from strongroom.control.resources.vaults import READ
+from strongroom.control.restore import secondary
+from strongroom.control.restore.secondary import Place
 from strongroom.model import arm
 from strongroom.model.ids import OperationId
 from strongroom.model.job import Job

@@ -5,8 +5,10 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
-from strongroom.control import deleted_servers, new_servers, server_backups, servers
-from strongroom.control.server_backups import ServerBackup
+from strongroom.control.protection import server_backups
+from strongroom.control.protection.server_backups import ServerBackup
+from strongroom.control.resources import deleted_servers, servers
+from strongroom.control.restore import new_servers
 from strongroom.model import arm
 from strongroom.model.new_server import NewServer, read_new_server
 from strongroom.web.api import wire

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from strongroom.control import storage_findings
+from strongroom.control.points import storage_findings
 from strongroom.web.api.door import Asked, Vault, does
 from strongroom.web.api.vaults import VAULT
 from strongroom.web.api.wire import instant

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
-from strongroom.control import subscriptions
+from strongroom.control.resources import subscriptions
 from strongroom.web.api import wire
 from strongroom.web.api.door import ANYBODY, PUBLIC, Asked, Base, Body, Here, Means, does
 

@@ -17,9 +17,9 @@ from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 from whenever import Instant
 
-from strongroom.control import identity
-from strongroom.control.assertions import check_assertion
-from strongroom.control.control import Control
+from strongroom.control.basis.control import Control
+from strongroom.control.identities import identity
+from strongroom.control.identities.assertions import check_assertion
 from strongroom.model.access import Caller
 from strongroom.model.errors import SlowDown, Unauthenticated
 from strongroom.model.installation import Installation

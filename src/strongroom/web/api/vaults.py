@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header
 from fastapi.responses import JSONResponse, Response
 
-from strongroom.control import deleted_vaults, vaults
+from strongroom.control.resources import deleted_vaults, vaults
 from strongroom.web.api import wire
 from strongroom.web.api.door import Asked, AsSeen, Body, Here, Vault, does
 from strongroom.web.api.long_running import addresses

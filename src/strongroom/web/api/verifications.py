@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from strongroom.control import verifications
+from strongroom.control.points import verifications
 from strongroom.web.api.door import Asked, Vault, does
 from strongroom.web.api.long_running import accepted
 from strongroom.web.api.vaults import VAULT

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from fastapi import APIRouter
 
-from strongroom.control import restorable_ranges, wal_timeline
+from strongroom.control.wal import restorable_ranges, wal_timeline
 from strongroom.model import arm
 from strongroom.web.api.door import Asked, Body, Vault, does
 from strongroom.web.api.vaults import VAULT

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from whenever import Instant
 
-from strongroom.control.server_backups import ServerBackup
+from strongroom.control.protection.server_backups import ServerBackup
 from strongroom.model import arm
 from strongroom.model.arm import VaultRef
 from strongroom.model.backup_settings import settings_of, window_of

@@ -4,7 +4,7 @@ from typing import Any
 
 from whenever import Instant
 
-from strongroom.control.deleted_vaults import deleted_name
+from strongroom.control.resources.deleted_vaults import deleted_name
 from strongroom.model import arm
 from strongroom.model.arm import VaultRef
 from strongroom.model.recovery_point import RecoveryPoint

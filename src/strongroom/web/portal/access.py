@@ -3,9 +3,9 @@
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from strongroom.control import principals, role_assignments, users
-from strongroom.control.offers import offers
-from strongroom.control.people import names_of
+from strongroom.control.identities import principals, role_assignments, users
+from strongroom.control.identities.people import names_of
+from strongroom.control.overview.offers import offers
 from strongroom.model import access as rules
 from strongroom.model import arm
 from strongroom.model.errors import NotFound

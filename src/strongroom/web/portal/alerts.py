@@ -3,9 +3,9 @@
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from strongroom.control import alerts
-from strongroom.control.offers import offers
-from strongroom.control.people import names_of
+from strongroom.control.identities.people import names_of
+from strongroom.control.overview import alerts
+from strongroom.control.overview.offers import offers
 from strongroom.model import arm
 from strongroom.model.alert import LOOKS
 from strongroom.web.portal.door import Guest, PortalRoute, Sent

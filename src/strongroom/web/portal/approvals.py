@@ -3,8 +3,8 @@
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from strongroom.control import approvals
-from strongroom.control.people import names_of
+from strongroom.control.identities.people import names_of
+from strongroom.control.oversight import approvals
 from strongroom.model.guard import GRANT_HOURS, OPERATIONS
 from strongroom.web.portal.door import Guest, PortalRoute, Sent
 

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from strongroom.control import audit
-from strongroom.control.people import names_of
+from strongroom.control.identities.people import names_of
+from strongroom.control.oversight import audit
 from strongroom.web.portal.door import Guest, PortalRoute, Sent, Visit
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)

@@ -9,8 +9,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from strongroom.control import bills, costs
-from strongroom.control.offers import offers
+from strongroom.control.overview import bills, costs
+from strongroom.control.overview.offers import offers
 from strongroom.model import arm
 from strongroom.model.bill import Bill, month_of
 from strongroom.model.cost import UNIT_GB, Cost, PriceSheet

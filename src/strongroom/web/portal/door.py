@@ -15,11 +15,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from whenever import Instant
 
-from strongroom.control import audit, fleet, open_counts, role_assignments, sessions
-from strongroom.control.control import Control
-from strongroom.control.fleet import Fleet
-from strongroom.control.offers import offers
-from strongroom.control.sessions import Session
+from strongroom.control.basis.control import Control
+from strongroom.control.identities import role_assignments, sessions
+from strongroom.control.identities.sessions import Session
+from strongroom.control.oversight import audit
+from strongroom.control.overview import fleet, open_counts
+from strongroom.control.overview.fleet import Fleet
+from strongroom.control.overview.offers import offers
 from strongroom.model import arm, errors
 from strongroom.model.access import Caller
 from strongroom.model.errors import Forbidden, VaultError

@@ -3,7 +3,8 @@
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
-from strongroom.control import drill_rounds, recovery_points
+from strongroom.control.overview import drill_rounds
+from strongroom.control.points import recovery_points
 from strongroom.model.errors import VaultError
 from strongroom.web.portal import render
 from strongroom.web.portal.door import Guest, PortalRoute

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from whenever import Instant
 
-from strongroom.control.drill_rounds import Round
-from strongroom.control.fleet import Ship
+from strongroom.control.overview.drill_rounds import Round
+from strongroom.control.overview.fleet import Ship
 
 HOURS = 24
 MOST = 8  # lines

@@ -10,9 +10,11 @@ from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 from starlette.requests import Request
 
-from strongroom.control import jobs, protecting, rounds, wal_timeline
-from strongroom.control.fleet import see_fleet
-from strongroom.control.held_jobs import holdups_of
+from strongroom.control.overview.fleet import see_fleet
+from strongroom.control.protection import protecting
+from strongroom.control.wal import wal_timeline
+from strongroom.control.work import jobs, rounds
+from strongroom.control.work.held_jobs import holdups_of
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import VaultError
 from strongroom.model.job import Job, JobStatus

@@ -6,25 +6,18 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from strongroom.control import (
-    backups,
-    drills,
-    finding,
-    fleet,
-    instances,
-    long_running,
-    protection_states,
-    recovery_points,
-    restorable_ranges,
-    restores,
-    rounds,
-    wal_timeline,
-)
-from strongroom.control.fleet import Ship
-from strongroom.control.footprints import footprints_of
-from strongroom.control.held_jobs import holdups_of
-from strongroom.control.offers import offers
-from strongroom.control.reaches import reaches_of
+from strongroom.control.basis import long_running
+from strongroom.control.overview import finding, fleet
+from strongroom.control.overview.fleet import Ship
+from strongroom.control.overview.footprints import footprints_of
+from strongroom.control.overview.offers import offers
+from strongroom.control.overview.reaches import reaches_of
+from strongroom.control.points import backups, drills, recovery_points
+from strongroom.control.protection import instances, protection_states
+from strongroom.control.restore import restores
+from strongroom.control.wal import restorable_ranges, wal_timeline
+from strongroom.control.work import rounds
+from strongroom.control.work.held_jobs import holdups_of
 from strongroom.model.errors import NotFound
 from strongroom.model.protection_state import ACTS
 from strongroom.web.portal.door import Guest, PortalRoute, Sent, Visit

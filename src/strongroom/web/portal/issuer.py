@@ -21,8 +21,8 @@ from fastapi import APIRouter, Query
 from fastapi.responses import RedirectResponse, Response
 from starlette.requests import Request
 
-from strongroom.control import issuers, sessions
-from strongroom.control.control import Control
+from strongroom.control.basis.control import Control
+from strongroom.control.identities import issuers, sessions
 from strongroom.model.access import Caller
 from strongroom.model.errors import ControlUnavailable, NotFound, Precondition, Unauthenticated
 from strongroom.model.issuer import Issuer

@@ -6,9 +6,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from strongroom.control import jobs, rounds, vault_roles
-from strongroom.control.held_jobs import holdups_of
-from strongroom.control.offers import offers
+from strongroom.control.overview.offers import offers
+from strongroom.control.resources import vault_roles
+from strongroom.control.work import jobs, rounds
+from strongroom.control.work.held_jobs import holdups_of
 from strongroom.model import arm
 from strongroom.model.errors import VaultError, from_dict
 from strongroom.model.job import UNCANCELLABLE, Job, JobKind, JobStatus

@@ -7,10 +7,12 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from whenever import Date, Instant, Time
 
-from strongroom.control import drill_rounds, protecting, rounds
-from strongroom.control.footprints import footprints_of
-from strongroom.control.held_jobs import holdups_of
-from strongroom.control.reaches import reaches_of
+from strongroom.control.overview import drill_rounds
+from strongroom.control.overview.footprints import footprints_of
+from strongroom.control.overview.reaches import reaches_of
+from strongroom.control.protection import protecting
+from strongroom.control.work import rounds
+from strongroom.control.work.held_jobs import holdups_of
 from strongroom.model.policy import parse_policy
 from strongroom.model.policy_templates import ten_years_policy
 from strongroom.model.preview import preview

@@ -5,9 +5,10 @@ from itertools import islice, takewhile
 
 from whenever import Instant
 
-from strongroom.control import rounds, taken
-from strongroom.control.fleet import Ship
-from strongroom.control.wal_timeline import WalTimeline
+from strongroom.control.overview.fleet import Ship
+from strongroom.control.points import taken
+from strongroom.control.wal.wal_timeline import WalTimeline
+from strongroom.control.work import rounds
 from strongroom.model.drill import PASSED, Drill
 from strongroom.model.job import Job, JobKind
 from strongroom.model.policy import parse_policy

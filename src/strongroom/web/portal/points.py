@@ -3,17 +3,12 @@
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from strongroom.control import (
-    costs,
-    deletions,
-    drills,
-    holds,
-    long_running,
-    recovery_points,
-    restores,
-    verifications,
-)
-from strongroom.control.offers import offers
+from strongroom.control.basis import long_running
+from strongroom.control.overview import costs
+from strongroom.control.overview.offers import offers
+from strongroom.control.points import drills, holds, recovery_points, verifications
+from strongroom.control.protection import deletions
+from strongroom.control.restore import restores
 from strongroom.model.hold import read_hold
 from strongroom.web.portal.door import Guest, PortalRoute, Sent
 from strongroom.web.portal.instances import find_ship

@@ -11,8 +11,10 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from whenever import Instant
 
-from strongroom.control import costs, policies, previews, vaults
-from strongroom.control.offers import offers
+from strongroom.control.overview import costs
+from strongroom.control.overview.offers import offers
+from strongroom.control.protection import policies, previews
+from strongroom.control.resources import vaults
 from strongroom.model import arm
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import Invalid, NotFound, VaultError

@@ -8,9 +8,13 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from starlette.requests import Request
 
-from strongroom.control import backups, fleet, instances, long_running, protecting, vault_roles
-from strongroom.control.offers import offers
-from strongroom.control.protecting import Candidate, Choice
+from strongroom.control.basis import long_running
+from strongroom.control.overview import fleet
+from strongroom.control.overview.offers import offers
+from strongroom.control.points import backups
+from strongroom.control.protection import instances, protecting
+from strongroom.control.protection.protecting import Candidate, Choice
+from strongroom.control.resources import vault_roles
 from strongroom.model import arm
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import NotFound, VaultError

@@ -9,8 +9,9 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from whenever import Instant
 
-from strongroom.control import approvals, audit, reports
-from strongroom.control.people import names_of
+from strongroom.control.identities.people import names_of
+from strongroom.control.oversight import approvals, audit
+from strongroom.control.overview import reports
 from strongroom.model.guard import OPERATIONS
 from strongroom.web.portal import render
 from strongroom.web.portal.door import Guest, PortalRoute, Visit

@@ -8,21 +8,16 @@ from fastapi.responses import Response
 from starlette.requests import Request
 from whenever import Instant
 
-from strongroom.control import (
-    long_running,
-    plans,
-    recovery_points,
-    restorable_ranges,
-    restores,
-    secondary,
-    vault_roles,
-    wal_timeline,
-)
-from strongroom.control.control import need_second
-from strongroom.control.offers import offers
-from strongroom.control.secondary import Place
-from strongroom.control.vault_roles import Lacks
-from strongroom.control.wal_timeline import WalTimeline
+from strongroom.control.basis import long_running
+from strongroom.control.basis.control import need_second
+from strongroom.control.overview.offers import offers
+from strongroom.control.points import recovery_points
+from strongroom.control.resources import vault_roles
+from strongroom.control.resources.vault_roles import Lacks
+from strongroom.control.restore import plans, restores, secondary
+from strongroom.control.restore.secondary import Place
+from strongroom.control.wal import restorable_ranges, wal_timeline
+from strongroom.control.wal.wal_timeline import WalTimeline
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import VaultError
 from strongroom.model.ids import OperationId

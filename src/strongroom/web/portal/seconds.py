@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from whenever import Instant
 
-from strongroom.control.wal_timeline import Loss, WalTimeline
+from strongroom.control.wal.wal_timeline import Loss, WalTimeline
 
 HOURS = (1, 6, 24)
 _BARS = 120

@@ -4,8 +4,10 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from whenever import Instant
 
-from strongroom.control import inviting, protecting, rounds, servers
-from strongroom.control.offers import offers
+from strongroom.control.overview.offers import offers
+from strongroom.control.protection import protecting
+from strongroom.control.resources import servers
+from strongroom.control.work import inviting, rounds
 from strongroom.model import arm
 from strongroom.web.portal.door import Guest, PortalRoute, Sent, Visit
 

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse, Response
 
-from strongroom.control import users
+from strongroom.control.identities import users
 from strongroom.model.errors import UserError
 from strongroom.web.portal import render
 from strongroom.web.portal.door import THEMES, Guest, PortalRoute, Sent, address_of

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import RedirectResponse, Response
 from starlette.requests import Request
 
-from strongroom.control import sessions
+from strongroom.control.identities import sessions
 from strongroom.model.errors import SlowDown, Unauthenticated
 from strongroom.web.portal import render
 from strongroom.web.portal.door import (

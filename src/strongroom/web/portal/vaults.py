@@ -5,8 +5,9 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from strongroom.control import deletions, guards, vaults
-from strongroom.control.offers import offers
+from strongroom.control.overview.offers import offers
+from strongroom.control.protection import deletions
+from strongroom.control.resources import guards, vaults
 from strongroom.model import arm
 from strongroom.model.conditions import Conditions
 from strongroom.model.soft_delete import soft_delete_of

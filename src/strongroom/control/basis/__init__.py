@@ -1,0 +1,1 @@
+"""What every use case stands on: control, access, a second person, long-running answers."""

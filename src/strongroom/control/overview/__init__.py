@@ -1,0 +1,1 @@
+"""Everything at one glance, and what it tells: alerts, costs, reports, numbers."""

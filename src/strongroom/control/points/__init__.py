@@ -1,0 +1,1 @@
+"""Recovery points: taken, held, proven, and what is left when they end."""

@@ -1,0 +1,73 @@
+"""Look at recovery points."""
+
+import sqlalchemy as sa
+from whenever import Instant
+
+from strongroom.catalog import holds, protection
+from strongroom.catalog import recovery_points as catalog
+from strongroom.control.basis.access import require
+from strongroom.control.basis.control import Control
+from strongroom.model import page
+from strongroom.model.access import Caller
+from strongroom.model.arm import VaultRef, instance_id_of
+from strongroom.model.page import Mark
+from strongroom.model.recovery_point import RecoveryPoint
+
+ACTION = "Microsoft.DataProtection/backupVaults/backupInstances/recoveryPoints/read"
+
+
+def list_recovery_points(
+    control: Control, caller: Caller, vault: VaultRef, instance_name: str
+) -> list[RecoveryPoint]:
+    """The points of an instance, newest first."""
+    with control.database.reading() as connection:
+        scope = instance_id_of(control.installation.subscription_id, vault, instance_name)
+        require(control, connection, caller, ACTION, scope)
+        found = protection.by_name(connection, vault.resource_group, vault.name, instance_name)
+        points = catalog.list_of_instance(connection, found.instance_id)
+        return _with_holds(connection, found.instance_id, points)
+
+
+def page_recovery_points(
+    control: Control,
+    caller: Caller,
+    instance: tuple[VaultRef, str],
+    after: str,
+    between: tuple[Instant | None, Instant | None],
+) -> tuple[list[RecoveryPoint], str]:
+    """A page of an instance's points taken `between`, newest first, and where the next begins."""
+    mark = page.read_mark(after)
+    vault, name = instance
+    with control.database.reading() as connection:
+        scope = instance_id_of(control.installation.subscription_id, vault, name)
+        require(control, connection, caller, ACTION, scope)
+        found = protection.by_name(connection, vault.resource_group, vault.name, name)
+        points = catalog.page_of_instance(
+            connection, found.instance_id, mark, page.SIZE + 1, between
+        )
+        shown = _with_holds(connection, found.instance_id, points[: page.SIZE])
+    last = shown[-1] if len(points) > page.SIZE else None
+    return shown, "" if last is None else str(Mark(last.taken_at, last.id))
+
+
+def get_recovery_point(
+    control: Control, caller: Caller, vault: VaultRef, instance_name: str, point_id: str
+) -> RecoveryPoint:
+    """One point of an instance."""
+    with control.database.reading() as connection:
+        scope = instance_id_of(control.installation.subscription_id, vault, instance_name)
+        require(control, connection, caller, ACTION, scope)
+        found = protection.by_name(connection, vault.resource_group, vault.name, instance_name)
+        point = catalog.get(connection, found.instance_id, point_id)
+        return _with_holds(connection, found.instance_id, [point])[0]
+
+
+def _with_holds(
+    connection: sa.Connection, instance_id: str, points: list[RecoveryPoint]
+) -> list[RecoveryPoint]:
+    """Each with the names of the legal holds that keep it among its facts."""
+    held = holds.names_on(connection, instance_id, [point.id for point in points])
+    for point in points:
+        if point.id in held:
+            point.facts = {**point.facts, "legalHolds": held[point.id]}
+    return points

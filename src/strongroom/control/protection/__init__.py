@@ -1,0 +1,1 @@
+"""Servers under policies: protected, changed, stopped, deleted."""

@@ -1,0 +1,42 @@
+"""What a policy would keep in the years to come: of one that is there, or of one that might be."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from whenever import Instant
+
+from strongroom.control.basis.access import require
+from strongroom.control.basis.control import Control
+from strongroom.control.protection.policies import READ, need_policy
+from strongroom.control.resources.vaults import need_vault
+from strongroom.model import arm
+from strongroom.model.access import Caller
+from strongroom.model.arm import VaultRef
+from strongroom.model.policy import parse_policy
+from strongroom.model.preview import Preview, preview
+
+
+def preview_policy(  # noqa: PLR0913 - a wish each, by name
+    control: Control,
+    caller: Caller,
+    vault: VaultRef,
+    name: str,
+    *,
+    properties: Mapping[str, Any] | None,
+    start: Instant | None,
+    years: int,
+) -> Preview:
+    """With `properties` of those, whether or not there is such a policy; changes nothing.
+
+    `start`: from when on, now if it is not said.
+    """
+    arm.check_name("policy", name)
+    with control.database.reading() as connection:
+        scope = arm.policy_id_of(control.installation.subscription_id, vault, name)
+        require(control, connection, caller, READ, scope)
+        owner = need_vault(connection, vault)
+        if properties is None:
+            text = need_policy(connection, owner["id"], name)["properties"]
+        else:
+            text = properties
+    return preview(parse_policy(text), start or control.clock.now(), years)

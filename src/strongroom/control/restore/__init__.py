@@ -1,0 +1,1 @@
+"""From points and the log back to servers: planned, examined, begun."""

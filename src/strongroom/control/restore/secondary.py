@@ -1,0 +1,164 @@
+"""The second copy: what can be restored from it, and restores that need the first for nothing.
+
+Each asks first whether the caller may, whether the region is the second's, and whether the vault
+has cross-region restore switched on: `_enter`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from strongroom.catalog import protection
+from strongroom.catalog.protection import Protection
+from strongroom.control.basis.access import require
+from strongroom.control.basis.control import Control, Second, need_second
+from strongroom.control.basis.rights import Rights
+from strongroom.control.points.recovery_points import get_recovery_point, list_recovery_points
+from strongroom.control.resources.vaults import READ, need_vault
+from strongroom.control.restore import restores, validations
+from strongroom.control.restore.validations import Validation
+from strongroom.control.work.jobs import get_job, list_jobs
+from strongroom.model import arm
+from strongroom.model.access import Caller
+from strongroom.model.arm import VaultRef
+from strongroom.model.errors import NotFound, Precondition, StoreUnavailable
+from strongroom.model.ids import OperationId
+from strongroom.model.job import Job
+from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.second_copy import trouble_of
+from strongroom.model.vault import crosses_regions
+
+_LOCATIONS = "Microsoft.DataProtection/locations"
+RESTORE = f"{_LOCATIONS}/crossRegionRestore/action"
+VALIDATE = f"{_LOCATIONS}/validateCrossRegionRestore/action"
+POINTS = f"{_LOCATIONS}/fetchSecondaryRecoveryPoints/action"
+JOB = f"{_LOCATIONS}/fetchCrossRegionRestoreJob/action"
+JOBS = f"{_LOCATIONS}/fetchCrossRegionRestoreJobs/action"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Whose copy is asked for, in which region. `instance` is empty where a vault is meant."""
+
+    vault: VaultRef
+    instance: str
+    location: str
+
+    def scope(self, control: Control) -> str:
+        """The resource that the caller needs the right for."""
+        subscription = control.installation.subscription_id
+        if self.instance:
+            return arm.instance_id_of(subscription, self.vault, self.instance)
+        return arm.vault_id_of(subscription, self.vault)
+
+
+def offered_place(control: Control, caller: Caller, vault: VaultRef, name: str) -> Place | None:
+    """The second copy of an instance, where the caller may restore from it; else None."""
+    if control.second is None:
+        return None
+    place = Place(vault, name, control.second.location)
+    with control.database.reading() as connection:
+        if not crosses_regions(need_vault(connection, vault)["properties"]):
+            return None
+        rights, scope = Rights(connection, caller), place.scope(control)
+        return place if rights.may(RESTORE, scope) and rights.may(POINTS, scope) else None
+
+
+def need_point(control: Control, caller: Caller, place: Place, point_id: str) -> None:
+    """Raises Precondition where the second copy has not got this point, StoreUnavailable."""
+    there = _points(control, caller, place, POINTS)
+    found = get_recovery_point(control, caller, place.vault, place.instance, point_id)
+    restores.check_second(found, there)
+
+
+def list_secondary_points(control: Control, caller: Caller, place: Place) -> list[RecoveryPoint]:
+    """Those of the instance that are whole at the second endpoint, newest first."""
+    there = _points(control, caller, place, POINTS)
+    found = list_recovery_points(control, caller, place.vault, place.instance)
+    return [point for point in found if point.id in there]
+
+
+def restore_from_second(
+    control: Control, caller: Caller, place: Place, request: dict[str, Any], request_key: str
+) -> OperationId:
+    """A restore that reads the second copy alone; the operation names the job."""
+    there = _points(control, caller, place, RESTORE)
+    asking, asked = (place.vault, place.instance), (request, request_key, RESTORE)
+    return restores.begin_restore(control, caller, asking, asked, second=there)
+
+
+def begin_validation(
+    control: Control, caller: Caller, place: Place, request: dict[str, Any], request_key: str
+) -> Validation:
+    """Could it begin now? As control/restore/validations.py, of the points that are there."""
+    there = _points(control, caller, place, VALIDATE)
+    asking, asked = (place.vault, place.instance), (request, request_key, VALIDATE)
+    return validations.begin_validation(control, caller, asking, asked, second=there)
+
+
+def list_second_jobs(
+    control: Control, caller: Caller, place: Place, action: str = JOBS
+) -> list[Job]:
+    """The restores of the vault from the second copy, newest first."""
+    with control.database.reading() as connection:
+        _enter(control, connection, caller, place, action)
+    return [job for job in list_jobs(control, caller, place.vault) if job.order.get("second")]
+
+
+def get_second_job(control: Control, caller: Caller, place: Place, job_id: str) -> Job:
+    """One of them."""
+    if job_id not in {job.id for job in list_second_jobs(control, caller, place, JOB)}:
+        raise NotFound(f"there is no restore {job_id[:64]} from the second copy")
+    return get_job(control, caller, place.vault, job_id)
+
+
+def second_copy(control: Control, caller: Caller, vault: VaultRef) -> dict[str, Any]:
+    """Where it is and how far behind; empty where there is none. Raises StoreUnavailable."""
+    scope = arm.vault_id_of(control.installation.subscription_id, vault)
+    with control.database.reading() as connection:
+        require(control, connection, caller, READ, scope)
+    if control.second is None:
+        return {}
+    return {"location": control.second.location, **control.second.told()}
+
+
+def trouble_with_second(control: Control) -> str:
+    """What is wrong with the second copy; empty when nothing is, or there is none."""
+    if control.second is None:
+        return ""
+    try:
+        return trouble_of(control.second.told())
+    except StoreUnavailable as error:
+        return error.message
+
+
+def _points(control: Control, caller: Caller, place: Place, action: str) -> set[str]:
+    """Those that are whole there. It is asked outside of transactions: it may take its time."""
+    with control.database.reading() as connection:
+        second = _enter(control, connection, caller, place, action)
+        found = _protection(connection, place)
+    return second.points(found.instance_id)
+
+
+def _protection(connection: sa.Connection, place: Place) -> Protection:
+    vault = place.vault
+    return protection.by_name(connection, vault.resource_group, vault.name, place.instance)
+
+
+def _enter(
+    control: Control, connection: sa.Connection, caller: Caller, place: Place, action: str
+) -> Second:
+    require(control, connection, caller, action, place.scope(control))
+    second = need_second(control)
+    if place.location.replace(" ", "").lower() != second.location.lower():
+        raise arm.invalid(
+            f"{place.location[:60]!r} is not the second region", f"use {second.location}"
+        )
+    if not crosses_regions(need_vault(connection, place.vault)["properties"]):
+        raise Precondition(
+            f"cross-region restore is not switched on for vault {place.vault.name}",
+            hint="strongroom vault set --cross-region-restore; it cannot be switched off again",
+            code="UserErrorCrossRegionRestoreNotEnabled",
+        )
+    return second

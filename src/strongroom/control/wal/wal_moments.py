@@ -1,0 +1,276 @@
+"""Choose the point and the log that lead to a moment, or say why none do.
+
+A time is the server's own clock: what was committed up to then is there, and nothing later. It is
+never planned past the last commit that is kept, for PostgreSQL would refuse to end recovery there.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+import sqlalchemy as sa
+from whenever import Instant
+
+from strongroom.catalog import wal
+from strongroom.catalog.protection import Protection
+from strongroom.control.wal.wal_coverage import Kept, Path, Reach, Stretch, kept_of
+from strongroom.model.errors import NotFound, Precondition
+from strongroom.model.logical import LOGICAL
+from strongroom.model.postgres import Lsn, lsn_to_text
+from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.wal import IMMEDIATE, Recovery
+from strongroom.model.wal_moment import FOLLOW, LSN, NAME, TIME, Moment
+
+_ENDLESS = 1 << 62
+CODE = "UserErrorRecoveryPointNotAvailable"
+
+
+class Choice(msgspec.Struct, kw_only=True):
+    """From where, through which log. recovery None: the point itself is the moment.
+
+    reached: what is there at the end, for people; capped: less than was asked for, all there is.
+    """
+
+    point: RecoveryPoint
+    recovery: Recovery | None
+    reached: str
+    capped: bool = False
+    log_bytes: int = 0
+
+
+def choose(connection: sa.Connection, found: Protection, moment: Moment) -> Choice:
+    """Raises Precondition and NotFound: what cannot be reached is refused before it begins."""
+    kept = kept_of(connection, found)
+    path = None if kept is None else kept.path(moment.timeline)
+    if kept is None or path is None:
+        raise Precondition(
+            f"no log of {found.server_name} is kept"
+            + (f" of timeline {moment.timeline}" if moment.timeline else ""),
+            hint="restore a recovery point, and stream from now on: "
+            "strongroom server set NAME --keep-every-second 7d",
+            code=CODE,
+        )
+    reaches = kept.reaches(path)
+    looks = {TIME: _to_time, LSN: _to_lsn, NAME: _to_name, FOLLOW: _following}
+    look = looks.get(moment.kind, _to_xid)
+    choice = look(connection, kept, reaches, moment)
+    if choice is None:
+        raise _unreachable(connection, kept, path, reaches, moment)
+    if choice.recovery is not None and not choice.capped:
+        choice.recovery.inclusive = not moment.before
+    return choice
+
+
+def apart(connection: sa.Connection, found: Protection, point: RecoveryPoint) -> Recovery | None:
+    """To a point itself, where its server's log is kept: on a timeline of its own.
+
+    On the same one the server would write other log in the places of what is kept.
+    """
+    kept = kept_of(connection, found)
+    if kept is None or point.kind == LOGICAL:
+        return None
+    if str(point.facts.get("system_identifier")) != kept.system:
+        return None
+    return Recovery(
+        kind=IMMEDIATE,
+        value=IMMEDIATE,
+        system=kept.system,
+        timeline=int(point.facts["timeline"]),
+        segment_size=kept.segment_size,
+        timelines=[],
+        histories={str(each): text for each, text in kept.histories.items()},
+    )
+
+
+def _packs(connection: sa.Connection, kept: Kept, reach: Reach) -> Iterator[sa.RowMapping]:
+    for stretch in reach.stretches:
+        yield from wal.packs_between(connection, kept.instance_id, kept.system, stretch)
+
+
+def _to_time(
+    connection: sa.Connection, kept: Kept, reaches: list[Reach], moment: Moment
+) -> Choice | None:
+    at, end = moment.microseconds, _live_end(kept, moment)
+    for reach in reaches:
+        if reach.point.committed_at > moment.at:
+            continue
+        for pack in _packs(connection, kept, reach):
+            if pack["last_at"] > at - moment.before and pack["end_lsn"] > reach.stop:
+                value = moment.at.format_iso(unit="microsecond").replace("Z", "+00")
+                limit = pack["timeline"], pack["end_lsn"]
+                return _choice(connection, kept, reach, (TIME, value), limit, str(moment))
+        if (reach.stretches[-1][0], reach.end) == end:
+            return _to_the_end(connection, kept, reach)
+    return None
+
+
+def _to_lsn(
+    connection: sa.Connection, kept: Kept, reaches: list[Reach], moment: Moment
+) -> Choice | None:
+    for reach in reaches:
+        if reach.stop > moment.lsn or moment.lsn > reach.end:
+            continue
+        last = max((pack["last_lsn"] for pack in _packs(connection, kept, reach)), default=0)
+        if moment.lsn > last:
+            return _to_the_end(connection, kept, reach)
+        limit = _holding(reach, moment.lsn)
+        if limit is not None:
+            return _choice(connection, kept, reach, (LSN, moment.value), limit, str(moment))
+    return None
+
+
+def _to_name(
+    connection: sa.Connection, kept: Kept, reaches: list[Reach], moment: Moment
+) -> Choice | None:
+    rows = wal.list_names(connection, kept.instance_id, kept.system, moment.value)
+    for row in reversed(rows):
+        for reach in reaches:
+            place = row["timeline"], row["lsn"]
+            within = any(t == place[0] and s < place[1] <= e for t, s, e in reach.stretches)
+            if within and reach.stop < place[1]:
+                what = NAME, moment.value
+                return _choice(connection, kept, reach, what, place, str(moment))
+    return None
+
+
+def _to_xid(
+    connection: sa.Connection, kept: Kept, reaches: list[Reach], moment: Moment
+) -> Choice | None:
+    xid = int(moment.value)
+    for reach in reversed(reaches):  # from the oldest: all that may be it must lie behind
+        packs = [
+            pack
+            for pack in _packs(connection, kept, reach)
+            if pack["least_xid"] <= xid <= pack["most_xid"] and pack["end_lsn"] > reach.stop
+        ]
+        if packs:
+            limit = packs[-1]["timeline"], packs[-1]["end_lsn"]
+            before = [each for each in reaches if each.stop <= packs[0]["start_lsn"]]
+            chosen, what = (before or [reach])[0], ("xid", moment.value)
+            return _choice(connection, kept, chosen, what, limit, str(moment))
+    return None
+
+
+def _following(
+    connection: sa.Connection, kept: Kept, reaches: list[Reach], moment: Moment
+) -> Choice | None:
+    """From the newest point that is joined to the log's end, on and on."""
+    end = _live_end(kept, moment)
+    for reach in reaches:
+        if (reach.stretches[-1][0], reach.end) == end:
+            what, limit = (FOLLOW, "on"), (end[0], _ENDLESS)
+            found = _choice(connection, kept, reach, what, limit, "all that comes")
+            if found.recovery is not None:
+                last = (end[0], reach.stretches[-1][1], _ENDLESS)
+                found.recovery.timelines = [*reach.stretches[:-1], last]
+                found.recovery.follow = True
+                # It goes on with whatever is newest: of other branches it must not know.
+                line = [str(timeline) for timeline, _, _ in found.recovery.timelines]
+                told = found.recovery.histories
+                found.recovery.histories = {each: told[each] for each in line if each in told}
+            return found
+    return None
+
+
+def _to_the_end(connection: sa.Connection, kept: Kept, reach: Reach) -> Choice:
+    """Up to the last commit that is kept."""
+    last = None
+    for pack in _packs(connection, kept, reach):
+        if pack["commits"] and pack["last_lsn"] >= reach.stop:
+            last = pack
+    if last is None:
+        reached = f"the recovery point itself: nothing was committed since {reach.point.taken_at}"
+        return Choice(point=reach.point, recovery=None, reached=reached, capped=True)
+    value = lsn_to_text(Lsn(last["last_lsn"]))
+    at = Instant.from_timestamp(last["last_at"], unit="microsecond").format_iso()
+    limit = last["timeline"], last["end_lsn"]
+    reached = f"the last commit that is kept, of {at}"
+    found = _choice(connection, kept, reach, (LSN, value), limit, reached)
+    found.capped = True
+    return found
+
+
+def _choice(
+    connection: sa.Connection,
+    kept: Kept,
+    reach: Reach,
+    what: tuple[str, str],
+    limit: tuple[int, int],
+    reached: str,
+) -> Choice:
+    stretches = _cut(reach, limit)
+    size = sum(
+        row["size"]
+        for stretch in stretches
+        for row in wal.packs_between(connection, kept.instance_id, kept.system, stretch)
+    )
+    timeline = limit[0]
+    recovery = Recovery(
+        kind=what[0],
+        value=what[1],
+        system=kept.system,
+        timeline=timeline,
+        segment_size=kept.segment_size,
+        timelines=stretches,
+        histories={str(each): text for each, text in kept.histories.items()},
+    )
+    return Choice(point=reach.point, recovery=recovery, reached=reached, log_bytes=size)
+
+
+def _cut(reach: Reach, limit: tuple[int, int]) -> list[Stretch]:
+    """The stretches up to a place and no further."""
+    found: list[Stretch] = []
+    for timeline, start, end in reach.stretches:
+        if timeline == limit[0]:
+            return [*found, (timeline, start, min(end, limit[1]))]
+        found.append((timeline, start, end))
+    return found
+
+
+def _holding(reach: Reach, lsn: int) -> tuple[int, int] | None:
+    """(timeline, end) of the stretch that holds a position."""
+    for timeline, start, end in reversed(reach.stretches):
+        if start <= lsn <= end:
+            return timeline, end
+    return None
+
+
+def _live_end(kept: Kept, moment: Moment) -> tuple[int, int]:
+    timeline = moment.timeline or max(kept.ranges)
+    return timeline, kept.ranges[timeline][-1][1]
+
+
+def _unreachable(
+    connection: sa.Connection, kept: Kept, path: Path, reaches: list[Reach], moment: Moment
+) -> Precondition | NotFound:
+    ranges = times_of(connection, kept, reaches)
+    words = "; ".join(f"{first.format_iso()} to {last.format_iso()}" for first, last in ranges)
+    hint = f"restorable on timeline {path.timeline}: {words or 'nothing yet'}"
+    if moment.kind in {NAME, "xid"}:
+        return NotFound(f"the log that is kept holds no {moment}", hint=hint, code=CODE)
+    return Precondition(f"{moment} cannot be reached without a hole", hint=hint, code=CODE)
+
+
+def times_of(
+    connection: sa.Connection, kept: Kept, reaches: list[Reach]
+) -> list[tuple[Instant, Instant]]:
+    """Between which times every moment can be reached, the oldest first."""
+    found: list[tuple[Instant, Instant]] = []
+    known: dict[tuple[int, int], int] = {}  # (timeline, end of the log) -> its last commit
+    for reach in reversed(reaches):  # the oldest of those that end alike reads all of their log
+        place = reach.stretches[-1][0], reach.end
+        if place not in known:
+            known[place] = _last_commit(connection, kept, reach)
+        last, start = known[place], reach.point.committed_at
+        end = max(start, Instant.from_timestamp(last, unit="microsecond"))
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], end)
+        else:
+            found.append((start, end))
+    return found
+
+
+def _last_commit(connection: sa.Connection, kept: Kept, reach: Reach) -> int:
+    return max(
+        wal.last_commit(connection, kept.instance_id, kept.system, stretch)
+        for stretch in reach.stretches
+    )

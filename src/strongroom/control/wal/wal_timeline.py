@@ -1,0 +1,152 @@
+"""Find the second: how the stream stands, what is restorable, and what was committed when."""
+
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from whenever import Instant
+
+from strongroom.catalog import protection, wal
+from strongroom.control.basis.access import require
+from strongroom.control.basis.control import Control
+from strongroom.control.wal.restorable_ranges import FIND
+from strongroom.control.wal.wal_coverage import kept_of
+from strongroom.control.wal.wal_moments import times_of
+from strongroom.model.access import Caller
+from strongroom.model.arm import VaultRef, instance_id_of
+from strongroom.model.wal import Second
+
+MOST_SECONDS = 86_400
+
+
+class Loss(msgspec.Struct, rename="camel", kw_only=True):
+    """Rows of a table that were deleted, or a table that went (`rows` 0), within a second.
+
+    before: the last moment at which they were there, as a restore takes it.
+    """
+
+    at: str
+    table: str
+    deleted: int
+    before: str
+
+
+class WalTimeline(msgspec.Struct, rename="camel", kw_only=True):
+    """Times are the server's own clock, in UTC. minutes: (the minute, its commits)."""
+
+    stream: dict[str, Any]
+    ranges: list[tuple[str, str]]
+    gaps: list[dict[str, Any]]
+    names: list[dict[str, Any]]
+    minutes: list[tuple[str, int]]
+    losses: list[Loss]
+
+
+def find_second(
+    control: Control,
+    caller: Caller,
+    vault: VaultRef,
+    instance_name: str,
+    around: tuple[Instant, int] | None,
+) -> WalTimeline:
+    """`around`: a time and how many seconds on either side of it. Raises NotFound, Forbidden."""
+    with control.database.reading() as connection:
+        scope = instance_id_of(control.installation.subscription_id, vault, instance_name)
+        require(control, connection, caller, FIND, scope)
+        found = protection.by_name(connection, vault.resource_group, vault.name, instance_name)
+        kept = kept_of(connection, found)
+        path = None if kept is None else kept.path()
+        told = WalTimeline(
+            stream=_stream(connection, found.instance_id, control.clock.now()),
+            ranges=[],
+            gaps=[_gap(row) for row in wal.gaps_of(connection, found.instance_id)],
+            names=[],
+            minutes=[],
+            losses=[],
+        )
+        if kept is None or path is None:
+            return told
+        ranges = times_of(connection, kept, kept.reaches(path))
+        told.ranges = [(start.format_iso(), end.format_iso()) for start, end in ranges]
+        names = wal.list_names(connection, found.instance_id, kept.system)
+        told.names = [
+            {"name": row["name"], "at": _iso(row["at"]), "timeline": row["timeline"]}
+            for row in names
+        ]
+        if around is not None:
+            _tell_seconds(connection, found.instance_id, around, told)
+        return told
+
+
+def stream_state(
+    control: Control, caller: Caller, vault: VaultRef, instance_name: str
+) -> dict[str, Any]:
+    """How the stream stands, alone. Raises NotFound, Forbidden."""
+    with control.database.reading() as connection:
+        scope = instance_id_of(control.installation.subscription_id, vault, instance_name)
+        require(control, connection, caller, FIND, scope)
+        found = protection.by_name(connection, vault.resource_group, vault.name, instance_name)
+        return _stream(connection, found.instance_id, control.clock.now())
+
+
+def _tell_seconds(
+    connection: sa.Connection,
+    instance_id: str,
+    around: tuple[Instant, int],
+    told: WalTimeline,
+) -> None:
+    at, seconds = around[0].timestamp(), min(around[1], MOST_SECONDS)
+    place = (at - seconds) * 1_000_000, (at + seconds) * 1_000_000
+    minutes: dict[int, int] = {}
+    for row in wal.seconds_between(connection, instance_id, place):
+        for second in msgspec.convert(row["seconds"], list[Second]):
+            if abs(second.at - at) > seconds:
+                continue
+            minute = second.at // 60 * 60
+            minutes[minute] = minutes.get(minute, 0) + second.commits
+            told.losses += _losses(second)
+    told.minutes = [(_iso(at * 1_000_000), minutes[at]) for at in sorted(minutes)]
+
+
+def _losses(second: Second) -> list[Loss]:
+    if not second.lost_at:
+        return []
+    at, before = _iso(second.lost_at), _iso(second.lost_at - 1)
+    gone = [Loss(at=at, table=name, deleted=0, before=before) for name in second.gone]
+    rows = [
+        Loss(at=at, table=name, deleted=count, before=before)
+        for name, count in second.deleted.items()
+    ]
+    return gone + rows
+
+
+def _stream(connection: sa.Connection, instance_id: str, now: Instant) -> dict[str, Any]:
+    row = wal.stream_of(connection, instance_id)
+    if row is None:
+        return {"state": "Off"}
+    facts = row["facts"]
+    return {
+        "state": facts.get("state", ""),
+        "why": facts.get("why", ""),
+        "slot": facts.get("slot", ""),
+        "timeline": row["timeline"],
+        "end": row["end_lsn"],
+        "serverLsn": facts.get("serverLsn", 0),
+        "lagSeconds": max(0.0, round((now - row["kept_at"]).total("seconds"), 1)),
+        "toldAt": row["told_at"].format_iso(),
+        "storedBytes": wal.stored_bytes(connection, instance_id),
+    }
+
+
+def _gap(row: sa.RowMapping) -> dict[str, Any]:
+    return {
+        "timeline": row["timeline"],
+        "start": row["start_lsn"],
+        "end": row["end_lsn"],
+        "why": row["why"],
+        "foundAt": row["found_at"].format_iso(),
+    }
+
+
+def _iso(microseconds: int) -> str:
+    return Instant.from_timestamp(microseconds, unit="microsecond").format_iso()

@@ -1,0 +1,1 @@
+"""Agents, and the jobs they work on."""

@@ -1,0 +1,118 @@
+"""Look at jobs, and cancel one that is under way."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from strongroom.catalog import agent_operations, audit, job_samples, protection
+from strongroom.catalog import jobs as catalog
+from strongroom.control.basis import long_running
+from strongroom.control.basis.access import require
+from strongroom.control.basis.control import Control
+from strongroom.control.work import epochs
+from strongroom.model import page
+from strongroom.model.access import Caller
+from strongroom.model.arm import VaultRef, job_id_of, vault_id_of
+from strongroom.model.errors import Cancelled, Conflict, NotFound
+from strongroom.model.ids import OperationId
+from strongroom.model.job import UNCANCELLABLE, Job, JobStatus
+from strongroom.model.job_sample import Sample
+from strongroom.model.page import Mark
+
+ACTION = "Microsoft.DataProtection/backupVaults/backupJobs/read"
+CANCEL = "Microsoft.DataProtection/backupVaults/backupJobs/cancel/action"
+
+
+def list_jobs(control: Control, caller: Caller, vault: VaultRef) -> list[Job]:
+    """The newest jobs of a vault first."""
+    with control.database.reading() as connection:
+        scope = vault_id_of(control.installation.subscription_id, vault)
+        require(control, connection, caller, ACTION, scope)
+        vault_id = protection.vault_id(connection, vault.resource_group, vault.name)
+        return catalog.list_of_vault(connection, vault_id)
+
+
+def page_jobs(
+    control: Control,
+    caller: Caller,
+    vault: VaultRef,
+    after: str,
+    wanted: tuple[str, str] = ("", ""),
+) -> tuple[list[Job], str]:
+    """A page of a vault's jobs, newest first, and where the next begins; `wanted` status, kind."""
+    mark = page.read_mark(after)
+    with control.database.reading() as connection:
+        scope = vault_id_of(control.installation.subscription_id, vault)
+        require(control, connection, caller, ACTION, scope)
+        vault_id = protection.vault_id(connection, vault.resource_group, vault.name)
+        found = catalog.page_of_vault(connection, vault_id, mark, page.SIZE + 1, wanted)
+    shown = found[: page.SIZE]
+    last = shown[-1] if len(found) > page.SIZE else None
+    return shown, "" if last is None else str(Mark(last.started_at, last.id))
+
+
+def get_job(control: Control, caller: Caller, vault: VaultRef, job_id: str) -> Job:
+    """One job of this vault."""
+    with control.database.reading() as connection:
+        scope = vault_id_of(control.installation.subscription_id, vault)
+        require(control, connection, caller, ACTION, scope)
+        return _job_of(connection, vault, job_id)
+
+
+def samples_of(control: Control, job: Job) -> list[Sample]:
+    """How far it was, from time to time, of the last thirty days; of a job that get_job() gave."""
+    with control.database.reading() as connection:
+        return job_samples.list_of_job(connection, job.id)
+
+
+def _job_of(connection: sa.Connection, vault: VaultRef, job_id: str) -> Job:
+    vault_id = protection.vault_id(connection, vault.resource_group, vault.name)
+    job = catalog.get(connection, job_id.lower())
+    if job.vault_id != vault_id:
+        raise NotFound(f"vault {vault.name!r} has no job {job_id[:64]}")
+    return job
+
+
+def cancel_job(
+    control: Control, caller: Caller, vault: VaultRef, job_id: str, request_key: str
+) -> OperationId:
+    """The agent learns it with its next heartbeat, and may not write to storage from now on.
+
+    Safe twice. Raises Conflict when the job has ended, or is about to: what an agent has finished
+    is recorded, and nothing is half committed.
+    """
+    subscription = control.installation.subscription_id
+    scope = job_id_of(subscription, vault, job_id.lower())
+
+    def act(connection: sa.Connection) -> dict[str, Any]:
+        job = _job_of(connection, vault, job_id)
+        _cancel(control, connection, caller, job)
+        return {"jobId": job_id_of(subscription, vault, job.id)}
+
+    operation = long_running.act_once(control, caller, CANCEL, scope, request_key, act)
+    name = job_id.lower()
+    control.jobs.notify(f"job:{name}", f"operation:{name}", {"ended": True})
+    epochs.withdraw_ended(control, name)
+    return operation
+
+
+def _cancel(control: Control, connection: sa.Connection, caller: Caller, job: Job) -> None:
+    asked = agent_operations.get(connection, job.id)
+    status = "" if asked is None else asked["status"]
+    if job.status is JobStatus.CANCELLED or (
+        job.status is JobStatus.IN_PROGRESS and status == "cancelled"
+    ):
+        return
+    if job.status is not JobStatus.IN_PROGRESS:
+        raise Conflict(f"job {job.id} has ended: {job.status.value}")
+    if job.kind in UNCANCELLABLE or status not in {"", *agent_operations.OPEN}:
+        raise Conflict(
+            f"job {job.id} is past the point where it can be cancelled",
+            hint="Wait: it ends by itself.",
+        )
+    now, error = control.clock.now(), Cancelled("the job was cancelled").to_dict()
+    audit.append(connection, now, caller, ("job/cancel", job.id), {"kind": job.kind.value})
+    if asked is None:
+        catalog.end(connection, job.id, JobStatus.CANCELLED, now, error=error)
+    else:
+        agent_operations.end(connection, job.id, "cancelled", error=error)
