@@ -158,6 +158,7 @@ class ArmWorld:
             scheduling.plan_instance(self.control, connection, instance_id, policy)
             now = self.clock.now()
             long_running.end_operation(connection, operation_id, now, result={})
+        self.control.ended.ring(operation_id)
 
     def _hold(self, story: Any, hold_id: str, operation_id: str) -> None:
         """What the durable stories of holds end with; there is no storage to tell."""

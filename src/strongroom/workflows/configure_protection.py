@@ -24,6 +24,7 @@ def configure_protection(means: Means, story: Story, instance_id: str, operation
         story.step("finish", _finish, means, instance_id, operation_id)
     except VaultError as error:
         story.step("fail", _fail, means, instance_id, operation_id, error.to_dict())
+    means.control.ended.ring(operation_id)
 
 
 def _make_container(means: Means, instance_id: str) -> None:

@@ -1,35 +1,36 @@
-"""Who waits for an agent's work is told when some is put up, so that nobody has to look often."""
+"""Who waits for something is told when it is there, so that nobody has to look often.
+
+An agent waits for work, a request for the end of what it began.
+"""
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from strongroom.model.ids import AgentId
-
 
 class Bell:
-    """One process's bell; work that another process puts up is found by looking. Any thread."""
+    """One process's bell; what another process has done is found by looking. Any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._listeners: dict[AgentId, list[Callable[[], None]]] = {}
+        self._listeners: dict[str, list[Callable[[], None]]] = {}
 
-    def ring(self, agent: AgentId) -> None:
-        """There is work for this agent."""
+    def ring(self, name: str) -> None:
+        """What is waited for under this name is there: an agent's id, an operation's."""
         with self._lock:
-            listeners = list(self._listeners.get(agent, ()))
+            listeners = list(self._listeners.get(name, ()))
         for listener in listeners:
             listener()
 
     @contextmanager
-    def listening(self, agent: AgentId, listener: Callable[[], None]) -> Iterator[None]:
+    def listening(self, name: str, listener: Callable[[], None]) -> Iterator[None]:
         """Within: `listener` is called, from whatever thread, at each ring. It must not block."""
         with self._lock:
-            self._listeners.setdefault(agent, []).append(listener)
+            self._listeners.setdefault(name, []).append(listener)
         try:
             yield
         finally:
             with self._lock:
-                self._listeners[agent].remove(listener)
-                if not self._listeners[agent]:
-                    del self._listeners[agent]
+                self._listeners[name].remove(listener)
+                if not self._listeners[name]:
+                    del self._listeners[name]

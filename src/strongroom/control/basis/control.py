@@ -148,7 +148,8 @@ class Control:
     second: Second | None = None
     outside: Outside = field(default_factory=Outside)
     custody: Callable[[], Custody] = Custody
-    offered: Bell = field(default_factory=Bell)
+    offered: Bell = field(default_factory=Bell)  # work, to an agent
+    ended: Bell = field(default_factory=Bell)  # an operation, to whoever waits for its end
     refusals: RoleRefusals = field(default_factory=RoleRefusals)
     # What opens the containers that agents are looking into now: never written down.
     looks: dict[str, str] = field(default_factory=dict)

@@ -97,6 +97,13 @@ def end_operation(
     )
 
 
+def is_over(control: Control, operation_id: str) -> bool:
+    """Whether it has ended, well or not; for those who have begun it."""
+    with control.database.reading() as connection:
+        row = operations.get(connection, operation_id)
+    return row is None or row["ended_at"] is not None
+
+
 def get_operation(control: Control, caller: Caller, operation_id: str) -> sa.RowMapping:
     """One operation, to whoever began it; to others there is none."""
     with control.database.reading() as connection:

@@ -368,6 +368,12 @@ def get_instance(control: Control, caller: Caller, vault: VaultRef, name: str) -
         return need_instance(connection, need_vault(connection, vault)["id"], name)
 
 
+def seen_again(control: Control, row: sa.RowMapping) -> sa.RowMapping:
+    """An instance as it is by now, for whoever has just put it; as it was, where it is gone."""
+    with control.database.reading() as connection:
+        return catalog.find(connection, row["vault_id"], row["name"]) or row
+
+
 def list_instances(
     control: Control, caller: Caller, vault: VaultRef, after: str = ""
 ) -> tuple[list[sa.RowMapping], str]:

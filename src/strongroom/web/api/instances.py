@@ -16,7 +16,7 @@ from strongroom.model import arm
 from strongroom.web.api import wire, wire_jobs
 from strongroom.web.api.door import Asked, Body, Here, Vault, does, member
 from strongroom.web.api.long_running import accepted, addresses
-from strongroom.web.api.looking import answered, validated
+from strongroom.web.api.looking import answered, ended, validated
 from strongroom.web.api.paging import Filter, Skip, answer
 from strongroom.web.api.vaults import VAULT
 
@@ -33,14 +33,16 @@ def validate(ref: Vault, body: Body, call: Asked) -> Response:
 
 
 @router.put(_INSTANCE, openapi_extra=does(instances.WRITE))
-def put_instance(name: str, ref: Vault, here: Here, body: Body, call: Asked) -> JSONResponse:
-    """Protect a server."""
-    asked = instances.read_instance(
-        call.control, ref, member(body, "properties"), arm.read_tags(body)
-    )
-    row, operation, is_new = instances.put_instance(
-        call.control, call.caller, ref, name, asked, call.key
-    )
+async def put_instance(
+    name: str, ref: Vault, here: Here, body: Body, call: Asked, request: Request
+) -> JSONResponse:
+    """Protect a server. What is ready within a moment is answered as it is then."""
+    run, properties, tags = request.app.state.run, member(body, "properties"), arm.read_tags(body)
+    asked = instances.read_instance(call.control, ref, properties, tags)
+    put = instances.put_instance, call.control, call.caller, ref, name, asked, call.key
+    row, operation, is_new = await run(*put)
+    await ended(request, call, operation)
+    row = await run(instances.seen_again, call.control, row)
     headers = addresses(call.control, call.base, operation, call.version)
     answer = wire.instance(here, row, call.control.clock.now())
     return JSONResponse(answer, 201 if is_new else 200, headers)
