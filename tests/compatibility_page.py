@@ -69,6 +69,7 @@ SDK = {
     "get_group": "resource_groups.get",
     "patch_group": "resource_groups.update",
     "delete_group": "resource_groups.begin_delete",
+    "query_resources": "azure-mgmt-resourcegraph: resources",
     "list_resources": "resources.list_by_resource_group",
     "list_all_resources": "resources.list",
     "delete_server": "servers.begin_delete",
@@ -149,7 +150,8 @@ the extension itself (1.5.4), which no package registry has, was run by hand aga
 - Any `api-version` will do, but one must be named. Path segments and JSON keys come in any case;
   ids go out in canonical case, addresses absolute.
 - `201` and `202` carry `Azure-AsyncOperation`, `Location` and `Retry-After: 1`. An operation ends
-  when its job is made; the job is followed by itself. Operations survive a restart.
+  when its job is made; the job is followed by itself. Operations survive a restart. The answer to
+  the `PUT` of an instance waits for its end, two seconds at most: clients look at once.
 - The same request with the same `x-ms-client-request-id` from the same caller is one request.
 - Vaults have an `eTag`: `PUT`, `PATCH` and `DELETE` with an `If-Match` or `If-None-Match` that
   does not hold are `412 PreconditionFailed`, and change nothing.
@@ -213,9 +215,15 @@ the extension itself (1.5.4), which no package registry has, was run by hand aga
 - Restore of one item (`ItemLevelRestoreTargetInfo`) into a running server, `datasourceInfo`: one
   `ItemPathBasedRestoreCriteria` whose `itemPath` is `database` or `database/schema.table`, and
   `renameTo` if it shall have another name there.
-- Load a logical point into a running server (`RestoreTargetInfo`, whose `datasourceInfo` is that
-  server): `restoreTargetInfo.strongroom.load` names `targetServer`, `databases` (name in the point
-  to name there; none: all) and `withRoles`.
+- Load a logical point into a running server (`RestoreTargetInfo`): `datasourceInfo.resourceID` is
+  that server, as `az ... restore initialize-for-data-recovery` has it, and all databases go there;
+  or `restoreTargetInfo.strongroom.load` names `targetServer`, `databases` (name in the point to
+  name there; none: all) and `withRoles`.
+- Azure Resource Graph (`POST /providers/Microsoft.ResourceGraph/resources`), which `az` asks for
+  `list-from-resourcegraph` and for `--use-secondary-region`: the tables `resources` (vaults) and
+  `recoveryservicesresources` (instances, and jobs of fourteen days, the newest ten thousand), of
+  all that the caller may list, through `where`, `extend` and `project`. `replicatedRegions` of a
+  vault is the second copy's.
 - `immutabilitySettings` of a vault: `Unlocked` and `Locked` are enforced by the storage endpoint,
   `Locked` for ever. A point that is over leaves by itself, the last good one of a server never.
 - Soft delete: a vault that was never told has it `On`, for fourteen days; with `Off` a deletion is
@@ -271,7 +279,9 @@ the extension itself (1.5.4), which no package registry has, was run by hand aga
   `approvalDelayHours`, 0 to 72: an approval is good so much later, `goodFrom`, and until it is
   used `withdraw` takes it back; a restore does not wait. A vault goes under a guard only while
   somebody else may approve there.
-- `auditRecords` is the audit with before and after, `auditRecords/verify` whether it is whole.
+- `auditRecords` is the audit with before and after: of a `who`, `what`, `scope`, `since`, `until`
+  or `outcome` (done, refused, failed) alone where the query names them, the newest first with
+  `newest=true`. `auditRecords/verify` says whether it is whole.
 - `DELETE` of a resource group takes vaults, guards, servers and roles in it along, or nothing: a
   vault that may not be deleted, backups that are soft-deleted, or a server that a backup instance
   needs, keep it (409 `ResourceGroupDeletionBlocked`, whose `details` name each). Vaults of it are
@@ -295,8 +305,8 @@ Asked for, these are refused in ARM's form: 404 or 405, or 400 that names the se
   400 `InvalidAuthenticationInfo`, and 403 `AuthenticationFailed` for a SAS made with such a key. A
   container there needs none: the vault's identity opens it by its role. A container in Azure may
   come with a user-delegation SAS.
-- Azure Resource Graph (404), which `az dataprotection` asks for `list-from-resourcegraph` and for
-  `--use-secondary-region`; without them it works. Microsoft Graph.
+- Of Azure Resource Graph what is not above: other tables, `summarize`, `join`, facets, management
+  groups: 400 `InvalidQuery`, or `BMSUserErrorInvalidInput`. Microsoft Graph.
 - Guards of other tenants, customer-managed keys, user-assigned identities.
 - A purge before its time. A legal hold on what is deleted: have it back, then hold it. Protecting
   a soft-deleted server in another vault.

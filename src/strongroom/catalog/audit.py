@@ -14,6 +14,7 @@ from strongroom.catalog.database import signing_of
 from strongroom.catalog.tables import audit
 from strongroom.model.access import Caller
 from strongroom.model.audit import GENESIS, ChainCheck, Record, digest_of, kept
+from strongroom.model.audit_filter import DONE, ENDINGS, AuditFilter
 from strongroom.model.audit_gap import CONTINUED
 
 _PAGE = 1000
@@ -104,15 +105,52 @@ def continued(connection: sa.Connection) -> list[Record]:
     return [Record(**row) for row in connection.execute(query).mappings()]
 
 
-def after(connection: sa.Connection, sequence: int, most: int) -> Iterator[Record]:
-    """The records behind that one, in their order; `most` of them."""
+def after(
+    connection: sa.Connection, sequence: int, most: int, *wanted: sa.ColumnElement[bool]
+) -> Iterator[Record]:
+    """The records behind that one, in their order; `most` of them, of those that are wanted."""
     while most > 0:
-        query = sa.select(audit).where(audit.c.sequence > sequence).order_by(audit.c.sequence)
+        query = sa.select(audit).where(audit.c.sequence > sequence, *wanted)
+        query = query.order_by(audit.c.sequence)
         page = connection.execute(query.limit(min(most, _PAGE))).mappings().all()
         if not page:
             return
         yield from (Record(**row) for row in page)
         sequence, most = page[-1]["sequence"], most - len(page)
+
+
+def before(
+    connection: sa.Connection, sequence: int, most: int, *wanted: sa.ColumnElement[bool]
+) -> list[Record]:
+    """The records before that one (0: before none), the newest first; `most` of the wanted."""
+    query = sa.select(audit).where(*wanted).order_by(audit.c.sequence.desc()).limit(most)
+    if sequence:
+        query = query.where(audit.c.sequence < sequence)
+    return [Record(**row) for row in connection.execute(query).mappings()]
+
+
+def conditions(wanted: AuditFilter, actors: Collection[str]) -> list[sa.ColumnElement[bool]]:
+    """Of a filter; `actors` are ids of whoever has a name that fits `who`."""
+    found: list[sa.ColumnElement[bool]] = []
+    if wanted.who:
+        named = audit.c.actor.icontains(wanted.who, autoescape=True)
+        found.append(sa.or_(named, audit.c.actor.in_(list(actors))))
+    for column, piece in ((audit.c.action, wanted.what), (audit.c.target, wanted.scope)):
+        if piece:
+            found.append(column.icontains(piece, autoescape=True))
+    if wanted.since is not None:
+        found.append(audit.c.at >= wanted.since)
+    if wanted.until is not None:
+        found.append(audit.c.at < wanted.until)
+    if wanted.outcome:
+        found.append(_ended(wanted.outcome))
+    return found
+
+
+def _ended(outcome: str) -> sa.ColumnElement[bool]:
+    likes = [like for each, some in ENDINGS.items() if outcome in {each, DONE} for like in some]
+    said = sa.or_(*(audit.c.action.like(like) for like in likes))
+    return sa.not_(said) if outcome == DONE else said
 
 
 def first_break(connection: sa.Connection) -> int | None:

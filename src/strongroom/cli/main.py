@@ -114,7 +114,7 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "audit": (
         "Who did what, when, and from where.",
-        {"verify": "audit:verify", "export": "audit:export"},
+        {"list": "audit:list_records", "verify": "audit:verify", "export": "audit:export"},
     ),
     "evidence": (
         "What is signed, for whoever must not trust us.",

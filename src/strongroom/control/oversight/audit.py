@@ -3,19 +3,23 @@
 from collections.abc import Iterator
 
 import msgspec
+import sqlalchemy as sa
 
 from strongroom.catalog import audit as catalog
+from strongroom.catalog import principals
 from strongroom.control.basis.access import may, require
 from strongroom.control.basis.control import Control, Witness
 from strongroom.control.oversight import audit_gaps
 from strongroom.model.access import Caller
 from strongroom.model.audit import Anchored, ChainCheck, Problem, Record, read_anchor_name
+from strongroom.model.audit_filter import AuditFilter
 from strongroom.model.audit_gap import Gap, is_known
 from strongroom.model.errors import Corrupt, NotFound, Precondition
 
 READ = "Microsoft.DataProtection/auditRecords/read"
 PAGE = 500  # records of an export
 STRETCH = 20_000  # records that one call verifies: some seconds
+EVERY = AuditFilter()
 _MOST_ANCHORS = 20  # that do not fit: so many are read
 
 
@@ -38,11 +42,29 @@ class Verdict(msgspec.Struct, kw_only=True, rename="camel"):
     next: int | None = None
 
 
-def list_records(control: Control, caller: Caller, after: int) -> list[Record]:
-    """The records behind that one, a page of them; of the whole installation."""
+def list_records(
+    control: Control, caller: Caller, after: int, wanted: AuditFilter = EVERY
+) -> list[Record]:
+    """The records behind that one, a page of those wanted; of the whole installation."""
     with control.database.reading() as connection:
         require(control, connection, caller, READ, _scope(control))
-        return list(catalog.after(connection, after, PAGE))
+        return list(catalog.after(connection, after, PAGE, *_conditions(connection, wanted)))
+
+
+def newest_records(
+    control: Control, caller: Caller, before: int, wanted: AuditFilter, most: int = PAGE
+) -> list[Record]:
+    """The newest first: of those wanted before that one (0: of all), so many at most."""
+    with control.database.reading() as connection:
+        require(control, connection, caller, READ, _scope(control))
+        return catalog.before(connection, before, most, *_conditions(connection, wanted))
+
+
+def _conditions(connection: sa.Connection, wanted: AuditFilter) -> list[sa.ColumnElement[bool]]:
+    who = wanted.who.lower()
+    known = principals.list_all(connection) if who else []
+    named = [row["id"] for row in known if who in row["display_name"].lower()]
+    return catalog.conditions(wanted, named)
 
 
 def last_record(control: Control, caller: Caller) -> int:

@@ -39,7 +39,7 @@ def drill(name: str, drill: str, ref: InVault, visit: Guest) -> Response:
         ship=find_ship(visit, ref, name),
         drill=found,
         point=point,
-        key=visit.control.custody().verify_key,
+        verify_key=visit.control.custody().verify_key,
     )
 
 
