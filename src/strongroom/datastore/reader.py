@@ -5,6 +5,8 @@ close, and the whole object (its BLAKE3 compared) where most of it is needed. Fr
 few megabytes at a time, so memory is bounded by one stored pack and one stretch for each worker.
 """
 
+import mmap
+import threading
 from array import array
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -25,6 +27,7 @@ Hole = Callable[[int, int, int], None]
 _GAP = 1 << 20  # stored bytes that are cheaper fetched than asked around
 _MOST_OF_IT = 8 << 20  # raw bytes wanted of a pack, from which on all of it is fetched
 _ZEROS = memoryview(bytes(PAGE))
+_thread = threading.local()
 
 
 def read_files(  # noqa: PLR0913 - what, from where, with which keys, to where
@@ -111,7 +114,7 @@ def _read_pack(
     pack = PackReader(stored.fetch, facts.size, facts.pack_id, key)
     if wanted.end > pack.table.raw_size:
         raise Corrupt(f"an extent reaches beyond pack {facts.pack_id}")
-    room = memoryview(bytearray(max(STRETCH, pack.table.frame_size)))
+    room = _room(max(STRETCH, pack.table.frame_size))
     for run in _runs(pack, wanted):
         if not whole:
             stored.load(*pack.place(run[0][0], run[-1][1]))
@@ -120,6 +123,14 @@ def _read_pack(
             for file, offset, start, end in wanted.pieces(base, base + len(raw)):
                 write(file, offset, raw[start - base : end - base])
     return wanted.raw_bytes, stored.fetched
+
+
+def _room(size: int) -> memoryview:
+    """Memory of this thread, whole pages, used again: the kernel would clear new memory first."""
+    room: memoryview | None = getattr(_thread, "room", None)
+    if room is None or len(room) < size:
+        room = _thread.room = memoryview(mmap.mmap(-1, size))
+    return room
 
 
 class StoredPack:

@@ -206,20 +206,20 @@ def write_at(descriptor: int, data: memoryview, offset: int) -> None:
         data, offset = data[done:], offset + done
 
 
-def write_sparsely(descriptor: int, data: memoryview, offset: int) -> None:
-    """Write all but whole pages of zeros, in stretches as long as they come."""
+def filled(data: memoryview) -> Iterator[tuple[int, int]]:
+    """(start, end) of all but whole pages of zeros, in stretches as long as they come."""
     if fills_every_page(data):
-        write_at(descriptor, data, offset)
+        yield 0, len(data)
         return
     start = 0
     for position in range(0, len(data), PAGE):
         page = data[position : position + PAGE]
         if page[:8] == _ZERO_PAGE[: len(page[:8])] and bytes(page) == _ZERO_PAGE[: len(page)]:
             if start < position:
-                write_at(descriptor, data[start:position], offset + start)
+                yield start, position
             start = position + len(page)
     if start < len(data):
-        write_at(descriptor, data[start:], offset + start)
+        yield start, len(data)
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import google_crc32c
 import msgspec
 
 from strongroom.model.errors import Conflict, TargetNotEmpty, TargetRefused
@@ -37,6 +38,7 @@ from strongroom.postgres.wire.pg_manifest import PgManifest
 
 _OLD_CONTROL = ("global", "pg_control.strongroom-old")
 _NEW_CONTROL = ("global", "pg_control.strongroom-new")
+_CHUNK = 4 << 20
 _CONFIGURATION = ("postgresql.conf", "postgresql.auto.conf", "pg_hba.conf", "pg_ident.conf")
 
 
@@ -243,15 +245,14 @@ class InPlaceTarget(RestoreTarget):
         root, parts = super()._place(index)
         return (root, _NEW_CONTROL) if parts == CONTROL else (root, parts)
 
-    def _put(self, descriptor: int, data: memoryview, offset: int) -> int:
+    def _put(self, index: int, data: memoryview, offset: int) -> int:
         """Only what is not there yet."""
-        there = memoryview(os.pread(descriptor, len(data), offset))
-        if there == data:
-            return 0
         written = 0
-        for start, end in _unequal(there, data):
-            write_at(descriptor, data[start:end], offset + start)
-            written += end - start
+        with self._open.borrowed(index) as descriptor:
+            there = memoryview(os.pread(descriptor, len(data), offset))
+            for start, end in () if there == data else _unequal(there, data):
+                write_at(descriptor, data[start:end], offset + start)
+                written += end - start
         return written
 
     # --- after the last byte
@@ -276,6 +277,18 @@ class InPlaceTarget(RestoreTarget):
             self._open.close()
         if wrong:
             compare(self._layout, told, lambda index: self._sum(index, lambda _: None), wrong)
+
+    def _sum(self, index: int, watch: Callable[[int], None]) -> tuple[int, int]:
+        """Read again: most of it was not written just now."""
+        root, parts = self._place(index)
+        size = crc = 0
+        with os.fdopen(root.open(parts, os.O_RDONLY), "rb", buffering=0) as file:
+            while chunk := file.read(_CHUNK):
+                crc = google_crc32c.extend(crc, chunk)
+                size += len(chunk)
+                with self._lock:  # several files are read at once
+                    watch(len(chunk))
+        return size, crc
 
     def _link(self, parts: tuple[str, ...], place: Path) -> None:
         with self._roots[""].directory(parts[:-1]) as parent:

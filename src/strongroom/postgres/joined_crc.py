@@ -4,12 +4,45 @@ A sum is a polynomial over GF(2): bytes that follow multiply it by x^8 each, mod
 Source: Mark Adler, zlib's crc32_combine; the polynomial is Castagnoli's (RFC 3720, appendix B.4).
 """
 
+import threading
+from array import array
 from functools import lru_cache
 
 import google_crc32c
 
+from strongroom.model.errors import Corrupt
+
 _POLYNOMIAL = 0x82F63B78  # reflected: the highest bit is x^0
 _ONE = 1 << 31
+_CACHED = 128 << 10  # bytes that are copied and summed at a time: the copy stays in a cache
+
+
+class PartSums:
+    """Files by number, given in parts, in any order, from any thread: 24 bytes for each part."""
+
+    def __init__(self) -> None:
+        self._parts: dict[int, array[int]] = {}  # offset, length, CRC32C; offset, ...
+        self._lock = threading.Lock()
+
+    def note(self, file: int, offset: int, data: memoryview) -> None:
+        """These bytes of a file, which are given no second time."""
+        crc = 0
+        for at in range(0, len(data), _CACHED):
+            crc = google_crc32c.extend(crc, bytes(data[at : at + _CACHED]))
+        with self._lock:
+            self._parts.setdefault(file, array("Q")).extend((offset, len(data), crc))
+
+    def of_file(self, file: int, size: int) -> int:
+        """The CRC32C of its first `size` bytes: zeros where nothing was given."""
+        row = iter(self._parts.get(file, ()))
+        crc = at = 0
+        for offset, length, part in sorted(zip(row, row, row, strict=True)):
+            if offset < at:
+                raise Corrupt("a stretch of a file was given twice")
+            crc = joined(crc, of_zeros(offset - at), offset - at)
+            crc = joined(crc, part, length)
+            at = offset + length
+        return joined(crc, of_zeros(size - at), size - at)
 
 
 def joined(first: int, second: int, second_length: int) -> int:

@@ -10,11 +10,9 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-import google_crc32c
-
 from strongroom.model.errors import Corrupt
 from strongroom.model.postgres import PAGE
-from strongroom.postgres.joined_crc import joined, of_zeros
+from strongroom.postgres.joined_crc import PartSums
 from strongroom.postgres.layout import Layout, RestoredFile
 from strongroom.postgres.page_versions import KnownPages
 from strongroom.postgres.restored_check import check_log, differing
@@ -41,7 +39,7 @@ class PointCheck:
             for index, file in enumerate(files)
             if file.path in self._told.files and self._told.files[file.path].crc32c is not None
         }
-        self._parts: dict[int, list[tuple[int, int, int]]] = {}  # (offset, length, CRC32C)
+        self._sums = PartSums()
         self._pages: dict[int, set[int]] = {}  # by file: pages that are others than were noted
         self._known = lru_cache(_DECODED)(lambda path: KnownPages(page_versions[path]))
         self._versions = page_versions
@@ -49,9 +47,7 @@ class PointCheck:
     def write(self, index: int, offset: int, data: memoryview) -> None:
         """Bytes of a file, by its number."""
         if index in self._summed:
-            crc = int(google_crc32c.value(bytes(data)))
-            with self._lock:
-                self._parts.setdefault(index, []).append((offset, len(data), crc))
+            self._sums.note(index, offset, data)
         elif self._files[index].path in self._versions:
             self._compare_pages(index, offset, data)
 
@@ -89,11 +85,4 @@ class PointCheck:
     def _sum(self, index: int) -> tuple[int, int]:
         """(size, CRC32C) of a file, as a restore would write it: zeros where nothing came."""
         size = self._files[index].size
-        if index not in self._summed:
-            return size, 0
-        crc = at = 0
-        for offset, length, part in sorted(self._parts.get(index, ())):
-            crc = joined(crc, of_zeros(offset - at), offset - at)
-            crc = joined(crc, part, length)
-            at = offset + length
-        return size, joined(crc, of_zeros(size - at), size - at)
+        return size, self._sums.of_file(index, size) if index in self._summed else 0

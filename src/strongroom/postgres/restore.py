@@ -1,10 +1,10 @@
 """A restored data directory: new or empty, nothing outside of it, whole before it counts.
 
 The target is prepared (checked, laid out at full size, empty), written in any order from any
-thread, and finished: every file is read again and compared with PostgreSQL's own backup_manifest,
-links, settings and owner are set, and all is synced. Then who asked for it writes down that it is
-whole, and only after that drops the marker: a directory that still holds the marker does not
-count, and the same job may begin again in it, nobody else.
+thread, and finished: every file, summed as it was written, is compared with PostgreSQL's own
+backup_manifest, links, settings and owner are set, and all is synced. Then who asked for it writes
+down that it is whole, and only after that drops the marker: a directory that still holds the
+marker does not count, and the same job may begin again in it, nobody else.
 """
 
 import os
@@ -15,20 +15,12 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
-import google_crc32c
 import msgspec
 
 from strongroom.model.errors import Corrupt, TargetFull, TargetNotEmpty, TargetRefused
 from strongroom.model.postgres import PAGE
-from strongroom.postgres.beneath import (
-    OpenFiles,
-    Root,
-    begin_sync,
-    open_in,
-    parts_of,
-    refused,
-    write_sparsely,
-)
+from strongroom.postgres.beneath import Root, filled, open_in, parts_of, refused
+from strongroom.postgres.joined_crc import PartSums
 from strongroom.postgres.layout import (
     HOLDS_BYTES,
     MARKER,
@@ -42,11 +34,10 @@ from strongroom.postgres.layout import (
 from strongroom.postgres.restored_check import check_log, compare
 from strongroom.postgres.restored_settings import check_settings, settle_settings
 from strongroom.postgres.scratch import RunAs, find_user
+from strongroom.postgres.target_files import TargetFiles
 from strongroom.postgres.wire.pg_manifest import PgManifest, parse_pg_manifest
 
 __all__ = ["MARKER", "Finished", "RestoreTarget", "RestoredFile"]
-
-_CHUNK = 4 << 20
 
 
 @dataclass(slots=True)
@@ -81,10 +72,10 @@ class RestoreTarget:
         self._job_id = job_id
         self._layout = Layout(self.directory, (), (), {}, 0o600, 0o700)
         self._roots: dict[str, Root] = {}  # by the layout's names
-        self._open = OpenFiles(self._open_file)
+        self._open = TargetFiles(self._open_file, direct=False)
         self._lock = threading.Lock()
         self._written = 0
-        self._synced = True
+        self._sums = PartSums()
         self.settle = settle_settings
 
     # --- before the first byte
@@ -105,7 +96,7 @@ class RestoreTarget:
         for place in ours:
             _clear(place)
         self._check_space(needed_bytes, {} if in_part else self._layout.sizes())
-        self._synced = not in_part
+        self._open = TargetFiles(self._open_file, direct=not in_part)
         self._claim()
         self._make_all()
 
@@ -245,23 +236,22 @@ class RestoreTarget:
         count = len(view)
         if file.path not in UNWANTED:
             try:
-                with self._open.borrowed(index) as descriptor:
-                    count = self._put(descriptor, view, offset)
+                count = self._put(index, view, offset)
             except OSError as error:
                 raise refused(error, file.path) from error
         with self._lock:
             self._written += count
 
-    def _put(self, descriptor: int, data: memoryview, offset: int) -> int:
+    def _put(self, index: int, data: memoryview, offset: int) -> int:
         """Write -> the bytes that count as written."""
-        write_sparsely(descriptor, data, offset)
-        if self._synced:
-            begin_sync(descriptor, offset, len(data))
+        self._sums.note(index, offset, data)
+        for start, end in filled(data):
+            self._open.write(index, data[start:end], offset + start)
         return len(data)
 
-    def _open_file(self, index: int) -> int:
+    def _open_file(self, index: int, flags: int) -> int:
         root, parts = self._place(index)
-        return root.open(parts, self._flags)
+        return root.open(parts, self._flags | flags)
 
     def pages(self, index: int) -> Iterator[bytes]:
         """What has been written of a file, page by page; the last may be shorter."""
@@ -274,7 +264,7 @@ class RestoreTarget:
 
     @property
     def bytes_to_check(self) -> int:
-        """What `finish` reads again: all that was written but the log, whose sizes it checks."""
+        """What `finish` compares: all that was written but the log, whose sizes it checks."""
         return sum(
             file.size
             for file in self._layout.files
@@ -341,16 +331,11 @@ class RestoreTarget:
             root.close()
 
     def _sum(self, index: int, watch: Callable[[int], None]) -> tuple[int, int]:
-        root, parts = self._place(index)
-        size = crc = 0
-        descriptor = root.open(parts, os.O_RDONLY)
-        with os.fdopen(descriptor, "rb", buffering=0) as file:
-            while chunk := file.read(_CHUNK):
-                crc = google_crc32c.extend(crc, chunk)
-                size += len(chunk)
-                with self._lock:  # several files are read at once
-                    watch(len(chunk))
-        return size, crc
+        """(size, CRC32C) of a file as it was written."""
+        size = self._layout.files[index].size
+        with self._lock:  # several files are looked at at once
+            watch(size)
+        return size, self._sums.of_file(index, size)
 
     def _link(self, parts: tuple[str, ...], place: Path) -> None:
         mode = self._layout.directory_mode
