@@ -172,7 +172,7 @@ def rewind(old: Server, new: Server, place: Path) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_an_upgrade_begins_a_generation_by_itself_and_old_points_keep_their_major() -> None:
+def test_an_upgrade_begins_a_generation_by_itself_and_old_moments_keep_their_major() -> None:
     with a_house(16) as (person, old, place):
         protect(person, old.conninfo)
         insert(old, 1, 2)
@@ -180,6 +180,7 @@ def test_an_upgrade_begins_a_generation_by_itself_and_old_points_keep_their_majo
         person.ok("backup", "orders")
         point = ask(person, "select id from recovery_points order by taken_at desc")[0][0]
         insert(old, 3)
+        before, rows = a_moment(old)
         kept(person, old)
         old.stop()
         with start_server(17, options=("--data-checksums",)) as new:
@@ -192,6 +193,7 @@ def test_an_upgrade_begins_a_generation_by_itself_and_old_points_keep_their_majo
             assert "log was lost: another server answers: its data began anew" in whys(person)
             kept(person, new)
             assert restored(person, old, "--point", point) == [1, 2]
+            assert restored(person, old, "--at", before) == rows == [1, 2, 3]
 
 
 def upgrade(old: Server, new: Server, place: Path) -> None:

@@ -45,6 +45,12 @@ def tail_of(row: sa.RowMapping | None) -> WalTail:
     )
 
 
+def segment_size_of(row: sa.RowMapping, system: str) -> int:
+    """Of one of the systems that a stream has kept log of: an upgrade may change it."""
+    sizes: dict[str, int] = row["facts"].get("segmentSizes", {})
+    return sizes.get(system) or int(row["segment_size"])
+
+
 def set_stream(connection: sa.Connection, instance_id: str, **values: Any) -> None:  # noqa: ANN401
     """Some columns; the row is made when there is none."""
     if stream_of(connection, instance_id) is None:
@@ -55,6 +61,16 @@ def set_stream(connection: sa.Connection, instance_id: str, **values: Any) -> No
     connection.execute(
         streams.update().where(streams.c.instance_id == instance_id).values(**values)
     )
+
+
+def promise_timeline(connection: sa.Connection, instance_id: str, least: int, now: Instant) -> int:
+    """The number of a timeline, at least that, that was promised to no other restore."""
+    found = stream_of(connection, instance_id)
+    facts = {} if found is None else dict(found["facts"])
+    number = max(least, int(facts.get("promised", 0)) + 1)
+    told_at = now if found is None else found["told_at"]
+    set_stream(connection, instance_id, told_at=told_at, facts={**facts, "promised": number})
+    return number
 
 
 def note_stream(
@@ -186,6 +202,17 @@ def list_names(
     if name is not None:
         query = query.where(names.c.name == name)
     return list(connection.execute(query.order_by(names.c.at)).mappings())
+
+
+def systems_of(connection: sa.Connection, instance_id: str) -> list[str]:
+    """Those of which log is kept, the one that came last first."""
+    query = (
+        sa.select(packs.c.system_identifier)
+        .where(packs.c.instance_id == instance_id, packs.c.going.is_(False))
+        .group_by(packs.c.system_identifier)
+        .order_by(sa.func.max(packs.c.committed_at).desc())
+    )
+    return [str(system) for system in connection.execute(query).scalars()]
 
 
 _PLACE = (packs.c.timeline, packs.c.start_lsn)

@@ -165,6 +165,7 @@ class Recovery(Message):
     timeline of its own. value: as PostgreSQL's setting takes it. timelines: how much of each is
     needed, the oldest first: (timeline, from, to), each from the start of a segment. follow: keep
     on replaying, never end, and go on with what is promoted. inclusive: what is named is there.
+    begins: the timeline that it ends in, which no other server has had; 0: the next that is free.
     """
 
     kind: str
@@ -176,6 +177,7 @@ class Recovery(Message):
     histories: dict[str, str] = {}  # timeline, in decimal -> text
     follow: bool = False
     inclusive: bool = True
+    begins: int = 0
 
 
 class WalRequest(Message):

@@ -36,6 +36,7 @@ _SCRIPT = f"""#!/bin/sh
 d={PLACE}
 #SAME-BOOT#
 if [ ! -f "$d/$1" ]; then
+#TAKEN#
   grep -qxF -- "$1" "$d/list"
   case $? in 0) ;; 1) exit 44 ;; *) exit 255 ;; esac
 fi
@@ -53,6 +54,16 @@ done
 ln -f -- "$d/$1" "$2" 2>/dev/null || {{ rm -f -- "$2" && cp -- "$d/$1" "$2"; }} || exit 255
 exit 0
 """
+# PostgreSQL begins the first timeline of which it finds no history, and asks for no more of those
+# beyond its target: numbers that others have, or are about to have, are not free.
+_TAKEN = """\
+  case "$1" in *.history)
+    n=$((0x${1%.history}))
+    if [ "$n" -gt AFTER ] && [ "$n" -lt BEGINS ]; then
+      : > "$2" || exit 255
+      exit 0
+    fi ;;
+  esac"""
 # Segments that are not synced are worth nothing once this machine has gone down.
 _SAME_BOOT = f'read -r boot < {_BOOT} && [ "$boot" = "BOOT" ] || exit 255'
 _FOLLOW = f"""#!/bin/sh
@@ -175,7 +186,7 @@ class LogPlace:
             else:
                 names = [*segments_of(recovery), *histories]
                 self._write(self.directory / "list", "".join(f"{n}\n" for n in names).encode())
-                self._write(self.directory / "get", self._script().encode())
+                self._write(self.directory / "get", self._script(recovery).encode())
             lines = _lines(settings_of(recovery, self._major()))
             self._write(self.directory / "settings.conf", lines.encode())
             if configure:
@@ -248,9 +259,11 @@ class LogPlace:
         if not before.endswith(_INCLUDE):
             self._write(path, (before + _INCLUDE).encode())
 
-    def _script(self) -> str:
+    def _script(self, recovery: Recovery) -> str:
         check = "" if self._lasting else _SAME_BOOT.replace("BOOT", _BOOT.read_text().strip())
-        return _SCRIPT.replace("#SAME-BOOT#", check)
+        taken = _TAKEN.replace("AFTER", str(recovery.timeline))
+        taken = taken.replace("BEGINS", str(recovery.begins))
+        return _SCRIPT.replace("#SAME-BOOT#", check).replace("#TAKEN#", taken)
 
     def _write(self, path: Path, content: bytes) -> None:
         """Synced: a script or a signal file that is empty or gone would end recovery too early."""

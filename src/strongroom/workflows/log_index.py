@@ -238,9 +238,12 @@ class _Index:
                 same = row["system_identifier"] == system
                 if not same or (row["timeline"], row["end_lsn"]) >= end:
                     return
+            sizes = {each: found.segment_size for each, found in self.servers.items()}
+            facts = {} if row is None else row["facts"]
             wal.set_stream(
                 connection,
                 self.instance_id,
+                facts={**facts, "segmentSizes": sizes},
                 system_identifier=system,
                 timeline=end[0],
                 end_lsn=end[1],

@@ -64,7 +64,9 @@ def keep_wal(means: Means, instance_id: str, report: WalReport) -> None:
         if report.packs:
             last = report.packs[-1]
             facts = {} if found is None else dict(found["facts"])
+            sizes = {**facts.get("segmentSizes", {}), system: report.segment_size}
             facts |= {"tailStart": last.tail_start, "tail": last.tail.hex()}
+            facts |= {"segmentSizes": sizes}
             wal.set_stream(
                 connection,
                 instance_id,

@@ -20,7 +20,7 @@ from strongroom.catalog import (
 from strongroom.catalog.tables import agents, policies
 from strongroom.control.overview.alerts import settle_alerts
 from strongroom.control.wal.wal_coverage import kept_of
-from strongroom.control.wal.wal_moments import apart, choose
+from strongroom.control.wal.wal_moments import apart, begin_apart, choose
 from strongroom.datastore.wal_pack import seal_log
 from strongroom.model.errors import Corrupt, NotFound, ObjectMissing, Precondition
 from strongroom.model.policy_templates import with_window
@@ -57,10 +57,12 @@ def a_window(world: CareWorld, days: int) -> None:
         instances.change(connection, world.instance, properties=told)
 
 
-def a_base(world: CareWorld, number: int, stop: int, timeline: int = 1) -> str:
+def a_base(
+    world: CareWorld, number: int, stop: int, timeline: int = 1, system: str = SYSTEM
+) -> str:
     """A physical point of the system, committed now, that ends there."""
     point = world.a_point(number, listed=True)
-    facts = {"system_identifier": SYSTEM, "timeline": timeline, "stop_lsn": text(stop)}
+    facts = {"system_identifier": system, "timeline": timeline, "stop_lsn": text(stop)}
     with world.database.writing() as connection:
         recovery_points.note_facts(connection, point, facts)
     return point
@@ -80,6 +82,7 @@ class Stream:
         self.world = world
         self.epoch = 1
         self.xid = 1000
+        self.system, self.size = SYSTEM, SIZE
 
     def put(self, start: int, end: int, *, timeline: int = 1, name: str = "") -> WalPack:
         raw = bytes(1000)
@@ -117,8 +120,8 @@ class Stream:
             self.world.instance,
             WalReport(
                 epoch=self.epoch,
-                system_identifier=SYSTEM,
-                segment_size=SIZE,
+                system_identifier=self.system,
+                segment_size=self.size,
                 packs=list(packs),
                 histories=list(histories),
             ),
@@ -236,6 +239,56 @@ def test_a_point_itself_is_recovered_onto_a_timeline_of_its_own_where_its_log_is
     found = recovery()
     assert (found.kind, found.timeline, found.timelines) == (IMMEDIATE, 1, [])
     assert set(found.histories) == {"2"}
+
+
+def test_no_two_restores_begin_the_same_timeline_though_nobody_has_heard_of_the_first(
+    world: CareWorld, stream: Stream
+) -> None:
+    a_base(world, 1, BASE + 100)
+    stream.goes_on(BASE, BASE + 2000)
+    history = WalHistory(timeline=4, text="1\t0/5000700\tpromoted\n")
+    stream.report(stream.put(BASE, BASE + 4000, timeline=4), histories=(history,))
+    recovery = chosen(world, LSN, text(BASE + 500), timeline=1).recovery
+    with world.database.writing() as connection:
+        found = protection.by_id(connection, world.instance)
+        begun = [begin_apart(connection, found, recovery, world.clock.now()) for _ in range(3)]
+    assert [each.begins for each in begun] == [5, 6, 7]
+    stream.report(stream.put(BASE + 4000, BASE + 5000, timeline=4))  # and goes on as it was
+    with world.database.writing() as connection:
+        assert begin_apart(connection, found, recovery, world.clock.now()).begins == 8
+
+
+def test_moments_of_a_server_before_its_upgrade_are_reached_and_none_between_the_two(
+    world: CareWorld, stream: Stream
+) -> None:
+    old = a_base(world, 1, BASE + 100)
+    stream.goes_on(BASE, BASE + 2000)
+    then = world.clock.now()
+    last = stream.goes_on(BASE + 2000, BASE + 4000, name="before the upgrade")
+    end = world.clock.now()
+    world.clock.advance(100)
+    stream.system, stream.size, stream.epoch = "8", 2 * SIZE, 2
+    stream.goes_on(4 * SIZE, 4 * SIZE + 1000)
+    new = a_base(world, 2, 4 * SIZE + 500, system="8")
+    stream.goes_on(4 * SIZE + 1000, 4 * SIZE + 2000)
+    for found, recovery in (
+        (chosen(world, TIME, then.format_iso()), (TIME, SYSTEM, SIZE)),
+        (chosen(world, TIME, end.format_iso()), (LSN, SYSTEM, SIZE)),
+        (chosen(world, NAME, "before the upgrade"), (NAME, SYSTEM, SIZE)),
+        (chosen(world, XID, str(last.summary.most_xid)), (XID, SYSTEM, SIZE)),
+    ):
+        told = found.recovery
+        assert (told.kind, told.system, told.segment_size) == recovery
+        assert found.point.id == old
+    now = chosen(world, TIME, world.clock.now().format_iso())
+    assert (now.point.id, now.recovery.system, now.recovery.segment_size) == (new, "8", 2 * SIZE)
+    with pytest.raises(Precondition) as refused:
+        chosen(world, TIME, end.add(seconds=50).format_iso())
+    assert f"to {end.format_iso()}; " in refused.value.hint
+    with world.database.reading() as connection:
+        found = protection.by_id(connection, world.instance)
+        point = recovery_points.get(connection, world.instance, old)
+        assert apart(connection, found, point).system == SYSTEM
 
 
 def test_what_is_kept_last_is_what_a_server_must_have(world: CareWorld, stream: Stream) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import psycopg
 import pytest
 
@@ -78,12 +79,20 @@ def is_promoted(directory: Path) -> bool:
     return any((directory / "pg_wal").glob("00000002*"))
 
 
-def test_with_all_of_its_log_it_ends_at_the_moment(story: Story, directory: Path) -> None:
-    story.lay(directory).end("complete")
+def test_with_all_of_its_log_it_ends_at_the_moment_on_the_timeline_that_was_promised(
+    story: Story, directory: Path
+) -> None:
+    place = story.lay(directory)
+    place.lay(msgspec.structs.replace(story.recovery, begins=0xB))
+    for name, content in story.log.items():
+        place.put(name, content)
+    place.end("complete")
     story.recover(directory)
     with psycopg.connect(scratch.running(directory).conninfo) as connection:
         assert connection.execute("select count(*) from t").fetchone() == (3000,)
-    assert is_promoted(directory)
+        asked = "select pg_walfile_name(pg_current_wal_lsn())"
+        assert str(connection.execute(asked).fetchone()).startswith("('0000000B")
+    assert [each.name for each in (directory / "pg_wal").glob("*.history")] == ["0000000B.history"]
 
 
 def test_its_owners_archive_gets_nothing_while_it_recovers_and_what_is_new_then(

@@ -4,6 +4,7 @@ import subprocess
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from strongroom.model.wal import IMMEDIATE, Recovery
@@ -54,6 +55,13 @@ def test_segments_are_named_on_the_timelines_that_they_are_read_from() -> None:
 def test_what_the_plan_does_not_name_does_not_exist(place: LogPlace) -> None:
     for name in ("000000010000000000000004", "000000020000000000000007", "00000003.history"):
         assert get(place, name) == 1
+
+
+def test_timelines_that_others_have_are_taken_and_no_more_than_that(place: LogPlace) -> None:
+    place.lay(msgspec.structs.replace(a_recovery(), begins=17))
+    assert [get(place, f"{number:08X}.history") for number in (3, 9, 10, 16)] == [0] * 4
+    assert [get(place, f"{number:08X}.history") for number in (1, 17, 18)] == [1] * 3
+    assert get(place, "00000003000000000000000F") == 1
 
 
 def test_what_was_not_synced_is_worth_nothing_once_the_machine_has_gone_down(

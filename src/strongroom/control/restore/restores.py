@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from strongroom.catalog import audit, jobs, protection, recovery_points
@@ -105,6 +106,9 @@ def enqueue(
     """The job, its audit and its story, of `what` = (from where, as asked, its order)."""
     point, asked, order = what
     job_id, now = JobId(str(uuid4(control.chance))), control.clock.now()
+    if asked.recovery is not None and asked.part is None:
+        begun = wal_moments.begin_apart(connection, found, asked.recovery, now)
+        order = {**order, "recovery": msgspec.to_builtins(begun)}
     jobs.add(
         connection,
         job_id,

@@ -9,8 +9,8 @@ from whenever import Instant
 from strongroom.catalog import protection
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
-from strongroom.control.wal.wal_coverage import kept_of
-from strongroom.control.wal.wal_moments import times_of
+from strongroom.control.wal.wal_coverage import every_kept
+from strongroom.control.wal.wal_moments import every_time
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of
 
@@ -39,11 +39,7 @@ def find_ranges(
         scope = instance_id_of(control.installation.subscription_id, vault, instance_name)
         require(control, connection, caller, FIND, scope)
         found = protection.by_name(connection, vault.resource_group, vault.name, instance_name)
-        kept = kept_of(connection, found)
-        path = None if kept is None else kept.path()
-        times = [] if kept is None or path is None else times_of(
-            connection, kept, kept.reaches(path)
-        )  # fmt: skip
+        times = every_time(connection, every_kept(connection, found))
         known = [TimeRange(start, end) for start, end in times]
     first, last = between
     cut = [

@@ -113,26 +113,39 @@ def forks_of(history: str) -> list[tuple[int, int]]:
 
 
 def kept_of(connection: sa.Connection, found: Protection) -> Kept | None:
-    """None when no log was ever kept."""
+    """Of the system that streams, or did last. None when no log was ever kept."""
+    return next(iter(every_kept(connection, found)), None)
+
+
+def every_kept(connection: sa.Connection, found: Protection) -> list[Kept]:
+    """Of the system that streams, or did last, and of those that it took the place of.
+
+    A server that was upgraded is another system: its old log leads to old moments all the same.
+    """
     stream = wal.stream_of(connection, found.instance_id)
     if stream is None or not stream["timeline"]:
-        return None
-    system = str(stream["system_identifier"])
+        return []
+    newest = str(stream["system_identifier"])
+    systems = wal.systems_of(connection, found.instance_id)
     points = recovery_points.list_of_instance(connection, found.instance_id)
-    return Kept(
-        instance_id=found.instance_id,
-        system=system,
-        segment_size=stream["segment_size"],
-        ranges=wal.ranges_of(connection, found.instance_id, system),
-        histories=wal.histories_of(connection, found.instance_id, system),
-        cuts=frozenset(
-            (row["timeline"], row["start_lsn"])
-            for row in wal.gaps_of(connection, found.instance_id)
-            if row["end_lsn"] == row["start_lsn"]
-        ),
-        points=tuple(
-            point
-            for point in points
-            if point.kind != LOGICAL and str(point.facts.get("system_identifier")) == system
-        ),
+    cuts = frozenset(
+        (row["timeline"], row["start_lsn"])
+        for row in wal.gaps_of(connection, found.instance_id)
+        if row["end_lsn"] == row["start_lsn"]
     )
+    return [
+        Kept(
+            instance_id=found.instance_id,
+            system=system,
+            segment_size=wal.segment_size_of(stream, system),
+            ranges=wal.ranges_of(connection, found.instance_id, system),
+            histories=wal.histories_of(connection, found.instance_id, system),
+            cuts=cuts,
+            points=tuple(
+                point
+                for point in points
+                if point.kind != LOGICAL and str(point.facts.get("system_identifier")) == system
+            ),
+        )
+        for system in [newest, *(each for each in systems if each != newest)]
+    ]

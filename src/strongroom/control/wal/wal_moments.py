@@ -4,7 +4,7 @@ A time is the server's own clock: what was committed up to then is there, and no
 never planned past the last commit that is kept, for PostgreSQL would refuse to end recovery there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -12,7 +12,7 @@ from whenever import Instant
 
 from strongroom.catalog import wal
 from strongroom.catalog.protection import Protection
-from strongroom.control.wal.wal_coverage import Kept, Path, Reach, Stretch, kept_of
+from strongroom.control.wal.wal_coverage import Kept, Path, Reach, Stretch, every_kept
 from strongroom.model.errors import NotFound, Precondition
 from strongroom.model.logical import LOGICAL
 from strongroom.model.postgres import Lsn, lsn_to_text
@@ -39,9 +39,10 @@ class Choice(msgspec.Struct, kw_only=True):
 
 def choose(connection: sa.Connection, found: Protection, moment: Moment) -> Choice:
     """Raises Precondition and NotFound: what cannot be reached is refused before it begins."""
-    kept = kept_of(connection, found)
-    path = None if kept is None else kept.path(moment.timeline)
-    if kept is None or path is None:
+    every = every_kept(connection, found)
+    reached = ((kept, path) for kept in every if (path := kept.path(moment.timeline)) is not None)
+    first = next(reached, None)
+    if first is None:
         raise Precondition(
             f"no log of {found.server_name} is kept"
             + (f" of timeline {moment.timeline}" if moment.timeline else ""),
@@ -49,15 +50,32 @@ def choose(connection: sa.Connection, found: Protection, moment: Moment) -> Choi
             "strongroom server set NAME --keep-every-second 7d",
             code=CODE,
         )
-    reaches = kept.reaches(path)
-    looks = {TIME: _to_time, LSN: _to_lsn, NAME: _to_name, FOLLOW: _following}
-    look = looks.get(moment.kind, _to_xid)
-    choice = look(connection, kept, reaches, moment)
+    choice = _look(connection, *first, moment)
+    for kept, path in reached:  # of systems that this one took the place of
+        if choice is None and _was_there(connection, kept, path, moment):
+            choice = _look(connection, kept, path, moment)
     if choice is None:
-        raise _unreachable(connection, kept, path, reaches, moment)
+        raise _unreachable(connection, every, first[1], moment)
     if choice.recovery is not None and not choice.capped:
         choice.recovery.inclusive = not moment.before
     return choice
+
+
+def _look(connection: sa.Connection, kept: Kept, path: Path, moment: Moment) -> Choice | None:
+    looks = {TIME: _to_time, LSN: _to_lsn, NAME: _to_name, FOLLOW: _following}
+    look = looks.get(moment.kind, _to_xid)
+    return look(connection, kept, kept.reaches(path), moment)
+
+
+def _was_there(connection: sa.Connection, kept: Kept, path: Path, moment: Moment) -> bool:
+    """Whether a system that is no more had it: its log ends for good, and nothing is capped."""
+    if moment.kind == TIME:
+        ranges = times_of(connection, kept, kept.reaches(path))
+        return any(start <= moment.at <= end for start, end in ranges)
+    if moment.kind == LSN:
+        last = kept.ranges[path.timeline][-1]
+        return moment.lsn <= last[1]
+    return moment.kind != FOLLOW
 
 
 def apart(connection: sa.Connection, found: Protection, point: RecoveryPoint) -> Recovery | None:
@@ -65,11 +83,11 @@ def apart(connection: sa.Connection, found: Protection, point: RecoveryPoint) ->
 
     On the same one the server would write other log in the places of what is kept.
     """
-    kept = kept_of(connection, found)
-    if kept is None or point.kind == LOGICAL:
+    system = str(point.facts.get("system_identifier"))
+    every = {kept.system: kept for kept in every_kept(connection, found)}
+    if system not in every or point.kind == LOGICAL:
         return None
-    if str(point.facts.get("system_identifier")) != kept.system:
-        return None
+    kept = every[system]
     return Recovery(
         kind=IMMEDIATE,
         value=IMMEDIATE,
@@ -79,6 +97,24 @@ def apart(connection: sa.Connection, found: Protection, point: RecoveryPoint) ->
         timelines=[],
         histories={str(each): text for each, text in kept.histories.items()},
     )
+
+
+def begin_apart(
+    connection: sa.Connection, found: Protection, recovery: Recovery, now: Instant
+) -> Recovery:
+    """The same, with the timeline that it begins.
+
+    Until its history is kept, nobody but us knows that a server has a number: two restores, one
+    soon after the other, would take the same.
+    """
+    if recovery.follow:
+        return recovery
+    known = {recovery.timeline, *(int(each) for each in recovery.histories)}
+    for kept in every_kept(connection, found):
+        known |= {*kept.ranges, *(int(point.facts["timeline"]) for point in kept.points)}
+    least = max(known) + 1
+    begins = wal.promise_timeline(connection, found.instance_id, least, now)
+    return msgspec.structs.replace(recovery, begins=begins)
 
 
 def _packs(connection: sa.Connection, kept: Kept, reach: Reach) -> Iterator[sa.RowMapping]:
@@ -240,14 +276,27 @@ def _live_end(kept: Kept, moment: Moment) -> tuple[int, int]:
 
 
 def _unreachable(
-    connection: sa.Connection, kept: Kept, path: Path, reaches: list[Reach], moment: Moment
+    connection: sa.Connection, every: Sequence[Kept], path: Path, moment: Moment
 ) -> Precondition | NotFound:
-    ranges = times_of(connection, kept, reaches)
+    ranges = every_time(connection, every, moment.timeline)
     words = "; ".join(f"{first.format_iso()} to {last.format_iso()}" for first, last in ranges)
     hint = f"restorable on timeline {path.timeline}: {words or 'nothing yet'}"
     if moment.kind in {NAME, "xid"}:
         return NotFound(f"the log that is kept holds no {moment}", hint=hint, code=CODE)
     return Precondition(f"{moment} cannot be reached without a hole", hint=hint, code=CODE)
+
+
+def every_time(
+    connection: sa.Connection, every: Sequence[Kept], timeline: int = 0
+) -> list[tuple[Instant, Instant]]:
+    """`times_of` the log of every system, the oldest first."""
+    found = [
+        times
+        for kept in every
+        if (path := kept.path(timeline)) is not None
+        for times in times_of(connection, kept, kept.reaches(path))
+    ]
+    return sorted(found)
 
 
 def times_of(

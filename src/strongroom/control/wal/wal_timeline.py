@@ -10,8 +10,8 @@ from strongroom.catalog import protection, wal
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.control.wal.restorable_ranges import FIND
-from strongroom.control.wal.wal_coverage import kept_of
-from strongroom.control.wal.wal_moments import times_of
+from strongroom.control.wal.wal_coverage import every_kept
+from strongroom.control.wal.wal_moments import every_time
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of
 from strongroom.model.wal import Second
@@ -54,8 +54,7 @@ def find_second(
         scope = instance_id_of(control.installation.subscription_id, vault, instance_name)
         require(control, connection, caller, FIND, scope)
         found = protection.by_name(connection, vault.resource_group, vault.name, instance_name)
-        kept = kept_of(connection, found)
-        path = None if kept is None else kept.path()
+        every = every_kept(connection, found)
         told = WalTimeline(
             stream=_stream(connection, found.instance_id, control.clock.now()),
             ranges=[],
@@ -64,14 +63,12 @@ def find_second(
             minutes=[],
             losses=[],
         )
-        if kept is None or path is None:
-            return told
-        ranges = times_of(connection, kept, kept.reaches(path))
+        ranges = every_time(connection, every)
         told.ranges = [(start.format_iso(), end.format_iso()) for start, end in ranges]
-        names = wal.list_names(connection, found.instance_id, kept.system)
         told.names = [
             {"name": row["name"], "at": _iso(row["at"]), "timeline": row["timeline"]}
-            for row in names
+            for kept in reversed(every)
+            for row in wal.list_names(connection, found.instance_id, kept.system)
         ]
         if around is not None:
             _tell_seconds(connection, found.instance_id, around, told)
