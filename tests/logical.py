@@ -36,6 +36,7 @@ from strongroom.model.operation import (
     RestoreResult,
     StorageAccess,
 )
+from strongroom.model.seams import Clock
 from strongroom.workflows.parents import told_of
 
 INSTANCE = "1" * 32
@@ -95,13 +96,18 @@ class Dumps:
         self.manifests.append(manifest)
 
     def dump(
-        self, conninfo: str, held: HeldLease | None = None, share: Share = WHOLE
+        self,
+        conninfo: str,
+        held: HeldLease | None = None,
+        share: Share = WHOLE,
+        clock: Clock | None = None,
     ) -> BackupResult:
         held = held or self.lease(self.order())
         order = held.lease.backup
         assert order is not None
+        clock = clock or SystemClock()
         done = take_dump(
-            held, self.book(conninfo), lambda *_: self.blobs, SystemClock(), SystemChance(), share
+            held, self.book(conninfo), lambda *_: self.blobs, clock, SystemChance(), share
         )
         assert done.backup is not None
         self.commit(order, self.manifests[-1] if self.manifests else None)

@@ -11,7 +11,10 @@ import pytest
 
 from integration.servers import start_server
 from logical import dumps
+from seams import SystemClock
+from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.memory import WHOLE
+from strongroom.datastore.throttle import Throttle
 from strongroom.model.errors import (
     Cancelled,
     SourceRefused,
@@ -21,6 +24,7 @@ from strongroom.model.errors import (
     ToolsMissing,
     VaultError,
 )
+from strongroom.model.operation import BY_LIMIT
 from strongroom.postgres import load, new_database
 
 pytestmark = [pytest.mark.postgres, pytest.mark.P8]
@@ -101,6 +105,38 @@ def test_every_database_comes_back_on_a_newer_major(old, new):
     assert new.sql("select rolcanlogin from pg_roles where rolname = 'clerk'") == [(True,)]
     assert done.next_steps
     drop_all(new)
+
+
+class Watched(HeldLease):
+    """Notes what its progress has told of what holds it back, before each piece."""
+
+    told: set[str]
+
+    def check(self) -> None:
+        self.__dict__.setdefault("told", set()).add(self.progress.held_by)
+        super().check()
+
+
+class Hurried(SystemClock):
+    """Twenty seconds in each: what is told every ten comes twice a second."""
+
+    def monotonic(self) -> float:
+        return 20 * super().monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds / 20)
+
+
+@pytest.mark.parametrize("rate", [64 << 10, 0])
+def test_a_dump_that_a_limit_holds_back_says_so(old, rate):
+    clock = Hurried()
+    throttle = Throttle(clock)
+    slow = replace(WHOLE, pack_raw_size=256 << 10, lanes=2)
+    slow = replace(slow, pace=lambda count: throttle.reserve(count, rate))
+    with dumps() as made:
+        held = made.lease(made.order(), kind=Watched)
+        made.dump(old.conninfo, held, slow, clock)
+    assert (BY_LIMIT in held.told) == bool(rate)
 
 
 def test_a_second_dump_after_a_small_change_stores_little(old):

@@ -15,6 +15,7 @@ from strongroom.datastore.writer import DatastoreWriter
 from strongroom.model.operation import BY_LIMIT, BY_NETWORK, BY_SERVER
 
 PACK = 256 << 10
+KEY = KeyPair.generate(SeededChance()).public
 
 
 class Slow(MemoryBlobs):
@@ -69,3 +70,22 @@ def test_what_is_waited_for_most_is_told(
     writer.finish()
     clock.advance(max(0.0, WINDOW_SECONDS - clock.monotonic()))
     assert held_by.told() == told
+
+
+def test_of_several_readers_all_must_wait_for_the_server_before_it_is_told() -> None:
+    clock = FakeClock()
+    held_by = HeldBy(clock, DatastoreWriter(MemoryBlobs(), "g", KEY, clock, SeededChance()))
+
+    def pieces(seconds: float) -> Iterator[bytes]:
+        while True:
+            clock.advance(seconds)
+            yield b""
+
+    slow, quick = held_by.reading(pieces(3.0)), held_by.reading(pieces(0.0))
+    for _ in range(4):  # twelve seconds, in which the other one has waited for nothing
+        next(slow), next(quick)
+    assert held_by.told() == ""
+    quick.close()
+    for _ in range(4):
+        next(slow)
+    assert held_by.told() == BY_SERVER

@@ -1,5 +1,6 @@
 """What holds a backup back: measured where it waits, told with its progress."""
 
+import threading
 from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeVar
 
@@ -19,12 +20,14 @@ class Sends(Protocol):
 
 
 class HeldBy:
-    """Of one backup. Its reader is one thread; packs are sent beside it."""
+    """Of one backup, which one thread reads or several at once; packs are sent beside them."""
 
     def __init__(self, clock: Clock, sends: Sends) -> None:
         self._clock = clock
         self._sends = sends
-        self._read = 0.0
+        self._lock = threading.Lock()
+        self._readers = 0
+        self._read = 0.0  # of all of them together
         self._told = ""
         self._begin()
 
@@ -35,17 +38,24 @@ class HeldBy:
     def reading(self, events: Iterable[T]) -> Iterator[T]:
         """The same, with the time measured until each of them has come."""
         waiting = iter(events)
-        while True:
-            begun = self._clock.monotonic()
-            try:
-                event = next(waiting)
-            except StopIteration:
-                return
-            self._read += self._clock.monotonic() - begun
-            yield event
+        with self._lock:
+            self._readers += 1
+        try:
+            while True:
+                begun = self._clock.monotonic()
+                try:
+                    event = next(waiting)
+                except StopIteration:
+                    return
+                with self._lock:
+                    self._read += self._clock.monotonic() - begun
+                yield event
+        finally:
+            with self._lock:
+                self._readers -= 1
 
     def told(self) -> str:
-        """As it was in the last window that has shown anything."""
+        """As it was in the last window that has shown anything; one thread at a time asks."""
         window = self._clock.monotonic() - self._since
         if window < WINDOW_SECONDS:
             return self._told
@@ -57,7 +67,7 @@ class HeldBy:
                 strict=True,
             )
         )
-        if read >= _MOST * window:
+        if read >= _MOST * window * max(1, self._readers):
             self._told = BY_SERVER
         elif paced + sending >= _MOST * window:
             self._told = BY_LIMIT if paced >= sending else BY_NETWORK

@@ -13,6 +13,7 @@ from functools import partial
 from blake3 import blake3
 
 from strongroom.agent.access import OpenContainer
+from strongroom.agent.backup.held_by import HeldBy
 from strongroom.agent.backup.physical import key_of, put_delta, writing
 from strongroom.agent.backup.resume import PartialDeltas, stored_chunks
 from strongroom.agent.held_lease import HeldLease
@@ -80,7 +81,7 @@ def take_dump(
         source = _Source(tools, client, found)
         partials = PartialDeltas(held, order, open_container, catalogue_key, writer, clock, chance)
         look = partial(partials.look, ChunksSoFar(writer, chunks).delta, about)
-        dumping = _Dumping(held, source, writer, chunks, look, int(clock.now().timestamp()))
+        dumping = _Dumping(held, source, writer, chunks, look, clock)
         dumping.all(share.lanes)
         done, stored = held.progress.done_bytes, writer.stored_bytes
         held.next_step("Writing", total_bytes=done, stored_bytes=stored)
@@ -140,14 +141,15 @@ class _Dumping:
         writer: DatastoreWriter,
         chunks: ChunkBook,
         look: Callable[[], None],
-        mtime: int,
+        clock: Clock,
     ) -> None:
         self._held = held
         self._source = source
         self._writer = writer
         self._chunks = chunks
-        self._mtime = mtime
+        self._mtime = int(clock.now().timestamp())
         self._look = look
+        self._held_by = HeldBy(clock, writer)
         self._looking = threading.Lock()
         self._lock = threading.Lock()
         self._waiting = source.programs()
@@ -191,7 +193,8 @@ class _Dumping:
             self._source.start(database) as program,
             self._held.when_stopped(program.kill),
         ):
-            self._store(stream, path, program.pieces(_PIECE), program)
+            pieces = self._held_by.reading(program.pieces(_PIECE))
+            self._store(stream, path, pieces, program)
 
     def _store(
         self,
@@ -225,6 +228,7 @@ class _Dumping:
             progress.total_bytes = max(progress.total_bytes, progress.done_bytes)
             progress.stored_bytes = self._writer.stored_bytes
             progress.files += files
+            progress.held_by = self._held_by.told()
 
 
 def _result(written: Written, found: Survey, sealed: bytes) -> BackupResult:
