@@ -135,7 +135,7 @@ class World:
         """Packs of a tree; every directory before what lies in it."""
         writer = self.writer(generation)
         try:
-            stream = writer.stream()
+            stream = writer.stream(digests=True)
             for path in sorted(
                 {p.as_posix() for name in tree for p in Path(name).parents} - {"."}
             ):

@@ -21,7 +21,6 @@ from strongroom.datastore.manifest import (
     Size,
     Source,
     Written,
-    check_layers,
     check_map,
     check_parts,
     decode_checked,
@@ -47,8 +46,6 @@ class Delta(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defau
     delta lies; what neither covers reads as zeros. A file that is not in `kept` is whole.
     gone: paths of the parent that are no more.
     page_versions, page_parts: as in the manifest; the parent's do not count any more.
-    page_layers: those of this backup alone; the parent's lie below them, unless there are page
-    versions.
     chunks, reused: of a dump, the chunks that were written, and the stretches of its files that
     are chunks of the parent (chunks.py). dump_map.py alone lays such a delta over its parent.
     """
@@ -63,7 +60,6 @@ class Delta(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defau
     gone: list[str] = []
     page_versions: dict[str, bytes] = {}
     page_parts: list[PagePart] = []
-    page_layers: list[PagePart] = []
     chunks: dict[str, bytes] = {}
     reused: dict[str, bytes] = {}
 
@@ -110,7 +106,6 @@ def open_delta(stored: bytes, pair: KeyPair) -> Delta:
         raise Corrupt(f"this delta is version {delta.version}, we read version {VERSION}")
     check_map(delta.files, delta.extents, delta.packs)
     check_parts(delta.packs, delta.page_parts)
-    check_layers([*delta.packs, *delta.page_parts], delta.page_layers)
     if any(not 0 <= index < len(delta.files) for index in delta.kept):
         raise Corrupt("a delta keeps a part of a file that it does not name")
     return delta
@@ -133,10 +128,7 @@ def lay_over(delta: Delta, facts: PointFacts, parent: Manifest | None = None) ->
         raise Corrupt("the delta is of another server than its parent")
     tree, packs = _tree(parent, delta), [*parent.packs, *delta.packs]
     extents, packs = laid_over(tree, parent.all_extents(), rows, packs, len(parent.packs))
-    manifest = _manifest(delta, facts, tree.files, extents, packs)
-    if not (delta.page_versions or delta.page_parts):
-        manifest.page_layers = [*parent.page_layers, *delta.page_layers]
-    return manifest.check()
+    return _manifest(delta, facts, tree.files, extents, packs)
 
 
 def _manifest(
@@ -146,9 +138,7 @@ def _manifest(
     extents: dict[str, bytes],
     packs: list[PackFacts],
 ) -> Manifest:
-    generations = {
-        pack.generation for pack in [*delta.packs, *delta.page_parts, *delta.page_layers]
-    }
+    generations = {pack.generation for pack in [*delta.packs, *delta.page_parts]}
     if len(generations) > 1 or (facts.generation and generations - {facts.generation}):
         raise Corrupt("a delta names packs of more than its own generation")
     generation = facts.generation or next(iter(generations), "")
@@ -162,7 +152,6 @@ def _manifest(
         pg_manifest=delta.pg_manifest,
         page_versions=delta.page_versions,
         page_parts=delta.page_parts,
-        page_layers=delta.page_layers,
     ).check()
 
 

@@ -149,8 +149,6 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_de
     page_versions: path of a relation's file -> the first words of its pages, compressed: what an
     increment compares with (docs/format.md). Empty where nothing was recorded, or where they are
     too many: then page_parts say where they lie.
-    page_layers: where the server itself says what has changed, the words of the pages that came,
-    backup after backup, the oldest first (page_layers.py).
     chunks: of a logical point, the table of its chunks (chunks.py), sorted by digest.
     contents: what no restore needs; None where it was not told.
     """
@@ -164,14 +162,13 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_de
     pg_manifest: bytes
     page_versions: dict[str, bytes] = {}
     page_parts: list[PagePart] = []
-    page_layers: list[PagePart] = []
     chunks: dict[str, bytes] = {}
     contents: Contents | None = None
 
     @property
     def objects(self) -> list[PackFacts]:
         """All that must lie in storage for it: what its receipt names."""
-        return [*self.packs, *self.page_parts, *self.page_layers]
+        return [*self.packs, *self.page_parts]
 
     def all_extents(self) -> Extents:
         """Sorted by (file, offset)."""
@@ -196,7 +193,6 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_de
             raise Corrupt(f"this manifest is version {self.version}, we read version {VERSION}")
         check_map(self.files, self.extents, self.packs)
         check_parts(self.packs, self.page_parts)
-        check_layers([*self.packs, *self.page_parts], self.page_layers)
         return self
 
 
@@ -215,13 +211,6 @@ def check_parts(packs: list[PackFacts], parts: list[PagePart]) -> None:
     paths = [path for part in parts for path in part.paths]
     if len(set(paths)) != len(paths) or any(len(part.key) != 32 for part in parts):
         raise Corrupt("parts of the page versions do not fit together")
-
-
-def check_layers(others: list[PackFacts], layers: list[PagePart]) -> None:
-    """Layers are no packs and no parts, and have keys; a file lies in as many as it came in."""
-    check_packs([*others, *layers])
-    if any(len(layer.key) != 32 for layer in layers):
-        raise Corrupt("a layer of page versions has no key")
 
 
 def check_files(files: list[FileFacts]) -> None:

@@ -15,6 +15,7 @@ from blake3 import blake3
 
 from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.extents import Extent, columns_of
+from strongroom.datastore.filling import FillingPack, Sealed
 from strongroom.datastore.manifest import FileFacts, PackFacts, Written, pack_name
 from strongroom.datastore.pack import FRAME, PACK, PackKey
 from strongroom.datastore.seal import PublicKey
@@ -38,19 +39,6 @@ _BUFFERS = 8
 _PACKS_IN_FLIGHT = 2
 _PATIENCE = 0.2  # seconds between looks for a failure while something is waited for
 _ZEROS = bytes(PAGE)
-
-
-class _OpenPack:
-    """A pack that is being filled: frames in order, as promises of the workers."""
-
-    def __init__(self, index: int, key: PackKey, frame_size: int) -> None:
-        self.index = index
-        self.key = key
-        self.frame_size = frame_size
-        self.raw_size = 0
-        self.stored_size = 0  # of the frames that are sealed so far
-        self.frames = 0
-        self.batches: list[Future[list[tuple[bytes, int]]]] = []
 
 
 class DatastoreWriter:
@@ -106,9 +94,12 @@ class DatastoreWriter:
             raise Invalid("packs have been written to another generation already")
         self._blobs, self._generation = blobs, generation
 
-    def stream(self) -> "RawStream":
-        """A new stream with packs of its own; one thread uses it."""
-        return RawStream(self)
+    def stream(self, *, digests: bool = False) -> "RawStream":
+        """A new stream with packs of its own; one thread uses it.
+
+        `digests`: of every page, for a restore over what lies there already.
+        """
+        return RawStream(self, digests=digests)
 
     def finish(self) -> Written:
         """Wait for every pack; raises what any of them failed with. Streams are closed before."""
@@ -165,7 +156,7 @@ class DatastoreWriter:
             self._extents += extents
             self.raw_bytes += raw_bytes
 
-    def open_pack(self) -> _OpenPack:
+    def open_pack(self, *, digests: bool) -> FillingPack:
         """A new pack, when there is room for one more in flight."""
         self.check()
         pack_id = PackId(uuid7(self._clock.now(), self._chance))
@@ -173,7 +164,7 @@ class DatastoreWriter:
             index = self._pack_count
             self._pack_count += 1
         key = PackKey(PACK, pack_id, self._data_key, self._chance)
-        return _OpenPack(index, key, self.frame_size)
+        return FillingPack(index, key, self.frame_size, digests=digests)
 
     def sent(self) -> dict[int, PackFacts]:
         """The packs that are in storage, by index."""
@@ -192,30 +183,23 @@ class DatastoreWriter:
             with contextlib.suppress(queue.Empty):
                 return self._free.get(timeout=_PATIENCE)
 
-    def seal_batch(self, pack: _OpenPack, buffer: bytearray, length: int) -> None:
+    def seal_batch(self, pack: FillingPack, buffer: bytearray, length: int) -> None:
         """Hand a buffer of raw bytes to the workers."""
         self.check()
-        first = pack.frames
-        pack.frames += -(-length // pack.frame_size)
-        pack.batches.append(self._workers.submit(self._frames_of, pack, first, buffer, length))
+        first = pack.take_numbers(length)
+        pack.batches.append(self._workers.submit(self._sealed, pack, first, buffer, length))
 
-    def _frames_of(
-        self, pack: _OpenPack, first: int, buffer: bytearray, length: int
-    ) -> list[tuple[bytes, int]]:
+    def _sealed(self, pack: FillingPack, first: int, buffer: bytearray, length: int) -> Sealed:
         try:
             self.check()
-            raw = memoryview(buffer)[:length]
-            frames = pack.key.frames(first, raw, pack.frame_size, self._level)
-            with self._lock:
-                pack.stored_size += sum(len(frame) for frame, _ in frames)
-            return frames
+            return pack.sealed(first, memoryview(buffer)[:length], self._level)
         except BaseException as error:
             self._fail(error)
             raise
         finally:
             self._free.put(buffer)
 
-    def send(self, pack: _OpenPack) -> None:
+    def send(self, pack: FillingPack) -> None:
         """The pack is full: send it as soon as its frames are sealed."""
         while not self._in_flight.acquire(timeout=_PATIENCE):
             self.check()
@@ -230,12 +214,8 @@ class DatastoreWriter:
         finally:
             self._in_flight.release()
 
-    def _put(self, pack: _OpenPack) -> None:
-        frames = [frame for batch in pack.batches for frame in batch.result()]
-        pack.batches.clear()
-        ending = pack.key.ending(pack.frame_size, [(len(data), raw) for data, raw in frames])
-        stored = b"".join([pack.key.header, *[data for data, _ in frames], ending])
-        del frames
+    def _put(self, pack: FillingPack) -> None:
+        stored = pack.stored()
         begun = self._clock.monotonic()
         self._wait(self._pace(len(stored)))
         turn = self._clock.monotonic()
@@ -269,9 +249,10 @@ class DatastoreWriter:
 class RawStream:
     """Files laid end to end, each beginning at a multiple of 8 KiB, cut into packs."""
 
-    def __init__(self, writer: DatastoreWriter) -> None:
+    def __init__(self, writer: DatastoreWriter, *, digests: bool = False) -> None:
         self._writer = writer
-        self._pack: _OpenPack | None = None
+        self._digests = digests
+        self._pack: FillingPack | None = None
         self._buffer: bytearray | None = None
         self._room = memoryview(b"")  # over the buffer: a bytearray copies what it is given twice
         self._used = 0  # bytes of the buffer
@@ -344,7 +325,7 @@ class RawStream:
     def _take(self, view: memoryview) -> tuple[tuple[int, int], int]:
         """Copy what fits into the current buffer -> where it went, (pack, raw), and how much."""
         if self._pack is None:
-            self._pack = self._writer.open_pack()
+            self._pack = self._writer.open_pack(digests=self._digests)
         if self._buffer is None:
             self._buffer = self._writer.take_buffer()
             self._room = memoryview(self._buffer)

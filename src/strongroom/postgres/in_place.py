@@ -25,13 +25,10 @@ from strongroom.postgres.restore import RestoreTarget
 from strongroom.postgres.restored_check import compare
 from strongroom.postgres.standing import (
     CONTROL,
-    PointOfServer,
-    Standing,
     check_same_server,
     check_stopped,
-    look_at,
     read_control,
-    why_pages_say_nothing,
+    system_of,
 )
 from strongroom.postgres.surplus import Surplus, check_no_links, surplus_of
 from strongroom.postgres.wire.pg_manifest import PgManifest
@@ -43,13 +40,12 @@ _CONFIGURATION = ("postgresql.conf", "postgresql.auto.conf", "pg_hba.conf", "pg_
 
 
 class _Marker(msgspec.Struct, kw_only=True):
-    """mixed: pages of a point that is on another history may lie there."""
+    """system: whose directory it is, for the control file has gone aside."""
 
     job: str
     roots: list[str]
     in_place: bool = False
-    standing: Standing | None = None
-    mixed: bool = False
+    system: int = 0
 
 
 class InPlaceTarget(RestoreTarget):
@@ -61,14 +57,13 @@ class InPlaceTarget(RestoreTarget):
     def __init__(self, directory: Path, tablespaces: Mapping[str, str], job_id: str) -> None:
         """`tablespaces`: original location -> new location, for those that do not stand there."""
         super().__init__(directory, tablespaces, job_id)
-        self.why_whole = ""  # why page versions are not believed
         self.left: list[str] = []  # what a person may want to remove
         self.mend: Callable[[list[int]], None] | None = None  # write these files anew, whole
         self._control = b""
-        self._standing: Standing | None = None
+        self._system = 0
         self._marker: _Marker | None = None
         self._surplus: list[Surplus] = []
-        self._believed: set[int] = set()  # files that were compared by their page versions
+        self._believed: set[int] = set()  # files of which what lies there was compared
         self._owner = (-1, -1)
 
     @property
@@ -78,8 +73,8 @@ class InPlaceTarget(RestoreTarget):
 
     # --- before the first byte
 
-    def survey(self, files: Sequence[RestoredFile], point: PointOfServer) -> None:
-        """Look at all that stands there, and touch nothing.
+    def survey(self, files: Sequence[RestoredFile], system: int) -> None:
+        """Look at all that stands there, and touch nothing; `system`: the point's identifier.
 
         Raises TargetRefused for what is no directory of this server, Precondition when a server
         runs there, TargetNotEmpty for what a restore into a new directory left, TargetFull.
@@ -89,12 +84,10 @@ class InPlaceTarget(RestoreTarget):
         facts = os.fstat(main.descriptor)
         self._owner = (facts.st_uid, facts.st_gid)
         self._marker = self._unfinished()
-        if self._marker is None or self._marker.standing is None:
+        if self._marker is None:
             self._control = read_control(main)
-            self._standing = look_at(main, self._control)
-        else:
-            self._standing = self._marker.standing
-        check_same_server(self._standing, point, self.directory)
+        self._system = system_of(self._control) if self._marker is None else self._marker.system
+        check_same_server(self._system, system, self.directory)
         check_stopped(self.directory)
         check_no_links(main, _CONFIGURATION)
         self._layout = lay_out(self.directory, files, self._moved | self._standing_spaces(files))
@@ -102,9 +95,6 @@ class InPlaceTarget(RestoreTarget):
             self._check_space_place(name, place)
             if place.is_dir():
                 self._roots[name] = Root(place)
-        self.why_whole = why_pages_say_nothing(self._standing, point)
-        if not self.why_whole and self._marker is not None and self._marker.mixed:
-            self.why_whole = "an unfinished restore of another history lies there"
         self._surplus = list(surplus_of(self._layout, self._roots, self._kept()))
         self.left = [
             f"Tablespace {self.directory.joinpath(*surplus.parts).resolve()} is not in the point: "
@@ -191,8 +181,7 @@ class InPlaceTarget(RestoreTarget):
             yield from differing(descriptor, told, watch)
         finally:
             os.close(descriptor)
-        if told.versions is not None:
-            self._believed.add(index)
+        self._believed.add(index)
 
     def check_unchanged(self) -> None:
         """Raises Precondition when a server runs there by now, Conflict when one has run."""
@@ -215,8 +204,7 @@ class InPlaceTarget(RestoreTarget):
             job=self._job_id,
             roots=[str(place) for place in self._layout.places.values()],
             in_place=True,
-            standing=self._standing,
-            mixed=bool(self.why_whole),
+            system=self._system,
         )
         main.write((MARKER,), msgspec.json.encode(marker), 0o600)
         os.fsync(main.descriptor)
@@ -260,7 +248,7 @@ class InPlaceTarget(RestoreTarget):
     def _compare(
         self, told: PgManifest, watch: Callable[[int], None], only: Collection[int] | None
     ) -> None:
-        """A file that was believed by its page versions, and wrongly so, is written anew."""
+        """A file whose pages were believed, and wrongly so, is written anew."""
         wrong: list[int] = []
 
         def read(index: int) -> tuple[int, int]:

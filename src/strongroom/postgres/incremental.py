@@ -22,7 +22,6 @@ from strongroom.postgres.events import (
     ManifestData,
     Started,
 )
-from strongroom.postgres.page_layers import Layer
 from strongroom.postgres.page_notes import PageNotes
 from strongroom.postgres.page_versions import PageColumns, PagesInPart, ParentPages
 from strongroom.postgres.wire.backup_label import MOST_BYTES, without_increments
@@ -72,7 +71,7 @@ class Increment:
     """One backup: give `prepare` to `physical_backup`, and what it yields to `events`.
 
     From `Started` on `is_full`, `why` and `resumes` are known: whether it leans on what was stored
-    before. At the end `page_versions` are this backup's, or its `layer`.
+    before. At the end `page_versions` are this backup's.
     """
 
     def __init__(
@@ -91,18 +90,11 @@ class Increment:
         self._under_way: tuple[str, PageColumns] = ("", PageColumns())
         self._sizes: dict[str, int] = {}  # of files that came in part, or of which a page stayed
         self._label: bytes | None = None
-        self._in_part: set[str] = set()  # of what was noted: it came in part
-        self._odd: set[str] = set()  # files that came whole and do not end with a page
 
     @property
     def page_versions(self) -> Mapping[str, bytes]:
         """Of every file that came whole; none where the server itself will tell what changes."""
         return self._notes if self._records else {}
-
-    @property
-    def layer(self) -> Mapping[str, bytes]:
-        """Of every page that came, where the server itself will tell what changes."""
-        return {} if self._records else Layer(self._notes, self._in_part, self._odd)
 
     @property
     def note(self) -> str:
@@ -226,8 +218,6 @@ class Increment:
                 older = self._parents_pages(begun.path)
             yield from self._relation(begun, source, older)
         else:
-            if begun.kind == "main":
-                self._odd.add(begun.path)
             yield begun
             yield from _rest_of_file(source)
 
@@ -269,7 +259,6 @@ class Increment:
     def _end_part(self, path: str, pages: PagesInPart) -> Iterator[Event]:
         if pages:
             self._notes[path] = pages.packed()
-            self._in_part.add(path)
         yield FileEnded()
 
     def _relation(

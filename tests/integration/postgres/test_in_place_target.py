@@ -11,8 +11,6 @@ from strongroom.model.errors import Conflict, Precondition, TargetNotEmpty, Targ
 from strongroom.postgres.in_place import InPlaceTarget
 from strongroom.postgres.page_compare import ToldFile
 from strongroom.postgres.restore import MARKER, RestoredFile
-from strongroom.postgres.standing import PointOfServer
-from strongroom.postgres.wire.pg_manifest import parse_pg_manifest
 
 PAGE = 8192
 SEGMENT = "pg_wal/000000010000000000000020"  # of 1 MiB
@@ -52,7 +50,6 @@ MANIFEST = pg_manifest_of(
     {path: data for path, data in POINT.items() if path != SEGMENT},
     [(1, "0/2000028", "0/2000100")],
 )
-FACTS = PointOfServer(SYSTEM, 1, 50, checksums=False, has_versions=False, old_label=(-1, 0))
 
 
 @pytest.fixture
@@ -73,17 +70,27 @@ def files_of(tree: dict[str, bytes]) -> list[RestoredFile]:
     return [RestoredFile(p, len(d), 0o600, 0, kinds.get(p, "other")) for p, d in tree.items()]
 
 
-def restore(directory: Path, job: str = "job-1", step=lambda: None, facts=FACTS) -> int:
+def told(data: bytes) -> ToldFile:
+    """As an agent holds digests against what lies there."""
+
+    def differing(offset: int, there: memoryview) -> bytearray:
+        return bytearray(
+            there[at : at + PAGE] != data[offset + at : offset + at + PAGE]
+            for at in range(0, len(there), PAGE)
+        )
+
+    return ToldFile(len(data), differing)
+
+
+def restore(directory: Path, job: str = "job-1", step=lambda: None) -> int:
     """-> bytes written. `step` is called before each step that changes something."""
     target = InPlaceTarget(directory, {}, job)
-    told = parse_pg_manifest(MANIFEST)
     try:
-        target.survey(files_of(POINT), facts)
+        target.survey(files_of(POINT), SYSTEM)
         wanted = []
-        for index, (path, data) in enumerate(POINT.items()):
-            crc = told.files[path].crc32c if path in told.files else None
-            asked = ToldFile(path, len(data), None, 50, crc)
-            wanted += [(index, data, *r) for r in target.compare(index, asked, lambda _: None)]
+        for index, data in enumerate(POINT.values()):
+            found = target.compare(index, told(data), lambda _: None)
+            wanted += [(index, data, start, end) for start, end in found]
         target.check_unchanged()
         step()
         target.begin()
@@ -182,7 +189,7 @@ def test_a_server_that_was_started_and_stopped_while_it_was_compared_is_noticed(
         (data / "global/pg_control").write_bytes(control(300))
 
     target = InPlaceTarget(data, {}, "job-1")
-    target.survey(files_of(POINT), FACTS)
+    target.survey(files_of(POINT), SYSTEM)
     start_and_stop()
     with pytest.raises(Conflict, match="has changed while it was compared"):
         target.check_unchanged()
@@ -193,7 +200,7 @@ def test_a_server_that_was_started_and_stopped_while_it_was_compared_is_noticed(
 def test_two_restores_of_one_directory_do_not_meet(place):
     data = lay(place / "data", NOW)
     first = InPlaceTarget(data, {}, "job-1")
-    first.survey(files_of(POINT), FACTS)
+    first.survey(files_of(POINT), SYSTEM)
     with pytest.raises(Conflict, match="another restore writes"):
         restore(data, "job-2")
     first.close()
@@ -212,7 +219,7 @@ def test_a_tablespace_that_came_later_is_left_where_it_is_and_told(place):
     (data / "pg_tblspc").mkdir()
     (data / "pg_tblspc/16500").symlink_to(place / "space")
     target = InPlaceTarget(data, {}, "job-1")
-    target.survey(files_of(POINT), FACTS)
+    target.survey(files_of(POINT), SYSTEM)
     assert str(place / "space") in target.left[0]
     target.close()
     restore(data)

@@ -12,7 +12,6 @@ from strongroom.datastore.page_parts import (
     PageVersions,
     open_part,
     store_page_versions,
-    store_records,
     versions_of,
 )
 from strongroom.datastore.seal import KeyPair
@@ -62,27 +61,6 @@ def test_many_lie_in_parts_that_the_manifest_opens(blobs, small):
     manifest = manifest_of(parts)
     assert [pack.name for pack in manifest.objects] == [part.name for part in parts]
     assert dict(versions_of(manifest, blobs)) == VERSIONS
-
-
-def test_the_layers_of_a_point_are_those_of_its_parent_and_its_own(blobs):
-    """They are of no use once a server is read by page versions: then its parent's are gone."""
-    pair, one, two = KeyPair.generate(SeededChance(1)), {"a": b"1"}, {"a": b"2", "b": b"3"}
-    layers = [
-        store_records(records, blobs, "g1", pair.public, FakeClock(), SeededChance(number))
-        for number, records in enumerate((one, two), 5)
-    ]
-    parent = manifest_of([])
-    parent.page_layers = layers[0]
-    delta = delta_of(Written(files=[], extents=NONE, packs=[]), SOURCE, PG_MANIFEST)
-    delta.page_layers = layers[1]
-    manifest = lay_over(delta, parent.facts, parent)
-    assert manifest.page_layers == [*layers[0], *layers[1]]
-    assert [open_part(blobs, each) for each in manifest.page_layers] == [one, two]
-    assert manifest.objects == manifest.page_layers
-    delta.page_layers, delta.page_versions = [], {"a": b"4"}
-    assert lay_over(delta, parent.facts, parent).page_layers == []
-    with pytest.raises(Corrupt, match="named twice"):
-        msgspec.structs.replace(manifest, page_layers=[*layers[0], *layers[0]]).check()
 
 
 def test_an_agent_is_given_the_parts_one_by_one_and_no_key(blobs, small):

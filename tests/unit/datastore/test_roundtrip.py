@@ -79,12 +79,13 @@ def test_nothing_at_all_is_a_point_too() -> None:
     assert found.receipt.packs == []
 
 
-def test_incompressible_bytes_cost_a_tag_a_frame_and_no_more() -> None:
+def test_incompressible_bytes_cost_a_tag_a_frame_a_digest_a_page_and_no_more() -> None:
     world = World(keys=KEYS)
     written = world.write({"a": noise(3, PACK_RAW_SIZE)}, POINT)
     [pack] = written.packs
     frames = PACK_RAW_SIZE // FRAME_SIZE
-    overhead = 43 + 1168 + frames * (16 + 8) + 4 + 16 + 12
+    digests = 8 * PACK_RAW_SIZE // 8192 + 16
+    overhead = 43 + 1168 + frames * (16 + 8) + digests + 4 + 16 + 12
     assert pack.size == PACK_RAW_SIZE + overhead
 
 

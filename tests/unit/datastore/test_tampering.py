@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from strongroom.datastore.manifest import open_manifest
+from strongroom.datastore.manifest import PackFacts, open_manifest
 from strongroom.datastore.pack import (
     HEADER_SIZE,
     MANIFEST,
@@ -20,6 +20,7 @@ from strongroom.datastore.pack import (
     read_header,
     unpack_bytes,
 )
+from strongroom.datastore.page_digests import read_digests
 from strongroom.datastore.rescue import list_points
 from strongroom.model.errors import Corrupt, Invalid, VaultError, WrongKey
 from worlds import World, memory, micro_world, point_id, restore, small_tree
@@ -91,10 +92,31 @@ def test_every_bit_of_table_and_trailer_matters() -> None:
     world = micro_world()
     _, stored = small_pack(world)
     key = content_key(world, stored)
-    end_of_frames = layout(world, stored).offsets[-1]
+    table = layout(world, stored)
+    begin = table.offsets[-1] + table.digests
     assert_each_is_noticed(
-        flipped(stored, range(end_of_frames * 8, len(stored) * 8)),
+        flipped(stored, range(begin * 8, len(stored) * 8)),
         lambda changed: unpack_bytes(PACK, changed, key),
+        Corrupt,
+    )
+
+
+def test_every_bit_of_the_digests_matters_to_whoever_reads_them() -> None:
+    world = micro_world()
+    name, stored = small_pack(world)
+    key, table = content_key(world, stored), layout(world, stored)
+    assert table.digests > 0
+    facts = PackFacts(
+        id=read_header(stored, PACK).pack_id.bytes,
+        generation=name.split("/")[1],
+        size=len(stored),
+        blake3=bytes(32),
+        raw_size=table.raw_size,
+    )
+    begin = table.offsets[-1]
+    assert_each_is_noticed(
+        flipped(stored, range(begin * 8, (begin + table.digests) * 8)),
+        lambda changed: read_digests(lambda start, n: changed[start : start + n], facts, key),
         Corrupt,
     )
 

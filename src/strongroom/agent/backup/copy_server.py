@@ -88,7 +88,7 @@ def _copy(
     writer: DatastoreWriter,
     held_by: HeldBy,
 ) -> Copied:
-    stream = writer.stream()
+    stream = writer.stream(digests=True)
     progress = Progress(step="Reading")
     started: Started | None = None
     pg_manifest = bytearray()

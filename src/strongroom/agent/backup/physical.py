@@ -21,7 +21,7 @@ from strongroom.agent.servers import ServerBook
 from strongroom.datastore.blobs import Blobs, Creates
 from strongroom.datastore.delta import Delta, delta_of, seal_delta
 from strongroom.datastore.manifest import Source, Written
-from strongroom.datastore.page_parts import store_page_versions, store_records
+from strongroom.datastore.page_parts import store_page_versions
 from strongroom.datastore.partial import SoFar
 from strongroom.datastore.seal import PublicKey
 from strongroom.datastore.throttle import PacedBlobs
@@ -94,7 +94,7 @@ def take_backup(
     result = _result(written, copied, facts, sealed)
     result.kind = "Full" if increment.is_full else "Incremental"
     result.why_full = increment.why if increment.is_full else ""
-    result.stored_bytes += sum(part.size for part in [*delta.page_parts, *delta.page_layers])
+    result.stored_bytes += sum(part.size for part in delta.page_parts)
     result.resumed = increment.resumes
     if other and increment.why == other:
         result.warnings.append(Conflict(other, hint=HINT).to_dict())
@@ -115,14 +115,13 @@ def _store_versions(
     clock: Clock,
     chance: Chance,
 ) -> None:
-    """Page versions: in the delta, or, where there are many, beside the packs; layers all are."""
+    """Page versions: in the delta, or, where there are many, beside the packs."""
     key = key_of(order.catalogue_public_key, order.catalogue_key_id)
     generation = order.generation
     if not increment.is_full and order.parent is not None:
         generation = order.parent.generation
     place = blobs, generation, key, clock, chance
     delta.page_versions, delta.page_parts = store_page_versions(increment.page_versions, *place)
-    delta.page_layers = store_records(increment.layer, *place)
 
 
 def _ready(facts: ServerFacts) -> ServerFacts:

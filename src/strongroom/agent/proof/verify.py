@@ -112,7 +112,7 @@ class _Look:
 
     def _page_parts(self) -> Iterator[tuple[int, Damage]]:
         """Page versions beside the packs that are not as they were: number -> what."""
-        for number, part in enumerate([*self.manifest.page_parts, *self.manifest.page_layers]):
+        for number, part in enumerate(self.manifest.page_parts):
             try:
                 open_part(self.blobs, part)
             except DAMAGE as error:

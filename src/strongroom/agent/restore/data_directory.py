@@ -14,7 +14,7 @@ from strongroom.agent.access import OpenContainer
 from strongroom.agent.bounds import why_not_there
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.memory import WHOLE, Share
-from strongroom.agent.restore.in_place import InPlace, point_of
+from strongroom.agent.restore.in_place import InPlace
 from strongroom.agent.restore.journal import RestoreJournal
 from strongroom.agent.restore.start_restored import (
     RECOVERY_SECONDS,
@@ -228,7 +228,8 @@ def _made_in_place(
     directory = grounds.allow(order.target_directory)
     target = InPlaceTarget(directory, order.tablespaces, order.job_id)
     try:
-        target.survey([restored_file(file) for file in manifest.files], point_of(manifest))
+        files = [restored_file(file) for file in manifest.files]
+        target.survey(files, manifest.source.system_identifier)
         for place in target.places:
             grounds.allow(str(place))
         writing = InPlace(held, target, manifest, source, share)
