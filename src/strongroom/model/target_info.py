@@ -1,6 +1,7 @@
 """Azure's kinds of restore targets, in the words of our own wishes (model/restore_request.py).
 
-    RestoreTargetInfo            a data directory, under `strongroom` or in a URI
+    RestoreTargetInfo            a data directory, under `strongroom` or in a URI; or a server by
+                                 its id, into which a logical point is loaded
     RestoreFilesTargetInfo       all as files: targetDetails {url, filePrefix}
     ItemLevelRestoreTargetInfo   one item into a server: restoreCriteria [{itemPath, renameTo}]
 
@@ -42,7 +43,9 @@ def _as_server(target: Mapping[str, Any]) -> Wish:
 
 
 def _from_uri(source: Mapping[str, Any]) -> Wish:
-    parts = urlsplit(pick_text(source, "resourceUri"))
+    parts, server = urlsplit(pick_text(source, "resourceUri")), pick_text(source, "resourceID")
+    if parts.scheme != "file" and server:
+        return {"load": {"targetServer": server}}
     if parts.scheme != "file":
         raise invalid(
             "the restore names no target directory",

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from arm_story import GROUP_ID, GUIDS, Story, add_point, assignment_body, assignment_id
-from arm_world import DATASOURCE, vault_id
+from arm_world import DATASOURCE, GROUP, SUBSCRIPTION, vault_id
 from strongroom.catalog.tables import servers
 from strongroom.model.access import LONG_TERM_RETENTION, READER
 from strongroom.model.policy_templates import azure_default_policy
@@ -164,8 +164,81 @@ def test_az_protects_backs_up_and_restores(az: Extension, story: Story) -> None:
     job = az.post(f"{NAME}/backup", {"backupRuleOptions": options})["jobId"]
     assert job in {each["id"] for each in az.list(f"{VAULT}/backupJobs")}
     assert az.get(job)["properties"]["operation"] == "Backup"
+    _found_among_all(az, job)
     _restored(az, story)
     _stopped_and_gone(az)
+
+
+def asked_of_all(az: Extension, query: str, **options: Any) -> dict[str, Any]:
+    """`list-from-resourcegraph`, which has a client and a version of its own."""
+    answer = az.http.post(
+        "/providers/Microsoft.ResourceGraph/resources",
+        params={"api-version": "2021-03-01"},
+        json={
+            "subscriptions": [SUBSCRIPTION],
+            "query": query,
+            "options": {"$top": 1000, "$skip": 0, "resultFormat": "objectArray", **options},
+        },
+        headers=az._headers(),
+    )
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    assert told["count"] == len(told["data"])
+    return told
+
+
+def _found_among_all(az: Extension, job: str) -> None:
+    """And what `--use-secondary-region` looks up there, before it asks the second region."""
+    kind = "where type =~ 'microsoft.dataprotection/backupvaults"
+    (vault,) = asked_of_all(az, f"resources | {kind}' | where name in~ ('V-AZ')")["data"]
+    assert (vault["id"], vault["location"]) == (VAULT, "local")
+    assert vault["properties"]["replicatedRegions"] == ["local2"]
+    one = f"| where name in~ ('{NAME.rpartition('/')[2]}')"
+    query = f"RecoveryServicesResources | {kind}/backupinstances'{one}"
+    (instance,) = asked_of_all(az, query)["data"]
+    assert (instance["id"], instance["resourceGroup"]) == (NAME, GROUP)
+    extended = instance["properties"]["backupInstanceExtendedProperties"]
+    assert extended == {"protectedPrimaryRegion": "local", "protectedSecondaryRegion": "local2"}
+    on_demand = "| where properties.isUserTriggered == 'true'"
+    query = f"RecoveryServicesResources | {kind}/backupjobs'{on_demand} | project id"
+    assert {"id": job} in asked_of_all(az, query)["data"]
+
+
+def test_pages_of_everything_follow_one_another(az: Extension, story: Story) -> None:
+    query = "recoveryservicesresources | project id"
+    whole = asked_of_all(az, query)
+    assert whole["totalRecords"] >= 2
+    found, options = [], {"$top": 1}
+    while True:
+        page = asked_of_all(az, query, **options)
+        assert page["totalRecords"] == whole["totalRecords"]
+        found += page["data"]
+        if "$skipToken" not in page:
+            break
+        options = {"$top": 1, "$skipToken": page["$skipToken"]}
+    assert found == whole["data"]
+    nobody = story.world.principal("az-nobody", [])
+    with story.world.http(story.world.token(*nobody[1:])) as stranger:
+        assert asked_of_all(Extension(stranger), query)["data"] == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"query": "resources | summarize count()"},
+        {"query": "resources", "options": {"resultFormat": "table"}},
+        {"query": "resources", "options": {"$skipToken": "-1"}},
+        {"query": "resources", "options": {"$top": "many"}},
+        {"query": "resources", "subscriptions": "all"},
+        {"query": "resources", "managementGroups": ["all"]},
+    ],
+)
+def test_a_query_that_is_not_read_is_refused(az: Extension, body: dict[str, Any]) -> None:
+    path = "/providers/Microsoft.ResourceGraph/resources"
+    answer = az.http.post(path, params=az.version, json=body)
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["error"]["code"] in {"InvalidQuery", "BMSUserErrorInvalidInput"}
 
 
 def _restored(az: Extension, story: Story) -> None:
@@ -198,6 +271,13 @@ def _restored(az: Extension, story: Story) -> None:
     }
     with story.world.database.writing() as connection:  # an agent that is away is not waited for
         connection.execute(servers.update().values(seen_at=None))
+    # `initialize-for-data-recovery`: all of a point into a server, which takes a logical one.
+    source = initialized()["dataSourceInfo"]
+    target = {"objectType": "RestoreTargetInfo", "datasourceInfo": source}
+    into = {"restoreRequestObject": {**wish, "restoreTargetInfo": target}}
+    answer = az.http.post(f"{NAME}/validateRestore", params=az.version, json=into)
+    assert answer.status_code == 400, answer.text
+    assert "choose a point of kind Logical" in answer.text
     validated = az.post(f"{NAME}/validateRestore", {"restoreRequestObject": wish})
     assert validated["objectType"] == "OperationJobExtendedInfo"
     job = az.post(f"{NAME}/restore", wish)["jobId"]

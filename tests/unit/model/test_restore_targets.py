@@ -95,3 +95,15 @@ def test_an_item_is_a_database_or_a_table(path, database, table):
 def test_what_is_not_offered_is_refused(call, told):
     with pytest.raises(Invalid, match=told):
         call()
+
+
+def test_a_server_by_its_id_is_what_a_point_is_loaded_into() -> None:
+    source = {"resourceID": SERVER, "resourceUri": SERVER, "resourceName": "p"}  # as `az` says it
+    found = read(objectType="RestoreTargetInfo", datasourceInfo=source)
+    assert found.load is not None
+    assert (found.load.target_server, found.load.databases) == (SERVER, {})
+    at = read(
+        objectType="RestoreTargetInfo",
+        datasourceInfo={**source, "resourceUri": "file:///srv/new?start=true&port=5433"},
+    )
+    assert (at.load, at.target_directory, at.start, at.port) == (None, "/srv/new", True, 5433)

@@ -157,6 +157,11 @@ class Control:
     # Set when this process ends: nobody is kept waiting then.
     stopping: threading.Event = field(default_factory=threading.Event)
 
+    @property
+    def regions(self) -> list[str]:
+        """Where else the data of every vault lies: the second copy's, if there is one."""
+        return [] if self.second is None else [self.second.location]
+
     def earliest(self) -> Instant:
         """The earliest time it can be: by it things end, and approvals begin to be good."""
         watched = self.service_clock

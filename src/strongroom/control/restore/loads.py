@@ -39,7 +39,9 @@ def settle(
     if point.kind != LOGICAL:
         raise Precondition(
             f"recovery point {point.id} is {point.kind}: it cannot be loaded into a server",
-            hint="choose a point of kind Logical, or restore it as a server: --to-dir",
+            hint="choose a point of kind Logical; or restore it as a server, into a new directory "
+            "(--to-dir; in the API datasourceInfo.resourceUri file:///directory?start=true), or "
+            "in place of its own (--in-place; restoreTargetInfo.strongroom.inPlace)",
         )
     _find_target(control, connection, caller, (found, point), asked.load)
 

@@ -72,8 +72,7 @@ def check_feature(location: str, here: Here, body: Body, call: Asked) -> dict[st
 @router.get(_SUBSCRIPTION + "/locations", openapi_extra=does(ANYBODY))
 def list_locations(here: Here, call: Asked) -> dict[str, Any]:
     """Where this installation is, and where its second copy."""
-    second = call.control.second
-    names = [call.control.installation.location, *([second.location] if second else [])]
+    names = [call.control.installation.location, *call.control.regions]
     return {"value": [_location(here, name) for name in names]}
 
 

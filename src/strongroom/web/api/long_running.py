@@ -66,7 +66,9 @@ def vault_result(operation_id: str, ref: Vault, here: Here, call: Asked) -> Resp
     if pending := _pending(call, row):
         return pending
     found = vaults.get_vault(call.control, call.caller, ref)
-    return JSONResponse(wire.vault(here, call.control.installation.tenant_id, found))
+    return JSONResponse(
+        wire.vault(here, call.control.installation.tenant_id, found, call.control.regions)
+    )
 
 
 @router.get(

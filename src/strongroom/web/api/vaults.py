@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse, Response
 
 from strongroom.control.resources import deleted_vaults, vaults
 from strongroom.web.api import wire
-from strongroom.web.api.door import Asked, AsSeen, Body, Here, Vault, does
+from strongroom.web.api.door import Asked, AsSeen, Body, Call, Here, Vault, does
 from strongroom.web.api.long_running import addresses
 
 router = APIRouter()
@@ -19,6 +19,11 @@ VAULT = _VAULTS + "/{vault}"
 _LOCATION = _SUBSCRIPTION + (
     "/resourceGroups/{group}/providers/Microsoft.DataProtection/locations/{location}"
 )
+
+
+def told(call: Call, here: str, row: wire.Row) -> dict[str, Any]:
+    """A vault, as every answer tells of it."""
+    return wire.vault(here, call.control.installation.tenant_id, row, call.control.regions)
 
 
 @router.put(VAULT, openapi_extra=does(vaults.WRITE))
@@ -34,7 +39,7 @@ def put_vault(
     row, operation, is_new = vaults.put_vault(
         call.control, call.caller, ref, body, seen, call.key, deleted_id=deleted
     )
-    answer = wire.vault(here, call.control.installation.tenant_id, row)
+    answer = told(call, here, row)
     headers = addresses(call.control, call.base, operation, call.version)
     return JSONResponse(answer, 201 if is_new else 200, headers)
 
@@ -43,14 +48,14 @@ def put_vault(
 def patch_vault(ref: Vault, here: Here, body: Body, call: Asked, seen: AsSeen) -> dict[str, Any]:
     """Change tags or properties."""
     row = vaults.patch_vault(call.control, call.caller, ref, body, seen)
-    return wire.vault(here, call.control.installation.tenant_id, row)
+    return told(call, here, row)
 
 
 @router.get(VAULT, openapi_extra=does(vaults.READ))
 def get_vault(ref: Vault, here: Here, call: Asked) -> dict[str, Any]:
     """One vault."""
     row = vaults.get_vault(call.control, call.caller, ref)
-    return wire.vault(here, call.control.installation.tenant_id, row)
+    return told(call, here, row)
 
 
 @router.delete(VAULT, openapi_extra=does(deleted_vaults.DELETE))
@@ -71,9 +76,8 @@ def check_name(group: str, here: Here, body: Body, call: Asked) -> dict[str, Any
 @router.get(_VAULTS, openapi_extra=does(vaults.READ))
 def list_vaults(group: str, here: Here, call: Asked) -> dict[str, Any]:
     """The vaults of a resource group."""
-    tenant = call.control.installation.tenant_id
     found = vaults.list_vaults(call.control, call.caller, group)
-    return {"value": [wire.vault(here, tenant, row) for row in found]}
+    return {"value": [told(call, here, row) for row in found]}
 
 
 @router.get(
@@ -82,6 +86,5 @@ def list_vaults(group: str, here: Here, call: Asked) -> dict[str, Any]:
 )
 def list_all_vaults(here: Here, call: Asked) -> dict[str, Any]:
     """The vaults of the subscription."""
-    tenant = call.control.installation.tenant_id
     found = vaults.list_vaults(call.control, call.caller, None)
-    return {"value": [wire.vault(here, tenant, row) for row in found]}
+    return {"value": [told(call, here, row) for row in found]}

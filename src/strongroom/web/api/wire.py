@@ -1,6 +1,6 @@
 """Resources as ARM's JSON: only wire*.py spells its names. Ids in canonical case."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -47,8 +47,8 @@ def group(subscription: str, row: Row) -> dict[str, Any]:
     }
 
 
-def vault(subscription: str, tenant: str, row: Row) -> dict[str, Any]:
-    """A backup vault, defaults filled in."""
+def vault(subscription: str, tenant: str, row: Row, regions: Sequence[str] = ()) -> dict[str, Any]:
+    """A backup vault, defaults filled in. `regions`: where else its data lies."""
     asked = row["properties"]
     security = asked.get("securitySettings") or {}
     defaults = {
@@ -77,7 +77,7 @@ def vault(subscription: str, tenant: str, row: Row) -> dict[str, Any]:
             "isVaultProtectedByResourceGuard": row["guard_id"] is not None,
             "secureScore": "None",
             "bcdrSecurityLevel": "Poor",
-            "replicatedRegions": [],
+            "replicatedRegions": list(regions),
         },
     }
 
