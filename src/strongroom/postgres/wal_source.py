@@ -142,6 +142,7 @@ class WalSource:
         self.slot_kind = NONE
         self.left_out = False  # a slot, though there may be one
         self._may_report = True
+        self._asked = False
         self._heard = self._told = clock.monotonic()
         self.position = Lsn(0)  # what has come
         self.server_end = Lsn(0)
@@ -195,13 +196,23 @@ class WalSource:
         message = parse_wal_message(raw)
         self.server_end = Lsn(max(self.server_end, message.server_end))
         if not isinstance(message, WalData):
-            self._told = float("-inf") if message.reply_now else self._told
+            if message.reply_now:
+                self._told, self._asked = float("-inf"), True
             return None
         if message.start != self.position:
             at, there = lsn_to_text(self.position), lsn_to_text(message.start)
             raise WalGap(f"write-ahead log jumps from {at} to {there}")
         self.position = Lsn(self.position + len(message.data))
         return message.data
+
+    def was_asked(self) -> bool:
+        """Whether the server has asked, since the last look, how far we are.
+
+        One that shuts down does, again and again, and ends when all that it has sent is kept.
+        Source: PostgreSQL walsender.c, WalSndDone.
+        """
+        asked, self._asked = self._asked, False
+        return asked
 
     def report(self, kept: Lsn) -> None:
         """Tell the server what the vault has: it may let go of that, and of no more."""

@@ -188,6 +188,8 @@ class _Connection:
 
     def _settle(self) -> None:
         """Take what is done; tell the server, and the control plane now and then."""
+        if self._source.was_asked() and (run := self._runs.rest()) is not None:
+            self._send(run)  # a server that shuts down waits for it
         while self._waiting and self._waiting[0].done():
             self._note(self._waiting.popleft().result())
         now = self._keeper.clock.monotonic()
