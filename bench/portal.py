@@ -15,7 +15,16 @@ from strongroom.catalog.database import Database
 
 _ASKED = 30  # times, each page
 _MOST_MS, _MOST_KB = 150, 60
-_PAGES = {"overview": "/", "instances": "/instances", "jobs": "/jobs"}
+_PAGES = {
+    "overview": "/",
+    "instances": "/instances",
+    "jobs": "/jobs",
+    "search, a name": "/instances?find=pg00500",
+    "search, a database": "/instances?find=database_7",
+    "search, an id": "/instances?find=00000032",
+    "search, nothing": "/instances?find=no-such-thing",
+    "restore, which": "/restore",
+}
 
 
 def measure(size: float) -> Told:

@@ -14,15 +14,27 @@ def points(connection: sa.Connection, beginning: str) -> list[sa.RowMapping]:
     """(id, instance_id, taken_at) of whole points whose id begins so, the newest first."""
     table = recovery_points
     query = sa.select(table.c.id, table.c.instance_id, table.c.taken_at)
-    query = query.where(table.c.id.startswith(beginning), table.c.state == COMPLETED)
+    query = query.where(_begins(connection, table.c.id, beginning), table.c.state == COMPLETED)
     return _rows(connection, query.order_by(table.c.taken_at.desc()))
 
 
 def jobs_of(connection: sa.Connection, beginning: str) -> list[sa.RowMapping]:
     """(id, instance_id, kind, started_at) of jobs whose id begins so, the newest first."""
     query = sa.select(jobs.c.id, jobs.c.instance_id, jobs.c.kind, jobs.c.started_at)
-    query = query.where(jobs.c.id.startswith(beginning))
+    query = query.where(_begins(connection, jobs.c.id, beginning))
     return _rows(connection, query.order_by(jobs.c.started_at.desc()))
+
+
+def _begins(
+    connection: sa.Connection, column: sa.Column[str], beginning: str
+) -> sa.ColumnElement[bool]:
+    """SQLite's LIKE reads every row, a range by the key's index none: `g` comes after all digits.
+
+    PostgreSQL orders text by its locale: there a range might miss what begins so.
+    """
+    if connection.dialect.name == "sqlite":
+        return sa.and_(column >= beginning, column < f"{beginning}g")
+    return column.startswith(beginning)
 
 
 def _rows(connection: sa.Connection, query: sa.Select[Any]) -> list[sa.RowMapping]:

@@ -8,9 +8,10 @@ import pytest
 from playwright.sync_api import Browser
 
 from arm_story import Story
-from arm_world import SUBSCRIPTION, ArmWorld
+from arm_world import SUBSCRIPTION, ArmWorld, server_id
 from portal_rows import BROKEN, DRILL, fill
 from portal_world import NARROW, PICTURES, THEMES, Visitor, a_browser
+from strongroom.catalog.tables import role_assignments
 from strongroom.control.identities import users
 from strongroom.model.access import BACKUP_READER, OWNER
 
@@ -201,6 +202,38 @@ def test_the_second_before_something_went_is_picked_from_a_picture(visitor: Visi
     page.click("text=A named point")
     assert page.locator("#moment").is_hidden()
     assert page.locator("#names option").get_attribute("value") == "before v42"
+
+
+def test_the_role_that_a_restore_lacks_is_given_beside_its_plan_and_the_focus_stays(
+    site: ArmWorld, visitor: Visitor
+) -> None:
+    here = role_assignments.c.scope_key == server_id("pg1").lower()
+    with site.database.writing() as connection:
+        rows = [
+            dict(row)
+            for row in connection.execute(role_assignments.select().where(here)).mappings()
+        ]
+        connection.execute(role_assignments.delete().where(here))
+    page = visitor.page
+    page.goto(
+        f"{INSTANCE}/restore?what=table&where=server&server=pg1&database=shop&table=public.orders"
+    )
+    page.click("text=Start restore")
+    page.focus("#plan >> text=Give this role")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#plan >> text=Give this role", state="detached")
+    assert page.evaluate("document.getElementById('plan').contains(document.activeElement)")
+    with site.database.reading() as connection:
+        assert len(connection.execute(role_assignments.select().where(here)).all()) == len(rows)
+
+
+def test_a_command_line_is_copied_as_it_stands(visitor: Visitor) -> None:
+    page = visitor.page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(INSTANCE)
+    page.click("code.cmd [aria-label=Copy]")
+    page.wait_for_selector("code.cmd [aria-label=Copied]")
+    assert page.evaluate("navigator.clipboard.readText()") == "strongroom points pg1"
 
 
 def test_an_instance_tells_its_half_year_and_how_far_its_log_is(visitor: Visitor) -> None:

@@ -104,4 +104,8 @@ def test_old_news_is_told_to_be_old(browser: Browser, world: ArmWorld, story: St
     anna.page.wait_for_selector("#stale >> text=What is shown may be old.")
     states = anna.page.eval_on_selector_all(".answer", "all => all.map(e => e.dataset.state)")
     assert states == ["unknown", "unknown"]
+    told = anna.page.eval_on_selector_all(
+        ".answer .big", "all => all.map(e => e.innerText.trim())"
+    )
+    assert all(each.startswith("Not known since ") for each in told)  # no old Yes beside it
     anna.close()

@@ -120,12 +120,13 @@ def second(at: Instant | str, zone: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """With a capital letter and an end, as part of a text. `wal_level` is written as it is."""
+    """With a capital letter and an end, as part of a text. `wal_level` and pg1 stay so."""
     found = text.strip()
     if not found:
         return ""
     ended = found if found[-1] in ".!?:" else f"{found}."
-    return ended if "_" in ended.split()[0] else ended[:1].upper() + ended[1:]
+    plain = ended.split()[0].rstrip(".!?:,;'").isalpha()
+    return ended[:1].upper() + ended[1:] if plain else ended
 
 
 def version(server_version_num: int) -> str:

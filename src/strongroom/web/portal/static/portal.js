@@ -27,8 +27,12 @@
     };
   };
   let held = null;
-  addEventListener("htmx:beforeSwap", (event) => { held = hold(event.detail.target); });
-  addEventListener("htmx:afterSettle", (event) => { held?.(event.detail.target); held = null; });
+  const swapped = (event) => {
+    const target = event.detail.ctx?.target;
+    return typeof target === "string" ? document.querySelector(target) : target;
+  };
+  addEventListener("htmx:before:swap", (event) => { held = hold(swapped(event)); });
+  addEventListener("htmx:after:swap", (event) => { held?.(swapped(event)); held = null; });
 
   // One stream for a page: each event is a part with an id, which takes the place of that part.
   const live = document.querySelector(".live");
@@ -40,9 +44,22 @@
     if (!news || news.hidden !== is) return;
     news.hidden = !is;
     news.querySelector("span").textContent = live ? live.lastElementChild.textContent : "";
+    // A green that may be old is worse than a red: the answer itself goes, and what it was stands below.
     document.querySelectorAll(".answer").forEach((each) => {
-      if (is) { each.dataset.was = each.dataset.state; each.dataset.state = "unknown"; }
-      else if (each.dataset.was) { each.dataset.state = each.dataset.was; }
+      const big = each.querySelector(".big"), shape = big?.querySelector("use"), words = big?.lastChild;
+      if (!words) return;
+      if (is) {
+        each.dataset.was = JSON.stringify([each.dataset.state, shape?.getAttribute("href"), words.textContent]);
+        shape?.setAttribute("href", shape.getAttribute("href").replace(/#.*/, "#unknown"));
+        words.textContent = `Not known since ${live.lastElementChild.textContent.split(" ")[0]}.`;
+        each.dataset.state = "unknown";
+      } else if (each.dataset.was) {
+        const [state, href, text] = JSON.parse(each.dataset.was);
+        shape?.setAttribute("href", href);
+        words.textContent = text;
+        each.dataset.state = state;
+        delete each.dataset.was;
+      }
     });
   };
   if (address && window.EventSource) {
@@ -84,6 +101,22 @@
     }
     location.href = to.href;
   });
+
+  // Every command line can be taken along: pasted at 3 a.m., it has no slip of the finger.
+  const copies = (within) => within.querySelectorAll("code.cmd:not(:has(button))").forEach((each) => {
+    if (!navigator.clipboard) return;
+    const text = each.textContent, made = document.createElement("button");
+    made.type = "button";
+    made.className = "btn slight copy";
+    made.setAttribute("aria-label", "Copy");  // drawn by the style: whoever marks the line marks it alone
+    made.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(text);
+      made.setAttribute("aria-label", "Copied");
+    });
+    each.append(made);
+  });
+  copies(document);
+  addEventListener("htmx:after:swap", () => copies(document));
 
   const print = document.querySelector(".print");
   if (print) {
