@@ -14,11 +14,13 @@ from whenever import Instant
 from arm_story import Story
 from arm_world import SUBSCRIPTION, ArmWorld
 from portal_rows import fill
+from strongroom.catalog import alerts
 from strongroom.catalog.portal_tables import job_samples
 from strongroom.catalog.tables import agent_operations, instances, jobs, servers
 from strongroom.catalog.wal_tables import wal_packs, wal_streams
 from strongroom.control.identities import users
 from strongroom.model.access import OWNER
+from strongroom.model.alert import WARNING, Cause
 from strongroom.model.backup_settings import BackupSettings
 from strongroom.model.operation import BY_LIMIT, BY_NETWORK, BY_SERVER, Progress
 from strongroom.web.portal import words
@@ -47,6 +49,33 @@ def text_of(guest: httpx.Client, path: str) -> str:
     assert answer.status_code == 200
     body = re.sub(r"<[^>]*>", " ", answer.text.partition('<main id="main">')[2])
     return " ".join(unescape(body).split())
+
+
+def test_what_needs_somebody_and_is_no_instance_stands_on_the_first_page(
+    site: ArmWorld, guest: httpx.Client
+) -> None:
+    now = site.clock.now()
+    cause = Cause(
+        key="storage",
+        subject="",
+        severity=WARNING,
+        title="the storage fills",
+        words="It is full in nine days.",
+        hint="Make room.",
+    )
+    with site.database.writing() as connection:
+        alerts.begin(connection, "a-storage", cause, now)
+        told = msgspec.structs.replace(cause, key="protection:x", title="told by its state")
+        alerts.begin(connection, "a-state", told, now)
+    shown = text_of(guest, "/")
+    assert "Needs you 1 the storage fills It is full in nine days. Make room." in shown
+    assert "told by its state" not in shown
+    with site.database.writing() as connection:
+        alerts.change(connection, "a-storage", acknowledged_at=now, acknowledged_by="x")
+    assert "the storage fills" not in text_of(guest, "/")
+    with site.database.writing() as connection:
+        for each in ("a-storage", "a-state"):
+            alerts.change(connection, each, ended_at=now)
 
 
 def test_the_next_day_has_its_drills(site: ArmWorld, guest: httpx.Client) -> None:

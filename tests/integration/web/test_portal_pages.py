@@ -227,6 +227,21 @@ def test_the_role_that_a_restore_lacks_is_given_beside_its_plan_and_the_focus_st
         assert len(connection.execute(role_assignments.select().where(here)).all()) == len(rows)
 
 
+def test_a_refused_backup_says_what_was_not_done_what_to_do_and_leads_back(
+    visitor: Visitor,
+) -> None:
+    page = visitor.page
+    for _ in range(2):  # the second one meets the first
+        page.goto(INSTANCE)
+        with page.expect_navigation():
+            page.click("text=Back up now")
+    told = page.inner_text("main .news.bad")
+    assert "A backup of pg1-inst is already running." in told
+    assert "Wait until it ends" in told
+    page.click("text=Back to where you were")
+    page.wait_for_url(f"**{INSTANCE}")
+
+
 def test_a_command_line_is_copied_as_it_stands(visitor: Visitor) -> None:
     page = visitor.page
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])

@@ -48,7 +48,8 @@ def test_what_weakens_a_vault_waits_for_somebody_else_and_goes_through_once(
     anna.page.wait_for_selector("main >> text=yours: somebody else decides")
     assert anna.page.locator("text=Let it through").count() == 0
 
-    ben.page.goto("/approvals")
+    ben.page.goto("/")
+    ben.page.click("#needs >> text=See request")
     assert "anna asks" in ben.page.inner_text("main")
     ben.page.click("text=Let it through")
     ben.page.wait_for_selector("text=Nothing waits for a second person.")

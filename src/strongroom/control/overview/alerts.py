@@ -25,6 +25,7 @@ READ = "Microsoft.AlertsManagement/alerts/read"
 CHANGE = "Microsoft.AlertsManagement/alerts/changestate/action"
 KEPT_DAYS = 90
 TELLING_SECONDS = 300  # for one process to tell one thing to all places; then another may
+_TOLD_BY_STATE = {"protection", "drill"}  # kinds that an instance's own state shows
 _AGE = {"late": "is late", "bad": "is not protected"}
 
 
@@ -171,6 +172,24 @@ def list_alerts(control: Control, caller: Caller, ended: int = 50) -> list[Alert
         everything = Rights(connection, caller).may(READ, _scope(control))
         found = [*catalog.open_ones(connection), *catalog.ended_ones(connection, ended)]
     return [alert for alert in found if everything or alert.subject in seen]
+
+
+def open_elsewhere(control: Control, caller: Caller, seen: Fleet) -> list[Alert]:
+    """What nobody has acknowledged and no instance's state tells: agents, storage, locks, log.
+
+    Of what the caller may see; `seen`: their instances.
+    """
+    ids = {ship.id for ship in seen.ships}
+    with control.database.reading() as connection:
+        everything = Rights(connection, caller).may(READ, _scope(control))
+        found = catalog.open_ones(connection)
+    return [
+        alert
+        for alert in found
+        if alert.acknowledged_at is None
+        and alert.key.partition(":")[0] not in _TOLD_BY_STATE
+        and (everything or alert.subject in ids)
+    ]
 
 
 def acknowledge(control: Control, caller: Caller, alert_id: str) -> None:

@@ -275,6 +275,14 @@ def _sign_in_first(request: Request) -> Response:
     return RedirectResponse(to, 303, render.HEADERS)
 
 
+def _back(request: Request) -> str:
+    """The page of ours from which a form was sent; empty where that is not known."""
+    came = urlsplit(request.headers.get("referer", ""))
+    same = came.netloc.lower() == request.headers.get("host", "").lower()
+    sent = request.method == "POST" and same and came.path != request.url.path
+    return came.path + (f"?{came.query}" if came.query else "") if sent else ""
+
+
 async def _answered(request: Request, error: VaultError) -> Response:
     found: Response = await request.app.state.run(failed, request, error)
     return found
@@ -287,7 +295,7 @@ def failed(request: Request, error: VaultError) -> Response:
         log.error("portal.failed", correlation=request.state.correlation, exc_info=error)
     asked = request.method == "GET"  # nothing was to be changed
     told = {"error": error, "reference": request.state.correlation, "asked": asked}
-    told["status"] = status
+    told |= {"status": status, "back": _back(request)}
     if request.headers.get("hx-request"):
         return render.html(request, render.text_of("failed_part.html", told), status)
     try:

@@ -2,17 +2,21 @@
 
 from collections import Counter
 from functools import lru_cache
+from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import Response
 from whenever import Date, Instant, Time
 
-from strongroom.control.overview import drill_rounds
+from strongroom.control.oversight import approvals
+from strongroom.control.overview import alerts, drill_rounds
 from strongroom.control.overview.footprints import footprints_of
 from strongroom.control.overview.reaches import reaches_of
 from strongroom.control.protection import protecting
 from strongroom.control.work import rounds
 from strongroom.control.work.held_jobs import holdups_of
+from strongroom.model.alert import LOOKS
+from strongroom.model.guard import OPERATIONS
 from strongroom.model.policy import parse_policy
 from strongroom.model.policy_templates import ten_years_policy
 from strongroom.model.preview import preview
@@ -50,7 +54,23 @@ def overview(visit: Guest) -> Response:
         holdups=holdups_of(visit.control, running),
         promise=None if ships else _promise(visit),
         servers=protecting.candidates(visit.control, visit.caller),
+        **_elsewhere(visit),
     )
+
+
+def _elsewhere(visit: Visit) -> dict[str, Any]:
+    """What needs somebody and is no instance's state: alerts, and requests that wait."""
+    found, order = alerts.open_elsewhere(visit.control, visit.caller, visit.fleet), list(LOOKS)
+    asked = []
+    if visit.counts["/approvals"]:
+        asked = approvals.list_approvals(visit.control, visit.caller)
+    waiting = [row for row, _ in asked if approvals.state_of(visit.control, row) == "Waiting"]
+    return {
+        "elsewhere": sorted(found, key=lambda alert: order.index(alert.severity)),
+        "looks_of": LOOKS,
+        "waiting": waiting,
+        "words": {each.name: each.words for each in OPERATIONS},
+    }
 
 
 def _promise(visit: Visit) -> tuple[Band | None, str]:
