@@ -22,9 +22,9 @@ from strongroom.postgres.events import (
     Started,
     Warned,
 )
-from strongroom.postgres.physical import Way, Window, physical_backup
+from strongroom.postgres.physical import Way, physical_backup
 from strongroom.postgres.restore import Finished, RestoredFile, RestoreTarget
-from strongroom.postgres.walstream import WalWindow
+from strongroom.postgres.walstream import LogWindow, WalWindow
 
 
 class Stream:
@@ -97,7 +97,7 @@ def back_up(
     on_event: Callable[[Event], None] = lambda _: None,
     label: str = "a test",
     read: BaseBackup = base_backup,
-    window: Callable[..., Window] = WalWindow,
+    window: Callable[..., LogWindow] = WalWindow,
 ) -> Copy:
     base, log = Stream(), Stream()
     manifest, warnings, started = bytearray(), [], None

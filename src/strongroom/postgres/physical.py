@@ -2,46 +2,17 @@
 
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Protocol, Self
 
-from strongroom.model.errors import SourceStopped, SourceUnsupported, VaultError
-from strongroom.model.postgres import Lsn, Timeline
+from strongroom.model.errors import SourceStopped, SourceUnsupported
 from strongroom.model.seams import Clock
-from strongroom.postgres.basebackup import System, base_backup
+from strongroom.postgres.basebackup import base_backup
 from strongroom.postgres.connect import Conninfo
 from strongroom.postgres.events import Ended, Event, Started, WalEvent, Warned
-from strongroom.postgres.walstream import WalWindow
+from strongroom.postgres.walstream import LogWindow, WalWindow
 
 _ABANDON_SECONDS = 30.0
-
-
-class Window(AbstractContextManager["Window"], Protocol):
-    """What the log of a backup is read by: `WalWindow`, or `DiskWindow`."""
-
-    @property
-    def warning(self) -> VaultError | None:
-        """What a person should mend, known once it is entered."""
-
-    @property
-    def system(self) -> System:
-        """Who is at the other end."""
-
-    def __enter__(self) -> Self:
-        """Connect."""
-
-    def same_server(self) -> Conninfo:
-        """The connection string, tied to this very server."""
-
-    def stop_at(self, lsn: Lsn) -> None:
-        """The backup ended here."""
-
-    def abandon(self) -> None:
-        """End now."""
-
-    def events(self, start: Lsn, timeline: Timeline) -> Generator[WalEvent, None, None]:
-        """Segments as files of pg_wal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +20,7 @@ class Way:
     """What the files are read by: the stream, or the disk (local.py); and what the log."""
 
     base: Callable[..., Generator[Event, None, None]] = base_backup  # as `BaseBackup`
-    window: Callable[[Conninfo, Clock], Window] = WalWindow
+    window: Callable[[Conninfo, Clock], LogWindow] = WalWindow
 
 
 _STREAM = Way()
@@ -100,7 +71,7 @@ def physical_backup(
             side.end()
 
 
-def _check_same(window: Window, started: Started) -> None:
+def _check_same(window: LogWindow, started: Started) -> None:
     if started.system_identifier != window.system.identifier:
         raise SourceUnsupported(
             "two connections led to two different servers",
@@ -112,7 +83,7 @@ class _Side:
     """The log's thread."""
 
     def __init__(
-        self, window: Window, wal: Callable[[WalEvent], None], pool: ThreadPoolExecutor
+        self, window: LogWindow, wal: Callable[[WalEvent], None], pool: ThreadPoolExecutor
     ) -> None:
         self._window = window
         self._wal = wal

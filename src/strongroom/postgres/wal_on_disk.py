@@ -8,22 +8,20 @@ Source: PostgreSQL src/include/access/xlog_internal.h, XLogPageHeaderData.
 
 import os
 import threading
-from collections.abc import Generator, Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from types import TracebackType
 
-from strongroom.model.errors import SourceError, SourceStopped, WalGap
+from strongroom.model.errors import SourceStopped, WalGap
 from strongroom.model.postgres import Lsn, Timeline, lsn_from_text, lsn_to_text, major_of
 from strongroom.model.seams import Clock
 from strongroom.postgres.basebackup import System
-from strongroom.postgres.connect import Conninfo, same_server, session
+from strongroom.postgres.connect import Conninfo, session
 from strongroom.postgres.data_directory import reading
-from strongroom.postgres.events import WalEvent
 from strongroom.postgres.low_level import LowLevelBackup
 from strongroom.postgres.replication import STALL_SECONDS, Replication
 from strongroom.postgres.wal_summary import is_log, server_of
-from strongroom.postgres.walstream import SegmentCutter, history_events, segment_name
+from strongroom.postgres.walstream import LogWindow, segment_name
 from strongroom.postgres.wire.wal import PAGE
 
 _PIECE = 1 << 20  # bytes that are read at once
@@ -111,76 +109,26 @@ class Beside:
         return Timeline(int(timeline)), lsn_from_text(lsn.decode())
 
 
-class DiskWindow:
-    """As `WalWindow`, and entered and run as that is: by SQL, and out of `data_directory`."""
-
-    warning: SourceError | None = None
+class DiskWindow(LogWindow):
+    """By SQL, and out of `data_directory`."""
 
     def __init__(self, conninfo: Conninfo, clock: Clock, *, data_directory: Path) -> None:
-        self._conninfo = conninfo
-        self._clock = clock
+        super().__init__(conninfo, clock)
         self._data_directory = data_directory
-        self._stack = ExitStack()
-        self._stop: Lsn | None = None
-        self._abandoned = False
-        self._wake = threading.Event()
-        self._server: Replication
-        self._system: System
+        self._woken = threading.Event()
 
-    def __enter__(self) -> "DiskWindow":
-        """Connect. Raises as `connect.session` does."""
-        try:
-            self._server = self._stack.enter_context(session(self._conninfo, self._check))
-            held = LowLevelBackup(self._server, major_of(self._server.version_number))
-            self._system = held.system()
-            self._files = LogFiles(self._data_directory)
-            self._stack.callback(self._files.close)
-        except BaseException:
-            self._stack.close()
-            raise
-        return self
+    def _open(self) -> None:
+        self._server = self._stack.enter_context(session(self._conninfo, self._check))
+        held = LowLevelBackup(self._server, major_of(self._server.version_number))
+        self._system = held.system()
+        self._files = LogFiles(self._data_directory)
+        self._stack.callback(self._files.close)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the session."""
-        self._stack.close()
+    def _wake(self) -> None:
+        self._woken.set()
 
-    @property
-    def system(self) -> System:
-        """Who is at the other end."""
-        return self._system
-
-    def same_server(self) -> Conninfo:
-        """The connection string for the base backup, tied to this very server."""
-        return same_server(self._conninfo, self._server)
-
-    def stop_at(self, lsn: Lsn) -> None:
-        """The backup ended here: read up to it and no further. From any thread."""
-        self._stop = lsn
-        self._wake.set()
-
-    def abandon(self) -> None:
-        """End now, whatever is missing; `events` raises SourceStopped. From any thread."""
-        self._abandoned = True
-        self._wake.set()
-        self._server.interrupt()
-
-    def events(self, start: Lsn, timeline: Timeline) -> Generator[WalEvent, None, None]:
-        """Segments from the one that holds `start` to the one that holds the stop.
-
-        Raises WalGap when log that is needed is gone, SourceStopped when the server goes away.
-        """
-        now = int(self._clock.now().timestamp())
-        if timeline > 1:
-            yield from history_events(timeline, self._files.history(timeline), now)
-        size = self._system.wal_segment_size
-        position = Lsn(start - start % size)
-        cutter = SegmentCutter(size, timeline, now)
-        yield from cutter.cut(self._chunks(position, timeline), position)
+    def _history(self, timeline: Timeline) -> bytes:
+        return self._files.history(timeline)
 
     def _chunks(self, position: Lsn, timeline: Timeline) -> Iterator[memoryview]:
         """Whole pages, but for the last, which ends with the backup."""
@@ -193,7 +141,7 @@ class DiskWindow:
                 yield memoryview(self._files.read(self._system, timeline, position, length))
                 position, moved = Lsn(position + length), self._clock.monotonic()
             elif self._stop is None:
-                self._wake.wait(_LOOK_SECONDS)
+                self._woken.wait(_LOOK_SECONDS)
                 moved = self._clock.monotonic()
             elif self._clock.monotonic() - moved > STALL_SECONDS:
                 missing = lsn_to_text(position)
@@ -209,5 +157,5 @@ class DiskWindow:
         return flushed - flushed % PAGE if stop is None else min(flushed, stop)
 
     def _check(self) -> None:
-        if self._abandoned:
+        if self._abandoned.is_set():
             raise SourceStopped("the WAL that was being read was abandoned")

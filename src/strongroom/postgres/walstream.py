@@ -7,9 +7,11 @@ Source: PostgreSQL manual, "Streaming Replication Protocol", START_REPLICATION.
 """
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from types import TracebackType
+from typing import Self
 
 from strongroom.model.errors import (
     SourceError,
@@ -34,39 +36,33 @@ _STREAMING = "streaming write-ahead log"
 _ZEROS = memoryview(bytes(256 << 10))
 
 
-class WalWindow:
-    """A slot and a stream. Enter it before the backup begins; run `events` in a thread of its own.
+class LogWindow(ABC):
+    """The log of a backup, while it runs. Enter it before the backup begins; run `events` in a
+
+    thread of its own.
 
         with WalWindow(conninfo, clock) as window:
             ...   # base backup on another connection; Started -> thread over window.events(...)
             window.stop_at(ended.stop_lsn)
 
-    `warning` is set when no slot was free: the window is then streamed without one, and a WalGap
-    comes out when the server recycles faster than we read.
+    `warning`: that nothing holds the log for us, though something could.
     """
 
-    def __init__(
-        self, conninfo: Conninfo, clock: Clock, watch: Callable[[], None] = lambda: None
-    ) -> None:
+    _server: Replication
+    _system: System
+
+    def __init__(self, conninfo: Conninfo, clock: Clock) -> None:
         self._conninfo = conninfo
         self._clock = clock
-        self._watch = watch
         self._stack = ExitStack()
-        self._slot = ""
-        self._may_report = True
         self._stop: Lsn | None = None
         self._abandoned = threading.Event()
         self.warning: SourceError | None = None
-        self._server: Replication
-        self._system: System
 
-    def __enter__(self) -> "WalWindow":
-        """Connect and reserve. Raises as `connect.replication` does."""
+    def __enter__(self) -> Self:
+        """Connect. Raises as `connect.replication` and `connect.session` do."""
         try:
-            self._server = self._stack.enter_context(replication(self._conninfo, self._check))
-            self._system = identify(self._server)
-            self._may_report = not _would_be_synchronous(self._server)
-            self._reserve()
+            self._open()
         except BaseException:
             self._stack.close()
             raise
@@ -78,7 +74,7 @@ class WalWindow:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the connection; the slot goes with it."""
+        """Close the connection, and all that goes with it."""
         self._stack.close()
 
     @property
@@ -87,17 +83,18 @@ class WalWindow:
         return self._system
 
     def same_server(self) -> Conninfo:
-        """The connection string for the base backup, tied to the server the slot is on."""
+        """The connection string for the base backup, tied to this very server."""
         return same_server(self._conninfo, self._server)
 
     def stop_at(self, lsn: Lsn) -> None:
-        """The backup ended here: stream up to it and no further. From any thread."""
+        """The backup ended here: read up to it and no further. From any thread."""
         self._stop = lsn
-        self._server.nudge()
+        self._wake()
 
     def abandon(self) -> None:
-        """End now, whatever is missing; `events` returns or raises SourceStopped. Any thread."""
+        """End now, whatever is missing; `events` raises SourceStopped. From any thread."""
         self._abandoned.set()
+        self._wake()
         self._server.interrupt()
 
     def events(self, start: Lsn, timeline: Timeline) -> Generator[WalEvent, None, None]:
@@ -105,19 +102,66 @@ class WalWindow:
 
         Raises WalGap when log that is needed is gone, SourceStopped when the server goes away.
         """
+        now = int(self._clock.now().timestamp())
         if timeline > 1:
-            now = int(self._clock.now().timestamp())
-            yield from history_events(timeline, self._server.history(timeline), now)
+            yield from history_events(timeline, self._history(timeline), now)
         size = self._system.wal_segment_size
         position = Lsn(start - start % size)
+        cutter = SegmentCutter(size, timeline, now)
+        yield from cutter.cut(self._chunks(position, timeline), position)
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Connect: `_server` and `_system`, and in `_stack` what is let go of at the end."""
+
+    @abstractmethod
+    def _wake(self) -> None:
+        """Have `_chunks` look up. From any thread."""
+
+    @abstractmethod
+    def _history(self, timeline: Timeline) -> bytes:
+        """The history file of a timeline."""
+
+    @abstractmethod
+    def _chunks(self, position: Lsn, timeline: Timeline) -> Iterator[memoryview]:
+        """The log from there up to the stop."""
+
+
+class WalWindow(LogWindow):
+    """A slot and a stream, on a replication connection.
+
+    `warning` is set when no slot was free: the window is then streamed without one, and a WalGap
+    comes out when the server recycles faster than we read.
+    """
+
+    def __init__(
+        self, conninfo: Conninfo, clock: Clock, watch: Callable[[], None] = lambda: None
+    ) -> None:
+        super().__init__(conninfo, clock)
+        self._watch = watch
+        self._slot = ""
+        self._may_report = True
+
+    def _open(self) -> None:
+        self._server = self._stack.enter_context(replication(self._conninfo, self._check))
+        self._system = identify(self._server)
+        self._may_report = not _would_be_synchronous(self._server)
+        self._reserve()
+
+    def _wake(self) -> None:
+        self._server.nudge()
+
+    def _history(self, timeline: Timeline) -> bytes:
+        return self._server.history(timeline)
+
+    def _chunks(self, position: Lsn, timeline: Timeline) -> Iterator[memoryview]:
         slot = f'SLOT "{self._slot}" ' if self._slot else ""
         try:
             self._server.begin(
                 f"START_REPLICATION {slot}PHYSICAL {lsn_to_text(position)} TIMELINE {timeline}"
             )
             self._server.begin_copy(_STREAMING, both=True)
-            cutter = SegmentCutter(size, timeline, int(self._clock.now().timestamp()))
-            yield from cutter.cut(self._chunks(position), position)
+            yield from self._streamed(position)
             self._server.end_copy(_STREAMING)
         except SourceRefused as error:
             # 55000 while streaming: the slot was invalidated (max_slot_wal_keep_size).
@@ -146,7 +190,7 @@ class WalWindow:
         else:
             self._slot = name
 
-    def _chunks(self, position: Lsn) -> Iterator[memoryview]:
+    def _streamed(self, position: Lsn) -> Iterator[memoryview]:
         heard = told = self._clock.monotonic()
         while self._stop is None or position < self._stop:
             raw = self._server.next_copied(_STREAMING, 0.25)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from engine_rows import follow, until
 from increments import Chain
 from integration.copies import back_up
 from integration.servers import Server, open_directory, own, run_restored, start_server
@@ -98,6 +99,29 @@ def test_the_log_of_a_busy_server_comes_with_it_and_is_enough_to_start(plain):
             own(each)
         with run_restored(plain, target) as restored:
             assert restored.sql(ALL) == plain.admin(ALL)
+
+
+def test_a_standby_that_replays_meanwhile_is_read_from_its_disk(plain):
+    standby = back_up(Server(plain.tools, plain.data_directory, plain.home, plain.port).parsed())
+    with open_directory() as place:
+        standby.restore(place / "standby")
+        follow(plain, place / "standby")
+        with run_restored(plain, place / "standby") as server:
+            beside = Plain(server.tools, server.data_directory, server.home, server.port)
+
+            def write_meanwhile(event):
+                if isinstance(event, FileBegun) and event.path.endswith("/1259"):
+                    plain.admin("update t set t = t || '!' where id % 3 = 0")
+                    states.append(plain.admin(ALL))
+                    (end,) = plain.admin("select pg_current_wal_lsn()")[0]
+                    until(beside, f"select pg_last_wal_replay_lsn() >= '{end}'")
+
+            states = [plain.admin(ALL)]
+            read = from_disk(beside, write_meanwhile)
+        read.restore(place / "restored")
+        (place / "restored" / "standby.signal").unlink(missing_ok=True)  # alone from now on
+        with run_restored(plain, place / "restored") as restored:
+            assert restored.sql(ALL) in states
 
 
 def test_log_that_a_checkpoint_took_away_fails_the_backup_by_its_name(plain):
