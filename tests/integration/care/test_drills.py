@@ -2,7 +2,10 @@
 held until a later point has passed.
 """
 
+import base64
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,6 +13,7 @@ import pytest
 from whenever import Instant
 
 from care_world import CareWorld
+from strongroom.app.evidence import check_files
 from strongroom.catalog import agent_operations, expiry_holds, instances, jobs
 from strongroom.control.identities import identity
 from strongroom.control.points import drills
@@ -20,6 +24,7 @@ from strongroom.model.arm import VaultRef
 from strongroom.model.drill import Answer, Assertion, DrillResult, TableCount
 from strongroom.model.errors import Conflict, Corrupt, Precondition
 from strongroom.model.job import Job, JobStatus
+from strongroom.web.api.wire_drills import drill as as_wire
 from strongroom.workflows.drill import drill
 from strongroom.workflows.expire import expire
 
@@ -141,6 +146,21 @@ def test_what_was_found_is_signed_beside_the_receipt_and_told_by_the_point(
     assert held(world) == []
     (listed,) = drills.list_drills(world.control, the_caller(world), VAULT, "I-1", point)
     assert listed.result["tables"] == [{"database": "shop", "table": "public.sold", "rows": 1234}]
+
+
+def test_what_is_handed_out_of_a_drill_is_proved_with_the_key_alone(
+    world: CareWorld, tmp_path: Path
+) -> None:
+    point = world.a_point(1, listed=True)
+    drilled(world, point)
+    (found,) = drills.list_drills(world.control, the_caller(world), VAULT, "I-1", point)
+    wire = as_wire(found)
+    file = tmp_path / "drills.json"
+    file.write_text(json.dumps({"value": [wire]}))
+    key = base64.b64encode(world.means.keyring.signing.public.raw).decode()
+    (told,) = check_files([file], key)
+    assert (told["problem"], told["detail"]) == ("", True)
+    assert told["states"]["recovery_point_id"] == point
 
 
 def test_evidence_that_was_touched_is_not_believed(world: CareWorld) -> None:
