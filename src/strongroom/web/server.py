@@ -78,13 +78,8 @@ class DoorSettings:
 
 def create_app(control: Control, settings: DoorSettings) -> FastAPI:
     """Every route over one set of use cases."""
-    app = FastAPI(
-        title="strongroom",
-        version="2026-06-01",
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-    )
+    manners: dict[str, Any] = {"docs_url": None, "redoc_url": None, "redirect_slashes": False}
+    app = FastAPI(title="strongroom", version="2026-06-01", **manners)
     app.state.control = control
     app.state.run = run_in_threadpool
     app.state.authority = TokenAuthority(settings.token_key, control.installation)
