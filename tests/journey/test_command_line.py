@@ -107,10 +107,8 @@ def test_nothing_is_wrong_with_it(person, protected):
 def test_a_process_that_is_killed_is_started_again_and_backups_go_on(person, protected, name):
     before = person.child(name)
     os.kill(before, signal.SIGKILL)
-    deadline = time.monotonic() + 30
-    while person.child(name) == before:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until("another process", lambda: person.child(name) != before)
+    until("it to be ready", (person.data / name / "ready.json").exists)
     assert "recovery point" in person.ok("backup", protected)
 
 

@@ -7,6 +7,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 from azure.storage.blob import ContainerSasPermissions, generate_container_sas
@@ -166,9 +167,7 @@ def test_what_cannot_be_opened_is_said_without_a_word_of_the_signature(made, kin
     errors.append(told.value)
     if place.sas:
         with pytest.raises(StoreDenied) as told:
-            made.extract(
-                an_order(made, "bad", place), access=an_access(place.sas[:-9] + "AAAAAAAA=")
-            )
+            made.extract(an_order(made, "bad", place), access=an_access(_forged(place.sas)))
         errors.append(told.value)
     for error in errors:
         words = json.dumps(error.to_dict())
@@ -189,7 +188,7 @@ def test_a_look_tells_what_files_would_run_into_and_leaves_nothing(kind):
         return
     told = [
         seen(place, f"{place.url}-gone"),
-        seen(place, sas=place.sas[:-9] + "AAAAAAAA="),
+        seen(place, sas=_forged(place.sas)),
         seen(place, sas=_to_read_alone(place)),
         seen(place, "http://127.0.0.1:1/acct/out"),
     ]
@@ -219,6 +218,12 @@ def seen(place: Place, url: str = "", sas: str = "") -> dict[str, Any] | None:
     done = look_at(HeldLease(None, lease, SystemClock(), 5.0), Path, SystemChance())
     assert done.look is not None
     return done.look.files
+
+
+def _forged(sas: str) -> str:
+    """The same words under a signature that nobody made."""
+    words = dict(parse_qsl(sas))
+    return urlencode({**words, "sig": "A" * 43 + "="})
 
 
 def _write_after(slow: FileTarget, late: bytes, quick: FileTarget, early: bytes) -> None:
