@@ -150,7 +150,7 @@ def test_a_primary_that_was_rewound_follows_and_leads_again(major: int) -> None:
             assert restored(person, primary, "--at", second) == there
             person.ok("backup", "orders")
             # pg_rewind brings no summaries of the time that was rewound.
-            assert ("summaries for that timeline" in whys(person)) == (major >= 17)
+            assert ("WAL summaries" in whys(person)) == (major >= 17)
             assert restored(person, primary) == now
 
 

@@ -265,7 +265,8 @@ def test_a_moment_is_had_back_as_files_as_one_database_and_in_place(person, serv
     server.sql("insert into entries values (1600)")
     kept(person, server)
     told = person.json("timeline", protected)
-    assert (told["stream"]["timeline"], told["gaps"]) == (before + 1, [])
+    assert told["stream"]["timeline"] > before  # those of other restores are passed over
+    assert told["gaps"] == []
 
 
 def rows_in_files(server: Server, directory: Path) -> int:
@@ -278,6 +279,7 @@ def rows_in_files(server: Server, directory: Path) -> int:
 
 
 def test_log_that_is_lost_is_a_gap_that_nothing_is_restored_across(person, server, protected):
+    before = person.json("timeline", protected)["stream"]["timeline"]
     known = len(ask(person, "select 1 from recovery_points where state = 'Completed'"))
     server.stop()
     server.configure(max_wal_senders=0)
@@ -296,7 +298,7 @@ def test_log_that_is_lost_is_a_gap_that_nothing_is_restored_across(person, serve
     at, count = a_moment(server)
     kept(person, server)
     (gap,) = person.json("timeline", protected)["gaps"]
-    assert (gap["timeline"], gap["end"] > gap["start"]) == (3, True)
+    assert (gap["timeline"], gap["end"] > gap["start"]) == (before, True)
     refused = person.run("plan", protected, "--at", lost)
     assert "without a hole" in refused.stderr
     assert restored(person, server, ["--at", at], "behind") == count
