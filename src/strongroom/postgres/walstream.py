@@ -9,7 +9,7 @@ Source: PostgreSQL manual, "Streaming Replication Protocol", START_REPLICATION.
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -124,7 +124,7 @@ class LogWindow(ABC):
 
     @abstractmethod
     def _chunks(self, position: Lsn, timeline: Timeline) -> Iterator[memoryview]:
-        """The log from there up to the stop."""
+        """The log from there up to the stop; it is asked for before this returns."""
 
 
 class WalWindow(LogWindow):
@@ -156,16 +156,17 @@ class WalWindow(LogWindow):
 
     def _chunks(self, position: Lsn, timeline: Timeline) -> Iterator[memoryview]:
         slot = f'SLOT "{self._slot}" ' if self._slot else ""
-        try:
+        with _gap_told():
             self._server.begin(
                 f"START_REPLICATION {slot}PHYSICAL {lsn_to_text(position)} TIMELINE {timeline}"
             )
             self._server.begin_copy(_STREAMING, both=True)
+        return self._up_to_the_stop(position)
+
+    def _up_to_the_stop(self, position: Lsn) -> Iterator[memoryview]:
+        with _gap_told():
             yield from self._streamed(position)
             self._server.end_copy(_STREAMING)
-        except SourceRefused as error:
-            # 55000 while streaming: the slot was invalidated (max_slot_wal_keep_size).
-            raise WalGap(error.message, hint="Raise max_slot_wal_keep_size.") from error
 
     def _check(self) -> None:
         if self._abandoned.is_set():
@@ -249,6 +250,15 @@ def history_events(timeline: Timeline, content: bytes, mtime: int) -> Iterator[W
     if content:
         yield FileData(memoryview(content))
     yield FileEnded()
+
+
+@contextmanager
+def _gap_told() -> Iterator[None]:
+    try:
+        yield
+    except SourceRefused as error:
+        # 55000 while streaming: the slot was invalidated (max_slot_wal_keep_size).
+        raise WalGap(error.message, hint="Raise max_slot_wal_keep_size.") from error
 
 
 class SegmentCutter:
