@@ -40,6 +40,7 @@ SEGMENTS = {
         "Microsoft.DataProtection",
         "Microsoft.DBforPostgreSQL",
         "Microsoft.Authorization",
+        "Microsoft.ResourceGraph",
         "backupVaults",
         "backupPolicies",
         "backupInstances",
