@@ -13,7 +13,7 @@ from azure.mgmt.dataprotection import DataProtectionMgmtClient
 from azure.mgmt.dataprotection import models as m
 from azure.mgmt.resource.resources import ResourceManagementClient
 
-from journey.world import House, Postgres, until
+from journey.world import EVERY, House, Postgres, until
 
 SERVER = "Microsoft.DBforPostgreSQL/flexibleServers"
 LTR = "c088a766-074b-43ba-90d4-1fb21feae531"
@@ -216,7 +216,10 @@ def validate(cloud: Cloud, wish: m.AzureBackupRecoveryPointBasedRestoreRequest) 
 
 
 def ended_job(
-    cloud: Cloud, operation: m.OperationJobExtendedInfo, patience: float = 120
+    cloud: Cloud,
+    operation: m.OperationJobExtendedInfo,
+    patience: float = 120,
+    every: float = EVERY,
 ) -> m.AzureBackupJobResource:
     job_id = operation.job_id.split("/")[-1]
 
@@ -224,7 +227,7 @@ def ended_job(
         job = cloud.job(job_id)
         return None if job.properties.status == "InProgress" else job
 
-    return until("the job to end", look, patience)
+    return until("the job to end", look, patience, every)
 
 
 def protect(cloud: Cloud, house: House, name: str, conninfo: str, source: str = "auto") -> None:

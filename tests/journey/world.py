@@ -27,16 +27,17 @@ from worlds import reads, scrub_names
 
 NAMES = ("store", "serve", "agent")
 PATIENCE = 60.0
+EVERY = 0.05  # seconds between two looks
 
 
-def until(what: str, look: Any, patience: float = PATIENCE) -> Any:
+def until(what: str, look: Any, patience: float = PATIENCE, every: float = EVERY) -> Any:
     """Ask until it is there; the end of patience names what was waited for."""
     end = time.monotonic() + patience
     while time.monotonic() < end:
         found = look()
         if found:
             return found
-        time.sleep(0.05)
+        time.sleep(every)
     raise AssertionError(f"waited {patience:.0f} s for {what}")
 
 

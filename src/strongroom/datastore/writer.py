@@ -1,12 +1,11 @@
 """Bytes of files in, packs in storage out: compressed, sealed and sent while they arrive.
 
-A `RawStream` fills one pack after the other; several streams share the workers. Raw bytes are
-gathered in a handful of buffers that go round: to a worker that turns them into frames, and back.
-That ring is what bounds the memory, whatever the size of the server.
+A `RawStream` fills one pack after the other; several streams share the threads that seal
+(sealer.py) and those that send. How much is on its way at once is bounded, whatever the size of
+the server.
 """
 
 import contextlib
-import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -15,10 +14,11 @@ from blake3 import blake3
 
 from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.extents import Extent, columns_of
-from strongroom.datastore.filling import FillingPack, Sealed
+from strongroom.datastore.filling import FillingPack
 from strongroom.datastore.manifest import FileFacts, PackFacts, Written, pack_name
 from strongroom.datastore.pack import FRAME, PACK, PackKey
 from strongroom.datastore.seal import PublicKey
+from strongroom.datastore.sealer import Sealer
 from strongroom.datastore.throttle import Pace, at_once
 from strongroom.model.errors import (
     Cancelled,
@@ -35,8 +35,8 @@ from strongroom.model.seams import Chance, Clock
 BATCH = 2 << 20  # raw bytes that a worker turns into frames at once
 PACK_RAW = 32 << 20
 _STORED_ENOUGH = 8 << 20  # stored bytes after which a pack that shrinks little is closed
-_BUFFERS = 8
 _PACKS_IN_FLIGHT = 2
+_LARGE = 4  # frames that come at once, from which on they are sealed where they lie
 _PATIENCE = 0.2  # seconds between looks for a failure while something is waited for
 _ZEROS = bytes(PAGE)
 
@@ -65,15 +65,11 @@ class DatastoreWriter:
         self._data_key = data_key
         self._clock = clock
         self._chance = chance
-        self._level = level
         self.pack_raw_size = pack_raw_size
-        self.frame_size = frame_size
-        self.batch_size = max(frame_size, min(BATCH, pack_raw_size) // frame_size * frame_size)
-        self._workers = ThreadPoolExecutor(workers, thread_name_prefix="seal")
+        batch_size = max(frame_size, min(BATCH, pack_raw_size) // frame_size * frame_size)
+        sizes = frame_size, batch_size
+        self.sealer = Sealer(sizes, workers, level, check=self.check, fail=self._fail)
         self._senders = ThreadPoolExecutor(_PACKS_IN_FLIGHT, thread_name_prefix="send")
-        self._free: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
-        for _ in range(_BUFFERS):
-            self._free.put(bytearray(self.batch_size))
         self._in_flight = threading.BoundedSemaphore(_PACKS_IN_FLIGHT)
         self._lock = threading.Lock()
         self._files: list[FileFacts] = []
@@ -110,7 +106,7 @@ class DatastoreWriter:
                 _, waiting = wait(waiting, timeout=_PATIENCE, return_when=FIRST_EXCEPTION)
             self.check()
         finally:
-            self._workers.shutdown(wait=True, cancel_futures=True)
+            self.sealer.close()
             self._senders.shutdown(wait=True, cancel_futures=True)
         if len(self._packs) != self._pack_count:
             raise Invalid("a stream of this writer was not closed")
@@ -125,7 +121,7 @@ class DatastoreWriter:
     def abort(self) -> None:
         """Stop; what was sent is garbage. Leaves no thread behind. Safe twice."""
         self._fail(Cancelled("the writing was given up"))
-        self._workers.shutdown(wait=True, cancel_futures=True)
+        self.sealer.close()
         self._senders.shutdown(wait=True, cancel_futures=True)
 
     def abort_soon(self) -> None:
@@ -164,7 +160,7 @@ class DatastoreWriter:
             index = self._pack_count
             self._pack_count += 1
         key = PackKey(PACK, pack_id, self._data_key, self._chance)
-        return FillingPack(index, key, self.frame_size, digests=digests)
+        return FillingPack(index, key, self.sealer.frame_size, digests=digests)
 
     def sent(self) -> dict[int, PackFacts]:
         """The packs that are in storage, by index."""
@@ -175,29 +171,6 @@ class DatastoreWriter:
         """(extents after the first `seen`, files, kept): of files that have ended."""
         with self._lock:
             return self._extents[seen:], list(self._files), dict(self._kept)
-
-    def take_buffer(self) -> bytearray:
-        """An empty buffer; waits for a worker to give one back."""
-        while True:
-            self.check()
-            with contextlib.suppress(queue.Empty):
-                return self._free.get(timeout=_PATIENCE)
-
-    def seal_batch(self, pack: FillingPack, buffer: bytearray, length: int) -> None:
-        """Hand a buffer of raw bytes to the workers."""
-        self.check()
-        first = pack.take_numbers(length)
-        pack.batches.append(self._workers.submit(self._sealed, pack, first, buffer, length))
-
-    def _sealed(self, pack: FillingPack, first: int, buffer: bytearray, length: int) -> Sealed:
-        try:
-            self.check()
-            return pack.sealed(first, memoryview(buffer)[:length], self._level)
-        except BaseException as error:
-            self._fail(error)
-            raise
-        finally:
-            self._free.put(buffer)
 
     def send(self, pack: FillingPack) -> None:
         """The pack is full: send it as soon as its frames are sealed."""
@@ -284,7 +257,10 @@ class RawStream:
         self._offset = offset
 
     def write(self, data: bytes | memoryview) -> None:
-        """Bytes of the file that begun last, in messages of any size."""
+        """Bytes of the file that begun last, in messages of any size.
+
+        They are the writer's from now on: nobody may change them.
+        """
         view = memoryview(data)
         while view:
             place, count = self._take(view)
@@ -323,29 +299,40 @@ class RawStream:
         return self._facts, self._kept, self._extents, self._offset
 
     def _take(self, view: memoryview) -> tuple[tuple[int, int], int]:
-        """Copy what fits into the current buffer -> where it went, (pack, raw), and how much."""
+        """Some of it, copied or sealed where it lies -> where it went, (pack, raw), how much."""
         if self._pack is None:
             self._pack = self._writer.open_pack(digests=self._digests)
-        if self._buffer is None:
-            self._buffer = self._writer.take_buffer()
-            self._room = memoryview(self._buffer)
-            self._used = 0
-        pack = self._pack
-        room = min(
-            self._writer.batch_size - self._used, self._writer.pack_raw_size - pack.raw_size
-        )
-        count = min(room, len(view))
-        self._room[self._used : self._used + count] = view[:count]
+        pack, sealer = self._pack, self._writer.sealer
         place = pack.index, pack.raw_size
-        self._used += count
+        room = self._writer.pack_raw_size - pack.raw_size
+        to_border = -pack.raw_size % sealer.frame_size
+        if len(view) < to_border + _LARGE * sealer.frame_size:
+            count = self._copy(view[:room])
+        elif to_border:
+            count = self._copy(view[: min(room, to_border)])
+        else:
+            self._flush()
+            whole = len(view) // sealer.frame_size * sealer.frame_size
+            count = min(whole, sealer.batch_size, room)
+            sealer.seal_in_place(pack, view[:count])
         pack.raw_size += count
         full = pack.raw_size == self._writer.pack_raw_size
-        if full or self._used == self._writer.batch_size:
+        if full or self._used == sealer.batch_size:
             self._flush()
-            if full or pack.stored_size >= _STORED_ENOUGH:
-                self._writer.send(pack)
-                self._pack = None
+        if full or (self._buffer is None and pack.stored_size >= _STORED_ENOUGH):
+            self._writer.send(pack)
+            self._pack = None
         return place, count
+
+    def _copy(self, view: memoryview) -> int:
+        """What fits into the buffer -> how much."""
+        if self._buffer is None:
+            self._buffer = self._writer.sealer.take_buffer()
+            self._room = memoryview(self._buffer)
+        count = min(self._writer.sealer.batch_size - self._used, len(view))
+        self._room[self._used : self._used + count] = view[:count]
+        self._used += count
+        return count
 
     def _note(self, pack: int, raw: int, count: int) -> None:
         last = self._extents[-1] if self._extents else None
@@ -359,8 +346,8 @@ class RawStream:
 
     def _flush(self) -> None:
         if self._buffer is not None and self._pack is not None:
-            self._writer.seal_batch(self._pack, self._buffer, self._used)
-            self._buffer = None
+            self._writer.sealer.seal(self._pack, self._buffer, self._used)
+            self._buffer, self._used = None, 0
 
     def close(self) -> None:
         """The last pack goes, however full."""

@@ -1,5 +1,6 @@
 """What a server is read from: the disk of this host when it can be, else the stream."""
 
+import os
 from functools import partial
 
 import structlog
@@ -14,11 +15,14 @@ from strongroom.postgres.physical import Way
 from strongroom.postgres.wal_on_disk import DiskWindow
 from strongroom.postgres.whereabouts import data_directory_of
 
-_READERS = 2  # one checks pages while the other waits for the disk; the rest of a core compresses
+# One keeps ahead of two threads that seal; a second one pays where it has a core of its own.
+_READERS = 1 if (os.cpu_count() or 1) <= 2 else 2
 
 
 def way_of(book: ServerBook, facts: ServerFacts, conninfo: Conninfo, readers: int = 0) -> Way:
-    """Chosen anew for each backup, for a server may move. `readers` of the disk; 0: two.
+    """Chosen anew for each backup, for a server may move.
+
+    `readers` of the disk; 0: one, or two where there are more than two cores.
 
     Raises SourceRefused when nothing but the disk will do and it cannot be read.
     """
