@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-from psycopg import sql
 
 from strongroom.model.errors import Corrupt, NotFound, TargetError
 from strongroom.model.extract import TableName
 from strongroom.postgres import scratch
 from strongroom.postgres.needed_files import place_of
+from strongroom.postgres.renames import companions, rename_tables
 from strongroom.postgres.tools import Tools
 
 PORT = 5432  # of a socket in a directory of our own: never taken
@@ -157,9 +157,9 @@ class ScratchServer:
         with self.connect(database) as connection:
             for table in tables:
                 found += [
-                    TableName(schema=table.schema, name=name)
-                    for name, kind in _companions(connection, table)
-                    if kind == "sequence"
+                    TableName(schema=each.schema, name=each.name)
+                    for each in companions(connection, table)
+                    if each.kind == "sequence"
                 ]
         return found
 
@@ -214,24 +214,12 @@ class ScratchServer:
                 (new, database),
             )
 
-    def rename_table(self, database: str, table: TableName, new: TableName) -> None:
-        """With its indexes and sequences, whose names would meet those of the original."""
+    def rename_tables(
+        self, database: str, tables: Sequence[TableName], new: TableName
+    ) -> list[TableName]:
+        """The first, and its children with it -> their new names (renames.py)."""
         with self.connect(database) as connection:
-            if new.schema != table.schema:
-                connection.execute(_in_words("create schema if not exists {}", new.schema))
-                connection.execute(
-                    _in_words("alter table {}.{} set schema {}", *_pair(table), new.schema)
-                )
-            if new.name == table.name:
-                return
-            place = TableName(schema=new.schema, name=table.name)
-            for name, kind in _companions(connection, place):
-                renamed = _renamed(name, table.name, new.name)
-                words = f"alter {kind} {{}}.{{}} rename to {{}}"
-                connection.execute(_in_words(words, new.schema, name, renamed))
-            connection.execute(
-                _in_words("alter table {}.{} rename to {}", *_pair(place), new.name)
-            )
+            return rename_tables(connection, tables, new)
 
 
 @contextmanager
@@ -284,38 +272,6 @@ def _session(major: int) -> str:
 
 def _names(table: TableName) -> dict[str, str]:
     return {"schema": table.schema, "name": table.name}
-
-
-def _pair(table: TableName) -> tuple[str, str]:
-    return table.schema, table.name
-
-
-def _in_words(words: str, *names: str) -> sql.Composed:
-    # Both halves are ours: the words are constants above, the names are quoted.
-    return sql.SQL(words).format(*map(sql.Identifier, names))
-
-
-def _companions(
-    connection: psycopg.Connection[tuple[object, ...]], table: TableName
-) -> Sequence[tuple[str, str]]:
-    """(name, "index" or "sequence") of a table's own."""
-    found = connection.execute(
-        "select c.relname, case c.relkind when 'S' then 'sequence' else 'index' end "
-        "from pg_catalog.pg_class c join pg_catalog.pg_class t on t.relnamespace = c.relnamespace "
-        "where t.oid = (select c.oid from pg_catalog.pg_class c join pg_catalog.pg_namespace n on "
-        "n.oid = relnamespace where nspname = %(schema)s and relname = %(name)s) and "
-        "(c.oid in (select indexrelid from pg_catalog.pg_index where indrelid = t.oid) or "
-        "c.relkind = 'S' and c.oid in (select objid from pg_catalog.pg_depend where "
-        "refobjid = t.oid and deptype in ('a', 'i') and "
-        "classid = 'pg_catalog.pg_class'::regclass))",
-        _names(table),
-    ).fetchall()
-    return [(str(name), str(kind)) for name, kind in found]
-
-
-def _renamed(name: str, table: str, new: str) -> str:
-    rest = name.removeprefix(table) if name.startswith(table) else f"_{name}"
-    return f"{new}{rest}"[:63]
 
 
 def _no_table(

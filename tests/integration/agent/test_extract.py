@@ -43,6 +43,8 @@ def source(request) -> Iterator[Server]:
             "create table part_a partition of part for values from (0) to (5000)",
             "create table part_b partition of part for values from (5000) to (10000)",
             "insert into part select n, md5(n::text) from generate_series(0, 9999) n",
+            "create index on part (what)",
+            "create statistics pair on id, what from part",
             "create table counted (id int)",
             database="shop",
         )
@@ -351,6 +353,45 @@ def test_a_table_is_loaded_beside_the_one_it_was(story, source):
     source.sql("drop table sales.item_before", database="shop")
 
 
+def test_a_partitioned_table_is_loaded_beside_the_one_it_was_in_any_schema(story, source):
+    was = source.digests("shop")
+    for new in ("public.part_then", "sales.part"):
+        order = story.extract_order(
+            new, database="shop", table="part", rename=new, target_server="orders"
+        )
+        operation = story.restore(order)
+        assert operation.failure is None, operation.failure
+        now = source.digests("shop")
+        for end in ("", "_a", "_b"):
+            assert now[f"{new}{end}"] == was[f"public.part{end}"]
+        source.sql(f"drop table {new}", database="shop")
+        assert source.digests("shop") == was
+
+
+def test_a_part_that_stands_there_under_its_own_name_is_refused_and_stays(story, source):
+    was = source.digests("shop")
+    source.sql(
+        "alter table part detach partition part_a",
+        "drop table part",
+        "create table part_then_a as select 1 as mine",
+        database="shop",
+    )
+    asked = {"database": "shop", "table": "part", "target_server": "orders"}
+    for rename, named in (("", "public.part_a"), ("part_then", "public.part_then_a")):
+        order = story.extract_order(f"stays-{rename}", rename=rename, **asked)
+        failure = story.restore(order).failure
+        assert failure is not None
+        assert failure.error["kind"] == "TargetNotEmpty"
+        assert named in failure.error["message"]
+    found = source.digests("shop")
+    assert found["public.part_a"] == was["public.part_a"]
+    assert found["public.part_then_a"][0] == 1
+    source.sql("drop table part_a", "drop table part_then_a", database="shop")
+    operation = story.restore(story.extract_order("back", **asked))
+    assert operation.failure is None, operation.failure
+    assert source.digests("shop") == was
+
+
 def test_what_is_there_already_is_refused_before_anything_is_fetched(story, source):
     for number, more in enumerate(({}, {"table": 'sales."Item.s"'})):
         order = story.extract_order(
@@ -377,3 +418,13 @@ def test_what_could_not_be_loaded_whole_is_taken_away(story, source):
     assert failure is not None
     assert "owner" in failure.error["message"]
     assert "public.owned" not in source.digests("shop")
+    order = story.extract_order(
+        "nowhere",
+        2,
+        database="shop",
+        table="owned",
+        rename="aside.owned",
+        target_server="orders",
+    )
+    assert story.restore(order).failure is not None
+    assert source.sql("select from pg_namespace where nspname = 'aside'", database="shop") == []

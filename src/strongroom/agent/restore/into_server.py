@@ -1,13 +1,14 @@
 """A part of a recovery point, loaded into a server that this agent looks after.
 
-What has the same name there already is never touched: it is looked for before anything is fetched.
-A database that somebody made, empty, is filled where it is. What was begun and could not be
-finished is taken away again. An agent that was killed cannot do that: tables come in one
-transaction, what fills a database that was there too, and one that is made gets its name last.
+What has the same name there already is never touched: it is looked for before anything is fetched,
+and again, by all the names that come, before anything is loaded. A database that somebody made,
+empty, is filled where it is. Of what could not be finished nothing stays, and nothing is dropped
+for that but a database that was made here: tables come in one transaction, what fills a database
+that was there too, and one that is made gets its name last.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,13 @@ from typing import Any
 from psycopg import sql
 
 from strongroom.agent.held_lease import HeldLease
-from strongroom.model.errors import Failed, Precondition, TargetNotEmpty, VaultError
+from strongroom.model.errors import (
+    Failed,
+    Precondition,
+    SourceError,
+    TargetNotEmpty,
+    VaultError,
+)
 from strongroom.model.extract import ExtractOrder, TableName, read_table
 from strongroom.model.postgres import major_of
 from strongroom.postgres import load
@@ -69,7 +76,7 @@ class IntoServer:
                     f"{self._order.target_server} has no database {self.database}",
                     hint=f"Make it first (createdb {self.database}), or restore all of it.",
                 )
-            self._check_absent(read_table(self._order.rename or self._order.table))
+            self._check_absent([read_table(self._order.rename or self._order.table)])
         return False
 
     def _check_empty(self) -> None:
@@ -82,20 +89,23 @@ class IntoServer:
                 hint="Load it under another name: --rename NEW.",
             ) from error
 
-    def _check_absent(self, table: TableName) -> None:
+    def _check_absent(self, tables: Sequence[TableName]) -> None:
         query = (
             "select 1 from pg_catalog.pg_class c join pg_catalog.pg_namespace n "
             "on n.oid = c.relnamespace where nspname = %s and relname = %s"
         )
         with connect(self._conninfo.changed(dbname=self.database)) as connection:
-            if connection.execute(query, (table.schema, table.name)).fetchone():
-                raise TargetNotEmpty(
-                    f"{self._order.target_server} has a {table} in {self.database} already",
-                    hint="Load it under another name: --rename schema.table.",
-                )
+            for table in tables:
+                if connection.execute(query, (table.schema, table.name)).fetchone():
+                    raise TargetNotEmpty(
+                        f"{self._order.target_server} has a {table} in {self.database} already",
+                        hint="Load it under another name: --rename schema.table.",
+                    )
 
     def load(self, held: HeldLease, content: Content) -> list[VaultError]:
         """All of it, or nothing stays there -> warnings. Raises TargetError, SourceError."""
+        if content.tables:
+            self._check_absent(content.tables)
         with connect(self._conninfo) as connection:
             tools = find_tools(major_of(connection.info.server_version))
             missing = sorted(content.roles - load.existing_roles(connection))
@@ -128,7 +138,7 @@ class IntoServer:
     def _whole_or_gone(self, content: Content) -> Iterator[str]:
         """The database to load into."""
         if content.tables:
-            with self._tables_taken_away_on_failure(content.tables):
+            with self._schemas_of(content.tables):
                 yield self.database
             return
         if self._was_there:
@@ -139,17 +149,18 @@ class IntoServer:
             yield working
 
     @contextmanager
-    def _tables_taken_away_on_failure(self, tables: Sequence[TableName]) -> Iterator[None]:
+    def _schemas_of(self, tables: Sequence[TableName]) -> Iterator[None]:
+        """Within they are there; those that were made here go again on failure, being empty."""
         inside = self._conninfo.changed(dbname=self.database)
         with connect(inside) as connection:
-            for schema in {table.schema for table in tables}:
-                words = sql.SQL("create schema if not exists {}")
-                connection.execute(words.format(sql.Identifier(schema)))
+            rows = connection.execute("select nspname from pg_catalog.pg_namespace").fetchall()
+            made = sorted({table.schema for table in tables} - {name for (name,) in rows})
+            for schema in made:
+                connection.execute(sql.SQL("create schema {}").format(sql.Identifier(schema)))
         try:
             yield
         except BaseException:
-            with connect(inside) as connection:
-                for table in reversed(tables):
-                    name = sql.Identifier(table.schema, table.name)
-                    connection.execute(sql.SQL("drop table if exists {}").format(name))
+            with suppress(SourceError), connect(inside) as connection:
+                for schema in made:
+                    connection.execute(sql.SQL("drop schema {}").format(sql.Identifier(schema)))
             raise

@@ -250,8 +250,7 @@ def _rename(
         server.rename_database(order.database, order.rename)
         return order.rename, []
     new = read_table(order.rename)
-    server.rename_table(order.database, tables[0], new)
-    return order.database, [new, *tables[1:]]
+    return order.database, server.rename_tables(order.database, tables, new)
 
 
 def _words(tables: list[TableName]) -> list[str]:
