@@ -25,16 +25,17 @@ from strongroom.postgres.restore import RestoreTarget
 from strongroom.postgres.restored_check import compare
 from strongroom.postgres.standing import (
     CONTROL,
+    NEW_CONTROL,
+    OLD_CONTROL,
     check_same_server,
     check_stopped,
+    names_in,
     read_control,
     system_of,
 )
 from strongroom.postgres.surplus import Surplus, check_no_links, surplus_of
 from strongroom.postgres.wire.pg_manifest import PgManifest
 
-_OLD_CONTROL = ("global", "pg_control.strongroom-old")
-_NEW_CONTROL = ("global", "pg_control.strongroom-new")
 _CHUNK = 4 << 20
 _CONFIGURATION = ("postgresql.conf", "postgresql.auto.conf", "pg_hba.conf", "pg_ident.conf")
 
@@ -142,7 +143,7 @@ class InPlaceTarget(RestoreTarget):
             raise self._not_empty(place, sorted(entry.name for entry in place.iterdir()))
 
     def _kept(self) -> frozenset[str]:
-        return frozenset({"/".join(_OLD_CONTROL), "/".join(_NEW_CONTROL), "global/pg_control"})
+        return frozenset({"/".join(OLD_CONTROL), "/".join(NEW_CONTROL), "global/pg_control"})
 
     def _check_growth(self) -> None:
         growth = sum(
@@ -220,18 +221,14 @@ class InPlaceTarget(RestoreTarget):
 
     def _set_control_aside(self) -> None:
         with self._roots[""].directory(CONTROL[:-1]) as directory:
-            names = _names_in(directory)
-            if CONTROL[1] in names and _OLD_CONTROL[1] not in names:
-                os.rename(CONTROL[1], _OLD_CONTROL[1], src_dir_fd=directory, dst_dir_fd=directory)
+            names = names_in(directory)
+            if CONTROL[1] in names and OLD_CONTROL[1] not in names:
+                os.rename(CONTROL[1], OLD_CONTROL[1], src_dir_fd=directory, dst_dir_fd=directory)
             elif CONTROL[1] in names:
                 os.unlink(CONTROL[1], dir_fd=directory)
-            if _NEW_CONTROL[1] in names:
-                os.unlink(_NEW_CONTROL[1], dir_fd=directory)
+            if NEW_CONTROL[1] in names:
+                os.unlink(NEW_CONTROL[1], dir_fd=directory)
             os.fsync(directory)
-
-    def _place(self, index: int) -> tuple[Root, tuple[str, ...]]:
-        root, parts = super()._place(index)
-        return (root, _NEW_CONTROL) if parts == CONTROL else (root, parts)
 
     def _put(self, index: int, data: memoryview, offset: int) -> int:
         """Only what is not there yet."""
@@ -280,7 +277,7 @@ class InPlaceTarget(RestoreTarget):
 
     def _link(self, parts: tuple[str, ...], place: Path) -> None:
         with self._roots[""].directory(parts[:-1]) as parent:
-            if parts[-1] in _names_in(parent):
+            if parts[-1] in names_in(parent):
                 return
         super()._link(parts, place)
 
@@ -293,7 +290,7 @@ class InPlaceTarget(RestoreTarget):
             name, parts = ("", self._layout.parts[index])
             if file.kind != "link":
                 name, parts = self._layout.root_of(index)
-            parts = _NEW_CONTROL if parts == CONTROL else parts
+            parts = NEW_CONTROL if parts == CONTROL else parts
             made |= {(name, parts[:depth]) for depth in range(1, len(parts) + 1)}
         for name, parts in made:
             self._give(self._roots[name], parts)
@@ -304,32 +301,6 @@ class InPlaceTarget(RestoreTarget):
     def _give(self, root: Root, parts: tuple[str, ...]) -> None:
         with root.directory(parts[:-1]) as parent, suppress(FileNotFoundError):  # not ours to make
             os.chown(parts[-1], *self._owner, dir_fd=parent, follow_symlinks=False)
-
-    def drop_marker(self) -> None:
-        """The control file goes to its place: from here on a server may start."""
-        main = Root(self.directory)
-        try:
-            marker = self._read_marker()
-            if marker is not None and marker.job == self._job_id:
-                _put_control(main)
-        finally:
-            main.close()
-        super().drop_marker()
-
-
-def _names_in(directory: int) -> set[str]:
-    return set(os.listdir(directory))
-
-
-def _put_control(main: Root) -> None:
-    with main.directory(CONTROL[:-1]) as directory:
-        names = _names_in(directory)
-        if _NEW_CONTROL[1] in names:
-            os.rename(_NEW_CONTROL[1], CONTROL[1], src_dir_fd=directory, dst_dir_fd=directory)
-            os.fsync(directory)
-        if _OLD_CONTROL[1] in names:
-            os.unlink(_OLD_CONTROL[1], dir_fd=directory)
-            os.fsync(directory)
 
 
 def _lock(root: Root) -> None:

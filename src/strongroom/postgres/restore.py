@@ -4,7 +4,8 @@ The target is prepared (checked, laid out at full size, empty), written in any o
 thread, and finished: every file, summed as it was written, is compared with PostgreSQL's own
 backup_manifest, links, settings and owner are set, and all is synced. Then who asked for it writes
 down that it is whole, and only after that drops the marker: a directory that still holds the
-marker does not count, and the same job may begin again in it, nobody else.
+marker does not count, and the same job may begin again in it, nobody else. Until then it has no
+control file, so that no server starts in half of it.
 """
 
 import os
@@ -34,6 +35,7 @@ from strongroom.postgres.layout import (
 from strongroom.postgres.restored_check import check_log, compare
 from strongroom.postgres.restored_settings import check_settings, settle_settings
 from strongroom.postgres.scratch import RunAs, find_user
+from strongroom.postgres.standing import CONTROL, NEW_CONTROL, put_control
 from strongroom.postgres.target_files import TargetFiles
 from strongroom.postgres.wire.pg_manifest import PgManifest, parse_pg_manifest
 
@@ -222,7 +224,7 @@ class RestoreTarget:
 
     def _place(self, index: int) -> tuple[Root, tuple[str, ...]]:
         name, parts = self._layout.root_of(index)
-        return self._roots[name], parts
+        return self._roots[name], NEW_CONTROL if parts == CONTROL and not name else parts
 
     # --- bytes
 
@@ -310,8 +312,9 @@ class RestoreTarget:
         compare(self._layout, told, lambda index: self._sum(index, watch), only)
 
     def drop_marker(self) -> None:
-        """The last step, once it is written down that the target is whole. Safe twice, and after
-        a crash. Raises TargetNotEmpty when another job is restoring there now.
+        """The last step, once it is written down that the target is whole: from here on a server
+        may start. Safe twice, and after a crash. Raises TargetNotEmpty when another job is
+        restoring there now.
         """
         marker = self._read_marker()
         if marker is None:
@@ -320,6 +323,7 @@ class RestoreTarget:
             raise self._not_empty(self.directory, [MARKER])
         main = Root(self.directory)
         try:
+            put_control(main)
             main.remove(MARKER)
         finally:
             main.close()

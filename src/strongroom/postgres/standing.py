@@ -8,6 +8,9 @@ from strongroom.model.errors import Precondition, TargetRefused
 from strongroom.postgres.beneath import Root
 
 CONTROL = ("global", "pg_control")
+# Without a control file no server starts: a restore's own goes to its place last of all.
+OLD_CONTROL = ("global", "pg_control.strongroom-old")
+NEW_CONTROL = ("global", "pg_control.strongroom-new")
 _MOST_BYTES = 1 << 20  # of a small file
 
 
@@ -20,6 +23,23 @@ def read_control(root: Root) -> bytes:
             hint="Name the server's data directory, or restore into a new one without --in-place.",
         )
     return raw
+
+
+def names_in(directory: int) -> set[str]:
+    """What an open directory holds."""
+    return set(os.listdir(directory))
+
+
+def put_control(root: Root) -> None:
+    """The one that was restored in place of the one that stood there. Safe twice."""
+    with root.directory(CONTROL[:-1]) as directory:
+        names = names_in(directory)
+        if NEW_CONTROL[1] in names:
+            os.rename(NEW_CONTROL[1], CONTROL[1], src_dir_fd=directory, dst_dir_fd=directory)
+            os.fsync(directory)
+        if OLD_CONTROL[1] in names:
+            os.unlink(OLD_CONTROL[1], dir_fd=directory)
+            os.fsync(directory)
 
 
 def system_of(control: bytes) -> int:

@@ -33,6 +33,7 @@ CONTENTS = {
     "PG_VERSION": b"15\n",
     "base/5/1259": b"\1" * PAGE + b"\0" * PAGE * 3 + b"\2" * PAGE,
     "base/5/empty": b"",
+    "global/pg_control": b"\4" * PAGE,
     "postgresql.auto.conf": b"# before\narchive_mode = 'on'\n",
 }
 LOG = {SEGMENT: b"\3" * (1 << 20)}
@@ -80,7 +81,7 @@ def test_what_was_written_is_there_and_the_marker_is_gone(place):
     finished = restore(place / "data")
     assert (place / "data/base/5/1259").read_bytes() == CONTENTS["base/5/1259"]
     assert (place / "data/base/5/empty").read_bytes() == b""
-    assert finished.files == 5
+    assert finished.files == len(CONTENTS) + len(LOG)
     assert finished.written_bytes == sum(map(len, {**CONTENTS, **LOG}.values()))
     assert not (place / "data" / MARKER).exists()
 
@@ -191,6 +192,7 @@ def test_a_restore_that_was_whole_when_it_was_killed_begins_again_or_loses_its_m
         first.write(index, 0, data[file.path])
     first.finish(pg_manifest_of(CONTENTS, WAL), {})
     assert (place / "data" / MARKER).exists()
+    assert not (place / "data/global/pg_control").exists(), "a server would start"
     with pytest.raises(TargetNotEmpty):
         restore(place / "data", job="job-2")
     with pytest.raises(TargetNotEmpty):
