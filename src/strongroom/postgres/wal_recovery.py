@@ -94,9 +94,13 @@ def settings_of(recovery: Recovery, major: int) -> dict[str, str]:
     """PostgreSQL's settings. hot_standby off: where the source was given more connections since,
 
     a standby that answers would wait for a person to do the same here. Nothing is archived, and
-    nothing removed from an archive, while it recovers, whatever its owner has set.
+    nothing removed from an archive, while it recovers, whatever its owner has set. Nor does it
+    wait as its owner's standbys do, nor stop where an earlier recovery of his did.
     """
     settings = {"restore_command": _COMMAND, "archive_command": "", "archive_cleanup_command": ""}
+    settings |= {"recovery_min_apply_delay": "0", "recovery_target": ""}
+    # Before the one that is asked for: PostgreSQL reads them in order, and refuses a second.
+    settings |= {name: "" for kind, name in _TARGETS.items() if kind != recovery.kind}
     if major >= _LIBRARIES_SINCE:
         settings["archive_library"] = ""
     if recovery.follow:

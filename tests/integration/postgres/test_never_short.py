@@ -95,7 +95,7 @@ def test_with_all_of_its_log_it_ends_at_the_moment_on_the_timeline_that_was_prom
     assert [each.name for each in (directory / "pg_wal").glob("*.history")] == ["0000000B.history"]
 
 
-def test_its_owners_archive_gets_nothing_while_it_recovers_and_what_is_new_then(
+def test_it_is_not_its_owners_recovery_nor_his_archives_until_it_has_ended(
     story: Story, directory: Path
 ) -> None:
     archive = own(directory.parent) / "archive"
@@ -105,6 +105,8 @@ def test_its_owners_archive_gets_nothing_while_it_recovers_and_what_is_new_then(
     command = f"cp %p {archive}/%f"
     with (directory / "postgresql.auto.conf").open("a") as file:
         file.write(f"archive_mode = on\narchive_command = '{command}'\n")
+        file.write("recovery_target_time = '2020-01-01'\nrecovery_target_action = shutdown\n")
+        file.write("recovery_target_lsn = '0/1'\nrecovery_min_apply_delay = 1d\n")
     place = LogPlace(directory, lasting=False)
     place.lay(story.recovery)
     for name, content in story.log.items():

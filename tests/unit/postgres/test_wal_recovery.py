@@ -133,7 +133,7 @@ def test_settings_end_recovery_at_the_moment_and_quote_what_people_name(tmp_path
     told = settings_of(a_recovery("name", "it's noon"), 14)
     assert told["recovery_target_name"] == "it's noon"
     assert told["recovery_target_timeline"] == "2"
-    assert "recovery_target_time" not in told
+    assert told["recovery_target_time"] == told["recovery_target"] == ""
     assert "archive_library" not in told  # which 14 does not know
     (tmp_path / "PG_VERSION").write_text("15\n")
     LogPlace(tmp_path).lay(a_recovery("name", "it's noon"))
@@ -153,6 +153,6 @@ def test_what_is_named_is_left_out_when_just_before_it_is_meant() -> None:
 def test_a_point_itself_is_recovered_to_its_own_end_and_onto_a_timeline_of_its_own() -> None:
     settings = settings_of(a_recovery(IMMEDIATE, IMMEDIATE), 15)
     assert settings["recovery_target_timeline"] == "current"
-    assert not {"recovery_target", "recovery_target_action"} & set(settings), (
-        "a target that log ends at is never reached"
-    )
+    targets = [settings[f"recovery_target{end}"] for end in ("", "_time", "_lsn", "_xid", "_name")]
+    assert targets == [""] * 5, "a target that log ends at is never reached"
+    assert "recovery_target_action" not in settings
