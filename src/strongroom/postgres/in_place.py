@@ -67,11 +67,6 @@ class InPlaceTarget(RestoreTarget):
         self._believed: set[int] = set()  # files of which what lies there was compared
         self._owner = (-1, -1)
 
-    @property
-    def places(self) -> list[Path]:
-        """Every directory that is written to, once it has been surveyed."""
-        return list(self._layout.places.values())
-
     # --- before the first byte
 
     def survey(self, files: Sequence[RestoredFile], system: int) -> None:

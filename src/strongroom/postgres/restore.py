@@ -80,6 +80,11 @@ class RestoreTarget:
         self._sums = PartSums()
         self.settle = settle_settings
 
+    @property
+    def places(self) -> list[Path]:
+        """Every directory that is written to, once it is known: the data directory first."""
+        return list(self._layout.places.values())
+
     # --- before the first byte
 
     def prepare(

@@ -1,6 +1,7 @@
 """Back up a real server into real storage, restore it, start it, and compare every row."""
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -251,9 +252,32 @@ def test_a_half_done_restore_of_the_same_job_starts_over(story, backup, root):
     first = story.restore(order)
     story.world.release_keys = honest
     assert first.failure.error["kind"] == "WrongKey"
+    assert f"rm -r {target} {root / 'half-space'}" in first.failure.error["hint"]
     assert any(target.iterdir())
     second = story.restore(order)
     assert second.failure is None, second.failure
+
+
+def test_a_server_that_does_not_start_is_told_to_be_whole_and_a_port_that_is_taken_at_once(
+    story, backup, root
+):
+    target, port = root / "idle", free_port()
+    order = story.restore_order(
+        target,
+        start=True,
+        port=port,
+        tablespaces={str(root / "space"): str(root / "idle-space")},
+        settings={"work_mem": "none"},
+    )
+    with socket.create_server(("127.0.0.1", port)):
+        taken = story.restore(order).failure
+    assert f"port {port} is taken" in taken.error["message"]
+    assert not target.exists()
+    failure = story.restore(order).failure
+    assert "did not start" in failure.error["message"]
+    assert f"{target} is restored and whole" in failure.error["hint"]
+    assert f"-o '-p {port}' start" in failure.error["hint"]
+    assert not (target / MARKER).exists()
 
 
 def test_keys_sealed_to_another_session_are_refused(story, backup, root):

@@ -3,7 +3,9 @@
 The content keys come sealed to a key pair that is made for this restore and lives in memory alone.
 """
 
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +20,7 @@ from strongroom.agent.restore.in_place import InPlace
 from strongroom.agent.restore.journal import RestoreJournal
 from strongroom.agent.restore.start_restored import (
     RECOVERY_SECONDS,
+    check_port,
     next_steps,
     start_restored,
     tools_for,
@@ -28,7 +31,7 @@ from strongroom.datastore.manifest import FileFacts, Manifest, open_manifest_wit
 from strongroom.datastore.reader import read_files
 from strongroom.datastore.seal import KeyPair
 from strongroom.datastore.session import SessionKeys, open_session
-from strongroom.model.errors import Corrupt, Invalid, TargetRefused
+from strongroom.model.errors import Corrupt, Invalid, TargetError, TargetRefused, VaultError
 from strongroom.model.operation import (
     Completion,
     KeysRequest,
@@ -99,6 +102,7 @@ def restore(
         manifest = open_manifest(order.manifest_name, order.recovery_point_id, blobs, keys)
         if order.start:  # what would fail at the end fails now
             tools_for(major_of(manifest.source.version_number))
+            check_port(order.port)
         made = _made_in_place if order.in_place else _made
         result = made(held, grounds, manifest, (blobs, keys.packs), share)
         if order.recovery is not None:
@@ -165,13 +169,30 @@ def _made(
 
     try:
         target.prepare([restored_file(file) for file in manifest.files], total)
-        fetched = read_files(manifest, *source, write, workers=share.workers, on_progress=advance)
-        held.check()
-        watch = _verifying(held, target.bytes_to_check)
-        finished = target.finish(manifest.pg_manifest, order.settings, watch=watch)
+        with _told_unfinished(target.places):
+            fetched = read_files(
+                manifest, *source, write, workers=share.workers, on_progress=advance
+            )
+            held.check()
+            watch = _verifying(held, target.bytes_to_check)
+            finished = target.finish(manifest.pg_manifest, order.settings, watch=watch)
     finally:
         target.close()
     return _result(order, directory, manifest, finished, fetched)
+
+
+@contextmanager
+def _told_unfinished(places: Sequence[Path]) -> Iterator[None]:
+    """Who reads why it failed is told what it leaves."""
+    try:
+        yield
+    except VaultError as error:
+        left = " ".join(shlex.quote(str(place)) for place in places)
+        error.hint += (
+            " What is there is unfinished, and no server can start in it: before another restore "
+            f"goes there, rm -r {left}"
+        )
+        raise
 
 
 def _with_log(
@@ -208,7 +229,8 @@ def _started(
     A standby follows until it is promoted, or the job is cancelled: it then waits where it is.
     """
     if order.recovery is None:
-        return start_restored(directory, order.port, result)
+        with _told_whole(result):
+            return start_restored(directory, order.port, result)
     held.next_step("Recovering")
     log = WalLog(held, order.recovery, open_container(held, "read"), chance)
     with log.served(directory):
@@ -218,6 +240,19 @@ def _started(
             held.progress.note = f"port {started.port} in {directory}"
         await_recovered(directory, held.pause, follows=order.recovery.follow)
     return msgspec.structs.replace(started, fetched_bytes=started.fetched_bytes + log.fetched)
+
+
+@contextmanager
+def _told_whole(result: RestoreResult) -> Iterator[None]:
+    """Who reads why it does not start is told that nothing need be restored again."""
+    try:
+        yield
+    except TargetError as error:
+        error.hint += (
+            f" {result.directory} is restored and whole: once it can start, "
+            f"{result.next_steps[-1]}"
+        )
+        raise
 
 
 def _made_in_place(

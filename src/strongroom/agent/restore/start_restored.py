@@ -1,12 +1,14 @@
 """Start a restored server, or say exactly how it is started."""
 
+import errno
 import os
 import shlex
+import socket
 from pathlib import Path
 
 import msgspec
 
-from strongroom.model.errors import ToolsMissing
+from strongroom.model.errors import TargetRefused, ToolsMissing
 from strongroom.model.operation import RestoreResult
 from strongroom.postgres import scratch
 from strongroom.postgres.tools import Tools, find_tools
@@ -18,6 +20,19 @@ RECOVERY_SECONDS = 7 * 86_400  # through as much log as was asked for
 def tools_for(major: int) -> Tools:
     """The programs that start it; ToolsMissing says how to get them."""
     return find_tools(major)
+
+
+def check_port(port: int) -> None:
+    """Raises TargetRefused when somebody listens there already."""
+    try:
+        with socket.create_server(("127.0.0.1", port)):
+            return
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            return  # the server's own words will say more
+        raise TargetRefused(
+            f"port {port} is taken on this host", hint="Name another one: --port."
+        ) from error
 
 
 def start_restored(
