@@ -31,7 +31,11 @@ from strongroom.postgres.wire.incremental import (
     IncrementalReader,
     whole_name,
 )
-from strongroom.postgres.wire.incremental_manifest import LABEL, of_whole_files
+from strongroom.postgres.wire.incremental_manifest import (
+    LABEL,
+    of_whole_files,
+    without_visibility_maps,
+)
 from strongroom.postgres.wire.timeline_history import parse_timeline_history
 
 SUMMARIES_SINCE = 17
@@ -123,7 +127,9 @@ class Increment:
             return b""
         # pg_checksums rewrites every page, and tells neither the log nor its summaries.
         self._switched = self._parent.checksums != system.checksums
-        return self._parent.pg_manifest if has_summaries and not self._switched else b""
+        if not has_summaries or self._switched:
+            return b""
+        return without_visibility_maps(self._parent.pg_manifest)
 
     def _why_not(self, server: Asked, system: System, parent: Parent) -> str:
         if parent.system_identifier != system.identifier:

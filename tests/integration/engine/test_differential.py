@@ -8,6 +8,8 @@ from changes import CHANGES, fill, restored
 from combined import RawBackups
 from increments import a_chain
 from integration.servers import open_directory, own, some, start_server
+from strongroom.datastore.extents import Extents
+from strongroom.datastore.manifest import Manifest
 from trees import differences
 
 pytestmark = [pytest.mark.postgres, pytest.mark.P5]
@@ -34,6 +36,18 @@ def test_ours_is_what_pg_combinebackup_makes_of_the_same_increments(major, monke
             assert differences(ours, raw.combined(chain, number)) == {}
 
 
+def packs_of_maps(manifest: Manifest) -> set[bytes]:
+    """Those in which visibility maps lie."""
+    maps = {n for n, file in enumerate(manifest.files) if file.path.endswith("_vm")}
+    found = {
+        manifest.packs[extent.pack].id
+        for extent in Extents.of_columns(manifest.extents)
+        if extent.file in maps
+    }
+    assert found
+    return found
+
+
 @pytest.mark.parametrize("major", some(18, of=(17, 18)))
 def test_the_disk_gives_by_summaries_what_the_stream_gives(major):
     with ExitStack() as stack:
@@ -52,6 +66,9 @@ def test_the_disk_gives_by_summaries_what_the_stream_gives(major):
         assert read.results[3].read_bytes < streamed.results[3].read_bytes * 1.01, (
             "only the few rows came"
         )
+        for chain in (streamed, read):
+            older, newer = ({pack.id for pack in each.packs} for each in chain.manifests[-2:])
+            assert packs_of_maps(chain.manifests[-1]) <= newer - older, "logs forget to name them"
         trees = []
         for name, chain in (("streamed", streamed), ("read", read)):
             (place / name).mkdir()
