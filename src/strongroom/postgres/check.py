@@ -5,7 +5,7 @@ from typing import Any
 import psycopg
 
 from strongroom.model.backup_type import DENIED, OF_STREAM
-from strongroom.model.errors import SourceRefused, SourceUnsupported, VaultError
+from strongroom.model.errors import SourceError, SourceRefused, SourceUnsupported, VaultError
 from strongroom.model.operation import ServerFacts
 from strongroom.model.postgres import PAGE
 from strongroom.postgres.basebackup import identify
@@ -129,8 +129,8 @@ def _read_extensions(conninfo: Conninfo, facts: ServerFacts) -> None:
         try:
             with connect(conninfo.changed(dbname=database)) as connection:
                 facts.extensions |= dict(connection.execute(_EXTENSIONS).fetchall())
-        except SourceRefused:
-            continue  # pg_hba.conf keeps us out of this one; the backup holds it all the same
+        except SourceError:
+            continue  # it keeps us out, or is full; the backup holds it all the same
 
 
 def _replication_problems(

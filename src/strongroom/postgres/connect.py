@@ -28,6 +28,11 @@ _DEADLINES = {
 }
 # The server must not take a writer that waits for storage for a dead one. Any role may set these.
 _PATIENT = "-c wal_sender_timeout=0 -c idle_session_timeout=0"
+# Whoever owns a database says by ALTER DATABASE ... SET where names are looked for in it, and how
+# long a statement may take. What we ask must find nothing of theirs: we may be a superuser.
+_OURS_ALONE = "set search_path to ''; set statement_timeout to 0; set lock_timeout to 0"
+_NO_LIMIT = "set transaction_timeout to 0"
+_LIMIT_SINCE = 170000
 _FORM = "Write it as postgresql://user@host:5432/database or as host=... user=... dbname=..."
 _SECRETS = ("password", "sslpassword", "oauth_client_secret")
 _OURS = {"replication", "options", "fallback_application_name", "client_encoding"}
@@ -120,7 +125,7 @@ def replication(
 def session(conninfo: Conninfo, watch: Callable[[], None] = lambda: None) -> Iterator[Replication]:
     """An ordinary session that may wait for long: commands of SQL, watched as `replication` is."""
     with (
-        _opened(conninfo, options=f"{_PATIENT} -c statement_timeout=0") as connection,
+        _opened(conninfo, options=_PATIENT) as connection,
         closing(Replication(connection.pgconn, watch)) as server,
     ):
         yield server
@@ -150,7 +155,19 @@ def _opened(conninfo: Conninfo, **more: str) -> Iterator[psycopg.Connection[tupl
         raise _refused(error, conninfo, replicating=replicating) from error
     with closing(connection):
         check_version(connection.info.server_version)
+        if not replicating:
+            _settle(connection)
         yield connection
+
+
+def _settle(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """Nothing that a database or a role was given by others holds for us."""
+    try:
+        connection.execute(_OURS_ALONE)
+        if connection.info.server_version >= _LIMIT_SINCE:
+            connection.execute(_NO_LIMIT)
+    except psycopg.Error as error:
+        raise failed_command(error.sqlstate or "", str(error), "looking at it") from error
 
 
 def _refused(error: psycopg.Error, conninfo: Conninfo, *, replicating: bool) -> SourceError:

@@ -21,6 +21,7 @@ from strongroom.model.errors import (
 from strongroom.model.operation import ServerFacts
 from strongroom.postgres.check import look
 from strongroom.postgres.connect import Conninfo, connect, replication
+from strongroom.postgres.dump import survey
 from strongroom.postgres.table_sizes import largest_tables
 
 pytestmark = pytest.mark.postgres
@@ -165,6 +166,42 @@ def test_a_database_that_keeps_us_out_does_not_keep_us_from_the_server(server):
         assert "closed" not in facts.databases
     finally:
         server.sql("drop database closed")
+
+
+def test_what_the_owner_of_a_database_puts_in_our_way_is_not_run_as_us(server):
+    """Whose search path leads to a view of theirs: it would be run by a superuser."""
+    server.sql(
+        "create role mallory login",
+        "create database trap owner mallory",
+        "create role hurried login",
+        "alter database trap set search_path = evil, pg_catalog",
+        "alter role hurried set statement_timeout = 50",
+    )
+    server.sql(
+        "create schema evil authorization mallory",
+        "set role mallory",
+        "create function evil.ours() returns text language plpgsql as "
+        "$$ begin execute 'alter role mallory superuser'; return 'x'; end $$",
+        "create view evil.pg_extension as select 'x'::text extname, evil.ours() extversion",
+        "create view evil.pg_class as select evil.ours() relname",
+        database="trap",
+    )
+    told = look(server.parsed(), "orders")
+    assert told.ready
+    assert "x" not in told.extensions
+    largest_tables(server.parsed(), {"trap": 1})
+    assert "plpgsql" in survey(server.parsed()).extensions["trap"]
+    assert server.sql("select rolsuper from pg_roles where rolname = 'mallory'") == [(False,)]
+    with connect(server.parsed(user="hurried")) as patient:
+        assert patient.execute("select pg_sleep(0.1)").fetchone()
+
+
+def test_a_database_that_is_full_does_not_keep_us_from_the_server(server, hba):
+    hba("host all all 127.0.0.1/32 scram-sha-256", "host replication all 127.0.0.1/32 trust")
+    server.sql("create database narrow connection limit 0")
+    facts = seen(server, "keeper")
+    assert facts.ready, facts.problems
+    server.sql("drop database narrow")
 
 
 def test_minimal_wal_level():
