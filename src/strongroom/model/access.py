@@ -138,6 +138,22 @@ BUILT_IN = {
 }
 
 
+_LEAST_FIRST = (
+    BACKUP_READER,
+    READER,
+    BACKUP_OPERATOR,
+    LONG_TERM_RETENTION,
+    MUA_ADMIN,
+    BACKUP_CONTRIBUTOR,
+    CONTRIBUTOR,
+)
+
+
+def least_role(action: str) -> RoleDefinition:
+    """The built-in role with the fewest rights that has the action; Owner has every one."""
+    return next((role for role in _LEAST_FIRST if allows(role, action)), OWNER)
+
+
 @functools.lru_cache(4096)
 def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(re.escape(text).replace(r"\*", ".*"), re.IGNORECASE)

@@ -82,7 +82,7 @@ def check_name(kind: str, name: str) -> str:
     }
     if not rules[kind].fullmatch(name):
         raise invalid(
-            f"{name[:60]!r} is no name for a {kind}",
+            f"{name[:60]!r} is no name for {'an' if kind == 'instance' else 'a'} {kind}",
             f"use names of the form {rules[kind].pattern}",
         )
     return name
@@ -196,8 +196,11 @@ def read_server_id(text: str, subscription: str) -> ServerRef:
     found = _SERVER_ID.fullmatch(text.strip())
     if found is None or found["subscription"].lower() != subscription.lower():
         raise invalid(
-            f"{text[:160]!r} is not the id of a PostgreSQL server of this subscription",
-            "register the server first: strongroom server add NAME CONNINFO",
+            f"{text[:160]!r} is not the id of a PostgreSQL server of this subscription"
+            if text.strip()
+            else "the request names no server",
+            "send .../Microsoft.DBforPostgreSQL/flexibleServers/NAME of a server that is registered"
+            " here: strongroom server add NAME CONNINFO",
         )
     return ServerRef(resource_group=found["group"], name=found["server"])
 
@@ -207,7 +210,9 @@ def read_vault_or_instance_id(text: str, subscription: str) -> tuple[VaultRef, s
     found = _INSTANCE_ID.fullmatch(text.strip())
     if found is None or found["subscription"].lower() != subscription.lower():
         raise invalid(
-            f"{text[:160]!r} is not the id of a backup vault or instance of this subscription",
+            f"{text[:160]!r} is not the id of a backup vault or instance of this subscription"
+            if text.strip()
+            else "the request names neither backup vault nor instance",
             "send .../backupVaults/V or .../backupVaults/V/backupInstances/I",
         )
     return VaultRef(resource_group=found["group"], name=found["vault"]), found["instance"] or ""
@@ -218,7 +223,9 @@ def read_policy_id(text: str, subscription: str) -> PolicyRef:
     found = _POLICY_ID.fullmatch(text.strip())
     if found is None or found["subscription"].lower() != subscription.lower():
         raise invalid(
-            f"{text[:160]!r} is not the id of a backup policy of this subscription",
+            f"{text[:160]!r} is not the id of a backup policy of this subscription"
+            if text.strip()
+            else "the request names no backup policy",
             "send policyInfo.policyId as .../backupVaults/V/backupPolicies/P",
         )
     vault = VaultRef(resource_group=found["group"], name=found["vault"])
@@ -230,7 +237,9 @@ def read_guard_id(text: str, subscription: str) -> tuple[str, str]:
     found = _GUARD_ID.fullmatch(text.strip().rstrip("/"))
     if found is None or found["subscription"].lower() != subscription.lower():
         raise invalid(
-            f"{text[:160]!r} is not the id of a resource guard of this subscription",
+            f"{text[:160]!r} is not the id of a resource guard of this subscription"
+            if text.strip()
+            else "the request names no resource guard",
             "send resourceGuardResourceId as .../resourceGuards/G",
         )
     return found["group"], found["guard"]

@@ -111,6 +111,8 @@ class Forbidden(UserError):
 class NotFound(UserError):
     """No such thing, or not one that this caller may see."""
 
+    advice = "Check the name: a list of its kind shows what there is, and what is soft-deleted."
+
 
 class Conflict(UserError):
     """Something that exists stands in the way."""

@@ -15,6 +15,13 @@ SUSPENDED = "BackupSchedulesSuspended"
 SOFT_DELETED = "SoftDeleted"
 
 ABLE = frozenset({CONFIGURED, UPDATING})  # backups begin, by schedule and on demand
+# What leads on to a state in which backups begin.
+_NEXT = {
+    CONFIGURING: "wait until its protection is configured",
+    FAILED: "mend what protectionErrorDetails of the instance names, then send it again: sync",
+    STOPPED: "resume it first: resumeProtection, or strongroom resume",
+    SUSPENDED: "resume it first: resumeBackups, or strongroom resume",
+}
 # No point ends by age. Of what is suspended points end, and the newest good one stays.
 KEPT = {
     STOPPED: "protection is stopped: what there is is kept",
@@ -37,3 +44,8 @@ SUSPEND = Act("suspendBackups", SUSPENDED, ABLE | {STOPPED})
 RESUME_PROTECTION = Act("resumeProtection", CONFIGURED, frozenset({STOPPED, SUSPENDED}))
 RESUME_BACKUPS = Act("resumeBackups", CONFIGURED, frozenset({SUSPENDED}))
 ACTS = (STOP, SUSPEND, RESUME_PROTECTION, RESUME_BACKUPS)
+
+
+def next_step(state: str) -> str:
+    """What to do with an instance in this state so that backups of it begin."""
+    return _NEXT.get(state, "look at the instance's currentProtectionState")

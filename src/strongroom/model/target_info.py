@@ -70,7 +70,12 @@ def _as_files(target: Mapping[str, Any]) -> Wish:
         return {"targetDirectory": unquote(urlsplit(url).path), "part": part}
     kind = pick_text(details, "restoreTargetLocationType")
     if kind != _BLOBS and not url.startswith("s3:"):
-        raise invalid(f"files are not left in {kind[:60]!r}", f"ask for {_BLOBS}")
+        if not kind and not url:
+            raise invalid(
+                "the restore names no place for the files",
+                "send restoreTargetInfo.targetDetails: url, filePrefix, restoreTargetLocationType",
+            )
+        raise invalid(f"restoreTargetLocationType {kind[:60]!r} is not offered", f"send {_BLOBS}")
     return {"files": {"url": url, "endpoint": pick_text(ours, "endpoint")}, "part": part}
 
 

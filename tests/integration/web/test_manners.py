@@ -109,6 +109,32 @@ def test_a_huge_body_in_chunks_is_refused_while_it_is_read(http: httpx.Client) -
     refused(http.put(vault_id(), params=VERSION, content=chunks), 413, "RequestContentTooLarge")
 
 
+def test_a_parameter_that_is_too_long_is_named_and_not_sent_back(http: httpx.Client) -> None:
+    asked = {**VERSION, "$skipToken": "x" * 5000}
+    answer = http.get(f"{vault_id()}/backupJobs", params=asked)
+    refused(answer, 400, "InvalidRequestContent")
+    assert "$skipToken: String should have at most" in answer.json()["error"]["message"]
+    assert "xxx" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("method", "place", "body", "message", "step"),
+    [
+        ("PUT", "v1/backupInstances/one", {"properties": {}}, "no backup policy", "policyId"),
+        ("PUT", "v1", {"location": "mars"}, "in location 'local'", "send location local"),
+        ("GET", "v1/backupJobs/1", None, "no job 1", "a list of its kind"),
+        ("GET", "v1/operationStatus/1", None, "no operation 1", "the identity that began it"),
+    ],
+)  # fmt: skip
+def test_a_refusal_says_what_to_do(
+    http: httpx.Client, method: str, place: str, body: object, message: str, step: str
+) -> None:
+    path = f"{vault_id().rpartition('/')[0]}/{place}"
+    error = http.request(method, path, params=VERSION, json=body).json()["error"]
+    assert message in error["message"]
+    assert step in error["additionalInfo"][0]["info"]["recommendedAction"][0]
+
+
 def test_an_unknown_path_is_a_404_in_arm_form(http: httpx.Client) -> None:
     refused(http.get(f"{vault_id()}/secrets", params=VERSION), 404, "InvalidResourceType")
 

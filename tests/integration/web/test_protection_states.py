@@ -39,29 +39,44 @@ def next_backup(story: Story) -> str | None:
     return found
 
 
-def refused_backup(instances: Any) -> str:
+def refused_backup(instances: Any) -> tuple[str, str]:
+    """(what is told, the step that is recommended)."""
     body = {"backupRuleOptions": {"ruleName": "BackupWeekly"}}
     with pytest.raises(HttpResponseError) as refused:
         instances.begin_adhoc_backup(*PLACE, body).result()
-    return str(refused.value.error.message)
+    told = refused.value.error
+    (step,) = told.additional_info[0].info["recommendedAction"]
+    return str(told.message), step
 
 
 @pytest.mark.parametrize(
-    ("leave", "come_back", "named"),
+    ("leave", "come_back", "named", "act"),
     [
-        ("begin_stop_protection", "begin_resume_protection", "ProtectionStopped"),
-        ("begin_suspend_backups", "begin_resume_backups", "BackupSchedulesSuspended"),
+        (
+            "begin_stop_protection",
+            "begin_resume_protection",
+            "ProtectionStopped",
+            "resumeProtection",
+        ),
+        (
+            "begin_suspend_backups",
+            "begin_resume_backups",
+            "BackupSchedulesSuspended",
+            "resumeBackups",
+        ),
     ],
 )
 def test_what_is_stopped_or_suspended_takes_no_backups_until_it_is_resumed(
-    instances: Any, story: Story, leave: str, come_back: str, named: str
+    instances: Any, story: Story, leave: str, come_back: str, named: str, act: str
 ) -> None:
     due = next_backup(story)
     assert due
     assert getattr(instances, leave)(*PLACE).result() is None
     assert state(instances) == named
     assert next_backup(story) is None
-    assert named in refused_backup(instances)
+    told, step = refused_backup(instances)
+    assert told == f"no backup of pg1-inst begins while it is {named}"
+    assert step == f"resume it first: {act}, or strongroom resume"
     assert getattr(instances, come_back)(*PLACE).result() is None
     assert state(instances) == "ProtectionConfigured"
     assert next_backup(story) == due

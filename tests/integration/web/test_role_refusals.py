@@ -66,6 +66,11 @@ def test_a_reader_who_would_change_something_is_written_down() -> None:
         headers = {"Authorization": f"Bearer {world.token(*signs_in)}"}
         answer = http.delete(vault_id(), params=VERSION, headers=headers)
         assert answer.status_code == 403
+        (info,) = answer.json()["error"]["additionalInfo"]
+        assert info["info"]["recommendedAction"] == [
+            f"az role assignment create --assignee-object-id {reader} --assignee-principal-type "
+            f'ServicePrincipal --role "Backup Contributor" --scope {vault_id()}'
+        ]
         world.control.refusals.write(world.database, world.clock.now())
         (found,) = records(world.database)
     assert (found["actor"], found["target"]) == (reader, vault_id())

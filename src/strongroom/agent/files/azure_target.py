@@ -89,7 +89,7 @@ class AzureTarget:
         if answer.headers.get(_JOB) != self._job:
             raise TargetNotEmpty(
                 f"{self._url} holds {name} already",
-                hint="Give another --prefix or container: nothing is written over.",
+                hint="Give another filePrefix (--prefix) or container: nothing is written over.",
             )
         return True
 

@@ -73,7 +73,7 @@ class S3Target:
         if found.get("Metadata", {}).get(_JOB) != self._job:
             raise TargetNotEmpty(
                 f"{self._url} holds {name} already",
-                hint="Give another --prefix or place: nothing is written over.",
+                hint="Give another filePrefix (--prefix) or place: nothing is written over.",
             )
         return True
 

@@ -2,13 +2,14 @@
 
 import sqlalchemy as sa
 
-from strongroom.catalog import role_assignments, role_definitions, servers
+from strongroom.catalog import principals, role_assignments, role_definitions, servers
 from strongroom.control.basis.control import Control
 from strongroom.model import access, arm
 from strongroom.model.access import Caller, RoleDefinition
 from strongroom.model.errors import Forbidden, NotFound, Precondition
 
 _SERVER = "Microsoft.DBforPostgreSQL/flexibleServers"
+_TYPES = {"user": "User", "group": "Group"}
 
 
 def may(connection: sa.Connection, who: Caller | str, action: str, scope: str) -> bool:
@@ -46,12 +47,24 @@ def require(
         return
     control.refusals.note(caller, action, scope, control.clock.now())
     if not any(access.allows(role, access.look_action_of(action)) for role in roles):
-        raise NotFound(f"{scope} is not there, or not for you to see", code="ResourceNotFound")
+        raise NotFound(
+            f"{scope} is not there, or not for you to see",
+            hint="see that the id is right; if it is, have somebody give you a role there",
+            code="ResourceNotFound",
+        )
     raise Forbidden(
         f"{caller.principal_id} may not do {action} at {scope}",
-        hint="ask for a role that has this action at this scope",
+        hint=_asking(connection, caller, action, scope),
         code="AuthorizationFailed",
     )
+
+
+def _asking(connection: sa.Connection, caller: Caller, action: str, scope: str) -> str:
+    """The command that gives a caller the least role that would do."""
+    role = access.least_role(action)
+    found = principals.find(connection, caller.principal_id)
+    kind = _TYPES.get(found["kind"] if found else "", "ServicePrincipal")
+    return granting(role, scope, caller.principal_id, kind)
 
 
 def may_see_subscription(connection: sa.Connection, caller: Caller) -> bool:
@@ -100,9 +113,11 @@ def check_vault_identity(
     )
 
 
-def granting(role: RoleDefinition, scope: str, principal_id: str) -> str:
-    """The command that gives a vault's identity a role."""
+def granting(
+    role: RoleDefinition, scope: str, principal_id: str, kind: str = "ServicePrincipal"
+) -> str:
+    """The command that gives a principal, such as a vault's identity, a role."""
     return (
         f"az role assignment create --assignee-object-id {principal_id} "
-        f'--assignee-principal-type ServicePrincipal --role "{role.name}" --scope {scope}'
+        f'--assignee-principal-type {kind} --role "{role.name}" --scope {scope}'
     )

@@ -109,5 +109,8 @@ def get_operation(control: Control, caller: Caller, operation_id: str) -> sa.Row
     with control.database.reading() as connection:
         row = operations.get(connection, operation_id.lower())
     if row is None or row["principal_id"] != caller.principal_id:
-        raise NotFound(f"there is no operation {operation_id[:64]}")
+        raise NotFound(
+            f"there is no operation {operation_id[:64]}",
+            hint="ask with the identity that began it; what it did is among the vault's jobs",
+        )
     return row

@@ -33,6 +33,8 @@ def put_assignment(
         require(control, connection, caller, WRITE, scope)
         role = need_role(connection, role_id)
         _check_assignable(role, scope)
+        if not principal_id:
+            raise arm.invalid("the body names no principal", "send properties.principalId")
         principal = principals.find(connection, principal_id)
         if principal is None:
             raise Invalid(
@@ -135,7 +137,11 @@ def _known(
         )
     for row in catalog.list_of_principal(connection, principal_id):
         if row["role_id"] == role_id and row["scope_key"] == scope_key:
-            raise Conflict("The role assignment already exists.", code="RoleAssignmentExists")
+            raise Conflict(
+                "The role assignment already exists.",
+                hint=f"nothing is to be done: the role is given already, as {row['id']}",
+                code="RoleAssignmentExists",
+            )
     return None
 
 

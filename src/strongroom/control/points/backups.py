@@ -18,7 +18,7 @@ from strongroom.model.errors import Conflict, Invalid, Precondition
 from strongroom.model.ids import JobId, OperationId, uuid4
 from strongroom.model.job import JobKind
 from strongroom.model.policy import BackupPolicy, parse_policy
-from strongroom.model.protection_state import ABLE
+from strongroom.model.protection_state import ABLE, next_step
 
 ACTION = "Microsoft.DataProtection/backupVaults/backupInstances/backup/action"
 
@@ -162,8 +162,8 @@ def _enqueue(
 ) -> None:
     if found.state not in ABLE:
         raise Precondition(
-            f"{found.instance_name} is {found.state}, not protected",
-            hint="finish configuring its protection, or resume it, then try again",
+            f"no backup of {found.instance_name} begins while it is {found.state}",
+            hint=next_step(found.state),
         )
     if jobs.running(connection, found.instance_id, JobKind.BACKUP):
         raise Conflict(

@@ -118,8 +118,8 @@ def delete_policy(control: Control, caller: Caller, vault: VaultRef, name: str) 
         users = [row["name"] for row in catalog.users(connection, found["id"])]
         if users:
             raise Conflict(
-                f"policy {found['name']} protects {len(users)} backup instances: "
-                + ", ".join(users[:10]),
+                f"policy {found['name']} protects {', '.join(users[:10])}"
+                + (f" and {len(users) - 10} more backup instances" if users[10:] else ""),
                 hint="give them another policy first",
                 code="UserErrorDppPolicyObjectInUse",
             )

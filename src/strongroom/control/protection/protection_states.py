@@ -15,7 +15,14 @@ from strongroom.model.arm import VaultRef, instance_id_of
 from strongroom.model.errors import Precondition
 from strongroom.model.ids import OperationId
 from strongroom.model.policy import parse_policy
-from strongroom.model.protection_state import ABLE, RESUME_PROTECTION, STOP, SUSPEND, Act
+from strongroom.model.protection_state import (
+    ABLE,
+    RESUME_PROTECTION,
+    STOP,
+    SUSPEND,
+    Act,
+    next_step,
+)
 
 GUARDED = {
     STOP: guard.STOP_PROTECTION,
@@ -45,8 +52,9 @@ def change_state(
             return {}
         if found.state not in act.before:
             raise Precondition(
-                f"{found.instance_name} is {found.state}: {act.name} does not lead on from there",
-                hint=f"{act.name} is for what is {' or '.join(sorted(act.before))}",
+                f"{found.instance_name} is {found.state}: {act.name} is for what is "
+                + " or ".join(sorted(act.before)),
+                hint=next_step(found.state),
             )
         if act in GUARDED and _takes_away(control, connection, found, act):
             ask = Ask(GUARDED[act], scope, {"from": found.state, "to": act.after})

@@ -270,7 +270,7 @@ def _read_unlock(scope: str, place: str, body: dict[str, Any]) -> Ask:
     if not isinstance(named, list) or len(named) != 1 or not isinstance(named[0], str):
         raise arm.invalid(
             "resourceGuardOperationRequests does not name one request",
-            f"send [{guard.request_id(place, guard.DELETE_INSTANCE.kind)!r}]",
+            f'send ["{guard.request_id(place, guard.DELETE_INSTANCE.kind)}"]',
         )
     for operation in guard.OPERATIONS:
         wanted = guard.request_id(place, operation.kind)

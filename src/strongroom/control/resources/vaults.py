@@ -65,6 +65,7 @@ def put_vault(  # noqa: PLR0913 - a wish each, by name
         elif arm.read_location(body, found["location"]) != found["location"]:
             raise Conflict(
                 f"The resource '{ref.name}' already exists in location '{found['location']}'.",
+                hint=f"send location {found['location']}, or none",
                 code="InvalidResourceLocation",
             )
         else:

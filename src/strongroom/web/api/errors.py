@@ -136,6 +136,20 @@ def _tell(request: Request, status: int, code: str) -> None:
         )
 
 
+def _malformed(error: RequestValidationError) -> errors.Invalid:
+    """Which parameters, and what of them; never the value, which may be a megabyte."""
+    wrong = "; ".join(
+        f"{str(part['loc'][-1])[:60]}: {part['msg'][:120]}"
+        for part in error.errors()[:5]
+        if part.get("loc")
+    )
+    return errors.Invalid(
+        f"the request has not the form that this operation takes: {wrong}",
+        hint=_TABLE,
+        code="InvalidRequestContent",
+    )
+
+
 def install(
     app: FastAPI, challenge: str, page_of: Callable[[Request, VaultError], Response]
 ) -> None:
@@ -168,11 +182,7 @@ def install(
                 code="MissingApiVersionParameter",
             )
         else:
-            told = errors.Invalid(
-                "the request has not the form that this operation takes",
-                hint=_TABLE,
-                code="InvalidRequestContent",
-            )
+            told = _malformed(error)
         return _answer(400, told.to_dict())
 
     @app.exception_handler(HTTPException)
