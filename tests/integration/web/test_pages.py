@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
 
-from arm_story import Story
+from arm_story import GROUP_ID, INSTANCE_ID, Story
 from arm_world import GROUP, SUBSCRIPTION, VERSION, ArmWorld, vault_id
 from strongroom.catalog.tables import instances, jobs, servers
 
@@ -81,6 +81,26 @@ def test_a_filter_goes_with_the_pages(story: Story, many: list[str]) -> None:
     pages = [first, after, last]
     assert [len(page["value"]) for page in pages] == [100, 100, COUNT - COUNT // 10 - 200]
     assert {job["properties"]["status"] for job in last["value"]} == {"Completed"}
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        JOBS,
+        f"{INSTANCE_ID}/recoveryPoints",
+        f"{GROUP_ID}/providers/Microsoft.Authorization/roleAssignments",
+        f"{GROUP_ID}/providers/Microsoft.Authorization/roleDefinitions",
+        f"{GROUP_ID}/resources",
+    ],
+)
+def test_a_filter_that_is_not_read_is_refused_and_what_is_read_is_told(
+    story: Story, of: str
+) -> None:
+    for odd in ("colour eq 'red'", "status ne 'Failed'", "startDate eq 'x' or 1 eq 1"):
+        told = story.http.get(of, params={**VERSION, "$filter": odd})
+        error = told.json()["error"]
+        assert (told.status_code, error["code"]) == (400, "BMSUserErrorInvalidInput"), told.text
+        assert " eq '" in error["additionalInfo"][0]["info"]["recommendedAction"][0]
 
 
 def test_jobs_are_exported_as_they_are_listed_and_as_a_table(

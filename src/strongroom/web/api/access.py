@@ -1,14 +1,15 @@
 """Roles: Microsoft.Authorization at every scope, the root among them."""
 
 import re
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from strongroom.control.identities import role_assignments, role_definitions
 from strongroom.web.api import wire_access
 from strongroom.web.api.door import Asked, Body, does, member
+from strongroom.web.api.paging import Filter, check_filter
 
 router = APIRouter()
 _ROOT = "/providers/Microsoft.Authorization"
@@ -16,7 +17,7 @@ _ROLES = "/{scope:path}" + _ROOT
 _PRINCIPAL = re.compile(r"(?:principalId\s+eq\s*|assignedTo\()\s*'([^']{1,64})'", re.IGNORECASE)
 _ROLE_KIND = re.compile(r"type\s+eq\s+'([A-Za-z]{1,32})'", re.IGNORECASE)
 _ROLE_NAME = re.compile(r"roleName\s+eq\s+'([^']{1,128})'", re.IGNORECASE)
-Filter = Annotated[str, Query(alias="$filter", max_length=512)]
+_SCOPED = re.compile(r"atScope(?:AndBelow)?\(\)", re.IGNORECASE)
 
 
 @router.put(_ROOT + "/roleAssignments/{name}", openapi_extra=does(role_assignments.WRITE))
@@ -35,6 +36,9 @@ def put_assignment(name: str, body: Body, call: Asked, scope: str = "") -> JSONR
 @router.get(_ROLES + "/roleAssignments", openapi_extra=does(role_assignments.READ))
 def list_assignments(call: Asked, wanted: Filter = "", scope: str = "") -> dict[str, Any]:
     """Assignments that count at a scope; those below it too, unless the filter says atScope()."""
+    check_filter(
+        wanted, "atScope(), assignedTo('...') or principalId eq '...'", _SCOPED, _PRINCIPAL
+    )
     found = _PRINCIPAL.search(wanted)
     rows = role_assignments.list_assignments(
         call.control,
@@ -71,6 +75,7 @@ def delete_assignment(name: str, call: Asked, scope: str = "") -> Response:
 @router.get(_ROLES + "/roleDefinitions", openapi_extra=does(role_definitions.READ))
 def list_definitions(call: Asked, wanted: Filter = "", scope: str = "") -> dict[str, Any]:
     """The roles that can be given at a scope."""
+    check_filter(wanted, "roleName eq '...' or type eq '...'", _SCOPED, _ROLE_NAME, _ROLE_KIND)
     named, kind = _ROLE_NAME.search(wanted), _ROLE_KIND.search(wanted)
     roles = role_definitions.list_roles(
         call.control,

@@ -17,11 +17,12 @@ from strongroom.web.api import wire, wire_jobs
 from strongroom.web.api.door import Asked, Body, Here, Vault, does, member
 from strongroom.web.api.long_running import accepted, addresses
 from strongroom.web.api.looking import answered, ended, validated
-from strongroom.web.api.paging import Filter, Skip, answer
+from strongroom.web.api.paging import Filter, Skip, answer, check_filter
 from strongroom.web.api.vaults import VAULT
 
 router = APIRouter()
 _INSTANCE = VAULT + "/backupInstances/{name}"
+_DATE = re.compile(r"\b(startDate|endDate)\s+eq\s+'([^']{1,40})'", re.IGNORECASE)
 
 
 @router.post(VAULT + "/validateForBackup", openapi_extra=does(instances.VALIDATE))
@@ -120,6 +121,7 @@ def list_points(
     name: str, ref: Vault, here: Here, call: Asked, skip: Skip = "", wanted: Filter = ""
 ) -> Response:
     """Newest first, a hundred a page; `$filter` may name startDate and endDate."""
+    check_filter(wanted, "startDate eq '2026-01-31T00:00:00Z' and endDate eq '...'", _DATE)
     between = _date(wanted, "startDate"), _date(wanted, "endDate")
     found, token = recovery_points.page_recovery_points(
         call.control, call.caller, (ref, name), skip, between
@@ -131,8 +133,9 @@ def list_points(
 
 def _date(wanted: str, which: str) -> Instant | None:
     """One end of `startDate eq '2026-01-31T00:00:00Z' and endDate eq '...'`."""
-    found = re.search(rf"{which}\s+eq\s+'([^']{{1,40}})'", wanted, re.IGNORECASE)
-    return None if found is None else arm.read_instant(found[1], which)
+    named = {key.lower(): text for key, text in _DATE.findall(wanted)}
+    text = named.get(which.lower())
+    return None if text is None else arm.read_instant(text, which)
 
 
 @router.get(_INSTANCE + "/recoveryPoints/{point}", openapi_extra=does(recovery_points.ACTION))

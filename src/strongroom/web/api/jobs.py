@@ -10,7 +10,7 @@ from strongroom.control.work import jobs
 from strongroom.web.api import wire_jobs
 from strongroom.web.api.door import Asked, Here, Vault, does
 from strongroom.web.api.long_running import accepted
-from strongroom.web.api.paging import Filter, Skip, answer
+from strongroom.web.api.paging import Filter, Skip, answer, check_filter
 from strongroom.web.api.vaults import VAULT
 
 router = APIRouter()
@@ -30,6 +30,7 @@ def list_jobs(
 
 def read_filter(wanted: str) -> tuple[str, str]:
     """(status, operation) that `$filter` names, empty where it does not."""
+    check_filter(wanted, "status eq '...' and operation eq '...', or one of them", _NAMED)
     named = {key.lower(): value for key, value in _NAMED.findall(wanted)}
     return named.get("status", ""), named.get("operation", "")
 

@@ -1,5 +1,6 @@
-"""Pages of long lists: `$skipToken` in, an absolute `nextLink` out."""
+"""Pages of long lists: `$skipToken` in, an absolute `nextLink` out; and what `$filter` may say."""
 
+import re
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
@@ -7,11 +8,21 @@ import msgspec
 from fastapi import Query
 from fastapi.responses import Response
 
-from strongroom.model import page
+from strongroom.model import arm, page
 from strongroom.web.api.door import Call
 
 Skip = Annotated[str, Query(alias="$skipToken", max_length=page.LONGEST)]
 Filter = Annotated[str, Query(alias="$filter", max_length=512)]
+_JOINT = re.compile(r"\band\b|[()\s]", re.IGNORECASE)
+
+
+def check_filter(wanted: str, offered: str, *known: re.Pattern[str]) -> None:
+    """Invalid where `$filter` asks for more than `known`: all that there is would be no answer."""
+    rest = wanted
+    for each in known:
+        rest = each.sub("", rest)
+    if _JOINT.sub("", rest):
+        raise arm.invalid(f"$filter {wanted[:120]!r} is not offered", f"send {offered}")
 
 
 def answer(call: Call, rows: list[dict[str, Any]], token: str, wanted: str = "") -> Response:

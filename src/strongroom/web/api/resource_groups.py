@@ -9,11 +9,11 @@ from fastapi.responses import JSONResponse, Response
 from strongroom.control.basis.long_running import get_operation
 from strongroom.control.resources import resource_groups
 from strongroom.control.resources.subscriptions import WRITE
-from strongroom.model import arm
 from strongroom.model.errors import from_dict
 from strongroom.web.api import wire
 from strongroom.web.api.door import Asked, Body, Call, Here, does
 from strongroom.web.api.long_running import OWN, RETRY_SECONDS
+from strongroom.web.api.paging import check_filter
 
 router = APIRouter()
 _SUBSCRIPTION = "/subscriptions/{subscription_id}"
@@ -68,11 +68,7 @@ def list_all_resources(here: Here, call: Asked, wanted: Wanted = "") -> dict[str
 
 def _listed(call: Call, group: str | None, wanted: str) -> dict[str, Any]:
     asked = {name.lower(): value.lower() for name, value in _FILTER.findall(wanted)}
-    if _FILTER.sub("", wanted).replace("and", "").strip():
-        raise arm.invalid(
-            f"$filter {wanted[:120]!r} is not offered",
-            "join resourceType, resourceGroup or name eq '...' with and",
-        )
+    check_filter(wanted, "resourceType, resourceGroup or name eq '...', joined with and", _FILTER)
     found = resource_groups.list_resources(call.control, call.caller, group)
     return {"value": [_told(*each) for each in found if _fits(each, asked)]}
 

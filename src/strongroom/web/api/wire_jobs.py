@@ -82,15 +82,16 @@ def _destination(found: Job) -> str | None:
 
 
 def _extended(found: Job) -> dict[str, Any]:
+    taken = found.order.get("recovery_point_time")
     point = {
         "recoveryPointID": found.recovery_point_id,
-        "recoveryPointTime": found.order.get("recovery_point_time"),
+        "recoveryPointTime": instant(Instant.parse_iso(taken)) if taken else None,
     }
     is_restore = found.kind is JobKind.RESTORE
     return {
         "backupInstanceState": None,
         "dataTransferredInBytes": float(found.progress.done_bytes),
-        "targetRecoverPoint": None if is_restore else point,
+        "targetRecoverPoint": point if found.recovery_point_id and not is_restore else None,
         "sourceRecoverPoint": point if is_restore else None,
         "recoveryDestination": _destination(found),
         "subTasks": _sub_tasks(found),
