@@ -22,6 +22,15 @@ from strongroom.postgres.refusals import Attempt, refused_connection
 _SECRETS = ("sslpassword", "oauth_client_secret")
 _KEPT = re.compile(r"PATH|HOME|USER|LOGNAME|TZ|SSL_CERT_\w+|KRB5\w+|PG\w+")
 _WORDS = 4096
+_RIGHTS = ("permission denied", "must be superuser", "row-level security")
+_LACKING = (
+    "Grant the role of the agent what it lacks: GRANT pg_read_all_data TO ...; (a large object: "
+    "GRANT SELECT ON LARGE OBJECT), or make it the owner."
+)
+_HIDDEN = (
+    "Rows of this table are hidden from the role of the agent, and half a table is none. Run as a "
+    "superuser: ALTER ROLE ... BYPASSRLS;"
+)
 _ALIVE = {
     "connect_timeout": "15",
     "keepalives_idle": "30",
@@ -161,12 +170,9 @@ def _failed(what: str, code: int, said: str, conninfo: Conninfo) -> SourceError 
     shown = words[-600:] or f"it ended with {code}"
     if "server version mismatch" in words:
         return ToolsMissing(f"{what} failed: {shown}")
-    if "permission denied" in words or "must be superuser" in words:
-        return SourceRefused(
-            f"{what} failed: {shown}",
-            hint="Grant the role of the agent what it lacks: GRANT pg_read_all_data TO ...; "
-            "or make it the owner.",
-        )
+    if any(fragment in words for fragment in _RIGHTS):
+        hidden = "row-level security" in words
+        return SourceRefused(f"{what} failed: {shown}", hint=_HIDDEN if hidden else _LACKING)
     lost = ("server closed the connection", "terminating connection", "could not receive data")
     if any(fragment in words for fragment in lost):
         return SourceStopped(f"{what} lost the server: {shown}")

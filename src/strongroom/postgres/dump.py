@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import psycopg
 
-from strongroom.model.errors import SourceRefused
+from strongroom.model.errors import SourceError, SourceRefused
 from strongroom.model.postgres import major_of
 from strongroom.postgres.client import Client, Program
 from strongroom.postgres.connect import Conninfo, connect
@@ -23,7 +23,8 @@ select current_setting('server_version_num')::int, pg_is_in_recovery(),
 _DATABASES = """
 select d.datname, pg_encoding_to_char(d.encoding), to_jsonb(d) - 'datacl',
        pg_get_userbyid(d.datdba), d.datallowconn, has_database_privilege(d.oid, 'CONNECT'),
-       case when has_database_privilege(d.oid, 'CONNECT') then pg_database_size(d.oid) else 0 end
+       case when has_database_privilege(d.oid, 'CONNECT')
+       then coalesce(pg_database_size(d.oid), 0) else 0 end
 from pg_database d where d.datname not in ('template0', 'template1') order by d.datname
 """
 _SETTINGS = """
@@ -35,6 +36,7 @@ select coalesce(d.datname, ''), coalesce(r.rolname, ''), s.setconfig
 from pg_db_role_setting s left join pg_database d on d.oid = s.setdatabase
 left join pg_roles r on r.oid = s.setrole order by 1, 2
 """
+_INVALID = -2  # datconnlimit of a database whose DROP was broken off: nobody gets in any more
 _EXTENSIONS = "select extname, extversion from pg_extension order by extname"
 
 
@@ -50,6 +52,8 @@ class Survey:
     extensions: dict[str, dict[str, str]] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)  # databases, since they were listed
+    not_dumped: list[str] = field(default_factory=list)  # in the programs' own words
 
 
 def survey(conninfo: Conninfo) -> Survey:
@@ -74,10 +78,29 @@ def survey(conninfo: Conninfo) -> Survey:
             for database, role, config in of_databases
         ],
     }
-    for database in found.databases:
-        with connect(conninfo.changed(dbname=database)) as connection:
-            found.extensions[database] = dict(connection.execute(_EXTENSIONS).fetchall())
+    for database in list(found.databases):
+        try:
+            with connect(conninfo.changed(dbname=database)) as connection:
+                found.extensions[database] = dict(connection.execute(_EXTENSIONS).fetchall())
+        except SourceError:
+            if not note_gone(conninfo, database, found):
+                raise
     return found
+
+
+def note_gone(conninfo: Conninfo, database: str, found: Survey) -> bool:
+    """Whether a database is not there any more; what was found does not name it then.
+
+    Raises SourceError when the server does not say.
+    """
+    with connect(conninfo) as connection:
+        there = "select 1 from pg_database where datname = %s and datconnlimit <> %s"
+        if connection.execute(there, (database, _INVALID)).fetchone():
+            return False
+    found.gone.append(database)
+    for told in (found.databases, found.extensions, found.parameters["databases"]):
+        told.pop(database, None)
+    return True
 
 
 def _identifier(connection: psycopg.Connection[tuple[Any, ...]]) -> int:
@@ -97,7 +120,7 @@ def _databases(
     for name, encoding, facts, owner, lets_in, lets_us_in, size in rows:
         if name in _PROVIDERS:
             continue
-        if not lets_in or not lets_us_in:
+        if not lets_in or not lets_us_in or facts["datconnlimit"] == _INVALID:
             found.left_out.append(name)
             continue
         found.databases[name] = int(size)
@@ -123,17 +146,36 @@ def file_of(database: str) -> str:
     return f"{quote(database, safe=' ')}.dump"
 
 
-def warning_of(found: Survey) -> SourceRefused | None:
-    """That databases were left out, if any were."""
-    if not found.left_out:
-        return None
-    names = ", ".join(found.left_out)
-    return SourceRefused(
-        f"databases that let the agent's role not in were left out: {names}",
-        hint="Run as a superuser: GRANT CONNECT ON DATABASE ... TO the role (and see "
-        "datallowconn), or drop what is not wanted any more.",
-        facts={"databases": found.left_out},
-    )
+def warnings_of(found: Survey) -> list[SourceRefused]:
+    """What of the server is not in its dump, if anything."""
+    told = []
+    if found.left_out:
+        told.append(
+            SourceRefused(
+                "databases that let the agent's role not in were left out: "
+                + ", ".join(found.left_out),
+                hint="Run as a superuser: GRANT CONNECT ON DATABASE ... TO the role (and see "
+                "datallowconn), or drop what is not wanted any more.",
+                facts={"databases": found.left_out},
+            )
+        )
+    if found.gone:
+        told.append(
+            SourceRefused(
+                "databases were dropped or renamed while they were to be dumped: "
+                + ", ".join(found.gone),
+                hint="One that has another name now is in the next backup.",
+                facts={"databases": found.gone},
+            )
+        )
+    if found.not_dumped:
+        told.append(
+            SourceRefused(
+                f"pg_dump left something out: {'; '.join(found.not_dumped)[:600]}",
+                hint="Give the role of the agent the right to read it.",
+            )
+        )
+    return told
 
 
 def dump_tools(version_number: int) -> Tools:

@@ -364,6 +364,46 @@ def test_as_many_databases_are_dumped_side_by_side_as_there_are_lanes(old):
         old.sql("drop table plain", database="postgres")
 
 
+def test_what_goes_while_it_is_dumped_is_told_and_what_nobody_can_enter_is_left_out(old):
+    """One lane waits for a lock that is held here: what is next is dropped meanwhile."""
+    limits = "update pg_database set datconnlimit = {} where datname = 'half'"
+    old.sql("create database half", "create database soon", limits.format(-2))
+    old.sql("create role plain login", "grant pg_read_all_data to plain")
+    old.sql("create subscription s connection 'dbname=no' publication p with (connect = false)",
+            database="orders")  # fmt: skip
+    for name in ODD[:2]:
+        old.sql("grant select on large object 4711 to plain", database=name)
+    try:
+        with dumps() as made:
+            given = {"share": replace(WHOLE, lanes=1)}
+            text = old.conninfo.replace("user=postgres", "user=plain")
+            told: list[str] = []
+
+            def dump() -> None:
+                told.extend(each["message"] for each in made.dump(text, **given).warnings)
+
+            thread = threading.Thread(target=dump)
+            with old.connect("orders") as blocker, blocker.transaction():
+                blocker.execute("lock table plain in access exclusive mode")
+                thread.start()
+                while old.sql("select count(*) from pg_locks where not granted") != [(1,)]:
+                    assert thread.is_alive()
+                old.sql("drop database soon")
+            thread.join(60)
+            assert [message.rpartition(": ")[2] for message in told[:2]] == ["half", "soon"]
+            assert "orders.dump: pg_dump: warning: subscriptions not dumped" in told[2]
+            files = {file.path for file in made.manifests[-1].files}
+            assert "orders.dump" in files
+            assert not {"half.dump", "soon.dump"} & files
+    finally:
+        old.sql("alter subscription s set (slot_name = none)", "drop subscription s",
+                database="orders")  # fmt: skip
+        old.sql(limits.format(-1), "drop database half", "drop database if exists soon")
+        for name in ODD[:2]:
+            old.sql("drop owned by plain", database=name)
+        old.sql("drop role plain")
+
+
 def test_a_killed_pg_dump_fails_loudly_and_leaves_no_delta(old):
     with dumps() as made:
         error = in_midway(
@@ -401,5 +441,16 @@ def test_a_role_that_may_not_read_a_table_is_told_which(old):
     try:
         with dumps() as made, pytest.raises(SourceRefused, match="permission denied"):
             made.dump(old.conninfo.replace("user=postgres", "user=weak"))
+        old.sql("grant pg_read_all_data to weak", "create table hidden (n int)")
+        old.sql("alter table hidden enable row level security")
+        for name in ODD[:2]:
+            old.sql("grant select on large object 4711 to weak", database=name)
+        with dumps() as made, pytest.raises(SourceRefused, match="row-level") as refused:
+            made.dump(old.conninfo.replace("user=postgres", "user=weak"))
+        assert "BYPASSRLS" in refused.value.hint
+        assert '"hidden"' in refused.value.message
     finally:
+        old.sql("drop table if exists hidden")
+        for name in ODD[:2]:
+            old.sql("drop owned by weak", database=name)
         old.sql("drop role weak")

@@ -25,7 +25,7 @@ from strongroom.datastore.dump_map import delta_of_dump, dump_source
 from strongroom.datastore.manifest import Written
 from strongroom.datastore.partial import ChunksSoFar
 from strongroom.datastore.writer import DatastoreWriter
-from strongroom.model.errors import Cancelled, Invalid
+from strongroom.model.errors import Cancelled, Invalid, SourceError
 from strongroom.model.logical import EXTENSIONS, GLOBALS, LOGICAL, PARAMETERS
 from strongroom.model.operation import (
     BackupOrder,
@@ -43,12 +43,14 @@ from strongroom.postgres.dump import (
     dump_globals,
     dump_tools,
     file_of,
+    note_gone,
     survey,
-    warning_of,
+    warnings_of,
 )
 from strongroom.postgres.tools import Tools
 
 _PIECE = 1 << 20  # bytes read of a dump at once
+_LOST = " not dumped "  # in a warning of pg_dump that ends well: subscriptions, for one
 
 
 def take_dump(
@@ -125,6 +127,10 @@ class _Source:
         names = sorted(self.found.databases, key=lambda name: -self.found.databases[name])
         return [*((file_of(name), name) for name in names), (GLOBALS, "")]
 
+    def is_gone(self, database: str) -> bool:
+        """Since it was listed; it is told as such then. Raises SourceError."""
+        return note_gone(self.client.conninfo, database, self.found)
+
     def start(self, database: str) -> Program:
         if not database:
             return dump_globals(self.tools, self.client, self.found)
@@ -189,12 +195,17 @@ class _Dumping:
 
     def _dump(self, stream: ChunkStream, path: str, database: str) -> None:
         self._held.check()
-        with (
-            self._source.start(database) as program,
-            self._held.when_stopped(program.kill),
-        ):
-            pieces = self._held_by.reading(program.pieces(_PIECE))
-            self._store(stream, path, pieces, program)
+        try:
+            with (
+                self._source.start(database) as program,
+                self._held.when_stopped(program.kill),
+            ):
+                pieces = self._held_by.reading(program.pieces(_PIECE))
+                self._store(stream, path, pieces, program)
+        except SourceError:
+            self._held.check()
+            if not database or not self._source.is_gone(database):
+                raise
 
     def _store(
         self,
@@ -217,7 +228,8 @@ class _Dumping:
                 finally:
                     self._looking.release()
         if program is not None:
-            program.finish()
+            said = program.finish()
+            self._source.found.not_dumped += [f"{path}: {line}" for line in said if _LOST in line]
         file.end(self._mtime)
         self._advance(0, files=1)
 
@@ -232,7 +244,6 @@ class _Dumping:
 
 
 def _result(written: Written, found: Survey, sealed: bytes) -> BackupResult:
-    warning = warning_of(found)
     extensions: dict[str, str] = {}
     for each in found.extensions.values():
         extensions |= each
@@ -252,5 +263,5 @@ def _result(written: Written, found: Survey, sealed: bytes) -> BackupResult:
         databases=found.databases,
         extensions=extensions,
         read_bytes=written.raw_bytes,
-        warnings=[warning.to_dict()] if warning else [],
+        warnings=[warning.to_dict() for warning in warnings_of(found)],
     )

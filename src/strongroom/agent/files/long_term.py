@@ -22,7 +22,7 @@ from strongroom.postgres.dump import (
     dump_globals,
     dump_tools,
     survey,
-    warning_of,
+    warnings_of,
 )
 from strongroom.postgres.roles_file import Cleaning, cleaned, roles_script, tablespaces_script
 from strongroom.postgres.tools import Tools
@@ -74,10 +74,9 @@ class _Dumping:
             files.put(database_file(name), what, partial(self._database, name))
         self._globals(files)
         write_guide(files, databases)
-        warning = warning_of(self._found)
         place = files.target.place
         nothing = RestoreResult(directory=place, files=0, written_bytes=0, fetched_bytes=0)
-        nothing.warnings = [warning.to_dict()] if warning else []
+        nothing.warnings = [warning.to_dict() for warning in warnings_of(self._found)]
         return files.finish(nothing)
 
     def _database(self, name: str, sink: Sink) -> None:
