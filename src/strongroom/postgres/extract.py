@@ -61,11 +61,17 @@ _TREE = """
 with recursive tree(oid) as (
   select c.oid from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = relnamespace
   where nspname = %(schema)s and relname = %(name)s and relkind in ('r', 'p', 'm')
+  and c.oid >= 16384
   union select inhrelid from pg_catalog.pg_inherits join tree on inhparent = tree.oid)
 """
 _TABLES = """
 select nspname, relname from tree join pg_catalog.pg_class using (oid)
 join pg_catalog.pg_namespace n on n.oid = relnamespace order by tree.oid
+"""
+_WITHOUT_ROWS = """
+select relkind = 'm', relpersistence = 'u' from pg_catalog.pg_class c
+join pg_catalog.pg_namespace n on n.oid = relnamespace
+where nspname = %(schema)s and relname = %(name)s
 """
 _FILES = """
 , held(oid) as (
@@ -150,6 +156,18 @@ class ScratchServer:
             if not found:
                 raise _no_table(connection, database, table)
         return [TableName(schema=str(schema), name=str(name)) for schema, name in found]
+
+    def without_rows(
+        self, database: str, tables: Sequence[TableName]
+    ) -> tuple[list[TableName], list[TableName]]:
+        """Those that a dump brings without rows: materialized views, and what is not logged."""
+        views, unlogged = [], []
+        with self.connect(database) as connection:
+            for table in tables:
+                for is_view, is_unlogged in connection.execute(_WITHOUT_ROWS, _names(table)):
+                    views += [table] if is_view else []
+                    unlogged += [table] if is_unlogged else []
+        return views, unlogged
 
     def sequences(self, database: str, tables: Sequence[TableName]) -> list[TableName]:
         """Those that belong to columns of the tables."""

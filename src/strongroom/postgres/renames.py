@@ -33,6 +33,14 @@ join pg_catalog.pg_namespace n on n.oid = stxnamespace
 where stxrelid = (table asked)
 order by 1
 """
+_PARENTS = """
+select n.nspname, p.relname, p.relkind = 'p' from pg_catalog.pg_inherits
+join pg_catalog.pg_class p on p.oid = inhparent
+join pg_catalog.pg_namespace n on n.oid = p.relnamespace
+join pg_catalog.pg_class c on c.oid = inhrelid
+join pg_catalog.pg_namespace s on s.oid = c.relnamespace
+where s.nspname = %(schema)s and c.relname = %(name)s
+"""
 _IN_THE_WAY = """
 select 'table' from pg_catalog.pg_class join pg_catalog.pg_namespace n on n.oid = relnamespace
 where nspname = %(schema)s and relname = %(name)s and %(kind)s <> 'statistics'
@@ -64,12 +72,15 @@ def rename_tables(
 ) -> list[TableName]:
     """The first gets the new name, its children names made of it; all go to the new schema.
 
-    Returns the new names in the same order. What has one of them already gets another.
+    Returns the new names in the same order. What has one of them already gets another. None of
+    them stays a part or a child of a table that is none of them: its rows would be there twice.
     """
     renames = _Renames(connection, tables[0].name, new)
     with connection.transaction():
         words = sql.SQL("create schema if not exists {}").format(sql.Identifier(new.schema))
         connection.execute(words)
+        for each in tables:
+            renames.set_free(each, frozenset(tables))
         groups = [[_table(each), *companions(connection, each)] for each in tables]
         aside = [[renames.set_aside(each) for each in group] for group in groups]
         renames.move(aside)
@@ -89,6 +100,18 @@ class _Renames:
     new: TableName
     number: int = 0
     taken: set[str] = field(default_factory=set)
+
+    def set_free(self, table: TableName, others: frozenset[TableName]) -> None:
+        asked = {"schema": table.schema, "name": table.name}
+        for schema, name, parted in self.connection.execute(_PARENTS, asked).fetchall():
+            parent = TableName(schema=str(schema), name=str(name))
+            if parent in others:
+                continue
+            words, pair = "alter table {}.{} no inherit {}.{}", (table, parent)
+            if parted:
+                words, pair = "alter table {}.{} detach partition {}.{}", (parent, table)
+            parts = [sql.Identifier(part) for each in pair for part in (each.schema, each.name)]
+            self.connection.execute(sql.SQL(words).format(*parts))
 
     def set_aside(self, what: Named) -> Named:
         self.number += 1

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent_story import Story, a_story, an_open_directory
@@ -28,7 +29,7 @@ def source(request) -> Iterator[Server]:
     """Without checksums, so that VACUUM logs changes of pages that it does not log whole."""
     options = ("--no-data-checksums",) if request.param >= 18 else ()
     with start_server(request.param, options=options, wal_level="replica") as server:
-        server.sql("create database shop", "create database other")
+        server.sql("create database shop", "create database other", 'create database "od\nd"')
         server.sql("create role clerk", "create table t as select 1 as one", database="other")
         server.sql(
             "create schema sales",
@@ -46,6 +47,10 @@ def source(request) -> Iterator[Server]:
             "create index on part (what)",
             "create statistics pair on id, what from part",
             "create table counted (id int)",
+            "create table inh (n int)",
+            "create table inh_c () inherits (inh)",
+            "insert into inh_c select generate_series(1, 100)",
+            "create unlogged table unlogged (n int)",
             database="shop",
         )
         for number in range(NOISE):
@@ -197,6 +202,11 @@ def test_a_table_that_is_not_there_is_told_with_those_that_are(story, source, ro
     assert failure is not None
     assert failure.error["kind"] == "NotFound"
     assert "sales.Item.s" in failure.error["hint"]
+    assert not target.exists(), "whoever spells it right goes there"
+    target.mkdir()
+    order = msgspec.structs.replace(order, job_id="catalogue", table="pg_catalog.pg_class")
+    assert story.restore(order).failure.error["kind"] == "NotFound"
+    assert _names(target) == []
 
 
 def test_all_as_files_are_restored_by_following_their_guide(story, source, root):
@@ -205,6 +215,7 @@ def test_all_as_files_are_restored_by_following_their_guide(story, source, root)
     operation = story.restore(order)
     assert operation.failure is None, operation.failure
     assert {
+        "monday_database_od%0Ad.sql",
         "monday_database_other.sql",
         "monday_database_postgres.sql",
         "monday_database_shop.sql",
@@ -366,6 +377,33 @@ def test_a_partitioned_table_is_loaded_beside_the_one_it_was_in_any_schema(story
             assert now[f"{new}{end}"] == was[f"public.part{end}"]
         source.sql(f"drop table {new}", database="shop")
         assert source.digests("shop") == was
+
+
+@pytest.mark.parametrize("table", ["part_b", "inh_c"])
+def test_a_child_is_loaded_beside_itself_and_its_rows_are_in_no_parent_twice(story, source, table):
+    was = source.digests("shop")
+    order = story.extract_order(
+        f"alone-{table}",
+        database="shop",
+        table=table,
+        rename=f"{table}_then",
+        target_server="orders",
+    )
+    operation = story.restore(order)
+    assert operation.failure is None, operation.failure
+    now = source.digests("shop")
+    assert now.pop(f"public.{table}_then") == was[f"public.{table}"]
+    assert now == was
+    source.sql(f"drop table {table}_then", database="shop")
+
+
+def test_a_table_that_has_no_rows_in_a_copy_is_told(story, source, root):
+    target = root / f"unlogged-{source.tools.major}"
+    order = story.extract_order(
+        "unlogged", database="shop", table="unlogged", target_directory=str(target)
+    )
+    (warning,) = story.restore(order).result.restore.warnings
+    assert "public.unlogged is unlogged" in warning["message"]
 
 
 def test_a_part_that_stands_there_under_its_own_name_is_refused_and_stays(story, source):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from strongroom.agent.files.as_files import write_guide_of_database
 from strongroom.agent.files.dump_files import DumpFiles, DumpManifest
 from strongroom.agent.files.parts_upload import PartsUpload
 from strongroom.agent.files.targets import Sink
@@ -48,9 +49,17 @@ class Shelf:
         yield from (self.kept[name][:3], self.kept[name][3:])
 
 
-def files(shelf: Shelf, job: str = "job") -> DumpFiles:
+def files(shelf: Shelf, job: str = "job", prefix: str = "p") -> DumpFiles:
     told = DumpManifest(job=job, recovery_point="1" * 32, taken_at="", source_version=150004)
-    return DumpFiles(shelf, told, "p")
+    return DumpFiles(shelf, told, prefix)
+
+
+def test_a_name_that_begins_with_a_dash_is_no_option_in_the_guide():
+    shelf = Shelf()
+    write_guide_of_database(files(shelf, prefix=""), "-odd.dump", "-new")
+    lines = shelf.kept["RESTORE.md"].decode().splitlines()
+    assert "createdb -T template0 -- -new" in lines
+    assert any(line.endswith(" -d -new ./-odd.dump") for line in lines)
 
 
 def test_a_file_that_is_another_one_when_it_is_read_again_fails_the_restore():

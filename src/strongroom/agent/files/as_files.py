@@ -82,9 +82,15 @@ def dump_all(held: HeldLease, server: ScratchServer, files: DumpFiles) -> None:
         dump_database(
             held, server, database, (database_file(database), f"database {database}"), files
         )
+    # Names that pg_dumpall refuses to hand to pg_dump; their own files have all of them.
+    unfit = [f'--exclude-database="{_doubled(name)}"' for name in databases if {*name} & {*"\r\n"}]
     for what in GLOBALS:
-        _dump_globals(held, server, what, files)
+        _dump_globals(held, server, (what, unfit if what == "schema" else []), files)
     write_guide(files, databases)
+
+
+def _doubled(name: str) -> str:
+    return name.replace('"', '""')
 
 
 def dump_database(
@@ -107,7 +113,11 @@ def dump_database(
     files.put(*what, fill)
 
 
-def _dump_globals(held: HeldLease, server: ScratchServer, what: str, files: DumpFiles) -> None:
+def _dump_globals(
+    held: HeldLease, server: ScratchServer, what: tuple[str, list[str]], files: DumpFiles
+) -> None:
+    name, words = what[0], [f"--{what[0]}-only", "--no-role-passwords", *what[1]]
+
     def fill(sink: Sink) -> None:
         cleaning = Cleaning(sink)
 
@@ -115,11 +125,10 @@ def _dump_globals(held: HeldLease, server: ScratchServer, what: str, files: Dump
             held.check()
             cleaning.feed(piece)
 
-        words = [f"--{what}-only", "--no-role-passwords"]
         dump_to(server, server.any_database(), "pg_dumpall", words, write)
         cleaning.end()
 
-    files.put(globals_file(what), what, fill)
+    files.put(globals_file(name), name, fill)
 
 
 def write_guide(files: DumpFiles, databases: Sequence[str]) -> None:
@@ -127,27 +136,32 @@ def write_guide(files: DumpFiles, databases: Sequence[str]) -> None:
     commands = []
     for database in databases:
         create = "" if database == "postgres" else "--create "
-        name = shlex.quote(files.name(database_file(database)))
+        name = _word(files.name(database_file(database)))
         commands.append(f"pg_restore --no-tablespaces {create}-d postgres {name}")
-    names = {what: shlex.quote(files.name(globals_file(what))) for what in GLOBALS}
+    names = {what: _word(files.name(globals_file(what))) for what in GLOBALS}
     _write(files, _ALL.format(commands="\n".join(commands), **names))
 
 
 def write_guide_of_database(files: DumpFiles, what: str, create: str = "") -> None:
     """RESTORE.md for one; `create`: the name it is made under, where the dump has another one."""
     words = "pg_restore --no-tablespaces --no-owner --no-privileges"
-    name = shlex.quote(files.name(what))
+    name = _word(files.name(what))
     commands = f"{words} --create -d postgres {name}"
     if create:
         new = shlex.quote(create)
-        commands = f"createdb -T template0 {new}\n{words} -d {new} {name}"
+        commands = f"createdb -T template0 -- {new}\n{words} -d {new} {name}"
     _write(files, _DATABASE.format(commands=commands))
 
 
 def write_guide_of_table(files: DumpFiles, what: str) -> None:
     """RESTORE.md for one."""
     words = 'pg_restore --no-tablespaces --no-owner --no-privileges -d "$PGDATABASE"'
-    _write(files, _TABLE.format(commands=f"{words} {shlex.quote(files.name(what))}"))
+    _write(files, _TABLE.format(commands=f"{words} {_word(files.name(what))}"))
+
+
+def _word(name: str) -> str:
+    """A file's name in a command line, where a dash at its beginning makes no option of it."""
+    return shlex.quote(f"./{name}" if name.startswith("-") else name)
 
 
 def _write(files: DumpFiles, text: str) -> None:

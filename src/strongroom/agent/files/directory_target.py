@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -27,6 +27,8 @@ class DirectoryTarget:
     def __init__(self, directory: Path, job: str) -> None:
         self.directory = directory
         self._job = job
+        self._is_made = False
+        self._is_written = False
 
     @property
     def place(self) -> str:
@@ -36,6 +38,7 @@ class DirectoryTarget:
     def claim(self) -> None:
         """Make it, or empty what an earlier try left. Raises TargetNotEmpty, TargetRefused."""
         try:
+            self._is_made = not self.directory.exists()
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             names = sorted(entry.name for entry in self.directory.iterdir())
             if names and not self._is_ours():
@@ -53,6 +56,15 @@ class DirectoryTarget:
                 (self.directory / name).unlink()
         except OSError as error:
             raise refused(error, self.directory) from error
+
+    def give_up(self) -> None:
+        """Where nothing was written yet, whoever asks again, for something else, finds it free."""
+        if self._is_written or not self._is_ours():
+            return
+        with suppress(OSError):
+            (self.directory / _MARKER).unlink()
+            if self._is_made:
+                self.directory.rmdir()
 
     def _is_ours(self) -> bool:
         try:
@@ -72,6 +84,7 @@ class DirectoryTarget:
         path = self.directory / name
         try:
             with path.open("xb") as file:
+                self._is_written = True
                 path.chmod(0o600)
                 yield file.write
                 file.flush()

@@ -9,6 +9,7 @@ from strongroom.agent.files.s3_target import S3Target
 from strongroom.agent.files.targets import FileTarget
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.restore.data_directory import Grounds
+from strongroom.model.errors import LeaseLost, VaultError
 from strongroom.model.extract import ExtractOrder
 from strongroom.model.plan import FilesLook
 from strongroom.model.seams import Chance
@@ -23,7 +24,14 @@ def open_target(
     """Raises TargetRefused for a directory outside of what this agent may restore into."""
     url = order.target_url
     if not url:
-        yield DirectoryTarget(grounds.allow(order.target_directory), order.job_id)
+        directory = DirectoryTarget(grounds.allow(order.target_directory), order.job_id)
+        try:
+            yield directory
+        except LeaseLost:
+            raise  # another attempt may be writing there
+        except VaultError:
+            directory.give_up()
+            raise
     elif url.startswith("s3:"):
         with closing(S3Target(held, url, order.target_endpoint, order.job_id)) as bucket:
             yield bucket

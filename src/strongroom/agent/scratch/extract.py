@@ -28,7 +28,7 @@ from strongroom.agent.servers import ServerBook
 from strongroom.agent.wal.log import WalLog
 from strongroom.datastore.manifest import Manifest
 from strongroom.model.dump_names import GUIDE
-from strongroom.model.errors import Invalid, TargetRefused, VaultError
+from strongroom.model.errors import Failed, Invalid, TargetRefused, VaultError
 from strongroom.model.extract import ExtractOrder, TableName, read_table
 from strongroom.model.operation import Completion, RestoreResult
 from strongroom.model.postgres import major_of
@@ -185,6 +185,7 @@ def _into_server(source: _Source, grounds: Grounds, book: ServerBook) -> Restore
     noted = grounds.journal.noted
     with scratch.scratch_directory() as place, noted(place), source.server(place) as server:
         database, tables = _chosen(order, server)
+        _warn_of_rows(source, server, database, tables)
         dump = place / "part.dump"
         size = _dump_locally(source.held, server, database, tables, dump)
         source.held.next_step("Loading")
@@ -224,6 +225,7 @@ def _dump(source: _Source, server: ScratchServer, files: DumpFiles) -> None:
         as_files.dump_all(held, server, files)
         return
     database, tables = _chosen(source.order, server)
+    _warn_of_rows(source, server, database, tables)
     held.next_step("Dumping")
     if not tables:
         what = (f"{database}.dump", f"database {database}")
@@ -233,6 +235,32 @@ def _dump(source: _Source, server: ScratchServer, files: DumpFiles) -> None:
     what = (f"{database}.{tables[0]}.dump", f"table {tables[0]} of {database}")
     as_files.dump_database(held, server, database, what, files, _words(tables))
     as_files.write_guide_of_table(files, what[0])
+
+
+def _warn_of_rows(
+    source: _Source, server: ScratchServer, database: str, tables: list[TableName]
+) -> None:
+    """Whoever asked for a table by name expects its rows."""
+    views, unlogged = server.without_rows(database, tables)
+    if views:
+        source.warnings.append(
+            Failed(
+                f"{_shown(views)} is a materialized view: loading it makes its rows anew",
+                hint="Load it where its tables are, or restore all of it as a server: --to-dir.",
+            )
+        )
+    if unlogged and source.logical is None:
+        source.warnings.append(
+            Failed(
+                f"{_shown(unlogged)} is unlogged: a copy of a server holds none of its rows",
+                hint="Only a logical point has them: strongroom points NAME.",
+            )
+        )
+
+
+def _shown(tables: list[TableName]) -> str:
+    more = f" and {len(tables) - 3} more" if len(tables) > 3 else ""
+    return ", ".join(map(str, tables[:3])) + more
 
 
 def _chosen(order: ExtractOrder, server: ScratchServer) -> tuple[str, list[TableName]]:
