@@ -64,6 +64,8 @@ def show(made: dict[str, Any], common: Common) -> None:
 def time_text(time: dict[str, Any]) -> str:
     """`about 3 min, at 80.0 MiB/s as in 2 restores before`; unknown where nothing was measured."""
     seconds = time["seconds"]
+    if seconds is None and time["measured"] == "tables":
+        return "unknown: this agent has not restored a table yet"
     if seconds is None:
         return "unknown: this agent has neither restored nor backed up anything yet"
     if seconds < 90:
@@ -74,4 +76,5 @@ def time_text(time: dict[str, Any]) -> str:
         about = f"{seconds / 3600:.1f} h"
     jobs, what = time["jobs"], time["measured"]
     what = what if jobs != 1 else what.removesuffix("s")
-    return f"about {about}, at {console.size(round(time['bytesPerSecond']))}/s as in {jobs} {what}"
+    rate = f"at {console.size(round(time['bytesPerSecond']))}/s " if time["bytesPerSecond"] else ""
+    return f"about {about}, {rate}as in {jobs} {what}"

@@ -63,7 +63,8 @@ class Caution(_Message):
 class Estimate(msgspec.Struct, rename="camel", kw_only=True):
     """How long it takes, from what the same agent did before; `seconds` None: nothing to go by.
 
-    measured: restores | loads | extracts | backups, `jobs` of them.
+    measured: restores | in place | loads | extracts | tables | backups, `jobs` of them; of tables
+    no bytes a second.
     """
 
     seconds: float | None = None

@@ -143,6 +143,7 @@ def test_the_time_is_told_from_what_the_same_agent_did_before(world, story, plac
             ("Backup", "Read and store data", {"kind": "Full"}, 100),
             ("Restore", "Restore data", {"part": {"database": "shop"}}, 10),
             ("Restore", "Restore data", {}, 200),
+            ("Restore", "Restore data", {"part": {"database": "shop", "table": "t"}}, 1),
         ):
             progress = Progress(step="Completed", done_bytes=count * MEGABYTE)
             begun, ended = now.subtract(seconds=20), now.subtract(seconds=10)
@@ -173,6 +174,9 @@ def test_the_time_is_told_from_what_the_same_agent_did_before(world, story, plac
     assert part["time"]["measured"] == "extracts"
     assert part["writeBytes"] == 78 * MEGABYTE
     assert part["time"]["seconds"] == pytest.approx(78)
+    table = {"database": "shop", "table": "public.u"}
+    told = plan(story, 1, targetDirectory=str(place / "new"), part=table)["time"]
+    assert (told["seconds"], told["measured"]) == (pytest.approx(10), "tables")
     load = plan(story, 3, load={"targetServer": "pg2", "databases": {"shop": "shop2"}})
     assert load["time"]["measured"] == "backups"
 

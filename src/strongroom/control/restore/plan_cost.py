@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from strongroom.catalog import measured, recovery_points
@@ -65,7 +66,10 @@ def sort_of(order: Mapping[str, Any]) -> str:
         return "loads"
     if order.get("in_place"):
         return "in place"
-    return "extracts" if order.get("part") else "restores"
+    part = order.get("part")
+    if not part:
+        return "restores"
+    return "tables" if part.get("table") else "extracts"
 
 
 def time_of(
@@ -73,12 +77,18 @@ def time_of(
 ) -> Estimate:
     """For `count` raw bytes: by jobs of the same sort; else by full backups, whose way is as long.
 
-    Unknown where the agent did neither.
+    Unknown where the agent did neither. Of one table, which takes a small part of the bytes that
+    are told, nobody knows how small: what others took is all that can be said.
     """
-    order = {"load": asked.load, "in_place": asked.in_place, "part": asked.part}
+    part = msgspec.to_builtins(asked.part)
+    order = {"load": asked.load, "in_place": asked.in_place, "part": part}
     wanted = sort_of(order)
     done = measured.of_agent(connection, agent_id, JobKind.RESTORE)
     alike = [job[1:] for job in done if sort_of(job[0]) == wanted]
+    if wanted == "tables":
+        times = [seconds for _, seconds in alike[:_ENOUGH]]
+        mean = sum(times) / len(times) if times else None
+        return Estimate(seconds=mean, measured=wanted, jobs=len(times))
     if not alike:
         wanted = "backups"
         taken = measured.of_agent(connection, agent_id, JobKind.BACKUP)
