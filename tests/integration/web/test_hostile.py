@@ -3,9 +3,13 @@
 import base64
 import itertools
 import re
+import socket
+import ssl
+import time
 from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -109,6 +113,23 @@ def test_ten_megabytes_are_refused_by_every_route(http: httpx.Client, no_bug: li
         answer = http.request(method, filled(path, "odd"), params=VERSION, content=body)
         assert answer.status_code == 413
     assert {log["status"] for log in no_bug if log["event"] == "api.refused"} == {413}
+
+
+def test_whoever_hangs_up_amid_a_body_is_a_line_of_the_log_and_no_bug(
+    world: ArmWorld, no_bug: list[Any]
+) -> None:
+    place = urlsplit(world.url)
+    secure = ssl.create_default_context(cafile=world.ca)
+    head = f"PUT {vault_id()}?api-version=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"
+    with (
+        socket.create_connection((place.hostname, place.port)) as plain,
+        secure.wrap_socket(plain, server_hostname=place.hostname) as connection,
+    ):
+        connection.sendall(f"{head}Authorization: Bearer {world.token()}\r\n\r\n{{".encode())
+    until = time.monotonic() + 30
+    while "ClientDisconnected" not in repr(no_bug):
+        assert time.monotonic() < until, no_bug
+        time.sleep(0.01)
 
 
 def test_a_head_without_end_is_refused(http: httpx.Client) -> None:

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from strongroom.control.resources.servers import NOT_READY
 from strongroom.model import errors
@@ -150,6 +151,13 @@ def _malformed(error: RequestValidationError) -> errors.Invalid:
     )
 
 
+def _gone(request: Request, error: Exception) -> Response:
+    """Whoever hangs up amid a body is told nothing, and is no failure of ours."""
+    del error
+    _tell(request, 408, "ClientDisconnected")
+    return Response(status_code=408)
+
+
 def install(
     app: FastAPI, challenge: str, page_of: Callable[[Request, VaultError], Response]
 ) -> None:
@@ -157,6 +165,8 @@ def install(
 
     `page_of`: what a browser is shown that asks for a page which is not there.
     """
+
+    app.add_exception_handler(ClientDisconnect, _gone)
 
     @app.exception_handler(VaultError)
     def _ours(request: Request, error: VaultError) -> JSONResponse:
