@@ -41,6 +41,7 @@ from strongroom.postgres.events import (
     Tablespace,
     Warned,
 )
+from strongroom.postgres.links import refuse_passed_over
 from strongroom.postgres.replication import Replication
 from strongroom.postgres.wire.messages import (
     BackupMessage,
@@ -218,6 +219,7 @@ def _settle(server: Replication) -> list[VaultError]:
         if error.facts.get("sqlstate") != _DAMAGED:
             raise
         return told_by_server([*server.warnings, error.message])
+    refuse_passed_over(server.warnings)
     return []
 
 
@@ -374,7 +376,7 @@ def _check_path(path: str, target: str) -> None:
         path.encode()
         target.encode()
     except UnicodeEncodeError as error:
-        raise SourceUnsupported(
+        raise SourceRefused(
             f"a name in the data directory is not UTF-8: {path[:200]!r}",
             hint="Move this file out of the data directory, or rename it.",
         ) from error

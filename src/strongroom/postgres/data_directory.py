@@ -17,6 +17,7 @@ from pathlib import Path
 from strongroom.model.errors import SourceError, SourceRefused, SourceStopped
 from strongroom.postgres.basebackup import is_main_fork
 from strongroom.postgres.events import FileKind
+from strongroom.postgres.links import is_needed, link_refused
 
 CONTROL = "global/pg_control"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -85,6 +86,7 @@ class DataDirectory:
         self.path = path
         with reading(path):
             self._root = os.open(path, _DIRECTORY)
+        self.left_out: set[str] = set()  # files by their names, which no recovery point can hold
         self._spaces: dict[str, int] = {}  # "pg_tblspc/16385" -> descriptor of its location
 
     def close(self) -> None:
@@ -142,6 +144,9 @@ class DataDirectory:
             inside = f"{path}/{name}" if path else name
             if _is_left_out(path, name, known) or inside == CONTROL:
                 continue
+            if _is_bytes(name):
+                self.left_out.add(inside)
+                continue
             try:
                 with reading(self.path / inside):
                     facts = os.stat(name, dir_fd=directory, follow_symlinks=False)
@@ -153,6 +158,8 @@ class DataDirectory:
                 yield from self._beneath(directory, inside, facts, own)
             elif stat.S_ISREG(facts.st_mode):
                 yield _entry(inside, "main" if is_main_fork(inside) else "other", facts)
+            elif stat.S_ISLNK(facts.st_mode) and is_needed(inside):
+                raise link_refused(str(self.path / inside))
 
     def _beneath(self, parent: int, path: str, facts: os.stat_result, own: str) -> Iterator[Entry]:
         name = path.rpartition("/")[2]
@@ -188,6 +195,15 @@ class DataDirectory:
         yield from self._beneath(space, f"{path}/{own}", inner, own)
 
 
+def _is_bytes(name: str) -> bool:
+    """Whether a name is not UTF-8 (PEP 383)."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
 def _is_left_out(path: str, name: str, known: frozenset[str]) -> bool:
     if name in _LEFT_OUT or name.startswith(_LEFT_OUT_BEGINNINGS):
         return True
@@ -220,11 +236,7 @@ def _refused(error: OSError, place: Path) -> SourceError:
             facts={"path": str(place)},
         )
     if error.errno in {errno.ELOOP, errno.ENOTDIR}:
-        return SourceRefused(
-            f"{place} is a link where PostgreSQL makes none",
-            hint="Put the directory or file itself there.",
-            facts={"path": str(place)},
-        )
+        return link_refused(str(place))
     return SourceStopped(
         f"{place} cannot be read: {error.strerror}",
         hint="Test the disk; the kernel's log says more.",

@@ -82,6 +82,7 @@ def disk_backup(
         pages = PageCheck(start, held.position) if system.checksums else None
         copy = _Copy(tree, pages, ahead, changed)
         yield from copy.events()
+        yield from (Warned(_left_out(path)) for path in sorted(tree.left_out))
         _check_control(copy.control, system.identifier, start)
         stop = held.stop(start, system.timeline)
         yield from copy.made("backup_label", stop.label)
@@ -126,6 +127,13 @@ def _started(tree: DataDirectory, system: System, start: Lsn) -> Started:
         version_number=system.version_number,
         wal_segment_size=system.wal_segment_size,
         checksums=system.checksums,
+    )
+
+
+def _left_out(path: str) -> SourceRefused:
+    return SourceRefused(
+        f"a file was left out, for its name is not UTF-8: {path[:200]!r}",
+        hint="Rename it, or move it out of the data directory.",
     )
 
 

@@ -6,19 +6,21 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 
 import pytest
 
 from integration.copies import back_up
 from integration.servers import Server, start_server
 from seams import SystemClock
-from strongroom.model.errors import Cancelled, SourceStopped, StoreFull, WalGap
+from strongroom.model.errors import Cancelled, SourceRefused, SourceStopped, StoreFull, WalGap
 from strongroom.model.postgres import Lsn, Timeline
 from strongroom.postgres import replication as replication_module
 from strongroom.postgres import walstream
 from strongroom.postgres.basebackup import base_backup
 from strongroom.postgres.connect import replication
 from strongroom.postgres.events import FileBegun, FileData
+from strongroom.postgres.local import disk_backup
 from strongroom.postgres.physical import physical_backup
 from strongroom.postgres.walstream import WalWindow
 
@@ -242,9 +244,30 @@ def test_a_name_that_is_not_utf8_is_refused_by_name(server):
     try:
         with pytest.raises(Exception, match="not UTF-8") as caught:
             back_up(server.parsed())
-        assert caught.type.__name__ == "SourceUnsupported"
+        assert caught.type.__name__ == "SourceRefused", "a dump would not be for this one's sake"
+        read = back_up(server.parsed(), read=partial(disk_backup, directory=server.data_directory))
+        assert ["not-utf8" in told.message for told in read.warnings] == [True]
+        assert not any("not-utf8" in path for path in read.paths)
     finally:
         os.unlink(path)  # noqa: PTH108
+
+
+def test_a_database_behind_a_link_is_no_backup(server):
+    """The server passes it over with a warning alone, whatever language it speaks."""
+    server.sql("create database moved")
+    [(oid,)] = server.sql("select oid from pg_database where datname = 'moved'")
+    place, elsewhere = server.data_directory / f"base/{oid}", server.home / "elsewhere"
+    place.rename(elsewhere)
+    place.symlink_to(elsewhere)
+    try:
+        assert server.sql("select count(*) > 0 from pg_class", database="moved") == [(True,)]
+        for read in (base_backup, partial(disk_backup, directory=server.data_directory)):
+            with pytest.raises(SourceRefused, match=f"base/{oid} is a link"):
+                back_up(server.parsed(), read=read)
+    finally:
+        place.unlink()
+        elsewhere.rename(place)
+        server.sql("drop database moved")
 
 
 def test_a_long_backup_lets_go_of_the_log_it_has_taken(server, monkeypatch):
