@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from strongroom.model.errors import Invalid, SourceError
@@ -160,8 +162,18 @@ def _opened(conninfo: Conninfo, **more: str) -> Iterator[psycopg.Connection[tupl
         yield connection
 
 
+class _AnyText(Loader):
+    """Names that databases of other encodings have left in the shared catalogues: no UTF-8."""
+
+    def load(self, data: Buffer) -> str:
+        """What cannot be read as U+FFFD."""
+        return bytes(data).decode("utf-8", "replace")
+
+
 def _settle(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
-    """Nothing that a database or a role was given by others holds for us."""
+    """Nothing that a database or a role was given by others holds for us, and any name is read."""
+    for kind in ("name", "text"):
+        connection.adapters.register_loader(kind, _AnyText)
     try:
         connection.execute(_OURS_ALONE)
         if connection.info.server_version >= _LIMIT_SINCE:

@@ -21,7 +21,7 @@ select current_setting('server_version_num')::int, pg_is_in_recovery(),
        has_table_privilege('pg_catalog.pg_authid', 'select')
 """
 _DATABASES = """
-select d.datname, pg_encoding_to_char(d.encoding), to_jsonb(d) - 'datacl',
+select d.datname, pg_encoding_to_char(d.encoding), to_jsonb(d) - 'datacl' - 'datname',
        pg_get_userbyid(d.datdba), d.datallowconn, has_database_privilege(d.oid, 'CONNECT'),
        case when has_database_privilege(d.oid, 'CONNECT')
        then coalesce(pg_database_size(d.oid), 0) else 0 end
@@ -37,6 +37,7 @@ from pg_db_role_setting s left join pg_database d on d.oid = s.setdatabase
 left join pg_roles r on r.oid = s.setrole order by 1, 2
 """
 _INVALID = -2  # datconnlimit of a database whose DROP was broken off: nobody gets in any more
+_UNREADABLE = "\ufffd"  # in a name that another encoding has left: nobody can ask for it
 _EXTENSIONS = "select extname, extversion from pg_extension order by extname"
 
 
@@ -120,7 +121,8 @@ def _databases(
     for name, encoding, facts, owner, lets_in, lets_us_in, size in rows:
         if name in _PROVIDERS:
             continue
-        if not lets_in or not lets_us_in or facts["datconnlimit"] == _INVALID:
+        invalid = facts["datconnlimit"] == _INVALID or _UNREADABLE in name
+        if invalid or not lets_in or not lets_us_in:
             found.left_out.append(name)
             continue
         found.databases[name] = int(size)

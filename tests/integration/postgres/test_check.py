@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
 import pytest
 
 from integration.copies import back_up
@@ -194,6 +195,22 @@ def test_what_the_owner_of_a_database_puts_in_our_way_is_not_run_as_us(server):
     assert server.sql("select rolsuper from pg_roles where rolname = 'mallory'") == [(False,)]
     with connect(server.parsed(user="hurried")) as patient:
         assert patient.execute("select pg_sleep(0.1)").fetchone()
+
+
+def test_a_name_that_another_encoding_has_left_does_not_keep_us_from_the_server(server):
+    """The catalogue of databases is one, whatever the encoding of who writes into it."""
+    server.sql("create database bytes encoding 'SQL_ASCII' template template0 lc_collate 'C' "
+               "lc_ctype 'C'")  # fmt: skip
+    with psycopg.connect(server.conninfo, dbname="bytes", autocommit=True) as connection:
+        connection.execute("set client_encoding = 'SQL_ASCII'")
+        connection.execute(b'create database "n\xe9"')
+    facts = look(server.parsed(), "orders")
+    assert facts.ready
+    assert "n\ufffd" in facts.databases
+    assert survey(server.parsed()).left_out == ["n\ufffd"]
+    with psycopg.connect(server.conninfo, dbname="bytes", autocommit=True) as connection:
+        connection.execute(b'drop database "n\xe9"')
+    server.sql("drop database bytes")
 
 
 def test_a_database_that_is_full_does_not_keep_us_from_the_server(server, hba):
