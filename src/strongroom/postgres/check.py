@@ -29,7 +29,7 @@ select current_setting('wal_level'), current_setting('max_wal_senders')::int,
        (select count(*) from pg_stat_replication)::int
 """
 _SIZES = """
-select datname, pg_database_size(oid), datallowconn from pg_database
+select datname, coalesce(pg_database_size(oid), 0), datallowconn from pg_database
 where has_database_privilege(oid, 'CONNECT')
    or pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')
 order by datname

@@ -213,11 +213,16 @@ def test_a_name_that_another_encoding_has_left_does_not_keep_us_from_the_server(
     server.sql("drop database bytes")
 
 
-def test_a_database_that_is_full_does_not_keep_us_from_the_server(server, hba):
+def test_a_database_that_is_full_or_just_dropped_does_not_keep_us_from_the_server(server, hba):
     hba("host all all 127.0.0.1/32 scram-sha-256", "host replication all 127.0.0.1/32 trust")
     server.sql("create database narrow connection limit 0")
     facts = seen(server, "keeper")
     assert facts.ready, facts.problems
+    [(oid,)] = server.sql("select oid from pg_database where datname = 'narrow'")
+    place = server.data_directory / f"base/{oid}"
+    place.rename(server.home / "away")  # as one that is being dropped
+    assert look(server.parsed(), "orders").databases["narrow"] == 0
+    (server.home / "away").rename(place)
     server.sql("drop database narrow")
 
 
