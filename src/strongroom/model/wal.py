@@ -29,6 +29,7 @@ class Second(Message):
     deleted: table -> rows, those with the most; where its name is not known it is "database/file".
     gone: tables that were dropped, truncated or written anew. lost_at: when the transaction
     committed that took the most away, in microseconds since 1970; 0 where nothing went.
+    deleted_at, gone_at: the same of each table; empty in what was summed up before there were any.
     """
 
     at: int  # seconds since 1970
@@ -36,6 +37,8 @@ class Second(Message):
     deleted: dict[str, int] = {}
     gone: list[str] = []
     lost_at: int = 0
+    deleted_at: dict[str, int] = {}
+    gone_at: dict[str, int] = {}
 
 
 class RestorePoint(Message):

@@ -115,18 +115,25 @@ def _seconds(commits: list[Commit], names: Names) -> list[Second]:
     """What went, second by second."""
     seconds: dict[int, Second] = {}
     most: dict[int, tuple[int, int]] = {}  # second -> (tables gone, rows) of the gravest commit
+    gravest: dict[tuple[int, str], int] = {}  # (second, table) -> rows of its gravest commit
     for each in commits:
         at = each.at // 1_000_000
-        second = seconds.setdefault(at, Second(at=at, deleted={}, gone=[]))
+        second = seconds.setdefault(
+            at, Second(at=at, deleted={}, gone=[], deleted_at={}, gone_at={})
+        )
         second.commits += 1
         rows = 0
         for key, count in each.deleted.items():
             name = names.name(key)
             if name != "":
                 rows += count
-                second.deleted[name or key] = second.deleted.get(name or key, 0) + count
+                table = name or key
+                second.deleted[table] = second.deleted.get(table, 0) + count
+                if count > gravest.get((at, table), 0):
+                    gravest[at, table], second.deleted_at[table] = count, each.at
         gone = [name for key in each.gone if (name := names.name(key))]
-        second.gone += [name for name in gone if name not in second.gone]
+        for name in gone:
+            second.gone_at.setdefault(name, each.at)
         if (gone or rows) and (len(gone), rows) > most.get(at, (0, 0)):
             most[at], second.lost_at = (len(gone), rows), each.at
     return [_shortened(seconds[at]) for at in sorted(seconds)]
@@ -135,5 +142,7 @@ def _seconds(commits: list[Commit], names: Names) -> list[Second]:
 def _shortened(second: Second) -> Second:
     most = sorted(second.deleted.items(), key=lambda each: -each[1])[:_MOST_RELATIONS]
     second.deleted = dict(most)
-    del second.gone[4 * _MOST_RELATIONS :]
+    second.gone = list(second.gone_at)[: 4 * _MOST_RELATIONS]
+    second.deleted_at = {name: second.deleted_at[name] for name in second.deleted}
+    second.gone_at = {name: second.gone_at[name] for name in second.gone}
     return second

@@ -38,6 +38,13 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         found.sql("begin; insert into entries values (-1, ''); prepare transaction 'later'")
         found.sql("commit prepared 'later'")
         found.sql("begin; savepoint a; delete from entries where id < 2000; release a; commit")
+        found.sql(
+            "create table parts (n int) partition by range (n)",
+            "create table low partition of parts for values from (0) to (100)",
+            "create table high partition of parts for values from (100) to (200)",
+            "insert into parts select generate_series(1, 50)",
+            "update parts set n = n + 100",  # each row moves, none goes
+        )
         found.sql("create table gone (a int)", "insert into gone values (1)", "drop table gone")
         found.sql("select pg_switch_wal()")
         yield found

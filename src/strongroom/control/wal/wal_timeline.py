@@ -108,13 +108,16 @@ def _tell_seconds(
 def _losses(second: Second) -> list[Loss]:
     if not second.lost_at:
         return []
-    at, before = _iso(second.lost_at), _iso(second.lost_at - 1)
-    gone = [Loss(at=at, table=name, deleted=0, before=before) for name in second.gone]
+    gone = [_loss(name, 0, second.gone_at.get(name, second.lost_at)) for name in second.gone]
     rows = [
-        Loss(at=at, table=name, deleted=count, before=before)
+        _loss(name, count, second.deleted_at.get(name, second.lost_at))
         for name, count in second.deleted.items()
     ]
-    return gone + rows
+    return sorted(gone + rows, key=lambda each: each.at)
+
+
+def _loss(table: str, deleted: int, at: int) -> Loss:
+    return Loss(at=_iso(at), table=table, deleted=deleted, before=_iso(at - 1))
 
 
 def _stream(connection: sa.Connection, instance_id: str, now: Instant) -> dict[str, Any]:

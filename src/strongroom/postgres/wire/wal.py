@@ -21,6 +21,8 @@ _SWITCH, _PARAMETERS, _RESTORE_POINT = 0x40, 0x60, 0x70
 _WAL_LEVEL = 20  # in xl_parameter_change, after five numbers; 0: minimal
 _COMMIT, _ABORT, _COMMIT_PREPARED, _ABORT_PREPARED = 0x00, 0x20, 0x30, 0x40
 _DELETE, _TRUNCATE = 0x10, 0x30
+_NO_LOSS = 0x08 | 0x10  # of a delete: an insert taken back, a row moved to another part
+_FLAGS_OF_DELETE = 7  # after its transaction, place and bits
 _HAS_INFO = 0x80
 _HAS_IMAGE = 0x10
 _ORIGIN, _TOPLEVEL, _SHORT_DATA, _LONG_DATA = 253, 252, 255, 254
@@ -160,7 +162,7 @@ class WalReader:
             manager, info = buffer[offset + 17], buffer[offset + 16]
             if manager == _HEAP:
                 if info & 0x70 in {_DELETE, _TRUNCATE}:
-                    self._note_delete(offset)
+                    self._note_delete(offset, end)
             elif manager == _XACT:
                 self._note_end(offset, total)
             elif manager == _XLOG and self._note_other(offset, total):
@@ -232,7 +234,7 @@ class WalReader:
                 break
         return memoryview(b"")
 
-    def _note_delete(self, offset: int) -> None:
+    def _note_delete(self, offset: int, end: int) -> None:
         at = offset + _HEADER
         if self._buffer[at] != 0:
             return
@@ -241,13 +243,24 @@ class WalReader:
             packed = 0x02 if self._major < 15 else 0x1C
             at += 7 if flags & 1 and flags & packed else 5
         _, database, file = _relation(self._buffer, at + 4)
-        if file < _FIRST_OF_PEOPLE:
+        if file < _FIRST_OF_PEOPLE or self._is_no_loss(at + 20, end):
             return
         xid = _length(self._buffer, offset + 4)[0]
         if len(self._deleted) < _MOST_OPEN or xid in self._deleted:
             rows = self._deleted.setdefault(xid, {})
             key = f"{database}/{file}"
             rows[key] = rows.get(key, 0) + 1
+
+    def _is_no_loss(self, at: int, end: int) -> bool:
+        """Of a delete whose last header begins at `at`: whether the row is there nevertheless."""
+        buffer = self._buffer
+        while at < end and buffer[at] in {_ORIGIN, _TOPLEVEL}:
+            at += 3 if buffer[at] == _ORIGIN else 5
+        if at + 5 > end:
+            return False
+        length = buffer[at + 1] if buffer[at] == _SHORT_DATA else _length(buffer, at + 1)[0]
+        flags = end - length + _FLAGS_OF_DELETE  # the main data comes last
+        return at < flags < end and bool(buffer[flags] & _NO_LOSS)
 
     def _note_end(self, offset: int, total: int) -> None:
         info = self._buffer[offset + 16]

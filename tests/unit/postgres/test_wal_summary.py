@@ -1,0 +1,36 @@
+"""What a second tells of each table that lost something in it."""
+
+from strongroom.model.postgres import Lsn
+from strongroom.postgres.wal_summary import summary_of
+from strongroom.postgres.wire.wal import Commit
+
+SECOND = 1_790_000_000
+
+
+class Names:
+    def learn(self, keys: set[str]) -> None:
+        del keys
+
+    def name(self, key: str) -> str | None:
+        return f"public.{key}"
+
+
+def _commit(millisecond: int, deleted: dict[str, int], *gone: str) -> Commit:
+    at = SECOND * 1_000_000 + millisecond * 1000
+    return Commit(Lsn(millisecond), at, 700 + millisecond, deleted, list(gone))
+
+
+def test_each_table_tells_when_it_lost_the_most_itself() -> None:
+    commits = [
+        _commit(100, {"orders": 5}),
+        _commit(300, {"orders": 31_902, "notes": 1}),
+        _commit(500, {"orders": 7}),
+        _commit(900, {}, "payments"),
+        _commit(950, {}, "payments"),
+    ]
+    (second,) = summary_of(list(commits), Names()).seconds
+    assert second.deleted == {"public.orders": 31_914, "public.notes": 1}
+    at = SECOND * 1_000_000
+    assert second.deleted_at == {"public.orders": at + 300_000, "public.notes": at + 300_000}
+    assert second.gone == ["public.payments"]
+    assert second.gone_at == {"public.payments": at + 900_000}
