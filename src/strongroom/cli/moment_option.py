@@ -73,7 +73,7 @@ def iso_time(text: str) -> str:
     """`2026-11-26 21:04` -> `2026-11-26T21:04:00Z`: without a zone it is UTC."""
     if not text:
         return ""
-    found = text.strip().replace(" ", "T", 1)
+    found = text.strip().upper().replace(" ", "T", 1)
     found = found if _ZONE.search(found[10:]) else f"{found}Z"
     if _SECONDS.search(found):
         found = _SECONDS.sub(lambda match: f"{match[0]}:00", found)

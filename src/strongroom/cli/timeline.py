@@ -9,6 +9,7 @@ from strongroom.cli import vault as vaults
 from strongroom.cli.means import COMMON, Common, Given
 from strongroom.cli.moment_option import iso_time
 from strongroom.cli.points import short_time
+from strongroom.model.errors import Invalid
 
 _WIDEST_BAR = 40
 
@@ -37,6 +38,8 @@ def timeline(
     name
         The protected server.
     """
+    if minutes < 1:
+        raise Invalid(f"--minutes {minutes} shows no time", hint="Give 1 or more.")
     asked: dict[str, Any] = {"seconds": 60 * minutes}
     if around:
         asked["around"] = iso_time(around)

@@ -59,7 +59,7 @@ def read_moment(wish: Mapping[str, Any], time: object, now: Instant) -> Moment |
 
     None when nothing of that kind is asked. Raises Invalid.
     """
-    given = {str(key).lower(): value for key, value in wish.items() if value not in {None, ""}}
+    given = {str(key).lower(): value for key, value in wish.items() if value not in (None, "")}
     timeline, before = given.pop("timeline", 0), given.pop("before", False)
     if time:
         given["time"] = time

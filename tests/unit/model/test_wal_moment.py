@@ -45,6 +45,8 @@ def test_a_wish_of_our_own_names_a_position_a_transaction_or_a_point(
         {"time": "2026-11-26T22:00:01Z"},
         {"time": "yesterday"},
         {"lsn": "here"},
+        {"lsn": ["1/1"]},
+        {"time": {"at": "noon"}},
         {"xid": "-1"},
         {"xid": "99999999999"},
         {"name": "a\nb"},
@@ -72,6 +74,7 @@ def test_what_comes_just_before_a_moment_can_be_asked_for() -> None:
 def test_a_time_without_a_zone_is_utc_at_the_shell() -> None:
     assert iso_time("2026-11-26 21:04") == "2026-11-26T21:04:00Z"
     assert iso_time("2026-11-26T21:04:05.5+01") == "2026-11-26T21:04:05.5+01:00"
+    assert iso_time("2026-11-26 21:04z") == "2026-11-26T21:04:00Z"
     assert iso_time("2026-11-26T21:04:05Z") == "2026-11-26T21:04:05Z"
     request = {"recoveryPointId": "", **a_request()}
     asked = with_moment(request, MomentOptions(at="2026-11-26 21:04"))
