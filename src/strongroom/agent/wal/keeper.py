@@ -47,6 +47,7 @@ from strongroom.postgres.wal_summary import summary_of
 
 REPORT_SECONDS = 10.0  # an idle stream says that it stands
 _LOOK_SECONDS = 0.5  # between looks at the host's own files
+_LONGEST_PAUSE = 5.0  # a server waits for nobody else: what it has lost by then is its newest log
 _STOOD_SECONDS = 60.0  # a connection that stood so long was a good one
 _Work = Callable[[], WalReply]
 
@@ -122,7 +123,7 @@ class Keeper:
                     attempt = 0
                 self._say_waiting(error)
             attempt += 1
-            self.pause(pause_before(attempt, self._chance))
+            self.pause(pause_before(attempt, self._chance, longest=_LONGEST_PAUSE))
 
     def _say_waiting(self, error: VaultError) -> None:
         self.log.warning("the WAL stream waits", why=error.message, kind=error.code)
