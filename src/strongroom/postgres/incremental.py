@@ -136,7 +136,9 @@ class Increment:
             return "the server is another one: its system identifier has changed"
         if parent.timeline == system.timeline:
             return ""
-        left = parse_timeline_history(server.history(system.timeline)).get(parent.timeline)
+        left = None
+        if system.timeline > parent.timeline:  # else it cannot have come after the parent's
+            left = parse_timeline_history(server.history(system.timeline)).get(parent.timeline)
         if left is None or left < parent.stop_lsn:
             return (
                 f"the last point, on timeline {parent.timeline}, is not on the history of the "

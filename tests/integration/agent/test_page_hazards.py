@@ -159,6 +159,10 @@ def test_after_a_fork_only_a_point_before_it_may_be_leant_on(chain):
         told = chain.back_up(clone, on=0)
         assert (told.kind, told.timeline) == ("Incremental", 2)
         wanted = clone.digests()
+        for source in ("stream", "disk"):  # the old primary is the name's again
+            told = chain.back_up(chain.server, on=3, source=source)
+            assert told.kind == "Full"
+            assert "is not on the history of the server's timeline 1" in told.why_full
     with chain.restored(3) as again:
         assert again.digests() == wanted
 
