@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from arm_story import Story
 from arm_world import SUBSCRIPTION, VERSION, ArmWorld, vault_id
-from portal_rows import POINT, fill
+from portal_rows import BROKEN, POINT, fill
 from strongroom.catalog import alerts as alert_rows
 from strongroom.catalog import bills, usage
 from strongroom.catalog.keeping_tables import approvals, resource_guards
@@ -28,7 +28,7 @@ from strongroom.catalog.tables import (
 )
 from strongroom.control.identities import users
 from strongroom.control.overview import alerts
-from strongroom.model.access import OWNER
+from strongroom.model.access import OWNER, READER
 from strongroom.model.bill import Bill, month_of
 from strongroom.model.operation import Progress
 from strongroom.model.usage import Share, Usage
@@ -89,6 +89,30 @@ def test_a_point_tells_what_is_its_own_and_what_it_shares(guest: httpx.Client) -
     assert "Its own 12.3 MB, free once it is deleted" in told
     assert "Shared 4.56 GB, with other points" in told
     assert "Its own" not in text_of(guest, f"{INSTANCE}/points/{2:032x}")  # not counted yet
+
+
+def test_points_are_shown_by_tag_and_kind_and_a_link_may_ask(guest: httpx.Client) -> None:
+    rows = guest.get(f"{INSTANCE}/points").text.partition("<tbody>")[2].count("<tr>")
+    yearly = guest.get(f"{INSTANCE}/points?tag=Yearly").text.partition("<tbody>")[2]
+    assert 0 < yearly.count("<tr>") == yearly.count('data-tag="yearly"') < rows
+    both = text_of(guest, f"{INSTANCE}/points?tag=Yearly&kind=Logical")
+    assert f"None of {rows} recovery points is of that tag and kind." in both
+
+
+def test_a_backup_that_failed_can_be_tried_again_by_whoever_may_back_up(
+    site: ArmWorld, guest: httpx.Client
+) -> None:
+    job = f"/jobs/backup-rg/v1/{BROKEN}"
+    form = f'action="{INSTANCE}/backup"'
+    assert form in guest.get(job).text
+    assert form not in guest.get("/jobs/backup-rg/v1/j-done").text
+    users.create_user(site.control, "rita", PASSWORD, READER.id, f"/subscriptions/{SUBSCRIPTION}")
+    with site.http("nobody") as http:
+        del http.headers["Authorization"]
+        http.post("/sign-in", data={"name": "rita", "password": PASSWORD, "to": "/"})
+        told = http.get(job).text
+    assert "does not answer" in told
+    assert form not in told
 
 
 def test_what_has_cost_something_costs_that_when_it_is_gone(

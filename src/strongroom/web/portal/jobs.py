@@ -7,16 +7,18 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from strongroom.control.overview.offers import offers
+from strongroom.control.points import backups
 from strongroom.control.resources import vault_roles
 from strongroom.control.work import jobs, rounds
 from strongroom.control.work.held_jobs import holdups_of
 from strongroom.model import arm
+from strongroom.model.arm import VaultRef
 from strongroom.model.errors import VaultError, from_dict
 from strongroom.model.job import UNCANCELLABLE, Job, JobKind, JobStatus
 from strongroom.model.job_sample import lines_of
 from strongroom.web.portal import render, throughput
-from strongroom.web.portal.door import Guest, PortalRoute, Sent
-from strongroom.web.portal.places import InVault, job_path
+from strongroom.web.portal.door import Guest, PortalRoute, Sent, Visit
+from strongroom.web.portal.places import InVault, instance_scope, job_path
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 _JOB = "/jobs/{group}/{vault}/{job_id}"
@@ -65,6 +67,7 @@ def job(job_id: str, ref: InVault, visit: Guest) -> Response:
         job=found,
         holdups=holdups_of(visit.control, [found]),
         may=may,
+        again=_may_try_again(visit, ref, found),
         lacks=vault_roles.lacks_of(visit.control, visit.caller, ref, _error_of(found)),
         cancellable=_is_cancellable(found),
         speed=throughput.speed_of(found, samples, visit.now),
@@ -98,6 +101,17 @@ def give(job_id: str, ref: InVault, visit: Guest, form: Sent) -> Response:
     if error is not None and error.facts.get("missing"):
         vault_roles.give(visit.control, visit.caller, ref, error)
     return visit.go(job_path(ref, job_id))
+
+
+def _may_try_again(visit: Visit, ref: VaultRef, found: Job) -> bool:
+    """Whether a backup that came to nothing may be begun anew by whoever looks."""
+    ended = {JobStatus.FAILED, JobStatus.CANCELLED}
+    if found.kind is not JobKind.BACKUP or found.status not in ended:
+        return False
+    if all(ship.id != found.instance_id for ship in visit.fleet.ships):
+        return False
+    scope = instance_scope(visit.control.installation.subscription_id, ref, found.instance_name)
+    return offers(visit.control, visit.caller, scope, {"again": backups.ACTION})["again"]
 
 
 def _is_cancellable(found: Job) -> bool:

@@ -1,6 +1,8 @@
 """Recovery points: all of an instance, and one with its contents, proofs and holds."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from strongroom.control.basis import long_running
@@ -10,6 +12,7 @@ from strongroom.control.points import drills, holds, recovery_points, verificati
 from strongroom.control.protection import deletions
 from strongroom.control.restore import restores
 from strongroom.model.hold import read_hold
+from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.web.portal.door import Guest, PortalRoute, Sent
 from strongroom.web.portal.instances import find_ship
 from strongroom.web.portal.places import (
@@ -33,12 +36,30 @@ _ACTS = {
 
 
 @router.get(INSTANCE + "/points")
-def list_points(name: str, ref: InVault, visit: Guest) -> Response:
-    """All of them, newest first, and those that were deleted and can be had back."""
+def list_points(
+    name: str,
+    ref: InVault,
+    visit: Guest,
+    tag: Annotated[str, Query(max_length=100)] = "",
+    kind: Annotated[str, Query(max_length=30)] = "",
+) -> Response:
+    """Newest first, of one `tag` or `kind` where it is named; and what can be had back."""
     points = recovery_points.list_recovery_points(visit.control, visit.caller, ref, name)
-    deleted = deletions.list_deleted_points(visit.control, visit.caller, ref, name)
-    ship = find_ship(visit, ref, name)
-    return visit.page("points.html", ship=ship, points=points, deleted=deleted)
+    return visit.page(
+        "points.html",
+        ship=find_ship(visit, ref, name),
+        points=[each for each in points if tag in {"", _tag(each)} and kind in {"", each.kind}],
+        all_of=len(points),
+        tags=sorted({_tag(each) for each in points}),
+        kinds=sorted({each.kind for each in points}),
+        tag=tag,
+        kind=kind,
+        deleted=deletions.list_deleted_points(visit.control, visit.caller, ref, name),
+    )
+
+
+def _tag(point: RecoveryPoint) -> str:
+    return point.tag or "Default"
 
 
 @router.get(_POINT)

@@ -33,6 +33,7 @@ from strongroom.web.portal.places import (
     job_path,
 )
 from strongroom.web.portal.restore_form import FIELDS, request_of
+from strongroom.web.portal.restore_words import command_of
 from strongroom.web.portal.seconds import Seconds
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
@@ -157,8 +158,22 @@ def _answer(
     """The plan alone, or the whole page around it where there is no script."""
     if not visit.is_part:
         return _page(visit, *asking, form, made, error)
-    lacks, home = _lacks(visit, asking, form, made, error), instance_path(*asking)
-    return visit.page("plan.html", plan=made, error=error, lacks=lacks, home=home)
+    return visit.page(
+        "plan.html",
+        plan=made,
+        error=error,
+        lacks=_lacks(visit, asking, form, made, error),
+        home=instance_path(*asking),
+        line=_line(visit, asking, form, made),
+    )
+
+
+def _line(visit: Visit, asking: tuple[VaultRef, str], form: Form, made: RestorePlan | None) -> str:
+    """The command that does the same as the form, where it was planned."""
+    if made is None:
+        return ""
+    request, second = request_of(form, visit.zone), form.text("copy") == "second"
+    return command_of(find_ship(visit, *asking).server, request, second=second)
 
 
 def _lacks(
@@ -198,6 +213,7 @@ def _page(
         second=secondary.offered_place(visit.control, visit.caller, ref, name),
         error=error,
         lacks=_lacks(visit, (ref, name), form, made, error),
+        line=_line(visit, (ref, name), form, made),
         may=may,
         timeline=timeline,
         seconds=shown,
