@@ -47,13 +47,16 @@ def seal_log(
     return b"".join([key.header, *(frame for frame, _ in frames), ending])
 
 
-def open_log(stored: bytes, content_key: bytes, length: int) -> bytes:
-    """The log in a pack, every byte checked; Corrupt unless it is `length` bytes."""
+def open_log_into(room: bytearray, stored: bytes, content_key: bytes, length: int) -> None:
+    """The log in a pack, every byte checked, at the beginning of `room` (WAL_FRAME bytes).
+
+    Raises Corrupt unless it is `length` bytes.
+    """
     pack = _reader(stored, content_key)
     if pack.table.raw_size != length:
         pack_id = read_header(stored, PACK).pack_id
         raise Corrupt(f"pack {pack_id} holds {pack.table.raw_size} bytes of log, not {length}")
-    return b"".join(pack.every_frame())
+    pack.frames_into(memoryview(room), 0, len(pack.table.raw_lengths) - 1)
 
 
 def open_any_log(stored: bytes, pair_of: Callable[[bytes], KeyPair]) -> bytes:

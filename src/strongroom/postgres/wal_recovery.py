@@ -30,8 +30,8 @@ _SEGMENT = re.compile(r"[0-9A-F]{24}")
 _INCLUDE = f"include_if_exists = '{PLACE}/settings.conf'\n"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _SCRIPT = f"""#!/bin/sh
-# For the restore_command of a strongroom restore: sh get NAME TARGET. Its exits are a promise:
-# 0 the file is there; 44 it is not in the plan, so it does not exist; all others stop recovery.
+# For the restore_command of a strongroom restore, whose shell reads it: NAME TARGET. Its exits are
+# a promise: 0 the file is there; 44 it is not in the plan, so it does not exist; others stop it.
 # Every program that it starts is a millisecond or more, of which replay has none to give away.
 d={PLACE}
 #SAME-BOOT#
@@ -76,7 +76,7 @@ exit 0
 """
 # What a shell says of its own, such as 2 for a script that is gone, must not reach PostgreSQL.
 _COMMAND = (
-    f'sh {PLACE}/get "%f" "%p"; '
+    f'(set -- "%f" "%p"; . {PLACE}/get); '
     "case $? in 0) exit 0;; 44) exit 1;; 143) exit 143;; *) exit 255;; esac"
 )
 # The settings go, and the server reads what its owner has set: from then on that holds again.
@@ -202,7 +202,7 @@ class LogPlace:
         except OSError as error:
             raise _refused(error, self.directory) from error
 
-    def put(self, name: str, content: bytes | bytearray) -> None:
+    def put(self, name: str, content: bytes | memoryview) -> None:
         """A whole segment, synced before it has its name if it is to last.
 
         FileNotFoundError: all is over.

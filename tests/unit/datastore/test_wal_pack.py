@@ -5,7 +5,7 @@ import pytest
 from seams import SystemChance, SystemClock
 from strongroom.datastore.pack import PACK, open_content_key, read_header
 from strongroom.datastore.seal import KeyPair
-from strongroom.datastore.wal_pack import level_for, open_log, seal_log
+from strongroom.datastore.wal_pack import WAL_FRAME, level_for, open_log_into, seal_log
 from strongroom.model.errors import Corrupt
 
 RAW = b"".join(
@@ -16,14 +16,15 @@ RAW = b"".join(
 
 def test_log_that_comes_slowly_is_pressed_harder_and_all_of_it_comes_back() -> None:
     pair = KeyPair.generate(SystemChance())
-    sizes = []
+    sizes, room = [], bytearray(WAL_FRAME)
     for seconds in (0.01, 0.5, 10.0):  # so fast that a core could do little else; busy; idle
         level = level_for(len(RAW), seconds)
         sealed = seal_log(RAW, pair.public, SystemClock(), SystemChance(), level=level)
         key = open_content_key(read_header(sealed, PACK), pair)
-        assert open_log(sealed, key, len(RAW)) == RAW
+        open_log_into(room, sealed, key, len(RAW))
+        assert room[: len(RAW)] == RAW
         with pytest.raises(Corrupt, match="bytes of log"):
-            open_log(sealed, key, len(RAW) - 1)
+            open_log_into(room, sealed, key, len(RAW) - 1)
         sizes.append(len(sealed))
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] > sizes[-1]

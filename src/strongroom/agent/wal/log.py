@@ -17,7 +17,7 @@ from blake3 import blake3
 from strongroom.agent.held_lease import HeldLease
 from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.seal import KeyPair
-from strongroom.datastore.wal_pack import open_log, open_log_keys
+from strongroom.datastore.wal_pack import WAL_FRAME, open_log_into, open_log_keys
 from strongroom.model.errors import Corrupt, Precondition, VaultError
 from strongroom.model.postgres import Lsn, Timeline, lsn_to_text
 from strongroom.model.seams import Chance
@@ -50,6 +50,7 @@ class WalLog:
         self._stopped = threading.Event()
         self._next: WalHistory | None = None  # what a timeline that was followed has become
         self._at = 0  # how far it was
+        self._rooms: list[bytearray] = []  # free ones
         self.fetched = 0
 
     def fill(self, place: LogPlace, ahead: int = _END) -> None:
@@ -107,13 +108,11 @@ class WalLog:
         self, place: LogPlace, ahead: int, timeline: int, start: int, end: int
     ) -> None:
         size = self._recovery.segment_size
-        segment, position = bytearray(), start
+        segment, filled, position = memoryview(bytearray(size)), 0, start
 
-        def leave() -> None:
-            name = segment_name(Timeline(timeline), Lsn(position - len(segment)), size)
-            segment.extend(bytes(size - len(segment)))
-            place.put(name, segment)
-            segment.clear()
+        def leave(content: memoryview) -> None:
+            name = segment_name(Timeline(timeline), Lsn(position - filled), size)
+            place.put(name, content)
 
         for pack, raw in self._packs(timeline, start, end):
             self._held.check()
@@ -122,19 +121,27 @@ class WalLog:
                     f"the log from {lsn_to_text(Lsn(position))} of timeline {timeline} is missing",
                     hint="Restore an earlier moment, or a recovery point.",
                 )
-            view = memoryview(raw)[position - pack.start : end - pack.start]
+            view = raw[position - pack.start : end - pack.start]
             while len(view):
-                part = view[: size - len(segment)]
-                segment += part
-                view, position = view[len(part) :], position + len(part)
-                if len(segment) == size:
+                part = view[: size - filled]
+                whole = part if len(part) == size else segment
+                if whole is segment:
+                    segment[filled : filled + len(part)] = part
+                filled, position, view = (
+                    filled + len(part),
+                    position + len(part),
+                    view[len(part) :],
+                )
+                if filled == size:
                     self._await_room(place, ahead)
-                    leave()
-            if segment and self._recovery.follow and end == FOLLOWED:
-                name = segment_name(Timeline(timeline), Lsn(position - len(segment)), size)
-                place.put(name, bytes(segment) + bytes(size - len(segment)))
-        if segment:
-            leave()
+                    leave(whole)
+                    filled = 0
+            if filled and self._recovery.follow and end == FOLLOWED:
+                segment[filled:] = bytes(size - filled)
+                leave(segment)
+        if filled:
+            segment[filled:] = bytes(size - filled)
+            leave(segment)
         self._at = position
         if position < end < FOLLOWED:
             raise Corrupt(f"the log of timeline {timeline} ends before {lsn_to_text(Lsn(end))}")
@@ -167,20 +174,25 @@ class WalLog:
         if self._stopped.is_set():
             raise _OverError
 
-    def _packs(self, timeline: int, start: int, end: int) -> Iterator[tuple[WalPack, bytes]]:
-        """Opened, in order; the next ones are fetched meanwhile."""
-        waiting: deque[tuple[WalPack, Future[bytes]]] = deque()
+    def _packs(self, timeline: int, start: int, end: int) -> Iterator[tuple[WalPack, memoryview]]:
+        """Opened, in order; the next ones are fetched meanwhile. Each holds till the next."""
+        waiting: deque[tuple[WalPack, Future[bytearray]]] = deque()
+
+        def oldest() -> Iterator[tuple[WalPack, memoryview]]:
+            pack, future = waiting.popleft()
+            room = future.result()
+            yield pack, memoryview(room)[: pack.end - pack.start]
+            self._rooms.append(room)
+
         with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="wal") as pool:
             try:
                 for pack, key in self._known(timeline, start, end):
                     waiting.append((pack, pool.submit(self._open, pack, key)))
                     # What follows waits for no other: there may be none for long.
                     if len(waiting) > (0 if end == FOLLOWED else _SIDE_BY_SIDE):
-                        known, future = waiting.popleft()
-                        yield known, future.result()
+                        yield from oldest()
                 while waiting:
-                    known, future = waiting.popleft()
-                    yield known, future.result()
+                    yield from oldest()
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
@@ -210,10 +222,16 @@ class WalLog:
                 yield pack, keys[pack.name]
             start = max(start + 1, kept.packs[-1].end)
 
-    def _open(self, pack: WalPack, key: bytes) -> bytes:
+    def _open(self, pack: WalPack, key: bytes) -> bytearray:
+        """Its log, at the beginning of a room that is used again: new memory is cleared first."""
         self._held.check()
         stored = self._blobs.read(pack.name)
         if (len(stored), blake3(stored).digest()) != (pack.size, pack.blake3):
             raise Corrupt(f"{pack.name} is not what was written")
         self.fetched += len(stored)
-        return open_log(stored, key, pack.end - pack.start)
+        try:
+            room = self._rooms.pop()
+        except IndexError:
+            room = bytearray(WAL_FRAME)
+        open_log_into(room, stored, key, pack.end - pack.start)
+        return room
