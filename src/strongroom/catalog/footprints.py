@@ -18,6 +18,21 @@ def last_expiries(connection: sa.Connection, instances: Sequence[str]) -> dict[s
     return {row.instance_id: row.last for row in rows}
 
 
+def left_at(
+    connection: sa.Connection, instances: Sequence[str], moments: Sequence[Instant]
+) -> list[tuple[int, int]]:
+    """At each moment: (points whose time is not over by then, instances that have one of them)."""
+    ours = sa.and_(points.c.instance_id.in_(instances), points.c.state == COMPLETED)
+    found = []
+    for moment in moments:
+        query = sa.select(sa.func.count(), sa.func.count(sa.distinct(points.c.instance_id))).where(
+            ours, points.c.expires_at > moment
+        )
+        count, held = connection.execute(query).one()
+        found.append((int(count), int(held)))
+    return found
+
+
 def stored(connection: sa.Connection, instances: Sequence[str]) -> dict[str, int]:
     """Instance -> stored bytes: as they were counted last, and what points have added since."""
     other = usage.alias()

@@ -23,6 +23,7 @@ from strongroom.catalog.tables import (
     agents,
     instances,
     jobs,
+    recovery_points,
     schedules,
     servers,
 )
@@ -97,6 +98,30 @@ def test_points_are_shown_by_tag_and_kind_and_a_link_may_ask(guest: httpx.Client
     assert 0 < yearly.count("<tr>") == yearly.count('data-tag="yearly"') < rows
     both = text_of(guest, f"{INSTANCE}/points?tag=Yearly&kind=Logical")
     assert f"None of {rows} recovery points is of that tag and kind." in both
+
+
+def test_a_vault_tells_what_would_be_left_and_what_was_done_to_it(
+    site: ArmWorld, guest: httpx.Client
+) -> None:
+    page = guest.get("/vaults/backup-rg/v1").text
+    left = page.partition("If every backup stopped today")[2].partition("</table>")[0]
+    counts = [
+        int(each.replace(",", "")) for each in re.findall(r'<td class="r">([\d,]+)</td>', left)
+    ]
+    now = site.clock.now().to_tz("UTC")
+    with site.database.reading() as connection:
+        ends = connection.execute(sa.select(recovery_points.c.expires_at)).scalars().all()
+    years = [now.add(years=number).to_instant() for number in range(len(counts))]
+    assert counts == [sum(end > year for end in ends) for year in years]
+    assert counts[0] > counts[1] > counts[-2] > counts[-1] == 0
+    told = text_of(guest, "/vaults/backup-rg/v1")
+    assert "Audit of this vault" in told
+    assert f"/audit?scope={vault_id('v1')}" in page
+    with site.http("nobody") as http:  # whoever may not read the audit sees none of it
+        del http.headers["Authorization"]
+        users.create_user(site.control, "vera", PASSWORD, READER.id, vault_id("v1"))
+        http.post("/sign-in", data={"name": "vera", "password": PASSWORD, "to": "/"})
+        assert "Audit of this vault" not in text_of(http, "/vaults/backup-rg/v1")
 
 
 def test_a_backup_that_failed_can_be_tried_again_by_whoever_may_back_up(

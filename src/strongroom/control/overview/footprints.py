@@ -9,6 +9,8 @@ from strongroom.catalog import footprints as catalog
 from strongroom.control.basis.control import Control
 from strongroom.control.overview.fleet import Ship
 
+_YEARS = 10  # no point is kept longer
+
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
@@ -17,6 +19,29 @@ class Footprint:
     first: Instant | None
     last: Instant | None
     stored: int
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """At a moment, had no backup been taken since: points in their time, instances with one."""
+
+    at: Instant
+    points: int
+    instances: int
+
+
+def left_without_backups(control: Control, ships: Sequence[Ship]) -> list[Left]:
+    """Now, and each year from now until none is left; whoever asks has seen those ships.
+
+    Of each instance the last good point stays beside these, however old it is.
+    """
+    today = control.clock.now().to_tz("UTC")
+    moments = [today.add(years=year).to_instant() for year in range(_YEARS + 1)]
+    with control.database.reading() as connection:
+        counted = catalog.left_at(connection, [ship.id for ship in ships], moments)
+    found = [Left(at, *each) for at, each in zip(moments, counted, strict=True)]
+    ends = next((number for number, each in enumerate(found) if not each.points), len(found))
+    return found[: max(ends + 1, 1)] if found[0].points else []
 
 
 def footprints_of(control: Control, ships: Sequence[Ship]) -> dict[str, Footprint]:

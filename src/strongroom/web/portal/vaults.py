@@ -5,18 +5,24 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from strongroom.control.identities.people import names_of
+from strongroom.control.oversight import audit
+from strongroom.control.overview import footprints
 from strongroom.control.overview.offers import offers
 from strongroom.control.protection import deletions
 from strongroom.control.resources import guards, vaults
 from strongroom.model import arm
+from strongroom.model.audit import Record
+from strongroom.model.audit_filter import AuditFilter, outcome_of
 from strongroom.model.conditions import Conditions
 from strongroom.model.soft_delete import soft_delete_of
 from strongroom.model.vault import IMMUTABILITY, SOFT_DELETE, immutability_of
-from strongroom.web.portal.door import Guest, PortalRoute, Sent
+from strongroom.web.portal.door import Guest, PortalRoute, Sent, Visit
 from strongroom.web.portal.places import InVault, vault_path
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 _VAULT = "/vaults/{group}/{vault}"
+_RECORDS = 8
 
 
 @router.get("/vaults")
@@ -36,6 +42,8 @@ def vault(ref: InVault, visit: Guest) -> Response:
     subscription = visit.control.installation.subscription_id
     acts = {"write": vaults.WRITE, "undelete": deletions.UNDELETE}
     scope = arm.vault_id_of(subscription, ref)
+    ships = [ship for ship in visit.fleet.ships if ship.vault.name == row["name"]]
+    records = _records(visit, scope)
     return visit.page(
         "vault.html",
         row=row,
@@ -45,10 +53,24 @@ def vault(ref: InVault, visit: Guest) -> Response:
         soft_delete=soft_delete_of(row["properties"]),
         soft_deletes=SOFT_DELETE,
         guard=guards.find_proxy(visit.control, visit.caller, ref),
-        ships=[ship for ship in visit.fleet.ships if ship.vault.name == row["name"]],
+        ships=ships,
+        left=footprints.left_without_backups(visit.control, ships),
+        scope=scope,
+        records=records,
+        names=names_of(visit.control, {record.actor for record in records}),
+        outcome_of=outcome_of,
         deleted=deletions.list_deleted(visit.control, visit.caller, ref),
         may=offers(visit.control, visit.caller, scope, acts),
     )
+
+
+def _records(visit: Visit, scope: str) -> list[Record]:
+    """The newest of the audit of one vault; none for whoever may not read it."""
+    control, caller = visit.control, visit.caller
+    whole = arm.subscription_id_of(control.installation.subscription_id)
+    if not offers(control, caller, whole, {"read": audit.READ})["read"]:
+        return []
+    return audit.newest_records(control, caller, 0, AuditFilter(scope=scope), _RECORDS)
 
 
 @router.post(_VAULT)
