@@ -333,6 +333,33 @@ def test_a_server_is_never_filled_up_for_a_vault_that_is_away(person, server, pr
     assert restored(person, server, ["--at", at], "filled") == count
 
 
+def test_no_checkpoint_waits_for_a_vault_that_is_away(person, server, protected):
+    """A server that bounds its slots takes ours away, and waits for its walsender to go first."""
+    person.ok("server", "set", protected, "--hold-at-most", "16GiB")
+    server.sql("alter system set max_slot_wal_keep_size = '64MB'", "select pg_reload_conf()")
+    server.sql("select pg_terminate_backend(pid) from pg_stat_replication")
+    lasting = "select 1 from pg_replication_slots where active and not temporary"
+    until("a slot that lasts", lambda: server.sql(lasting))
+    server.sql("insert into entries values (4100)")
+    kept(person, server)
+    points = "select 1 from recovery_points where state = 'Completed'"
+    store, taken = person.child("store"), len(ask(person, points))
+    os.kill(store, signal.SIGSTOP)
+    try:
+        for number in range(2, 4):
+            server.sql(f"create table filler_{number} as {FILLER}")
+        with server.connect() as connection:
+            connection.execute("set statement_timeout = '45s'")  # it may be read no more
+            connection.execute("checkpoint")
+    finally:
+        os.kill(store, signal.SIGCONT)
+        server.sql("alter system reset max_slot_wal_keep_size", "select pg_reload_conf()")
+    until("a new point", lambda: len(ask(person, points)) > taken, 120)
+    at, count = a_moment(server)
+    kept(person, server)
+    assert restored(person, server, ["--at", at], "bounded") == count
+
+
 @pytest.fixture
 def archived(person: Person, server: Server, protected: str) -> Iterator[None]:
     """No replication is granted: its log comes by its archive_command, points from the disk."""

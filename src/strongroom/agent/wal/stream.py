@@ -44,7 +44,7 @@ from strongroom.postgres.wal_source import (
 
 _IN_FLIGHT = 2  # runs that are sealed and not kept yet
 _TURN_SECONDS = 0.25
-_LOOK_SECONDS = 10.0  # between looks at how much the server keeps for us
+_LOOK_SECONDS = 2.0  # between looks at how much the server keeps for us, while we do not read
 _STOOD_SECONDS = 60.0  # a connection that stood so long was a good one
 _Work = Callable[[], WalReply]
 
@@ -108,7 +108,17 @@ class LogStream:
 
     def _may_hold(self, source: WalSource, place: Place) -> bool:
         """A server that already has more for us than it shall is read as long as it has it."""
-        return source.found.at - place.start <= self.keeper.slot_bytes
+        return source.found.at - place.start <= self._bound(source)
+
+    def _bound(self, source: WalSource) -> int:
+        """What a server may keep for us, at the most.
+
+        Less than it allows a slot itself: to take one away it waits until its walsender has gone,
+        which may wait for us, who wait for the vault. Its checkpoints would stand as long.
+        Source: PostgreSQL slot.c, InvalidatePossiblyObsoleteSlot.
+        """
+        most = self.keeper.slot_bytes
+        return most if source.room is None else min(most, source.room * 3 // 4)
 
     def _give_up(self) -> None:
         """The slot first: a store that is away may hold what is on its way for minutes."""
@@ -121,14 +131,14 @@ class LogStream:
             return
         now = position_of(self.keeper.conninfo, self.keeper.check)
         behind = max(source.server_end, now) - kept
-        if behind > self.keeper.slot_bytes:
+        if behind > self._bound(source):
             raise _HeldTooMuchError(
                 f"the server kept {behind:,} bytes of log for us, more than it shall: let go"
             )
 
     def check_slot(self, kept: Lsn, source: WalSource) -> None:
         """Raises SourceStopped where we have caught up without a slot: there is one again."""
-        if source.left_out and source.server_end - kept < self.keeper.slot_bytes // 4:
+        if source.left_out and source.server_end - kept < self._bound(source) // 2:
             raise SourceStopped("the stream has caught up: it gets a slot again")
 
 
@@ -198,8 +208,12 @@ class _Connection:
             self._stream.check_bound(self._kept, self._source)
         if not self._waiting and now - self._reported > REPORT_SECONDS:
             self._reported = now
-            self._keeper.patiently(lambda: self._keeper.report(self._source))
+            self._waiting.append(self._pool.submit(self._keeper.patiently, self._say))
         self._source.report(self._kept)
+
+    def _say(self) -> WalReply:
+        """That it stands. Not by the thread that reads: the control plane may be away for long."""
+        return self._keeper.report(self._source)
 
     def _note(self, reply: WalReply) -> None:
         self._reported = self._keeper.clock.monotonic()
