@@ -24,6 +24,11 @@ class VaultRef(msgspec.Struct, kw_only=True, frozen=True):
     resource_group: str
     name: str
 
+    def is_same(self, other: "VaultRef") -> bool:
+        """Names of ARM have no case; a vault's is unique within its resource group alone."""
+        ours, theirs = (self.resource_group, self.name), (other.resource_group, other.name)
+        return [each.lower() for each in ours] == [each.lower() for each in theirs]
+
 
 def subscription_id_of(subscription: str) -> str:
     """`/subscriptions/...`."""
@@ -199,8 +204,8 @@ def read_server_id(text: str, subscription: str) -> ServerRef:
             f"{text[:160]!r} is not the id of a PostgreSQL server of this subscription"
             if text.strip()
             else "the request names no server",
-            "send .../Microsoft.DBforPostgreSQL/flexibleServers/NAME of a server that is registered"
-            " here: strongroom server add NAME CONNINFO",
+            "send .../Microsoft.DBforPostgreSQL/flexibleServers/NAME of a server that is "
+            "registered here: strongroom server add NAME CONNINFO",
         )
     return ServerRef(resource_group=found["group"], name=found["server"])
 

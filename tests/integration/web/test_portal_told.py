@@ -124,6 +124,20 @@ def test_a_vault_tells_what_would_be_left_and_what_was_done_to_it(
         assert "Audit of this vault" not in text_of(http, "/vaults/backup-rg/v1")
 
 
+def test_a_vault_of_the_same_name_in_another_group_has_none_of_its_instances(
+    site: ArmWorld, guest: httpx.Client
+) -> None:
+    group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/other-rg"
+    there = f"{group}/providers/Microsoft.DataProtection/backupVaults/v1"
+    with site.http() as http:
+        for url in (group, there):
+            answer = http.put(url, params=VERSION, json={"location": "local"})
+            assert answer.status_code in {200, 201}, answer.text
+    assert "0 instances" in text_of(guest, "/vaults/other-rg/v1")
+    assert "1 instance," in text_of(guest, "/vaults/BACKUP-RG/V1")
+    assert guest.get("/instances/other-rg/v1/pg1-inst/points").status_code == 404
+
+
 def test_a_backup_that_failed_can_be_tried_again_by_whoever_may_back_up(
     site: ArmWorld, guest: httpx.Client
 ) -> None:

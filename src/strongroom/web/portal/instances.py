@@ -84,8 +84,7 @@ def _fits(ship: Ship, word: str, show: str, held: Collection[str]) -> bool:
 def find_ship(visit: Visit, vault: InVault, name: str) -> Ship:
     """The instance of a page."""
     for ship in visit.fleet.ships:
-        same = ship.vault.name.lower() == vault.name.lower()
-        if same and ship.name.lower() == name.lower():
+        if ship.vault.is_same(vault) and ship.name.lower() == name.lower():
             return ship
     raise NotFound(f"there is no backup instance {name[:100]!r} in this vault")
 

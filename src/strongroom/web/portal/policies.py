@@ -200,6 +200,6 @@ def _editor(
         versions=versions,
         ahead=_ahead(visit, ref, name, properties),
         error=error,
-        users=[s for s in visit.fleet.ships if s.policy == name and s.vault.name == ref.name],
+        users=[s for s in visit.fleet.ships if s.policy == name and s.vault.is_same(ref)],
         may=offers(visit.control, visit.caller, scope, acts),
     )

@@ -42,7 +42,7 @@ def vault(ref: InVault, visit: Guest) -> Response:
     subscription = visit.control.installation.subscription_id
     acts = {"write": vaults.WRITE, "undelete": deletions.UNDELETE}
     scope = arm.vault_id_of(subscription, ref)
-    ships = [ship for ship in visit.fleet.ships if ship.vault.name == row["name"]]
+    ships = [ship for ship in visit.fleet.ships if ship.vault.is_same(ref)]
     records = _records(visit, scope)
     return visit.page(
         "vault.html",
