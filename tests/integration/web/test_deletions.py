@@ -119,11 +119,12 @@ def test_another_vault_does_not_take_over_what_is_deleted_here(client: Any, stor
     client.backup_instances.begin_delete(*PLACE).result()
     body = body_of()
     body["policyInfo"]["policyId"] = f"{vault_id('v9')}/backupPolicies/pgflex"
-    with pytest.raises(ResourceExistsError, match="protection status as SoftDeleted") as refused:
+    with pytest.raises(HttpResponseError, match="protection status as SoftDeleted") as refused:
         client.backup_instances.begin_create_or_update(
             GROUP, "v9", "pg1-inst", {"properties": body}
         ).result()
-    assert refused.value.error.code == "UserErrorDppDatasourceAlreadyProtected"
+    told = refused.value
+    assert (told.status_code, told.error.code) == (400, "UserErrorDppDatasourceAlreadyProtected")
 
 
 def test_a_policy_of_a_deleted_instance_is_still_in_use(client: Any) -> None:

@@ -357,7 +357,7 @@ def test_a_vault_says_that_the_server_failed_it_and_in_the_inner_code_why(story:
 def test_a_server_is_protected_once(story: Story) -> None:
     other = f"{vault_id()}/backupInstances/another"
     answer = story.http.put(other, params=VERSION, json={"properties": instance_body()})
-    told = refused(answer, 409, "UserErrorDppDatasourceAlreadyProtected")
+    told = refused(answer, 400, "UserErrorDppDatasourceAlreadyProtected")
     assert "pg1-inst of vault v1" in told["message"]
 
 

@@ -56,11 +56,14 @@ _AZURE = {
     errors.SourceStopped.__name__: (CLOSED, CLOSED),
     errors.TargetNotEmpty.__name__: (BAD_INPUT, errors.TargetNotEmpty.__name__),
 }
+_BY_CODE = {"UserErrorDppDatasourceAlreadyProtected": 400}  # as Azure Backup answers it
 _BACKUP = "/microsoft.dataprotection/"  # the server's own operations have the inner code alone
 
 
 def status_of(error: VaultError | type[VaultError]) -> int:
     """The HTTP status of an error."""
+    if isinstance(error, VaultError) and error.code in _BY_CODE:
+        return _BY_CODE[error.code]
     cls = error if isinstance(error, type) else type(error)
     return next(STATUS[base] for base in cls.__mro__ if base in STATUS)
 
