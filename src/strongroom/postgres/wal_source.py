@@ -267,7 +267,8 @@ def drop_slot(conninfo: Conninfo, name: str) -> bool:
     """Let the server keep nothing for us any more; whether there was a slot to drop."""
     with replication(conninfo) as server:
         try:
-            server.rows(f'DROP_REPLICATION_SLOT "{name}"', "dropping our replication slot")
+            server.begin(f'DROP_REPLICATION_SLOT "{name}"')
+            server.settle("dropping our replication slot")  # it answers with no rows
         except SourceError as error:
             if error.facts.get("sqlstate") == "42704":  # undefined_object
                 return False

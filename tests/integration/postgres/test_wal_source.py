@@ -4,21 +4,22 @@ import threading
 
 import pytest
 
-from integration.servers import start_server
+from integration.servers import MAJORS, start_server
 from seams import SystemClock
 from strongroom.model.errors import SourceError
 from strongroom.model.postgres import Lsn
 from strongroom.postgres.connect import Conninfo, replication
-from strongroom.postgres.wal_source import Place, WalSource
+from strongroom.postgres.wal_source import Place, WalSource, drop_slot
 
 pytestmark = pytest.mark.postgres
 
 
 def test_a_server_that_shuts_down_asks_for_its_log_and_goes_once_all_of_it_is_kept() -> None:
-    with start_server(15) as server:
+    with start_server(15, max_slot_wal_keep_size="2GB") as server:
         stopping = threading.Thread(target=server.stop)
         with replication(Conninfo.parse(server.conninfo)) as connection:
-            source = WalSource(connection, SystemClock(), "")
+            source = WalSource(connection, SystemClock(), "strongroom_ours")
+            assert source.room == 2 << 30
             at = source.found.at
             source.begin(Place(source.found.system.timeline, Lsn(at - at % (16 << 20))))
             while source.position < at:
@@ -30,6 +31,15 @@ def test_a_server_that_shuts_down_asks_for_its_log_and_goes_once_all_of_it_is_ke
         stopping.join()
         assert not server.is_running()
         assert source.position > at, "with the record of its end"
+
+
+@pytest.mark.parametrize("major", MAJORS)
+def test_a_slot_is_dropped_once_and_was_there_once(postgres_server, major) -> None:
+    server = postgres_server(major)
+    conninfo = Conninfo.parse(server.conninfo)
+    server.sql("select pg_create_physical_replication_slot('strongroom_ours', true)")
+    assert [drop_slot(conninfo, "strongroom_ours") for _ in range(2)] == [True, False]
+    assert server.sql("select 1 from pg_replication_slots") == []
 
 
 def leave(source: WalSource) -> None:
