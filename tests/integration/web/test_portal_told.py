@@ -138,12 +138,27 @@ def test_a_vault_of_the_same_name_in_another_group_has_none_of_its_instances(
     assert guest.get("/instances/other-rg/v1/pg1-inst/points").status_code == 404
 
 
+def test_an_instance_tells_how_it_is_backed_up_and_how_that_is_changed(
+    guest: httpx.Client,
+) -> None:
+    told = text_of(guest, INSTANCE)
+    assert "Bandwidth no limit Compression zstd, level 1 Starts at any time of day" in told
+    assert "strongroom server set pg1 --bandwidth 50MiB/s" in told
+
+
 def test_a_backup_that_failed_can_be_tried_again_by_whoever_may_back_up(
     site: ArmWorld, guest: httpx.Client
 ) -> None:
     job = f"/jobs/backup-rg/v1/{BROKEN}"
     form = f'action="{INSTANCE}/backup"'
-    assert form in guest.get(job).text
+    page = guest.get(job).text
+    assert form in page
+    assert 'name="rule" value="BackupWeekly"' in page  # by the rule that it was taken by
+    key = re.search('name="form_key" value="([0-9a-f]{64})"', page)
+    assert key
+    other = guest.post(f"{INSTANCE}/backup", data={"form_key": key[1], "rule": "Nope"})
+    assert other.status_code == 400
+    assert "Nope" in other.text
     assert form not in guest.get("/jobs/backup-rg/v1/j-done").text
     users.create_user(site.control, "rita", PASSWORD, READER.id, f"/subscriptions/{SUBSCRIPTION}")
     with site.http("nobody") as http:

@@ -18,6 +18,7 @@ from strongroom.control.restore import restores
 from strongroom.control.wal import restorable_ranges, wal_timeline
 from strongroom.control.work import rounds
 from strongroom.control.work.held_jobs import holdups_of
+from strongroom.model.backup_settings import settings_of
 from strongroom.model.errors import NotFound
 from strongroom.model.protection_state import ACTS
 from strongroom.web.portal.door import Guest, PortalRoute, Sent, Visit
@@ -105,6 +106,7 @@ def instance(name: str, ref: InVault, visit: Guest) -> Response:
         "instance.html",
         ship=ship,
         row=row,
+        settings=settings_of(row["properties"]),
         points=points,
         drills=tried,
         log=log,
@@ -119,9 +121,9 @@ def instance(name: str, ref: InVault, visit: Guest) -> Response:
 
 @router.post(INSTANCE + "/backup")
 def back_up(name: str, ref: InVault, visit: Guest, form: Sent) -> Response:
-    """A backup on demand, by the policy's first rule."""
+    """A backup on demand, by the rule that is named, or the policy's first."""
     row = instances.get_instance(visit.control, visit.caller, ref, name)
-    rule = fleet.first_rule(visit.control, row["policy_id"])
+    rule = form.text("rule") or fleet.first_rule(visit.control, row["policy_id"])
     operation = backups.trigger_backup(
         visit.control,
         visit.caller,
