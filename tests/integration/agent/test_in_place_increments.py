@@ -3,6 +3,7 @@
 import pytest
 
 from engine_checks import check_sound
+from engine_rows import until
 from increments import INSTANCE, Chain, Client, a_chain
 from integration.servers import Server, start_server
 from seams import SystemChance, SystemClock
@@ -57,6 +58,8 @@ def onto_another_timeline(server: Server) -> None:
     with (server.data_directory / "postgresql.auto.conf").open("a") as file:
         file.write("restore_command = 'false'\n")
     server.start()
+    until(server, "select not pg_is_in_recovery()")
+    server.sql("checkpoint")  # the one of its promotion may be still to come
     assert server.sql("select timeline_id from pg_control_checkpoint()") == [(2,)]
 
 

@@ -14,7 +14,7 @@ from strongroom.durable.engine import JobEngine, Story, WorkflowState
 from strongroom.model.errors import StoreUnavailable, VaultError
 
 ENDED = {WorkflowState.SUCCEEDED, WorkflowState.FAILED, WorkflowState.CANCELLED}
-PATIENCE = 30.0
+PATIENCE = 90.0  # a machine may be busy with much else
 # Imports once, then forks: a process costs 50 ms instead of 2 s.
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["strongroom.durable.engine", "strongroom.catalog.database"])
