@@ -246,7 +246,7 @@ def test_a_command_line_is_copied_as_it_stands(visitor: Visitor) -> None:
     page = visitor.page
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.goto(INSTANCE)
-    page.click("code.cmd [aria-label=Copy]")
+    page.click("code.cmd:has-text('strongroom points') [aria-label=Copy]")
     page.wait_for_selector("code.cmd [aria-label=Copied]")
     assert page.evaluate("navigator.clipboard.readText()") == "strongroom points pg1"
 
