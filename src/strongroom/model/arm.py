@@ -24,10 +24,14 @@ class VaultRef(msgspec.Struct, kw_only=True, frozen=True):
     resource_group: str
     name: str
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """To compare by: ARM's names have no case, and a vault's is unique in its group alone."""
+        return self.resource_group.lower(), self.name.lower()
+
     def is_same(self, other: "VaultRef") -> bool:
-        """Names of ARM have no case; a vault's is unique within its resource group alone."""
-        ours, theirs = (self.resource_group, self.name), (other.resource_group, other.name)
-        return [each.lower() for each in ours] == [each.lower() for each in theirs]
+        """Whether both name one vault."""
+        return self.key == other.key
 
 
 def subscription_id_of(subscription: str) -> str:

@@ -18,7 +18,7 @@ ABLE = frozenset({CONFIGURED, UPDATING})  # backups begin, by schedule and on de
 # What leads on to a state in which backups begin.
 _NEXT = {
     CONFIGURING: "wait until its protection is configured",
-    FAILED: "mend what protectionErrorDetails of the instance names, then send it again: sync",
+    FAILED: "mend what its protectionErrorDetails name, then put the instance again or sync it",
     STOPPED: "resume it first: resumeProtection, or strongroom resume",
     SUSPENDED: "resume it first: resumeBackups, or strongroom resume",
 }

@@ -26,7 +26,7 @@ from strongroom.model.postgres import (
     lsn_from_text,
     major_of,
 )
-from strongroom.postgres.asked import Asked, show
+from strongroom.postgres.asked import Asked, show, show_bytes
 from strongroom.postgres.connect import Conninfo, replication
 from strongroom.postgres.damaged_file import told_by_server
 from strongroom.postgres.events import (
@@ -89,14 +89,9 @@ def identify(server: Replication) -> System:
         identifier=SystemIdentifier(int(row[0])),
         timeline=Timeline(int(row[1])),
         version_number=server.version_number,
-        wal_segment_size=_bytes(show(server, "wal_segment_size")),
+        wal_segment_size=show_bytes(server, "wal_segment_size"),
         checksums=show(server, "data_checksums") == "on",
     )
-
-
-def _bytes(text: str) -> int:
-    units = {"kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
-    return int(text[:-2]) * units[text[-2:]]
 
 
 Prepare = Callable[[Asked, System], bytes]

@@ -95,7 +95,7 @@ def settings_of(recovery: Recovery, major: int) -> dict[str, str]:
 
     a standby that answers would wait for a person to do the same here. Nothing is archived, and
     nothing removed from an archive, while it recovers, whatever its owner has set. Nor does it
-    wait as its owner's standbys do, nor stop where an earlier recovery of his did.
+    wait as its owner's standbys do, nor stop where an earlier recovery of theirs did.
     """
     settings = {"restore_command": _COMMAND, "archive_command": "", "archive_cleanup_command": ""}
     settings |= {"recovery_min_apply_delay": "0", "recovery_target": ""}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from strongroom.model.errors import SourceError, SourceRefused, SourceStopped, WalGap
 from strongroom.model.postgres import Lsn, Timeline, lsn_from_text, lsn_to_text
 from strongroom.model.seams import Clock
-from strongroom.postgres.asked import show
+from strongroom.postgres.asked import show, show_bytes
 from strongroom.postgres.basebackup import System, identify
 from strongroom.postgres.connect import Conninfo, replication
 from strongroom.postgres.replication import STALL_SECONDS, Replication
@@ -26,7 +26,6 @@ _EXISTS, _IN_USE = "42710", "55006"
 _NO_SLOT = {"53400", "55000"}  # all in use; none allowed
 _LOST_SLOT = {"55000", "58P01"}  # while streaming: invalidated; a segment is gone
 _STREAMING = "streaming write-ahead log"
-_UNITS = {"": 1 << 20, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
 NOT_AS_FAR = (
     "A standby catches up by itself. A server that was set back must begin a timeline of its own: "
     "put standby.signal into its data directory, start it, and promote it (pg_ctl promote)."
@@ -148,7 +147,8 @@ class WalSource:
         self.position = Lsn(0)  # what has come
         self.server_end = Lsn(0)
         self.found = self._identify()
-        self.room = _bytes_of(show(server, "max_slot_wal_keep_size"))  # of a slot; None: no bound
+        room = show_bytes(server, "max_slot_wal_keep_size")
+        self.room = None if room < 0 else room  # of a slot; None: no bound
 
     def _identify(self) -> Found:
         system = identify(self._server)
@@ -255,12 +255,6 @@ class WalSource:
             if state != _EXISTS:
                 raise
         self._slot, self.slot_kind = name, PERSISTENT if bounded else TEMPORARY
-
-
-def _bytes_of(told: str) -> int | None:
-    """What SHOW says of a setting in megabytes: 64MB, 2GB, 1TB, 0; None for -1."""
-    number, unit = re.fullmatch(r"(-?\d+)([MGT]B|)", told.strip()).groups()  # type: ignore[union-attr]
-    return None if number == "-1" else int(number) * _UNITS[unit]
 
 
 def drop_slot(conninfo: Conninfo, name: str) -> bool:

@@ -133,6 +133,12 @@ def test_a_vault_of_the_same_name_in_another_group_has_none_of_its_instances(
         for url in (group, there):
             answer = http.put(url, params=VERSION, json={"location": "local"})
             assert answer.status_code in {200, 201}, answer.text
+        policy = f"{vault_id()}/backupPolicies/pgflex"
+        told = http.get(policy, params=VERSION).json()
+        body = {"properties": told["properties"]}
+        assert http.put(f"{there}/backupPolicies/pgflex", params=VERSION, json=body).is_success
+    used = re.findall(r"pgflex v1 .*?(\d+) instances?", text_of(guest, "/policies"))
+    assert sorted(used) == ["0", "1"]
     assert "0 instances" in text_of(guest, "/vaults/other-rg/v1")
     assert "1 instance," in text_of(guest, "/vaults/BACKUP-RG/V1")
     assert guest.get("/instances/other-rg/v1/pg1-inst/points").status_code == 404

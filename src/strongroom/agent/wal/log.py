@@ -127,11 +127,8 @@ class WalLog:
                 whole = part if len(part) == size else segment
                 if whole is segment:
                     segment[filled : filled + len(part)] = part
-                filled, position, view = (
-                    filled + len(part),
-                    position + len(part),
-                    view[len(part) :],
-                )
+                view = view[len(part) :]
+                filled, position = filled + len(part), position + len(part)
                 if filled == size:
                     self._await_room(place, ahead)
                     leave(whole)

@@ -44,7 +44,8 @@ from strongroom.postgres.wal_source import (
 
 _IN_FLIGHT = 2  # runs that are sealed and not kept yet
 _TURN_SECONDS = 0.25
-_LOOK_SECONDS = 2.0  # between looks at how much the server keeps for us, while we do not read
+_LOOK_SECONDS = 10.0  # between looks at how much the server keeps for us
+_BLIND_SECONDS = 2.0  # the same while nothing is read: its walsender cannot go then
 _STOOD_SECONDS = 60.0  # a connection that stood so long was a good one
 _Work = Callable[[], WalReply]
 
@@ -188,7 +189,7 @@ class _Connection:
     def _await_oldest(self) -> None:
         while True:
             try:
-                reply = self._waiting[0].result(timeout=_LOOK_SECONDS)
+                reply = self._waiting[0].result(timeout=_BLIND_SECONDS)
             except TooSoon:
                 self._stream.check_bound(self._kept, self._source)
                 continue

@@ -70,7 +70,7 @@ def costs_of_fleet(control: Control, caller: Caller) -> list[Cost]:
         kinds = catalog.redundancies(connection)
     found = []
     for ship in ships:
-        kind = kinds[(ship.vault.resource_group.lower(), ship.vault.name.lower())]
+        kind = kinds[ship.vault.key]
         counted = newest.get(ship.id)
         cost = _cost_of(sheet, kind, ship, counted, later.get(ship.id, (0, 0, 0)))
         took = [
@@ -144,7 +144,7 @@ def forecast_policy(
     mine = [
         ship
         for ship in there
-        if ship.policy.lower() == policy.lower() and ship.vault.name.lower() == vault.name.lower()
+        if ship.policy.lower() == policy.lower() and ship.vault.is_same(vault)
     ]
     ships, counts_for = mine or there, len(mine) or 1
     looked = ships[:: max(1, len(ships) // _MOST_MEASURED)][:_MOST_MEASURED]
@@ -157,7 +157,7 @@ def forecast_policy(
     if not seen:
         return Forecast([], len(mine))
     sheet, moments = price_sheet(control), list(ahead.anniversaries())
-    kind = kinds[(vault.resource_group.lower(), vault.name.lower())]
+    kind = kinds[vault.key]
     days = [(at - ahead.start).total("hours") / 24 for at in moments]
     prices = [
         [

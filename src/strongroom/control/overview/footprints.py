@@ -41,7 +41,7 @@ def left_without_backups(control: Control, ships: Sequence[Ship]) -> list[Left]:
         counted = catalog.left_at(connection, [ship.id for ship in ships], moments)
     found = [Left(at, *each) for at, each in zip(moments, counted, strict=True)]
     ends = next((number for number, each in enumerate(found) if not each.points), len(found))
-    return found[: max(ends + 1, 1)] if found[0].points else []
+    return found[: ends + 1] if ends else []
 
 
 def footprints_of(control: Control, ships: Sequence[Ship]) -> dict[str, Footprint]:

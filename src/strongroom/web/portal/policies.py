@@ -66,13 +66,13 @@ def ahead_of(found: Preview, price: Callable[[Preview], costs.Forecast], currenc
 @router.get("/policies")
 def list_policies(visit: Guest) -> Response:
     """Those of every vault, and how many instances each protects."""
-    used = Counter((ship.vault.name.lower(), ship.policy.lower()) for ship in visit.fleet.ships)
+    used = Counter((ship.vault.key, ship.policy.lower()) for ship in visit.fleet.ships)
     rows = []
     homes = vaults.list_vaults(visit.control, visit.caller, None)
     for vault in homes:
         ref = VaultRef(resource_group=vault["resource_group"], name=vault["name"])
         for row in policies.list_policies(visit.control, visit.caller, ref):
-            count = used[(ref.name.lower(), row["name"].lower())]
+            count = used[(ref.key, row["name"].lower())]
             rows.append((ref, row, parse_policy(row["properties"]), count))
     return visit.page("policies.html", rows=rows, vaults=homes)
 
