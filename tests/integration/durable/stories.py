@@ -90,8 +90,8 @@ class Stories:
 
     def beats(self, story: Story, times: int) -> str:
         """Long, with a step now and then: what a restore of a day looks like."""
-        for _ in range(times):
-            story.step("beat", self.note, "beat")
+        for count in range(times):
+            story.step("beat", self.note, f"beat {count}")
             story.wait("nothing", 0.3)
         return "whole"
 
