@@ -16,6 +16,7 @@ import pytest
 from integration.servers import Server, run_restored, start_server
 from journey.world import House, until
 from oracle import check
+from strongroom.agent.memory import LESSER, WHOLE
 
 pytestmark = [pytest.mark.postgres, pytest.mark.journey]
 
@@ -101,9 +102,10 @@ def test_the_second_try_sends_what_the_first_had_not(shell: Shell, server: Serve
     check(house.watch(most_restores=1), "deep")
 
 
-def flip(path: Path) -> None:
+def flip(path: Path, place: int | None = None) -> None:
+    """A bit in the middle, or of that byte."""
     data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
+    data[len(data) // 2 if place is None else place] ^= 1
     path.chmod(0o600)
     path.write_bytes(data)
 
@@ -141,6 +143,32 @@ def test_a_flipped_bit_is_found_by_name_marked_and_forgiven_when_it_is_mended(
     assert shell.json("verify", "orders", "--point", points["Incremental"]["id"])[0]["verified"]
     assert "damaged" not in by_kind(shell)["Incremental"]["facts"]
     check(shell.house.watch(most_restores=1))
+
+
+def test_a_damaged_pack_takes_only_the_tables_that_lie_in_it(shell: Shell, server: Server) -> None:
+    full = LESSER.pack_raw_size, WHOLE.pack_raw_size
+    packs = [  # of nothing but rows of t, which alone fill one although it is compressed
+        path
+        for path, size in shell.files("g/*/*.pack").items()
+        if any(0.98 < size / raw < 1.01 for raw in full)
+    ]
+    assert packs
+    for pack in packs:
+        flip(pack, 100)  # no key opens it now
+
+    def taken(table: str) -> "subprocess.CompletedProcess[str]":
+        words = ("--database", "postgres", "--table", f"public.{table}", "--yes")
+        target = shell.house.directory / f"only-{table}"
+        return shell.run("restore", "orders", "--to-dir", str(target), *words)
+
+    done = taken("u")
+    assert done.returncode == 0, done.stderr
+    done = taken("t")
+    assert done.returncode != 0
+    assert any(f"no key was given for pack {pack.stem}" in done.stderr for pack in packs)
+    assert "strongroom verify" in done.stderr
+    for pack in packs:
+        flip(pack, 100)
 
 
 def test_a_backup_that_is_cancelled_lets_go_and_leaves_no_point(

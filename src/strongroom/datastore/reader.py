@@ -102,10 +102,7 @@ def _read_pack(
 ) -> tuple[int, int]:
     key = content_keys.get(facts.id)
     if key is None:
-        raise WrongKey(
-            f"no key was given for pack {facts.pack_id}",
-            hint="ask for the keys of this recovery point again",
-        )
+        raise no_key_of(facts)
     wanted = Wanted(extents[row] for row in rows)
     stored = StoredPack(blobs, facts)
     whole = facts.size <= _GAP or wanted.raw_bytes >= _MOST_OF_IT
@@ -123,6 +120,15 @@ def _read_pack(
             for file, offset, start, end in wanted.pieces(base, base + len(raw)):
                 write(file, offset, raw[start - base : end - base])
     return wanted.raw_bytes, stored.fetched
+
+
+def no_key_of(facts: PackFacts) -> WrongKey:
+    """It is needed, and the keys of its point came without its own (session.py)."""
+    return WrongKey(
+        f"no key was given for pack {facts.pack_id}",
+        hint="It is gone, damaged, or sealed to a key that is lost: `strongroom verify` tells "
+        "what is lost with it. Restore from another recovery point.",
+    )
 
 
 def _room(size: int) -> memoryview:

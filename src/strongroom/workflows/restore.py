@@ -109,8 +109,9 @@ def release_keys(
     place = means.at(order)
     manifest_key, manifest = place.open_point(instance_id, point_id)
     pairs = partial(means.keyring.pair_of, instance_id)
-    # A verification goes on where a pack has lost its key: to tell what is lost with it.
-    blobs, tolerant = place.storage.container(instance_id), kind == "verify"
+    # Where a pack has lost its key, a verification goes on, to tell what is lost with it, and so
+    # does who reads a part, which may not need it.
+    blobs, tolerant = place.storage.container(instance_id), kind in {"verify", "extract"}
     packs = content_keys(blobs, manifest, pairs, tolerant=tolerant)
     keys = SessionKeys(manifest=manifest_key, packs=packs)
     return seal_session(keys, session_key, operation_id)

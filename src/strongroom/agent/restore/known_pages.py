@@ -12,7 +12,7 @@ from strongroom.datastore.extents import Extent
 from strongroom.datastore.manifest import Manifest, PackFacts
 from strongroom.datastore.pack import DIGEST
 from strongroom.datastore.page_digests import digests_with, read_digests
-from strongroom.model.errors import WrongKey
+from strongroom.datastore.reader import no_key_of
 from strongroom.model.postgres import PAGE
 
 _KEYS = 512  # that are made ready at once
@@ -81,10 +81,7 @@ class KnownPages:
 
     def _key_of_facts(self, facts: PackFacts) -> bytes:
         if facts.id not in self._keys:
-            raise WrongKey(
-                f"no key was given for pack {facts.pack_id}",
-                hint="ask for the keys of this recovery point again",
-            )
+            raise no_key_of(facts)
         return self._keys[facts.id]
 
     def of_file(self, index: int) -> "FilePages":
