@@ -1,14 +1,20 @@
-"""Whether PostgreSQL's own pg_restore can read a dump's table of contents, which is its head."""
+"""A dump's table of contents, which is its head, as PostgreSQL's own pg_restore reads it."""
 
 import contextlib
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterable
+from pathlib import Path
 
+from strongroom.model.errors import TargetError
 from strongroom.postgres.tools import Tools
 
 _WORDS = 400
+_SUBSCRIPTION = re.compile(
+    r"^\d+; \d+ \d+ SUBSCRIPTION - (.+) \S+$", re.MULTILINE
+)  # and its owner
 
 
 def list_dump(tools: Tools, pieces: Iterable[bytes]) -> str:
@@ -17,7 +23,6 @@ def list_dump(tools: Tools, pieces: Iterable[bytes]) -> str:
     `pieces`: the dump from its beginning; no more of them are taken than it reads. What they raise
     goes through, and no program is left.
     """
-    environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"}
     command = [str(tools.program("pg_restore")), "--list"]
     with tempfile.TemporaryFile() as words:
         process = subprocess.Popen(
@@ -25,7 +30,7 @@ def list_dump(tools: Tools, pieces: Iterable[bytes]) -> str:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=words,
-            env=environment,
+            env=_environment(),
             cwd="/",
         )
         assert process.stdin is not None  # noqa: S101 - a pipe was asked for
@@ -43,3 +48,22 @@ def list_dump(tools: Tools, pieces: Iterable[bytes]) -> str:
         words.seek(0)
         said = " ".join(words.read(1 << 16).decode(errors="replace").split())[-_WORDS:]
     return (said or f"pg_restore ended with {code}") if code else ""
+
+
+def subscriptions_in(tools: Tools, dump: Path) -> list[str]:
+    """Names of the subscriptions that a dump holds. TargetError when it cannot be read.
+
+    Source: PostgreSQL src/bin/pg_dump/pg_backup_archiver.c, PrintTOCSummary.
+    """
+    command = [str(tools.program("pg_restore")), "--list", str(dump)]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, env=_environment(), check=False
+    )
+    if done.returncode:
+        words = done.stderr.decode(errors="replace").strip()[-_WORDS:]
+        raise TargetError(f"the table of contents of a dump cannot be read: {words}")
+    return _SUBSCRIPTION.findall(done.stdout.decode(errors="replace"))
+
+
+def _environment() -> dict[str, str]:
+    return {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"}
