@@ -262,6 +262,26 @@ def test_a_container_is_looked_into_before_a_restore_begins(world, story, agent)
     assert any(row["order"].get("files") for row in rows)
 
 
+def test_a_directory_is_looked_at_before_a_restore_begins(story, place, agent):
+    def told(directory: Path, **wish: Any) -> httpx.Response:
+        wish["targetDirectory"] = str(directory)
+        target = {"objectType": "RestoreTargetInfo", "strongroom": wish}
+        request = {"recoveryPointId": f"{1:032x}", "restoreTargetInfo": target}
+        body = {"restoreRequestObject": request}
+        return story.http.post(f"{INSTANCE_ID}/validateRestore", params=VERSION, json=body)
+
+    (place / "taken").mkdir()
+    assert told(place / "taken").status_code == 202
+    (place / "taken" / "precious").touch()
+    refused = told(place / "taken").json()["error"]
+    assert f"{place / 'taken'} is not empty" in refused["message"]
+    assert refused["additionalInfo"][0]["info"]["innerError"]["code"] == "TargetNotEmpty"
+    outside = told(Path("/srv/elsewhere"))
+    assert outside.status_code == 400
+    assert "outside the directories" in outside.json()["error"]["message"]
+    assert told(place / "taken", inPlace=True).status_code == 202, "that is what is wanted"
+
+
 def test_a_host_that_sends_nothing_there_says_so_before_a_restore_begins(world, story, agent):
     told = validated(story, "http://127.0.0.2:1/acct/out?sp=rcw&sig=x").json()["error"]
     assert told["code"] == "UserErrorContainerNotAccessible"

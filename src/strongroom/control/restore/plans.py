@@ -57,7 +57,7 @@ def begin_plan(
             control, connection, caller, (vault, instance_name), request, placed=False
         )
         question = Question(found=found, point=point, asked=asked)
-        places = _places(question)
+        places = places_of(question)
         if places is not None and is_heard(control, connection, found):
             question.look = str(uuid4(control.chance))
             order = msgspec.to_builtins(LookOrder(places=places))
@@ -66,7 +66,7 @@ def begin_plan(
     return question
 
 
-def _places(question: Question) -> list[str] | None:
+def places_of(question: Question) -> list[str] | None:
     """What the agent looks at; None when nothing is written on its disks."""
     asked = question.asked
     if asked.load is not None or not (asked.target_directory or asked.part):
@@ -127,7 +127,7 @@ def finish_plan(control: Control, question: Question) -> RestorePlan:
 def _plan(connection: sa.Connection, question: Question, seen: LookResult | None) -> RestorePlan:
     found, point, asked = question.found, question.point, question.asked
     cost = cost_of(point, _databases(asked))
-    sight = Sight(seen, asked_for=bool(question.look), wanted=_places(question) is not None)
+    sight = Sight(seen, asked_for=bool(question.look), wanted=places_of(question) is not None)
     plan = RestorePlan(
         kind=_kind(point, asked),
         takes=_takes(asked),

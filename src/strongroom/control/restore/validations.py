@@ -1,9 +1,9 @@
 """Could a restore begin now? What is asked is examined, and the place of its files looked into.
 
-A container or a bucket is looked into by the agent that would fill it, with what it would be
-opened with; one of our own without a signature by ourselves. Where no agent answers, being busy or
-away, what could be examined is the answer. The signature is kept by this process alone, and not
-for longer than somebody waits.
+A container, a bucket or a directory is looked into by the agent that would fill it, with what it
+would be opened with; one of our own without a signature by ourselves. Where no agent answers,
+being busy or away, what could be examined is the answer. The signature is kept by this process
+alone, and not for longer than somebody waits.
 """
 
 from collections.abc import Collection
@@ -13,6 +13,7 @@ import msgspec
 import sqlalchemy as sa
 
 from strongroom.catalog import agent_operations
+from strongroom.catalog.protection import Protection
 from strongroom.control.basis import long_running
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
@@ -30,7 +31,7 @@ from strongroom.model.errors import (
     from_dict,
 )
 from strongroom.model.ids import AgentId, OperationId, uuid4
-from strongroom.model.plan import FilesLook, LookOrder, LookResult
+from strongroom.model.plan import FilesLook, LookOrder, LookResult, PlaceFacts
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.model.restore_request import RestoreRequest
 
@@ -69,20 +70,25 @@ def begin_validation(
         found, point, asked = restores.examine(control, connection, caller, asking, what)
         if second is not None:
             restores.check_second(point, second)
-        files = _files_of(point, asked)
-        if files is None:
-            return made
-        if asked.signature is None and not files.url.startswith("s3:"):
+        files, places = _files_of(point, asked), _places_of(found, point, asked)
+        if files is not None and asked.signature is None and not files.url.startswith("s3:"):
             made.own = files
-        elif plans.is_heard(control, connection, found):
+        elif (files or places) and plans.is_heard(control, connection, found):
             made.look = str(uuid4(control.chance))
-            if asked.signature is not None:
+            if files is not None and asked.signature is not None:
                 control.looks[made.look] = asked.signature.query
-            order = LookOrder(places=[], files=files)
+            order = LookOrder(places=places, files=files)
             told = {**msgspec.to_builtins(order), "instanceId": found.instance_id}
             plans.offer_look(control, connection, made.look, found.agent_id, told)
     control.offered.ring(AgentId(found.agent_id))
     return made
+
+
+def _places_of(found: Protection, point: RecoveryPoint, asked: RestoreRequest) -> list[str]:
+    """Directories that must not be there yet, or be empty."""
+    if not asked.target_directory or asked.in_place:
+        return []
+    return plans.places_of(plans.Question(found=found, point=point, asked=asked)) or []
 
 
 def _files_of(point: RecoveryPoint, asked: RestoreRequest) -> FilesLook | None:
@@ -114,7 +120,7 @@ def finish_validation(control: Control, caller: Caller, made: Validation) -> Ope
 
 
 def _seen(control: Control, made: Validation) -> VaultError | None:
-    """What files would run into; the agent is asked no more."""
+    """What it would run into; the agent is asked no more."""
     if made.own is not None:
         return check_free(control, made.own)
     if not made.look:
@@ -126,10 +132,22 @@ def _seen(control: Control, made: Validation) -> VaultError | None:
     if row is None:
         return None
     if row["status"] == "completed":
-        told = msgspec.convert(row["result"], LookResult).files
-        return None if told is None else from_dict(told)
+        told = msgspec.convert(row["result"], LookResult)
+        if told.files is not None:
+            return from_dict(told.files)
+        return next(filter(None, map(_in_the_way, told.places)), None)
     error = from_dict(row["error"]) if row["error"] else None
     return error if isinstance(error, TargetError) else None
+
+
+def _in_the_way(place: PlaceFacts) -> VaultError | None:
+    if place.refused is not None:
+        return from_dict(place.refused)
+    if place.state in {"filled", "other"}:
+        what = "is not empty" if place.state == "filled" else "is no directory"
+        hint = "Name a directory that is empty or does not exist yet."
+        return TargetNotEmpty(f"{place.path} {what}", hint=hint)
+    return None
 
 
 def _as_told(error: VaultError) -> VaultError:
