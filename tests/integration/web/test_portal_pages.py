@@ -38,6 +38,7 @@ PAGES = {
     "protect": "/protect",
     "alerts": "/alerts",
     "cost": "/cost",
+    "cost-ahead": "/cost/ahead",
     "reports": "/reports",
     "approvals": "/approvals",
     "audit": "/audit",
@@ -279,6 +280,17 @@ def test_prices_are_ones_own_once_they_are_written(visitor: Visitor) -> None:
     (row,) = csv.DictReader(saved.value.path().read_text().splitlines())
     told = row["instance"], row["redundancy"], row["units cost"], row["total a month"]
     assert told == ("pg1-inst", "LocallyRedundant", "1.00", "1.00")
+
+
+def test_the_next_ten_years_cost_what_the_policies_of_today_will_keep(visitor: Visitor) -> None:
+    page = visitor.page
+    page.goto("/policies/backup-rg/v1/pgflex")
+    of_the_policy = page.inner_text("section.sheet tbody tr:last-child td:last-child")
+    page.goto("/cost")
+    page.click("text=And in ten years?")
+    page.wait_for_selector("h1:has-text('The next ten years')")
+    assert f"About {of_the_policy} EUR a month" in page.inner_text("main")
+    assert page.inner_text("table >> nth=1 >> tbody tr td:last-child") == of_the_policy
 
 
 def test_somebody_new_signs_in_with_a_password_that_is_shown_once(

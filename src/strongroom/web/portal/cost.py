@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from strongroom.control.overview import bills, costs
+from strongroom.control.overview import bills, costs, outlook
 from strongroom.control.overview.offers import offers
 from strongroom.model import arm
 from strongroom.model.bill import Bill, month_of
@@ -107,6 +107,27 @@ def _months(there: list[Cost], currency: str, written: list[Bill], this: str) ->
         month.closed &= bill.closed
         month.add(bill.unit_months, bill.gb_months, bill.total)
     return list(found.values())
+
+
+@router.get("/cost/ahead")
+def ahead(visit: Guest) -> Response:
+    """A month, in each of the next ten years, and by policy."""
+    found = outlook.outlook_of_fleet(visit.control, visit.caller)
+    total = sum(each.total for each in costs.costs_of_fleet(visit.control, visit.caller))
+    return visit.page(
+        "cost_ahead.html",
+        ahead=found,
+        total=total,
+        curve=_curve([total, *found.prices]),
+        currency=costs.price_sheet(visit.control).currency,
+    )
+
+
+def _curve(prices: list[float]) -> str:
+    """An SVG path over 1000 x 100."""
+    most, steps = max(prices) or 1.0, max(1, len(prices) - 1)
+    xy = [(at * 1000 / steps, 100 - 100 * price / most) for at, price in enumerate(prices)]
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in xy)
 
 
 @router.get("/cost/{month}")
