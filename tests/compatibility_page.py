@@ -293,6 +293,18 @@ the extension itself (1.5.4), which no package registry has, was run by hand aga
   `crossRegionRestoreSettings` Enabled, for good. `secondCopy` of a vault is how far behind it is.
 - Servers are registered by `PUT`: `properties.strongroom` names `agent` and `agentServer`.
 
+## Where it is more lenient, or stricter
+
+- Any `location` is taken and given back as it was written: an installation is one place.
+- A `$filter` that a list does not read is refused (400) and never ignored: the answer would hold
+  what was not asked for.
+- A retention may be any whole number of days, weeks, months and years up to ten years, shorter
+  than Azure allows too.
+- `validateForRestore` has the agent look: a container that does not open, a name that is taken and
+  a directory that is not empty are refused before there is a job. An agent that is busy or away is
+  not waited for.
+- `checkFeatureSupport` says `NotSupported` of a feature that nobody knows, and of none.
+
 ## Not offered
 
 Asked for, these are refused in ARM's form: 404 or 405, or 400 that names the setting.

@@ -26,6 +26,7 @@ from journey.person import Person
 from journey.world import until
 from ports import free_port
 from strongroom.model.errors import TargetError
+from strongroom.model.postgres import lsn_to_text
 from strongroom.postgres import scratch
 from strongroom.postgres.wal_recovery import await_recovered
 
@@ -299,6 +300,8 @@ def test_log_that_is_lost_is_a_gap_that_nothing_is_restored_across(person, serve
     kept(person, server)
     (gap,) = person.json("timeline", protected)["gaps"]
     assert (gap["timeline"], gap["end"] > gap["start"]) == (before, True)
+    bounds = f"{lsn_to_text(gap['start'])} to {lsn_to_text(gap['end'])} of timeline {before}"
+    assert f"a gap from {bounds}" in person.ok("timeline", protected)
     refused = person.run("plan", protected, "--at", lost)
     assert "without a hole" in refused.stderr
     assert restored(person, server, ["--at", at], "behind") == count

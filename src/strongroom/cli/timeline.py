@@ -10,6 +10,7 @@ from strongroom.cli.means import COMMON, Common, Given
 from strongroom.cli.moment_option import iso_time
 from strongroom.cli.points import short_time
 from strongroom.model.errors import Invalid
+from strongroom.model.postgres import Lsn, lsn_to_text
 
 _WIDEST_BAR = 40
 
@@ -69,7 +70,9 @@ def _show(name: str, found: dict[str, Any], *, around: bool) -> None:
     for start, end in found["ranges"]:
         console.say(f"  any second from {short_time(start)} to {short_time(end)} UTC")
     for gap in found["gaps"]:
-        console.say(f"  a gap, found {short_time(gap['foundAt'])} UTC: {gap['why']}")
+        start, end = (lsn_to_text(Lsn(gap[bound])) for bound in ("start", "end"))
+        bounds = f"from {start} to {end} of timeline {gap['timeline']}"
+        console.say(f"  a gap {bounds}, found {short_time(gap['foundAt'])} UTC: {gap['why']}")
     for each in found["names"]:
         console.say(f"  {short_time(each['at'])} UTC  restore point {each['name']}")
     if around:
