@@ -223,6 +223,37 @@ def test_a_standby_follows_from_the_vault_alone_and_over_a_promotion(person, ser
     scratch.stop(server.tools, directory, "immediate")
 
 
+def test_a_recovery_that_is_cancelled_leaves_no_server_behind(person, server, protected):
+    """It is held where it replays: it has all of its log, and would go on by itself."""
+    at, _ = a_moment(server)
+    kept(person, server)
+    directory, port = person.home / "given-up", str(free_port())
+    words = ["--at", at, "--to-dir", str(directory), "--start", "--port", port]
+    job = str(dict(person.json("restore", protected, *words, "--yes", "--no-wait"))["job"])
+    held = until("the recovery", lambda: recovering(directory), every=0.005)
+    os.kill(held, signal.SIGSTOP)
+    try:
+        until("all of the log", (directory / "strongroom_wal" / "complete").exists)
+        person.ok("cancel", job)
+        until("the server to end", lambda: not (directory / "postmaster.pid").exists())
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(held, signal.SIGCONT)
+        if (directory / "postmaster.pid").exists():
+            scratch.stop(server.tools, directory, "immediate")
+
+
+def recovering(directory: Path) -> int:
+    """The process that replays in a server; 0 while there is none. Source: proc(5)."""
+    try:
+        postmaster = scratch.running(directory).pid
+        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+        titles = {int(each): Path(f"/proc/{each}/cmdline").read_bytes() for each in children}
+    except (TargetError, OSError, UnicodeError):
+        return 0
+    return next((pid for pid, title in titles.items() if b"startup" in title), 0)
+
+
 def test_a_standby_that_is_promoted_is_a_server_of_its_own(person, server, protected):
     directory, port = person.home / "promoted", str(free_port())
     words = ["--standby", "--to-dir", str(directory), "--start", "--port", port, "--yes"]

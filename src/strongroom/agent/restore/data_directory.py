@@ -23,6 +23,7 @@ from strongroom.agent.restore.start_restored import (
     check_port,
     next_steps,
     start_restored,
+    stop_restored,
     tools_for,
 )
 from strongroom.agent.wal.log import WalLog
@@ -227,18 +228,25 @@ def _started(
     """It runs: recovered to the moment, where one was asked for.
 
     A standby follows until it is promoted, or the job is cancelled: it then waits where it is.
+    What else is cancelled before it has recovered is stopped: it may have all of its log already.
     """
     if order.recovery is None:
         with _told_whole(result):
             return start_restored(directory, order.port, result)
     held.next_step("Recovering")
     log = WalLog(held, order.recovery, open_container(held, "read"), chance)
-    with log.served(directory):
+    follows = order.recovery.follow
+
+    def give_up() -> None:
+        if held.is_cancelled and not follows:
+            stop_restored(directory)
+
+    with log.served(directory), held.when_stopped(give_up):
         started = start_restored(directory, order.port, result, seconds=RECOVERY_SECONDS)
-        if order.recovery.follow:
+        if follows:
             held.next_step("Following")
             held.progress.note = f"port {started.port} in {directory}"
-        await_recovered(directory, held.pause, follows=order.recovery.follow)
+        await_recovered(directory, held.pause, follows=follows)
     return msgspec.structs.replace(started, fetched_bytes=started.fetched_bytes + log.fetched)
 
 

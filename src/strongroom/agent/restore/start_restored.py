@@ -7,8 +7,9 @@ import socket
 from pathlib import Path
 
 import msgspec
+import structlog
 
-from strongroom.model.errors import TargetRefused, ToolsMissing
+from strongroom.model.errors import TargetError, TargetRefused, ToolsMissing
 from strongroom.model.operation import RestoreResult
 from strongroom.postgres import scratch
 from strongroom.postgres.tools import Tools, find_tools
@@ -50,6 +51,17 @@ def start_restored(
     return msgspec.structs.replace(
         result, started=True, port=scratch.running(directory).port, next_steps=steps
     )
+
+
+def stop_restored(directory: Path) -> None:
+    """At once, as it is given up; nothing where none runs there."""
+    tools = tools_for(major_in(directory))
+    if scratch.is_running(tools, directory):
+        try:
+            scratch.stop(tools, directory, "immediate")
+        except TargetError as error:  # unless it has ended by itself meanwhile
+            log = structlog.get_logger("strongroom.agent")
+            log.warning("a server that is given up", directory=str(directory), why=error.message)
 
 
 def next_steps(directory: Path, major: int, port: int) -> list[str]:
