@@ -30,6 +30,7 @@ class LookOrder(_Message):
 class PlaceFacts(_Message):
     """One place: `state` is absent | empty | filled | other (no directory).
 
+    holds: the first names in what is filled, for people.
     free_bytes: of the file system that it is on, or would be made on; `device` tells two apart.
     refused: why this agent would not restore there, VaultError.to_dict().
     """
@@ -39,6 +40,7 @@ class PlaceFacts(_Message):
     free_bytes: int
     device: int
     refused: dict[str, Any] | None = None
+    holds: str = ""
 
 
 class LookResult(_Message):

@@ -13,6 +13,8 @@ from strongroom.model.operation import Completion, Progress
 from strongroom.model.plan import FilesLook, LookResult, PlaceFacts
 from strongroom.model.seams import Chance
 
+_SHOWN = 3  # names
+
 
 def look_at(held: HeldLease, allow: Callable[[str], Path], chance: Chance) -> Completion:
     """`allow` says whether this agent restores there at all, and raises when it does not."""
@@ -51,17 +53,22 @@ def _facts(place: str, allow: Callable[[str], Path]) -> PlaceFacts:
     while not ancestor.exists() and ancestor != ancestor.parent:
         ancestor = ancestor.parent
     room = os.statvfs(ancestor)
+    state, holds = _state(path)
     return PlaceFacts(
         path=place,
-        state=_state(path),
+        state=state,
         free_bytes=room.f_bavail * room.f_frsize,
         device=ancestor.stat().st_dev,
+        holds=holds,
     )
 
 
-def _state(path: Path) -> str:
+def _state(path: Path) -> tuple[str, str]:
+    """And the first names of what it holds."""
     if not os.path.lexists(path):
-        return "absent"
+        return "absent", ""
     if path.is_symlink() or not path.is_dir():
-        return "other"
-    return "filled" if any(path.iterdir()) else "empty"
+        return "other", ""
+    names = sorted(os.fsencode(each.name).decode(errors="replace") for each in path.iterdir())
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ("filled" if names else "empty"), ", ".join(names[:_SHOWN]) + more

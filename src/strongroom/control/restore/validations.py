@@ -27,6 +27,7 @@ from strongroom.model.errors import (
     StoreError,
     TargetError,
     TargetNotEmpty,
+    TargetRefused,
     VaultError,
     from_dict,
 )
@@ -40,7 +41,10 @@ _MOST_NAMES = 50  # each is asked for by itself
 
 
 class Validation(msgspec.Struct, kw_only=True):
-    """One that is under way. `known`: answered before; `look`: what the agent was asked."""
+    """One that is under way. `known`: answered before; `look`: what the agent was asked.
+
+    of_files: they are left in a container or a bucket.
+    """
 
     scope: str
     action: str
@@ -48,6 +52,7 @@ class Validation(msgspec.Struct, kw_only=True):
     known: OperationId | None = None
     look: str = ""
     own: FilesLook | None = None
+    of_files: bool = False
 
 
 def begin_validation(
@@ -71,6 +76,7 @@ def begin_validation(
         if second is not None:
             restores.check_second(point, second)
         files, places = _files_of(point, asked), _places_of(found, point, asked)
+        made.of_files = files is not None
         if files is not None and asked.signature is None and not files.url.startswith("s3:"):
             made.own = files
         elif (files or places) and plans.is_heard(control, connection, found):
@@ -109,7 +115,7 @@ def finish_validation(control: Control, caller: Caller, made: Validation) -> Ope
         return made.known
     refused = _seen(control, made)
     if refused is not None:
-        raise _as_told(refused)
+        raise _as_told(refused) if made.of_files else refused
 
     def is_possible(connection: sa.Connection) -> dict[str, Any]:
         del connection
@@ -143,10 +149,11 @@ def _seen(control: Control, made: Validation) -> VaultError | None:
 def _in_the_way(place: PlaceFacts) -> VaultError | None:
     if place.refused is not None:
         return from_dict(place.refused)
-    if place.state in {"filled", "other"}:
-        what = "is not empty" if place.state == "filled" else "is no directory"
-        hint = "Name a directory that is empty or does not exist yet."
-        return TargetNotEmpty(f"{place.path} {what}", hint=hint)
+    hint = "Restore into a new directory, or empty this one first."
+    if place.state == "filled":
+        return TargetNotEmpty(f"{place.path} is not empty: it holds {place.holds}", hint=hint)
+    if place.state == "other":
+        return TargetRefused(f"{place.path} is no directory", hint=hint)
     return None
 
 
