@@ -103,11 +103,18 @@ def list_of_vault(connection: sa.Connection, vault_id: str, limit: int = 1000) -
     return [_job(row) for row in connection.execute(query.limit(limit)).mappings()]
 
 
-def list_ended(connection: sa.Connection, instance_id: str, limit: int) -> list[Job]:
-    """The newest that have ended, of one instance or (empty) of all."""
+def list_ended(
+    connection: sa.Connection, instance_id: str, limit: int, wanted: tuple[str, str] = ("", "")
+) -> list[Job]:
+    """The newest that have ended, of one instance or (empty) of all.
+
+    `wanted` = (status, kind), empty: any.
+    """
     query = _SELECT.where(jobs.c.status != JobStatus.IN_PROGRESS.value)
-    if instance_id:
-        query = query.where(jobs.c.instance_id == instance_id)
+    columns = jobs.c.instance_id, jobs.c.status, jobs.c.kind
+    for column, value in zip(columns, (instance_id, *wanted), strict=True):
+        if value:
+            query = query.where(column == value)
     rows = connection.execute(query.order_by(jobs.c.started_at.desc()).limit(limit))
     return [_job(row) for row in rows.mappings()]
 

@@ -342,6 +342,27 @@ def lease(world: ArmWorld, path: str, *, seconds: int) -> None:
         connection.execute(agent_operations.update().where(job).values(lease_until=until))
 
 
+def test_a_failure_is_found_behind_hundreds_that_went_well(
+    site: ArmWorld, guest: httpx.Client
+) -> None:
+    now = site.clock.now()
+    many = jobs.c.id.like("j-many-%")
+    with site.database.writing() as connection:
+        found = connection.execute(jobs.select().where(jobs.c.id == "j-done")).mappings().one()
+        rows = [{**found, "id": f"j-many-{n}", "started_at": now} for n in range(210)]
+        connection.execute(jobs.insert(), rows)
+    try:
+        assert BROKEN not in guest.get("/jobs").text
+        assert "Ended 200+" in text_of(guest, "/jobs")
+        assert "The newest 100 are shown." in text_of(guest, "/jobs")
+        assert f"/jobs/backup-rg/v1/{BROKEN}" in guest.get("/jobs?status=Failed&kind=Backup").text
+        assert "start it, or mend its address" in text_of(guest, "/jobs?status=Failed")
+        assert "No job has ended like this." in text_of(guest, "/jobs?kind=LongTermBackup")
+    finally:
+        with site.database.writing() as connection:
+            connection.execute(jobs.delete().where(many))
+
+
 def test_the_menu_counts_what_waits_for_somebody(site: ArmWorld, guest: httpx.Client) -> None:
     with site.database.writing() as connection:  # its agent is lost
         connection.execute(agent_operations.delete())

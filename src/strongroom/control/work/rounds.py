@@ -32,12 +32,16 @@ def running_jobs(control: Control, caller: Caller) -> list[Job]:
 
 
 def ended_jobs(
-    control: Control, caller: Caller, instance: str = "", limit: int = MOST_JOBS
+    control: Control,
+    caller: Caller,
+    instance: str = "",
+    limit: int = MOST_JOBS,
+    wanted: tuple[str, str] = ("", ""),
 ) -> list[Job]:
-    """The newest that have ended; `instance`: of this one's id alone."""
+    """The newest that have ended; `instance`: of this one's id alone; `wanted`: (status, kind)."""
     with control.database.reading() as connection:
         rights = Rights(connection, caller)
-        found = job_rows.list_ended(connection, instance, limit)
+        found = job_rows.list_ended(connection, instance, limit, wanted)
         return [job for job in found if _sees(control, rights, job)]
 
 

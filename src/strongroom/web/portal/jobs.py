@@ -32,11 +32,8 @@ def list_jobs(
     kind: Annotated[str, Query(max_length=30)] = "",
 ) -> Response:
     """Under way, and the newest that have ended; of one `status` or `kind` where it is named."""
-    ended = rounds.ended_jobs(visit.control, visit.caller)
-    if status in set(JobStatus):
-        ended = [job for job in ended if job.status.value == status]
-    if kind in set(JobKind):
-        ended = [job for job in ended if job.kind.value == kind]
+    wanted = status if status in set(JobStatus) else "", kind if kind in set(JobKind) else ""
+    ended = rounds.ended_jobs(visit.control, visit.caller, wanted=wanted)
     running = rounds.running_jobs(visit.control, visit.caller)
     busy = {each.instance_id for each in running}
     return visit.page(
@@ -49,6 +46,8 @@ def list_jobs(
             if ship.next_at and ship.next_at <= visit.now
         ],
         ended=ended[:SHOWN],
+        ended_count=len(ended),
+        most_jobs=rounds.MOST_JOBS,
         status=status,
         kind=kind,
         next_at=min((ship.next_at for ship in visit.fleet.ships if ship.next_at), default=None),
