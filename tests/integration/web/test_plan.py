@@ -127,6 +127,10 @@ def test_a_mapped_tablespace_is_looked_at_where_it_goes(world, story, place, age
     for name, wanted in (("filled", ["TargetNotEmpty"]), ("fresh", [])):
         to = {"/srv/fast": str(place / name)}
         assert codes(plan(story, 1, targetDirectory=str(place / "n"), tablespaces=to)) == wanted
+    to = {"/srv/fast": str(place / "fresh"), "/srv/slow": str(place / "more")}
+    told = plan(story, 1, targetDirectory=str(place / "n"), tablespaces=to)["warnings"]
+    assert [each["code"] for each in told] == ["NoSuchTablespace"]
+    assert ("/srv/slow" in told[0]["message"], "/srv/fast" in told[0]["hint"]) == (True, True)
     world.agent_says(story.agent, "main")
 
 
@@ -206,7 +210,7 @@ def test_in_place_the_servers_own_directory_is_told_as_overwritten(world, story,
     assert codes(told) == ["Overwritten", "ServerRuns"]
     assert "stop" in told["warnings"][1]["hint"]
     elsewhere = plan(story, 1, inPlace=True, targetDirectory=str(place / "new"))
-    assert codes(elsewhere)[2] == "NoDataDirectory"
+    assert codes(elsewhere) == ["Overwritten", "NoDataDirectory"], "the server is not there"
     refused = plan(story, 1, 400, inPlace=True, part={"database": "shop"})
     assert "never restored in place" in str(refused)
 
@@ -274,11 +278,12 @@ def test_a_directory_is_looked_at_before_a_restore_begins(story, place, agent):
     assert told(place / "taken").status_code == 202
     (place / "taken" / "precious").touch()
     refused = told(place / "taken").json()["error"]
-    assert f"{place / 'taken'} is not empty" in refused["message"]
+    assert f"{place / 'taken'} is not empty: it holds precious" in refused["message"]
     assert refused["additionalInfo"][0]["info"]["innerError"]["code"] == "TargetNotEmpty"
     outside = told(Path("/srv/elsewhere"))
     assert outside.status_code == 400
     assert "outside the directories" in outside.json()["error"]["message"]
+    assert "Container" not in outside.json()["error"]["code"]
     assert told(place / "taken", inPlace=True).status_code == 202, "that is what is wanted"
 
 

@@ -121,7 +121,8 @@ def _of_own_directory(found: Protection, asked: RestoreRequest, sight: Sight) ->
         message=f"{asked.target_directory} is overwritten: what differs from the point is lost",
         hint="--to-dir DIR without --in-place restores into a new directory",
     )
-    if found.server_facts.get("ready"):
+    own = found.server_facts.get("dataDirectory") or asked.target_directory
+    if found.server_facts.get("ready") and own == asked.target_directory:
         yield Caution(
             code="ServerRuns",
             message=f"{found.server_name} runs: the restore will refuse it",
@@ -143,6 +144,13 @@ def _of_tablespaces(found: Protection, asked: RestoreRequest, sight: Sight) -> I
     if asked.part is not None or asked.load is not None:
         return
     located: dict[str, str] = found.server_facts.get("tablespaces") or {}
+    there = ", ".join(sorted(located.values()))
+    for old in sorted(asked.tablespaces.keys() - set(located.values())):
+        yield Caution(
+            code="NoSuchTablespace",
+            message=f"{found.server_name} has no tablespace in {old}: nothing is moved from there",
+            hint=f"what it has lies in {there}" if there else "it has none at all",
+        )
     for old in sorted(located.values()):
         new = asked.tablespaces.get(old, old)
         place = sight.place(new)
