@@ -31,6 +31,20 @@ def test_a_table_is_as_wide_as_what_is_in_it(capsys):
     assert capsys.readouterr().out == "A           LONG NAME\nwide value  x\n"
 
 
+def test_a_terminal_obeys_no_name_of_a_database(capsys):
+    """It would clear the screen, colour it, or write from right to left."""
+    console.say("restored \x1b[2Jshop\r, \u202egpj.exe and\tm\u00fcnze")
+    console.table(("name",), [("two\nlines",)], "nothing")
+    console.facts({"database": "a\nb\x07"})
+    console.tell_error(NotFound("there is no \x9b31mshop", hint="\x1b"))
+    told = capsys.readouterr()
+    assert told.out == (
+        "restored \\x1b[2Jshop\\r, \\u202egpj.exe and\tm\u00fcnze\n"
+        "NAME\ntwo\\nlines\n  database  a\n            b\\x07\n"
+    )
+    assert told.err == "error: there is no \\x9b31mshop\nhint: \\x1b\n"
+
+
 def test_an_empty_table_says_so(capsys):
     console.table(("a",), [], "nothing yet")
     assert capsys.readouterr().out == "nothing yet\n"
