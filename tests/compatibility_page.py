@@ -211,7 +211,8 @@ the extension itself (1.5.4), which no package registry has, was run by hand aga
 - `validateRestore` of files has the server's agent look into their container, or bucket: what is
   not there, does not open or cannot be written to is `UserErrorContainerNotAccessible`, a name
   that is taken (`FailIfExists`) `BMSUserErrorInvalidInput` with `TargetNotEmpty` within. Nothing
-  is left there. Where no agent answers within ten seconds, what could be examined is the answer.
+  is left there. A directory that is not empty, or that the agent does not restore into, is refused
+  alike. Where no agent answers within ten seconds, what could be examined is the answer.
 - Restore of one item (`ItemLevelRestoreTargetInfo`) into a running server, `datasourceInfo`: one
   `ItemPathBasedRestoreCriteria` whose `itemPath` is `database` or `database/schema.table`, and
   `renameTo` if it shall have another name there.
@@ -300,9 +301,6 @@ the extension itself (1.5.4), which no package registry has, was run by hand aga
   what was not asked for.
 - A retention may be any whole number of days, weeks, months and years up to ten years, shorter
   than Azure allows too.
-- `validateForRestore` has the agent look: a container that does not open, a name that is taken and
-  a directory that is not empty are refused before there is a job. An agent that is busy or away is
-  not waited for.
 - `checkFeatureSupport` says `NotSupported` of a feature that nobody knows, and of none.
 
 ## Not offered

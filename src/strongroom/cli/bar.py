@@ -14,6 +14,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from strongroom.cli.seen import seen
+
 
 class RichMeter:
     """One task in a rich progress display."""
@@ -21,14 +23,14 @@ class RichMeter:
     def __init__(self, progress: Progress, title: str) -> None:
         self._progress = progress
         self._title = title
-        self._task = progress.add_task(title, total=None)
+        self._task = progress.add_task(seen(title), total=None)
 
     def show(self, step: str, done: int, total: int, stored: int = 0) -> None:
         """Move the bar; an unknown total pulses."""
         del stored
         self._progress.update(
             self._task,
-            description=f"{self._title}: {step}",
+            description=seen(f"{self._title}: {step}"),
             completed=done,
             total=max(total, done) or None,
         )

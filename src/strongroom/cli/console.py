@@ -1,32 +1,25 @@
 """How commands speak: facts on stdout, errors and progress on stderr; rich only when needed."""
 
 import json
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from strongroom.cli.seen import seen
 from strongroom.model.errors import VaultError
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
-# Control characters but tab and newline, and those that turn the direction of writing.
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-
-
-def _seen(text: str) -> str:
-    """A terminal obeys such characters, and names of databases may hold them: told as escapes."""
-    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def say(text: str = "") -> None:
     """One line for people on stdout."""
-    print(_seen(text), flush=True)
+    print(seen(text), flush=True)
 
 
 def note(text: str) -> None:
     """One line on stderr: what happens meanwhile."""
-    print(_seen(text), file=sys.stderr, flush=True)
+    print(seen(text), file=sys.stderr, flush=True)
 
 
 def tell_error(error: VaultError) -> None:
@@ -46,7 +39,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> 
     if not rows:
         say(empty)
         return
-    rows = [[_seen(cell).replace("\n", "\\n") for cell in row] for row in rows]
+    rows = [[seen(cell).replace("\n", "\\n") for cell in row] for row in rows]
     widths = [max(len(columns[i]), *(len(row[i]) for row in rows)) for i in range(len(columns))]
     for row in (tuple(name.upper() for name in columns), *rows):
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -57,8 +50,8 @@ def facts(pairs: Mapping[str, str], indent: str = "  ") -> None:
     """Name and value, values in one column; one of several lines goes on beneath itself."""
     width = max((len(name) for name in pairs), default=0)
     for name, value in pairs.items():
-        beneath = f"\n{indent}{' ' * width}  "
-        say(f"{indent}{name.ljust(width)}  {value.replace(chr(10), beneath)}")
+        lines = value.replace("\n", "\n" + " " * (len(indent) + width + 2))
+        say(f"{indent}{name.ljust(width)}  {lines}")
 
 
 def size(count: int) -> str:

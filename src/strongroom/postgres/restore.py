@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from strongroom.model.errors import Corrupt, TargetFull, TargetNotEmpty, TargetRefused
+from strongroom.model.first_few import first_few
 from strongroom.model.postgres import PAGE
 from strongroom.postgres.beneath import Root, filled, open_in, parts_of, refused
 from strongroom.postgres.joined_crc import PartSums
@@ -135,12 +136,10 @@ class RestoreTarget:
         return True
 
     def _not_empty(self, place: Path, names: list[str]) -> TargetNotEmpty:
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         hint = "Restore into a new directory, or empty this one first."
         if place != self.directory:
             hint = f"Map the tablespace elsewhere (--tablespace {place}=NEW), or empty this one."
-        shown = ", ".join(names[:3])
-        return TargetNotEmpty(f"{place} is not empty: it holds {shown}{more}", hint=hint)
+        return TargetNotEmpty(f"{place} is not empty: it holds {first_few(names)}", hint=hint)
 
     def _is_bare(self, names: list[str]) -> bool:
         """A try that was killed as it put its marker down left it empty, and nothing else."""

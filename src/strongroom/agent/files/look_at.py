@@ -9,11 +9,10 @@ from typing import Any
 from strongroom.agent.files.places import look_into
 from strongroom.agent.held_lease import HeldLease
 from strongroom.model.errors import Invalid, StoreError, TargetError, VaultError
+from strongroom.model.first_few import first_few
 from strongroom.model.operation import Completion, Progress
 from strongroom.model.plan import FilesLook, LookResult, PlaceFacts
 from strongroom.model.seams import Chance
-
-_SHOWN = 3  # names
 
 
 def look_at(held: HeldLease, allow: Callable[[str], Path], chance: Chance) -> Completion:
@@ -53,22 +52,21 @@ def _facts(place: str, allow: Callable[[str], Path]) -> PlaceFacts:
     while not ancestor.exists() and ancestor != ancestor.parent:
         ancestor = ancestor.parent
     room = os.statvfs(ancestor)
-    state, holds = _state(path)
+    state, names = _found_at(path)
     return PlaceFacts(
         path=place,
         state=state,
         free_bytes=room.f_bavail * room.f_frsize,
         device=ancestor.stat().st_dev,
-        holds=holds,
+        holds=first_few(names),
     )
 
 
-def _state(path: Path) -> tuple[str, str]:
-    """And the first names of what it holds."""
+def _found_at(path: Path) -> tuple[str, list[str]]:
+    """(state, names in it)."""
     if not os.path.lexists(path):
-        return "absent", ""
+        return "absent", []
     if path.is_symlink() or not path.is_dir():
-        return "other", ""
+        return "other", []
     names = sorted(os.fsencode(each.name).decode(errors="replace") for each in path.iterdir())
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ("filled" if names else "empty"), ", ".join(names[:_SHOWN]) + more
+    return ("filled" if names else "empty"), names

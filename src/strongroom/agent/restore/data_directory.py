@@ -243,6 +243,7 @@ def _started(
 
     with log.served(directory), held.when_stopped(give_up):
         started = start_restored(directory, order.port, result, seconds=RECOVERY_SECONDS)
+        give_up()  # where it was cancelled before there was a server to stop
         if follows:
             held.next_step("Following")
             held.progress.note = f"port {started.port} in {directory}"

@@ -59,9 +59,10 @@ def stop_restored(directory: Path) -> None:
     if scratch.is_running(tools, directory):
         try:
             scratch.stop(tools, directory, "immediate")
-        except TargetError as error:  # unless it has ended by itself meanwhile
+        except TargetError as error:  # it may have ended by itself meanwhile
             log = structlog.get_logger("strongroom.agent")
-            log.warning("a server that is given up", directory=str(directory), why=error.message)
+            told = "a restore was cancelled, and its server could not be stopped: stop it by hand"
+            log.warning(told, directory=str(directory), why=error.message)
 
 
 def next_steps(directory: Path, major: int, port: int) -> list[str]:

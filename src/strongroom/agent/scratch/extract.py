@@ -30,6 +30,7 @@ from strongroom.datastore.manifest import Manifest
 from strongroom.model.dump_names import GUIDE
 from strongroom.model.errors import Failed, Invalid, TargetRefused, VaultError
 from strongroom.model.extract import ExtractOrder, TableName, read_table
+from strongroom.model.first_few import first_few
 from strongroom.model.operation import Completion, RestoreResult
 from strongroom.model.postgres import major_of
 from strongroom.model.seams import Chance
@@ -259,8 +260,7 @@ def _warn_of_rows(
 
 
 def _shown(tables: list[TableName]) -> str:
-    more = f" and {len(tables) - 3} more" if len(tables) > 3 else ""
-    return ", ".join(map(str, tables[:3])) + more
+    return first_few([str(table) for table in tables])
 
 
 def _chosen(order: ExtractOrder, server: ScratchServer) -> tuple[str, list[TableName]]:

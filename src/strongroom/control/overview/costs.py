@@ -1,5 +1,6 @@
 """What each instance costs, at the installation's own price sheet."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -146,7 +147,13 @@ def forecast_policy(
         for ship in there
         if ship.policy.lower() == policy.lower() and ship.vault.is_same(vault)
     ]
-    ships, counts_for = mine or there, len(mine) or 1
+    return forecast_of(control, vault, mine or there, len(mine), ahead)
+
+
+def forecast_of(
+    control: Control, vault: VaultRef, ships: Sequence[Ship], instances: int, ahead: Preview
+) -> Forecast:
+    """Of so many instances in that vault as these are on average; of one where there is none."""
     looked = ships[:: max(1, len(ships) // _MOST_MEASURED)][:_MOST_MEASURED]
     sizes = {ship.id: ship.size for ship in looked}
     since = control.clock.now().subtract(hours=24 * _MEASURED_DAYS)
@@ -155,7 +162,7 @@ def forecast_policy(
         kinds = catalog.redundancies(connection)
     seen = [found for of, points in taken.items() if (found := measure(points, sizes[of]))]
     if not seen:
-        return Forecast([], len(mine))
+        return Forecast([], instances)
     sheet, moments = price_sheet(control), list(ahead.anniversaries())
     kind = kinds[vault.key]
     days = [(at - ahead.start).total("hours") / 24 for at in moments]
@@ -166,5 +173,5 @@ def forecast_policy(
         ]
         for each in seen
     ]
-    totals = [sum(year) * counts_for / len(seen) for year in zip(*prices, strict=True)]
-    return Forecast(totals, len(mine))
+    totals = [sum(year) * (instances or 1) / len(seen) for year in zip(*prices, strict=True)]
+    return Forecast(totals, instances)

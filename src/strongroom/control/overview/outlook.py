@@ -1,6 +1,5 @@
 """What everything will cost: the forecasts of the policies in use, together."""
 
-from collections import Counter
 from dataclasses import dataclass
 
 from whenever import Instant
@@ -29,7 +28,7 @@ class PolicyAhead:
 class Outlook:
     """Anniversaries of now; the policies that protect most first.
 
-    left_out: instances under other policies, or that have stored too little to go by.
+    left_out: instances under other policies, or under one that has stored too little to go by.
     """
 
     moments: list[Instant]
@@ -47,19 +46,20 @@ class Outlook:
 def outlook_of_fleet(control: Control, caller: Caller) -> Outlook:
     """Of what the caller may see, under policies that they may read."""
     ships = fleet.see_fleet(control, caller).ships
-    used = Counter((ship.vault.key, ship.policy.lower()) for ship in ships)
-    places = {(ship.vault.key, ship.policy.lower()): (ship.vault, ship.policy) for ship in ships}
+    under: dict[tuple[object, str], list[fleet.Ship]] = {}
+    for ship in ships:
+        under.setdefault((ship.vault.key, ship.policy.lower()), []).append(ship)
     moments: list[Instant] = []
     found: list[PolicyAhead] = []
-    for key, _ in used.most_common(_MOST_POLICIES):
-        vault, name = places[key]
+    for mine in sorted(under.values(), key=len, reverse=True)[:_MOST_POLICIES]:
+        vault, name = mine[0].vault, mine[0].policy
         try:
             ahead = previews.preview_policy(
                 control, caller, vault, name, properties=None, start=None, years=YEARS
             )
         except (Forbidden, NotFound):
             continue
-        cost = costs.forecast_policy(control, caller, vault, name, ahead)
+        cost = costs.forecast_of(control, vault, mine, len(mine), ahead)
         if cost.prices:
             moments = moments or list(ahead.anniversaries())
             found.append(PolicyAhead(vault, name, cost))

@@ -14,6 +14,7 @@ from strongroom.model import arm
 from strongroom.model.access import Caller
 from strongroom.model.backup_type import FULL, allows
 from strongroom.model.errors import Conflict, NotFound, Precondition, from_dict
+from strongroom.model.first_few import first_few
 from strongroom.model.operation import ServerFacts
 
 READ = "Microsoft.DBforPostgreSQL/flexibleServers/read"
@@ -95,11 +96,10 @@ def _need_agent(connection: sa.Connection, name: str) -> str:
             hint="start an agent on the database host: strongroom agent run",
         )
     if len(found) > 1:
-        told = ", ".join(f"{agent['name']} ({agent['id']})" for agent in found[:_MOST_TOLD])
-        more = f" and {len(found) - _MOST_TOLD} more" if len(found) > _MOST_TOLD else ""
+        told = first_few([f"{agent['name']} ({agent['id']})" for agent in found], _MOST_TOLD)
         which = f"agents named {name[:63]!r}" if name else "agents"
         raise arm.invalid(
-            f"{len(found)} {which} are enrolled: {told}{more}",
+            f"{len(found)} {which} are enrolled: {told}",
             "name the one that looks after this server, by its id, in properties.strongroom.agent",
         )
     return str(found[0]["id"])

@@ -110,7 +110,7 @@ def _files_of(point: RecoveryPoint, asked: RestoreRequest) -> FilesLook | None:
 
 
 def finish_validation(control: Control, caller: Caller, made: Validation) -> OperationId:
-    """The operation that holds the answer. Raises Precondition, TargetNotEmpty."""
+    """The operation that holds the answer. Raises what the agent met."""
     if made.known is not None:
         return made.known
     refused = _seen(control, made)

@@ -16,6 +16,7 @@ from strongroom.model.bill import Bill, month_of
 from strongroom.model.cost import UNIT_GB, Cost, PriceSheet
 from strongroom.model.errors import Invalid, NotFound
 from strongroom.web.portal import render
+from strongroom.web.portal.curve import curve_of
 from strongroom.web.portal.door import Form, Guest, PortalRoute, Sent
 from strongroom.web.portal.sheets import safe_row
 
@@ -118,16 +119,9 @@ def ahead(visit: Guest) -> Response:
         "cost_ahead.html",
         ahead=found,
         total=total,
-        curve=_curve([total, *found.prices]),
+        curve=curve_of([total, *found.prices]),
         currency=costs.price_sheet(visit.control).currency,
     )
-
-
-def _curve(prices: list[float]) -> str:
-    """An SVG path over 1000 x 100."""
-    most, steps = max(prices) or 1.0, max(1, len(prices) - 1)
-    xy = [(at * 1000 / steps, 100 - 100 * price / most) for at, price in enumerate(prices)]
-    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in xy)
 
 
 @router.get("/cost/{month}")

@@ -32,8 +32,9 @@ def list_jobs(
     kind: Annotated[str, Query(max_length=30)] = "",
 ) -> Response:
     """Under way, and the newest that have ended; of one `status` or `kind` where it is named."""
-    wanted = status if status in set(JobStatus) else "", kind if kind in set(JobKind) else ""
-    ended = rounds.ended_jobs(visit.control, visit.caller, wanted=wanted)
+    status = status if status in set(JobStatus) else ""
+    kind = kind if kind in set(JobKind) else ""
+    ended = rounds.ended_jobs(visit.control, visit.caller, wanted=(status, kind))
     running = rounds.running_jobs(visit.control, visit.caller)
     busy = {each.instance_id for each in running}
     return visit.page(

@@ -21,6 +21,7 @@ from strongroom.model.errors import Invalid, NotFound, VaultError
 from strongroom.model.policy import parse_policy
 from strongroom.model.preview import Preview
 from strongroom.model.simple_policy import EVERY, SimplePolicy, simple_of
+from strongroom.web.portal.curve import curve_of
 from strongroom.web.portal.door import Form, Guest, PortalRoute, Sent, Visit
 from strongroom.web.portal.places import InVault
 
@@ -53,14 +54,12 @@ def ahead_of(found: Preview, price: Callable[[Preview], costs.Forecast], currenc
     moments = [found.start + length * step for step in range(_STEPS + 1)]
     totals = [sum(counts.values()) for _, counts in found.counts(moments)]
     most = max(totals, default=1) or 1
-    xy = [(step * 1000 / _STEPS, 100 - 100 * total / most) for step, total in enumerate(totals)]
-    curve = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in xy)
     years = [
         (moment, counts, sum(counts.values()))
         for moment, counts in found.counts(found.anniversaries())
     ]
     tags = [rule.name for rule in found.policy.retention_rules]
-    return Ahead(tags, found.start, years, curve, most, price(found), currency)
+    return Ahead(tags, found.start, years, curve_of(totals), most, price(found), currency)
 
 
 @router.get("/policies")
