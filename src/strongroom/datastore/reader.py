@@ -3,27 +3,32 @@
 Pack-major: of each pack just the frames that are needed are fetched, in one request where they lie
 close, and the whole object (its BLAKE3 compared) where most of it is needed. Frames are opened a
 few megabytes at a time, so memory is bounded by one stored pack and one stretch for each worker.
+Files that lie in many small pieces are read in their own order instead (scattered.py).
 """
 
 import mmap
 import threading
 from array import array
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from functools import partial
+from typing import TypeVar
 
-from blake3 import blake3
+import numpy as np
 
 from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.extents import Extents
 from strongroom.datastore.manifest import Manifest, PackFacts
 from strongroom.datastore.pack import PackReader
+from strongroom.datastore.scattered import SideBySide, lanes_of, stretches
+from strongroom.datastore.stored_pack import StoredPack, no_key_of
 from strongroom.datastore.wanted import STRETCH, Wanted
-from strongroom.model.errors import Corrupt, WrongKey
+from strongroom.model.errors import Corrupt
 from strongroom.model.postgres import PAGE, fills_every_page
 
 Write = Callable[[int, int, memoryview], None]
 Hole = Callable[[int, int, int], None]
+_Task = TypeVar("_Task")
 _GAP = 1 << 20  # stored bytes that are cheaper fetched than asked around
 _MOST_OF_IT = 8 << 20  # raw bytes wanted of a pack, from which on all of it is fetched
 _ZEROS = memoryview(bytes(PAGE))
@@ -52,11 +57,15 @@ def read_files(  # noqa: PLR0913 - what, from where, with which keys, to where
     ObjectMissing and WrongKey name the pack; what `write` raises goes through. No thread is left.
     """
     extents = manifest.all_extents() if extents is None else extents
-    rows = rows_by_pack(extents, None if select is None else frozenset(select))
+    lanes = lanes_of(extents, select)
+    rows = rows_by_pack(extents, select, but=lanes)
     put = write if hole is None else partial(_write_around_zeros, write, hole)
     fetched = 0
     with ThreadPoolExecutor(workers, thread_name_prefix="read") as pool:
         tasks: set[Future[tuple[int, int]]] = set()
+        for lane in _far_apart(lanes, workers):
+            side_by_side = SideBySide(blobs, content_keys, manifest.packs, extents, lane)
+            tasks.add(pool.submit(_read_lane, side_by_side, put, extents, lane))
         for index in _far_apart(sorted(rows), workers):
             read = partial(_read_pack, blobs, content_keys, put, manifest.packs[index])
             tasks.add(pool.submit(read, extents, rows[index]))
@@ -73,23 +82,43 @@ def read_files(  # noqa: PLR0913 - what, from where, with which keys, to where
     return fetched
 
 
-def rows_by_pack(extents: Extents, select: frozenset[int] | None) -> dict[int, "array[int]"]:
+def rows_by_pack(
+    extents: Extents, select: Collection[int] | None = None, *, but: Sequence[range] = ()
+) -> dict[int, "array[int]"]:
     """Numbers of the extents wanted, by pack: a few bytes each, whatever their count."""
-    found: dict[int, array[int]] = {}
-    for row, extent in enumerate(extents):
-        if select is None or extent.file in select:
-            found.setdefault(extent.pack, array("I")).append(row)
-    return found
+    file, _, _, pack, _ = extents.columns()
+    wanted = np.ones(len(pack), bool) if select is None else np.isin(file, [*select])
+    for rows in but:
+        wanted[rows.start : rows.stop] = False
+    found = np.flatnonzero(wanted).astype(np.uint32)
+    found = found[np.argsort(pack[found], kind="stable")]
+    packs, starts = np.unique(pack[found], return_index=True)
+    parts = np.split(found, starts[1:])
+    return {int(key): array("I", part.tobytes()) for key, part in zip(packs, parts, strict=False)}
 
 
-def _far_apart(packs: list[int], workers: int) -> list[int]:
+def _far_apart(tasks: Sequence[_Task], workers: int) -> list[_Task]:
     """An order in which workers, each taking the next, are in different files most of the time.
 
     Packs that follow each other hold parts of one file, and a file system lets one at a time write
     to a file.
     """
-    lane = max(1, -(-len(packs) // workers))
-    return [pack for first in range(lane) for pack in packs[first::lane]]
+    lane = max(1, -(-len(tasks) // workers))
+    return [task for first in range(lane) for task in tasks[first::lane]]
+
+
+def _read_lane(packs: SideBySide, write: Write, extents: Extents, rows: range) -> tuple[int, int]:
+    file = extents[rows.start].file
+    room = _room(STRETCH)
+    raw = 0
+    for offset, pieces in stretches(extents, rows):
+        end = 0
+        for count, pack, start in pieces:
+            packs.read(pack, start, room[end : end + count])
+            end += count
+        write(file, offset, room[:end])
+        raw += end
+    return raw, packs.fetched
 
 
 def _read_pack(
@@ -122,69 +151,12 @@ def _read_pack(
     return wanted.raw_bytes, stored.fetched
 
 
-def no_key_of(facts: PackFacts) -> WrongKey:
-    """It is needed, and the keys of its point came without its own (session.py)."""
-    return WrongKey(
-        f"no key was given for pack {facts.pack_id}",
-        hint="It is gone, damaged, or sealed to a key that is lost: `strongroom verify` tells "
-        "what is lost with it. Restore from another recovery point.",
-    )
-
-
 def _room(size: int) -> memoryview:
     """Memory of this thread, whole pages, used again: the kernel would clear new memory first."""
     room: memoryview | None = getattr(_thread, "room", None)
     if room is None or len(room) < size:
         room = _thread.room = memoryview(mmap.mmap(-1, size))
     return room
-
-
-class StoredPack:
-    """The bytes of one pack: those that were loaded at once, others by a request each."""
-
-    def __init__(self, blobs: Blobs, facts: PackFacts) -> None:
-        self._blobs = blobs
-        self._facts = facts
-        self._loaded = memoryview(b"")
-        self._start = 0
-        self.fetched = 0
-
-    def load(self, start: int, length: int) -> None:
-        """Keep one stretch; the one before is let go."""
-        self._loaded = memoryview(b"")
-        self._loaded, self._start = memoryview(self._request(start, length)), start
-
-    def load_whole(self) -> None:
-        """Keep all of it, compared with the size and the BLAKE3 that the manifest states."""
-        self.load_all()
-        if (error := self.wrong()) is not None:
-            raise error
-
-    def load_all(self) -> None:
-        """Keep all of it, as long as it was; Corrupt when it is not."""
-        facts = self._facts
-        self.load(0, facts.size + 1)
-        if len(self._loaded) != facts.size:
-            how = "cut off" if len(self._loaded) < facts.size else "longer than it was"
-            raise Corrupt(f"pack {facts.pack_id} is {how}")
-
-    def wrong(self) -> Corrupt | None:
-        """What is loaded is not what the manifest states; None when it is."""
-        if blake3(self._loaded).digest() == self._facts.blake3:
-            return None
-        return Corrupt(f"pack {self._facts.pack_id} is not what was written")
-
-    def fetch(self, start: int, length: int) -> bytes | memoryview:
-        """`length` bytes from `start`, fewer only where the object ends."""
-        offset = start - self._start
-        if offset >= 0 and offset + length <= len(self._loaded):
-            return self._loaded[offset : offset + length]
-        return self._request(start, length)
-
-    def _request(self, start: int, length: int) -> bytes:
-        found = self._blobs.read_range(self._facts.name, start, length)
-        self.fetched += len(found)
-        return found
 
 
 def _runs(pack: PackReader, wanted: Wanted) -> Iterator[list[tuple[int, int]]]:

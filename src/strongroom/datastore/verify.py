@@ -16,8 +16,8 @@ from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.extents import Extent
 from strongroom.datastore.manifest import Manifest, PackFacts
 from strongroom.datastore.pack import PackReader
-from strongroom.datastore.reader import StoredPack
 from strongroom.datastore.receipt import Receipt
+from strongroom.datastore.stored_pack import StoredPack
 from strongroom.datastore.wanted import STRETCH
 from strongroom.model.errors import Corrupt, Invalid, ObjectMissing, VaultError, WrongKey
 

@@ -1,5 +1,7 @@
 """Sums of parts come to the sum of the whole, wherever it is cut, whatever order they are in."""
 
+from random import Random
+
 import google_crc32c
 import pytest
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from pg_manifests import pg_manifest_of
 from strongroom.model.errors import Corrupt
-from strongroom.postgres.joined_crc import joined, of_zeros
+from strongroom.postgres.joined_crc import PartSums, joined, of_zeros
 from strongroom.postgres.layout import RestoredFile
 from strongroom.postgres.point_check import PointCheck
 
@@ -38,6 +40,26 @@ def test_a_file_that_comes_in_any_order_with_a_hole_in_it_is_what_it_was(
         check.write(0, number * 1000, memoryview(b"x" + piece[1:] if spoilt else piece))
     assert check.wrong() == ({0: []} if spoilt else {})
     assert check.wrong({0}) == {}
+
+
+@given(st.lists(st.integers(1, 9000), min_size=64, max_size=200), st.randoms())
+def test_a_file_in_many_parts_with_holes_is_what_it_was(
+    lengths: list[int], random: Random
+) -> None:
+    content, parts = bytearray(), []
+    for number, length in enumerate(lengths):
+        content += bytes(length % 7 * 1000)  # that no part tells
+        parts.append((len(content), bytes([number % 251]) * length))
+        content += parts[-1][1]
+    content += bytes(len(lengths))
+    random.shuffle(parts)
+    sums = PartSums()
+    for offset, piece in parts:
+        sums.note(5, offset, memoryview(piece))
+    assert sums.of_file(5, len(content)) == google_crc32c.value(bytes(content))
+    sums.note(5, parts[0][0], memoryview(b"x"))
+    with pytest.raises(Corrupt, match="twice"):
+        sums.of_file(5, len(content))
 
 
 def test_a_file_that_is_told_and_not_there_is_corrupt() -> None:

@@ -188,7 +188,7 @@ class _Files:
         files = [restored_file(file) for file in manifest.files]
         self.check = PointCheck(files, manifest.pg_manifest, self.versions)
         self.extents = manifest.all_extents()
-        self.rows = rows_by_pack(self.extents, None)
+        self.rows = rows_by_pack(self.extents)
 
     def open_pack(self, pack: int) -> Take:
         rows = self.rows.get(pack)

@@ -12,7 +12,7 @@ from strongroom.datastore.extents import Extent
 from strongroom.datastore.manifest import Manifest, PackFacts
 from strongroom.datastore.pack import DIGEST
 from strongroom.datastore.page_digests import digests_with, read_digests
-from strongroom.datastore.reader import no_key_of
+from strongroom.datastore.stored_pack import no_key_of
 from strongroom.model.postgres import PAGE
 
 _KEYS = 512  # that are made ready at once
