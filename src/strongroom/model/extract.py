@@ -6,7 +6,8 @@ from strongroom.model.errors import Invalid
 from strongroom.model.wal import Recovery
 
 PUBLIC = "public"
-_LONGEST = 130  # two names of 63 bytes, quoted
+_LONGEST_NAME = 63  # bytes
+_LONGEST = 130  # two names, quoted
 
 
 class ExtractOrder(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
@@ -56,6 +57,12 @@ def read_extract(
     for name in (database, rename, file_prefix):
         if len(name) > _LONGEST or any(ord(letter) < 32 for letter in name):
             raise Invalid(f"{name[:80]!r} is not a name", hint="Write it as PostgreSQL shows it.")
+    for name in (database, "" if table else rename):
+        if len(name.encode()) > _LONGEST_NAME:
+            raise Invalid(
+                f"{name[:80]!r} is longer than PostgreSQL's names are",
+                hint=f"It has {len(name.encode())} bytes; {_LONGEST_NAME} is the most.",
+            )
     if (table or rename) and not database:
         raise Invalid("a table or a new name needs its database", hint="Add --database NAME.")
     if "/" in file_prefix:
@@ -91,7 +98,11 @@ class TableName(msgspec.Struct, kw_only=True, frozen=True):
 def read_table(text: str) -> TableName:
     """`schema.table` or `table`; names with dots or capitals in double quotes. Raises Invalid."""
     parts = list(_parts(text))
-    if not 1 <= len(parts) <= 2 or not all(parts) or any(len(p) > 63 for p in parts):
+    if (
+        not 1 <= len(parts) <= 2
+        or not all(parts)
+        or any(len(p.encode()) > _LONGEST_NAME for p in parts)
+    ):
         raise Invalid(
             f"{text[:130]!r} is not the name of a table",
             hint='Write schema.table, and names with dots in double quotes: "my.schema".table.',

@@ -12,7 +12,7 @@ from strongroom.model.postgres import Lsn, lsn_from_text
 
 TIME, LSN, XID, NAME, FOLLOW = "time", "lsn", "xid", "name", "follow"
 _NAMES = {"time": TIME, "lsn": LSN, "xid": XID, "name": NAME, "follow": FOLLOW}
-_LONGEST_NAME = 63
+_LONGEST_NAME = 63  # bytes
 _XID = re.compile(r"\d{1,10}")
 
 
@@ -87,7 +87,7 @@ def _value(name: str, text: str, now: Instant) -> str:
         return text.upper()
     if name == XID and not (_XID.fullmatch(text) and 3 <= int(text) < 1 << 32):
         raise _invalid(f"{text[:40]!r} is no transaction", "send the number that txid shows")
-    if not text or len(text) > _LONGEST_NAME or any(ord(letter) < 32 for letter in text):
+    if not text or len(text.encode()) > _LONGEST_NAME or any(ord(letter) < 32 for letter in text):
         raise _invalid(f"{text[:80]!r} is no name of a restore point", "send its name")
     return text
 

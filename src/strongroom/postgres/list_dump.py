@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from strongroom.model.errors import TargetError
+from strongroom.model.errors import TargetError, TargetRefused, VaultError
 from strongroom.postgres.tools import Tools
 
 _WORDS = 400
@@ -50,9 +50,11 @@ def list_dump(tools: Tools, pieces: Iterable[bytes]) -> str:
     return (said or f"pg_restore ended with {code}") if code else ""
 
 
-def subscriptions_in(tools: Tools, dump: Path) -> list[str]:
-    """Names of the subscriptions that a dump holds. TargetError when it cannot be read.
+def subscriptions_left_out(tools: Tools, dump: Path, database: str) -> list[VaultError]:
+    """What is to be told when a dump is loaded without its subscriptions; nothing of one that has
+    none. Two servers would take turns at one slot of their publisher.
 
+    Raises TargetError when the dump cannot be read.
     Source: PostgreSQL src/bin/pg_dump/pg_backup_archiver.c, PrintTOCSummary.
     """
     command = [str(tools.program("pg_restore")), "--list", str(dump)]
@@ -62,7 +64,16 @@ def subscriptions_in(tools: Tools, dump: Path) -> list[str]:
     if done.returncode:
         words = done.stderr.decode(errors="replace").strip()[-_WORDS:]
         raise TargetError(f"the table of contents of a dump cannot be read: {words}")
-    return _SUBSCRIPTION.findall(done.stdout.decode(errors="replace"))
+    names = _SUBSCRIPTION.findall(done.stdout.decode(errors="replace"))
+    if not names:
+        return []
+    return [
+        TargetRefused(
+            f"subscriptions of database {database} were left out: {', '.join(names[:20])}",
+            hint="Where this server is to take over from the old one, make them by hand: "
+            "CREATE SUBSCRIPTION ... WITH (create_slot = false).",
+        )
+    ]
 
 
 def _environment() -> dict[str, str]:

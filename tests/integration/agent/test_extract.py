@@ -29,8 +29,14 @@ def source(request) -> Iterator[Server]:
     """Without checksums, so that VACUUM logs changes of pages that it does not log whole."""
     options = ("--no-data-checksums",) if request.param >= 18 else ()
     with start_server(request.param, options=options, wal_level="replica") as server:
-        server.sql("create database shop", "create database other", 'create database "od\nd"')
+        server.sql("create database shop", "create database other", "create database follower")
+        server.sql('create database "od\nd"')
         server.sql("create role clerk", "create table t as select 1 as one", database="other")
+        server.sql(
+            "create subscription follows connection 'host=/nowhere' publication p "
+            "with (connect = false, slot_name = none)",
+            database="follower",
+        )
         server.sql(
             "create schema sales",
             'create table sales."Item.s" (id serial primary key, name text, note text)',
@@ -215,6 +221,7 @@ def test_all_as_files_are_restored_by_following_their_guide(story, source, root)
     operation = story.restore(order)
     assert operation.failure is None, operation.failure
     assert {
+        "monday_database_follower.sql",
         "monday_database_od%0Ad.sql",
         "monday_database_other.sql",
         "monday_database_postgres.sql",
@@ -237,6 +244,8 @@ def test_all_as_files_are_restored_by_following_their_guide(story, source, root)
         assert was['sales."Item.s"'] == now['sales."Item.s"']
         assert fresh.digests("other") == source.digests("other")
         assert fresh.sql("select 1 from pg_roles where rolname = 'clerk'") == [(1,)]
+        enabled = "select subname, subenabled from pg_subscription"
+        assert fresh.sql(enabled) == [("follows", False)]
 
 
 def test_who_asks_twice_is_told_what_was_done_and_nothing_is_fetched_again(story, source, root):
@@ -272,6 +281,17 @@ def test_a_database_is_loaded_into_a_server_under_a_new_name(story, source):
     assert operation.failure is None, operation.failure
     assert operation.result.restore.warnings == []
     assert source.digests("other_then") == source.digests("other")
+
+
+def test_subscriptions_are_not_loaded_and_told(story, source):
+    order = story.extract_order(
+        "follower", database="follower", rename="follower_then", target_server="orders"
+    )
+    operation = story.restore(order)
+    assert operation.failure is None, operation.failure
+    (told,) = operation.result.restore.warnings
+    assert told["message"] == "subscriptions of database follower were left out: follows"
+    assert source.sql("select count(*) from pg_subscription") == [(1,)]
 
 
 def test_an_empty_database_that_somebody_made_is_filled_where_it_is(story, source):

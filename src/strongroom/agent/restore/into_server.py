@@ -28,6 +28,7 @@ from strongroom.model.postgres import major_of
 from strongroom.postgres import load
 from strongroom.postgres.client import client_of
 from strongroom.postgres.connect import Conninfo, connect
+from strongroom.postgres.list_dump import subscriptions_left_out
 from strongroom.postgres.new_database import is_of_job, left_by_others, new_database
 from strongroom.postgres.tools import Tools, find_tools
 
@@ -110,6 +111,8 @@ class IntoServer:
             tools = find_tools(major_of(connection.info.server_version))
             missing = sorted(content.roles - load.existing_roles(connection))
             warnings = left_by_others(connection, self._order.job_id)
+        if not content.tables:
+            warnings += subscriptions_left_out(tools, content.dump, self._order.database)
         with self._whole_or_gone(content) as database:
             self._restore(held, tools, content, database, owners=not missing)
         if missing:

@@ -28,7 +28,7 @@ from strongroom.postgres import load as target
 from strongroom.postgres.client import Client, client_of
 from strongroom.postgres.connect import Conninfo, connect
 from strongroom.postgres.database_settings import apply_settings, settings_of
-from strongroom.postgres.list_dump import subscriptions_in
+from strongroom.postgres.list_dump import subscriptions_left_out
 from strongroom.postgres.new_database import is_of_job, left_by_others, new_database
 from strongroom.postgres.tools import Tools, find_tools
 
@@ -170,7 +170,7 @@ class _Loading:
             made = new_database(self.conninfo, self.job, name, facts, owner=owner)
         with made as filled:
             self._restore(filled, dump)
-            self._tell_of_subscriptions(name, dump)
+            self.warnings += subscriptions_left_out(self.tools, dump, name)
             self._set(parameters, old, name, filled)
         dump.unlink()
         self.count(parameters, old, name)
@@ -192,17 +192,6 @@ class _Loading:
             )
             for line in refused
         ]
-
-    def _tell_of_subscriptions(self, name: str, dump: Path) -> None:
-        """They are never loaded: two servers would take turns at one slot of their publisher."""
-        if left := subscriptions_in(self.tools, dump):
-            self.warnings.append(
-                TargetRefused(
-                    f"subscriptions of database {name} were left out: {', '.join(left[:20])}",
-                    hint="Where this server is to take over from the old one, make them by hand: "
-                    "CREATE SUBSCRIPTION ... WITH (create_slot = false).",
-                )
-            )
 
     def _restore(self, name: str, dump: Path) -> None:
         program = target.restore_database(
