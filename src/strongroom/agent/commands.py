@@ -42,11 +42,13 @@ def add_server(
     name: str,
     conninfo: TextIO,
     *,
-    source: Source = "auto",
-    archive: Path | None = None,
+    source: Source | None = None,
+    archive: str | None = None,
     replace: bool = False,
 ) -> None:
     """`agent add NAME < FILE`: look after one more server; a running agent sees it at once.
+
+    `source` and `archive` as `ServerBook.add` takes them.
 
     Raises Invalid for a bad name or conninfo, Conflict when the name is taken.
     """

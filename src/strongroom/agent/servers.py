@@ -72,11 +72,14 @@ class ServerBook:
         name: str,
         conninfo: str,
         *,
-        source: Source = "auto",
-        archive: Path | None = None,
+        source: Source | None = None,
+        archive: str | None = None,
         replace: bool = False,
     ) -> None:
         """Look after one more server.
+
+        `archive`: the spool that its archive_command fills; empty: its log is streamed. None of
+        either: as it is already, or as it is without being said.
 
         Raises Invalid for the name, the conninfo or the source, Conflict when the name is taken.
         """
@@ -85,16 +88,21 @@ class ServerBook:
                 f"not a server's name: {name[:80]!r}",
                 hint="Use 3 to 63 letters, digits and hyphens.",
             )
-        if source not in get_args(Source):
+        if source is not None and source not in get_args(Source):
             raise Invalid(f"not a source: {source[:80]!r}", hint="Use auto, stream or disk.")
         Conninfo.parse(conninfo)
-        if archive is not None and not archive.is_absolute():
+        if archive and not Path(archive).is_absolute():
             raise Invalid(
                 f"{archive} is not an absolute path", hint="Name the spool from the root."
             )
-        new = Kept(conninfo, source, str(archive or ""))
         with locked(self._path):
             kept = self._kept()
+            known = kept.get(name, Kept(conninfo))
+            new = Kept(
+                conninfo,
+                known.source if source is None else source,
+                known.archive if archive is None else archive,
+            )
             if name in kept and kept[name] != new and not replace:
                 raise Conflict(
                     f"a server named {name!r} is there already, with another conninfo or source",

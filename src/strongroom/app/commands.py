@@ -7,14 +7,14 @@ everything else    the command line (cli/), a client of the API
 """
 
 import base64
-import logging
 import os
 import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from strongroom.app.logs import structured_logs
 from strongroom.app.seams import SystemChance, SystemClock
 from strongroom.model.listening import LOOPBACK, Listening, read_listening
 
@@ -35,23 +35,15 @@ def _commands() -> Any:  # noqa: ANN401 - cyclopts' App
     from cyclopts import App
 
     from strongroom import __version__
-    from strongroom.app.agent_set import agent_set
+    from strongroom.app import agent_commands
     from strongroom.cli import main as cli
 
     app = App(name="strongroom", version=__version__, help="A backup vault for PostgreSQL.")
     cli.build(app)
     app.command(serve, name="serve")
     app.command(store, name="store")
-    agent = App(name="agent", help="The process beside PostgreSQL.")
-    agent.command(agent_run, name="run")
-    agent.command(agent_add, name="add")
-    agent.command(agent_check, name="check")
-    agent.command(agent_set, name="set")
-    agent.command(agent_hooks, name="hooks")
-    agent.command(agent_assertions, name="assertions")
-    agent.command(agent_settings, name="settings")
-    app.command(agent)
-    app.command(wal_put, name="wal-put")
+    app.command(agent_commands.build())
+    app.command(agent_commands.wal_put, name="wal-put")
     return app
 
 
@@ -92,22 +84,6 @@ def _beside() -> Any:  # noqa: ANN401 - another
     from strongroom.app import beside
 
     return beside
-
-
-def _structured_logs() -> None:
-    import structlog
-
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
 
 
 def store(  # noqa: PLR0913 - an option each
@@ -151,7 +127,7 @@ def store(  # noqa: PLR0913 - an option each
     from strongroom.storage.settings import StoreSettings
 
     check_certificate(host, certificate, certificate_key)
-    _structured_logs()
+    structured_logs()
     settings = StoreSettings(
         root=data,
         account="strongroom",
@@ -210,7 +186,7 @@ def serve(  # noqa: PLR0913 - an option each
         from strongroom.app.serve import ServeOptions
     from strongroom.app.store_options import key_in
 
-    _structured_logs()
+    structured_logs()
     second_url = second_url or os.environ.get("STRONGROOM_SECOND", "")
     options = ServeOptions(
         data=data,
@@ -245,126 +221,6 @@ def _serve(options: Any) -> int:  # noqa: ANN401 - app.serve.ServeOptions
     return 0
 
 
-def agent_run(  # noqa: PLR0913 - an option each
-    data: Path,
-    *,
-    control: str = "",
-    ca: Path | None = None,
-    enrol: Path | None = None,
-    name: str = "agent",
-    restore_root: list[Path] | None = None,
-    scratch: Path | None = None,
-) -> int:
-    """Run the agent: it calls in, nobody calls it.
-
-    `scratch` is where drills put a whole server for a while (default: `scratch` in the data
-    directory, for root the system's temporary one).
-
-    Example: strongroom agent run --data /var/lib/strongroom-agent --control https://vault:8443
-    --ca ca.pem --enrol token
-    """
-    from strongroom.agent.commands import run_agent
-    from strongroom.agent.settings import Settings
-    from strongroom.app.memory import keep_what_is_built
-
-    _structured_logs()
-    keep_what_is_built()
-    # One thread reads the server while two compress: the reader must not wait for its turn.
-    sys.setswitchinterval(0.0005)
-    settings = Settings(
-        data=data,
-        name=name,
-        control_url=control,
-        ca_file=ca,
-        enrol_token_file=enrol,
-        restore_roots=tuple(restore_root or ()),
-        scratch=scratch,
-    )
-    run_agent(settings, SystemClock(), SystemChance())
-    return 0
-
-
-def agent_add(
-    name: str,
-    *,
-    data: Path,
-    source: Literal["auto", "stream", "disk"] = "auto",
-    archive: Path | None = None,
-    replace: bool = False,
-) -> int:
-    """Look after one more server; its connection string comes from standard input.
-
-    `--source disk` insists on reading its files on this host, `--source stream` never does. With
-    `--archive DIR` its log is not streamed, but taken from where `strongroom wal-put` puts it.
-    """
-    from strongroom.agent.commands import add_server
-
-    add_server(data, name, sys.stdin, source=source, archive=archive, replace=replace)
-    return 0
-
-
-def wal_put(path: Path, name: str, *, spool: Path) -> int:
-    """Hand a segment to the agent, for archive_command; 0 once the vault has it, else 1.
-
-    Example: archive_command = 'strongroom wal-put "%p" "%f" --spool /var/spool/strongroom'
-    """
-    from strongroom.agent.wal.put import wal_put as put
-
-    return put(path, name, spool, SystemClock())
-
-
-def agent_check(name: str = "", *, data: Path | None = None, conninfo_stdin: bool = False) -> int:
-    """Print what the agent sees of a server, as JSON: by NAME, or given on standard input."""
-    from strongroom.agent.commands import check_server, facts_as_json
-    from strongroom.postgres.check import look
-    from strongroom.postgres.connect import Conninfo
-
-    if conninfo_stdin:
-        facts = look(Conninfo.parse(sys.stdin.read(4097)), name or "server")
-    else:
-        facts = check_server(data or Path(), name)
-    print(facts_as_json(facts))  # noqa: T201 - its answer
-    return 0
-
-
-def agent_hooks(
-    name: str = "", *, data: Path, pre: str = "", post: str = "", seconds: float = 60.0
-) -> int:
-    """Run commands of this host before and after each backup of a server, or of all without NAME.
-
-    Without a shell; each may take `seconds`. A pre hook that fails fails the backup, a post hook
-    that fails is a warning. With neither `pre` nor `post` there are none any more.
-
-    Example: strongroom agent hooks orders --data DIR --pre "/usr/local/bin/quiesce orders"
-    """
-    from strongroom.agent.commands import set_hooks
-
-    set_hooks(data, name, pre, post, seconds)
-    return 0
-
-
-def agent_assertions(name: str = "", *, data: Path, file: Path | None = None) -> int:
-    """Set what drills of a server's points must find true, or of all servers without NAME.
-
-    FILE holds queries, each ending with a semicolon, that answer one row, one column, true; `--
-    name: ...` and `-- database: ...` speak of what follows. Without a file there are none.
-
-    Example: strongroom agent assertions orders --data DIR --file orders.sql
-    """
-    from strongroom.agent.commands import set_assertions
-
-    set_assertions(data, name, "" if file is None else file.read_text())
-    return 0
-
-
-def agent_settings(*, data: Path) -> int:
-    """Print hooks, limits and bounds of this agent, as JSON."""
-    from strongroom.agent.commands import own_settings, settings_as_json
-
-    print(settings_as_json(own_settings(data)))  # noqa: T201 - its answer
-    return 0
-
-
 def _install_tools(major: int) -> Path:
     from strongroom.postgres.tools import install
 
@@ -382,7 +238,7 @@ def _upgrade_catalogue(data: Path) -> list[str]:
 def _rebuild(serve_directory: Path, *, kek: list[str], **asked: Any) -> dict[str, Any]:  # noqa: ANN401
     from strongroom.app.rebuild import rebuild
 
-    _structured_logs()
+    structured_logs()
     keks = kek or list(filter(None, os.environ.get(KEK, "").split(";")))
     return rebuild(serve_directory, kek=keks, **asked)
 

@@ -1,5 +1,6 @@
 import io
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,12 +11,30 @@ from strongroom.agent.commands import (
     list_servers,
     remove_server,
 )
-from strongroom.model.errors import Invalid, NotFound
+from strongroom.agent.servers import ServerBook
+from strongroom.agent.settings import Settings
+from strongroom.model.errors import Conflict, Invalid, NotFound
 
 
 def test_a_conninfo_comes_from_standard_input(tmp_path):
     add_server(tmp_path, "orders", io.StringIO("host=/tmp user=postgres\n"))
     assert list_servers(tmp_path) == ["orders"]
+
+
+def test_what_is_not_given_of_a_known_server_stays_as_it_is(tmp_path):
+    text = "host=/tmp user=postgres"
+    add_server(tmp_path, "orders", io.StringIO(text), source="disk", archive="/var/spool/o")
+    add_server(tmp_path, "orders", io.StringIO(text))
+    other = "host=/run user=postgres"
+    with pytest.raises(Conflict):
+        add_server(tmp_path, "orders", io.StringIO(other))
+    add_server(tmp_path, "orders", io.StringIO(other), replace=True)
+    book = ServerBook(Settings(data=tmp_path).servers_file)
+    assert (book.source("orders"), book.archive("orders")) == ("disk", Path("/var/spool/o"))
+    with pytest.raises(Conflict):
+        add_server(tmp_path, "orders", io.StringIO(other), archive="")
+    add_server(tmp_path, "orders", io.StringIO(other), archive="", replace=True)
+    assert (book.source("orders"), book.archive("orders")) == ("disk", None)
 
 
 @pytest.mark.parametrize("text", ["", "\n", "x" * 5000])
