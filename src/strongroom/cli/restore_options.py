@@ -34,7 +34,12 @@ InPlace = Annotated[
     ),
 ]
 Start = Annotated[bool, Parameter(negative="", help="Start PostgreSQL there when it is written.")]
-Port = Annotated[int, Parameter(help="Port for --start; 0: as its configuration says.")]
+Port = Annotated[
+    int,
+    Parameter(
+        help="Port for --start; 0: as its configuration says, or a free one where that is taken."
+    ),
+]
 Rename = Annotated[str, Parameter(help="The new name of the database, or of the table.")]
 Tablespaces = Annotated[
     list[str] | None,

@@ -133,6 +133,13 @@ def start(
     return running(directory)
 
 
+def configured_port(tools: Tools, directory: Path) -> int:
+    """Of a server that does not run, as its configuration says; 0 where that cannot be read."""
+    command = [str(tools.program("postgres")), "-C", "port", "-D", str(directory)]
+    code, said = _run(command, server_user(directory))
+    return int(said) if not code and said.isdigit() else 0
+
+
 def running(directory: Path) -> Running:
     """The server whose postmaster.pid lies in a data directory; TargetError when there is none.
 

@@ -280,6 +280,28 @@ def test_a_server_that_does_not_start_is_told_to_be_whole_and_a_port_that_is_tak
     assert not (target / MARKER).exists()
 
 
+def test_who_named_no_port_gets_another_where_the_configured_one_is_taken(
+    story, backup, source, root
+):
+    target, port = root / "beside", free_port()
+    order = story.restore_order(
+        target,
+        start=True,
+        tablespaces={str(root / "space"): str(root / "beside-space")},
+        settings={"port": str(port)},
+    )
+    with socket.create_server(("127.0.0.1", port)):
+        operation = story.restore(order)
+    assert operation.failure is None, operation.failure
+    found = operation.result.restore.port
+    assert found not in (0, port)
+    server = restored(source, target, found)
+    try:
+        server.run("drop table item", database="shop")
+    finally:
+        scratch.stop(server.tools, target, "immediate")
+
+
 def test_keys_sealed_to_another_session_are_refused(story, backup, root):
     def wrong_session(operation_id, session_public_key):
         other = KeyPair.generate(SystemChance()).public.to_bytes()

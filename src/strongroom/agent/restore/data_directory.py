@@ -22,6 +22,7 @@ from strongroom.agent.restore.start_restored import (
     RECOVERY_SECONDS,
     check_port,
     next_steps,
+    port_beside_others,
     start_restored,
     stop_restored,
     tools_for,
@@ -230,9 +231,10 @@ def _started(
     A standby follows until it is promoted, or the job is cancelled: it then waits where it is.
     What else is cancelled before it has recovered is stopped: it may have all of its log already.
     """
+    port = order.port if order.port or order.in_place else port_beside_others(directory)
     if order.recovery is None:
         with _told_whole(result):
-            return start_restored(directory, order.port, result)
+            return start_restored(directory, port, result)
     held.next_step("Recovering")
     log = WalLog(held, order.recovery, open_container(held, "read"), chance)
     follows = order.recovery.follow
@@ -242,7 +244,7 @@ def _started(
             stop_restored(directory)
 
     with log.served(directory), held.when_stopped(give_up):
-        started = start_restored(directory, order.port, result, seconds=RECOVERY_SECONDS)
+        started = start_restored(directory, port, result, seconds=RECOVERY_SECONDS)
         give_up()  # where it was cancelled before there was a server to stop
         if follows:
             held.next_step("Following")

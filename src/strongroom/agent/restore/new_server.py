@@ -4,7 +4,6 @@ Its entry in the book leads to what this agent has itself restored and started h
 else; the credentials are those that the book holds for its source.
 """
 
-import socket
 from pathlib import Path
 
 import msgspec
@@ -13,6 +12,7 @@ from strongroom.agent.access import OpenContainer
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.memory import WHOLE, Share
 from strongroom.agent.restore.data_directory import Grounds, restore
+from strongroom.agent.restore.start_restored import free_port
 from strongroom.agent.servers import ServerBook
 from strongroom.model.errors import Conflict, Invalid
 from strongroom.model.operation import Completion, RestoreOrder
@@ -50,11 +50,6 @@ def make_server(
 
 def _with_port(order: RestoreOrder) -> RestoreOrder:
     """It comes up there whenever it is started: the source's own port is the source's."""
-    port = order.port or _free_port()
+    port = order.port or free_port()
     settings = {**order.settings, "port": str(port)}
     return msgspec.structs.replace(order, port=port, settings=settings)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])

@@ -36,6 +36,25 @@ def check_port(port: int) -> None:
         ) from error
 
 
+def free_port() -> int:
+    """One of this host that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def port_beside_others(directory: Path) -> int:
+    """Where a restored server can listen: 0, as it is configured, or another where that is taken.
+
+    Nobody who asked for no port is told at the end that the source's own is taken, by the source.
+    """
+    configured = scratch.configured_port(tools_for(major_in(directory)), directory)
+    try:
+        check_port(configured)
+    except TargetRefused:
+        return free_port()
+    return 0
+
+
 def start_restored(
     directory: Path, port: int, result: RestoreResult, *, seconds: int = START_SECONDS
 ) -> RestoreResult:
