@@ -128,6 +128,15 @@ def test_a_restored_server_is_started_when_asked(person, server, protected):
     scratch.stop(server.tools, target, "immediate")
 
 
+def test_jobs_are_told_of_one_server_of_those_that_failed_and_of_the_newest(person, protected):
+    every = person.json("jobs", "--last", "0")
+    assert [job["server"] for job in every] == [protected] * len(every)
+    assert person.json("jobs", protected, "--last", "2") == every[:2]
+    failed = [job for job in every if job["status"] == "Failed"]
+    assert person.json("jobs", protected, "--failed") == failed
+    assert person.run("jobs", "nobody").returncode == 3
+
+
 def test_one_table_is_planned_and_taken_out_of_a_point(person, server, protected):
     target = person.home / "part"
     words = ("--to-dir", str(target), "--database", "postgres", "--table", "t")

@@ -10,7 +10,16 @@ from strongroom.catalog.protection import Protection
 from strongroom.catalog.tables import instances, jobs, policies, resource_groups, servers, vaults
 from strongroom.model.errors import NotFound
 from strongroom.model.ids import InstanceId, JobId
-from strongroom.model.job import Job, JobKind, JobStatus, SubTask, check_transition, steps_of
+from strongroom.model.job import (
+    ANY_JOB,
+    Job,
+    JobFilter,
+    JobKind,
+    JobStatus,
+    SubTask,
+    check_transition,
+    steps_of,
+)
 from strongroom.model.operation import Progress
 from strongroom.model.page import Mark
 
@@ -104,17 +113,13 @@ def list_of_vault(connection: sa.Connection, vault_id: str, limit: int = 1000) -
 
 
 def list_ended(
-    connection: sa.Connection, instance_id: str, limit: int, wanted: tuple[str, str] = ("", "")
+    connection: sa.Connection, instance_id: str, limit: int, wanted: JobFilter = ANY_JOB
 ) -> list[Job]:
-    """The newest that have ended, of one instance or (empty) of all.
-
-    `wanted` = (status, kind), empty: any.
-    """
+    """The newest that have ended, of one instance or (empty) of all."""
     query = _SELECT.where(jobs.c.status != JobStatus.IN_PROGRESS.value)
-    columns = jobs.c.instance_id, jobs.c.status, jobs.c.kind
-    for column, value in zip(columns, (instance_id, *wanted), strict=True):
-        if value:
-            query = query.where(column == value)
+    if instance_id:
+        query = query.where(jobs.c.instance_id == instance_id)
+    query = _those(query, wanted)
     rows = connection.execute(query.order_by(jobs.c.started_at.desc()).limit(limit))
     return [_job(row) for row in rows.mappings()]
 
@@ -124,13 +129,10 @@ def page_of_vault(
     vault_id: str,
     after: Mark | None,
     most: int,
-    wanted: tuple[str, str] = ("", ""),
+    wanted: JobFilter = ANY_JOB,
 ) -> list[Job]:
-    """The newest first, those behind `after`; `wanted` = (status, kind), empty: any."""
-    query = _SELECT.where(jobs.c.vault_id == vault_id)
-    for column, value in zip((jobs.c.status, jobs.c.kind), wanted, strict=True):
-        if value:
-            query = query.where(sa.func.lower(column) == value.lower())
+    """The newest first, those behind `after`."""
+    query = _those(_SELECT.where(jobs.c.vault_id == vault_id), wanted)
     if after is not None:
         at_once = sa.and_(jobs.c.started_at == after.at, jobs.c.id < after.id)
         query = query.where(
@@ -138,6 +140,14 @@ def page_of_vault(
         )
     query = query.order_by(jobs.c.started_at.desc(), jobs.c.id.desc()).limit(most)
     return [_job(row) for row in connection.execute(query).mappings()]
+
+
+def _those(query: sa.Select[Any], wanted: JobFilter) -> sa.Select[Any]:
+    columns = jobs.c.status, jobs.c.kind, instances.c.name
+    for column, value in zip(columns, wanted, strict=True):
+        if value:
+            query = query.where(sa.func.lower(column) == value.lower())
+    return query
 
 
 def running(connection: sa.Connection, instance_id: InstanceId, kind: JobKind) -> JobId | None:

@@ -1,5 +1,6 @@
 """Take a backup on demand; look at jobs."""
 
+from textwrap import shorten
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -10,6 +11,8 @@ from strongroom.cli.means import COMMON, Common, Given
 from strongroom.cli.points import brief, short_time
 from strongroom.cli.protecting import start_backup
 from strongroom.model.errors import NotFound
+
+_WORDS = 120  # characters of why a job failed, in a row; --follow tells all of it
 
 
 def backup(
@@ -64,17 +67,27 @@ def backup(
 
 
 def jobs(
+    name: str = "",
+    /,
     *,
+    failed: Annotated[bool, Parameter(help="Only those that failed.", negative="")] = False,
+    last: Annotated[int, Parameter(help="How many of the newest; 0: all.")] = 50,
     follow: Annotated[str, Parameter(help="Follow this job to its end.")] = "",
     common: Common = COMMON,
     means: Given,
 ) -> None:
-    """List the jobs of the vault, newest first, or follow one.
+    """List the newest jobs of the vault, or of one server, or follow one.
 
     ```
     strongroom jobs
+    strongroom jobs orders --failed
     strongroom jobs --follow 0f3d1c52-7c4e-4d59-9a3b-2d6e54a8f001
     ```
+
+    Parameters
+    ----------
+    name
+        A protected server. Default: all of them.
     """
     with vaults.opened(common, means) as vault:
         if follow:
@@ -84,7 +97,9 @@ def jobs(
                 console.note(f"warning: {warning}")
             _tell(common, _brief(done), f"job {follow} is {done['properties']['status']}")
             return
-        found = [_brief(job) for job in vault.jobs()]
+        if name:
+            vault.need_instance(name)
+        found = [_brief(job) for job in vault.jobs(name, failed=failed, most=last)]
     if common.output == "json":
         console.as_json(found)
         return
@@ -96,12 +111,12 @@ def jobs(
             job["status"],
             job["startedAt"],
             f"{job['seconds']:.0f} s",
-            job["error"] or job["step"],
+            shorten(job["error"] or job["step"], _WORDS, placeholder=" ..."),
         )
         for job in found
     ]
     columns = ("job", "operation", "server", "status", "started (UTC)", "took", "")
-    console.table(columns, rows, "no job has run yet")
+    console.table(columns, rows, "no such job" if name or failed else "no job has run yet")
 
 
 def _brief(job: dict[str, Any]) -> dict[str, Any]:

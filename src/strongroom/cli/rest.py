@@ -77,14 +77,14 @@ class Rest:
         except NotFound:
             return None
 
-    def list(self, path: str) -> list[dict[str, Any]]:
-        """All pages of a collection."""
+    def list(self, path: str, most: int = 0) -> list[dict[str, Any]]:
+        """All pages of a collection, or those that hold its first `most`."""
         found: list[dict[str, Any]] = []
-        while path:
+        while path and not 0 < most <= len(found):
             page = self.get(path)
             found += page["value"]
             path = str(page.get("nextLink") or "")
-        return found
+        return found[:most] if most else found
 
     def put(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Create or change a resource and wait for it: the resource as it is then."""

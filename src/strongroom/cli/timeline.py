@@ -45,6 +45,7 @@ def timeline(
     if around:
         asked["around"] = iso_time(around)
     with vaults.opened(common, means) as vault:
+        vault.need_instance(name)
         found = vault.rest.post(f"{vault.instance(name)}/findSecond", asked)
     if common.output == "json":
         console.as_json(found)

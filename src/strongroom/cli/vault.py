@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote
 
 from strongroom.cli import connection, rest
 from strongroom.cli.connection import Connection
@@ -70,9 +71,13 @@ class Vault:
         """One protected server, or, where none is named, all of them."""
         return [name] if name else [str(each["name"]) for each in self.instances()]
 
-    def jobs(self) -> list[dict[str, Any]]:
-        """Newest first."""
-        return self._all(f"{self.home}/backupJobs")
+    def jobs(self, name: str = "", *, failed: bool = False, most: int = 0) -> list[dict[str, Any]]:
+        """Newest first: of a protected server alone, those that failed alone, so many at most."""
+        wanted = [f"backupInstance eq '{name}'"] if name else []
+        wanted += ["status eq 'Failed'"] if failed else []
+        place = f"{self.home}/backupJobs?api-version={self.rest.version}"
+        named = f"&$filter={quote(' and '.join(wanted))}" if wanted else ""
+        return self._all(f"{place}{named}", most)
 
     def policies(self) -> list[dict[str, Any]]:
         """Every policy."""
@@ -211,9 +216,9 @@ class Vault:
                 return str(rule["name"])
         raise NotFound(f"policy {policy['name']} has no backup rule")
 
-    def _all(self, path: str) -> list[dict[str, Any]]:
+    def _all(self, path: str, most: int = 0) -> list[dict[str, Any]]:
         try:
-            return self.rest.list(path)
+            return self.rest.list(path, most)
         except NotFound:
             return []
 

@@ -1,7 +1,7 @@
 """A job: durable work that somebody, or a schedule, asked for. Its states are a table."""
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from whenever import Instant
@@ -32,6 +32,15 @@ class JobKind(StrEnum):
     LONG_TERM = "LongTermBackup"
 
 
+class JobFilter(NamedTuple):
+    """Which jobs are looked for; empty: any. instance: the name of the backup instance."""
+
+    status: str = ""
+    kind: str = ""
+    instance: str = ""
+
+
+ANY_JOB = JobFilter()
 UNCANCELLABLE = frozenset({JobKind.COLLECT})  # what no agent does
 
 # From each status, where a job may go. A terminal status never changes.

@@ -74,6 +74,11 @@ def test_a_filter_goes_with_the_pages(story: Story, many: list[str]) -> None:
     told = story.http.get(JOBS, params=failed).json()
     assert len(told["value"]) == COUNT // 10
     assert {job["properties"]["status"] for job in told["value"]} == {"Failed"}
+    for name, count in (("s010", 1), ("S011", 0)):
+        of_one = {**VERSION, "$filter": f"backupInstance eq '{name}' and status eq 'Failed'"}
+        found = story.http.get(JOBS, params=of_one).json()["value"]
+        names = [job["properties"]["backupInstanceFriendlyName"] for job in found]
+        assert names == ["S010"] * count
     rest = {**VERSION, "$filter": "status eq 'Completed'"}
     first = story.http.get(JOBS, params=rest).json()
     after = story.http.get(first["nextLink"]).json()

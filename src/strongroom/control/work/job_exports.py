@@ -14,7 +14,7 @@ from strongroom.model import page
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, vault_id_of
 from strongroom.model.ids import OperationId
-from strongroom.model.job import Job
+from strongroom.model.job import Job, JobFilter
 from strongroom.model.page import Mark
 
 EXPORT = "Microsoft.DataProtection/backupVaults/exportBackupJobs/action"
@@ -26,12 +26,12 @@ def export_jobs(
     control: Control,
     caller: Caller,
     vault: VaultRef,
-    asked: tuple[tuple[str, str], str],
+    asked: tuple[JobFilter, str],
     render: Render,
 ) -> OperationId:
     """Leave them there; the operation's result names the folder.
 
-    `asked` = ((status, kind), the request's key); `render` gives file name -> bytes.
+    `asked` = (which, the request's key); `render` gives file name -> bytes.
     """
     wanted, request_key = asked
     scope = vault_id_of(control.installation.subscription_id, vault)
@@ -54,7 +54,7 @@ def export_jobs(
         )
 
 
-def _read(control: Control, vault: VaultRef, wanted: tuple[str, str]) -> list[Job]:
+def _read(control: Control, vault: VaultRef, wanted: JobFilter) -> list[Job]:
     """A page at a time: nobody waits for the whole of it."""
     found: list[Job] = []
     after: Mark | None = None

@@ -15,7 +15,7 @@ from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, job_id_of, vault_id_of
 from strongroom.model.errors import Cancelled, Conflict, NotFound
 from strongroom.model.ids import OperationId
-from strongroom.model.job import UNCANCELLABLE, Job, JobStatus
+from strongroom.model.job import ANY_JOB, UNCANCELLABLE, Job, JobFilter, JobStatus
 from strongroom.model.job_sample import Sample
 from strongroom.model.page import Mark
 
@@ -37,9 +37,9 @@ def page_jobs(
     caller: Caller,
     vault: VaultRef,
     after: str,
-    wanted: tuple[str, str] = ("", ""),
+    wanted: JobFilter = ANY_JOB,
 ) -> tuple[list[Job], str]:
-    """A page of a vault's jobs, newest first, and where the next begins; `wanted` status, kind."""
+    """A page of a vault's jobs, newest first, and where the next begins."""
     mark = page.read_mark(after)
     with control.database.reading() as connection:
         scope = vault_id_of(control.installation.subscription_id, vault)

@@ -12,7 +12,7 @@ from strongroom.control.work import jobs
 from strongroom.model import arm
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
-from strongroom.model.job import Job
+from strongroom.model.job import ANY_JOB, Job, JobFilter
 
 MOST_JOBS = 200
 
@@ -36,9 +36,9 @@ def ended_jobs(
     caller: Caller,
     instance: str = "",
     limit: int = MOST_JOBS,
-    wanted: tuple[str, str] = ("", ""),
+    wanted: JobFilter = ANY_JOB,
 ) -> list[Job]:
-    """The newest that have ended; `instance`: of this one's id alone; `wanted`: (status, kind)."""
+    """The newest that have ended; `instance`: of this one's id alone."""
     with control.database.reading() as connection:
         rights = Rights(connection, caller)
         found = job_rows.list_ended(connection, instance, limit, wanted)

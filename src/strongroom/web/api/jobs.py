@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from strongroom.control.work import jobs
+from strongroom.model.job import JobFilter
 from strongroom.web.api import wire_jobs
 from strongroom.web.api.door import Asked, Here, Vault, does
 from strongroom.web.api.long_running import accepted
@@ -14,25 +15,30 @@ from strongroom.web.api.paging import Filter, Skip, answer, check_filter
 from strongroom.web.api.vaults import VAULT
 
 router = APIRouter()
-_NAMED = re.compile(r"\b(status|operation)\s+eq\s+'(\w{1,40})'", re.IGNORECASE)
+_NAMED = re.compile(r"\b(status|operation|backupInstance)\s+eq\s+'([-.\w]{1,150})'", re.IGNORECASE)
 
 
 @router.get(VAULT + "/backupJobs", openapi_extra=does(jobs.ACTION))
 def list_jobs(
     ref: Vault, here: Here, call: Asked, skip: Skip = "", wanted: Filter = ""
 ) -> Response:
-    """The newest first, a hundred a page; `$filter` may name status and operation."""
+    """The newest first, a hundred a page, or those that `$filter` names."""
     now = call.control.clock.now()
     found, token = jobs.page_jobs(call.control, call.caller, ref, skip, read_filter(wanted))
     rows = [wire_jobs.job(here, job, now) for job in found]
     return answer(call, rows, token, wanted)
 
 
-def read_filter(wanted: str) -> tuple[str, str]:
-    """(status, operation) that `$filter` names, empty where it does not."""
-    check_filter(wanted, "status eq '...' and operation eq '...', or one of them", _NAMED)
+def read_filter(wanted: str) -> JobFilter:
+    """Which jobs `$filter` names."""
+    check_filter(
+        wanted,
+        "status, operation or backupInstance eq '...', joined by and",
+        _NAMED,
+    )
     named = {key.lower(): value for key, value in _NAMED.findall(wanted)}
-    return named.get("status", ""), named.get("operation", "")
+    which = (named.get(key, "") for key in ("status", "operation", "backupinstance"))
+    return JobFilter(*which)
 
 
 @router.get(VAULT + "/backupJobs/{job_id}", openapi_extra=does(jobs.ACTION))

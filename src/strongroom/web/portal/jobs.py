@@ -14,7 +14,7 @@ from strongroom.control.work.held_jobs import holdups_of
 from strongroom.model import arm
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import VaultError, from_dict
-from strongroom.model.job import UNCANCELLABLE, Job, JobKind, JobStatus
+from strongroom.model.job import UNCANCELLABLE, Job, JobFilter, JobKind, JobStatus
 from strongroom.model.job_sample import lines_of
 from strongroom.web.portal import render, throughput
 from strongroom.web.portal.door import Guest, PortalRoute, Sent, Visit
@@ -34,7 +34,7 @@ def list_jobs(
     """Under way, and the newest that have ended; of one `status` or `kind` where it is named."""
     status = status if status in set(JobStatus) else ""
     kind = kind if kind in set(JobKind) else ""
-    ended = rounds.ended_jobs(visit.control, visit.caller, wanted=(status, kind))
+    ended = rounds.ended_jobs(visit.control, visit.caller, wanted=JobFilter(status, kind))
     running = rounds.running_jobs(visit.control, visit.caller)
     busy = {each.instance_id for each in running}
     return visit.page(
