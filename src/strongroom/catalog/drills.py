@@ -8,7 +8,7 @@ from whenever import Instant
 
 from strongroom.catalog.tables import drills as table
 from strongroom.catalog.tables import jobs
-from strongroom.model.drill import Drill
+from strongroom.model.drill import PASSED, Drill
 from strongroom.model.drill_turns import Attempt
 from strongroom.model.errors import NotFound
 from strongroom.model.job import JobKind
@@ -40,6 +40,15 @@ def last_of_points(connection: sa.Connection, instance_id: str) -> dict[str, Ins
         query.where(table.c.instance_id == instance_id).group_by(table.c.recovery_point_id)
     )
     return {row.recovery_point_id: row.at for row in rows}
+
+
+def last_passed(connection: sa.Connection, point_id: str) -> Instant | None:
+    """When a point was restored and found to be what it was, for the last time."""
+    query = sa.select(sa.func.max(table.c.ended_at)).where(
+        table.c.recovery_point_id == point_id, table.c.verdict == PASSED
+    )
+    at: Instant | None = connection.execute(query).scalar()
+    return at
 
 
 def newest(connection: sa.Connection, most: int) -> list[Drill]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from strongroom.cli import console
 from strongroom.cli.means import Common
+from strongroom.cli.points import short_time
 from strongroom.cli.vault import Vault
 
 _KINDS = {
@@ -56,6 +57,9 @@ def show(made: dict[str, Any], common: Common) -> None:
         shown[f"tablespace {old}"] = new
     console.say(f"restore of {made['server']}")
     console.facts(shown)
+    for check in made["checks"]:
+        when = f", {short_time(check['at'])} UTC" if check.get("at") else ""
+        console.say(f"  well: {check['message']}{when}")
     for warning in made["warnings"]:
         hint = f" ({warning['hint']})" if warning.get("hint") else ""
         console.say(f"  warning: {warning['message']}{hint}")

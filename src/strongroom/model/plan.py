@@ -62,6 +62,14 @@ class Caution(_Message):
     hint: str = ""
 
 
+class Check(_Message):
+    """What was looked at and is well; `at`: when, ISO 8601 UTC, where that says something."""
+
+    code: str
+    message: str
+    at: str = ""
+
+
 class Estimate(msgspec.Struct, rename="camel", kw_only=True):
     """How long it takes, from what the same agent did before; `seconds` None: nothing to go by.
 
@@ -106,3 +114,4 @@ class RestorePlan(msgspec.Struct, rename="camel", kw_only=True):
     capped: bool = False  # less than was asked for: all there is
     log_bytes: int = 0  # stored bytes of log that are read for it
     warnings: list[Caution] = []
+    checks: list[Check] = []

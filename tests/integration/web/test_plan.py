@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+import sqlalchemy as sa
 
 from arm_story import INSTANCE_ID, Story, add_point
 from arm_world import VERSION, ArmWorld, server_id
@@ -19,10 +20,11 @@ from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.restore.data_directory import Grounds
 from strongroom.agent.restore.journal import RestoreJournal
 from strongroom.catalog import agents as agent_rows
-from strongroom.catalog import recovery_points
+from strongroom.catalog import drills, recovery_points
 from strongroom.catalog.tables import agent_operations, instances, jobs, servers
 from strongroom.control.restore import plans
 from strongroom.control.work import agents
+from strongroom.model.drill import FAILED, PASSED, Drill
 from strongroom.model.operation import Progress
 
 MEGABYTE = 1 << 20
@@ -95,15 +97,45 @@ def codes(told: dict[str, Any]) -> list[str]:
     return [warning["code"] for warning in told["warnings"]]
 
 
+def checks(told: dict[str, Any]) -> list[str]:
+    return [check["code"] for check in told["checks"]]
+
+
 def test_a_new_directory_is_planned_without_a_warning(story, place, agent):
     told = plan(story, 1, targetDirectory=str(place / "new" / "deep"))
     assert told["warnings"] == []
+    assert checks(told) == ["ReadBack", "TargetEmpty", "TargetRoom"]
+    assert told["checks"][0]["at"].endswith("Z")
     assert (told["kind"], told["target"]) == ("Server", str(place / "new" / "deep"))
     assert (told["readBytes"], told["writeBytes"]) == (100 * MEGABYTE, 400 * MEGABYTE)
     assert told["walBytes"] == 4 * MEGABYTE
     assert told["freeBytes"] == pytest.approx(shutil.disk_usage(place).free, rel=0.1)
     assert told["time"]["seconds"] is None
     assert not (place / "new").exists()
+
+
+def test_a_point_that_a_drill_has_restored_says_so(world, story, place, agent):
+    ended = world.clock.now().round("second")
+    with world.database.reading() as connection:
+        instance = connection.execute(sa.select(instances.c.id)).scalar_one()
+    for number, verdict in ((1, PASSED), (2, FAILED)):
+        with world.database.writing() as connection:
+            drill = Drill(
+                id=f"{number:032x}",
+                instance_id=instance,
+                recovery_point_id=f"{1:032x}",
+                began_at=ended,
+                ended_at=ended.add(hours=number - 1),
+                verdict=verdict,
+                result={},
+                evidence_name=f"e/{number}",
+                evidence_blake3=b"",
+                evidence=b"",
+            )
+            drills.add(connection, drill)
+    told = plan(story, 1, targetDirectory=str(place / "new"))
+    assert checks(told) == ["Drilled", "TargetEmpty", "TargetRoom"]
+    assert told["checks"][0]["at"] == ended.format_iso()
 
 
 def test_what_stands_in_the_way_is_told_and_the_damage_first(world, story, place, agent):
@@ -120,6 +152,7 @@ def test_what_stands_in_the_way_is_told_and_the_damage_first(world, story, place
         "TablespaceUnmapped",
     ]
     assert "is not empty" in told["warnings"][4]["message"]
+    assert told["checks"] == []
 
 
 def test_a_mapped_tablespace_is_looked_at_where_it_goes(world, story, place, agent):
@@ -189,6 +222,7 @@ def test_a_load_tells_of_the_newer_server_and_of_what_is_there(story):
     told = plan(story, 3, load={"targetServer": "pg2", "databases": {}})
     assert (told["kind"], told["target"], told["walBytes"]) == ("Load", "pg2", 0)
     assert codes(told) == ["PublicSchemaClosed", "DatabaseThere"]
+    assert checks(told)[-1] == "TargetMajor"
     refused = plan(story, 3, 400, load={"targetServer": "pg3", "databases": {}})
     assert "PostgreSQL 13" in str(refused)
 
@@ -196,6 +230,7 @@ def test_a_load_tells_of_the_newer_server_and_of_what_is_there(story):
 def test_one_database_into_an_older_server_is_told_as_a_mismatch(story, place, agent):
     told = plan(story, 1, part={"database": "shop", "targetServer": "pg3"})
     assert codes(told) == ["MajorMismatch"]
+    assert "TargetMajor" not in checks(told)
     assert told["freeBytes"] is not None, "of where the scratch server runs"
     assert plan(story, 1, part={"database": "none", "targetServer": "pg3"})["warnings"][0][
         "code"

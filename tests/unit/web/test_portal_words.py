@@ -2,7 +2,7 @@
 
 import pytest
 
-from strongroom.web.portal.words import sentence, where
+from strongroom.web.portal.words import sentence, to_the_second, where
 
 HOME = "/subscriptions/11111111-2222-3333-4444-555555555555"
 VAULT = f"{HOME}/resourceGroups/dba/providers/Microsoft.DataProtection/backupVaults/v1"
@@ -28,3 +28,7 @@ def test_a_setting_at_the_head_of_a_sentence_is_written_as_it_is() -> None:
     assert sentence("wal_level is minimal") == "wal_level is minimal."
     assert sentence("the server is away") == "The server is away."
     assert sentence(" ") == ""
+
+
+def test_a_moment_is_told_to_the_second_in_the_zone_of_who_reads() -> None:
+    assert to_the_second("2026-11-22T13:05:07.9Z", "Europe/Berlin") == ("22 Nov 2026, 14:05:07")

@@ -13,7 +13,7 @@ from strongroom.catalog.protection import Protection
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.control.resources import servers
-from strongroom.control.restore import plan_warnings, restores
+from strongroom.control.restore import plan_checks, plan_warnings, restores
 from strongroom.control.restore.plan_cost import changed_since, cost_of, time_of, wal_bytes_of
 from strongroom.control.restore.plan_warnings import Sight
 from strongroom.model.access import Caller
@@ -152,6 +152,7 @@ def _plan(connection: sa.Connection, question: Question, seen: LookResult | None
     )
     target = plan_warnings.target_server(connection, found, asked)
     plan.warnings = plan_warnings.of(plan, question.found, point, asked, sight, target)
+    plan.checks = plan_checks.of(connection, plan, point, asked, sight, target)
     return plan
 
 

@@ -30,6 +30,7 @@ from strongroom.web.portal.places import (
     instance_scope,
     job_path,
 )
+from strongroom.web.portal.reach import axis_of
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 PAGE = 50
@@ -59,10 +60,12 @@ def list_instances(
     found = [ship for ship in visit.fleet.ships if _fits(ship, word, show, held)]
     start = (page - 1) * PAGE
     shown = found[start : start + PAGE]
+    footprints = footprints_of(visit.control, shown)
     return visit.page(
         "instances_part.html" if visit.is_part else "instances.html",
         ships=shown,
-        footprints=footprints_of(visit.control, shown),
+        footprints=footprints,
+        axis=axis_of(footprints.values(), visit.now),
         reaches=reaches_of(visit.control, shown),
         pages=-(-len(found) // PAGE),
         page=page,

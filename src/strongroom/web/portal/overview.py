@@ -24,6 +24,7 @@ from strongroom.web.portal import words
 from strongroom.web.portal.band import Band, Span, band_of_spans
 from strongroom.web.portal.door import Guest, PortalRoute, Visit
 from strongroom.web.portal.due import due_of
+from strongroom.web.portal.reach import axis_of
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 MOST_BOXES = 200  # more are no picture any more: then only those that need somebody
@@ -40,10 +41,12 @@ def overview(visit: Guest) -> Response:
     running = rounds.running_jobs(visit.control, visit.caller)
     drills = drill_rounds.rounds_by_policy(visit.control, visit.caller, visit.fleet)
     due, due_later = due_of(ships, drills, visit.now)
+    footprints = footprints_of(visit.control, ships[:FIRST])
     return visit.page(
         "overview.html",
         first=ships[:FIRST],
-        footprints=footprints_of(visit.control, ships[:FIRST]),
+        footprints=footprints,
+        axis=axis_of(footprints.values(), visit.now),
         reaches=reaches_of(visit.control, ships[:FIRST]),
         due=due,
         due_later=due_later,

@@ -42,6 +42,7 @@ def _environment() -> Environment:
         "clock": words.clock,
         "moment": words.moment,
         "second": words.second,
+        "to_the_second": words.to_the_second,
         "kept": words.kept,
         "lasted": words.lasted,
         "sentence": words.sentence,

@@ -113,6 +113,12 @@ def moment(at: Instant | str | None, zone: str) -> str:
     return "never" if at is None else f"{day(at, zone)}, {clock(at, zone)}"
 
 
+def to_the_second(at: Instant | str, zone: str) -> str:
+    """22 Nov 2026, 14:05:00. Texts are ISO 8601."""
+    at = Instant.parse_iso(at) if isinstance(at, str) else at
+    return f"{moment(at, zone)}:{at.to_tz(zone).second:02}"
+
+
 def second(at: Instant | str, zone: str) -> str:
     """2026-11-22 14:05:00: as a field takes it. Texts are ISO 8601."""
     local = (Instant.parse_iso(at) if isinstance(at, str) else at).to_tz(zone)
