@@ -20,7 +20,7 @@ from strongroom.model.errors import Corrupt, NotFound, TargetError
 from strongroom.model.extract import TableName
 from strongroom.postgres import scratch
 from strongroom.postgres.needed_files import place_of
-from strongroom.postgres.renames import companions, rename_tables
+from strongroom.postgres.renames import companions, parents_of, rename_tables
 from strongroom.postgres.tools import Tools
 
 PORT = 5432  # of a socket in a directory of our own: never taken
@@ -168,6 +168,11 @@ class ScratchServer:
                     views += [table] if is_view else []
                     unlogged += [table] if is_unlogged else []
         return views, unlogged
+
+    def parents(self, database: str, table: TableName) -> list[tuple[TableName, bool]]:
+        """What it is a part of or inherits from, and whether it is a partition of that."""
+        with self.connect(database) as connection:
+            return parents_of(connection, table)
 
     def sequences(self, database: str, tables: Sequence[TableName]) -> list[TableName]:
         """Those that belong to columns of the tables."""

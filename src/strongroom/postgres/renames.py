@@ -67,6 +67,15 @@ def companions(connection: Connection, table: TableName) -> list[Named]:
     return [Named(str(kind), str(schema), str(name)) for name, kind, schema in found]
 
 
+def parents_of(connection: Connection, table: TableName) -> list[tuple[TableName, bool]]:
+    """What it is a part of or inherits from, and whether it is a partition of that."""
+    asked = {"schema": table.schema, "name": table.name}
+    return [
+        (TableName(schema=str(schema), name=str(name)), bool(parted))
+        for schema, name, parted in connection.execute(_PARENTS, asked).fetchall()
+    ]
+
+
 def rename_tables(
     connection: Connection, tables: Sequence[TableName], new: TableName
 ) -> list[TableName]:
@@ -102,9 +111,7 @@ class _Renames:
     taken: set[str] = field(default_factory=set)
 
     def set_free(self, table: TableName, others: frozenset[TableName]) -> None:
-        asked = {"schema": table.schema, "name": table.name}
-        for schema, name, parted in self.connection.execute(_PARENTS, asked).fetchall():
-            parent = TableName(schema=str(schema), name=str(name))
+        for parent, parted in parents_of(self.connection, table):
             if parent in others:
                 continue
             words, pair = "alter table {}.{} no inherit {}.{}", (table, parent)

@@ -164,6 +164,26 @@ def test_a_partitioned_table_comes_with_its_parts(story, source, root):
     assert source.digests("loaded_parts") == {name: want[name] for name in names}
 
 
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ("part_b", "a partition of `public.part`"),
+        ("inh_c", "inherits from `public.inh`"),
+        ("big", ""),
+    ],
+)
+def test_the_guide_of_a_part_names_what_it_is_a_part_of(story, source, root, table, told):
+    target = root / f"part-{table}-{source.tools.major}"
+    order = story.extract_order(
+        f"part-{table}", database="shop", table=table, target_directory=str(target)
+    )
+    operation = story.restore(order)
+    assert operation.failure is None, operation.failure
+    guide = (target / "RESTORE.md").read_text()
+    assert told in guide
+    assert ("a partition" in guide or "inherits" in guide) == bool(told)
+
+
 def test_a_table_is_renamed_on_its_way(story, source, root):
     target = root / f"renamed-{source.tools.major}"
     order = story.extract_order(

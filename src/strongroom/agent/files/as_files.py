@@ -20,6 +20,7 @@ from strongroom.model.dump_names import (
     database_file,
     globals_file,
 )
+from strongroom.model.extract import TableName
 from strongroom.model.operation import Progress
 from strongroom.model.postgres import major_of
 from strongroom.postgres.extract import ScratchServer
@@ -70,6 +71,13 @@ Where the server has its roles, leave out `--no-owner --no-privileges`.
 ```
 {commands}
 ```
+{parents}"""
+_PARTITION = """
+It is a partition of {parent}. Where that is not there the last command of the dump, which attaches
+it, is refused, and pg_restore says so: the table and its rows are there all the same.
+"""
+_HEIR = """
+It inherits from {parent}, which must be there first.
 """
 
 
@@ -153,10 +161,14 @@ def write_guide_of_database(files: DumpFiles, what: str, create: str = "") -> No
     _write(files, _DATABASE.format(commands=commands))
 
 
-def write_guide_of_table(files: DumpFiles, what: str) -> None:
-    """RESTORE.md for one."""
+def write_guide_of_table(
+    files: DumpFiles, what: str, parents: Sequence[tuple[TableName, bool]]
+) -> None:
+    """RESTORE.md for one; `parents`: and whether it is a partition of each."""
     words = 'pg_restore --no-tablespaces --no-owner --no-privileges -d "$PGDATABASE"'
-    _write(files, _TABLE.format(commands=f"{words} {_word(files.name(what))}"))
+    told = [(_PARTITION if parted else _HEIR).format(parent=f"`{at}`") for at, parted in parents]
+    commands = f"{words} {_word(files.name(what))}"
+    _write(files, _TABLE.format(commands=commands, parents="".join(told)))
 
 
 def _word(name: str) -> str:

@@ -235,7 +235,7 @@ def _dump(source: _Source, server: ScratchServer, files: DumpFiles) -> None:
         return
     what = (f"{database}.{tables[0]}.dump", f"table {tables[0]} of {database}")
     as_files.dump_database(held, server, database, what, files, _words(tables))
-    as_files.write_guide_of_table(files, what[0])
+    as_files.write_guide_of_table(files, what[0], server.parents(database, tables[0]))
 
 
 def _warn_of_rows(
