@@ -134,8 +134,9 @@ class SideBySide:
             raise no_key_of(facts)
         _, _, length, packs, raw = self._columns
         of_it = packs == pack
-        ends = raw[of_it].astype(np.uint64) + length[of_it]
-        return _OpenPack(StoredPack(self._blobs, facts), facts, key, ends, self._ahead)
+        starts = raw[of_it].astype(np.uint64)
+        wanted = starts, starts + length[of_it]
+        return _OpenPack(StoredPack(self._blobs, facts), facts, key, wanted, self._ahead)
 
 
 class _OpenPack:
@@ -146,18 +147,18 @@ class _OpenPack:
         stored: StoredPack,
         facts: PackFacts,
         key: bytes,
-        ends: NDArray[np.uint64],
+        wanted: tuple[NDArray[np.uint64], NDArray[np.uint64]],
         ahead: int,
     ) -> None:
-        """`ends`: where in the raw stream what is wanted of it ends."""
+        """`wanted`: where in the raw stream what is wanted of it begins, and ends."""
         self._stored = stored
         if facts.size <= ahead:
             stored.load_whole()
         self._reader = PackReader(stored.fetch, facts.size, facts.pack_id, key)
         table = self._reader.table
-        if int(ends.max()) > table.raw_size:
+        if int(wanted[1].max()) > table.raw_size:
             raise Corrupt(f"an extent reaches beyond pack {facts.pack_id}")
-        self._wanted = np.unique((ends - np.uint64(1)) // np.uint64(table.frame_size)).tolist()
+        self._wanted = _frames_of(*wanted, table.frame_size)
         self._ahead = ahead
         self._frame = memoryview(bytearray(table.frame_size))
         self._number = -1  # of the frame that lies there
@@ -199,3 +200,14 @@ class _OpenPack:
         end = bisect_right(offsets, offsets[number] + self._ahead) - 2  # the last that fits whole
         near = bisect_right(self._wanted, max(end, number))
         return max(number, self._wanted[near - 1]) if near else number
+
+
+def _frames_of(starts: NDArray[np.uint64], ends: NDArray[np.uint64], frame_size: int) -> list[int]:
+    """Numbers of the frames with a byte of what is wanted, in order."""
+    firsts = starts // np.uint64(frame_size)
+    lasts = (ends - np.uint64(1)) // np.uint64(frame_size)
+    long = lasts - firsts > 1
+    pairs = zip(firsts[long].tolist(), lasts[long].tolist(), strict=True)
+    between = [np.arange(first + 1, last, dtype=np.uint64) for first, last in pairs]
+    found: list[int] = np.unique(np.concatenate([firsts, lasts, *between])).tolist()
+    return found

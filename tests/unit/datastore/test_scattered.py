@@ -95,6 +95,16 @@ def test_it_is_put_together_in_memory_and_written_in_stretches() -> None:
     assert len(mosaic.counting.calls) <= 4 * 12, "header, table, and what lies in a megabyte"
 
 
+def test_a_long_piece_among_short_ones_takes_few_requests() -> None:
+    mosaic = Mosaic(packs=2, pages=200, pack=8 << 20)
+    taken = max(row.raw for row in mosaic.rows if row.pack == 0) + PAGE
+    length = (8 << 20) - taken
+    mosaic.rows.append(Extent(0, 200 * PAGE, length, 0, taken))
+    mosaic.expected += mosaic.content[taken : 8 << 20]
+    assert mosaic.read() == mosaic.expected
+    assert len(mosaic.counting.calls) <= 16, "a megabyte each"
+
+
 def test_what_lies_apart_is_written_apart() -> None:
     mosaic = Mosaic()
     moved = [row if row.offset < 800 * PAGE else _moved(row, PAGE) for row in mosaic.rows]
