@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 
 from strongroom.app.logs import structured_logs
 from strongroom.app.seams import SystemChance, SystemClock
+from strongroom.model.errors import Precondition
 
 Data = Annotated[
     Path | None,
@@ -32,14 +33,17 @@ def build() -> App:
 
 
 def _of(data: Path | None) -> Path:
-    """The agent's directory."""
+    """The agent's directory. Precondition where none was named, and this host has no other."""
     from strongroom.cli.connection import data_directory
     from strongroom.cli.means import COMMON, Common
 
     if data is not None:
         return data
     installation = os.environ.get("STRONGROOM_DATA")
-    return data_directory(Common(data=Path(installation)) if installation else COMMON) / "agent"
+    found = data_directory(Common(data=Path(installation)) if installation else COMMON) / "agent"
+    if not found.is_dir():
+        raise Precondition(f"there is no agent in {found}", hint="Name its directory: --data DIR.")
+    return found
 
 
 def agent_run(  # noqa: PLR0913 - an option each

@@ -13,7 +13,8 @@ from strongroom.agent.commands import (
 )
 from strongroom.agent.servers import ServerBook
 from strongroom.agent.settings import Settings
-from strongroom.model.errors import Conflict, Invalid, NotFound
+from strongroom.app.agent_commands import agent_add, agent_list, agent_remove
+from strongroom.model.errors import Conflict, Invalid, NotFound, Precondition
 
 
 def test_a_conninfo_comes_from_standard_input(tmp_path):
@@ -35,6 +36,23 @@ def test_what_is_not_given_of_a_known_server_stays_as_it_is(tmp_path):
         add_server(tmp_path, "orders", io.StringIO(other), archive="")
     add_server(tmp_path, "orders", io.StringIO(other), archive="", replace=True)
     assert (book.source("orders"), book.archive("orders")) == ("disk", None)
+
+
+def test_the_agent_of_this_hosts_installation_is_found_and_none_is_made_up(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("STRONGROOM_DATA", str(tmp_path))
+    monkeypatch.setattr("sys.stdin", io.StringIO("host=/tmp user=postgres"))
+    with pytest.raises(Precondition, match=str(tmp_path / "agent")):
+        agent_add("orders")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "agent").mkdir()
+    agent_add("orders")
+    agent_list()
+    agent_remove("orders")
+    agent_list()
+    told = ["the agent looks after orders", "orders", "the agent looks after orders no more"]
+    assert capsys.readouterr().out.splitlines() == told
 
 
 @pytest.mark.parametrize("text", ["", "\n", "x" * 5000])
