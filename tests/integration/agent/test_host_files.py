@@ -34,7 +34,7 @@ def files_of(book: ServerBook, own: OwnSettingsFile) -> HostFiles:
 
 
 def test_another_conninfo_or_spool_begins_anew_and_is_taken_up_then(book, own, tmp_path):
-    for given in ({}, {"archive": tmp_path / "spool"}):
+    for given in ({}, {"archive": str(tmp_path / "spool")}):
         files = files_of(book, own)
         files.check()
         book.add("orders", "host=db2 user=backup", replace=True, **given)
