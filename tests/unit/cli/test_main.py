@@ -58,7 +58,9 @@ def test_the_help_of_every_command_shows_an_example(app, means, words, capsys):
     assert f"strongroom {' '.join(words)}" in capsys.readouterr().out.partition("Usage")[2][20:]
 
 
-@pytest.mark.parametrize("words", [["up", "--nope"], ["frobnicate"], ["points"], ["jobs", "x", "y"]])
+@pytest.mark.parametrize(
+    "words", [["up", "--nope"], ["frobnicate"], ["points"], ["jobs", "x", "y"]]
+)
 def test_a_wrong_command_line_is_exit_code_two_with_a_hint(app, means, words, capsys):
     assert main.run(app, words, means) == USAGE
     told = capsys.readouterr().err

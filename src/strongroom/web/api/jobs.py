@@ -22,7 +22,7 @@ _NAMED = re.compile(r"\b(status|operation|backupInstance)\s+eq\s+'([-.\w]{1,150}
 def list_jobs(
     ref: Vault, here: Here, call: Asked, skip: Skip = "", wanted: Filter = ""
 ) -> Response:
-    """The newest first, a hundred a page, or those that `$filter` names."""
+    """The newest first, a hundred a page; `$filter`: status, operation, backupInstance."""
     now = call.control.clock.now()
     found, token = jobs.page_jobs(call.control, call.caller, ref, skip, read_filter(wanted))
     rows = [wire_jobs.job(here, job, now) for job in found]
