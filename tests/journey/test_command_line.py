@@ -135,6 +135,7 @@ def test_jobs_are_told_of_one_server_of_those_that_failed_and_of_the_newest(pers
     failed = [job for job in every if job["status"] == "Failed"]
     assert person.json("jobs", protected, "--failed") == failed
     assert person.run("jobs", "nobody").returncode == 3
+    assert person.run("jobs", "--last", "-1").returncode == 2
 
 
 def test_one_table_is_planned_and_taken_out_of_a_point(person, server, protected):

@@ -32,7 +32,7 @@ def build() -> App:
     return agent
 
 
-def _of(data: Path | None) -> Path:
+def _directory(data: Path | None) -> Path:
     """The agent's directory. Precondition where none was named, and this host has no other."""
     from strongroom.cli.connection import data_directory
     from strongroom.cli.means import COMMON, Common
@@ -113,7 +113,7 @@ def agent_add(
     from strongroom.agent.commands import add_server
 
     spool = "" if archive == "none" else archive
-    add_server(_of(data), name, sys.stdin, source=source, archive=spool, replace=replace)
+    add_server(_directory(data), name, sys.stdin, source=source, archive=spool, replace=replace)
     print(f"the agent looks after {name}")  # noqa: T201 - its answer
     return 0
 
@@ -122,7 +122,7 @@ def agent_list(*, data: Data = None) -> int:
     """List the servers that the agent looks after."""
     from strongroom.agent.commands import list_servers
 
-    for name in list_servers(_of(data)):
+    for name in list_servers(_directory(data)):
         print(name)  # noqa: T201 - its answer
     return 0
 
@@ -135,7 +135,7 @@ def agent_remove(name: str, *, data: Data = None) -> int:
     """
     from strongroom.agent.commands import remove_server
 
-    remove_server(_of(data), name)
+    remove_server(_directory(data), name)
     print(f"the agent looks after {name} no more")  # noqa: T201 - its answer
     return 0
 
@@ -159,7 +159,7 @@ def agent_check(name: str = "", *, data: Data = None, conninfo_stdin: bool = Fal
     if conninfo_stdin:
         facts = look(Conninfo.parse(sys.stdin.read(4097)), name or "server")
     else:
-        facts = check_server(_of(data), name)
+        facts = check_server(_directory(data), name)
     print(facts_as_json(facts))  # noqa: T201 - its answer
     return 0
 
@@ -176,7 +176,7 @@ def agent_hooks(
     """
     from strongroom.agent.commands import set_hooks
 
-    set_hooks(_of(data), name, pre, post, seconds)
+    set_hooks(_directory(data), name, pre, post, seconds)
     return 0
 
 
@@ -190,7 +190,7 @@ def agent_assertions(name: str = "", *, data: Data = None, file: Path | None = N
     """
     from strongroom.agent.commands import set_assertions
 
-    set_assertions(_of(data), name, "" if file is None else file.read_text())
+    set_assertions(_directory(data), name, "" if file is None else file.read_text())
     return 0
 
 
@@ -198,7 +198,7 @@ def agent_settings(*, data: Data = None) -> int:
     """Print hooks, limits and bounds of this agent, as JSON."""
     from strongroom.agent.commands import own_settings, settings_as_json
 
-    print(settings_as_json(own_settings(_of(data))))  # noqa: T201 - its answer
+    print(settings_as_json(own_settings(_directory(data))))  # noqa: T201 - its answer
     return 0
 
 
@@ -235,10 +235,12 @@ def agent_set(
     from strongroom.agent.settings import Settings
 
     if bandwidth is not None:
-        set_bandwidth(_of(data), bandwidth)
+        set_bandwidth(_directory(data), bandwidth)
     lists = {"refuse": refuse, "storage": storage, "targets": targets}
     asked = {name: _words(text) for name, text in lists.items() if text is not None}
-    OwnSettingsFile(Settings(data=_of(data)).own_file).change(lambda known: bounded(known, asked))
+    OwnSettingsFile(Settings(data=_directory(data)).own_file).change(
+        lambda known: bounded(known, asked)
+    )
     return 0
 
 

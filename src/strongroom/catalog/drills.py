@@ -43,12 +43,12 @@ def last_of_points(connection: sa.Connection, instance_id: str) -> dict[str, Ins
 
 
 def last_passed(connection: sa.Connection, point_id: str) -> Instant | None:
-    """When a point was restored and found to be what it was, for the last time."""
-    query = sa.select(sa.func.max(table.c.ended_at)).where(
-        table.c.recovery_point_id == point_id, table.c.verdict == PASSED
+    """When the last drill of a point found it to be what it was; None when it did not."""
+    query = sa.select(table.c.ended_at, table.c.verdict).where(
+        table.c.recovery_point_id == point_id
     )
-    at: Instant | None = connection.execute(query).scalar()
-    return at
+    last = connection.execute(query.order_by(table.c.ended_at.desc()).limit(1)).first()
+    return last.ended_at if last is not None and last.verdict == PASSED else None
 
 
 def newest(connection: sa.Connection, most: int) -> list[Drill]:

@@ -10,7 +10,7 @@ from strongroom.cli import vault as vaults
 from strongroom.cli.means import COMMON, Common, Given
 from strongroom.cli.points import brief, short_time
 from strongroom.cli.protecting import start_backup
-from strongroom.model.errors import NotFound
+from strongroom.model.errors import Invalid, NotFound
 
 _WORDS = 120  # characters of why a job failed, in a row; --follow tells all of it
 
@@ -89,6 +89,8 @@ def jobs(
     name
         A protected server. Default: all of them.
     """
+    if last < 0:
+        raise Invalid(f"--last {last} is no number of jobs", hint="Give 1 or more, or 0 for all.")
     with vaults.opened(common, means) as vault:
         if follow:
             done = following.follow(vault, follow, f"job {follow[:8]}")

@@ -64,8 +64,8 @@ def read_files(  # noqa: PLR0913 - what, from where, with which keys, to where
     with ThreadPoolExecutor(workers, thread_name_prefix="read") as pool:
         tasks: set[Future[tuple[int, int]]] = set()
         for lane in _far_apart(lanes, workers):
-            side_by_side = SideBySide(blobs, content_keys, manifest.packs, extents, lane)
-            tasks.add(pool.submit(_read_lane, side_by_side, put, extents, lane))
+            opened = partial(SideBySide, blobs, content_keys, manifest.packs, extents, lane)
+            tasks.add(pool.submit(_read_lane, opened, put, extents, lane))
         for index in _far_apart(sorted(rows), workers):
             read = partial(_read_pack, blobs, content_keys, put, manifest.packs[index])
             tasks.add(pool.submit(read, extents, rows[index]))
@@ -107,7 +107,11 @@ def _far_apart(tasks: Sequence[_Task], workers: int) -> list[_Task]:
     return [task for first in range(lane) for task in tasks[first::lane]]
 
 
-def _read_lane(packs: SideBySide, write: Write, extents: Extents, rows: range) -> tuple[int, int]:
+def _read_lane(
+    opened: Callable[[], SideBySide], write: Write, extents: Extents, rows: range
+) -> tuple[int, int]:
+    """`opened`: its packs, which are let go with it."""
+    packs = opened()
     file = extents[rows.start].file
     room = _room(STRETCH)
     raw = 0
