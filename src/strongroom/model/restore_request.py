@@ -17,6 +17,10 @@ from strongroom.model.wal import Recovery
 from strongroom.model.wal_moment import Moment, read_moment
 
 _POINT = re.compile(r"[0-9a-fA-F]{32}")
+# Azure's stores that hold something of ours: every point lies in the vault, and the log that leads
+# to a moment is kept as a rule of the OperationalStore.
+POINT_STORES = ("VaultStore",)
+LOG_STORES = (*POINT_STORES, "OperationalStore")
 
 
 class RestoreRequest(msgspec.Struct, kw_only=True):
@@ -65,10 +69,11 @@ def read_request(
     (`file:///directory?start=true&port=5433`). Source: azure-mgmt-dataprotection 2.2.0 models.
     """
     wish = wish_of(_mapping(body, "restoreTargetInfo"))
+    moment = _moment(body, wish, now)
+    _check_store(_get(body, "sourceDataStoreType"), LOG_STORES if moment else POINT_STORES)
     directory, part = str(_get(wish, "targetDirectory") or ""), _part(wish)
     load = _load(wish)
     in_place = _in_place(wish)
-    moment = _moment(body, wish, now)
     signature = _leave_at(part, wish, now, placed=placed, own=own)
     elsewhere = part and (part.target_server or part.target_url)
     into_server = load or (not directory and (in_place or elsewhere))
@@ -89,6 +94,15 @@ def read_request(
         in_place=in_place,
         signature=signature,
     )
+
+
+def _check_store(asked: object, stores: tuple[str, ...]) -> None:
+    """Invalid where what is restored lies in another store than was asked for; none is all."""
+    if asked and str(asked).lower() not in {store.lower() for store in stores}:
+        raise _invalid(
+            f"sourceDataStoreType {str(asked)[:60]!r} holds nothing that this could restore",
+            f"send {' or '.join(stores)}",
+        )
 
 
 def _moment(body: Mapping[str, Any], wish: Mapping[str, Any], now: Instant) -> Moment | None:

@@ -9,11 +9,12 @@ from azure.mgmt.dataprotection import models as m
 from azure.mgmt.postgresqlflexibleservers import PostgreSQLManagementClient
 from azure.mgmt.postgresqlflexibleservers import models as pg
 
-from arm_story import Story, instance_body
-from arm_world import DATASOURCE, GROUP, ArmWorld, server_id
+from arm_story import GUIDS, Story, assignment_body, assignment_id, instance_body
+from arm_world import DATASOURCE, GROUP, VERSION, ArmWorld, server_id
 from strongroom.catalog import jobs, protection
 from strongroom.catalog import servers as registered
 from strongroom.catalog.tables import instances
+from strongroom.model.access import LONG_TERM_RETENTION
 from strongroom.model.errors import Conflict
 from strongroom.model.job import JobStatus
 
@@ -62,6 +63,12 @@ def test_there_is_no_range_without_a_log(client: DataProtectionMgmtClient) -> No
     )
     told = client.restorable_time_ranges.find(*HERE, asked)
     assert told.properties.restorable_time_ranges == []
+    asked.source_data_store_type = "ArchiveStore"
+    told = client.restorable_time_ranges.find(*HERE, asked)
+    assert told.properties.restorable_time_ranges == []
+    asked.source_data_store_type = "Cellar"
+    with pytest.raises(HttpResponseError, match="is no sourceDataStoreType"):
+        client.restorable_time_ranges.find(*HERE, asked)
 
 
 def test_a_change_is_tried_before_it_is_made(
@@ -76,6 +83,27 @@ def test_a_change_is_tried_before_it_is_made(
         client.backup_instances.begin_validate_for_modify_backup(*HERE, asked("nowhere")).result()
     now = client.backup_instances.get(*HERE).properties.policy_info.policy_id
     assert now.endswith("/pgflex")
+
+
+def test_a_change_is_tried_as_a_server_is_before_it_is_protected(
+    client: DataProtectionMgmtClient, world: ArmWorld, story: Story
+) -> None:
+    told = m.BackupInstance(instance_body())
+    asked = m.ValidateForModifyBackupRequest(backup_instance=told)
+    role = assignment_id(server_id(), GUIDS[0])
+
+    def refusal() -> str:
+        with pytest.raises(HttpResponseError) as refused:
+            client.backup_instances.begin_validate_for_modify_backup(*HERE, asked).result()
+        return str(refused.value.error.code)
+
+    world.agent_says(story.agent, "main", ready=False)
+    assert refusal() == "PostgreSQLFlexOperationFailedUserError"
+    world.agent_says(story.agent, "main")
+    story.http.delete(role, params=VERSION)
+    assert refusal() == "UserErrorMissingRequiredPermissions"
+    story.put(role, assignment_body(LONG_TERM_RETENTION.id, story.identity))
+    client.backup_instances.begin_validate_for_modify_backup(*HERE, asked).result()
 
 
 def test_a_sync_mends_protection_that_has_failed_and_leaves_the_rest_alone(

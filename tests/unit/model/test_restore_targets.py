@@ -107,3 +107,21 @@ def test_a_server_by_its_id_is_what_a_point_is_loaded_into() -> None:
         datasourceInfo={**source, "resourceUri": "file:///srv/new?start=true&port=5433"},
     )
     assert (at.load, at.target_directory, at.start, at.port) == (None, "/srv/new", True, 5433)
+
+
+@pytest.mark.parametrize(
+    ("stores", "more"),
+    [
+        (("", None, "VaultStore", "vaultstore"), {}),
+        (("VaultStore", "OperationalStore"), {"recoveryPointTime": "2026-11-25T00:00:00Z"}),
+    ],
+)
+def test_a_restore_reads_the_stores_that_hold_something_and_refuses_the_others(stores, more):
+    target = {"objectType": "RestoreTargetInfo", "strongroom": {"targetDirectory": "/srv/new"}}
+    body = {"recoveryPointId": "0" * 32, "restoreTargetInfo": target, **more}
+    for store in stores:
+        read_request({**body, "sourceDataStoreType": store}, NOW)
+    every = {"VaultStore", "OperationalStore", "ArchiveStore", "SnapshotStore", "nowhere", 7}
+    for store in every - set(stores):
+        with pytest.raises(Invalid, match="holds nothing that this could restore"):
+            read_request({**body, "SourceDataStoreType": store}, NOW)

@@ -125,10 +125,12 @@ def examine(
     vault: VaultRef,
     asked: Asked,
     before: sa.RowMapping | None = None,
+    *,
+    ready: bool = False,
 ) -> Found:
     """Everything that protection needs. Raises one error that names all that is missing.
 
-    Where the instance is there (`before`) and goes on as it was, the server need not be ready.
+    Where the instance is there (`before`) and goes on as it was, the server need not be `ready`.
     """
     missing: list[UserError] = []
     owner = need_vault(connection, vault)
@@ -142,7 +144,7 @@ def examine(
             lambda: check_vault_identity(control, connection, known["id"], owner["principal_id"]),
         )
         kind = parse_policy(policy["properties"]).backup_type if policy is not None else FULL
-        if not _goes_on(before, policy):
+        if ready or not _goes_on(before, policy):
             _try(missing, lambda: check_ready(control, connection, known, kind))
         if asked.room is not None:
             room = asked.room

@@ -29,7 +29,11 @@ _SYNC_TYPES = ("", "default", "forceresync")
 def validate_change(
     control: Control, caller: Caller, vault: VaultRef, name: str, asked: Asked, request_key: str
 ) -> OperationId:
-    """Could the instance be changed to this now? The operation holds the answer."""
+    """Could the instance be changed to this now? The operation holds the answer.
+
+    As validateForBackup asks: whoever tries first wants to hear of a server that is down, though
+    the change itself may be made meanwhile.
+    """
     scope = arm.instance_id_of(control.installation.subscription_id, vault, name)
     with control.database.writing() as connection:
         known = long_running.find_by_request(connection, request_key)
@@ -42,7 +46,8 @@ def validate_change(
         operation = long_running.begin_operation(control, connection, caller, what, request_key)
         now = control.clock.now()
         try:
-            found = instances.examine(control, connection, caller, vault, asked, before)
+            asking = control, connection, caller, vault, asked, before
+            found = instances.examine(*asking, ready=True)
             instances.check_same_server(before, found)
         except VaultError as error:
             long_running.end_operation(connection, operation, now, error=error.to_dict())
