@@ -8,7 +8,7 @@ from whenever import Instant
 
 from strongroom.catalog.tables import drills as table
 from strongroom.catalog.tables import jobs
-from strongroom.model.drill import PASSED, Drill
+from strongroom.model.drill import Drill
 from strongroom.model.drill_turns import Attempt
 from strongroom.model.errors import NotFound
 from strongroom.model.job import JobKind
@@ -42,13 +42,11 @@ def last_of_points(connection: sa.Connection, instance_id: str) -> dict[str, Ins
     return {row.recovery_point_id: row.at for row in rows}
 
 
-def last_passed(connection: sa.Connection, point_id: str) -> Instant | None:
-    """When the last drill of a point found it to be what it was; None when it did not."""
-    query = sa.select(table.c.ended_at, table.c.verdict).where(
-        table.c.recovery_point_id == point_id
-    )
-    last = connection.execute(query.order_by(table.c.ended_at.desc()).limit(1)).first()
-    return last.ended_at if last is not None and last.verdict == PASSED else None
+def last_of_point(connection: sa.Connection, point_id: str) -> Drill | None:
+    """The last that came to a verdict on a point; None where none did."""
+    query = sa.select(table).where(table.c.recovery_point_id == point_id)
+    last = connection.execute(query.order_by(table.c.ended_at.desc()).limit(1)).mappings().first()
+    return Drill(**last) if last is not None else None
 
 
 def newest(connection: sa.Connection, most: int) -> list[Drill]:

@@ -5,6 +5,7 @@ extents in it are columns of integers. A stretch of a file that no extent covers
 """
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -223,6 +224,17 @@ def check_files(files: list[FileFacts]) -> None:
             raise Corrupt(f"a file lies outside the data directory: {file.path[:200]!r}")
         if file.size and file.kind in {"directory", "link"}:
             raise Corrupt(f"{file.path[:200]!r} is a {file.kind} and has a size")
+
+
+def tablespace_sizes(files: Iterable[FileFacts]) -> dict[str, int]:
+    """Where a tablespace lay -> bytes of the files in it; none: the server had none."""
+    found: dict[str, tuple[str, int]] = {}
+    for file in files:
+        if file.path.startswith("pg_tblspc/"):
+            name = file.path.split("/", 2)[1]
+            where, size = found.get(name, ("", 0))
+            found[name] = (where or file.link, size + file.size)
+    return dict(found.values())
 
 
 def check_map(

@@ -305,6 +305,7 @@ class BackupResult(Message):
     read_bytes: int = 0  # that were read and written anew, before compression
     resumed: bool = False  # it leans on what earlier tries had stored
     tables: list[TableSize] = []  # the largest, as the backup began or a little later
+    tablespaces: dict[str, int] = {}  # where it lies -> bytes
 
 
 class RestoreResult(Message):

@@ -88,7 +88,8 @@ class RestorePlan(msgspec.Struct, rename="camel", kw_only=True):
 
     kind: Server | InPlace | Part | Files | Load. takes: what of the point, for people. target: a
     directory, or a server's name; empty when none was named. wal_bytes: replayed by recovery.
-    free_bytes: where it is written, as the agent sees it; None when the agent did not look.
+    free_bytes: on the file system of the target, as the agent sees it (tablespaces that go to
+    others are warned of each for itself); None when the agent did not look.
     differing_bytes: in place, what has changed between the point and the newest one, about; None
     where nobody knows.
     """

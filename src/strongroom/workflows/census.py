@@ -22,7 +22,7 @@ from strongroom.catalog import (
 )
 from strongroom.datastore.blobs import Blobs
 from strongroom.datastore.garbage import has_ended
-from strongroom.datastore.manifest import Contents, Manifest
+from strongroom.datastore.manifest import Contents, Manifest, tablespace_sizes
 from strongroom.datastore.receipt import Receipt
 from strongroom.datastore.verify import DAMAGE, verify_manifest
 from strongroom.model import retention
@@ -189,6 +189,7 @@ def _point(means: Means, receipt: Receipt, manifest: Manifest) -> RecoveryPoint:
         "files": len(manifest.files),
         "packs": len(manifest.packs),
         "restore_bytes": receipt.stored_bytes,
+        "tablespaces": tablespace_sizes(manifest.files),
         **told_facts(manifest.contents or Contents()),
     }
     return RecoveryPoint(

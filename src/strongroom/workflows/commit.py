@@ -313,6 +313,7 @@ def _facts(result: BackupResult, receipt: Receipt) -> dict[str, Any]:
         "files": result.files,
         "packs": result.packs,
         "restore_bytes": receipt.stored_bytes,
+        "tablespaces": result.tablespaces,
         **told_facts(contents_of(result)),
     }
 

@@ -104,7 +104,7 @@ def test_the_delta_opens_with_the_catalogue_key_and_names_every_file(story, back
     assert {"PG_VERSION", "backup_label", "global/pg_control"} <= {f.path for f in delta.files}
 
 
-def test_the_result_says_what_was_read_and_stored(story, backup, source):
+def test_the_result_says_what_was_read_and_stored(story, backup, root):
     result = backup.result.backup
     assert result.raw_bytes > 30_000_000
     assert 0 < result.stored_bytes < result.raw_bytes
@@ -112,6 +112,8 @@ def test_the_result_says_what_was_read_and_stored(story, backup, source):
     assert result.version_number // 10000 == 15
     assert set(result.databases) == {"shop", "other", "postgres", "template1"}
     assert result.extensions == {"plpgsql": "1.0"}
+    [(where, size)] = result.tablespaces.items()
+    assert (where, 20_000 * 30 < size < 20_000 * 60) == (str(root / "space"), True)
 
 
 def test_the_log_of_the_backup_is_in_the_delta(story, backup):

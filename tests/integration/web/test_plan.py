@@ -42,6 +42,13 @@ def place() -> Iterator[Path]:
         yield Path(name)
 
 
+@pytest.fixture(scope="module")
+def memory() -> Iterator[Path]:
+    """On another file system than everything else."""
+    with tempfile.TemporaryDirectory(prefix="plan-", dir="/dev/shm") as name:
+        yield Path(name)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def points(world: ArmWorld, story: Story) -> None:
     """1: physical, 2: damaged and larger than any disk, 3: logical."""
@@ -59,12 +66,12 @@ def points(world: ArmWorld, story: Story) -> None:
 
 
 @pytest.fixture(scope="module")
-def agent(world: ArmWorld, story: Story, place: Path) -> Iterator[None]:
-    """One that looks, in earnest, and restores beneath `place` alone."""
+def agent(world: ArmWorld, story: Story, place: Path, memory: Path) -> Iterator[None]:
+    """One that looks, in earnest, and restores beneath `place` and `memory` alone."""
     ending = threading.Event()
     with world.database.writing() as connection:
         agent_rows.begin_session(connection, story.agent, "session")
-    grounds = Grounds((place,), RestoreJournal(place / "journal"))
+    grounds = Grounds((place, memory), RestoreJournal(place / "journal"))
 
     def work() -> None:
         while not ending.wait(0.02):
@@ -129,7 +136,7 @@ def test_a_point_that_a_drill_has_restored_says_so(world, story, place, agent):
                 began_at=ended,
                 ended_at=ended,
                 verdict=verdict,
-                result={},
+                result={"problems": ["orders.shop: 3 rows are gone"]},
                 evidence_name=f"e/{number}",
                 evidence_blake3=b"",
                 evidence=b"",
@@ -137,8 +144,9 @@ def test_a_point_that_a_drill_has_restored_says_so(world, story, place, agent):
             drills.add(connection, drill)
         told = plan(story, 1, targetDirectory=str(place / "new"))
         assert checks(told)[1:] == ["TargetEmpty", "TargetRoom"]
-        said.append(checks(told)[0])
-    assert said == ["Drilled", "ReadBack", "Drilled"], "no green of before a failure"
+        said.append((checks(told)[0], codes(told)))
+    wanted = [("Drilled", []), ("ReadBack", ["DrillFailed"]), ("Drilled", [])]
+    assert said == wanted, "no green of before a failure, nor a red one of before a success"
     assert told["checks"][0]["at"] == ended.format_iso()
 
 
@@ -169,6 +177,22 @@ def test_a_mapped_tablespace_is_looked_at_where_it_goes(world, story, place, age
     assert [each["code"] for each in told] == ["NoSuchTablespace"]
     assert ("/srv/slow" in told[0]["message"], "/srv/fast" in told[0]["hint"]) == (True, True)
     world.agent_says(story.agent, "main")
+
+
+def test_each_file_system_must_have_room_for_what_goes_there(world, story, place, memory, agent):
+    world.agent_says(story.agent, "main", tablespaces={"17001": "/srv/fast"})
+    free = shutil.disk_usage(memory).free
+    wish = {"targetDirectory": str(place / "n"), "tablespaces": {"/srv/fast": str(memory / "n")}}
+    for number, size in ((4, free + 64 * MEGABYTE), (5, MEGABYTE)):
+        facts = FACTS | {"tablespaces": {"/srv/fast": size}}
+        add_point(world, number, "Full", size + 40 * MEGABYTE, facts)
+    short, fits = plan(story, 4, **wish), plan(story, 5, **wish)
+    world.agent_says(story.agent, "main")
+    assert short["freeBytes"] > short["writeBytes"], "all together would do"
+    assert codes(short) == ["TargetTooSmall"]
+    assert f"are written to {memory / 'n'}," in short["warnings"][0]["message"]
+    assert ("TargetRoom" in checks(short), "TargetRoom" in checks(fits)) == (False, True)
+    assert codes(fits) == []
 
 
 def test_what_the_agent_would_refuse_is_told_in_its_words(story, agent):

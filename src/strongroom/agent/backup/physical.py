@@ -20,7 +20,7 @@ from strongroom.agent.memory import WHOLE, Share
 from strongroom.agent.servers import ServerBook
 from strongroom.datastore.blobs import Blobs, Creates
 from strongroom.datastore.delta import Delta, delta_of, seal_delta
-from strongroom.datastore.manifest import Source, Written
+from strongroom.datastore.manifest import Source, Written, tablespace_sizes
 from strongroom.datastore.page_parts import store_page_versions
 from strongroom.datastore.partial import SoFar
 from strongroom.datastore.seal import PublicKey
@@ -190,5 +190,6 @@ def _result(written: Written, copied: Copied, facts: ServerFacts, sealed: bytes)
         databases=facts.databases,
         extensions=facts.extensions,
         read_bytes=written.raw_bytes,
+        tablespaces=tablespace_sizes(written.files),
         warnings=[warning.to_dict() for warning in copied.warnings],
     )

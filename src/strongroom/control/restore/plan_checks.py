@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator
 
-import sqlalchemy as sa
-
-from strongroom.catalog import drills
-from strongroom.control.restore.plan_warnings import Sight
+from strongroom.control.restore.plan_room import Known, Room, Sight
+from strongroom.model.drill import PASSED, Drill
 from strongroom.model.operation import ServerFacts
 from strongroom.model.plan import Check, RestorePlan
 from strongroom.model.postgres import major_of
@@ -14,43 +12,41 @@ from strongroom.model.restore_request import RestoreRequest
 
 
 def of(
-    connection: sa.Connection,
     plan: RestorePlan,
     point: RecoveryPoint,
     asked: RestoreRequest,
-    sight: Sight,
-    target: ServerFacts | None,
+    known: Known,
 ) -> list[Check]:
     """All of them, what says most of the bytes first."""
     return [
-        *_of_point(connection, point),
-        *_of_place(plan, asked, sight),
-        *_of_server(plan, target),
+        *_of_point(point, known.drilled),
+        *_of_place(asked, known.sight, known.rooms),
+        *_of_server(plan, known.target),
     ]
 
 
-def _of_point(connection: sa.Connection, point: RecoveryPoint) -> Iterator[Check]:
+def _of_point(point: RecoveryPoint, drilled: Drill | None) -> Iterator[Check]:
     if point.facts.get("damaged"):
         return
-    drilled = drills.last_passed(connection, point.id)
-    if drilled is not None:
+    passed = drilled if drilled is not None and drilled.verdict == PASSED else None
+    if passed is not None:
         told = "this point was restored and compared in a drill"
-        yield Check(code="Drilled", message=told, at=drilled.format_iso())
+        yield Check(code="Drilled", message=told, at=passed.ended_at.format_iso())
     if read := point.facts.get("verified_at"):
         yield Check(code="Verified", message="every byte of it was read again", at=str(read))
-    elif drilled is None:
+    elif passed is None:
         stored = point.committed_at.round("second").format_iso()
         yield Check(code="ReadBack", message="it was read back when it was stored", at=stored)
 
 
-def _of_place(plan: RestorePlan, asked: RestoreRequest, sight: Sight) -> Iterator[Check]:
+def _of_place(asked: RestoreRequest, sight: Sight, rooms: list[Room]) -> Iterator[Check]:
     if asked.in_place:
         return
     place = sight.place(asked.target_directory)
     if place is not None and place.refused is None and place.state in {"absent", "empty"}:
         how = "is empty" if place.state == "empty" else "is not there yet: it is made"
         yield Check(code="TargetEmpty", message=f"{place.path} {how}")
-    if plan.free_bytes is not None and plan.free_bytes >= plan.write_bytes:
+    if rooms and all(room.free >= room.needed for room in rooms):
         yield Check(code="TargetRoom", message="there is room for it")
 
 

@@ -1,7 +1,6 @@
 """What stands in the way of a restore, or should be thought of before."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -9,9 +8,11 @@ import sqlalchemy as sa
 
 from strongroom.catalog import servers as catalog
 from strongroom.catalog.protection import Protection
+from strongroom.control.restore.plan_room import Known, Room, Sight
+from strongroom.model.drill import PASSED, Drill
 from strongroom.model.errors import from_dict
 from strongroom.model.operation import ServerFacts
-from strongroom.model.plan import Caution, LookResult, PlaceFacts, RestorePlan
+from strongroom.model.plan import Caution, RestorePlan
 from strongroom.model.postgres import major_of
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.model.restore_request import RestoreRequest
@@ -19,51 +20,28 @@ from strongroom.model.restore_request import RestoreRequest
 _OPEN_PUBLIC = 15  # since then nobody but the owner creates in "public"
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """What the agent saw of the target; `seen` None: it did not answer, or was not asked.
-
-    `wanted`: there is something to look at, for a disk of its host is written.
-    """
-
-    seen: LookResult | None
-    asked_for: bool
-    wanted: bool
-
-    def place(self, path: str) -> PlaceFacts | None:
-        """One of the places, by the path that was asked."""
-        places = self.seen.places if self.seen is not None else []
-        return next((place for place in places if place.path == path), None)
-
-    def free_bytes(self, asked: RestoreRequest) -> int | None:
-        """Room where it is written: the file systems of all places together, each once."""
-        if self.seen is None:
-            return None
-        places = self.seen.places if asked.target_directory else [self.seen.scratch]
-        return sum({place.device: place.free_bytes for place in places}.values())
-
-
 def of(
     plan: RestorePlan,
     found: Protection,
     point: RecoveryPoint,
     asked: RestoreRequest,
-    sight: Sight,
-    target: ServerFacts | None,
+    known: Known,
 ) -> list[Caution]:
     """All of them, the gravest first."""
     if asked.in_place:
         return [
             *_of_point(plan, point, asked),
-            *_of_own_directory(found, asked, sight),
-            *_of_sight(found, sight),
+            *_of_drill(known.drilled),
+            *_of_own_directory(found, asked, known.sight),
+            *_of_sight(found, known.sight),
         ]
     return [
         *_of_point(plan, point, asked),
-        *_of_places(plan, asked, sight),
-        *_of_tablespaces(found, asked, sight),
-        *_of_server(plan, asked, target),
-        *_of_sight(found, sight),
+        *_of_drill(known.drilled),
+        *_of_places(asked, known.sight, known.rooms),
+        *_of_tablespaces(found, asked, known.sight),
+        *_of_server(plan, asked, known.target),
+        *_of_sight(found, known.sight),
     ]
 
 
@@ -89,13 +67,25 @@ def _of_point(plan: RestorePlan, point: RecoveryPoint, asked: RestoreRequest) ->
             )
 
 
+def _of_drill(drilled: Drill | None) -> Iterator[Caution]:
+    if drilled is None or drilled.verdict == PASSED:
+        return
+    found = next(iter(drilled.result.get("problems", [])), "it is not what was backed up")
+    when = drilled.ended_at.round("second").format_iso()
+    yield Caution(
+        code="DrillFailed",
+        message=f"the last drill of this point failed, at {when}: {found}",
+        hint="choose another point, or try this one again: strongroom drill",
+    )
+
+
 def _wanted(asked: RestoreRequest) -> list[str]:
     if asked.load is not None:
         return list(asked.load.databases)
     return [asked.part.database] if asked.part is not None and asked.part.database else []
 
 
-def _of_places(plan: RestorePlan, asked: RestoreRequest, sight: Sight) -> Iterator[Caution]:
+def _of_places(asked: RestoreRequest, sight: Sight, rooms: list[Room]) -> Iterator[Caution]:
     place = sight.place(asked.target_directory)
     if place is not None and place.refused is not None:
         error = from_dict(place.refused)
@@ -107,10 +97,13 @@ def _of_places(plan: RestorePlan, asked: RestoreRequest, sight: Sight) -> Iterat
             message=f"{place.path} {what}: the restore will refuse it",
             hint="name a new or empty directory",
         )
-    if plan.free_bytes is not None and plan.free_bytes < plan.write_bytes:
+    for room in rooms:
+        if room.free >= room.needed:
+            continue
         yield Caution(
             code="TargetTooSmall",
-            message=f"{plan.write_bytes} bytes are written, and {plan.free_bytes} are free there",
+            message=f"{room.needed} bytes are written to {room.path}, "
+            f"and {room.free} are free there",
             hint="make room, or name a directory on another disk",
         )
 

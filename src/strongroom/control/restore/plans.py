@@ -8,14 +8,14 @@ from typing import Any, Protocol
 import msgspec
 import sqlalchemy as sa
 
-from strongroom.catalog import agent_operations
+from strongroom.catalog import agent_operations, drills
 from strongroom.catalog.protection import Protection
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.control.resources import servers
 from strongroom.control.restore import plan_checks, plan_warnings, restores
 from strongroom.control.restore.plan_cost import changed_since, cost_of, time_of, wal_bytes_of
-from strongroom.control.restore.plan_warnings import Sight
+from strongroom.control.restore.plan_room import Known, Sight, rooms_of
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of
 from strongroom.model.ids import AgentId, uuid4
@@ -128,6 +128,7 @@ def _plan(connection: sa.Connection, question: Question, seen: LookResult | None
     found, point, asked = question.found, question.point, question.asked
     cost = cost_of(point, _databases(asked))
     sight = Sight(seen, asked_for=bool(question.look), wanted=places_of(question) is not None)
+    there = sight.target(asked)
     plan = RestorePlan(
         kind=_kind(point, asked),
         takes=_takes(asked),
@@ -141,7 +142,7 @@ def _plan(connection: sa.Connection, question: Question, seen: LookResult | None
         write_bytes=cost.write_bytes,
         wal_bytes=0 if point.kind == LOGICAL else wal_bytes_of(point),
         time=time_of(connection, _agent(question), asked, cost.write_bytes),
-        free_bytes=sight.free_bytes(asked),
+        free_bytes=there.free_bytes if there is not None else None,
         tablespaces=asked.tablespaces,
         moment="" if asked.moment is None else str(asked.moment),
         reached=asked.reached,
@@ -150,9 +151,14 @@ def _plan(connection: sa.Connection, question: Question, seen: LookResult | None
         log_bytes=asked.log_bytes,
         differing_bytes=changed_since(connection, point) if asked.in_place else None,
     )
-    target = plan_warnings.target_server(connection, found, asked)
-    plan.warnings = plan_warnings.of(plan, question.found, point, asked, sight, target)
-    plan.checks = plan_checks.of(connection, plan, point, asked, sight, target)
+    known = Known(
+        sight=sight,
+        rooms=rooms_of(plan, point, asked, sight),
+        drilled=drills.last_of_point(connection, point.id),
+        target=plan_warnings.target_server(connection, found, asked),
+    )
+    plan.warnings = plan_warnings.of(plan, found, point, asked, known)
+    plan.checks = plan_checks.of(plan, point, asked, known)
     return plan
 
 

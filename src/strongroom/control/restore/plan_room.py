@@ -1,0 +1,88 @@
+"""What an agent saw of a restore's target, and whether there is room in it.
+
+Room is asked of each file system for what goes there: what is free on others helps nobody.
+"""
+
+from dataclasses import dataclass
+
+from strongroom.model.drill import Drill
+from strongroom.model.operation import ServerFacts
+from strongroom.model.plan import LookResult, PlaceFacts, RestorePlan
+from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.restore_request import RestoreRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What the agent saw of the target; `seen` None: it did not answer, or was not asked.
+
+    `wanted`: there is something to look at, for a disk of its host is written.
+    """
+
+    seen: LookResult | None
+    asked_for: bool
+    wanted: bool
+
+    def place(self, path: str) -> PlaceFacts | None:
+        """One of the places, by the path that was asked."""
+        places = self.seen.places if self.seen is not None else []
+        return next((place for place in places if place.path == path), None)
+
+    def target(self, asked: RestoreRequest) -> PlaceFacts | None:
+        """Where the data directory goes, or what is there for a while only."""
+        if self.seen is None:
+            return None
+        return self.seen.places[0] if asked.target_directory else self.seen.scratch
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A file system by the first place on it: bytes that are written there, and those free."""
+
+    path: str
+    needed: int
+    free: int
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a plan is judged by, beside its point and what was asked.
+
+    drilled: the last drill of the point, if there was one. target: the server that is loaded, as
+    its agent last told of it; None when none is.
+    """
+
+    sight: Sight
+    rooms: list[Room]
+    drilled: Drill | None
+    target: ServerFacts | None
+
+
+def rooms_of(
+    plan: RestorePlan, point: RecoveryPoint, asked: RestoreRequest, sight: Sight
+) -> list[Room]:
+    """Of all file systems that are written; none where nobody has looked, or may.
+
+    A point of before tablespaces were measured says how large all is together, and no more: then
+    the file systems count as one.
+    """
+    target = sight.target(asked)
+    if target is None or target.refused is not None:
+        return []
+    sizes: dict[str, int] | None = point.facts.get("tablespaces")
+    if sizes is None and sight.seen is not None and asked.target_directory:
+        free = {place.device: place.free_bytes for place in sight.seen.places}
+        return [Room(target.path, plan.write_bytes, sum(free.values()))]
+    rooms = {target.device: Room(target.path, plan.write_bytes, target.free_bytes)}
+    for old, size in (sizes or {}).items():
+        place = sight.place(asked.tablespaces.get(old, old)) if asked.part is None else None
+        if place is None or place.device == target.device or place.refused is not None:
+            continue
+        _take(rooms, target, -size)
+        _take(rooms, place, size)
+    return list(rooms.values())
+
+
+def _take(rooms: dict[int, Room], place: PlaceFacts, size: int) -> None:
+    known = rooms.get(place.device, Room(place.path, 0, place.free_bytes))
+    rooms[place.device] = Room(known.path, known.needed + size, known.free)
