@@ -40,7 +40,8 @@ class Asked(msgspec.Struct, kw_only=True, frozen=True):
     """What a request for protection names; `properties` are those that are only echoed.
 
     `settings`: None where the request says nothing of them, and they stay as they are. `room`:
-    what is left in storage, where it is asked whether a first backup fits.
+    what is left in storage, where it is asked whether a first backup fits. `only_tried`: whoever
+    tries first wants to hear of a server that is down, though a change can be made meanwhile.
     """
 
     server: ServerRef
@@ -49,6 +50,7 @@ class Asked(msgspec.Struct, kw_only=True, frozen=True):
     tags: dict[str, str]
     settings: BackupSettings | None = None
     room: Room | None = None
+    only_tried: bool = False
 
     def kept(self, before: Mapping[str, Any]) -> dict[str, Any]:
         """What the catalogue keeps, after the properties that it held before."""
@@ -125,12 +127,10 @@ def examine(
     vault: VaultRef,
     asked: Asked,
     before: sa.RowMapping | None = None,
-    *,
-    ready: bool = False,
 ) -> Found:
     """Everything that protection needs. Raises one error that names all that is missing.
 
-    Where the instance is there (`before`) and goes on as it was, the server need not be `ready`.
+    Where the instance is there (`before`) and goes on as it was, the server need not be ready.
     """
     missing: list[UserError] = []
     owner = need_vault(connection, vault)
@@ -144,7 +144,7 @@ def examine(
             lambda: check_vault_identity(control, connection, known["id"], owner["principal_id"]),
         )
         kind = parse_policy(policy["properties"]).backup_type if policy is not None else FULL
-        if ready or not _goes_on(before, policy):
+        if asked.only_tried or not _goes_on(before, policy):
             _try(missing, lambda: check_ready(control, connection, known, kind))
         if asked.room is not None:
             room = asked.room

@@ -2,6 +2,7 @@
 
 from typing import NoReturn
 
+import msgspec
 import sqlalchemy as sa
 
 from strongroom.catalog import audit
@@ -29,11 +30,8 @@ _SYNC_TYPES = ("", "default", "forceresync")
 def validate_change(
     control: Control, caller: Caller, vault: VaultRef, name: str, asked: Asked, request_key: str
 ) -> OperationId:
-    """Could the instance be changed to this now? The operation holds the answer.
-
-    As validateForBackup asks: whoever tries first wants to hear of a server that is down, though
-    the change itself may be made meanwhile.
-    """
+    """Could the instance be changed to this now? The operation holds the answer."""
+    asked = msgspec.structs.replace(asked, only_tried=True)
     scope = arm.instance_id_of(control.installation.subscription_id, vault, name)
     with control.database.writing() as connection:
         known = long_running.find_by_request(connection, request_key)
@@ -46,8 +44,7 @@ def validate_change(
         operation = long_running.begin_operation(control, connection, caller, what, request_key)
         now = control.clock.now()
         try:
-            asking = control, connection, caller, vault, asked, before
-            found = instances.examine(*asking, ready=True)
+            found = instances.examine(control, connection, caller, vault, asked, before)
             instances.check_same_server(before, found)
         except VaultError as error:
             long_running.end_operation(connection, operation, now, error=error.to_dict())
