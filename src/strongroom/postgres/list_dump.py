@@ -12,9 +12,8 @@ from strongroom.model.errors import TargetError, TargetRefused, VaultError
 from strongroom.postgres.tools import Tools
 
 _WORDS = 400
-_SUBSCRIPTION = re.compile(
-    r"^\d+; \d+ \d+ SUBSCRIPTION - (.+) \S+$", re.MULTILINE
-)  # and its owner
+_LISTED = re.compile(r"^(\d+;) \d+ \d+ SUBSCRIPTION - ", re.MULTILINE)  # name and owner follow
+_CREATED = re.compile(r'^CREATE SUBSCRIPTION (?:"((?:[^"]|"")+)"|(\S+)) CONNECTION', re.MULTILINE)
 
 
 def list_dump(tools: Tools, pieces: Iterable[bytes]) -> str:
@@ -54,19 +53,18 @@ def subscriptions_left_out(tools: Tools, dump: Path, database: str) -> list[Vaul
     """What is to be told when a dump is loaded without its subscriptions; nothing of one that has
     none. Two servers would take turns at one slot of their publisher.
 
-    Raises TargetError when the dump cannot be read.
+    Raises TargetError when the dump cannot be read. The list of contents does not quote: where a
+    name ends and its owner begins only the statement tells.
     Source: PostgreSQL src/bin/pg_dump/pg_backup_archiver.c, PrintTOCSummary.
     """
-    command = [str(tools.program("pg_restore")), "--list", str(dump)]
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, env=_environment(), check=False
-    )
-    if done.returncode:
-        words = done.stderr.decode(errors="replace").strip()[-_WORDS:]
-        raise TargetError(f"the table of contents of a dump cannot be read: {words}")
-    names = _SUBSCRIPTION.findall(done.stdout.decode(errors="replace"))
-    if not names:
+    entries = _LISTED.findall(_said(tools, "--list", str(dump)))
+    if not entries:
         return []
+    with tempfile.NamedTemporaryFile("w") as wanted:
+        wanted.writelines(f"{entry}\n" for entry in entries)
+        wanted.flush()
+        made = _said(tools, f"--use-list={wanted.name}", "--file=-", str(dump))
+    names = [quoted.replace('""', '"') or plain for quoted, plain in _CREATED.findall(made)]
     return [
         TargetRefused(
             f"subscriptions of database {database} were left out: {', '.join(names[:20])}",
@@ -74,6 +72,17 @@ def subscriptions_left_out(tools: Tools, dump: Path, database: str) -> list[Vaul
             "CREATE SUBSCRIPTION ... WITH (create_slot = false).",
         )
     ]
+
+
+def _said(tools: Tools, *words: str) -> str:
+    command = [str(tools.program("pg_restore")), *words]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, env=_environment(), check=False
+    )
+    if done.returncode:
+        told = done.stderr.decode(errors="replace").strip()[-_WORDS:]
+        raise TargetError(f"the table of contents of a dump cannot be read: {told}")
+    return done.stdout.decode(errors="replace")
 
 
 def _environment() -> dict[str, str]:

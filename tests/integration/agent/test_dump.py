@@ -217,17 +217,24 @@ def test_settings_of_a_database_and_of_roles_in_it_come_along(old, new):
 def test_subscriptions_are_left_out_and_named(old):
     made = "create subscription {} connection 'dbname=no' publication p with (connect = false)"
     old.sql("create database taker")
-    old.sql(made.format('"s 1"'), database="taker")
+    old.sql(
+        made.format('"s 1"'),
+        made.format('"S ""2"""'),
+        'create role "some body" superuser',
+        'alter subscription "s 1" owner to "some body"',
+        database="taker",
+    )
     try:
         with dumps() as dumped:
             dumped.dump(old.conninfo)
             done = dumped.load(old, {"taker": "taken"})
     finally:
-        old.sql('alter subscription "s 1" set (slot_name = none)', 'drop subscription "s 1"',
-                database="taker")  # fmt: skip
-        old.sql("drop database taker", "drop database taken")
+        for name in ('"s 1"', '"S ""2"""'):
+            old.sql(f"alter subscription {name} set (slot_name = none)", database="taker")
+            old.sql(f"drop subscription {name}", database="taker")
+        old.sql("drop database taker", "drop database taken", 'drop role "some body"')
     (told,) = done.warnings
-    assert told["message"] == "subscriptions of database taken were left out: s 1"
+    assert told["message"] == 'subscriptions of database taken were left out: S "2", s 1'
 
 
 def test_a_filled_database_is_refused_and_stays_as_it_is(old):
