@@ -40,7 +40,7 @@ from strongroom.agent.wal.archive import LogTrade
 from strongroom.model.errors import VaultError
 from strongroom.model.operation import Completion, ServerFacts
 from strongroom.model.seams import Chance, Clock
-from strongroom.postgres.check import look
+from strongroom.postgres.check import Refused, look
 from strongroom.postgres.connect import Conninfo
 from strongroom.postgres.table_sizes import largest_tables
 
@@ -119,7 +119,7 @@ def real_trades(
             return verify(held, open_container, chance, share)
 
     return Trades(
-        look=partial(_look, book),
+        look=partial(_look, book, Refused(clock)),
         take_backup=back_up_within,
         restore=restore_within,
         verify=verify_within,
@@ -128,8 +128,8 @@ def real_trades(
     )
 
 
-def _look(book: ServerBook, conninfo: Conninfo, name: str) -> ServerFacts:
-    return look(conninfo, name, book.source(name))
+def _look(book: ServerBook, refused: Refused, conninfo: Conninfo, name: str) -> ServerFacts:
+    return look(conninfo, name, book.source(name), refused)
 
 
 def scratch_root(settings: Settings) -> Path | None:

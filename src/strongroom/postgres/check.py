@@ -1,5 +1,6 @@
 """Look at a server: what it is, and everything that keeps it from being backed up."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -8,11 +9,13 @@ from strongroom.model.backup_type import DENIED, OF_STREAM
 from strongroom.model.errors import SourceError, SourceRefused, SourceUnsupported, VaultError
 from strongroom.model.operation import ServerFacts
 from strongroom.model.postgres import PAGE
+from strongroom.model.seams import Clock
 from strongroom.postgres.basebackup import identify
 from strongroom.postgres.connect import Conninfo, connect, replication
 from strongroom.postgres.refusals import no_role, wal_level_minimal
 from strongroom.postgres.way import settle_way
 
+_TRIED_AGAIN_SECONDS = 3600
 MOST_DATABASES = 200  # whose extensions are listed
 _LONGEST_LINK = 99  # bytes; beyond it the server itself refuses to send the tablespace's link
 
@@ -29,7 +32,9 @@ select current_setting('wal_level'), current_setting('max_wal_senders')::int,
        (select count(*) from pg_stat_replication)::int
 """
 _SIZES = """
-select datname, coalesce(pg_database_size(oid), 0), datallowconn from pg_database
+select datname, coalesce(pg_database_size(oid), 0), datallowconn,
+       datconnlimit <> -2 and has_database_privilege(oid, 'CONNECT')  -- -2: half dropped
+from pg_database
 where has_database_privilege(oid, 'CONNECT')
    or pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')
 order by datname
@@ -41,30 +46,65 @@ where pg_tablespace_location(oid) <> '' order by oid
 _EXTENSIONS = "select extname, extversion from pg_extension order by extname"
 
 
-def look(conninfo: Conninfo, name: str, source: str = "auto") -> ServerFacts:
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """What a replication connection met, and when."""
+
+    at: float
+    identifier: str
+    problems: list[VaultError]
+
+
+class Refused:
+    """Replication connections that the server's own settings refuse, by server: they are tried
+    once an hour and not at every look, for each leaves a FATAL line in the server's log.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._tried: dict[Conninfo, _Tried] = {}
+
+    def last(self, conninfo: Conninfo) -> _Tried | None:
+        """The last one, while it holds."""
+        found = self._tried.get(conninfo)
+        now = self._clock.monotonic()
+        return found if found is not None and now - found.at < _TRIED_AGAIN_SECONDS else None
+
+    def note(self, conninfo: Conninfo, identifier: str, problems: list[VaultError]) -> None:
+        """It was tried now."""
+        self._tried[conninfo] = _Tried(self._clock.monotonic(), identifier, problems)
+
+
+def look(
+    conninfo: Conninfo, name: str, source: str = "auto", refused: Refused | None = None
+) -> ServerFacts:
     """All facts and all problems, not just the first. Never raises for what the server lacks.
 
     `source`: what its files shall be read from, as way.py takes it. `size_bytes` is the sum over
     the databases whose size this role may see; `extensions` are those of all databases that let it
-    in.
+    in. `refused`: for whoever looks again and again.
     """
     facts = ServerFacts(name=name, ready=False, endpoint=conninfo.endpoint)
     problems: list[VaultError] = []
     try:
         with connect(conninfo) as connection:
-            problems += _read(connection, facts)
-        _read_extensions(conninfo, facts)
+            closed = set[str]()
+            problems += _read(connection, facts, closed)
+        _read_extensions(conninfo, facts, closed)
         facts.dumpable = True
     except VaultError as error:
         problems.append(error)
-    problems += _replication_problems(conninfo, facts, problems)
+    problems += _replication_problems(conninfo, facts, problems, refused)
     problems = settle_way(conninfo, source, facts, problems)
     facts.problems = [error.to_dict() for error in problems]
     facts.ready = not problems
     return facts
 
 
-def _read(connection: psycopg.Connection[tuple[Any, ...]], facts: ServerFacts) -> list[VaultError]:
+def _read(
+    connection: psycopg.Connection[tuple[Any, ...]], facts: ServerFacts, closed: set[str]
+) -> list[VaultError]:
+    """`closed` is filled with the databases that would not let this role in."""
     row = connection.execute(_FACTS).fetchone()
     settings = connection.execute(_SETTINGS).fetchone()
     if row is None or settings is None:
@@ -73,10 +113,12 @@ def _read(connection: psycopg.Connection[tuple[Any, ...]], facts: ServerFacts) -
     facts.in_recovery, facts.checksums = row[2], row[3]
     facts.data_directory = row[4] or ""  # hidden without pg_read_all_settings
     facts.administrator = row[5] or ""
-    for database, size, open_to_all in connection.execute(_SIZES).fetchall():
+    for database, size, open_to_all, lets_in in connection.execute(_SIZES).fetchall():
         facts.size_bytes += int(size)
         if open_to_all:
             facts.databases[database] = int(size)
+        if not lets_in:
+            closed.add(database)
     facts.tablespaces = dict(connection.execute(_SPACES).fetchall())
     return [*_setting_problems(settings, facts), *_tablespace_problems(facts)]
 
@@ -124,27 +166,36 @@ def _tablespace_problems(facts: ServerFacts) -> list[VaultError]:
     ]
 
 
-def _read_extensions(conninfo: Conninfo, facts: ServerFacts) -> None:
+def _read_extensions(conninfo: Conninfo, facts: ServerFacts, closed: set[str]) -> None:
     for database in list(facts.databases)[:MOST_DATABASES]:
+        if database in closed:
+            continue  # the backup holds it all the same
         try:
             with connect(conninfo.changed(dbname=database)) as connection:
                 facts.extensions |= dict(connection.execute(_EXTENSIONS).fetchall())
         except SourceError:
-            continue  # it keeps us out, or is full; the backup holds it all the same
+            continue  # pg_hba.conf keeps us out, or it is full
 
 
 def _replication_problems(
-    conninfo: Conninfo, facts: ServerFacts, known: list[VaultError]
+    conninfo: Conninfo, facts: ServerFacts, known: list[VaultError], refused: Refused | None
 ) -> list[VaultError]:
     """What a replication connection meets; not what an ordinary one has met already."""
     if any(isinstance(error, SourceUnsupported) for error in known) and not facts.version_number:
         return []
+    is_hopeless = refused is not None and any(error.facts.get(DENIED) for error in known)
+    if refused is not None and is_hopeless and (last := refused.last(conninfo)) is not None:
+        facts.system_identifier = last.identifier
+        return last.problems
+    problems: list[VaultError] = []
     try:
         with replication(conninfo) as server:
             facts.system_identifier = str(identify(server).identifier)
     except VaultError as error:
-        return [] if _is_known(error, known) else [error]
-    return []
+        problems = [] if _is_known(error, known) else [error]
+    if refused is not None and is_hopeless:
+        refused.note(conninfo, facts.system_identifier, problems)
+    return problems
 
 
 def _is_known(error: VaultError, known: list[VaultError]) -> bool:

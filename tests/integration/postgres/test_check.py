@@ -13,6 +13,7 @@ import pytest
 from integration.copies import back_up
 from integration.servers import Server, open_directory, own, start_server
 from ports import free_port
+from seams import FakeClock
 from strongroom.model.errors import (
     SourceError,
     SourceRefused,
@@ -20,7 +21,8 @@ from strongroom.model.errors import (
     SourceUnsupported,
 )
 from strongroom.model.operation import ServerFacts
-from strongroom.postgres.check import look
+from strongroom.postgres import scratch
+from strongroom.postgres.check import Refused, look
 from strongroom.postgres.connect import Conninfo, connect, replication
 from strongroom.postgres.dump import survey
 from strongroom.postgres.table_sizes import largest_tables
@@ -261,6 +263,27 @@ def test_all_problems_come_at_once():
         assert "1 of 1 WAL senders" in messages
         assert "the role bob may not replicate" in messages
         assert "pg_hba.conf lets bob from 127.0.0.1 into no replication" in messages
+
+
+def test_who_looks_again_and_again_leaves_no_fatal_line_each_time():
+    with start_server(15) as server:
+        server.sql("create role bob login", "create database closed", "create database shop")
+        server.sql("revoke connect on database closed from public", "grant pg_monitor to bob")
+        log, conninfo = scratch.start_log(server.data_directory), server.parsed(user="bob")
+        clock, told = FakeClock(), []
+        refused = Refused(clock)
+
+        def fatal_lines() -> int:
+            told.append(look(conninfo, "orders", "stream", refused))
+            return log.read_text().count("FATAL")
+
+        assert [fatal_lines() for _ in range(3)] == [1, 1, 1]
+        clock.advance(3601)
+        assert fatal_lines() == 2
+        assert [each.problems for each in told] == [told[0].problems] * 4
+        assert "closed" in told[0].databases
+        server.sql("alter role bob replication")
+        assert look(conninfo, "orders", "stream", refused).ready
 
 
 def test_without_a_free_slot_the_backup_is_taken_with_a_warning():
