@@ -135,9 +135,25 @@ def start(
 
 def configured_port(tools: Tools, directory: Path) -> int:
     """Of a server that does not run, as its configuration says; 0 where that cannot be read."""
-    command = [str(tools.program("postgres")), "-C", "port", "-D", str(directory)]
+    said = configured(tools, directory, "port")
+    return int(said) if said.isdigit() else 0
+
+
+def configured(tools: Tools, directory: Path, setting: str) -> str:
+    """A setting of a server that does not run; empty where its configuration cannot be read."""
+    command = [str(tools.program("postgres")), "-C", setting, "-D", str(directory)]
     code, said = _run(command, server_user(directory))
-    return int(said) if not code and said.isdigit() else 0
+    return "" if code else said
+
+
+def socket_path(place: str, port: int) -> str:
+    """Of the socket of a server's port in a directory, as the socket module takes it.
+
+    A directory that begins with @ is an abstract name.
+    Source: PostgreSQL src/include/libpq/pqcomm.h.
+    """
+    path = f"{place}/.s.PGSQL.{port}"
+    return f"\0{path[1:]}" if path.startswith("@") else path
 
 
 def running(directory: Path) -> Running:

@@ -1,6 +1,7 @@
 """Back up a real server into real storage, restore it, start it, and compare every row."""
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -302,6 +303,31 @@ def test_who_named_no_port_gets_another_where_the_configured_one_is_taken(
         server.run("drop table item", database="shop")
     finally:
         scratch.stop(server.tools, target, "immediate")
+
+
+def test_a_source_that_listens_on_its_socket_alone_has_its_port_still(story, backup, source, root):
+    target, port = root / "beside-socket", free_port()
+    order = story.restore_order(
+        target,
+        start=True,
+        tablespaces={str(root / "space"): str(root / "beside-socket-space")},
+        settings={"port": str(port)},
+    )
+    place = scratch.configured(source.tools, source.directory, "unix_socket_directories")
+    path = Path(place, f".s.PGSQL.{port}")
+    lock = path.with_name(f"{path.name}.lock")  # as a server has it, of a process that lives
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        lock.write_text(f"{os.getpid()}\n{root}\n0\n{port}\n{place}\n")
+        try:
+            operation = story.restore(order)
+        finally:
+            path.unlink()
+            lock.unlink()
+    assert operation.failure is None, operation.failure
+    assert operation.result.restore.port not in (0, port)
+    scratch.stop(source.tools, target, "immediate")
 
 
 def test_keys_sealed_to_another_session_are_refused(story, backup, root):

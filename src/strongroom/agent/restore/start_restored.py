@@ -15,6 +15,7 @@ from strongroom.postgres import scratch
 from strongroom.postgres.tools import Tools, find_tools
 
 START_SECONDS = 600
+_SOCKET_SECONDS = 5
 RECOVERY_SECONDS = 7 * 86_400  # through as much log as was asked for
 
 
@@ -23,10 +24,10 @@ def tools_for(major: int) -> Tools:
     return find_tools(major)
 
 
-def check_port(port: int) -> None:
-    """Raises TargetRefused when somebody listens there already."""
+def check_port(port: int, address: str = "127.0.0.1") -> None:
+    """Raises TargetRefused when somebody listens there already. No address: on any."""
     try:
-        with socket.create_server(("127.0.0.1", port)):
+        with socket.create_server((address, port)):
             return
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
@@ -47,12 +48,28 @@ def port_beside_others(directory: Path) -> int:
 
     Nobody who asked for no port is told at the end that the source's own is taken, by the source.
     """
-    configured = scratch.configured_port(tools_for(major_in(directory)), directory)
+    tools = tools_for(major_in(directory))
+    configured = scratch.configured_port(tools, directory)
+    places = scratch.configured(tools, directory, "unix_socket_directories").split(",")
     try:
-        check_port(configured)
+        check_port(configured, address="")
     except TargetRefused:
         return free_port()
-    return 0
+    sockets = [scratch.socket_path(place.strip().strip('"'), configured) for place in places]
+    return free_port() if any(map(_answers, sockets)) else 0
+
+
+def _answers(path: str) -> bool:
+    """Whether a server is behind a socket: what one that was killed has left refuses us."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(_SOCKET_SECONDS)
+        try:
+            probe.connect(path)
+        except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+            return False
+        except OSError:  # it is full, or somebody's who lets us not in
+            return True
+    return True
 
 
 def start_restored(
