@@ -299,6 +299,13 @@ the extension itself (1.5.4), which no package registry has, was run by hand aga
 - Any `location` is taken and given back as it was written: an installation is one place.
 - A `$filter` that a list does not read is refused (400) and never ignored: the answer would hold
   what was not asked for.
+- Lists come a hundred a page, or `$top` where Azure has it (groups, resources). What comes or goes
+  meanwhile moves nothing else; a `$skipToken` that is no place in this list is 400. The points and
+  jobs of the second region are one page: Azure's clients ask for the next one without the body.
+- `validateForModifyBackup` asks for all that `validateForBackup` does, the server's being ready
+  among it; the change itself may be made while the server is down.
+- `sourceDataStoreType` is `VaultStore`, or for a moment `OperationalStore`, too; a restore from
+  another is 400 `BMSUserErrorInvalidInput`, and there are no ranges in another.
 - A retention may be any whole number of days, weeks, months and years up to ten years, shorter
   than Azure allows too.
 - `checkFeatureSupport` says `NotSupported` of a feature that nobody knows, and of none.

@@ -1,5 +1,6 @@
 """Long lists, a page at a time: where the next one begins is told by the last row of this one."""
 
+import re
 from datetime import UTC, datetime
 
 import msgspec
@@ -9,6 +10,7 @@ from strongroom.model.errors import Invalid
 
 SIZE = 100  # rows
 LONGEST = 200  # characters of what says where a page begins
+_BEHIND = re.compile(r"[-.\w]{1,150}~")
 _YEAR_ONE, _YEAR_LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _FIRST = Instant(_YEAR_ONE).timestamp(unit="microsecond")
 _LAST = Instant(_YEAR_LAST).timestamp(unit="microsecond")
@@ -36,6 +38,18 @@ def read_mark(text: str) -> Mark | None:
     if not _FIRST <= moment <= _LAST:
         raise bad_token(text)
     return Mark(Instant.from_timestamp(moment, unit="microsecond"), name)
+
+
+def mark_of(name: str) -> str:
+    """Says that a page of a list that goes by names begins behind this one."""
+    return f"{name}~"
+
+
+def read_name(text: str) -> str:
+    """What `mark_of` says; empty for no text. Raises Invalid."""
+    if text and not _BEHIND.fullmatch(text):
+        raise bad_token(text)
+    return text[:-1]
 
 
 def bad_token(text: str) -> Invalid:

@@ -132,6 +132,53 @@ def test_a_restore_from_the_second_is_the_same_order_with_another_source(world, 
     assert ordinary["properties"]["jobId"].rpartition("/")[2] not in names
 
 
+def test_a_filter_and_a_page_of_the_second_region_are_read(story):
+    asked = {"sourceRegion": "local", "sourceBackupInstanceId": INSTANCE_ID}
+    points = f"{LOCATIONS}/local2/fetchSecondaryRecoveryPoints"
+
+    def found(url: str, body: dict[str, Any], **more: str) -> list[str]:
+        query = VERSION | {f"${name}": text for name, text in more.items()}
+        answer = story.http.post(url, params=query, json=body)
+        if answer.status_code != 200:
+            return [answer.json()["error"]["code"]]
+        return sorted(each["name"] for each in answer.json()["value"])
+
+    assert found(points, asked, filter="startDate eq '2020-01-01'") == [PHYSICAL, LOGICAL]
+    assert found(points, asked, filter="endDate eq '2020-01-01T00:00:00Z'") == []
+    assert found(points, asked, filter="colour eq 'red'") == ["BMSUserErrorInvalidInput"]
+    assert found(points, asked, skipToken="1.a") == ["BMSUserErrorInvalidInput"]
+    jobs_of, vault = (
+        f"{LOCATIONS}/local2/fetchCrossRegionRestoreJobs",
+        {"sourceBackupVaultId": vault_id()},
+    )
+    every = found(jobs_of, vault)
+    assert len(every) == len(KINDS)
+    assert found(jobs_of, vault, filter="operation eq 'Restore'") == every
+    assert found(jobs_of, vault, filter="status eq 'Failed' and operation eq 'Restore'") == []
+    assert found(jobs_of, vault, filter="operation eq 'Backup'") == []
+    assert found(jobs_of, vault, filter="colour eq 'red'") == ["BMSUserErrorInvalidInput"]
+
+
+def test_a_restore_is_found_behind_a_thousand_younger_jobs(world, story):
+    asked = {"sourceBackupVaultId": vault_id()}
+
+    def found() -> list[str]:
+        told = post(story, "fetchCrossRegionRestoreJobs", asked).json()["value"]
+        return [each["name"] for each in told]
+
+    before = found()
+    with world.database.writing() as connection:
+        row = dict(connection.execute(jobs.select()).mappings().first())
+        later = {"kind": "Backup", "order": {}, "started_at": world.clock.now().add(hours=1)}
+        rows = [row | later | {"id": f"{number:036x}"} for number in range(1001)]
+        connection.execute(jobs.insert(), rows)
+    assert found() == before
+    one = {**asked, "jobId": before[0]}
+    assert post(story, "fetchCrossRegionRestoreJob", one).json()["name"] == before[0]
+    one = {**asked, "jobId": rows[0]["id"]}
+    assert post(story, "fetchCrossRegionRestoreJob", one).status_code == 404
+
+
 def test_a_server_in_the_url_of_the_source_is_not_an_instance(story):
     body = {"sourceRegion": "local", "sourceBackupInstanceId": vault_id()}
     assert "names no instance" in post(story, "fetchSecondaryRecoveryPoints", body).text

@@ -380,13 +380,14 @@ def list_instances(
     control: Control, caller: Caller, vault: VaultRef, after: str = ""
 ) -> tuple[list[sa.RowMapping], str]:
     """A page of a vault's backup instances, by name, and where the next one begins."""
+    name = page.read_name(after)
     with control.database.reading() as connection:
         scope = arm.vault_id_of(control.installation.subscription_id, vault)
         require(control, connection, caller, READ, scope)
         vault_id = need_vault(connection, vault)["id"]
-        found = catalog.page_of_vault(connection, vault_id, after, page.SIZE + 1)
+        found = catalog.page_of_vault(connection, vault_id, name, page.SIZE + 1)
     shown = found[: page.SIZE]
-    return shown, shown[-1]["name_key"] if len(found) > page.SIZE else ""
+    return shown, page.mark_of(shown[-1]["name_key"]) if len(found) > page.SIZE else ""
 
 
 def need_instance(connection: sa.Connection, vault_id: str, name: str) -> sa.RowMapping:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from whenever import Instant
 
 from strongroom.catalog import protection
 from strongroom.catalog.protection import Protection
@@ -18,13 +19,13 @@ from strongroom.control.points.recovery_points import get_recovery_point, list_r
 from strongroom.control.resources.vaults import READ, need_vault
 from strongroom.control.restore import restores, validations
 from strongroom.control.restore.validations import Validation
-from strongroom.control.work.jobs import get_job, list_jobs
+from strongroom.control.work.jobs import get_job, page_jobs
 from strongroom.model import arm
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import NotFound, Precondition, StoreUnavailable
 from strongroom.model.ids import OperationId
-from strongroom.model.job import Job
+from strongroom.model.job import ANY_JOB, Job, JobFilter, JobKind
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.model.second_copy import trouble_of
 from strongroom.model.vault import crosses_regions
@@ -72,11 +73,26 @@ def need_point(control: Control, caller: Caller, place: Place, point_id: str) ->
     restores.check_second(found, there)
 
 
-def list_secondary_points(control: Control, caller: Caller, place: Place) -> list[RecoveryPoint]:
-    """Those of the instance that are whole at the second endpoint, newest first."""
+def list_secondary_points(
+    control: Control,
+    caller: Caller,
+    place: Place,
+    between: tuple[Instant | None, Instant | None] = (None, None),
+) -> list[RecoveryPoint]:
+    """Those of the instance that are whole at the second endpoint, newest first.
+
+    `between`: from when until when they were taken.
+    """
+    first, last = between
     there = _points(control, caller, place, POINTS)
     found = list_recovery_points(control, caller, place.vault, place.instance)
-    return [point for point in found if point.id in there]
+    return [
+        point
+        for point in found
+        if point.id in there
+        and (first is None or first <= point.taken_at)
+        and (last is None or point.taken_at <= last)
+    ]
 
 
 def restore_from_second(
@@ -98,19 +114,30 @@ def begin_validation(
 
 
 def list_second_jobs(
-    control: Control, caller: Caller, place: Place, action: str = JOBS
+    control: Control, caller: Caller, place: Place, wanted: JobFilter = ANY_JOB
 ) -> list[Job]:
     """The restores of the vault from the second copy, newest first."""
     with control.database.reading() as connection:
-        _enter(control, connection, caller, place, action)
-    return [job for job in list_jobs(control, caller, place.vault) if job.order.get("second")]
+        _enter(control, connection, caller, place, JOBS)
+    if wanted.kind.lower() not in {"", JobKind.RESTORE.value.lower()}:
+        return []
+    restores_of, after = wanted._replace(kind=JobKind.RESTORE.value), ""
+    found: list[Job] = []
+    while True:
+        page, after = page_jobs(control, caller, place.vault, after, restores_of)
+        found += [job for job in page if job.order.get("second")]
+        if not after:
+            return found
 
 
 def get_second_job(control: Control, caller: Caller, place: Place, job_id: str) -> Job:
     """One of them."""
-    if job_id not in {job.id for job in list_second_jobs(control, caller, place, JOB)}:
+    with control.database.reading() as connection:
+        _enter(control, connection, caller, place, JOB)
+    found = get_job(control, caller, place.vault, job_id)
+    if not found.order.get("second"):
         raise NotFound(f"there is no restore {job_id[:64]} from the second copy")
-    return get_job(control, caller, place.vault, job_id)
+    return found
 
 
 def second_copy(control: Control, caller: Caller, vault: VaultRef) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from strongroom.control.identities import role_assignments, role_definitions
 from strongroom.web.api import wire_access
 from strongroom.web.api.door import Asked, Body, does, member
-from strongroom.web.api.paging import Filter, check_filter
+from strongroom.web.api.paging import Filter, Skip, check_filter, listed
 
 router = APIRouter()
 _ROOT = "/providers/Microsoft.Authorization"
@@ -34,7 +34,9 @@ def put_assignment(name: str, body: Body, call: Asked, scope: str = "") -> JSONR
 
 @router.get(_ROOT + "/roleAssignments", openapi_extra=does(role_assignments.READ))
 @router.get(_ROLES + "/roleAssignments", openapi_extra=does(role_assignments.READ))
-def list_assignments(call: Asked, wanted: Filter = "", scope: str = "") -> dict[str, Any]:
+def list_assignments(
+    call: Asked, wanted: Filter = "", scope: str = "", skip: Skip = ""
+) -> Response:
     """Assignments that count at a scope; those below it too, unless the filter says atScope()."""
     check_filter(
         wanted, "atScope(), assignedTo('...') or principalId eq '...'", _SCOPED, _PRINCIPAL
@@ -48,7 +50,8 @@ def list_assignments(call: Asked, wanted: Filter = "", scope: str = "") -> dict[
         below="atscope()" not in wanted.lower(),
     )
     subscription = call.control.installation.subscription_id
-    return {"value": [wire_access.role_assignment(subscription, row) for row in rows]}
+    told = [wire_access.role_assignment(subscription, row) for row in rows]
+    return listed(call, told, skip, wanted=wanted, when=True)
 
 
 @router.get(_ROOT + "/roleAssignments/{name}", openapi_extra=does(role_assignments.READ))

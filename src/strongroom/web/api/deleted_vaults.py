@@ -3,10 +3,12 @@
 from typing import Any
 
 from fastapi import APIRouter
+from fastapi.responses import Response
 
 from strongroom.control.resources import deleted_vaults
 from strongroom.web.api import wire_deleted
 from strongroom.web.api.door import Asked, Here, does
+from strongroom.web.api.paging import Skip, listed
 
 router = APIRouter()
 _DELETED = (
@@ -16,11 +18,11 @@ _DELETED = (
 
 
 @router.get(_DELETED, openapi_extra=does(deleted_vaults.READ))
-def list_deleted_vaults(here: Here, call: Asked) -> dict[str, Any]:
-    """The soft-deleted vaults of the subscription."""
+def list_deleted_vaults(here: Here, call: Asked, skip: Skip = "") -> Response:
+    """The soft-deleted vaults of the subscription, by name, a hundred a page."""
     tenant = call.control.installation.tenant_id
     found = deleted_vaults.list_deleted_vaults(call.control, call.caller)
-    return {"value": [wire_deleted.vault(here, tenant, *each) for each in found]}
+    return listed(call, [wire_deleted.vault(here, tenant, *each) for each in found], skip)
 
 
 @router.get(_DELETED + "/{name}", openapi_extra=does(deleted_vaults.READ))

@@ -10,6 +10,7 @@ from strongroom.control.resources.given_names import names_of_instance
 from strongroom.web.api import wire_deleted
 from strongroom.web.api.door import Asked, Body, Here, Vault, does
 from strongroom.web.api.long_running import accepted
+from strongroom.web.api.paging import Skip, listed
 from strongroom.web.api.vaults import VAULT
 
 router = APIRouter()
@@ -28,11 +29,11 @@ def delete_instance(name: str, ref: Vault, call: Asked) -> Response:
 
 
 @router.get(_DELETED, openapi_extra=does(deletions.READ))
-def list_deleted_instances(ref: Vault, here: Here, call: Asked) -> dict[str, Any]:
-    """The soft-deleted backup instances of a vault."""
+def list_deleted_instances(ref: Vault, here: Here, call: Asked, skip: Skip = "") -> Response:
+    """The soft-deleted backup instances of a vault, by name, a hundred a page."""
     now = call.control.clock.now()
     found = deletions.list_deleted(call.control, call.caller, ref)
-    return {"value": [wire_deleted.instance(here, *each, now) for each in found]}
+    return listed(call, [wire_deleted.instance(here, *each, now) for each in found], skip)
 
 
 @router.get(_DELETED + "/{name}", openapi_extra=does(deletions.READ))

@@ -31,6 +31,7 @@ _REQUESTS = "resourceGuardOperationRequests"
 ACTION = "x-strongroom-action"
 ANYBODY = "(any signed-in caller)"
 PUBLIC = "(anybody)"
+FILTER = "$filter"
 AUXILIARY = "x-ms-authorization-auxiliary"
 
 
@@ -197,7 +198,8 @@ Base = Annotated[str, Depends(_base)]
 class Call:
     """What every route of ARM's is told: our means, who asks, and how.
 
-    `key` names the request, should it be sent again; `base` is our address as they know it.
+    `key` names the request, should it be sent again; `base` is our address as they know it, and
+    `path` what they asked for there.
     """
 
     control: Control
@@ -205,11 +207,22 @@ class Call:
     version: str
     base: str
     key: str
+    path: str
 
 
 async def _call(request: Request, caller: Who, version: ApiVersion) -> Call:
+    if request.query_params.get(FILTER):
+        _check_filtered(request)
     control, base = await _control(request), await _base(request)
-    return Call(control, caller, version, base, _request_key(request, caller))
+    key, path = _request_key(request, caller), str(request.scope["path"])
+    return Call(control, caller, version, base, key, path)
+
+
+def _check_filtered(request: Request) -> None:
+    """Invalid where the route reads no filter: all that there is would be no answer."""
+    read = request.scope["route"].dependant.query_params
+    if FILTER not in {parameter.alias for parameter in read}:
+        raise arm.invalid("$filter is not offered here", "leave it out")
 
 
 Asked = Annotated[Call, Depends(_call)]

@@ -11,6 +11,7 @@ from strongroom.model import arm, guard
 from strongroom.model.errors import NotFound
 from strongroom.web.api import wire_guards
 from strongroom.web.api.door import Asked, AsSeen, Body, Here, Vault, does, member
+from strongroom.web.api.paging import Skip, listed
 from strongroom.web.api.vaults import VAULT
 from strongroom.web.api.wire import instant
 
@@ -55,17 +56,17 @@ def delete_guard(group: str, name: str, here: Here, call: Asked) -> Response:
 
 
 @router.get(_SUBSCRIPTION + "/resourceGroups/{group}" + _GUARDS, openapi_extra=does(guards.READ))
-def list_guards(group: str, here: Here, call: Asked) -> dict[str, Any]:
-    """The resource guards of a resource group."""
+def list_guards(group: str, here: Here, call: Asked, skip: Skip = "") -> Response:
+    """The resource guards of a resource group, by name, a hundred a page."""
     found = guards.list_guards(call.control, call.caller, group)
-    return {"value": [wire_guards.resource_guard(here, row) for row in found]}
+    return listed(call, [wire_guards.resource_guard(here, row) for row in found], skip)
 
 
 @router.get(_SUBSCRIPTION + _GUARDS, openapi_extra=does(guards.READ))
-def list_all_guards(here: Here, call: Asked) -> dict[str, Any]:
-    """The resource guards of the subscription."""
+def list_all_guards(here: Here, call: Asked, skip: Skip = "") -> Response:
+    """The resource guards of the subscription, by name, a hundred a page."""
     found = guards.list_guards(call.control, call.caller, None)
-    return {"value": [wire_guards.resource_guard(here, row) for row in found]}
+    return listed(call, [wire_guards.resource_guard(here, row) for row in found], skip)
 
 
 @router.get(_GUARD + "/{kind}", openapi_extra=does(guards.READ))

@@ -121,14 +121,18 @@ def list_points(
     name: str, ref: Vault, here: Here, call: Asked, skip: Skip = "", wanted: Filter = ""
 ) -> Response:
     """Newest first, a hundred a page; `$filter` may name startDate and endDate."""
-    check_filter(wanted, "startDate eq '2026-01-31T00:00:00Z' and endDate eq '...'", _DATE)
-    between = _date(wanted, "startDate"), _date(wanted, "endDate")
     found, token = recovery_points.page_recovery_points(
-        call.control, call.caller, (ref, name), skip, between
+        call.control, call.caller, (ref, name), skip, read_between(wanted)
     )
     place = names_of_instance(call.control, ref, name)
     rows = [wire_jobs.recovery_point(here, *place, point) for point in found]
     return answer(call, rows, token, wanted)
+
+
+def read_between(wanted: str) -> tuple[Instant | None, Instant | None]:
+    """From when until when `$filter` asks for points."""
+    check_filter(wanted, "startDate eq '2026-01-31T00:00:00Z' and endDate eq '...'", _DATE)
+    return _date(wanted, "startDate"), _date(wanted, "endDate")
 
 
 def _date(wanted: str, which: str) -> Instant | None:

@@ -13,6 +13,7 @@ from strongroom.model import arm
 from strongroom.web.api import wire_policies
 from strongroom.web.api.door import Asked, Body, Here, Vault, does, member
 from strongroom.web.api.long_running import accepted
+from strongroom.web.api.paging import Skip, listed
 from strongroom.web.api.vaults import VAULT
 
 router = APIRouter()
@@ -36,10 +37,10 @@ def get_policy(name: str, ref: Vault, here: Here, call: Asked) -> dict[str, Any]
 
 
 @router.get(_POLICIES, openapi_extra=does(policies.READ))
-def list_policies(ref: Vault, here: Here, call: Asked) -> dict[str, Any]:
-    """The policies of a vault."""
+def list_policies(ref: Vault, here: Here, call: Asked, skip: Skip = "") -> Response:
+    """The policies of a vault, by name, a hundred a page."""
     found = policies.list_policies(call.control, call.caller, ref)
-    return {"value": [wire_policies.policy(here, row) for row in found]}
+    return listed(call, [wire_policies.policy(here, row) for row in found], skip)
 
 
 @router.delete(_POLICY, openapi_extra=does(policies.DELETE))

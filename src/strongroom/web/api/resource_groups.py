@@ -13,7 +13,7 @@ from strongroom.model.errors import from_dict
 from strongroom.web.api import wire
 from strongroom.web.api.door import Asked, Body, Call, Here, does
 from strongroom.web.api.long_running import OWN, RETRY_SECONDS
-from strongroom.web.api.paging import check_filter
+from strongroom.web.api.paging import Skip, Top, check_filter, listed
 
 router = APIRouter()
 _SUBSCRIPTION = "/subscriptions/{subscription_id}"
@@ -53,24 +53,28 @@ def group_result(operation_id: str, here: Here, call: Asked) -> Response:
 
 
 @router.get(_GROUP + "/resources", openapi_extra=does(resource_groups.LIST))
-def list_resources(group: str, here: Here, call: Asked, wanted: Wanted = "") -> dict[str, Any]:
+def list_resources(
+    group: str, here: Here, call: Asked, wanted: Wanted = "", skip: Skip = "", top: Top = 0
+) -> Response:
     """What is in a group: vaults, guards, servers; `$filter` may name a resourceType or a name."""
     del here
-    return _listed(call, group, wanted)
+    return _listed(call, group, wanted, (skip, top))
 
 
 @router.get(_SUBSCRIPTION + "/resources", openapi_extra=does(resource_groups.LIST_ALL))
-def list_all_resources(here: Here, call: Asked, wanted: Wanted = "") -> dict[str, Any]:
+def list_all_resources(
+    here: Here, call: Asked, wanted: Wanted = "", skip: Skip = "", top: Top = 0
+) -> Response:
     """The same of the subscription, as far as the caller may see."""
     del here
-    return _listed(call, None, wanted)
+    return _listed(call, None, wanted, (skip, top))
 
 
-def _listed(call: Call, group: str | None, wanted: str) -> dict[str, Any]:
+def _listed(call: Call, group: str | None, wanted: str, part: tuple[str, int]) -> Response:
     asked = {name.lower(): value.lower() for name, value in _FILTER.findall(wanted)}
     check_filter(wanted, "resourceType, resourceGroup or name eq '...', joined with and", _FILTER)
     found = resource_groups.list_resources(call.control, call.caller, group)
-    return {"value": [_told(*each) for each in found if _fits(each, asked)]}
+    return listed(call, [_told(*each) for each in found if _fits(each, asked)], *part, wanted)
 
 
 def _fits(each: resource_groups.Resource, asked: dict[str, str]) -> bool:

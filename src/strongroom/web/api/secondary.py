@@ -12,10 +12,14 @@ from strongroom.control.restore.secondary import Place
 from strongroom.model import arm
 from strongroom.model.ids import OperationId
 from strongroom.model.job import Job
+from strongroom.model.page import bad_token
 from strongroom.web.api import wire_jobs
 from strongroom.web.api.door import Asked, Body, Call, Here, Vault, does, member
+from strongroom.web.api.instances import read_between
+from strongroom.web.api.jobs import read_filter
 from strongroom.web.api.long_running import accepted
 from strongroom.web.api.looking import validated
+from strongroom.web.api.paging import Filter, Skip
 from strongroom.web.api.vaults import VAULT
 
 router = APIRouter()
@@ -64,17 +68,28 @@ async def validate_second(
 
 
 @router.post(_LOCATION + "/fetchSecondaryRecoveryPoints", openapi_extra=does(secondary.POINTS))
-def list_second_points(place: OfInstance, here: Here, call: Asked) -> dict[str, Any]:
-    """The points that are whole at the second endpoint, newest first."""
-    found = secondary.list_secondary_points(call.control, call.caller, place)
+def list_second_points(
+    place: OfInstance, here: Here, call: Asked, skip: Skip = "", wanted: Filter = ""
+) -> dict[str, Any]:
+    """The points that are whole at the second endpoint, newest first; `$filter` as of points.
+
+    All in one answer: Azure's clients would ask for a next page of a POST without its body.
+    """
+    between = read_between(wanted)
+    if skip:
+        raise bad_token(skip)
+    found = secondary.list_secondary_points(call.control, call.caller, place, between)
     names = names_of_instance(call.control, place.vault, place.instance)
     return {"value": [wire_jobs.recovery_point(here, *names, each) for each in found]}
 
 
 @router.post(_LOCATION + "/fetchCrossRegionRestoreJobs", openapi_extra=does(secondary.JOBS))
-def list_second_jobs(place: OfVault, here: Here, call: Asked) -> dict[str, Any]:
-    """The restores from the second copy."""
-    found = secondary.list_second_jobs(call.control, call.caller, place)
+def list_second_jobs(
+    place: OfVault, here: Here, call: Asked, wanted: Filter = ""
+) -> dict[str, Any]:
+    """The restores from the second copy, the newest first; `$filter` as of jobs."""
+    named = read_filter(wanted)
+    found = secondary.list_second_jobs(call.control, call.caller, place, named)
     return {"value": [_job(call, here, job) for job in found]}
 
 

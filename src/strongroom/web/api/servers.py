@@ -14,6 +14,7 @@ from strongroom.model.new_server import NewServer, read_new_server
 from strongroom.web.api import wire
 from strongroom.web.api.door import Asked, Body, Call, Here, does
 from strongroom.web.api.long_term import server_addresses
+from strongroom.web.api.paging import Skip, listed
 
 router = APIRouter()
 _SUBSCRIPTION = "/subscriptions/{subscription_id}"
@@ -65,28 +66,28 @@ def delete_server(group: str, name: str, here: Here, call: Asked) -> Response:
 
 
 @router.get(_SERVERS, openapi_extra=does(servers.READ))
-def list_servers(group: str, here: Here, call: Asked) -> dict[str, Any]:
-    """The servers of a resource group."""
-    return _list(call, here, group)
+def list_servers(group: str, here: Here, call: Asked, skip: Skip = "") -> Response:
+    """The servers of a resource group, by name, a hundred a page."""
+    return _list(call, here, group, skip)
 
 
 @router.get(
     _SUBSCRIPTION + "/providers/Microsoft.DBforPostgreSQL/flexibleServers",
     openapi_extra=does(servers.READ),
 )
-def list_all_servers(here: Here, call: Asked) -> dict[str, Any]:
-    """The servers of the subscription."""
-    return _list(call, here, None)
+def list_all_servers(here: Here, call: Asked, skip: Skip = "") -> Response:
+    """The servers of the subscription, by name, a hundred a page."""
+    return _list(call, here, None, skip)
 
 
-def _list(call: Call, here: str, group: str | None) -> dict[str, Any]:
+def _list(call: Call, here: str, group: str | None, skip: str) -> Response:
     found = servers.list_servers(call.control, call.caller, group)
     backups = server_backups.find_backups(call.control, call.caller)
     told = [
         _with_backup(wire.server(here, row, servers.facts_of(row)), backups.get(row["id"]))
         for row in found
     ]
-    return {"value": told}
+    return listed(call, told, skip)
 
 
 @router.post(_SERVERS + "/{name}/ltrPreBackup", openapi_extra=does(servers.CHECK))

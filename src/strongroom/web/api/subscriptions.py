@@ -1,5 +1,6 @@
 """The subscription, its resource groups, and what clients ask of a cloud before anything else."""
 
+import re
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -8,9 +9,11 @@ from fastapi.responses import JSONResponse
 from strongroom.control.resources import subscriptions
 from strongroom.web.api import wire
 from strongroom.web.api.door import ANYBODY, PUBLIC, Asked, Base, Body, Here, Means, does
+from strongroom.web.api.paging import Filter, Skip, Top, check_filter, listed
 
 router = APIRouter()
 _GROUP = "/subscriptions/{subscription_id}/resourceGroups/{group}"
+_TAG = re.compile(r"\b(tagName|tagValue)\s+eq\s+'([^']{1,256})'", re.IGNORECASE)
 
 
 @router.get("/metadata/endpoints", openapi_extra=does(PUBLIC))
@@ -92,10 +95,19 @@ def has_group(group: str, here: Here, call: Asked) -> Response:
 @router.get(
     "/subscriptions/{subscription_id}/resourceGroups", openapi_extra=does(subscriptions.READ)
 )
-def list_groups(here: Here, call: Asked) -> dict[str, Any]:
-    """All resource groups."""
-    return {
-        "value": [
-            wire.group(here, g) for g in subscriptions.list_groups(call.control, call.caller)
-        ]
-    }
+def list_groups(
+    here: Here, call: Asked, wanted: Filter = "", skip: Skip = "", top: Top = 0
+) -> Response:
+    """All resource groups, by name; `$filter` may name a tag and its value."""
+    check_filter(wanted, "tagName eq '...' and tagValue eq '...'", _TAG)
+    asked = {name.lower(): value for name, value in _TAG.findall(wanted)}
+    found = subscriptions.list_groups(call.control, call.caller)
+    told = [wire.group(here, row) for row in found if _is_tagged(row["tags"], asked)]
+    return listed(call, told, skip, top, wanted)
+
+
+def _is_tagged(tags: dict[str, str], asked: dict[str, str]) -> bool:
+    """Names of tags in any case, their values as they are."""
+    values = {name.lower(): value for name, value in tags.items()}
+    named, value = asked.get("tagname", "").lower(), asked.get("tagvalue")
+    return not asked or (named in values and value in {None, values[named]})

@@ -9,6 +9,7 @@ from strongroom.control.resources import deleted_vaults, vaults
 from strongroom.web.api import wire
 from strongroom.web.api.door import Asked, AsSeen, Body, Call, Here, Vault, does
 from strongroom.web.api.long_running import addresses
+from strongroom.web.api.paging import Skip, listed
 
 router = APIRouter()
 _SUBSCRIPTION = "/subscriptions/{subscription_id}"
@@ -74,17 +75,17 @@ def check_name(group: str, here: Here, body: Body, call: Asked) -> dict[str, Any
 
 
 @router.get(_VAULTS, openapi_extra=does(vaults.READ))
-def list_vaults(group: str, here: Here, call: Asked) -> dict[str, Any]:
-    """The vaults of a resource group."""
+def list_vaults(group: str, here: Here, call: Asked, skip: Skip = "") -> Response:
+    """The vaults of a resource group, by name, a hundred a page."""
     found = vaults.list_vaults(call.control, call.caller, group)
-    return {"value": [told(call, here, row) for row in found]}
+    return listed(call, [told(call, here, row) for row in found], skip)
 
 
 @router.get(
     _SUBSCRIPTION + "/providers/Microsoft.DataProtection/backupVaults",
     openapi_extra=does(vaults.READ),
 )
-def list_all_vaults(here: Here, call: Asked) -> dict[str, Any]:
-    """The vaults of the subscription."""
+def list_all_vaults(here: Here, call: Asked, skip: Skip = "") -> Response:
+    """The vaults of the subscription, by name, a hundred a page."""
     found = vaults.list_vaults(call.control, call.caller, None)
-    return {"value": [told(call, here, row) for row in found]}
+    return listed(call, [told(call, here, row) for row in found], skip)
