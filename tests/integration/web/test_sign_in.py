@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import CertificateCredential, ManagedIdentityCredential
+from azure.mgmt.dataprotection import DataProtectionMgmtClient
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -14,6 +16,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from arm_world import APP, GROUP, SECRET, SUBSCRIPTION, TENANT, VERSION, ArmWorld, vault_id
+from seams import FakeClock
 from strongroom.model.access import OWNER
 from strongroom.web.pace import Pace
 
@@ -145,5 +148,40 @@ def test_whoever_asks_without_end_is_told_how_long_to_wait(world: ArmWorld) -> N
         assert 90 <= int(answers[-1].headers["Retry-After"]) <= 100
         with world.http(calm) as client:
             assert client.get("/subscriptions", params=VERSION).status_code == 200
+    finally:
+        world.app.state.pace = usual
+
+
+class Patient(RequestsTransport):
+    """Waits as long as it is told to, on a clock that only this moves."""
+
+    def __init__(self, clock: FakeClock, **more: object) -> None:
+        super().__init__(**more)
+        self.clock, self.waits = clock, []
+
+    def sleep(self, duration: float) -> None:
+        self.waits.append(duration)
+        self.clock.advance(duration)
+
+
+def test_azures_client_waits_as_long_as_it_is_told_and_goes_on(
+    world: ArmWorld, http: httpx.Client
+) -> None:
+    usual, clock = world.app.state.pace, FakeClock()
+    world.app.state.pace = Pace(clock, at_once=2, a_second=0.1)
+    _, app, secret = world.principal("patient", [(OWNER.id, "/")])
+    transport = Patient(clock, connection_verify=world.ca)
+    options = {"base_url": world.url, "credential_scopes": [f"{world.url}/.default"]}
+    credential = world.credential(app, secret)
+    try:
+        with DataProtectionMgmtClient(
+            credential, SUBSCRIPTION, transport=transport, **options
+        ) as client:
+            found = [client.backup_vaults.get(GROUP, "v1").name for _ in range(4)]
+            named = {"name": "v9", "type": "Microsoft.DataProtection/backupVaults"}
+            told = client.backup_vaults.check_name_availability(GROUP, "local", named)
+        assert found == ["v1"] * 4
+        assert told.name_available
+        assert transport.waits == [10, 10, 10]
     finally:
         world.app.state.pace = usual
