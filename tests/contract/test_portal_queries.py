@@ -15,6 +15,7 @@ from strongroom.catalog import (
     finding,
     fleet,
     horizons,
+    job_samples,
     metrics,
     removal,
     reports,
@@ -38,6 +39,7 @@ from strongroom.catalog.tables import (
 from strongroom.model.alert import GRAVE, Cause
 from strongroom.model.bill import bills_until
 from strongroom.model.cost import GB, Day, PriceSheet
+from strongroom.model.operation import Progress
 from strongroom.model.usage import Share, Usage
 
 NOW = Instant.parse_iso("2026-01-01T00:00:00Z")
@@ -118,6 +120,36 @@ def test_an_instance_is_seen_whole_in_one_look(connection: sa.Connection) -> Non
     assert finding.jobs_of(connection, "x") == []
     assert finding.databases(connection) == {"i": ["shop"]}
     assert [each["name"] for each in fleet.unprotected_servers(connection)] == ["pg2"]
+
+
+def test_a_job_is_tried_again_where_none_has_followed_and_its_instance_is_there(
+    connection: sa.Connection,
+) -> None:
+    def able(*, newest: bool = True) -> set[str]:
+        return fleet.able_to_try_again(connection, ["b", "j"], newest=newest)
+
+    assert able() == {"b", "j"}
+    b = jobs.c.id == "b"
+    row = dict(connection.execute(jobs.select().where(b)).mappings().one())
+    row |= {"id": "later", "status": "InProgress", "started_at": NOW.add(hours=1)}
+    connection.execute(jobs.insert().values(**row))
+    assert (able(), able(newest=False)) == ({"j"}, {"b", "j"})
+    assert fleet.running_by_vault(connection) == [("v", "v", 1)]
+    connection.execute(instances.update().values(state="ProtectionStopped"))
+    assert able(newest=False) == {"j"}  # it takes no backups, and can be restored
+    connection.execute(instances.update().values(state="SoftDeleted"))
+    assert able(newest=False) == set()
+
+
+def test_how_far_jobs_were_lately_is_found_of_each_from_its_own_moment_on(
+    connection: sa.Connection,
+) -> None:
+    for name, hours in (("j", 0), ("j", 1), ("b", 1)):
+        done = Progress(step=f"{name}{hours}", done_bytes=10 + hours)
+        job_samples.note(connection, name, done, NOW.add(hours=hours))
+    since = {"j": NOW.add(minutes=30), "b": NOW.add(hours=2)}
+    assert job_samples.lately(connection, since) == {"j": [(NOW.add(hours=1), 11)]}
+    assert job_samples.lately(connection, {}) == {}
 
 
 def test_sums_counts_and_means_come_out(connection: sa.Connection) -> None:

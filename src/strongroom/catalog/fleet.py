@@ -1,5 +1,6 @@
 """Every instance at one glance: what an overview needs, in one query."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,7 +18,7 @@ from strongroom.catalog.tables import (
     vaults,
 )
 from strongroom.model.job import JobKind, JobStatus
-from strongroom.model.protection_state import SOFT_DELETED
+from strongroom.model.protection_state import ABLE, SOFT_DELETED
 
 _NEWEST = (
     sa.select(recovery_points.c.taken_at)
@@ -103,8 +104,9 @@ def last_backups(connection: sa.Connection) -> dict[str, sa.RowMapping]:
         .group_by(jobs.c.instance_id)
         .subquery()
     )
+    told = ("id", "instance_id", "status", "ended_at", "error", "rule_name", "order")
     query = (
-        sa.select(jobs.c.id, jobs.c.instance_id, jobs.c.status, jobs.c.ended_at, jobs.c.error)
+        sa.select(*(jobs.c[name] for name in told))
         .join(
             newest,
             sa.and_(jobs.c.instance_id == newest.c.instance_id, jobs.c.started_at == newest.c.at),
@@ -112,6 +114,44 @@ def last_backups(connection: sa.Connection) -> dict[str, sa.RowMapping]:
         .where(jobs.c.kind == JobKind.BACKUP.value, jobs.c.status == JobStatus.FAILED.value)
     )
     return {row["instance_id"]: row for row in connection.execute(query).mappings()}
+
+
+def able_to_try_again(connection: sa.Connection, ids: Sequence[str], *, newest: bool) -> set[str]:
+    """Of these jobs: those whose instance is there, and takes backups where they are backups.
+
+    `newest`: and has had no other of the kind since.
+    """
+    later = jobs.alias("later")
+    since = sa.select(later.c.id).where(
+        later.c.instance_id == jobs.c.instance_id,
+        later.c.kind == jobs.c.kind,
+        later.c.started_at > jobs.c.started_at,
+    )
+    takes = sa.or_(jobs.c.kind != JobKind.BACKUP.value, instances.c.state.in_(ABLE))
+    query = (
+        sa.select(jobs.c.id)
+        .join(instances, jobs.c.instance_id == instances.c.id)
+        .where(jobs.c.id.in_(ids), instances.c.state != SOFT_DELETED, takes)
+    )
+    if newest:
+        query = query.where(~since.exists())
+    return set(connection.execute(query).scalars()) if ids else set()
+
+
+def running_by_vault(connection: sa.Connection) -> list[tuple[str, str, int]]:
+    """(group, vault, how many jobs are under way there); empty names: what no vault holds."""
+    group, vault = (
+        sa.func.coalesce(column, "") for column in (resource_groups.c.name, vaults.c.name)
+    )
+    query = (
+        sa.select(group, vault, sa.func.count())
+        .select_from(jobs)
+        .outerjoin(vaults, jobs.c.vault_id == vaults.c.id)
+        .outerjoin(resource_groups, vaults.c.resource_group_key == resource_groups.c.name_key)
+        .where(jobs.c.status == JobStatus.IN_PROGRESS.value)
+        .group_by(resource_groups.c.name, vaults.c.name)
+    )
+    return [(row[0], row[1], row[2]) for row in connection.execute(query)]
 
 
 def unprotected_servers(connection: sa.Connection) -> list[sa.RowMapping]:

@@ -1,5 +1,7 @@
 """How far jobs were, from time to time: rows in, `Sample` out."""
 
+from collections.abc import Mapping
+
 import sqlalchemy as sa
 from whenever import Instant
 
@@ -34,6 +36,19 @@ def list_of_job(connection: sa.Connection, job_id: str) -> list[Sample]:
     """All of them, in order."""
     query = sa.select(table).where(table.c.job_id == job_id).order_by(table.c.number)
     return [_sample(row) for row in connection.execute(query).mappings()]
+
+
+def lately(
+    connection: sa.Connection, since: Mapping[str, Instant]
+) -> dict[str, list[tuple[Instant, int]]]:
+    """Job -> (when, bytes done), in order, from its moment on; of jobs that have any."""
+    wanted = (sa.and_(table.c.job_id == job, table.c.at >= at) for job, at in since.items())
+    query = sa.select(table.c.job_id, table.c.at, table.c.done_bytes)
+    query = query.where(sa.or_(sa.false(), *wanted)).order_by(table.c.job_id, table.c.number)
+    found: dict[str, list[tuple[Instant, int]]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.job_id, []).append((row.at, row.done_bytes))
+    return found
 
 
 def forget(connection: sa.Connection, before: Instant) -> int:

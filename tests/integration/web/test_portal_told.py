@@ -382,7 +382,7 @@ def test_the_menu_counts_what_waits_for_somebody(site: ArmWorld, guest: httpx.Cl
 
 def count_in_menu(guest: httpx.Client, words: str) -> int:
     """The number beside them; 0 where there is none."""
-    found = re.search(f'>{words}<span class="n">([0-9]+)<', guest.get("/").text)
+    found = re.search(f'>{words}<span class="n" id="count-[a-z]+">([0-9]+)<', guest.get("/").text)
     return int(found[1]) if found else 0
 
 

@@ -1,9 +1,10 @@
-"""How much waits for somebody: alerts that nobody sees to, and requests for a second person."""
+"""How much there is: alerts that nobody sees to, requests for a second person, jobs under way."""
 
 from dataclasses import dataclass
 
 from strongroom.catalog import alerts as alert_rows
 from strongroom.catalog import approvals as approval_rows
+from strongroom.catalog import fleet as fleet_rows
 from strongroom.catalog import guards
 from strongroom.control.basis.control import Control
 from strongroom.control.basis.guarded import guard_id_of
@@ -11,8 +12,10 @@ from strongroom.control.basis.rights import Rights
 from strongroom.control.oversight import approvals
 from strongroom.control.overview import alerts
 from strongroom.control.overview.fleet import Fleet
+from strongroom.control.work import jobs
 from strongroom.model import arm
 from strongroom.model.access import Caller
+from strongroom.model.arm import VaultRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,7 @@ class OpenCounts:
 
     alerts: int
     approvals: int
+    running: int
 
 
 def count_open(control: Control, caller: Caller, seen: Fleet) -> OpenCounts:
@@ -36,6 +40,18 @@ def count_open(control: Control, caller: Caller, seen: Fleet) -> OpenCounts:
             guard = guard_id_of(control, guards.by_id(connection, row["guard_id"]))
             mine = row["asked_by"] == caller.principal_id
             waiting += mine or rights.may(approvals.READ_GUARD, guard)
+        running = sum(
+            count
+            for group, vault, count in fleet_rows.running_by_vault(connection)
+            if rights.may(jobs.ACTION, _vault_id(control, group, vault))
+        )
     return OpenCounts(
-        alerts=sum(everything or each in ids for each in subjects), approvals=waiting
+        alerts=sum(everything or each in ids for each in subjects),
+        approvals=waiting,
+        running=running,
     )
+
+
+def _vault_id(control: Control, group: str, name: str) -> str:
+    ref = VaultRef(resource_group=group, name=name)
+    return arm.vault_id_of(control.installation.subscription_id, ref)

@@ -1,8 +1,10 @@
 """Look at jobs, and cancel one that is under way."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
+from whenever import Instant
 
 from strongroom.catalog import agent_operations, audit, job_samples, protection
 from strongroom.catalog import jobs as catalog
@@ -63,6 +65,14 @@ def samples_of(control: Control, job: Job) -> list[Sample]:
     """How far it was, from time to time, of the last thirty days; of a job that get_job() gave."""
     with control.database.reading() as connection:
         return job_samples.list_of_job(connection, job.id)
+
+
+def lately_of(
+    control: Control, since: Mapping[str, Instant]
+) -> dict[str, list[tuple[Instant, int]]]:
+    """Job -> (when, bytes done) from its moment on, of jobs that the caller has been shown."""
+    with control.database.reading() as connection:
+        return job_samples.lately(connection, since)
 
 
 def _job_of(connection: sa.Connection, vault: VaultRef, job_id: str) -> Job:

@@ -131,9 +131,10 @@ class Visit:
 
     @cached_property
     def counts(self) -> dict[str, int]:
-        """Path -> how much waits there for somebody."""
+        """Path -> how much there is, or waits for somebody."""
         found = open_counts.count_open(self.control, self.caller, self.fleet)
-        return {"/alerts": found.alerts, "/approvals": found.approvals}
+        told = {"/instances": len(self.fleet.ships), "/jobs": found.running}
+        return told | {"/alerts": found.alerts, "/approvals": found.approvals}
 
     @cached_property
     def places(self) -> list[tuple[str, str, bool]]:

@@ -6,27 +6,27 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 from starlette.requests import Request
 
-from strongroom.control.overview.fleet import see_fleet
 from strongroom.control.protection import protecting
 from strongroom.control.wal import wal_timeline
 from strongroom.control.work import jobs, rounds
-from strongroom.control.work.held_jobs import holdups_of
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import VaultError
-from strongroom.model.job import Job, JobStatus
+from strongroom.model.job import ANY_JOB, Job, JobFilter, JobStatus
 from strongroom.model.job_sample import lines_of
-from strongroom.web.portal import render, throughput, words
+from strongroom.web.portal import job_rows, render, throughput, words
 from strongroom.web.portal.door import Guest, PortalRoute, Visit, find_session
-from strongroom.web.portal.jobs import SHOWN
+from strongroom.web.portal.jobs import ended_of, waiting_of, wanted_of
+from strongroom.web.portal.needs import needs_of
 from strongroom.web.portal.places import instance_path
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 _SECOND = 1.0
-FIRST, SERVERS = "first", "servers"
+FIRST, SERVERS, OVERVIEW, JOBS = "first", "servers", "overview", "jobs"
+_LISTS = frozenset({OVERVIEW, JOBS})
 _FLEET_TURNS = 10  # looks at jobs for one look at every instance
 Parts = dict[str, str]  # id -> HTML
 
@@ -34,6 +34,8 @@ Parts = dict[str, str]  # id -> HTML
 @dataclass(frozen=True, slots=True)
 class Watch:
     """What a page follows: `page` overview or jobs, one instance's id, or one job.
+
+    wanted: which of the jobs that have ended the page of jobs shows.
 
     page servers: until there are more or fewer than `of` that could be protected; page first: or
     anything is.
@@ -44,6 +46,7 @@ class Watch:
     of: str = ""
     job: str = ""
     log: str = ""
+    wanted: JobFilter = ANY_JOB
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +57,23 @@ class Look:
     ids: frozenset[str] = frozenset()
 
 
-@router.get("/portal/events")
-async def events(
-    request: Request,
-    visit: Guest,
+def _watch(
     page: Annotated[str, Query(max_length=20)] = "",
     of: Annotated[str, Query(max_length=64)] = "",
     job: Annotated[str, Query(max_length=300)] = "",
     log: Annotated[str, Query(max_length=500)] = "",
+    status: Annotated[str, Query(max_length=30)] = "",
+    kind: Annotated[str, Query(max_length=30)] = "",
+) -> Watch:
+    return Watch(page, of, job, log, wanted_of(status, kind))
+
+
+@router.get("/portal/events")
+async def events(
+    request: Request, visit: Guest, watch: Annotated[Watch, Depends(_watch)]
 ) -> StreamingResponse:
     """`part` {id, html} takes the place of a part; `again`: load the page anew; `clock`: alive."""
-    stream = _stream(request, visit, Watch(page, of, job, log))
+    stream = _stream(request, visit, watch)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
@@ -82,7 +91,7 @@ async def _stream(request: Request, visit: Visit, watch: Watch) -> AsyncIterator
             yield "event: again\ndata: now\n\n"
             return
         if before not in (None, look.ids):
-            look.parts.update(await run(_ended, visit, watch))
+            look.parts.update(await run(_changed, visit, watch))
         before = look.ids
         for name, html in look.parts.items():
             if told.get(name) != html:
@@ -101,12 +110,10 @@ def _look(request: Request, visit: Visit, watch: Watch, turn: int) -> Look | Non
         return None
     parts: Parts = {}
     if turn % _FLEET_TURNS == 0:
-        seen = see_fleet(visit.control, visit.caller)
-        if watch.page == FIRST and seen.ships:
+        fresh = Visit(request, visit.session)
+        if watch.page == FIRST and fresh.fleet.ships:
             return None
-        parts["pulse"] = render.part_of("pulse.html", "pulse", seen)
-        if watch.page == "overview" and seen.ships:
-            parts["answers"] = render.part_of("answers.html", "answers", seen)
+        parts |= _fleet_parts(fresh, watch)
     if watch.page in {FIRST, SERVERS}:
         servers = protecting.candidates(visit.control, visit.caller)
         return Look(parts) if str(len(servers)) == watch.of else None
@@ -125,7 +132,7 @@ def _job_parts(visit: Visit, named: str) -> Parts | None:
         return None
     samples = jobs.samples_of(control, found)
     speed, lines = throughput.speed_of(found, samples, now), lines_of(found, samples)
-    told = (found, now, visit.zone, holdups_of(control, [found]))
+    told = (found, job_rows.under_way(visit, [found])[0], now, visit.zone)
     return {
         "progress": render.part_of("job_parts.html", "progress", *told),
         "speed": render.part_of("job_parts.html", "speed_figure", speed),
@@ -138,20 +145,38 @@ def _look_at_running(visit: Visit, watch: Watch, parts: Parts) -> Look:
     running = rounds.running_jobs(control, visit.caller)
     if watch.of:
         running = [each for each in running if each.instance_id == watch.of]
-    holdups = holdups_of(control, running)
-    html = render.part_of("job_parts.html", "running_part", running, now, visit.zone, holdups)
-    parts["running"] = html
+    rows = (job_rows.under_way(visit, running), now, visit.zone, visit, watch.page == JOBS)
+    parts["running"] = render.part_of("job_parts.html", "running_part", *rows)
     if watch.log:
         parts["stream"] = _stream_of(visit, watch.log)
     return Look(parts, frozenset(each.id for each in running))
 
 
-def _ended(visit: Visit, watch: Watch) -> Parts:
-    """A job has ended: the list of those, where the page has one."""
-    if watch.page != "jobs":
-        return {}
-    ended = rounds.ended_jobs(visit.control, visit.caller)[:SHOWN]
-    return {"ended": render.part_of("job_parts.html", "ended_table", ended, visit.zone)}
+def _changed(visit: Visit, watch: Watch) -> Parts:
+    """A job has begun or ended: what that makes anew, without waiting for the next turn."""
+    return _fleet_parts(Visit(visit.request, visit.session), watch)
+
+
+def _fleet_parts(fresh: Visit, watch: Watch) -> Parts:
+    """What a look at every instance tells: the menu's counts and pulse, and lists of the page."""
+    seen = fresh.fleet
+    parts = {"pulse": render.part_of("pulse.html", "pulse", seen)}
+    for path, many in fresh.counts.items():
+        parts[f"count-{path[1:]}"] = render.part_of("menu.html", "tally", path, many)
+    running = rounds.running_jobs(fresh.control, fresh.caller) if watch.page in _LISTS else []
+    if watch.page == OVERVIEW and seen.ships:
+        parts["answers"] = render.part_of("answers.html", "answers", seen)
+        facts = {"visit": fresh, "now": fresh.now, "zone": fresh.zone}
+        parts["needs"] = render.text_of("needs.html", facts | needs_of(fresh, running))
+    if watch.page == JOBS:
+        due, told = waiting_of(fresh, running), ended_of(fresh, watch.wanted)
+        waiting = (due["waiting"], due["next_at"], fresh.zone)
+        parts["waiting"] = render.part_of("job_parts.html", "waiting_part", *waiting)
+        count = render.part_of("job_parts.html", "ended_count", told["count"], rounds.MOST_JOBS)
+        parts["ended-count"] = count
+        rows = (told["ended"], told["count"], any(watch.wanted), fresh.zone, fresh)
+        parts["ended-part"] = render.part_of("job_parts.html", "ended_part", *rows)
+    return parts
 
 
 def _stream_of(visit: Visit, named: str) -> str:

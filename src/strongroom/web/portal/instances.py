@@ -17,10 +17,10 @@ from strongroom.control.protection import instances, protection_states
 from strongroom.control.restore import restores
 from strongroom.control.wal import restorable_ranges, wal_timeline
 from strongroom.control.work import rounds
-from strongroom.control.work.held_jobs import holdups_of
 from strongroom.model.backup_settings import settings_of
 from strongroom.model.errors import NotFound
 from strongroom.model.protection_state import ACTS
+from strongroom.web.portal import job_rows
 from strongroom.web.portal.door import Guest, PortalRoute, Sent, Visit
 from strongroom.web.portal.pictures import pictures_of
 from strongroom.web.portal.places import (
@@ -103,6 +103,7 @@ def instance(name: str, ref: InVault, visit: Guest) -> Response:
     may = offers(visit.control, visit.caller, scope, _ACTIONS)
     tried = drills.list_drills(visit.control, visit.caller, ref, name)
     running, log = rounds.running_jobs(visit.control, visit.caller), None
+    ended = rounds.ended_jobs(visit.control, visit.caller, row["id"], JOBS)
     if may["find"]:
         log = wal_timeline.find_second(visit.control, visit.caller, ref, name, None)
     return visit.page(
@@ -113,9 +114,10 @@ def instance(name: str, ref: InVault, visit: Guest) -> Response:
         points=points,
         drills=tried,
         log=log,
-        running=[job for job in running if job.instance_id == row["id"]],
-        holdups=holdups_of(visit.control, running),
-        ended=rounds.ended_jobs(visit.control, visit.caller, row["id"], JOBS),
+        running=job_rows.under_way(
+            visit, [job for job in running if job.instance_id == row["id"]]
+        ),
+        ended=job_rows.ended(visit, ended),
         may=may,
         acts=[act for act in ACTS if row["state"] in act.before and row["state"] != act.after],
         pictures=pictures_of(visit, row["policy"], ship, points, tried, log) if points else None,
@@ -136,6 +138,7 @@ def back_up(name: str, ref: InVault, visit: Guest, form: Sent) -> Response:
         tag_override=None,
         request_key="",
         full=form.has("full"),
+        backup_type=form.text("backup_type"),
     )
     return _to_job(visit, ref, operation)
 

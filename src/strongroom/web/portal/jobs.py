@@ -1,24 +1,21 @@
 """Jobs: what is under way, what has ended, and one with its steps."""
 
 import json
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from strongroom.control.overview.offers import offers
-from strongroom.control.points import backups
+from strongroom.control.overview import job_offers
 from strongroom.control.resources import vault_roles
 from strongroom.control.work import jobs, rounds
-from strongroom.control.work.held_jobs import holdups_of
-from strongroom.model import arm
-from strongroom.model.arm import VaultRef
 from strongroom.model.errors import VaultError, from_dict
-from strongroom.model.job import UNCANCELLABLE, Job, JobFilter, JobKind, JobStatus
+from strongroom.model.job import Job, JobFilter, JobKind, JobStatus
 from strongroom.model.job_sample import lines_of
-from strongroom.web.portal import render, throughput
+from strongroom.web.portal import job_rows, render, throughput
 from strongroom.web.portal.door import Guest, PortalRoute, Sent, Visit
-from strongroom.web.portal.places import InVault, instance_scope, job_path
+from strongroom.web.portal.places import InVault, job_path
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 _JOB = "/jobs/{group}/{vault}/{job_id}"
@@ -32,27 +29,40 @@ def list_jobs(
     kind: Annotated[str, Query(max_length=30)] = "",
 ) -> Response:
     """Under way, and the newest that have ended; of one `status` or `kind` where it is named."""
-    status = status if status in set(JobStatus) else ""
-    kind = kind if kind in set(JobKind) else ""
-    ended = rounds.ended_jobs(visit.control, visit.caller, wanted=JobFilter(status, kind))
+    wanted = wanted_of(status, kind)
     running = rounds.running_jobs(visit.control, visit.caller)
-    busy = {each.instance_id for each in running}
     return visit.page(
         "jobs.html",
-        running=running,
-        holdups=holdups_of(visit.control, running),
-        waiting=[
-            (ship, ship.id in busy)
-            for ship in visit.fleet.ships
-            if ship.next_at and ship.next_at <= visit.now
-        ],
-        ended=ended[:SHOWN],
-        ended_count=len(ended),
+        running=job_rows.under_way(visit, running),
         most_jobs=rounds.MOST_JOBS,
-        status=status,
-        kind=kind,
-        next_at=min((ship.next_at for ship in visit.fleet.ships if ship.next_at), default=None),
+        status=wanted.status,
+        kind=wanted.kind,
+        **ended_of(visit, wanted),
+        **waiting_of(visit, running),
     )
+
+
+def wanted_of(status: str, kind: str) -> JobFilter:
+    """What a link asks for; words that are none of ours ask for nothing."""
+    known = status if status in set(JobStatus) else "", kind if kind in set(JobKind) else ""
+    return JobFilter(*known)
+
+
+def ended_of(visit: Visit, wanted: JobFilter) -> dict[str, Any]:
+    """The newest that have ended, and how many of the newest there are."""
+    found = rounds.ended_jobs(visit.control, visit.caller, wanted=wanted)
+    return {"ended": job_rows.ended(visit, found[:SHOWN]), "count": len(found)}
+
+
+def waiting_of(visit: Visit, running: Sequence[Job]) -> dict[str, Any]:
+    """Whose backup is due and not begun, and whether it is busy; else when the next begins."""
+    busy = {each.instance_id for each in running}
+    planned = [ship for ship in visit.fleet.ships if ship.next_at]
+    due = [ship for ship in planned if ship.next_at and ship.next_at <= visit.now]
+    return {
+        "waiting": [(ship, ship.id in busy) for ship in due],
+        "next_at": min((ship.next_at for ship in planned if ship.next_at), default=None),
+    }
 
 
 @router.get(_JOB)
@@ -60,16 +70,14 @@ def job(job_id: str, ref: InVault, visit: Guest) -> Response:
     """One job; while it is under way the page follows it."""
     found = jobs.get_job(visit.control, visit.caller, ref, job_id)
     samples = jobs.samples_of(visit.control, found)
-    scope = arm.job_id_of(visit.control.installation.subscription_id, ref, found.id)
-    may = offers(visit.control, visit.caller, scope, {"cancel": jobs.CANCEL})
+    live = found.status is JobStatus.IN_PROGRESS
+    able = job_offers.may_try_again(visit.control, visit.caller, [found], newest=False)
     return visit.page(
         "job.html",
         job=found,
-        holdups=holdups_of(visit.control, [found]),
-        may=may,
-        again=_may_try_again(visit, ref, found),
+        row=job_rows.under_way(visit, [found])[0] if live else None,
+        again=job_rows.again_of(found) if able else None,
         lacks=vault_roles.lacks_of(visit.control, visit.caller, ref, _error_of(found)),
-        cancellable=_is_cancellable(found),
         speed=throughput.speed_of(found, samples, visit.now),
         lines=lines_of(found, samples),
     )
@@ -101,21 +109,6 @@ def give(job_id: str, ref: InVault, visit: Guest, form: Sent) -> Response:
     if error is not None and error.facts.get("missing"):
         vault_roles.give(visit.control, visit.caller, ref, error)
     return visit.go(job_path(ref, job_id))
-
-
-def _may_try_again(visit: Visit, ref: VaultRef, found: Job) -> bool:
-    """Whether a backup that came to nothing may be begun anew by whoever looks."""
-    ended = {JobStatus.FAILED, JobStatus.CANCELLED}
-    if found.kind is not JobKind.BACKUP or found.status not in ended:
-        return False
-    if all(ship.id != found.instance_id for ship in visit.fleet.ships):
-        return False
-    scope = instance_scope(visit.control.installation.subscription_id, ref, found.instance_name)
-    return offers(visit.control, visit.caller, scope, {"again": backups.ACTION})["again"]
-
-
-def _is_cancellable(found: Job) -> bool:
-    return found.status is JobStatus.IN_PROGRESS and found.kind not in UNCANCELLABLE
 
 
 @router.post(_JOB + "/cancel")

@@ -2,28 +2,23 @@
 
 from collections import Counter
 from functools import lru_cache
-from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import Response
 from whenever import Date, Instant, Time
 
-from strongroom.control.oversight import approvals
-from strongroom.control.overview import alerts, drill_rounds
+from strongroom.control.overview import drill_rounds
 from strongroom.control.overview.footprints import footprints_of
 from strongroom.control.overview.reaches import reaches_of
-from strongroom.control.protection import protecting
 from strongroom.control.work import rounds
-from strongroom.control.work.held_jobs import holdups_of
-from strongroom.model.alert import LOOKS
-from strongroom.model.guard import OPERATIONS
 from strongroom.model.policy import parse_policy
 from strongroom.model.policy_templates import ten_years_policy
 from strongroom.model.preview import preview
-from strongroom.web.portal import words
+from strongroom.web.portal import job_rows, words
 from strongroom.web.portal.band import Band, Span, band_of_spans
 from strongroom.web.portal.door import Guest, PortalRoute, Visit
 from strongroom.web.portal.due import due_of
+from strongroom.web.portal.needs import needs_of
 from strongroom.web.portal.reach import axis_of
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
@@ -53,27 +48,10 @@ def overview(visit: Guest) -> Response:
         rest=len(ships) - min(len(ships), FIRST),
         boxes=boxes[:MOST_BOXES],
         looks=Counter(ship.look for ship in ships),
-        running=running,
-        holdups=holdups_of(visit.control, running),
+        running=job_rows.under_way(visit, running),
         promise=None if ships else _promise(visit),
-        servers=protecting.candidates(visit.control, visit.caller),
-        **_elsewhere(visit),
+        **needs_of(visit, running),
     )
-
-
-def _elsewhere(visit: Visit) -> dict[str, Any]:
-    """What needs somebody and is no instance's state: alerts, and requests that wait."""
-    found, order = alerts.open_elsewhere(visit.control, visit.caller, visit.fleet), list(LOOKS)
-    asked = []
-    if visit.counts["/approvals"]:
-        asked = approvals.list_approvals(visit.control, visit.caller)
-    waiting = [row for row, _ in asked if approvals.state_of(visit.control, row) == "Waiting"]
-    return {
-        "elsewhere": sorted(found, key=lambda alert: order.index(alert.severity)),
-        "looks_of": LOOKS,
-        "waiting": waiting,
-        "words": {each.name: each.words for each in OPERATIONS},
-    }
 
 
 def _promise(visit: Visit) -> tuple[Band | None, str]:

@@ -1,0 +1,222 @@
+"""Lists of jobs: what is offered beside each row, and what comes to them without a new load."""
+
+import contextlib
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from arm_story import Story
+from arm_world import SUBSCRIPTION, ArmWorld
+from portal_rows import POINT, fill
+from strongroom.catalog.portal_tables import job_samples
+from strongroom.catalog.tables import jobs, recovery_points
+from strongroom.control.identities import users
+from strongroom.model.access import BACKUP_READER, OWNER
+from strongroom.model.operation import Progress
+
+PASSWORD = "four words of hers"
+HOME = f"/subscriptions/{SUBSCRIPTION}"
+INSTANCE = "/instances/backup-rg/v1/pg1-inst"
+JOB = "/jobs/backup-rg/v1"
+LISTS = ("/jobs", "/", INSTANCE)
+FULL = {"code": "x", "message": "the disk is full", "hint": "make room"}
+
+
+@pytest.fixture(scope="module")
+def site(world: ArmWorld, story: Story) -> ArmWorld:
+    users.create_user(world.control, "anna", PASSWORD, OWNER.id, HOME)
+    users.create_user(world.control, "rita", PASSWORD, BACKUP_READER.id, HOME)
+    fill(world)
+    late = recovery_points.c.taken_at > world.clock.now().subtract(hours=24 * 30)
+    with world.database.writing() as connection:  # so that it needs somebody
+        connection.execute(recovery_points.delete().where(late))
+    return world
+
+
+@contextlib.contextmanager
+def signed_in(site: ArmWorld, name: str) -> Iterator[httpx.Client]:
+    with site.http("nobody") as http:
+        del http.headers["Authorization"]
+        http.post("/sign-in", data={"name": name, "password": PASSWORD, "to": "/"})
+        yield http
+
+
+@pytest.fixture(scope="module")
+def anna(site: ArmWorld) -> Iterator[httpx.Client]:
+    with signed_in(site, "anna") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def rita(site: ArmWorld) -> Iterator[httpx.Client]:
+    """She may look, and nothing else."""
+    with signed_in(site, "rita") as found:
+        yield found
+
+
+@contextlib.contextmanager
+def a_job(site: ArmWorld, name: str, **values: Any) -> Iterator[str]:
+    """The row of a backup like the one that went well, but for these; the path of its page."""
+    now = site.clock.now()
+    told = {"started_at": now.subtract(minutes=3), "ended_at": None, **values}
+    with site.database.writing() as connection:
+        found = connection.execute(jobs.select().where(jobs.c.id == "j-done")).mappings().one()
+        connection.execute(jobs.insert().values(**{**found, "id": name, **told}))
+    yield f"{JOB}/{name}"
+    with site.database.writing() as connection:
+        connection.execute(job_samples.delete().where(job_samples.c.job_id == name))
+        connection.execute(jobs.delete().where(jobs.c.id == name))
+
+
+def key_of(guest: httpx.Client) -> str:
+    """The session's own, which stands in each form."""
+    found = re.search('name="form_key" value="([0-9a-f]{64})"', guest.get("/").text)
+    assert found
+    return found[1]
+
+
+def forms_of(guest: httpx.Client, path: str, action: str) -> list[dict[str, str]]:
+    """The hidden fields of each form of a page that is posted there."""
+    page = guest.get(path).text.partition('<main id="main">')[2]
+    forms = re.findall(rf'<form[^>]* action="{re.escape(action)}">(.*?)</form>', page, re.DOTALL)
+    field = re.compile(r'name="(\w+)" value="([^"]*)"')
+    return [dict(field.findall(form)) for form in forms]
+
+
+def end(site: ArmWorld, name: str, **values: Any) -> None:
+    with site.database.writing() as connection:
+        this = jobs.update().where(jobs.c.id == name)
+        connection.execute(this.values(ended_at=site.clock.now(), **values))
+
+
+def test_what_failed_is_tried_again_from_each_list_by_whoever_may(
+    site: ArmWorld, anna: httpx.Client, rita: httpx.Client
+) -> None:
+    backup = f"{INSTANCE}/backup"
+    again = {"rule": "BackupWeekly", "full": "on"}
+    assert not forms_of(anna, "/jobs", backup)  # what failed was followed by what did not
+    with a_job(site, "j-bad", status="Failed", order={"full": True}, error=None):
+        for path in LISTS:
+            asked = [form for form in forms_of(anna, path, backup) if "rule" in form]
+            assert asked == [{"form_key": key_of(anna), **again}], path
+            assert "Try again" in anna.get(path).text
+            assert not forms_of(rita, path, backup)
+        forged = rita.post(backup, data={"form_key": key_of(rita), **again})
+        assert forged.status_code == 403
+        begun = anna.post(backup, data={"form_key": key_of(anna), **again})
+        assert begun.status_code == 303
+        name = begun.headers["location"].rpartition("/")[2]
+        with site.database.reading() as connection:
+            row = connection.execute(jobs.select().where(jobs.c.id == name)).mappings().one()
+        assert (row["rule_name"], row["order"]["full"]) == ("BackupWeekly", True)
+        for path in LISTS:  # it is under way: offered is to watch it
+            assert "Try again" not in anna.get(path).text
+        assert f'href="{begun.headers["location"]}">Watch</a>' in anna.get("/").text
+        with site.database.writing() as connection:
+            connection.execute(jobs.delete().where(jobs.c.id == name))
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "fields"),
+    [
+        ("Drill", f"{INSTANCE}/drill", {"point": POINT}),
+        ("Verify", f"{INSTANCE}/points/{POINT}/verify", {}),
+    ],
+)
+def test_a_drill_and_a_read_check_are_tried_again_of_the_same_point(
+    site: ArmWorld, anna: httpx.Client, kind: str, path: str, fields: dict[str, str]
+) -> None:
+    with a_job(site, "j-try", kind=kind, status="Failed", recovery_point_id=POINT):
+        assert {"form_key": key_of(anna), **fields} in forms_of(anna, "/jobs", path)
+
+
+def test_a_job_is_stopped_from_its_row_by_whoever_may(
+    site: ArmWorld, anna: httpx.Client, rita: httpx.Client
+) -> None:
+    with a_job(site, "j-run", status="InProgress") as job:
+        for path in LISTS:
+            assert forms_of(anna, path, f"{job}/cancel") == [{"form_key": key_of(anna)}], path
+            assert not forms_of(rita, path, f"{job}/cancel")
+        assert rita.post(f"{job}/cancel", data={"form_key": key_of(rita)}).status_code == 403
+        assert anna.post(f"{job}/cancel", data={"form_key": "0" * 64}).status_code == 403
+        assert ">1 running<" in anna.get("/cost").text  # as the menu counts
+        stopped = anna.post(f"{job}/cancel", data={"form_key": key_of(anna)})
+        assert stopped.headers["location"] == job
+        assert "Cancelled" in anna.get(job).text
+        assert 'id="count-jobs"></span>' in anna.get("/cost").text
+
+
+def test_a_clean_up_cannot_be_stopped(site: ArmWorld, anna: httpx.Client) -> None:
+    with a_job(site, "j-clean", status="InProgress", kind="CollectGarbage") as job:
+        assert job in anna.get("/jobs").text
+        assert not forms_of(anna, "/jobs", f"{job}/cancel")
+
+
+def test_a_row_draws_how_fast_its_job_goes_lately(site: ArmWorld, anna: httpx.Client) -> None:
+    done = msgspec.to_builtins(Progress(step="Reading", done_bytes=900, total_bytes=10_000))
+    with a_job(site, "j-fast", status="InProgress", progress=done):
+        assert 'class="spark"' not in anna.get("/jobs").text
+        with site.database.writing() as connection:
+            for number in range(3):
+                row = {"job_id": "j-fast", "number": number, "step": "Reading", "note": ""}
+                row |= {"done_bytes": 300 * (number + 1), "stored_bytes": 0}
+                at = site.clock.now().subtract(seconds=120 - 40 * number)
+                connection.execute(job_samples.insert().values(**row, at=at))
+        assert 'class="spark"' in anna.get("/jobs").text
+
+
+def test_jobs_that_begin_and_end_come_to_the_page_as_it_is_filtered(
+    site: ArmWorld, anna: httpx.Client
+) -> None:
+    page = anna.get("/jobs?status=Failed&kind=Backup").text
+    assert 'data-events="/portal/events?page=jobs&amp;status=Failed&amp;kind=Backup"' in page
+    watched = {"page": "jobs", "status": "Failed", "kind": "Backup"}
+    with anna.stream("GET", "/portal/events", params=watched, timeout=60) as answer:
+        parts = parts_of(answer)
+        first = told_until(parts, **{"ended-part": "j-failed", "running": "Nothing is under way"})
+        assert "j-done" not in first["ended-part"]
+        with a_job(site, "j-one", status="InProgress"):
+            told_until(parts, **{"running": "j-one", "count-jobs": "1 running"})
+            end(site, "j-one", status="Failed", error=FULL)
+            then = told_until(parts, **{"ended-part": "the disk is full", "ended-count": "2"})
+            assert "Try again" in then["ended-part"]
+            assert "j-done" not in then["ended-part"]
+
+
+def test_what_needs_somebody_comes_to_the_first_page(site: ArmWorld, anna: httpx.Client) -> None:
+    with (
+        a_job(site, "j-new", status="InProgress"),
+        anna.stream("GET", "/portal/events", params={"page": "overview"}, timeout=60) as answer,
+    ):
+        parts = parts_of(answer)
+        told_until(parts, needs=f'href="{JOB}/j-new">Watch')
+        end(site, "j-new", status="Failed", error=FULL)
+        told_until(parts, needs="Try again")
+
+
+def told_until(parts: Iterator[tuple[str, str]], **words: str) -> dict[str, str]:
+    """Each part as it came last, once each of these has its words."""
+    found: dict[str, str] = {}
+    for name, html in itertools.islice(parts, 200):
+        found[name] = html
+        if all(each in found.get(part, "") for part, each in words.items()):
+            return found
+    raise AssertionError(f"not told: {words}")
+
+
+def parts_of(answer: httpx.Response) -> Iterator[tuple[str, str]]:
+    """(id, HTML) of each part as it comes."""
+    kind = ""
+    for line in answer.iter_lines():
+        name, _, data = line.partition(": ")
+        if name == "event":
+            kind = data
+        elif name == "data" and kind == "part":
+            told = json.loads(data)
+            yield told["id"], told["html"]
