@@ -45,6 +45,12 @@ def tail_of(row: sa.RowMapping | None) -> WalTail:
     )
 
 
+def unended_of(row: sa.RowMapping) -> dict[int, dict[str, int]]:
+    """What transactions that had not ended by its end had deleted: model.wal.WalPack."""
+    told = row["facts"].get("unended", {})
+    return {int(xid): rows for xid, rows in told.items()}
+
+
 def segment_size_of(row: sa.RowMapping, system: str) -> int:
     """Of one of the systems that a stream has kept log of: an upgrade may change it."""
     sizes: dict[str, int] = row["facts"].get("segmentSizes", {})
@@ -124,6 +130,8 @@ def add_packs(
             "least_xid": told.least_xid,
             "most_xid": told.most_xid,
             "seconds": msgspec.to_builtins(told.seconds),
+            "ended": msgspec.to_builtins(told.ended),
+            "parts": msgspec.to_builtins(told.parts),
             "going": False,
         }
         connection.execute(packs.insert().values(**row))
@@ -250,10 +258,14 @@ def packs_between(
     place: tuple[int, int, int],
     most: int | None = None,
 ) -> list[sa.RowMapping]:
-    """Those of a timeline that reach into `place` = (timeline, start, end), in order."""
+    """Those of a timeline that reach into `place` = (timeline, start, end), in order.
+
+    Without what happened in them, which is much.
+    """
     timeline, start, end = place
+    lean = [each for each in packs.c if each.name not in {"seconds", "ended", "parts"}]
     query = (
-        sa.select(packs)
+        sa.select(*lean)
         .where(
             _kept(instance_id, system),
             packs.c.timeline == timeline,
@@ -263,6 +275,13 @@ def packs_between(
         .order_by(*_PLACE)
     )
     return list(connection.execute(query if most is None else query.limit(most)).mappings())
+
+
+def ended_in(connection: sa.Connection, instance_id: str, name: str) -> sa.RowMapping:
+    """Of one pack: `ended` and `parts`, as in model.wal.Summary."""
+    query = sa.select(packs.c.ended, packs.c.parts)
+    where = packs.c.instance_id == instance_id, packs.c.name == name
+    return connection.execute(query.where(*where)).mappings().one()
 
 
 def last_commit(

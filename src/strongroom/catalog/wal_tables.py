@@ -25,6 +25,8 @@ wal_packs = sa.Table(
     column("least_xid", sa.BigInteger),
     column("most_xid", sa.BigInteger),
     column("seconds", Json),  # model.wal.Second
+    column("ended", Json),  # runs of transactions, model.wal.Summary
+    column("parts", Json),
     column("going", sa.Boolean),  # its deletion is under way: nothing is restored from it
     # The places come first; with the rest of it, what is kept is summed from the index alone.
     sa.Index(

@@ -15,6 +15,7 @@ IMMEDIATE = "immediate"  # a recovery to the end of a point's own log
 SEAL_SECONDS = 10.0  # log lies unsealed no longer, while there is any
 SLOT_BYTES = 16 << 30  # a server keeps so much for us at the most
 MOST_REPORTED = 256  # packs in one report or answer
+MOST_UNENDED = 256  # transactions
 _NAME = re.compile(r"w/([0-9A-F]{8})/([0-9A-F]{16})\.(\d{1,10})\.pack")
 _HISTORY = re.compile(r"w/([0-9A-F]{8})/history\.(\d{1,10})\.pack")
 
@@ -53,6 +54,8 @@ class Summary(Message):
     """What a range of log holds, told from its records. `last_lsn`: where the record begins.
 
     minimal_lsn: from there on wal_level was minimal, and nothing recovers through it; 0: never.
+    ended: numbers of the transactions that committed or were rolled back in it, as runs (first,
+    last); empty where there are too many to tell. parts: runs of subtransactions, and of what.
     """
 
     commits: int = 0
@@ -64,6 +67,8 @@ class Summary(Message):
     restore_points: list[RestorePoint] = []
     minimal_lsn: int = 0
     seconds: list[Second] = []
+    ended: list[tuple[int, int]] = []
+    parts: list[tuple[int, int, int]] = []
 
 
 class WalTail(Message):
@@ -82,7 +87,8 @@ class WalTail(Message):
 class WalPack(Message):
     """One range of one timeline, sealed. `start` and `end` are whole records' ends.
 
-    tail_start, tail: as in WalTail, of the last of it.
+    tail_start, tail: as in WalTail, of the last of it. unended: transaction -> "database/file" ->
+    rows that it deleted, of those that have not ended by then, a prepared one's too.
     """
 
     name: str  # w/<timeline>/<start>.<epoch>.pack
@@ -93,6 +99,7 @@ class WalPack(Message):
     end: int
     tail_start: int = 0
     tail: bytes = b""
+    unended: dict[int, dict[str, int]] = {}
     summary: Summary = msgspec.field(default_factory=Summary)
 
 
@@ -138,7 +145,8 @@ class WalReply(Message):
 
     history: of that timeline, as it was kept. of_point: nothing is streamed yet, and this is where
     the newest point ends. slot_bytes: what the server may keep for us from now on, at the most; 0:
-    as the order says. tail: what a server that goes on from there must have.
+    as the order says. tail: what a server that goes on from there must have. unended: as it was
+    reported of the last pack.
     """
 
     system_identifier: str = ""
@@ -148,6 +156,7 @@ class WalReply(Message):
     of_point: bool = False
     slot_bytes: int = 0
     tail: WalTail = msgspec.field(default_factory=WalTail)
+    unended: dict[int, dict[str, int]] = {}
 
 
 class StreamOrder(Message):
@@ -234,3 +243,5 @@ def check_pack(pack: WalPack, epoch: int) -> None:
     wanted = pack_name(pack.timeline, pack.start, epoch)
     if pack.name != wanted or not 0 < pack.start < pack.end < 1 << 63:
         raise Invalid(f"{pack.name[:80]!r} is not the name of what it is said to hold")
+    if len(pack.unended) > MOST_UNENDED:
+        raise Invalid(f"{len(pack.unended)} open transactions in a pack", hint="update the agent")

@@ -53,7 +53,15 @@ class LogFiles:
 
     def history(self, timeline: int) -> bytes:
         """The history file of a timeline. Raises WalGap when it is not there."""
-        return self._read(f"{timeline:08X}.history", 1 << 20, 0)
+        name = f"{timeline:08X}.history"
+        try:
+            return self._read(name, 1 << 20, 0)
+        except WalGap as error:
+            raise WalGap(
+                f"the history of the server's timeline {timeline} is gone: {self.path / name}",
+                hint=f"Copy {name} there from where its log is archived, or from pg_wal of "
+                "another server of this system, for the server's user; it is tried again.",
+            ) from error
 
     def read(self, system: System, timeline: Timeline, start: Lsn, length: int) -> bytes:
         """So much log, of one segment, from the beginning of a page on.

@@ -1,14 +1,24 @@
 """What a range of log tells: commits, what was deleted, restore points, and whose log it is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from strongroom.model.postgres import Lsn
 from strongroom.model.wal import RestorePoint, Second, Summary
 from strongroom.postgres.wal_source import forks_of
-from strongroom.postgres.wire.wal import PAGE, Commit, Event, Minimal, Named, WalReader, begins_at
+from strongroom.postgres.wire.wal import (
+    PAGE,
+    Abort,
+    Commit,
+    Event,
+    Minimal,
+    Named,
+    WalReader,
+    begins_at,
+)
 
 _MOST_RELATIONS = 8  # of one second
+_MOST_RUNS = 256  # of transactions' numbers, of one pack
 _LEAST_SEGMENT = 1 << 20
 _HAS_LONG_HEADER = 0x02
 
@@ -89,6 +99,7 @@ def server_of(raw: bytes, start: int) -> tuple[str, int] | None:
 def summary_of(events: list[Event], names: Names) -> Summary:
     """What the records of a run tell, in the tables' names."""
     commits = [event for event in events if isinstance(event, Commit)]
+    ends = [event for event in events if isinstance(event, Commit | Abort)]
     named = [
         RestorePoint(name=event.name, lsn=event.end, at=event.at)
         for event in events
@@ -103,12 +114,35 @@ def summary_of(events: list[Event], names: Names) -> Summary:
         first_at=min(each.at for each in commits),
         last_at=max(each.at for each in commits),
         last_lsn=commits[-1].start,
-        least_xid=min(each.xid for each in commits),
-        most_xid=max(each.xid for each in commits),
+        least_xid=min(min((each.xid, *each.below)) for each in commits),
+        most_xid=max(max((each.xid, *each.below)) for each in commits),
         restore_points=named,
         minimal_lsn=minimal,
+        ended=_runs({each.xid for each in ends}),
+        parts=_parts(ends),
         seconds=_seconds(commits, names),
     )
+
+
+def _runs(numbers: set[int]) -> list[tuple[int, int]]:
+    """(first, last) of each run of them; none where there are too many."""
+    found: list[tuple[int, int]] = []
+    for each in sorted(numbers):
+        if found and each == found[-1][1] + 1:
+            found[-1] = found[-1][0], each
+        else:
+            found.append((each, each))
+    return found if len(found) <= _MOST_RUNS else []
+
+
+def _parts(ends: Sequence[Commit | Abort]) -> list[tuple[int, int, int]]:
+    """(first, last, of what) of subtransactions, as many as can be told."""
+    found: list[tuple[int, int, int]] = []
+    for each in ends:
+        found += [(first, last, each.xid) for first, last in _runs(set(each.below))]
+        if len(found) > _MOST_RUNS:
+            break
+    return found[:_MOST_RUNS]
 
 
 def _seconds(commits: list[Commit], names: Names) -> list[Second]:

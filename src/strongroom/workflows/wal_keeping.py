@@ -66,7 +66,7 @@ def keep_wal(means: Means, instance_id: str, report: WalReport) -> None:
             facts = {} if found is None else dict(found["facts"])
             sizes = {**facts.get("segmentSizes", {}), system: report.segment_size}
             facts |= {"tailStart": last.tail_start, "tail": last.tail.hex()}
-            facts |= {"segmentSizes": sizes}
+            facts |= {"segmentSizes": sizes, "unended": msgspec.to_builtins(last.unended)}
             wal.set_stream(
                 connection,
                 instance_id,

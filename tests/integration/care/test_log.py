@@ -105,6 +105,7 @@ class Stream:
         self.xid += 1
         points = [RestorePoint(name=name, lsn=end - 8, at=at)] if name else []
         return Summary(
+            ended=[(self.xid, self.xid)],
             commits=1,
             first_at=at,
             last_at=at,
@@ -200,13 +201,60 @@ def test_moments_are_planned_from_the_nearest_point_and_no_further_than_is_kept(
     assert (found.recovery.kind, found.recovery.value) == (LSN, text(BASE + 2500))
     assert chosen(world, NAME, "noon").point.id == second
     assert chosen(world, XID, "1002").point.id == first
-    assert chosen(world, LSN, text(BASE + 1400)).point.id == first
+    found = chosen(world, LSN, text(BASE + 1400))
+    assert (found.point.id, found.recovery.timelines) == (first, [(1, BASE, BASE + 2000)])
+    assert chosen(world, LSN, text(BASE + 400)).recovery.timelines == [(1, BASE, BASE + 1000)]
     with pytest.raises(NotFound):
         chosen(world, NAME, "midnight")
     with pytest.raises(NotFound):
         chosen(world, XID, "77")
     with pytest.raises(Precondition):
         chosen(world, TIME, early.subtract(hours=1).format_iso())
+
+
+def test_of_two_restore_points_of_one_name_it_is_the_last_though_the_first_is_come_by(
+    world: CareWorld, stream: Stream
+) -> None:
+    a_base(world, 1, BASE)
+    stream.goes_on(BASE, BASE + 2000, name="noon")
+    assert chosen(world, NAME, "noon").recovery.kind == NAME
+    stream.goes_on(BASE + 2000, BASE + 8192 * 2 + 8, name="noon")
+    found = chosen(world, NAME, "noon")
+    start = BASE + 8192 * 2 - 98  # the record ends just behind a page's header
+    assert (found.recovery.kind, found.recovery.value) == (LSN, text(start))
+    assert "the last of 2 of that name" in found.reached
+    a_base(world, 2, BASE + 3000)  # behind the first of them
+    assert chosen(world, NAME, "noon").recovery.kind == NAME
+
+
+def test_a_subtransaction_is_refused_by_the_plan_and_told_of_what_it_is_a_part(
+    world: CareWorld, stream: Stream
+) -> None:
+    a_base(world, 1, BASE)
+    for start in (BASE, BASE + 1000, BASE + 2000):
+        pack = stream.put(start, start + 1000)
+        xid = pack.summary.most_xid
+        pack.summary.parts = [(xid + 1, xid + 3, xid)]
+        pack.summary.most_xid = xid + 5
+        stream.xid += 10
+        stream.report(pack)
+    assert chosen(world, XID, "1012").recovery.timelines == [(1, BASE, BASE + 2000)]
+    with pytest.raises(NotFound, match="1014 is a subtransaction") as refused:
+        chosen(world, XID, "1014")
+    assert refused.value.hint.endswith("--at-xid 1012")
+    with pytest.raises(NotFound, match="holds no transaction 1016"):
+        chosen(world, XID, "1016")
+
+
+def test_what_a_transaction_that_is_open_has_deleted_is_told_to_whoever_goes_on(
+    world: CareWorld, stream: Stream
+) -> None:
+    a_base(world, 1, BASE)
+    pack = stream.put(BASE, BASE + 1000)
+    stream.report(msgspec.structs.replace(pack, unended={77: {"5/16400": 31}}))
+    with world.database.reading() as connection:
+        told = wal.unended_of(wal.stream_of(connection, world.instance))
+    assert told == {77: {"5/16400": 31}}
 
 
 def test_just_before_the_last_commit_is_no_more_than_is_kept_and_ends_before_it(
@@ -252,10 +300,11 @@ def test_no_two_restores_begin_the_same_timeline_though_nobody_has_heard_of_the_
     with world.database.writing() as connection:
         found = protection.by_id(connection, world.instance)
         begun = [begin_apart(connection, found, recovery, world.clock.now()) for _ in range(3)]
-    assert [each.begins for each in begun] == [5, 6, 7]
+    # 5 is what a standby of timeline 4 takes that is promoted now, and its own standby takes 6.
+    assert [each.begins for each in begun] == [9, 10, 11]
     stream.report(stream.put(BASE + 4000, BASE + 5000, timeline=4))  # and goes on as it was
     with world.database.writing() as connection:
-        assert begin_apart(connection, found, recovery, world.clock.now()).begins == 8
+        assert begin_apart(connection, found, recovery, world.clock.now()).begins == 12
 
 
 def test_moments_of_a_server_before_its_upgrade_are_reached_and_none_between_the_two(
@@ -343,6 +392,8 @@ def test_the_path_follows_a_promotion_and_an_abandoned_end_is_reached_by_name_al
 ) -> None:
     a_base(world, 1, BASE + 100)
     stream.goes_on(BASE, BASE + 1000)
+    left = world.clock.now()
+    world.clock.advance(1)
     stream.goes_on(BASE + 1000, BASE + 5000, name="lost side")
     fork = BASE + 2000
     history = WalHistory(timeline=2, text=f"1\t{text(fork)}\tno recovery target specified\n")
@@ -353,6 +404,9 @@ def test_the_path_follows_a_promotion_and_an_abandoned_end_is_reached_by_name_al
     assert found.recovery.timeline == 2
     assert [each[0] for each in found.recovery.timelines] == [1, 2]
     assert found.recovery.timelines[0] == (1, BASE, fork)
+    for kind, value in ((TIME, left.format_iso()), (LSN, text(BASE + 1990))):
+        found = chosen(world, kind, value)  # a commit that nobody comes by ends no recovery
+        assert [each[0] for each in found.recovery.timelines] == [1, 2]
     with pytest.raises(NotFound):
         chosen(world, NAME, "lost side")
     assert chosen(world, NAME, "lost side", timeline=1).recovery.timeline == 1

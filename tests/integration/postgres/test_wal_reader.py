@@ -9,13 +9,22 @@ import pytest
 
 from integration.servers import Server, some, start_server
 from strongroom.model.postgres import Lsn, lsn_from_text
-from strongroom.postgres.wire.wal import Commit, Event, Minimal, Named, WalReader
+from strongroom.postgres.wal_summary import summary_of
+from strongroom.postgres.wire.wal import Abort, Commit, Event, Minimal, Named, WalReader
 
 _COMMIT = re.compile(
     r"rmgr: Transaction .*tx:\s+(\d+), lsn: (\S+), .*desc: COMMIT(?:_PREPARED \d+:)? (\S+ \S+ UTC)"
 )
 pytestmark = pytest.mark.postgres
 SEGMENT = 16 << 20
+
+
+class NoNames:
+    def learn(self, keys: set[str]) -> None:
+        del keys
+
+    def name(self, key: str) -> str | None:
+        return key
 
 
 @pytest.fixture(scope="module", params=some(15))
@@ -38,6 +47,10 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         found.sql("begin; insert into entries values (-1, ''); prepare transaction 'later'")
         found.sql("commit prepared 'later'")
         found.sql("begin; savepoint a; delete from entries where id < 2000; release a; commit")
+        found.sql("begin; delete from entries where id < 2100; prepare transaction 'long'")
+        much = "select pg_logical_emit_message(true, 'much', repeat('x', 100000))"
+        found.sql(f"{much} from generate_series(1, 30)")
+        found.sql("commit prepared 'long'")
         found.sql(
             "create table parts (n int) partition by range (n)",
             "create table low partition of parts for values from (0) to (100)",
@@ -100,7 +113,7 @@ def test_it_finds_the_commits_that_pg_waldump_finds(server: Server, chunk: int) 
 def test_rows_count_where_their_transaction_commits(server: Server) -> None:
     events = _read(server, 70001)
     commits = [event for event in events if isinstance(event, Commit)]
-    assert [sum(each.deleted.values()) for each in commits if each.deleted] == [1234, 765 + 1]
+    assert [sum(each.deleted.values()) for each in commits if each.deleted] == [1234, 765 + 1, 100]
     assert [len(each.gone) for each in commits if each.gone][-1] == 1
     named = next(event for event in events if isinstance(event, Named))
     first = next(each for each in commits if each.deleted)
@@ -117,8 +130,37 @@ def test_reading_goes_on_from_any_position_of_its_own(server: Server) -> None:
         reader.feed(log[at - start : at - start + 999_999])
         parts += reader.take()
         at = reader.position
-        reader = WalReader(at, SEGMENT, version)
-    assert [event.at for event in parts] == [event.at for event in whole.take()]
+        reader = WalReader(at, SEGMENT, version, unended=reader.unended())
+    assert parts == whole.take(), "rows that a prepared transaction has deleted, too"
+
+
+def test_a_reader_that_reads_a_stretch_again_counts_no_row_twice(server: Server) -> None:
+    start, log = _log(server)
+    version = server.tools.major * 10000
+    whole = WalReader(start, SEGMENT, version)
+    whole.feed(log)
+    events = whole.take()
+    (long,) = (
+        each for each in events if isinstance(each, Commit) and 100 in each.deleted.values()
+    )
+    first = WalReader(start, SEGMENT, version)
+    first.feed(log[: long.start - start])  # all of it but the commit
+    segment = Lsn(long.start - long.start % SEGMENT)
+    left, counted = first.unended(), first.position
+    again = WalReader(segment, SEGMENT, version, unended=left, counted=counted)
+    again.feed(log[segment - start :])
+    assert long in again.take()
+
+
+def test_whole_transactions_are_told_from_parts_of_them(server: Server) -> None:
+    events = [each for each in _read(server, 65536) if isinstance(each, Commit | Abort)]
+    told = summary_of(list(events), NoNames())
+    ended = {xid for first, last in told.ended for xid in range(first, last + 1)}
+    assert ended == {each.xid for each in events}
+    ((first, last, whole),) = told.parts
+    assert (first, last) == (whole + 1, whole + 1)
+    assert {first} & ended == set()
+    assert any(isinstance(each, Abort) for each in events)
 
 
 def test_a_spell_of_minimal_log_is_found_where_it_begins(server: Server) -> None:

@@ -69,6 +69,12 @@ def test_fulls_and_increments_are_had_over_a_promotion_too(plain, tmp_path: Path
     own(signal)
     plain.start()
     plain.admin("select pg_promote()", "insert into t values (0, 'on another timeline')")
+    history = plain.data_directory / "pg_wal" / "00000002.history"
+    history.rename(plain.home / history.name)
+    with pytest.raises(WalGap, match=f"timeline 2 is gone: {history}") as failed:
+        chain.back_up()
+    assert failed.value.hint.startswith("Copy 00000002.history there")
+    (plain.home / history.name).rename(history)
     third = chain.back_up()
     assert (third.kind, third.timeline) == ("Incremental", 2)
     with chain.restored(-1) as restored:

@@ -15,7 +15,7 @@ from strongroom.agent.own_settings import OwnSettingsFile
 from strongroom.agent.servers import ServerBook
 from strongroom.agent.wal.host_files import FilesChangedError, HostFiles
 from strongroom.agent.wal.keeper import REPORT_SECONDS, Keeper
-from strongroom.agent.wal.run import Runs
+from strongroom.agent.wal.run import Before, Runs
 from strongroom.agent.wal.spool import HISTORY, SEGMENT, Spool, digest_of
 from strongroom.agent.wal.stream import stream_wal
 from strongroom.model.errors import Invalid, SourceError
@@ -125,6 +125,7 @@ class _Taking:
         known = same and not told.of_point  # else nothing is kept yet that this could join
         place = told.system_identifier, told.timeline, told.end, told.history
         self._kept = Kept(*place) if known else Kept()
+        self._before = Before(Lsn(told.end), told.unended) if known else Before()
         if told.timeline and not same and not told.of_point:
             why = "another server answers: its data began anew"
             keeper.gap = WalMissing(timeline=told.timeline, start=told.end, end=0, why=why)
@@ -213,11 +214,14 @@ class _Taking:
         keeper, found = self._keeper, self._server.found
         if self._runs is None or self._at != (timeline, start):
             place = Place(Timeline(timeline), Lsn(start))
-            self._runs = Runs(place, found, keeper.clock, keeper.order.seal_seconds)
+            before = Before() if keeper.gap is not None else self._before
+            seconds = keeper.order.seal_seconds
+            self._runs = Runs(place, found, keeper.clock, seconds, before)
         self._runs.add(memoryview(content))
         for run in self._runs.everything():
             reply = keeper.keep(run, self._server, [])
             self._kept = Kept(reply.system_identifier, reply.timeline, reply.end, reply.history)
+            self._before = Before(Lsn(reply.end), reply.unended)
         self._at = (timeline, start + len(content))
 
 

@@ -173,6 +173,7 @@ class Keeper:
             end=run.end,
             tail_start=tail[0],
             tail=tail[1],
+            unended=run.unended,
             summary=summary_of(run.events, self.names),
         )
 

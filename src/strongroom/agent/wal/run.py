@@ -1,21 +1,35 @@
 """Runs of log: what is sealed together, cut where records end."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from strongroom.model.postgres import Lsn, Timeline
 from strongroom.model.seams import Clock
 from strongroom.postgres.wal_source import Found, Place, forks_of
-from strongroom.postgres.wire.wal import Event, WalReader, begins_at
+from strongroom.postgres.wire.wal import NOWHERE, Deletes, Event, WalReader, begins_at
 
 RUN_BYTES = 16 << 20
 MOST_BYTES = 32 << 20  # of a pack: a record longer than that is cut
 _SOON_BYTES, _SOON_SECONDS = 8 << 20, 1.0  # a busy server's log does not wait as long
 
 
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was read before, up to `end` of the same timeline or of those that it came by.
+
+    unended: rows that were deleted by transactions of which the end has not come.
+    """
+
+    end: Lsn = NOWHERE
+    unended: Deletes = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class Run:
-    """Log from `start` to `end` of one timeline; `seconds`: how long it took to come."""
+    """Log from `start` to `end` of one timeline; `seconds`: how long it took to come.
+
+    unended: at its end, as in Before.
+    """
 
     timeline: Timeline
     start: Lsn
@@ -23,12 +37,15 @@ class Run:
     raw: bytes
     events: list[Event]
     seconds: float = 0.0
+    unended: Deletes = field(default_factory=dict)
 
 
 class Runs:
     """Add what comes; take what is due to be sealed."""
 
-    def __init__(self, place: Place, found: Found, clock: Clock, seal_seconds: float) -> None:
+    def __init__(
+        self, place: Place, found: Found, clock: Clock, seal_seconds: float, before: Before
+    ) -> None:
         self._timeline = place.timeline
         self._start = place.start
         self._clock = clock
@@ -36,10 +53,11 @@ class Runs:
         self._raw = bytearray()
         self._since = 0.0  # when the oldest byte came
         size, version = found.system.wal_segment_size, found.system.version_number
-        self._reader = WalReader(place.start, size, version)
         # The first segment of a timeline repeats what the one before has told of.
         forks = forks_of(found.histories.get(place.timeline, ""))
-        self._told_before = forks[-1][1] if forks else Lsn(0)
+        self._told_before = told = max(forks[-1][1] if forks else Lsn(0), before.end)
+        unended = before.unended
+        self._reader = WalReader(place.start, size, version, unended=unended, counted=told)
 
     def add(self, data: memoryview) -> None:
         """The next bytes."""
@@ -70,7 +88,8 @@ class Runs:
         now = self._clock.monotonic()
         with memoryview(self._raw) as view:
             raw = bytes(view[:length])
-        run = Run(self._timeline, self._start, end, raw, events, now - self._since)
+        unended = self._reader.unended()
+        run = Run(self._timeline, self._start, end, raw, events, now - self._since, unended)
         del self._raw[:length]
         self._start, self._since = end, now
         return run
@@ -86,4 +105,4 @@ class Runs:
             start, end = self._start, Lsn(self._start + len(self._raw))
             raw, self._start = bytes(self._raw), end
             self._raw.clear()
-            yield Run(self._timeline, start, end, raw, [])
+            yield Run(self._timeline, start, end, raw, [], unended=self._reader.unended())

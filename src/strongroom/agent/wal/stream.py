@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import NoReturn
 
 from strongroom.agent.wal.keeper import REPORT_SECONDS, Keeper
-from strongroom.agent.wal.run import Run, Runs
+from strongroom.agent.wal.run import Before, Run, Runs
 from strongroom.model.errors import (
     Cancelled,
     NotFound,
@@ -96,9 +96,12 @@ class LogStream:
                         kept = replace(kept, end=start)
                     place = place_after(source.found, kept, self.keeper.lost)
                     source.begin(place, reserve=self._may_hold(source, place))
+                    before = Before(Lsn(told.end), told.unended)
+                    if place.why or told.of_point:
+                        before = Before()
                     if place.why:
                         self.keeper.gap = _gap_of(kept, place)
-                    _Connection(self, source, place, pool).run()
+                    _Connection(self, source, (place, before), pool).run()
             except WalGap as error:
                 self.keeper.lost = error.message
                 self._give_up()
@@ -147,14 +150,20 @@ class _Connection:
     """One connection at work."""
 
     def __init__(
-        self, stream: LogStream, source: WalSource, place: Place, pool: ThreadPoolExecutor
+        self,
+        stream: LogStream,
+        source: WalSource,
+        start: tuple[Place, Before],
+        pool: ThreadPoolExecutor,
     ) -> None:
+        place, before = start
         self._stream = stream
         self._source = source
         self._pool = pool
         self._kept = place.start
         keeper = self._keeper = stream.keeper
-        self._runs = Runs(place, source.found, keeper.clock, keeper.order.seal_seconds)
+        seconds = keeper.order.seal_seconds
+        self._runs = Runs(place, source.found, keeper.clock, seconds, before)
         told = source.found.histories
         self._histories = [WalHistory(timeline=tli, text=text) for tli, text in told.items()]
         self._waiting: deque[Future[WalReply]] = deque()

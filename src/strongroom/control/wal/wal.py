@@ -49,6 +49,7 @@ def report_wal(control: Control, agent: AgentId, operation_id: str, report: WalR
                 end=found["end_lsn"],
                 history=wal.histories_of(connection, instance_id, system).get(timeline, ""),
                 tail=wal.tail_of(found),
+                unended=wal.unended_of(found),
             )
     return msgspec.structs.replace(reply, slot_bytes=settings.slot_bytes)
 

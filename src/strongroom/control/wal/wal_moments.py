@@ -21,6 +21,8 @@ from strongroom.model.wal import IMMEDIATE, Recovery
 from strongroom.model.wal_moment import FOLLOW, LSN, NAME, TIME, Moment
 
 _ENDLESS = 1 << 62
+_PAGE, _NAMED_BYTES = 8192, 98  # of log; a restore point's record
+_PROMOTIONS = 4  # one after the other, of which nobody has told us yet
 CODE = "UserErrorRecoveryPointNotAvailable"
 
 
@@ -105,14 +107,15 @@ def begin_apart(
     """The same, with the timeline that it begins.
 
     Until its history is kept, nobody but us knows that a server has a number: two restores, one
-    soon after the other, would take the same.
+    soon after the other, would take the same. Nor have we heard yet of a standby that is promoted
+    meanwhile: it takes the number behind its own.
     """
     if recovery.follow:
         return recovery
     known = {recovery.timeline, *(int(each) for each in recovery.histories)}
     for kept in every_kept(connection, found):
         known |= {*kept.ranges, *(int(point.facts["timeline"]) for point in kept.points)}
-    least = max(known) + 1
+    least = max(known) + 1 + _PROMOTIONS
     begins = wal.promise_timeline(connection, found.instance_id, least, now)
     return msgspec.structs.replace(recovery, begins=begins)
 
@@ -122,6 +125,17 @@ def _packs(connection: sa.Connection, kept: Kept, reach: Reach) -> Iterator[sa.R
         yield from wal.packs_between(connection, kept.instance_id, kept.system, stretch)
 
 
+def _ending(connection: sa.Connection, kept: Kept, reach: Reach) -> Iterator[sa.RowMapping]:
+    """Packs whose last commit lies on the way, and not where a timeline was left before it.
+
+    What such a pack tells of commits may be told of those that nobody comes by.
+    """
+    for stretch in reach.stretches:
+        for pack in wal.packs_between(connection, kept.instance_id, kept.system, stretch):
+            if pack["commits"] and pack["last_lsn"] < stretch[2]:
+                yield pack
+
+
 def _to_time(
     connection: sa.Connection, kept: Kept, reaches: list[Reach], moment: Moment
 ) -> Choice | None:
@@ -129,7 +143,7 @@ def _to_time(
     for reach in reaches:
         if reach.point.committed_at > moment.at:
             continue
-        for pack in _packs(connection, kept, reach):
+        for pack in _ending(connection, kept, reach):
             if pack["last_at"] > at - moment.before and pack["end_lsn"] > reach.stop:
                 value = moment.at.format_iso(unit="microsecond").replace("Z", "+00")
                 limit = pack["timeline"], pack["end_lsn"]
@@ -145,12 +159,12 @@ def _to_lsn(
     for reach in reaches:
         if reach.stop > moment.lsn or moment.lsn > reach.end:
             continue
-        last = max((pack["last_lsn"] for pack in _packs(connection, kept, reach)), default=0)
-        if moment.lsn > last:
-            return _to_the_end(connection, kept, reach)
-        limit = _holding(reach, moment.lsn)
-        if limit is not None:
-            return _choice(connection, kept, reach, (LSN, moment.value), limit, str(moment))
+        for pack in _ending(connection, kept, reach):
+            if pack["last_lsn"] >= moment.lsn:  # a record that begins there or later is whole here
+                limit = pack["timeline"], pack["end_lsn"]
+                what = LSN, moment.value
+                return _choice(connection, kept, reach, what, limit, str(moment))
+        return _to_the_end(connection, kept, reach)
     return None
 
 
@@ -161,11 +175,34 @@ def _to_name(
     for row in reversed(rows):
         for reach in reaches:
             place = row["timeline"], row["lsn"]
-            within = any(t == place[0] and s < place[1] <= e for t, s, e in reach.stretches)
-            if within and reach.stop < place[1]:
-                what = NAME, moment.value
-                return _choice(connection, kept, reach, what, place, str(moment))
+            if not _lies_on(reach, place):
+                continue
+            same = [each for each in rows if _lies_on(reach, (each["timeline"], each["lsn"]))]
+            if len(same) == 1:
+                return _choice(connection, kept, reach, (NAME, moment.value), place, str(moment))
+            # PostgreSQL ends at the first of a name that it comes by.
+            what = LSN, lsn_to_text(Lsn(_start_of_named(row["lsn"], kept.segment_size)))
+            at = Instant.from_timestamp(row["at"], unit="microsecond").format_iso()
+            told = f"{moment}, the last of {len(rows)} of that name, of {at}"
+            return _choice(connection, kept, reach, what, place, told)
     return None
+
+
+def _lies_on(reach: Reach, place: tuple[int, int]) -> bool:
+    """Whether what ends there is come by."""
+    within = any(t == place[0] and s < place[1] <= e for t, s, e in reach.stretches)
+    return within and reach.stop < place[1]
+
+
+def _start_of_named(end: int, segment_size: int) -> int:
+    """Of a restore point's record: all have one length, and pages' headers are no part of it.
+
+    Source: PostgreSQL src/include/access/xlogrecord.h and xlog_internal.h (xl_restore_point).
+    """
+    page = (end - 1) // _PAGE * _PAGE
+    head = 24 if page % segment_size else 40
+    here = max(end - page - head, 0)
+    return end - _NAMED_BYTES if here >= _NAMED_BYTES else page - (_NAMED_BYTES - here)
 
 
 def _to_xid(
@@ -178,12 +215,39 @@ def _to_xid(
             for pack in _packs(connection, kept, reach)
             if pack["least_xid"] <= xid <= pack["most_xid"] and pack["end_lsn"] > reach.stop
         ]
+        packs = _ended_in(connection, kept, packs, xid)
         if packs:
             limit = packs[-1]["timeline"], packs[-1]["end_lsn"]
             before = [each for each in reaches if each.stop <= packs[0]["start_lsn"]]
             chosen, what = (before or [reach])[0], ("xid", moment.value)
             return _choice(connection, kept, chosen, what, limit, str(moment))
     return None
+
+
+def _ended_in(
+    connection: sa.Connection, kept: Kept, packs: list[sa.RowMapping], xid: int
+) -> list[sa.RowMapping]:
+    """Those in which it may have ended. Raises NotFound where it is known to have ended in none:
+
+    PostgreSQL ends a recovery where it finds the commit or the end of a whole transaction, and a
+    subtransaction has none of its own.
+    """
+    unsure: list[sa.RowMapping] = []
+    whole = 0
+    for pack in packs:
+        told = wal.ended_in(connection, kept.instance_id, pack["name"])
+        if any(first <= xid <= last for first, last in told["ended"]):
+            return [pack]
+        whole = next((of for first, last, of in told["parts"] if first <= xid <= last), whole)
+        if not told["ended"]:
+            unsure.append(pack)
+    if whole:
+        raise NotFound(
+            f"{xid} is a subtransaction: a savepoint of transaction {whole}, or a block of it",
+            hint=f"whole transactions can be restored to: --at-xid {whole}",
+            code=CODE,
+        )
+    return unsure
 
 
 def _following(
@@ -210,8 +274,8 @@ def _following(
 def _to_the_end(connection: sa.Connection, kept: Kept, reach: Reach) -> Choice:
     """Up to the last commit that is kept."""
     last = None
-    for pack in _packs(connection, kept, reach):
-        if pack["commits"] and pack["last_lsn"] >= reach.stop:
+    for pack in _ending(connection, kept, reach):
+        if pack["last_lsn"] >= reach.stop:
             last = pack
     if last is None:
         reached = f"the recovery point itself: nothing was committed since {reach.point.taken_at}"
@@ -260,14 +324,6 @@ def _cut(reach: Reach, limit: tuple[int, int]) -> list[Stretch]:
             return [*found, (timeline, start, min(end, limit[1]))]
         found.append((timeline, start, end))
     return found
-
-
-def _holding(reach: Reach, lsn: int) -> tuple[int, int] | None:
-    """(timeline, end) of the stretch that holds a position."""
-    for timeline, start, end in reversed(reach.stretches):
-        if start <= lsn <= end:
-            return timeline, end
-    return None
 
 
 def _live_end(kept: Kept, moment: Moment) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 
 from strongroom.model.postgres import Lsn, major_of
+from strongroom.model.wal import MOST_UNENDED
 
 PAGE = 8192
 _SHORT, _LONG = 24, 40  # bytes of a page's header; long at the start of a segment
@@ -36,13 +37,26 @@ _relation = struct.Struct("<III").unpack_from
 
 @dataclass(slots=True)
 class Commit:
-    """A transaction that took effect. `start`: of its record; `at`: microseconds since 1970."""
+    """A transaction that took effect. `start`: of its record; `at`: microseconds since 1970.
+
+    below: its subtransactions that took effect with it.
+    """
 
     start: Lsn
     at: int
     xid: int
     deleted: dict[str, int] = field(default_factory=dict)  # "database/file" -> rows
     gone: list[str] = field(default_factory=list)
+    below: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class Abort:
+    """A transaction that took none, subtransactions and all. `start`: of its record."""
+
+    start: Lsn
+    xid: int
+    below: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -61,7 +75,9 @@ class Minimal:
     start: Lsn
 
 
-Event = Commit | Named | Minimal
+Event = Commit | Abort | Named | Minimal
+Deletes = dict[int, dict[str, int]]  # transaction -> "database/file" -> rows
+NOWHERE = Lsn(0)
 
 
 def begins_at(event: Event) -> Lsn:
@@ -72,8 +88,19 @@ def begins_at(event: Event) -> Lsn:
 class WalReader:
     """Feed it; take `events`. `position` is the end of the last whole record."""
 
-    def __init__(self, start: Lsn, segment_size: int, version_number: int) -> None:
-        """`start`: of a segment, or of a record."""
+    def __init__(
+        self,
+        start: Lsn,
+        segment_size: int,
+        version_number: int,
+        *,
+        unended: Deletes | None = None,
+        counted: Lsn = NOWHERE,
+    ) -> None:
+        """`start`: of a segment, or of a record. `unended`: what another reader has left so.
+
+        counted: deletes before it are in that already.
+        """
         self._fed = start
         self._segment_size = segment_size
         self._major = major_of(version_number)
@@ -84,7 +111,8 @@ class WalReader:
         self._skip = -start % 8  # bytes of padding, or of a record that began before us
         self._passing = False  # until the next segment, or the next page
         self._pass_page = False
-        self._deleted: dict[int, dict[str, int]] = {}  # by transaction
+        self._deleted = {xid: dict(rows) for xid, rows in (unended or {}).items()}
+        self._counted = counted
         self.events: list[Event] = []
 
     @property
@@ -96,6 +124,16 @@ class WalReader:
     def position(self) -> Lsn:
         """Everything before it is whole records (or what is passed over)."""
         return min(self._at(self._offset), Lsn(self._fed))
+
+    def unended(self) -> Deletes:
+        """Rows that were deleted by transactions that have not ended, a prepared one's too.
+
+        Of those with the most rows, where there are very many.
+        """
+        if len(self._deleted) <= MOST_UNENDED:
+            return {xid: dict(rows) for xid, rows in self._deleted.items()}
+        most = sorted(self._deleted.items(), key=lambda each: -sum(each[1].values()))
+        return {xid: dict(rows) for xid, rows in most[:MOST_UNENDED]}
 
     def take(self) -> list[Event]:
         """The events so far, once."""
@@ -245,6 +283,10 @@ class WalReader:
         _, database, file = _relation(self._buffer, at + 4)
         if file < _FIRST_OF_PEOPLE or self._is_no_loss(at + 20, end):
             return
+        if self._counted:
+            if self._at(offset) < self._counted:
+                return
+            self._counted = NOWHERE
         xid = _length(self._buffer, offset + 4)[0]
         if len(self._deleted) < _MOST_OPEN or xid in self._deleted:
             rows = self._deleted.setdefault(xid, {})
@@ -278,7 +320,10 @@ class WalReader:
             for key, rows in self._deleted.pop(each, {}).items():
                 deleted[key] = deleted.get(key, 0) + rows
         if kind in {_COMMIT, _COMMIT_PREPARED}:
-            self.events.append(Commit(self._at(offset), at, xid, deleted, told.gone))
+            commit = Commit(self._at(offset), at, xid, deleted, told.gone, told.below)
+            self.events.append(commit)
+        else:
+            self.events.append(Abort(self._at(offset), xid, told.below))
 
 
 @dataclass(slots=True)
