@@ -18,11 +18,11 @@ from strongroom.datastore.seal import KeyPair
 from strongroom.model.errors import StoreUnavailable
 from strongroom.model.ids import JobId
 from strongroom.model.job import JobKind, JobStatus
-from strongroom.workflows.kek import KeyEncryption, KeyFile
-from strongroom.workflows.keyring import PURPOSES, Keyring
-from strongroom.workflows.locking import make_immutable
-from strongroom.workflows.means import Means
-from strongroom.workflows.vault_storage import VaultStorage
+from strongroom.workflows.basis.kek import KeyEncryption, KeyFile
+from strongroom.workflows.basis.keyring import PURPOSES, Keyring
+from strongroom.workflows.basis.locking import make_immutable
+from strongroom.workflows.basis.means import Means
+from strongroom.workflows.basis.vault_storage import VaultStorage
 from worlds import Keys, World, point_id, small_tree
 
 LIFE_HOURS = 1000  # of every point

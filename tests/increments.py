@@ -35,7 +35,7 @@ from strongroom.model.operation import (
     RestoreResult,
 )
 from strongroom.postgres.restore import RestoredFile, RestoreTarget
-from strongroom.workflows.parents import told_of, told_part
+from strongroom.workflows.backup.parents import told_of, told_part
 
 INSTANCE = "1" * 32
 

@@ -32,7 +32,8 @@ from strongroom.model.protection_state import (
     STOP,
     SUSPEND,
 )
-from strongroom.workflows import collect, purge
+from strongroom.workflows.expiry import purge
+from strongroom.workflows.garbage import collect
 
 START = datetime(2026, 1, 1, 1, tzinfo=UTC)
 SOFT_DAYS = timedelta(days=14)

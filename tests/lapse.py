@@ -40,11 +40,14 @@ from strongroom.model.ids import InstanceId
 from strongroom.model.installation import Installation
 from strongroom.model.operation import BackupResult, StorageAccess
 from strongroom.model.policy import parse_policy
-from strongroom.workflows import agent_work, apply_policy, collect, expire, holding, locking
-from strongroom.workflows.commit import _sign, point_id_of, record_point, verdict_of
-from strongroom.workflows.kek import KeyEncryption, KeyFile
-from strongroom.workflows.keyring import Keyring
-from strongroom.workflows.means import Means
+from strongroom.workflows.backup import apply_policy
+from strongroom.workflows.backup.commit import _sign, point_id_of, record_point, verdict_of
+from strongroom.workflows.basis import agent_work, locking
+from strongroom.workflows.basis.kek import KeyEncryption, KeyFile
+from strongroom.workflows.basis.keyring import Keyring
+from strongroom.workflows.basis.means import Means
+from strongroom.workflows.expiry import expire, holding
+from strongroom.workflows.garbage import collect
 from worlds import SOURCE
 
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"

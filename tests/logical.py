@@ -37,7 +37,7 @@ from strongroom.model.operation import (
     StorageAccess,
 )
 from strongroom.model.seams import Clock
-from strongroom.workflows.parents import told_of
+from strongroom.workflows.backup.parents import told_of
 
 INSTANCE = "1" * 32
 

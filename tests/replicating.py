@@ -25,7 +25,7 @@ from strongroom.storage.pulling import Pull
 from strongroom.storage.settings import PullSettings, StoreSettings
 from strongroom.storage.source import Listed, RemoteBook, Source
 from strongroom.storage.store import open_store
-from strongroom.workflows import locking
+from strongroom.workflows.basis import locking
 
 FORTNIGHT = timedelta(days=14)
 STATES = ("Disabled", "Unlocked", "Locked")

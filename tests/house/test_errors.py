@@ -2,7 +2,7 @@
 
 import pytest
 
-from strongroom.cli.exits import exit_code
+from strongroom.cli.basis.exits import exit_code
 from strongroom.model.errors import every_error
 from strongroom.web.api.errors import status_of
 

@@ -21,7 +21,7 @@ from integration.servers import Server, run_restored, start_server
 from journey.person import Person
 from journey.world import until
 from ports import free_port
-from strongroom.cli.running import start_time
+from strongroom.cli.basis.running import start_time
 from strongroom.postgres import scratch
 
 pytestmark = [pytest.mark.postgres, pytest.mark.journey]

@@ -16,9 +16,9 @@ from journey.person import Person
 from seams import SystemChance, SystemClock
 from strongroom.catalog.database import Database
 from strongroom.catalog.tables import schedules
-from strongroom.cli import rest
-from strongroom.cli.connection import load
-from strongroom.cli.means import Common
+from strongroom.cli.basis import rest
+from strongroom.cli.basis.connection import load
+from strongroom.cli.basis.means import Common
 from strongroom.config import ServeFiles
 from strongroom.model.access import BLOB_CONTRIBUTOR
 from strongroom.model.arm import VaultRef, instance_id_of

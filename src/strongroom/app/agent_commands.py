@@ -34,8 +34,8 @@ def build() -> App:
 
 def _directory(data: Path | None) -> Path:
     """The agent's directory. Precondition where none was named, and this host has no other."""
-    from strongroom.cli.connection import data_directory
-    from strongroom.cli.means import COMMON, Common
+    from strongroom.cli.basis.connection import data_directory
+    from strongroom.cli.basis.means import COMMON, Common
 
     if data is not None:
         return data

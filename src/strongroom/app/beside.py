@@ -11,8 +11,8 @@ from strongroom.config import ServeFiles
 from strongroom.control.identities import users
 from strongroom.control.work.agents import invite_agent
 from strongroom.datastore.receipt import SigningKey
-from strongroom.workflows.kek import key_encryption
-from strongroom.workflows.sealed_files import SealedFiles
+from strongroom.workflows.basis.kek import key_encryption
+from strongroom.workflows.basis.sealed_files import SealedFiles
 
 KEK = "STRONGROOM_KEK"
 

@@ -48,7 +48,7 @@ def _commands() -> Any:  # noqa: ANN401 - cyclopts' App
 
 
 def _means() -> Any:  # noqa: ANN401 - cli.means.Means
-    from strongroom.cli.means import Means
+    from strongroom.cli.basis.means import Means
 
     return Means(
         clock=SystemClock(),

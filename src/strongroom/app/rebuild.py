@@ -22,14 +22,14 @@ from strongroom.durable.engine import JobEngine
 from strongroom.model.errors import NotFound, Precondition
 from strongroom.model.installation import Installation
 from strongroom.postgres import wal_summary
-from strongroom.workflows.anchoring import StorageWitness, write_anchor
-from strongroom.workflows.log_index import LogReading
-from strongroom.workflows.means import Means
-from strongroom.workflows.rebuild import open_newest
-from strongroom.workflows.rebuild import rebuild as rebuild_catalogue
-from strongroom.workflows.sealed_files import RECEIPTS, TOKENS
-from strongroom.workflows.snapshots import write_snapshot
-from strongroom.workflows.vault_storage import VaultStorage
+from strongroom.workflows.basis.means import Means
+from strongroom.workflows.basis.sealed_files import RECEIPTS, TOKENS
+from strongroom.workflows.basis.vault_storage import VaultStorage
+from strongroom.workflows.care.anchoring import StorageWitness, write_anchor
+from strongroom.workflows.rebuild.rebuild import open_newest
+from strongroom.workflows.rebuild.rebuild import rebuild as rebuild_catalogue
+from strongroom.workflows.rebuild.snapshots import write_snapshot
+from strongroom.workflows.wal.log_index import LogReading
 
 LOG_READING = LogReading(
     is_log=wal_summary.is_log, server_of=wal_summary.server_of, line=wal_summary.LogLine

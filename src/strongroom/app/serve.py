@@ -45,37 +45,37 @@ from strongroom.model.listening import LOOPBACK, Listening, at, is_loopback
 from strongroom.model.outside import Outside
 from strongroom.model.seams import Chance, Clock
 from strongroom.web.server import DoorSettings, create_app, listen, serve
-from strongroom.workflows.alerting import Alerting
-from strongroom.workflows.anchoring import StorageWitness
-from strongroom.workflows.apply_policy import apply_policy
-from strongroom.workflows.backup import back_up
-from strongroom.workflows.bound import bound
-from strongroom.workflows.care import Care
-from strongroom.workflows.collect_job import collect_garbage
-from strongroom.workflows.configure_protection import configure_protection
-from strongroom.workflows.drill import drill
-from strongroom.workflows.expire import expire_instance
-from strongroom.workflows.holding import release_hold, set_hold
-from strongroom.workflows.kek import key_encryption
-from strongroom.workflows.key_census import examine_keys
-from strongroom.workflows.keyring import Keyring
-from strongroom.workflows.locking import lock_vault
-from strongroom.workflows.long_term import dump_out
-from strongroom.workflows.means import Means
-from strongroom.workflows.parents import open_parent
-from strongroom.workflows.purge import purge
-from strongroom.workflows.recovery_key import replace_recovery_key
-from strongroom.workflows.restore import release_keys, restore
-from strongroom.workflows.resume import open_resume
-from strongroom.workflows.rotation import rotate_instance, rotate_kek
-from strongroom.workflows.sealed_files import TOKENS, SealedFiles
-from strongroom.workflows.second_copy import whole_points
-from strongroom.workflows.sweeps import Sweeps
-from strongroom.workflows.ticking import Ticking
-from strongroom.workflows.vault_storage import SecondStorage, VaultStorage
-from strongroom.workflows.verify import verify
-from strongroom.workflows.wal_care import WalCare
-from strongroom.workflows.wal_keeping import keep_wal, open_wal
+from strongroom.workflows.backup.apply_policy import apply_policy
+from strongroom.workflows.backup.backup import back_up
+from strongroom.workflows.backup.configure_protection import configure_protection
+from strongroom.workflows.backup.long_term import dump_out
+from strongroom.workflows.backup.parents import open_parent
+from strongroom.workflows.backup.resume import open_resume
+from strongroom.workflows.basis.bound import bound
+from strongroom.workflows.basis.kek import key_encryption
+from strongroom.workflows.basis.keyring import Keyring
+from strongroom.workflows.basis.locking import lock_vault
+from strongroom.workflows.basis.means import Means
+from strongroom.workflows.basis.sealed_files import TOKENS, SealedFiles
+from strongroom.workflows.basis.ticking import Ticking
+from strongroom.workflows.basis.vault_storage import SecondStorage, VaultStorage
+from strongroom.workflows.care.alerting import Alerting
+from strongroom.workflows.care.anchoring import StorageWitness
+from strongroom.workflows.care.care import Care
+from strongroom.workflows.care.second_copy import whole_points
+from strongroom.workflows.care.sweeps import Sweeps
+from strongroom.workflows.care.wal_care import WalCare
+from strongroom.workflows.expiry.expire import expire_instance
+from strongroom.workflows.expiry.holding import release_hold, set_hold
+from strongroom.workflows.expiry.purge import purge
+from strongroom.workflows.garbage.collect_job import collect_garbage
+from strongroom.workflows.keys.key_census import examine_keys
+from strongroom.workflows.keys.recovery_key import replace_recovery_key
+from strongroom.workflows.keys.rotation import rotate_instance, rotate_kek
+from strongroom.workflows.proof.drill import drill
+from strongroom.workflows.proof.verify import verify
+from strongroom.workflows.restore.restore import release_keys, restore
+from strongroom.workflows.wal.wal_keeping import keep_wal, open_wal
 
 log = structlog.get_logger()
 SECOND = "2"  # after the location's name: the second region's, as Azure pairs eastus and eastus2

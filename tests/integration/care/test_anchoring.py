@@ -19,14 +19,14 @@ from strongroom.control.oversight.audit_gaps import find_ahead, go_on
 from strongroom.datastore.receipt import SigningKey
 from strongroom.model.audit import Anchor, anchor_name, digest_of
 from strongroom.model.audit_gap import LEAP
-from strongroom.workflows.anchoring import (
+from strongroom.workflows.basis.means import Means
+from strongroom.workflows.care.anchoring import (
     StorageWitness,
     container_of,
     examine_chain,
     seal_anchor,
     write_anchor,
 )
-from strongroom.workflows.means import Means
 
 RECORDS = 12
 _numbers = itertools.count()

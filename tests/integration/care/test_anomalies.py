@@ -20,11 +20,11 @@ from strongroom.model.job import JobKind
 from strongroom.model.operation import BackupResult
 from strongroom.model.policy_templates import ten_years_policy
 from strongroom.model.recovery_point import RecoveryPoint
-from strongroom.workflows import held_expiry
-from strongroom.workflows.care import promote_all
-from strongroom.workflows.commit import record_point, verdict_of
-from strongroom.workflows.expire import expire
-from strongroom.workflows.locking import extend_point
+from strongroom.workflows.backup.commit import record_point, verdict_of
+from strongroom.workflows.basis import held_expiry
+from strongroom.workflows.basis.locking import extend_point
+from strongroom.workflows.care.care import promote_all
+from strongroom.workflows.expiry.expire import expire
 from worlds import point_id
 
 DAY = 86_400

@@ -11,8 +11,8 @@ from strongroom.catalog.tables import policies
 from strongroom.datastore.receipt import SigningKey
 from strongroom.model.job import JobStatus
 from strongroom.model.policy_templates import ten_years_policy
-from strongroom.workflows.census import take_census, take_due
-from strongroom.workflows.locking import lock_point
+from strongroom.workflows.basis.locking import lock_point
+from strongroom.workflows.proof.census import take_census, take_due
 from worlds import point_id, small_tree
 
 

@@ -25,8 +25,8 @@ from strongroom.model.drill import Answer, Assertion, DrillResult, TableCount
 from strongroom.model.errors import Conflict, Corrupt, Precondition
 from strongroom.model.job import Job, JobStatus
 from strongroom.web.api.wire_drills import drill as as_wire
-from strongroom.workflows.drill import drill
-from strongroom.workflows.expire import expire
+from strongroom.workflows.expiry.expire import expire
+from strongroom.workflows.proof.drill import drill
 
 VAULT = VaultRef(resource_group="RG-1", name="V-1")
 HOUR = 3600

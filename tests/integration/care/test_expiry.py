@@ -15,12 +15,12 @@ from strongroom.datastore.garbage import Unreadable
 from strongroom.model.errors import NotFound, StoreUnavailable
 from strongroom.model.job import JobStatus
 from strongroom.model.protection_state import CONFIGURED, STOPPED, SUSPENDED
-from strongroom.workflows.care import expire_all
-from strongroom.workflows.census import take_census
-from strongroom.workflows.collect import collect
-from strongroom.workflows.expire import expire
-from strongroom.workflows.locking import lock_point
-from strongroom.workflows.vault_storage import VaultStorage
+from strongroom.workflows.basis.locking import lock_point
+from strongroom.workflows.basis.vault_storage import VaultStorage
+from strongroom.workflows.care.care import expire_all
+from strongroom.workflows.expiry.expire import expire
+from strongroom.workflows.garbage.collect import collect
+from strongroom.workflows.proof.census import take_census
 from worlds import point_id
 
 HOUR = 3600

@@ -23,7 +23,7 @@ from strongroom.datastore.receipt import Receipt, SigningKey, canonical
 from strongroom.datastore.rescue import list_points, open_point_keys
 from strongroom.datastore.seal import KeyPair
 from strongroom.model.errors import VaultError
-from strongroom.workflows.census import take_census
+from strongroom.workflows.proof.census import take_census
 from worlds import PG_MANIFEST, SOURCE, Keys, World, memory, point_id, small_tree
 
 pytestmark = pytest.mark.R3

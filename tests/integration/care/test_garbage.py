@@ -20,10 +20,10 @@ from strongroom.model.access import OWNER, Caller
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import Invalid, ObjectMissing, StoreUnavailable
 from strongroom.model.job import JobStatus
-from strongroom.workflows.collect import Collected, collect, keep
-from strongroom.workflows.collect_job import collect_garbage
-from strongroom.workflows.means import Means
-from strongroom.workflows.vault_storage import VaultStorage
+from strongroom.workflows.basis.means import Means
+from strongroom.workflows.basis.vault_storage import VaultStorage
+from strongroom.workflows.garbage.collect import Collected, collect, keep
+from strongroom.workflows.garbage.collect_job import collect_garbage
 from worlds import point_id, small_tree
 
 GRACE = 86_400.0

@@ -17,9 +17,9 @@ from strongroom.model.access import OWNER, Caller
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import NotFound
 from strongroom.model.hold import HoldWish
-from strongroom.workflows import holding
-from strongroom.workflows.care import settle_all_holds
-from strongroom.workflows.vault_storage import VaultStorage
+from strongroom.workflows.basis.vault_storage import VaultStorage
+from strongroom.workflows.care.care import settle_all_holds
+from strongroom.workflows.expiry import holding
 
 
 class Once:

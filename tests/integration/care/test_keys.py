@@ -14,16 +14,16 @@ from strongroom.datastore.rescue import open_point_keys
 from strongroom.datastore.seal import KeyPair
 from strongroom.model.errors import Precondition, StoreUnavailable, WrongKey
 from strongroom.model.job import JobStatus
-from strongroom.workflows.kek import CommandKey, KeyEncryption, KeyFile, key_encryption
-from strongroom.workflows.key_census import check_keys
-from strongroom.workflows.keyring import PURPOSES
-from strongroom.workflows.restore import release_keys
-from strongroom.workflows.rotation import (
+from strongroom.workflows.basis.kek import CommandKey, KeyEncryption, KeyFile, key_encryption
+from strongroom.workflows.basis.keyring import PURPOSES
+from strongroom.workflows.keys.key_census import check_keys
+from strongroom.workflows.keys.rotation import (
     begin_kek_rotation,
     forget_old_kek,
     make_next_pair,
     seal_anew,
 )
+from strongroom.workflows.restore.restore import release_keys
 
 
 def rows(world: CareWorld) -> list:

@@ -25,7 +25,7 @@ from strongroom.control.overview.alerts import settle_alerts
 from strongroom.control.protection import policies
 from strongroom.model.errors import StoreUnavailable
 from strongroom.model.policy_templates import ten_years_policy
-from strongroom.workflows import collect
+from strongroom.workflows.garbage import collect
 
 pytestmark = pytest.mark.L1
 START = datetime(2026, 1, 1, 6, tzinfo=UTC)

@@ -9,8 +9,8 @@ from care_world import CareWorld, care_world
 from strongroom.catalog import condemned
 from strongroom.datastore.container import Immutability
 from strongroom.model.errors import Locked
-from strongroom.workflows.collect import collect
-from strongroom.workflows.locking import UNCOMMITTED_DAYS, lock_point, make_immutable
+from strongroom.workflows.basis.locking import UNCOMMITTED_DAYS, lock_point, make_immutable
+from strongroom.workflows.garbage.collect import collect
 
 
 @pytest.fixture

@@ -34,11 +34,11 @@ from strongroom.model.wal import (
     pack_name,
 )
 from strongroom.model.wal_moment import LSN, NAME, TIME, XID, Moment
-from strongroom.workflows.care import in_each
-from strongroom.workflows.collect import collect
-from strongroom.workflows.wal_expiry import base_of_log, expire_log
-from strongroom.workflows.wal_keeping import keep_wal
-from strongroom.workflows.wal_streams import operation_of, settle_stream
+from strongroom.workflows.care.care import in_each
+from strongroom.workflows.garbage.collect import collect
+from strongroom.workflows.wal.wal_expiry import base_of_log, expire_log
+from strongroom.workflows.wal.wal_keeping import keep_wal
+from strongroom.workflows.wal.wal_streams import operation_of, settle_stream
 from worlds import point_id
 
 SIZE = 16 << 20

@@ -4,8 +4,8 @@ import sqlite3
 
 from care_world import LIFE_HOURS, CareWorld
 from strongroom.catalog import storage_findings
-from strongroom.workflows.locking import lock_point
-from strongroom.workflows.lost import look_for_lost
+from strongroom.workflows.basis.locking import lock_point
+from strongroom.workflows.proof.lost import look_for_lost
 
 
 def take(world: CareWorld, statement: str) -> None:

@@ -25,8 +25,8 @@ from strongroom.datastore.container import Immutability
 from strongroom.model.access import OWNER, Caller
 from strongroom.model.errors import Conflict, NotFound, VaultError
 from strongroom.model.hold import HoldWish
-from strongroom.workflows import holding
-from strongroom.workflows.purge import purge_point
+from strongroom.workflows.expiry import holding
+from strongroom.workflows.expiry.purge import purge_point
 
 pytestmark = pytest.mark.X2
 NUMBERS = itertools.count(1)  # of points, in a world that all share

@@ -25,13 +25,13 @@ from strongroom.model.errors import StoreUnavailable
 from strongroom.model.job import JobStatus
 from strongroom.model.protection_state import SOFT_DELETED
 from strongroom.model.soft_delete import SoftDelete
-from strongroom.workflows.census import take_census
-from strongroom.workflows.collect import collect
-from strongroom.workflows.expire import expire
-from strongroom.workflows.locking import lock_point
-from strongroom.workflows.measuring import measure
-from strongroom.workflows.purge import purge_due, purge_instance, purge_point
-from strongroom.workflows.vault_storage import VaultStorage
+from strongroom.workflows.basis.locking import lock_point
+from strongroom.workflows.basis.vault_storage import VaultStorage
+from strongroom.workflows.care.measuring import measure
+from strongroom.workflows.expiry.expire import expire
+from strongroom.workflows.expiry.purge import purge_due, purge_instance, purge_point
+from strongroom.workflows.garbage.collect import collect
+from strongroom.workflows.proof.census import take_census
 
 DAY = 86_400.0
 FORTNIGHT = 14 * DAY

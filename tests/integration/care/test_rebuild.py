@@ -49,16 +49,16 @@ from strongroom.model.ids import InstanceId
 from strongroom.model.job import JobStatus
 from strongroom.model.wal import WalPack, WalReport, pack_name
 from strongroom.postgres.wal_summary import LogLine
-from strongroom.workflows import escrow
-from strongroom.workflows.anchoring import StorageWitness, write_anchor
-from strongroom.workflows.kek import KeyEncryption, KeyFile
-from strongroom.workflows.keyring import PURPOSES, Keyring
-from strongroom.workflows.means import Means
-from strongroom.workflows.parents import choose_parent
-from strongroom.workflows.rebuild import Rebuilt, newest_snapshot, rebuild
-from strongroom.workflows.set_back import Freeze
-from strongroom.workflows.snapshots import write_snapshot
-from strongroom.workflows.wal_keeping import keep_wal
+from strongroom.workflows.backup.parents import choose_parent
+from strongroom.workflows.basis.kek import KeyEncryption, KeyFile
+from strongroom.workflows.basis.keyring import PURPOSES, Keyring
+from strongroom.workflows.basis.means import Means
+from strongroom.workflows.basis.set_back import Freeze
+from strongroom.workflows.care.anchoring import StorageWitness, write_anchor
+from strongroom.workflows.keys import escrow
+from strongroom.workflows.rebuild.rebuild import Rebuilt, newest_snapshot, rebuild
+from strongroom.workflows.rebuild.snapshots import write_snapshot
+from strongroom.workflows.wal.wal_keeping import keep_wal
 from worlds import SOURCE, point_id
 
 HOLD = "ab" * 16

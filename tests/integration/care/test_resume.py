@@ -36,8 +36,8 @@ from strongroom.postgres.events import (
     Started,
 )
 from strongroom.postgres.incremental import Increment, Parent, Stored
-from strongroom.workflows.collect import collect
-from strongroom.workflows.resume import base_of, open_resume
+from strongroom.workflows.backup.resume import base_of, open_resume
+from strongroom.workflows.garbage.collect import collect
 from worlds import SOURCE, noise, point_id
 
 GRACE = 86_400.0

@@ -9,9 +9,9 @@ from care_world import CareWorld
 from seams import SystemChance
 from strongroom.config import ServeFiles, new_token_key
 from strongroom.model.errors import WrongKey
-from strongroom.workflows.kek import KeyEncryption, KeyFile
-from strongroom.workflows.rotation import begin_kek_rotation, forget_old_kek, seal_anew
-from strongroom.workflows.sealed_files import RECEIPTS, TOKENS, SealedFiles
+from strongroom.workflows.basis.kek import KeyEncryption, KeyFile
+from strongroom.workflows.basis.sealed_files import RECEIPTS, TOKENS, SealedFiles
+from strongroom.workflows.keys.rotation import begin_kek_rotation, forget_old_kek, seal_anew
 
 
 def files_of(home: Path, kek: KeyEncryption) -> SealedFiles:

@@ -12,10 +12,10 @@ from strongroom.datastore.blobs import DirectoryBlobs
 from strongroom.datastore.certificate import check_certificate
 from strongroom.datastore.rescue import open_point_keys
 from strongroom.model.errors import Corrupt, Locked, NotFound, WrongKey
-from strongroom.workflows.key_census import check_keys
-from strongroom.workflows.locking import lock_point
-from strongroom.workflows.restore import release_keys
-from strongroom.workflows.shred import shred
+from strongroom.workflows.basis.locking import lock_point
+from strongroom.workflows.keys.key_census import check_keys
+from strongroom.workflows.keys.shred import shred
+from strongroom.workflows.restore.restore import release_keys
 
 
 def keys_of(world: CareWorld) -> list:

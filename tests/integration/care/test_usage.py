@@ -29,9 +29,9 @@ from strongroom.model.policy import parse_policy
 from strongroom.model.policy_templates import tagged_policy
 from strongroom.model.preview import preview
 from strongroom.model.usage import Share
-from strongroom.workflows.care import measure_all
-from strongroom.workflows.measuring import measure as count
-from strongroom.workflows.parents import LEAST_LIVE
+from strongroom.workflows.backup.parents import LEAST_LIVE
+from strongroom.workflows.care.care import measure_all
+from strongroom.workflows.care.measuring import measure as count
 
 START = datetime(2026, 1, 1, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)

@@ -14,7 +14,7 @@ from strongroom.model.access import OWNER, Caller
 from strongroom.model.arm import VaultRef
 from strongroom.model.job import Job, JobStatus
 from strongroom.model.verify import Damage, VerifyResult
-from strongroom.workflows.verify import verify
+from strongroom.workflows.proof.verify import verify
 from worlds import point_id, small_tree
 
 

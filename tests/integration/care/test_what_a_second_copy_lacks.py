@@ -13,9 +13,9 @@ from store_world import KEY
 from strongroom.catalog import jobs, protection, recovery_points
 from strongroom.control.basis.control import Second
 from strongroom.model.job import JobStatus
-from strongroom.workflows.parents import Choice, choose_parent
-from strongroom.workflows.second_copy import watch_second, whole_points
-from strongroom.workflows.vault_storage import SecondStorage
+from strongroom.workflows.backup.parents import Choice, choose_parent
+from strongroom.workflows.basis.vault_storage import SecondStorage
+from strongroom.workflows.care.second_copy import watch_second, whole_points
 
 
 def whole(world: CareWorld, instance: str = "") -> set[str]:

@@ -12,8 +12,8 @@ from cyclopts import App
 from seams import FakeClock, SeededChance
 from strongroom.app.evidence import check_files
 from strongroom.cli import main
-from strongroom.cli.exits import FAILED, NOT_FOUND, OK, USAGE
-from strongroom.cli.means import Means
+from strongroom.cli.basis.exits import FAILED, NOT_FOUND, OK, USAGE
+from strongroom.cli.basis.means import Means
 from strongroom.datastore.certificate import Certificate, sign_certificate
 from strongroom.datastore.evidence import Evidence, detail_of, sign_evidence
 from strongroom.datastore.keys import RecoveryKey

@@ -18,12 +18,13 @@ import pytest
 from integration.servers import Server, start_server
 from ports import free_port
 from strongroom.app.commands import _means
-from strongroom.cli import protecting
-from strongroom.cli import vault as vaults
-from strongroom.cli.fleet import ALREADY, NOT, PROTECTED
-from strongroom.cli.following import follow
-from strongroom.cli.means import Common
-from strongroom.cli.vault import TEN_YEARS, Vault
+from strongroom.cli.basis import vault as vaults
+from strongroom.cli.basis.following import follow
+from strongroom.cli.basis.means import Common
+from strongroom.cli.basis.vault import TEN_YEARS, Vault
+from strongroom.cli.points.start_backup import start_backup
+from strongroom.cli.protection import protecting
+from strongroom.cli.protection.fleet import ALREADY, NOT, PROTECTED
 
 pytestmark = [pytest.mark.postgres, pytest.mark.journey]
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - what is tried here
@@ -126,7 +127,7 @@ def test_an_agent_elsewhere_enrols_and_backs_up(
         assert time.monotonic() < deadline
         time.sleep(0.2)
     protecting.configure(vault, "db2", TEN_YEARS)
-    follow(vault, protecting.start_backup(vault, "db2"), "backup of db2")
+    follow(vault, start_backup(vault, "db2"), "backup of db2")
     assert len(vault.points("db2")) == 1
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from authority import Authority
 from seams import FakeClock, SeededChance
-from strongroom.cli.connection import Connection
-from strongroom.cli.rest import TRIES, Rest
+from strongroom.cli.basis.connection import Connection
+from strongroom.cli.basis.rest import TRIES, Rest
 from strongroom.model.errors import (
     ControlUnavailable,
     NotFound,

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from seams import SystemClock
-from strongroom.cli.child import QUICK_DEATHS, Process
-from strongroom.cli.running import Child, Place, Running, lives, start_time, stop_orphans
+from strongroom.cli.basis.running import Child, Place, Running, lives, start_time, stop_orphans
+from strongroom.cli.installation.child import QUICK_DEATHS, Process
 from strongroom.model.errors import Failed
 
 SLEEPER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]

@@ -15,7 +15,7 @@ from strongroom.control.protection import scheduling
 from strongroom.model.errors import SourceUnreachable
 from strongroom.model.job import JobStatus
 from strongroom.model.policy import parse_policy
-from strongroom.workflows import agent_work
+from strongroom.workflows.basis import agent_work
 
 NOON = Instant.parse_iso("2030-01-15T12:00:00Z")
 POLICY_ID = "id-of-Daily"

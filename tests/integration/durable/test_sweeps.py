@@ -37,7 +37,7 @@ from strongroom.model.errors import Invalid
 from strongroom.model.ids import AgentId, InstanceId
 from strongroom.model.job import JobKind, JobStatus
 from strongroom.model.operation import Heartbeat, Progress
-from strongroom.workflows.sweeps import Sweeps
+from strongroom.workflows.care.sweeps import Sweeps
 
 NOW = Instant.parse_iso("2026-01-01T00:00:00Z")
 NOTHING = {

@@ -9,7 +9,7 @@ from integration.durable.sweep_world import SweepWorld
 from strongroom.catalog import instances, jobs, schedules
 from strongroom.model.backup_settings import BackupSettings
 from strongroom.model.job import JobKind
-from strongroom.workflows.sweeps import Sweeps
+from strongroom.workflows.care.sweeps import Sweeps
 
 NOON = "2030-01-15T12:00:00Z"
 

@@ -25,7 +25,7 @@ from back_end_world import KINDS, BackEnds, back_ends
 from faulty_disk import PowerLoss
 from seams import SystemChance, SystemClock
 from strongroom.app.store_options import back_end_in
-from strongroom.cli.bucket import wrong_with_bucket
+from strongroom.cli.installation.bucket import wrong_with_bucket
 from strongroom.model.errors import (
     Conflict,
     Corrupt,

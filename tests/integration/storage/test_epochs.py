@@ -41,8 +41,8 @@ from strongroom.model.operation import (
     ServerFacts,
     StorageAccess,
 )
-from strongroom.workflows.sweeps import Sweeps
-from strongroom.workflows.vault_storage import VaultStorage
+from strongroom.workflows.basis.vault_storage import VaultStorage
+from strongroom.workflows.care.sweeps import Sweeps
 
 AGENT = AgentId("agent-1")
 INSTANCE = "0192-instance"

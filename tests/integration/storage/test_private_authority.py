@@ -14,7 +14,7 @@ from strongroom.app.serve import ServeOptions, store_of
 from strongroom.config import ServeFiles
 from strongroom.model.errors import Precondition, StoreUnavailable
 from strongroom.model.operation import CheckOrder, Lease
-from strongroom.workflows.vault_storage import VaultStorage
+from strongroom.workflows.basis.vault_storage import VaultStorage
 
 INSTANCE = "0192-instance"
 PATHS = {"generation": "rp", "delta": "d/job.1.delta", "partial": "d/job.1", "identifier": "job.1"}

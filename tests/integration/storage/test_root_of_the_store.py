@@ -24,7 +24,7 @@ from strongroom.storage.scrubbing import Scrub
 from strongroom.storage.settings import StoreSettings
 from strongroom.storage.shared_key import MAX_SKEW_SECONDS
 from strongroom.storage.store import BlobStore, open_store
-from strongroom.workflows.lost import needs_of
+from strongroom.workflows.proof.lost import needs_of
 from worlds import World, memory, micro_world, point_id, restore, small_tree
 
 pytestmark = pytest.mark.S4
@@ -122,7 +122,7 @@ class Host:
         return bool(self.store.damaged(CONTAINER))
 
     def outside_finds(self) -> bool:
-        """What the control plane's daily look compares (workflows/lost.py): objects and locks.
+        """What the control plane's daily look (workflows/proof/lost.py) compares: objects, locks.
 
         Before that, its requests are refused by an endpoint whose clock is not its own.
         """

@@ -20,7 +20,7 @@ from strongroom.catalog.tables import agents, instances, servers
 from strongroom.control.overview import alerts
 from strongroom.model.access import BACKUP_READER, Caller
 from strongroom.model.errors import ControlUnavailable, Forbidden, Invalid, NotFound
-from strongroom.workflows.alerting import FILE, Teller
+from strongroom.workflows.care.alerting import FILE, Teller
 
 SECRET = "shared with the receiver"
 

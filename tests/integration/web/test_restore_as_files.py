@@ -16,11 +16,11 @@ from strongroom.model.access import LONG_TERM_RETENTION
 from strongroom.model.errors import WrongKey
 from strongroom.model.job import JobStatus
 from strongroom.model.operation import Heartbeat, Progress
-from strongroom.workflows.agent_work import operation_of
-from strongroom.workflows.backup import back_up
-from strongroom.workflows.means import Means
-from strongroom.workflows.restore import _order as order_of
-from strongroom.workflows.restore import restore
+from strongroom.workflows.backup.backup import back_up
+from strongroom.workflows.basis.agent_work import operation_of
+from strongroom.workflows.basis.means import Means
+from strongroom.workflows.restore.restore import _order as order_of
+from strongroom.workflows.restore.restore import restore
 
 URL = "https://acct.blob.core.windows.net/out"
 SECRET = "c2VjcmV0c2VjcmV0"

@@ -21,7 +21,7 @@ from lapse import Lapse
 from strongroom.app.telemetry import traced
 from strongroom.control.protection import policies
 from strongroom.model.policy_templates import ten_years_policy
-from strongroom.workflows.bound import bound
+from strongroom.workflows.basis.bound import bound
 
 
 class Collector(BaseHTTPRequestHandler):

@@ -3,7 +3,7 @@ import socket
 
 import pytest
 
-from strongroom.cli import conninfo
+from strongroom.cli.basis import conninfo
 from strongroom.model.errors import Invalid
 
 

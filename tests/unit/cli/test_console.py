@@ -1,7 +1,7 @@
 import pytest
 
-from strongroom.cli import console
-from strongroom.cli.console import PlainMeter
+from strongroom.cli.basis import console
+from strongroom.cli.basis.console import PlainMeter
 from strongroom.model.errors import NotFound
 
 

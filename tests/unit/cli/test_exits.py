@@ -1,6 +1,6 @@
 import pytest
 
-from strongroom.cli.exits import DENIED, FAILED, NOT_FOUND, STANDS, USAGE, exit_code
+from strongroom.cli.basis.exits import DENIED, FAILED, NOT_FOUND, STANDS, USAGE, exit_code
 from strongroom.model import errors
 from strongroom.model.errors import every_error
 

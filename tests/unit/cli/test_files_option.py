@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.cli.files_option import SIGNATURE, Files
+from strongroom.cli.restore.files_option import SIGNATURE, Files
 from strongroom.model.errors import Invalid
 
 URL = "https://acct.blob.core.windows.net/out"

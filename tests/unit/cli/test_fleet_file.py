@@ -2,7 +2,7 @@ import io
 
 import pytest
 
-from strongroom.cli.fleet_file import Line, fleet_in, read_fleet
+from strongroom.cli.protection.fleet_file import Line, fleet_in, read_fleet
 from strongroom.model.errors import Invalid
 
 FLEET = """

@@ -5,8 +5,8 @@ from cyclopts import App
 
 from seams import FakeClock, SeededChance
 from strongroom.cli import main
-from strongroom.cli.exits import DENIED, FAILED, OK, USAGE
-from strongroom.cli.means import Means
+from strongroom.cli.basis.exits import DENIED, FAILED, OK, USAGE
+from strongroom.cli.basis.means import Means
 from strongroom.model.errors import Forbidden
 
 

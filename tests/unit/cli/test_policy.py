@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.cli.new_policy import read_file
-from strongroom.cli.policy import _kept, _tell_points, _tell_years
+from strongroom.cli.resources.new_policy import read_file
+from strongroom.cli.resources.policy import _kept, _tell_points, _tell_years
 from strongroom.model.errors import Invalid
 from strongroom.model.policy import parse_policy
 from strongroom.model.policy_templates import ten_years_policy

@@ -1,7 +1,7 @@
 import pytest
 from whenever import Instant
 
-from strongroom.cli.rest import error_of, moment
+from strongroom.cli.basis.rest import error_of, moment
 from strongroom.model.errors import Conflict, Failed, Invalid, Precondition
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from strongroom.cli.restore_options import mapping_of
+from strongroom.cli.restore.restore_options import mapping_of
 from strongroom.model.errors import Invalid
 
 

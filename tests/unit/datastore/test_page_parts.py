@@ -16,7 +16,7 @@ from strongroom.datastore.page_parts import (
 )
 from strongroom.datastore.seal import KeyPair
 from strongroom.model.errors import Corrupt, NotFound
-from strongroom.workflows.parents import told_of, told_part
+from strongroom.workflows.backup.parents import told_of, told_part
 from worlds import PG_MANIFEST, SOURCE, point_id
 
 VERSIONS = {f"base/5/{number}": bytes([number]) * 300 for number in range(40)}

@@ -3,7 +3,7 @@
 import pytest
 from whenever import Instant
 
-from strongroom.cli.moment_option import MomentOptions, iso_time, with_moment
+from strongroom.cli.restore.moment_option import MomentOptions, iso_time, with_moment
 from strongroom.model.errors import Invalid
 from strongroom.model.restore_request import read_request
 from strongroom.model.wal_moment import Moment, read_moment

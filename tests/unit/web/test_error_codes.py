@@ -2,7 +2,7 @@
 
 import pytest
 
-from strongroom.cli.rest import error_of
+from strongroom.cli.basis.rest import error_of
 from strongroom.control.resources.servers import NOT_READY
 from strongroom.model import errors
 from strongroom.model.errors import VaultError

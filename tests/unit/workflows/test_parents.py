@@ -4,7 +4,7 @@ import msgspec
 
 from strongroom.datastore.extents import Extent, columns_of
 from strongroom.datastore.manifest import FileFacts, Kind, Manifest, PackFacts, PointFacts
-from strongroom.workflows.parents import told_of, why_refresh
+from strongroom.workflows.backup.parents import told_of, why_refresh
 from worlds import PG_MANIFEST, SOURCE, point_id
 
 PAGE = 8192

@@ -1,0 +1,1 @@
+"""Who signs in, and whose tokens are believed."""

@@ -1,0 +1,1 @@
+"""The processes of this machine: started, looked at, built anew."""

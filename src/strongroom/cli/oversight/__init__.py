@@ -1,0 +1,1 @@
+"""A second person, and what is signed: approvals, guards, the audit, evidence."""

@@ -1,0 +1,1 @@
+"""Recovery points and jobs: taken, listed, proven, held, collected."""

@@ -1,0 +1,1 @@
+"""Servers: registered, protected, one or a hundred, and what ends it."""

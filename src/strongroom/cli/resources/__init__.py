@@ -1,0 +1,1 @@
+"""What has an address of its own: policies, the vault, its keys."""

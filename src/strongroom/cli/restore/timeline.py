@@ -1,0 +1,92 @@
+"""Find the second: how the log of a server is kept, and what was committed when."""
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from strongroom.cli.basis import console
+from strongroom.cli.basis import vault as vaults
+from strongroom.cli.basis.means import COMMON, Common, Given
+from strongroom.cli.basis.rest import short_time
+from strongroom.cli.restore.moment_option import iso_time
+from strongroom.model.errors import Invalid
+from strongroom.model.postgres import Lsn, lsn_to_text
+
+_WIDEST_BAR = 40
+
+
+def timeline(
+    name: str,
+    /,
+    *,
+    around: Annotated[str, Parameter(help="A time: what was committed about then.")] = "",
+    minutes: Annotated[int, Parameter(help="On either side of --around.")] = 30,
+    common: Common = COMMON,
+    means: Given,
+) -> None:
+    """Show between which times any second can be restored, and what went when.
+
+    With --around: the commits of each minute, rows that were deleted and tables that were dropped
+    or truncated, each with the last moment before it, as `restore --at` takes it.
+
+    ```
+    strongroom timeline orders
+    strongroom timeline orders --around "2026-11-26 21:04"
+    ```
+
+    Parameters
+    ----------
+    name
+        The protected server.
+    """
+    if minutes < 1:
+        raise Invalid(f"--minutes {minutes} shows no time", hint="Give 1 or more.")
+    asked: dict[str, Any] = {"seconds": 60 * minutes}
+    if around:
+        asked["around"] = iso_time(around)
+    with vaults.opened(common, means) as vault:
+        vault.need_instance(name)
+        found = vault.rest.post(f"{vault.instance(name)}/findSecond", asked)
+    if common.output == "json":
+        console.as_json(found)
+        return
+    _show(name, found, around=bool(around))
+
+
+def _show(name: str, found: dict[str, Any], *, around: bool) -> None:
+    stream = found["stream"]
+    if stream["state"] == "Off":
+        console.say(f"the log of {name} is not kept: recovery points alone can be restored")
+        console.say(f"next: strongroom server set {name} --keep-every-second 7d")
+        return
+    console.say(f"the log of {name} is {stream['state'].lower()}")
+    console.facts(
+        {
+            "behind": f"{stream['lagSeconds']:.0f} s",
+            "on timeline": str(stream["timeline"]),
+            "stored": console.size(stream["storedBytes"]),
+            **({"why": stream["why"]} if stream["why"] else {}),
+        }
+    )
+    for start, end in found["ranges"]:
+        console.say(f"  any second from {short_time(start)} to {short_time(end)} UTC")
+    for gap in found["gaps"]:
+        start, end = (lsn_to_text(Lsn(gap[bound])) for bound in ("start", "end"))
+        bounds = f"from {start} to {end} of timeline {gap['timeline']}"
+        console.say(f"  a gap {bounds}, found {short_time(gap['foundAt'])} UTC: {gap['why']}")
+    for each in found["names"]:
+        console.say(f"  {short_time(each['at'])} UTC  restore point {each['name']}")
+    if around:
+        _show_seconds(found)
+
+
+def _show_seconds(found: dict[str, Any]) -> None:
+    most = max((count for _, count in found["minutes"]), default=1)
+    for at, count in found["minutes"]:
+        bar = "#" * max(1, round(_WIDEST_BAR * count / most))
+        console.say(f"  {short_time(at)}  {count:>8} commits  {bar}")
+    for loss in found["losses"]:
+        rows = f"{loss['deleted']:,} rows of {loss['table']}"
+        what = f"{rows} deleted" if loss["deleted"] else f"{loss['table']} dropped or rewritten"
+        console.say(f"  {loss['at']}  {what}")
+        console.say(f"    the moment before: --at {loss['before']}")

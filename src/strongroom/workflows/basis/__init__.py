@@ -1,0 +1,1 @@
+"""What every story stands on: its means, keys, the way to storage, the wait for an agent."""

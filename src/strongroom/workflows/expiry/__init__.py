@@ -1,0 +1,1 @@
+"""How a point ends: its time, a hold, a purge."""

@@ -1,0 +1,1 @@
+"""What no recovery point needs: condemned, and deleted after a grace."""

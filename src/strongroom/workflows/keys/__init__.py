@@ -1,0 +1,1 @@
+"""Keys beside the data: escrowed, counted, rotated, destroyed."""

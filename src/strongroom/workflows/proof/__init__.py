@@ -1,0 +1,1 @@
+"""Whether what was committed is there, whole, and restores."""

@@ -1,0 +1,1 @@
+"""A catalogue from storage, and what it needs to be one."""

@@ -1,0 +1,1 @@
+"""A restore, and the loading of a logical point."""
