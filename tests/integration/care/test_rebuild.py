@@ -207,7 +207,8 @@ class Log:
         self.world.blobs.create(name, sealed)
         told = LogLine(place, log_made.SEGMENT, 180001, "", {}).add(raw)
         pack = WalPack(name=name, size=len(sealed), blake3=blake3(sealed).digest(), timeline=1,
-                       start=place, end=FIRST + end, summary=told)  # fmt: skip
+                       start=place, end=FIRST + end, summary=told, tail_start=place,
+                       tail=b"d" * 32)  # fmt: skip
         assert told.commits == 300 if part < 2 else 400
         return pack
 
@@ -310,6 +311,8 @@ def test_yesterdays_catalogue_learns_the_log_that_came_since_and_tells_of_a_hole
     found = rebuilt(yesterday, None)
     assert (found.log_ranges, found.problems) == (1, [])
     with yesterday.control.database.reading() as connection:
+        # Of another end: no server would have it, and its own was taken for a copy.
+        assert not wal.tail_of(wal.stream_of(connection, world.instance)).digest
         (gap,) = wal.gaps_of(connection, world.instance)
     assert (gap["start_lsn"], gap["end_lsn"]) == (FIRST + log.cuts[1], FIRST + log.cuts[2])
     # What the copy lists and storage has not any more is offered to nobody.

@@ -239,7 +239,9 @@ class _Index:
                 if not same or (row["timeline"], row["end_lsn"]) >= end:
                     return
             sizes = {each: found.segment_size for each, found in self.servers.items()}
-            facts = {} if row is None else row["facts"]
+            facts = {} if row is None else dict(row["facts"])
+            for of_the_end_before in ("tail", "tailStart", "unended"):
+                facts.pop(of_the_end_before, None)
             wal.set_stream(
                 connection,
                 self.instance_id,
