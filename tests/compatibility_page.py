@@ -135,7 +135,7 @@ The values are in `connection.json`. `credential_scopes` may be left out: tokens
 | azure-mgmt-postgresqlflexibleservers | 3.0.0 | long-term backups, a new server of a moment |
 | azure-mgmt-authorization | 4.0.0 | role assignments and definitions |
 | azure-mgmt-resource | 26.0.0 | resource groups |
-| azure-identity | 1.27.0 | client secret, sync and async; certificate; managed identity |
+| azure-identity | 1.27.0 | client secret and certificate, sync and async; managed identity |
 | azure-storage-blob | 12.31.1 | exported jobs, and containers of the storage endpoint |
 
 The requests of Terraform's azurerm provider are played, from creation through update and import
@@ -324,6 +324,8 @@ Asked for, these are refused in ARM's form: 404 or 405, or 400 that names the se
   come with a user-delegation SAS.
 - Of Azure Resource Graph what is not above: other tables, `summarize`, `join`, facets, management
   groups: 400 `InvalidQuery`, or `BMSUserErrorInvalidInput`. Microsoft Graph.
+- The managed identity of a virtual machine (IMDS), which has no secret to show: `IDENTITY_ENDPOINT`
+  is `/msi/token`, https or on loopback http, `IDENTITY_HEADER` `CLIENT_ID:SECRET` of a principal.
 - Guards of other tenants, customer-managed keys, user-assigned identities.
 - A purge before its time. A legal hold on what is deleted: have it back, then hold it. Protecting
   a soft-deleted server in another vault.

@@ -1,12 +1,20 @@
 """Other ways to sign in than with a secret, and what becomes of who may no longer."""
 
+import asyncio
+import base64
 import datetime
+import json
 from collections.abc import Iterator
 
 import httpx
 import pytest
-from azure.core.pipeline.transport import RequestsTransport
-from azure.identity import CertificateCredential, ManagedIdentityCredential
+from azure.core.pipeline.transport import AsyncioRequestsTransport, RequestsTransport
+from azure.identity import (
+    CertificateCredential,
+    CredentialUnavailableError,
+    ManagedIdentityCredential,
+    aio,
+)
 from azure.mgmt.dataprotection import DataProtectionMgmtClient
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -66,17 +74,23 @@ def test_azures_client_signs_in_with_a_certificate(world: ArmWorld, http: httpx.
     pem = certificate(key)
     made = add_robot(http, "robot", pem).json()
     assert "secretText" not in made["properties"]
-    with CertificateCredential(
-        TENANT,
-        made["properties"]["appId"],
-        certificate_data=pem + pem_of(key),
-        authority=world.url,
-        disable_instance_discovery=True,
-        connection_verify=world.ca,
-    ) as credential:
-        token = credential.get_token(f"{world.url}/.default").token
-    with world.http(token) as client:
-        assert client.get("/subscriptions", params=VERSION).json() == {"value": []}
+    told = TENANT, made["properties"]["appId"]
+    options = {"certificate_data": pem + pem_of(key), "authority": world.url}
+    options |= {"disable_instance_discovery": True, "connection_verify": world.ca}
+    scope = f"{world.url}/.default"
+    tokens = []
+    for more in ({}, {"send_certificate_chain": True}):
+        with CertificateCredential(*told, **options, **more) as credential:
+            tokens.append(credential.get_token(scope).token)
+
+    async def signed_in() -> str:
+        transport = AsyncioRequestsTransport(connection_verify=world.ca)
+        async with aio.CertificateCredential(*told, **options, transport=transport) as credential:
+            return (await credential.get_token(scope)).token
+
+    for token in (*tokens, asyncio.run(signed_in())):
+        with world.http(token) as client:
+            assert client.get("/subscriptions", params=VERSION).json() == {"value": []}
     assert add_robot(http, "robot-3", pem_of(key)).status_code == 400
     weak = certificate(rsa.generate_private_key(public_exponent=65537, key_size=1024))  # noqa: S505
     assert add_robot(http, "robot-4", weak).status_code == 400
@@ -91,15 +105,20 @@ def test_an_assertion_for_somebody_else_or_another_time_is_refused(
     now, endpoint = world.clock.now().timestamp(), f"{world.url}/{TENANT}/oauth2/v2.0/token"
     signing = ECKey.import_key(pem_of(key))
 
-    def answer(client: str, **more: object) -> int:
-        claims = {"iss": client, "sub": client, "aud": endpoint, "exp": now + 600, "nbf": now}
+    def sent(client: str, assertion: str) -> int:
         form = {
             "grant_type": "client_credentials",
             "client_id": client,
             "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-            "client_assertion": jwt.encode({"alg": "ES256"}, claims | more, signing),
+            "client_assertion": assertion,
         }
         return sign_in(world, form).status_code
+
+    def claims_of(client: str) -> dict[str, object]:
+        return {"iss": client, "sub": client, "aud": endpoint, "exp": now + 600, "nbf": now}
+
+    def answer(client: str, **more: object) -> int:
+        return sent(client, jwt.encode({"alg": "ES256"}, claims_of(client) | more, signing))
 
     assert answer(app) == 200
     wrong = [{"iss": "x"}, {"sub": "x"}, {"aud": world.url}, {"exp": now - 90}]
@@ -107,6 +126,22 @@ def test_an_assertion_for_somebody_else_or_another_time_is_refused(
     assert answer(app) == 200
     assert answer(app, exp=now + 90000) == answer(app, nbf=now + 90) == answer(late) == 401
     assert answer(APP) == 401  # who has a secret has no certificate
+    good = jwt.encode({"alg": "ES256"}, claims_of(app), signing)
+    for each in not_signed(good):
+        assert sent(app, each) == 401, each[:80]
+        assert answer(app) == 200  # whoever only guesses has to wait
+
+
+def not_signed(good: str) -> list[str]:
+    """What is no assertion, though it is made of one."""
+    head, body, signature = good.split(".")
+    heads = [{"alg": "none"}, {"alg": "HS256"}, {"alg": "RS256"}, {"alg": 7}, {}, []]
+    heads += [{"alg": "ES256", "crit": ["b64"], "b64": True}]
+    told = [base64.urlsafe_b64encode(json.dumps(each).encode()).decode() for each in heads]
+    found = [f"{each}.{body}.{signature}" for each in told] + [f"{told[0]}.{body}."]
+    other = base64.urlsafe_b64encode(b'{"iss": "x"}').decode()
+    found += [f"{head}.{other}.{signature}", f"{head}.{body}", f"{good}.{body}", f"{good}\n"]
+    return [*found, f"{head}=.{body}.{signature}", "a.b.c", "☃.☃.☃", "." * 40_000, "[].[].[]"]
 
 
 def test_azures_client_signs_in_as_a_managed_identity(
@@ -120,6 +155,10 @@ def test_azures_client_signs_in_as_a_managed_identity(
         assert client.get("/subscriptions", params=VERSION).json()["value"]
         wrong = {"x-identity-header": f"{APP}:no", "Authorization": ""}
         assert client.get("/msi/token", headers=wrong).status_code == 401
+    monkeypatch.setenv("IDENTITY_HEADER", f"{APP}:no")
+    with ManagedIdentityCredential(connection_verify=world.ca) as credential:
+        with pytest.raises(CredentialUnavailableError, match=r"401, .*secret"):
+            credential.get_token(f"{world.url}/.default")
 
 
 def test_whoever_was_taken_away_has_no_role_left(world: ArmWorld, http: httpx.Client) -> None:

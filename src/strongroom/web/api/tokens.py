@@ -241,7 +241,9 @@ def _managed(request: Request) -> JSONResponse:
     try:
         principal = identity.sign_in_client(control, _address(request), client, secret)
     except Unauthenticated as error:
-        return _oauth_error("unauthorized", error.message, 401)
+        # In the words of App Service, too: MSAL looks for no others.
+        words = {"statusCode": 401, "message": error.message}
+        return _oauth_error("unauthorized", error.message, 401, words)
     except SlowDown as error:
         return _slow_down(error)
     resource = request.query_params.get("resource", "") or authority.public_url
@@ -257,6 +259,8 @@ def _slow_down(error: SlowDown) -> JSONResponse:
     return answer
 
 
-def _oauth_error(code: str, words: str, status: int) -> JSONResponse:
-    told = {"error": code, "error_description": words}
+def _oauth_error(
+    code: str, words: str, status: int, more: dict[str, Any] | None = None
+) -> JSONResponse:
+    told = {"error": code, "error_description": words, **(more or {})}
     return JSONResponse(told, status, headers={"Cache-Control": "no-store"})
