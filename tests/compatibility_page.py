@@ -324,8 +324,9 @@ Asked for, these are refused in ARM's form: 404 or 405, or 400 that names the se
   come with a user-delegation SAS.
 - Of Azure Resource Graph what is not above: other tables, `summarize`, `join`, facets, management
   groups: 400 `InvalidQuery`, or `BMSUserErrorInvalidInput`. Microsoft Graph.
-- The managed identity of a virtual machine (IMDS), which has no secret to show: `IDENTITY_ENDPOINT`
-  is `/msi/token`, https or on loopback http, `IDENTITY_HEADER` `CLIENT_ID:SECRET` of a principal.
+- The managed identity of a virtual machine (IMDS), which has no secret to show. Its way here:
+  `IDENTITY_ENDPOINT` is `/msi/token`, https or on loopback http, and `IDENTITY_HEADER`
+  `CLIENT_ID:SECRET` of a principal.
 - Guards of other tenants, customer-managed keys, user-assigned identities.
 - A purge before its time. A legal hold on what is deleted: have it back, then hold it. Protecting
   a soft-deleted server in another vault.

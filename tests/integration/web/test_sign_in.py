@@ -156,9 +156,11 @@ def test_azures_client_signs_in_as_a_managed_identity(
         wrong = {"x-identity-header": f"{APP}:no", "Authorization": ""}
         assert client.get("/msi/token", headers=wrong).status_code == 401
     monkeypatch.setenv("IDENTITY_HEADER", f"{APP}:no")
-    with ManagedIdentityCredential(connection_verify=world.ca) as credential:
-        with pytest.raises(CredentialUnavailableError, match=r"401, .*secret"):
-            credential.get_token(f"{world.url}/.default")
+    with (
+        ManagedIdentityCredential(connection_verify=world.ca) as credential,
+        pytest.raises(CredentialUnavailableError, match=r"401, .*secret"),
+    ):
+        credential.get_token(f"{world.url}/.default")
 
 
 def test_whoever_was_taken_away_has_no_role_left(world: ArmWorld, http: httpx.Client) -> None:
