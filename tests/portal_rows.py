@@ -95,6 +95,7 @@ def _tell_log(connection: sa.Connection, instance: str, now: Instant) -> None:
     row |= {"blake3": b"w" * 32, "committed_at": now, "keep_until": now.add(hours=168)}
     row |= {"first_at": since * 10**6, "last_at": (since + 7080) * 10**6, "last_lsn": end - 64}
     row |= {"commits": 900, "least_xid": 700, "most_xid": 1600, "seconds": seconds, "going": False}
+    row |= {"ended": [], "parts": []}
     connection.execute(wal_packs.insert().values(**row))
     name = {"instance_id": instance, "timeline": 1, "lsn": start + 4096, "name": "before v42"}
     name |= {"system_identifier": SYSTEM, "at": (since + 600) * 10**6}
