@@ -76,6 +76,28 @@ def test_a_time_without_a_zone_is_utc_at_the_shell() -> None:
     assert iso_time("2026-11-26T21:04:05.5+01") == "2026-11-26T21:04:05.5+01:00"
     assert iso_time("2026-11-26 21:04z") == "2026-11-26T21:04:00Z"
     assert iso_time("2026-11-26T21:04:05Z") == "2026-11-26T21:04:05Z"
+    assert iso_time("yesterday") == "yesterday"  # and the API says that it is none
+    assert iso_time("2026-11-26 21:04+0130") == "2026-11-26T21:04:00+01:30"
+    for utc in ("2026-11-26 21:04:05 UTC", "2026-11-26 21:04:05 gmt", "2026-11-26T21:04:05"):
+        assert iso_time(utc) == "2026-11-26T21:04:05Z"  # as our own lists and its log write them
+
+
+def test_a_time_of_a_clock_somewhere_is_told_apart_where_clocks_were_changed() -> None:
+    berlin = "Europe/Berlin"
+    assert iso_time(f"2026-10-25 01:59:59.5 {berlin}") == "2026-10-24T23:59:59.5Z"
+    assert iso_time(f"2026-10-25 03:00 {berlin}") == "2026-10-25T02:00:00Z"
+    first = "2026-10-25T02:30:00+02:00"
+    with pytest.raises(Invalid, match="was twice in Europe/Berlin") as twice:
+        iso_time(f"2026-10-25 02:30 {berlin}")
+    assert twice.value.hint == f"Write {first} or 2026-10-25T02:30:00+01:00."
+    assert iso_time(f"{first}[{berlin}]") == first
+    with pytest.raises(Invalid, match="never was"):
+        iso_time(f"2026-03-29 02:30 {berlin}")
+    with pytest.raises(Invalid, match="Europe/Nowhere is no name of a time zone"):
+        iso_time("2026-10-25 03:00 Europe/Nowhere")
+    for wrong in (f"25.10.2026 03:00 {berlin}", f"now {berlin}"):
+        with pytest.raises(Invalid, match="is no time"):
+            iso_time(wrong)
     request = {"recoveryPointId": "", **a_request()}
     asked = with_moment(request, MomentOptions(at="2026-11-26 21:04"))
     assert "recoveryPointId" not in asked

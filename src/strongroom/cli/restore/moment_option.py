@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from cyclopts import Parameter
+from whenever import PlainDateTime, RepeatedTime, SkippedTime, TimeZoneNotFoundError
 
 from strongroom.model.errors import Invalid
 
 _ZONE = re.compile(r"(Z|[+-]\d{2}(:?\d{2})?)$", re.IGNORECASE)
+_ZONE_NAME = re.compile(r"\s*(\[[\w/+-]+\]|\b[A-Za-z]{2,}(?:[/_+-]\w+)*)$")  # ... Europe/Berlin
+_BEGUN = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d", re.IGNORECASE)
+_UTC = {"UTC", "GMT", "Z"}
 _SECONDS = re.compile(r"T\d{2}:\d{2}(?=Z|[+-]|$)")
 
 
@@ -20,8 +24,8 @@ class MomentOptions:
     at: Annotated[
         str,
         Parameter(
-            help="A time of the server's clock, 2026-11-26T21:04:05.5+01:00 or in UTC: what was "
-            "committed by then is there, nothing later."
+            help="A time of the server's clock, 2026-11-26 21:04:05.5+01:00, with Europe/Berlin "
+            "behind it, or in UTC: what was committed by then is there, nothing later."
         ),
     ] = ""
     at_lsn: Annotated[str, Parameter(help="A position in the log, 16/B374D848.")] = ""
@@ -70,14 +74,52 @@ MOMENT = MomentOptions()
 
 
 def iso_time(text: str) -> str:
-    """`2026-11-26 21:04` -> `2026-11-26T21:04:00Z`: without a zone it is UTC."""
+    """`2026-11-26 21:04` -> `2026-11-26T21:04:00Z`: without a zone it is UTC.
+
+    `2026-10-25 02:30 Europe/Berlin` is a clock there. Raises Invalid for a time that it showed
+    twice, or never.
+    """
     if not text:
         return ""
-    found = text.strip().upper().replace(" ", "T", 1)
-    found = found if _ZONE.search(found[10:]) else f"{found}Z"
-    if _SECONDS.search(found):
-        found = _SECONDS.sub(lambda match: f"{match[0]}:00", found)
-    return re.sub(r"([+-]\d{2})$", r"\1:00", found) if "T" in found else found
+    plain, zone = text.strip(), ""
+    found = _ZONE_NAME.search(plain)
+    if found and found.start():
+        plain, zone = plain[: found.start()], found[1].strip("[]")
+    if not zone and not _BEGUN.match(plain):
+        return plain  # no time: it is refused as it was written
+    plain = plain.upper().replace(" ", "T", 1)
+    if zone and zone.upper() not in _UTC:
+        return _in_zone(_whole(plain), zone)
+    return _whole(plain if zone == "" and _ZONE.search(plain[10:]) else f"{plain}Z")
+
+
+def _whole(text: str) -> str:
+    """With seconds, and minutes of the zone."""
+    if _SECONDS.search(text):
+        text = _SECONDS.sub(lambda match: f"{match[0]}:00", text)
+    return re.sub(r"(T.*[+-]\d{2}):?(\d{2})?$", lambda m: f"{m[1]}:{m[2] or '00'}", text)
+
+
+def _in_zone(text: str, zone: str) -> str:
+    if _ZONE.search(text[10:]):  # 2026-10-25T02:30:00+02:00[Europe/Berlin]
+        return text
+    try:
+        plain = PlainDateTime.parse_iso(text)
+        return plain.assume_tz(zone, disambiguation="raise").to_instant().format_iso()
+    except TimeZoneNotFoundError as error:
+        hint = f"Write Europe/Berlin, UTC, or how far from it: {text}+01:00."
+        raise Invalid(f"{zone} is no name of a time zone", hint=hint) from error
+    except RepeatedTime as error:
+        both = (plain.assume_tz(zone, disambiguation=each) for each in ("earlier", "later"))
+        first, second = (each.to_fixed_offset().format_iso() for each in both)
+        raise Invalid(
+            f"{text} was twice in {zone}: clocks went back", hint=f"Write {first} or {second}."
+        ) from error
+    except SkippedTime as error:
+        hint = "Name a time before or after, or give its distance from UTC."
+        raise Invalid(f"{text} never was in {zone}: clocks went forward", hint=hint) from error
+    except ValueError as error:
+        raise Invalid(f"{text} is no time", hint="Write 2026-11-26 21:04:05.") from error
 
 
 def with_moment(request: dict[str, Any], moment: MomentOptions) -> dict[str, Any]:
