@@ -39,7 +39,9 @@ from strongroom.catalog.tables import (
 from strongroom.model.alert import GRAVE, Cause
 from strongroom.model.bill import bills_until
 from strongroom.model.cost import GB, Day, PriceSheet
+from strongroom.model.ids import InstanceId
 from strongroom.model.operation import Progress
+from strongroom.model.recovery_point import Shelf
 from strongroom.model.usage import Share, Usage
 
 NOW = Instant.parse_iso("2026-01-01T00:00:00Z")
@@ -280,3 +282,20 @@ def test_what_a_month_has_cost_outlasts_its_instance_and_is_not_written_anew(
     ]
     bills.forget(connection, "2026-02")
     assert [each.month for each in bills.since(connection, "")] == ["2026-02"]
+
+
+def test_points_are_looked_through_by_shelf_and_page(connection: sa.Connection) -> None:
+    def ids(shelf: Shelf, skip: int = 0) -> tuple[list[str], int]:
+        found, count = recovery_point_rows.look_through(
+            connection, InstanceId("i"), shelf, skip, 1
+        )
+        return [point.id for point in found], count
+
+    shelves = recovery_point_rows.shelves_of(connection, InstanceId("i"))
+    assert shelves == [("Weekly", "Full", 1), ("Weekly", "Incremental", 1)]
+    assert (ids(Shelf()), ids(Shelf(), skip=1)) == ((["r1"], 2), (["r2"], 2))
+    assert ids(Shelf(kind="Incremental")) == (["r2"], 1)
+    assert ids(Shelf(tag="Default")) == ([], 0)
+    assert ids(Shelf(until=NOW.subtract(hours=24))) == (["r2"], 1)
+    connection.execute(recovery_points.update().values(tag=""))
+    assert ids(Shelf(tag="Default")) == (["r1"], 2)

@@ -18,7 +18,7 @@ from strongroom.catalog.tables import policies, recovery_points
 from strongroom.model.errors import NotFound
 from strongroom.model.ids import InstanceId
 from strongroom.model.page import Mark
-from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.recovery_point import RecoveryPoint, Shelf
 
 COMPLETED, EXPIRED, DELETED = "Completed", "Expired", "Deleted"
 SOFT_DELETED, PURGING = "SoftDeleted", "Purging"
@@ -26,6 +26,7 @@ SOFT_DELETED, PURGING = "SoftDeleted", "Purging"
 _SELECT = sa.select(
     recovery_points, sa.func.coalesce(policies.c.name, "").label("policy_name")
 ).join(policies, recovery_points.c.policy_id == policies.c.id, isouter=True)
+_tag = sa.func.coalesce(sa.func.nullif(recovery_points.c.tag, ""), "Default")
 _NAMED = _SELECT.where(
     recovery_points.c.instance_id == sa.bindparam("instance"),
     recovery_points.c.id == sa.bindparam("point"),
@@ -96,6 +97,35 @@ def page_of_instance(
         query = query.where(taken <= after.at, sa.or_(taken < after.at, at_once))
     query = query.order_by(taken.desc(), recovery_points.c.id.desc()).limit(most)
     return [_point(row) for row in connection.execute(query).mappings()]
+
+
+def shelves_of(connection: sa.Connection, instance_id: InstanceId) -> list[tuple[str, str, int]]:
+    """(tag, kind, how many there are) of those that can be restored."""
+    tag, kind = _tag.label("tag"), recovery_points.c.kind
+    query = (
+        sa.select(tag, kind, sa.func.count())
+        .where(recovery_points.c.instance_id == instance_id, recovery_points.c.state == COMPLETED)
+        .group_by(tag, kind)
+    )
+    return sorted((row[0], row[1], row[2]) for row in connection.execute(query))
+
+
+def look_through(
+    connection: sa.Connection, instance_id: InstanceId, shelf: Shelf, skip: int, most: int
+) -> tuple[list[RecoveryPoint], int]:
+    """Those of a shelf that can be restored, newest first, from the one after `skip` on; and how
+
+    many lie there.
+    """
+    here = [recovery_points.c.instance_id == instance_id, recovery_points.c.state == COMPLETED]
+    here += [_tag == shelf.tag] if shelf.tag else []
+    here += [recovery_points.c.kind == shelf.kind] if shelf.kind else []
+    here += [recovery_points.c.taken_at < shelf.until] if shelf.until is not None else []
+    count = sa.select(sa.func.count()).select_from(recovery_points).where(*here)
+    newest = (recovery_points.c.taken_at.desc(), recovery_points.c.id.desc())
+    query = _SELECT.where(*here).order_by(*newest).offset(skip).limit(most)
+    found = [_point(row) for row in connection.execute(query).mappings()]
+    return found, connection.execute(count).scalar_one()
 
 
 def taken_since(

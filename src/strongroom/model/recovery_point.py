@@ -1,6 +1,6 @@
 """What the user sees and restores."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from whenever import Instant
@@ -31,3 +31,11 @@ class RecoveryPoint(msgspec.Struct, kw_only=True):
     # [database, schema.name, bytes] each
     facts: dict[str, Any]
     state: str  # Completed
+
+
+class Shelf(NamedTuple):
+    """Which points are looked through; empty: any. until: taken before then."""
+
+    tag: str = ""
+    kind: str = ""
+    until: Instant | None = None

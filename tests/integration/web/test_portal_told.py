@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from arm_story import Story
 from arm_world import SUBSCRIPTION, VERSION, ArmWorld, vault_id
-from portal_rows import BROKEN, POINT, fill
+from portal_rows import BROKEN, KEPT, POINT, fill
 from strongroom.catalog import alerts as alert_rows
 from strongroom.catalog import bills, usage
 from strongroom.catalog.keeping_tables import approvals, resource_guards
@@ -92,12 +92,41 @@ def test_a_point_tells_what_is_its_own_and_what_it_shares(guest: httpx.Client) -
     assert "Its own" not in text_of(guest, f"{INSTANCE}/points/{2:032x}")  # not counted yet
 
 
-def test_points_are_shown_by_tag_and_kind_and_a_link_may_ask(guest: httpx.Client) -> None:
-    rows = guest.get(f"{INSTANCE}/points").text.partition("<tbody>")[2].count("<tr>")
+def test_points_are_shown_by_tag_kind_and_day_a_page_at_a_time_and_a_link_may_ask(
+    site: ArmWorld, guest: httpx.Client
+) -> None:
+    def rows_of(asked: str) -> int:
+        return guest.get(f"{INSTANCE}/points{asked}").text.partition("<tbody>")[2].count("<tr>")
+
+    rows = rows_of("")
     yearly = guest.get(f"{INSTANCE}/points?tag=Yearly").text.partition("<tbody>")[2]
     assert 0 < yearly.count("<tr>") == yearly.count('data-tag="yearly"') < rows
     both = text_of(guest, f"{INSTANCE}/points?tag=Yearly&kind=Logical")
-    assert f"None of {rows} recovery points is of that tag and kind." in both
+    assert f"None of {rows} recovery points is like that." in both
+    day = site.clock.now().to_tz("UTC").date().subtract(days=60)
+    before = [d for _, every, _ in KEPT for d in every if d >= 60]
+    assert len(before) - rows_of(f"?until={day}") in {0, 1}  # of that day itself it may be one
+    assert "is no day" in guest.get(f"{INSTANCE}/points?until=yesterday").text
+    put_points(site, 160)
+    assert f"Recovery points {rows + 160} Newest first" in text_of(guest, f"{INSTANCE}/points")
+    assert [rows_of(f"?page={page}") for page in (1, 2, 3)] == [100, rows + 60, 0]
+    first = guest.get(f"{INSTANCE}/points?tag=Default").text
+    assert 'href="/instances/backup-rg/v1/pg1-inst/points?tag=Default&amp;page=2">Older' in first
+    assert "There is no page 3." in text_of(guest, f"{INSTANCE}/points?page=3")
+    with site.database.writing() as connection:
+        connection.execute(recovery_points.delete().where(recovery_points.c.job_id == "many"))
+
+
+def put_points(world: ArmWorld, count: int) -> None:
+    """As a policy that takes one every hour has them."""
+    with world.database.writing() as connection:
+        newest = recovery_points.select().where(recovery_points.c.id == POINT)
+        row = dict(connection.execute(newest).mappings().one())
+        rows = [
+            {**row, "id": f"m{n}", "job_id": "many", "taken_at": row["taken_at"].subtract(hours=n)}
+            for n in range(1, count + 1)
+        ]
+        connection.execute(recovery_points.insert(), rows)
 
 
 def test_a_vault_tells_what_would_be_left_and_what_was_done_to_it(

@@ -1,5 +1,7 @@
 """Look at recovery points."""
 
+from dataclasses import dataclass
+
 import sqlalchemy as sa
 from whenever import Instant
 
@@ -11,7 +13,7 @@ from strongroom.model import page
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of
 from strongroom.model.page import Mark
-from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.recovery_point import RecoveryPoint, Shelf
 
 ACTION = "Microsoft.DataProtection/backupVaults/backupInstances/recoveryPoints/read"
 
@@ -48,6 +50,43 @@ def page_recovery_points(
         shown = _with_holds(connection, found.instance_id, points[: page.SIZE])
     last = shown[-1] if len(points) > page.SIZE else None
     return shown, "" if last is None else str(Mark(last.taken_at, last.id))
+
+
+@dataclass(frozen=True, slots=True)
+class Browsed:
+    """A page of points; how many there are like them, and of all kinds; what tags and kinds."""
+
+    points: list[RecoveryPoint]
+    count: int
+    of: int
+    tags: list[str]
+    kinds: list[str]
+
+
+def browse_recovery_points(
+    control: Control,
+    caller: Caller,
+    instance: tuple[VaultRef, str],
+    shelf: Shelf,
+    number: int,
+) -> Browsed:
+    """The page of this number, from 1 on, of an instance's points, newest first."""
+    vault, name = instance
+    with control.database.reading() as connection:
+        scope = instance_id_of(control.installation.subscription_id, vault, name)
+        require(control, connection, caller, ACTION, scope)
+        found = protection.by_name(connection, vault.resource_group, vault.name, name)
+        shelves = catalog.shelves_of(connection, found.instance_id)
+        skip = (number - 1) * page.SIZE
+        here = connection, found.instance_id
+        points, count = catalog.look_through(*here, shelf, skip, page.SIZE)
+        return Browsed(
+            points=_with_holds(*here, points),
+            count=count,
+            of=sum(each for _, _, each in shelves),
+            tags=sorted({tag for tag, _, _ in shelves}),
+            kinds=sorted({kind for _, kind, _ in shelves}),
+        )
 
 
 def get_recovery_point(

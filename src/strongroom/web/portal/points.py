@@ -1,9 +1,11 @@
 """Recovery points: all of an instance, and one with its contents, proofs and holds."""
 
 from typing import Annotated
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
+from whenever import Date, Instant, Time
 
 from strongroom.control.basis import long_running
 from strongroom.control.overview import costs
@@ -11,8 +13,10 @@ from strongroom.control.overview.offers import offers
 from strongroom.control.points import drills, holds, recovery_points, verifications
 from strongroom.control.protection import deletions
 from strongroom.control.restore import restores
+from strongroom.model.errors import Invalid
 from strongroom.model.hold import read_hold
-from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.page import SIZE as PAGE_SIZE
+from strongroom.model.recovery_point import Shelf
 from strongroom.web.portal.door import Guest, PortalRoute, Sent
 from strongroom.web.portal.instances import find_ship
 from strongroom.web.portal.places import (
@@ -35,31 +39,49 @@ _ACTS = {
 }
 
 
+def _asked(
+    tag: Annotated[str, Query(max_length=100)] = "",
+    kind: Annotated[str, Query(max_length=30)] = "",
+    until: Annotated[str, Query(max_length=30)] = "",
+) -> dict[str, str]:
+    return {"tag": tag, "kind": kind, "until": until.strip()}
+
+
 @router.get(INSTANCE + "/points")
 def list_points(
     name: str,
     ref: InVault,
     visit: Guest,
-    tag: Annotated[str, Query(max_length=100)] = "",
-    kind: Annotated[str, Query(max_length=30)] = "",
+    asked: Annotated[dict[str, str], Depends(_asked)],
+    page: Annotated[int, Query(ge=1, le=100_000)] = 1,
 ) -> Response:
-    """Newest first, of one `tag` or `kind` where it is named; and what can be had back."""
-    points = recovery_points.list_recovery_points(visit.control, visit.caller, ref, name)
+    """Newest first, a page at a time, of one `tag` or `kind`, or taken `until` a day; and what
+
+    can be had back.
+    """
+    shelf = Shelf(asked["tag"], asked["kind"], _end_of(asked["until"], visit.zone))
+    place = (visit.control, visit.caller)
+    browsed = recovery_points.browse_recovery_points(*place, (ref, name), shelf, page)
     return visit.page(
         "points.html",
         ship=find_ship(visit, ref, name),
-        points=[each for each in points if tag in {"", _tag(each)} and kind in {"", each.kind}],
-        all_of=len(points),
-        tags=sorted({_tag(each) for each in points}),
-        kinds=sorted({each.kind for each in points}),
-        tag=tag,
-        kind=kind,
-        deleted=deletions.list_deleted_points(visit.control, visit.caller, ref, name),
+        browsed=browsed,
+        asked=asked,
+        query=urlencode({name: value for name, value in asked.items() if value}),
+        page=page,
+        pages=-(-browsed.count // PAGE_SIZE),
+        deleted=deletions.list_deleted_points(*place, ref, name),
     )
 
 
-def _tag(point: RecoveryPoint) -> str:
-    return point.tag or "Default"
+def _end_of(day: str, zone: str) -> Instant | None:
+    """When a day ends there; None for no day."""
+    if not day:
+        return None
+    try:
+        return Date.parse_iso(day).add(days=1).at(Time(0)).assume_tz(zone).to_instant()
+    except ValueError as error:
+        raise Invalid(f"{day!r} is no day", hint="write it as 2026-11-22") from error
 
 
 @router.get(_POINT)
