@@ -1,9 +1,13 @@
 """archive_command: success when the vault has it, and for nothing else but a disk that fills."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -33,7 +37,9 @@ def segment(tmp_path: Path) -> Path:
 def spool(tmp_path: Path) -> Spool:
     root = tmp_path / "spool"
     root.mkdir(mode=0o770)
-    return Spool(root, str(SYSTEM))
+    found = Spool(root, str(SYSTEM))
+    found.make()
+    return found
 
 
 def put(segment: Path, spool: Spool, name: str = NAME) -> int:
@@ -93,6 +99,105 @@ def test_whatever_else_goes_wrong_is_a_failure_that_postgresql_counts(
     open_to_all = own_root(tmp_path, 0o777)
     assert wal_put(segment, NAME, open_to_all, SystemClock(), 0.2) == 1
     assert wal_put(segment, NAME, tmp_path / "none", SystemClock(), 0.2) == 1
+
+
+def as_user(uid: int, gid: int, work: Callable[[], bool]) -> None:
+    """In a process of that user, of no other group and with PostgreSQL's umask: it is true."""
+    child = os.fork()
+    if child == 0:
+        done = False
+        with contextlib.suppress(BaseException):
+            os.umask(0o077)
+            os.setgroups([])
+            os.setgid(gid)
+            os.setuid(uid)
+            done = work()
+        os._exit(0 if done else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_a_spool_is_open_to_postgresql_and_to_an_agent_of_another_group_whoever_comes_first() -> (
+    None
+):
+    postgres, agent = (70_001, 70_002), (70_003, 70_004)
+    with tempfile.TemporaryDirectory(dir="/tmp") as home:
+        Path(home).chmod(0o755)
+        root = Path(home) / "spool"  # install -d -o postgres -g AGENT -m 2770
+        root.mkdir()
+        os.chown(root, postgres[0], agent[1])
+        root.chmod(0o2770)
+
+        def hand_over() -> bool:
+            spool = Spool(root, str(SYSTEM))
+            spool.make()
+            spool.put(NAME, CONTENT)
+            return spool.limit(7) == 7
+
+        def keep() -> bool:
+            spool = Spool(root, str(SYSTEM))
+            read = spool.read(NAME)
+            spool.keep(NAME, digest_of(read))
+            return read == CONTENT and spool.set_limit(5)
+
+        as_user(*agent, lambda: Spool(root, str(SYSTEM)).waiting() == [])
+        as_user(*agent, lambda: not Spool(root, str(SYSTEM)).set_limit(5))
+        as_user(*postgres, hand_over)
+        as_user(*agent, keep)
+        told = digest_of(CONTENT), 5
+        as_user(
+            *postgres,
+            lambda: (
+                (
+                    (spool := Spool(root, str(SYSTEM))).kept(NAME),
+                    spool.limit(7),
+                )
+                == told
+            ),
+        )
+        (root / str(SYSTEM)).chmod(0o700)
+        with pytest.raises(AssertionError):
+            as_user(*agent, keep)
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Iterator[Path]:
+    """A spool on a disk of a megabyte."""
+    root = tmp_path / "small"
+    root.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=770", "tmpfs", str(root)]
+    if subprocess.run(words, capture_output=True, check=False).returncode:
+        pytest.skip("this host mounts nothing")
+    yield root
+    subprocess.run(["umount", str(root)], check=True)
+
+
+def test_a_full_disk_is_told_and_no_try_leaves_anything_behind(
+    segment: Path, full: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spool = Spool(full, str(SYSTEM))
+    spool.make()
+    spool.put("000000010000000000000004", bytes(600 << 10))
+    segment.write_bytes(bytes(600 << 10))
+    for _ in range(2):
+        assert wal_put(segment, NAME, full, SystemClock(), 0.2) == 1
+        assert f"the disk of the spool is full: {spool.directory}" in capsys.readouterr().err
+    assert [each.name for each in spool.directory.iterdir()] == ["000000010000000000000004"]
+    with (spool.directory / "more").open("wb") as more, contextlib.suppress(OSError):
+        more.write(bytes(1 << 20))
+        more.flush()
+    spool.keep("000000010000000000000004", "digest")  # its own bytes make the room
+    assert spool.waiting() == []
+    assert spool.kept("000000010000000000000004") == "digest"
+
+
+def test_what_a_killed_writer_has_left_goes_with_time(spool: Spool) -> None:
+    left, now = spool.directory / f".{NAME}.77", time.time()
+    left.write_bytes(CONTENT)
+    spool.clear(now)
+    assert left.exists()
+    spool.clear(now + 7200)
+    assert not left.exists()
 
 
 def own_root(tmp_path: Path, mode: int) -> Path:

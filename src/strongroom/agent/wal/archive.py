@@ -99,15 +99,15 @@ class _Archived:
         looked, limit = float("-inf"), 0
         while True:
             keeper.check()
-            if limit != keeper.slot_bytes:
+            if limit != keeper.slot_bytes and spool.set_limit(keeper.slot_bytes):
                 limit = keeper.slot_bytes
-                spool.set_limit(limit)
             names = spool.waiting()
             for name in names:
                 keeper.check()
                 taking.take(name)
             if keeper.clock.monotonic() - looked > REPORT_SECONDS:
                 looked = keeper.clock.monotonic()
+                spool.clear(keeper.clock.now().timestamp())
                 server.server_end = _look(keeper.conninfo).server_end
                 keeper.patiently(lambda: keeper.report(server))
             if not names:

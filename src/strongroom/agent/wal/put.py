@@ -62,6 +62,7 @@ def _put(path: Path, name: str, root: Path, clock: Clock, seconds: float) -> int
         raise Invalid(f"{name[:80]!r} is no name of log", hint="strongroom wal-put %p %f")
     content = path.read_bytes()
     spool, digest = Spool(root, system_of(path)), digest_of(content)
+    spool.make()
     limit = spool.limit(SLOT_BYTES)
     if _waits(path, len(content)) > limit:
         _said(name, f"let go: more than {limit:,} bytes wait for a vault that is away")
