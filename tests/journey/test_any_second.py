@@ -444,5 +444,7 @@ def test_the_log_of_a_server_that_streams_none_comes_by_its_archive_command(
     assert kinds == ["Full", "Incremental"]
     told = person.json("timeline", protected)
     assert (told["stream"]["slot"], len(told["gaps"])) == ("Archive", gaps)
+    assert told["stream"]["why"].startswith("archive_timeout is 0")
+    assert "the log of orders is archived by the server" in person.ok("timeline", protected)
     ((left,),) = server.sql("select count(*) from entries")
     assert restored(person, server, [], "disk-alone") == left

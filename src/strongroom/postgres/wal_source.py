@@ -141,6 +141,7 @@ class WalSource:
         self._slot = ""
         self.slot_kind = NONE
         self.left_out = False  # a slot, though there may be one
+        self.waits, self.why = False, ""  # of one that streams
         self._may_report = True
         self._asked = False
         self._heard = self._told = clock.monotonic()

@@ -23,6 +23,7 @@ from strongroom.model.operation import Completion
 from strongroom.model.postgres import Lsn, Timeline, lsn_to_text, major_of
 from strongroom.model.seams import Chance, Clock
 from strongroom.model.wal import WalHistory, WalMissing, WalReply, WalReport
+from strongroom.postgres.archiver import trouble_of
 from strongroom.postgres.connect import Conninfo, session
 from strongroom.postgres.low_level import LowLevelBackup
 from strongroom.postgres.wal_source import Found, Kept, Place, drop_slot, forks_of, slot_name
@@ -79,6 +80,8 @@ class _Server:
     found: Found
     server_end: Lsn
     slot_kind: str = ARCHIVE
+    waits: bool = False
+    why: str = ""
 
 
 class _Archived:
@@ -108,7 +111,8 @@ class _Archived:
             if keeper.clock.monotonic() - looked > REPORT_SECONDS:
                 looked = keeper.clock.monotonic()
                 spool.clear(keeper.clock.now().timestamp())
-                server.server_end = _look(keeper.conninfo).server_end
+                seen = _look(keeper.conninfo)
+                server.server_end, server.waits, server.why = seen.server_end, seen.waits, seen.why
                 keeper.patiently(lambda: keeper.report(server))
             if not names:
                 keeper.pause(_PAUSE)
@@ -230,4 +234,5 @@ def _look(conninfo: Conninfo) -> _Server:
     with session(conninfo) as server:
         held = LowLevelBackup(server, major_of(server.version_number))
         at = held.position()
-        return _Server(Found(held.system(), at), at)
+        stops, late = trouble_of(server)
+        return _Server(Found(held.system(), at), at, waits=bool(stops), why=stops or late)

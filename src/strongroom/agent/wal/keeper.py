@@ -67,6 +67,14 @@ class Told(Protocol):
     def slot_kind(self) -> str:
         """Persistent | Temporary | None | Archive"""
 
+    @property
+    def waits(self) -> bool:
+        """Whether nothing comes from it."""
+
+    @property
+    def why(self) -> str:
+        """Why it comes late, or does not; empty where all is well."""
+
 
 class Keeper:
     """Of one order. `gap`: what was lost and is not told yet."""
@@ -216,7 +224,8 @@ class Keeper:
                 gap=self.gap,
                 timeline=system.timeline,
                 server_lsn=source.server_end,
-                state="Streaming",
+                state="Waiting" if source.waits else "Streaming",
+                why=source.why,
                 slot=source.slot_kind,
             )
         )

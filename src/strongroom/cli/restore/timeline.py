@@ -59,7 +59,9 @@ def _show(name: str, found: dict[str, Any], *, around: bool) -> None:
         console.say(f"the log of {name} is not kept: recovery points alone can be restored")
         console.say(f"next: strongroom server set {name} --keep-every-second 7d")
         return
-    console.say(f"the log of {name} is {stream['state'].lower()}")
+    archived = stream["slot"] == "Archive" and stream["state"] == "Streaming"
+    how = "archived by the server" if archived else stream["state"].lower()
+    console.say(f"the log of {name} is {how}")
     console.facts(
         {
             "behind": f"{stream['lagSeconds']:.0f} s",
@@ -75,7 +77,7 @@ def _show(name: str, found: dict[str, Any], *, around: bool) -> None:
         bounds = f"from {start} to {end} of timeline {gap['timeline']}"
         console.say(f"  a gap {bounds}, found {short_time(gap['foundAt'])} UTC: {gap['why']}")
     for each in found["names"]:
-        console.say(f"  {short_time(each['at'])} UTC  restore point {each['name']}")
+        console.say(f"  {each['at']}  restore point {each['name']}")
     if around:
         _show_seconds(found)
 
