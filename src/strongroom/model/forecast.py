@@ -8,7 +8,7 @@ full again and begins a new generation (docs/decisions/0110); the old one goes w
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from whenever import Instant
 
@@ -69,6 +69,13 @@ def measure(points: Sequence[Taken], server: int) -> Measured | None:
         growth=max(0.0, growth_of(days)) * ratio,
         server=float(server),
     )
+
+
+def at_pace(seen: Measured, share: float) -> Measured:
+    """As if it grew and changed by such a share of what was measured. What changes whole, does."""
+    changes_whole = seen.change >= seen.whole
+    change = seen.change if changes_whole else min(seen.whole, seen.change * share)
+    return replace(seen, growth=seen.growth * share, change=change)
 
 
 def _days(at: Instant, since: Instant) -> float:

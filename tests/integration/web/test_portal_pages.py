@@ -290,7 +290,13 @@ def test_the_next_ten_years_cost_what_the_policies_of_today_will_keep(visitor: V
     page.click("text=And in ten years?")
     page.wait_for_selector("h1:has-text('The next ten years')")
     assert f"About {of_the_policy} EUR a month" in page.inner_text("main")
-    assert page.inner_text("table >> nth=1 >> tbody tr td:last-child") == of_the_policy
+    assert page.inner_text("table >> nth=1 >> tbody tr td >> nth=-2") == of_the_policy
+    between = page.inner_text("table >> nth=1 >> tbody tr td >> nth=-1")
+    assert f"Between {between}, if everything grows" in page.inner_text("main")
+    low, high = (float(each) for each in between.split(" and "))
+    assert low <= float(of_the_policy) <= high > low
+    page.goto("/policies/backup-rg/v1/pgflex")
+    assert f"it is between {between} EUR a month" in page.inner_text("section.sheet")
 
 
 def test_somebody_new_signs_in_with_a_password_that_is_shown_once(

@@ -1,7 +1,7 @@
 """What each instance costs, at the installation's own price sheet."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import sqlalchemy as sa
@@ -25,13 +25,15 @@ from strongroom.model.cost import (
     storage_price,
     units_of,
 )
-from strongroom.model.forecast import measure, price_ahead, stored_ahead
+from strongroom.model.forecast import Measured, at_pace, measure, price_ahead, stored_ahead
 from strongroom.model.preview import Preview
 from strongroom.model.usage import Share, Usage
 
 CHANGE = "Microsoft.Consumption/pricesheets/write"
 _NAME = "price-sheet"
 _MOST_MEASURED = 8  # instances of a policy that a forecast looks at
+_LEAST_MEASURED, _MOST_FIRES = 3, 60_000  # fewer where its backups are so many
+LOW, HIGH = 0.5, 1.5  # of the growth and the change until now
 _MEASURED_DAYS = 400  # that it looks back
 _LOOK_BACK_DAYS = 31  # for the last count before a month began
 
@@ -127,10 +129,15 @@ def share_of_point(control: Control, point_id: str) -> Share | None:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """prices: a month, of each year; empty while nothing was measured. instances: under it."""
+    """prices: a month, of each year; empty while nothing was measured. instances: under it.
+
+    low, high: if everything grows and changes half as much as until now, or half as much again.
+    """
 
     prices: list[float]
     instances: int
+    low: list[float] = field(default_factory=list)
+    high: list[float] = field(default_factory=list)
 
 
 def forecast_policy(
@@ -154,7 +161,8 @@ def forecast_of(
     control: Control, vault: VaultRef, ships: Sequence[Ship], instances: int, ahead: Preview
 ) -> Forecast:
     """Of so many instances in that vault as these are on average; of one where there is none."""
-    looked = ships[:: max(1, len(ships) // _MOST_MEASURED)][:_MOST_MEASURED]
+    most = max(_LEAST_MEASURED, min(_MOST_MEASURED, _MOST_FIRES // max(1, len(ahead.fires))))
+    looked = ships[:: max(1, len(ships) // most)][:most]
     sizes = {ship.id: ship.size for ship in looked}
     since = control.clock.now().subtract(hours=24 * _MEASURED_DAYS)
     with control.database.reading() as connection:
@@ -163,15 +171,31 @@ def forecast_of(
     seen = [found for of, points in taken.items() if (found := measure(points, sizes[of]))]
     if not seen:
         return Forecast([], instances)
-    sheet, moments = price_sheet(control), list(ahead.anniversaries())
-    kind = kinds[vault.key]
+    sheet, kind, count = price_sheet(control), kinds[vault.key], (instances or 1) / len(seen)
+    low, prices, high = (
+        [total * count for total in _prices_of(sheet, kind, seen, ahead, pace)]
+        for pace in (LOW, 1.0, HIGH)
+    )
+    return Forecast(
+        prices,
+        instances,
+        low=[min(pair) for pair in zip(low, prices, strict=True)],
+        high=[max(pair) for pair in zip(high, prices, strict=True)],
+    )
+
+
+def _prices_of(
+    sheet: PriceSheet, kind: str, seen: Sequence[Measured], ahead: Preview, pace: float
+) -> list[float]:
+    """Of all of them, a month, at each anniversary, if they go on at that share of their pace."""
+    moments = list(ahead.anniversaries())
     days = [(at - ahead.start).total("hours") / 24 for at in moments]
+    paced = [at_pace(each, pace) for each in seen]
     prices = [
         [
             price_ahead(sheet, kind, each, stored, day)
             for stored, day in zip(stored_ahead(each, ahead, moments), days, strict=True)
         ]
-        for each in seen
+        for each in paced
     ]
-    totals = [sum(year) * (instances or 1) / len(seen) for year in zip(*prices, strict=True)]
-    return Forecast(totals, instances)
+    return [sum(year) for year in zip(*prices, strict=True)]

@@ -1,5 +1,6 @@
 """What everything will cost: the forecasts of the policies in use, together."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from whenever import Instant
@@ -38,9 +39,21 @@ class Outlook:
     @property
     def prices(self) -> list[float]:
         """Of all, a month, at each of the moments; empty while there is nothing to go by."""
-        return [
-            sum(year) for year in zip(*(each.cost.prices for each in self.policies), strict=True)
-        ]
+        return _sums(each.cost.prices for each in self.policies)
+
+    @property
+    def low(self) -> list[float]:
+        """The same, if everything grows and changes half as much as until now."""
+        return _sums(each.cost.low for each in self.policies)
+
+    @property
+    def high(self) -> list[float]:
+        """The same, if it is half as much again."""
+        return _sums(each.cost.high for each in self.policies)
+
+
+def _sums(those: Iterable[list[float]]) -> list[float]:
+    return [sum(year) for year in zip(*those, strict=True)]
 
 
 def outlook_of_fleet(control: Control, caller: Caller) -> Outlook:

@@ -16,7 +16,7 @@ from strongroom.model.bill import Bill, month_of
 from strongroom.model.cost import UNIT_GB, Cost, PriceSheet
 from strongroom.model.errors import Invalid, NotFound
 from strongroom.web.portal import render
-from strongroom.web.portal.curve import curve_of
+from strongroom.web.portal.curve import band_between, curve_of
 from strongroom.web.portal.door import Form, Guest, PortalRoute, Sent
 from strongroom.web.portal.sheets import safe_row
 
@@ -115,11 +115,14 @@ def ahead(visit: Guest) -> Response:
     """A month, in each of the next ten years, and by policy."""
     found = outlook.outlook_of_fleet(visit.control, visit.caller)
     total = sum(each.total for each in costs.costs_of_fleet(visit.control, visit.caller))
+    top = max([total, *found.high])
     return visit.page(
         "cost_ahead.html",
         ahead=found,
         total=total,
-        curve=curve_of([total, *found.prices]),
+        top=top,
+        curve=curve_of([total, *found.prices], top),
+        band=band_between([total, *found.low], [total, *found.high], top),
         currency=costs.price_sheet(visit.control).currency,
     )
 

@@ -1,0 +1,52 @@
+"""What a policy will store, if things go on as they did, more slowly, or faster."""
+
+from itertools import pairwise
+
+from whenever import Instant
+
+from strongroom.model.forecast import Measured, Taken, at_pace, measure, stored_ahead
+from strongroom.model.policy import parse_policy
+from strongroom.model.policy_templates import ten_years_policy
+from strongroom.model.preview import preview
+
+NOW = Instant.from_utc(2026, 11, 28)
+GB = 10**9
+
+
+def seen(change: int) -> Measured:
+    """Thirty days, of which each added a gigabyte to a hundred and put so much."""
+    points = [
+        Taken(
+            at=NOW.subtract(hours=24 * ago),
+            ends=NOW.add(hours=24 * 30),
+            is_kept=True,
+            generation="g",
+            is_full=ago == 30,
+            stored=100 * GB if ago == 30 else change,
+            whole=(100 + (30 - ago)) * GB,
+            raw=(100 + (30 - ago)) * GB,
+        )
+        for ago in range(30, 0, -1)
+    ]
+    found = measure(points, 130 * GB)
+    assert found is not None
+    return found
+
+
+def test_half_the_pace_stores_less_and_half_as_much_again_stores_more() -> None:
+    ahead = preview(parse_policy(ten_years_policy()), NOW, 10)
+    moments = list(ahead.anniversaries())
+    slow, same, fast = (
+        stored_ahead(at_pace(seen(2 * GB), share), ahead, moments) for share in (0.5, 1.0, 1.5)
+    )
+    assert same == stored_ahead(seen(2 * GB), ahead, moments)
+    for year in range(len(moments)):
+        assert slow[year] < same[year] < fast[year]
+    assert all(after > before for before, after in pairwise(same))
+
+
+def test_what_every_backup_reads_whole_is_read_whole_at_any_pace() -> None:
+    whole = seen(200 * GB)
+    assert at_pace(whole, 0.5).change == whole.change
+    assert at_pace(whole, 0.5).growth == whole.growth / 2
+    assert at_pace(seen(100 * GB), 1.5).change == seen(100 * GB).whole  # no more than all of it
