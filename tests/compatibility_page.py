@@ -147,8 +147,9 @@ the extension itself (1.5.4), which no package registry has, was run by hand aga
 
 ## How it answers
 
-- Any `api-version` will do, but one must be named. Path segments and JSON keys come in any case;
-  ids go out in canonical case, addresses absolute.
+- Any `api-version` will do, but one must be named. Path segments, names in the query and JSON keys
+  come in any case; ids go out in canonical case, addresses absolute. A path with `%2F` is 400
+  `InvalidRequestUri`, and a `PUT` without a body `InvalidRequestContent`.
 - `201` and `202` carry `Azure-AsyncOperation`, `Location` and `Retry-After: 1`. An operation ends
   when its job is made; the job is followed by itself. Operations survive a restart. The answer to
   the `PUT` of an instance waits for its end, two seconds at most: clients look at once.

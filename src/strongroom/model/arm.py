@@ -165,6 +165,13 @@ def pick_text(body: Mapping[str, Any], name: str) -> str:
     return found
 
 
+def check_kind(body: Mapping[str, Any], name: str, kind: str) -> None:
+    """Invalid where `name` says another kind than this; Terraform says none."""
+    found = pick_text(body, name)
+    if found and found.lower() != kind.lower():
+        raise invalid(f"{name} {found[:60]!r} is not offered", f"send {kind}")
+
+
 def read_tags(body: Mapping[str, Any]) -> dict[str, str] | None:
     """`tags` of a resource; None when the body says nothing of them."""
     found = pick(body, "tags")
@@ -263,7 +270,7 @@ def read_scope(text: str, subscription: str) -> str:
             f"{text[:160]!r} is not a scope of this subscription",
             f"use {ours}, or the id of a resource group or a resource",
         )
-    return scope
+    return scope if scope == "/" else subscription_id_of(subscription) + scope[len(ours) :]
 
 
 def read_guid(text: str, what: str) -> str:

@@ -289,3 +289,18 @@ def from_dict(told: Mapping[str, Any]) -> VaultError:
         code=str(told.get("code", "")),
         facts=told.get("facts") or {},
     )
+
+
+def all_of(missing: list[UserError]) -> UserError:
+    """One failure as it is; several as one that carries the words and remedies of all."""
+    if len(missing) == 1:
+        return missing[0]
+    actions = [a for e in missing for a in e.facts.get("actions") or [e.hint] if a]
+    details = [{"code": e.code, "message": e.message, "target": None} for e in missing]
+    roles = [role for e in missing for role in e.facts.get("missing") or []]
+    return Precondition(
+        "; ".join(error.message for error in missing),
+        hint=actions[0] if actions else "",
+        code=missing[0].code,
+        facts={"actions": actions, "details": details, **({"missing": roles} if roles else {})},
+    )

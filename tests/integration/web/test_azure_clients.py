@@ -106,6 +106,25 @@ def test_a_change_is_tried_as_a_server_is_before_it_is_protected(
     client.backup_instances.begin_validate_for_modify_backup(*HERE, asked).result()
 
 
+@pytest.mark.parametrize(
+    ("member", "odd"),
+    [("objectType", "Policy"), ("datasourceType", "Microsoft.Compute/disks")],
+)
+def test_what_else_azure_backup_protects_is_refused(
+    client: DataProtectionMgmtClient, member: str, odd: str
+) -> None:
+    def asked(kind: str) -> m.ValidateForModifyBackupRequest:
+        body = instance_body()
+        (body if member == "objectType" else body["dataSourceInfo"])[member] = kind
+        return m.ValidateForModifyBackupRequest(backup_instance=m.BackupInstance(body))
+
+    validate = client.backup_instances.begin_validate_for_modify_backup
+    with pytest.raises(HttpResponseError, match=f"{member} '{odd}' is not offered") as refused:
+        validate(*HERE, asked(odd)).result()
+    assert refused.value.error.code == "BMSUserErrorInvalidInput"
+    validate(*HERE, asked("")).result()  # as Terraform has it
+
+
 def test_a_sync_mends_protection_that_has_failed_and_leaves_the_rest_alone(
     client: DataProtectionMgmtClient, world: ArmWorld
 ) -> None:

@@ -132,6 +132,38 @@ def test_whoever_hangs_up_amid_a_body_is_a_line_of_the_log_and_no_bug(
         time.sleep(0.01)
 
 
+@pytest.mark.parametrize("sign", ["%2f", "%2F", "%5c", "%5C"])
+def test_a_slash_that_a_proxy_has_not_seen_is_none(http: httpx.Client, sign: str) -> None:
+    lists = f"{vault_id()}/backupJobs"
+    assert http.get(lists, params=VERSION).status_code == 200
+    for path in (f"{vault_id()}{sign}backupJobs", f"{vault_id()}{sign}", lists.replace("/", sign)):
+        answer = http.get(f"/{path.lstrip('/')}?api-version=1")
+        refused_well(answer)
+        assert answer.status_code in {400, 404}, path
+    assert http.get(f"{vault_id()}{sign}backupJobs?api-version=1").status_code == 400
+
+
+def test_a_path_goes_nowhere_but_where_it_says(http: httpx.Client) -> None:
+    home, _, name = vault_id().rpartition("/")
+    for path, status in {
+        f"{vault_id()}/": 200,
+        f"{vault_id()}//": 200,
+        vault_id().replace("/providers", "//providers"): 200,
+        vault_id().replace("backupVaults", "%62ackupVaults"): 200,
+        f"{home}/x/%2e%2e/{name}": 404,
+        f"{vault_id()}/%2e": 404,
+        f"{vault_id()};x=1": 404,
+        f"{vault_id()}%20": 404,
+        f"{vault_id()}%c0%af": 404,
+        f"{vault_id()}%EF%BC%8F": 404,  # a slash, but wide
+        home.replace("/", "%2525252f"): 404,
+    }.items():
+        answer = http.get(f"{path}?api-version=1")
+        assert answer.status_code == status, (path, answer.text)
+        if status == 200:
+            assert answer.json()["id"] == vault_id()
+
+
 def test_a_head_without_end_is_refused(http: httpx.Client) -> None:
     answer = http.get(vault_id(), params=VERSION, headers={"X-Long": "x" * 70_000})
     assert answer.status_code == 431

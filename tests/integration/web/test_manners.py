@@ -66,6 +66,9 @@ def test_an_api_version_that_no_header_could_hold_is_refused(
         b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
         b'{"a":' + b"[" * 100 + b"]" * 100 + b"}",
         b'{"tags": {"\\u0000": "a"}}',
+        b'{"tags": {"a": 1}, "location": "a"'.ljust(40),
+        b'{"location": "local"}'.decode().encode("utf-16"),
+        b"",
     ],
 )
 def test_a_body_that_is_no_plain_json_object_is_refused(http: httpx.Client, body: bytes) -> None:
@@ -309,6 +312,39 @@ def test_nobody_makes_us_read_a_body_before_signing_in(world: ArmWorld) -> None:
     with world.http("x") as client:
         answer = client.put(vault_id(), params=VERSION, content=b"{")
     assert answer.status_code == 401
+
+
+def test_a_body_counts_and_neither_its_mark_nor_its_kind(http: httpx.Client) -> None:
+    for head in (
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/xml; charset=x"},
+        {},
+    ):
+        for mark in (b"", b"\xef\xbb\xbf"):
+            body = mark + b'{"location": "far", "location": "local", "tags": {"a": "1", "a": "2"}}'
+            answer = http.put(vault_id(), params=VERSION, content=iter([body]), headers=head)
+            assert answer.status_code == 200, answer.text
+            assert answer.json()["tags"] == {"a": "2"}  # the last of two keys that are one
+
+
+def test_names_in_a_query_come_in_any_case(http: httpx.Client) -> None:
+    assert http.get(vault_id(), params={"Api-Version": "1"}).status_code == 200
+    lists = f"{vault_id()}/backupJobs"
+    for name in ("$SKIPTOKEN", "$skiptoken", "%24SkipToken", "$FILTER", "$Filter"):
+        refused(http.get(f"{lists}?API-VERSION=1&{name}=odd"), 400, "BMSUserErrorInvalidInput")
+    assert http.get(f"{lists}?api-version=1&x$filter=odd&y=$Filter=odd").status_code == 200
+
+
+def test_whoever_asks_in_a_way_that_is_not_offered_is_told_every_way_that_is(
+    http: httpx.Client,
+) -> None:
+    for method in ("HEAD", "OPTIONS", "TRACE"):
+        answer = http.request(method, vault_id(), params=VERSION)
+        assert answer.status_code == 405
+        assert answer.headers["Allow"] == "DELETE, GET, PATCH, PUT"
+        assert answer.headers["x-ms-error-code"] == "MethodNotAllowed"
+    assert http.post(f"{vault_id()}/backupJobs", params=VERSION).headers["Allow"] == "GET"
+    assert http.delete(GROUP_ID + "/resources", params=VERSION).headers["Allow"] == "GET"
 
 
 def sign_in(world: ArmWorld, form: dict[str, str], path: str = "/oauth2/v2.0/token") -> object:

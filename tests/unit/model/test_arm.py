@@ -103,6 +103,14 @@ def test_a_scope_is_the_root_or_lies_in_the_subscription(text: str, scope: str |
     assert arm.read_scope(text, SUB) == (scope or text)
 
 
+def test_a_scope_names_the_subscription_as_it_is_written() -> None:
+    own = "c3cc0550-9aee-4e7c-9d5e-2ed0dad3880b"
+    for loud in (f"/SUBSCRIPTIONS/{own.upper()}", f"/Subscriptions/{own.title()}/"):
+        assert arm.read_scope(loud, own) == f"/subscriptions/{own}"
+    found = arm.read_scope(f"/subscriptions/{own.upper()}/resourceGroups/RG", own)
+    assert found == f"/subscriptions/{own}/resourceGroups/RG"
+
+
 @pytest.mark.parametrize(
     "text", ["/subscriptions/other", "/x", f"/subscriptions/{SUB}x", f"/subscriptions/{SUB}//x"]
 )

@@ -14,6 +14,7 @@ from strongroom.control.basis.control import Control
 from strongroom.control.basis.guarded import Ask
 from strongroom.control.protection import adoption, scheduling, storage_room
 from strongroom.control.protection.policies import need_policy
+from strongroom.control.resources.resource_groups import SERVER
 from strongroom.control.resources.servers import READ as READ_SERVER
 from strongroom.control.resources.servers import check_ready, need_server
 from strongroom.control.resources.vaults import need_vault
@@ -22,7 +23,7 @@ from strongroom.model.access import Caller
 from strongroom.model.arm import PolicyRef, ServerRef, VaultRef
 from strongroom.model.backup_settings import BackupSettings, read_settings, settings_of
 from strongroom.model.backup_type import FULL
-from strongroom.model.errors import Conflict, NotFound, Precondition, UserError, VaultError
+from strongroom.model.errors import Conflict, NotFound, UserError, VaultError, all_of
 from strongroom.model.ids import OperationId
 from strongroom.model.less_retention import less_kept
 from strongroom.model.outside import Room
@@ -40,8 +41,8 @@ class Asked(msgspec.Struct, kw_only=True, frozen=True):
     """What a request for protection names; `properties` are those that are only echoed.
 
     `settings`: None where the request says nothing of them, and they stay as they are. `room`:
-    what is left in storage, where it is asked whether a first backup fits. `only_tried`: whoever
-    tries first wants to hear of a server that is down, though a change can be made meanwhile.
+    what is left in storage, where it is asked whether a first backup fits. `only_tried`: then the
+    server must be ready, though a change may be made while it is down.
     """
 
     server: ServerRef
@@ -72,6 +73,8 @@ def read_instance(
     """ARM's BackupInstance, read at the door; keys in any case, `resourceID` or `resourceId`."""
     subscription = control.installation.subscription_id
     source = arm.pick_object(properties, "dataSourceInfo")
+    arm.check_kind(properties, "objectType", "BackupInstance")
+    arm.check_kind(source, "datasourceType", SERVER)
     policy_info = arm.pick_object(properties, "policyInfo")
     policy = arm.read_policy_id(arm.pick_text(policy_info, "policyId"), subscription)
     home = arm.vault_id_of(subscription, vault).lower()
@@ -150,7 +153,7 @@ def examine(
             room = asked.room
             _try(missing, lambda: storage_room.check_size(room, known))
     if missing or policy is None or server is None:
-        raise _all_of(missing)
+        raise all_of(missing)
     return Found(vault=owner, policy=policy, server=server)
 
 
@@ -169,21 +172,6 @@ def _try(missing: list[UserError], look: Callable[[], T]) -> T | None:
     except UserError as error:
         missing.append(error)
         return None
-
-
-def _all_of(missing: list[UserError]) -> UserError:
-    """One failure as it is; several as one that carries the words and remedies of all."""
-    if len(missing) == 1:
-        return missing[0]
-    actions = [a for e in missing for a in e.facts.get("actions") or [e.hint] if a]
-    details = [{"code": e.code, "message": e.message, "target": None} for e in missing]
-    roles = [role for e in missing for role in e.facts.get("missing") or []]
-    return Precondition(
-        "; ".join(error.message for error in missing),
-        hint=actions[0] if actions else "",
-        code=missing[0].code,
-        facts={"actions": actions, "details": details, **({"missing": roles} if roles else {})},
-    )
 
 
 def _see_server(

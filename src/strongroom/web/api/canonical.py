@@ -20,6 +20,15 @@ _MOST_AGENT_BODY = 16 << 20
 BODY_SECONDS = 60.0  # for a whole body: 280 kB a second at least for the longest of an agent's
 _GUID = re.compile(rb"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ARM = ("/subscriptions", "/providers", "/tenants", "/metadata")
+_NAMES = {
+    b"api-version": b"api-version",
+    **{
+        dollar + name.lower(): b"$" + name
+        for name in (b"filter", b"skipToken", b"top")
+        for dollar in (b"$", b"%24")
+    },
+}
+_QUERY = re.compile(rb"(?<![^&])(api-version|(?:\$|%24)(?:filter|skiptoken|top))=", re.IGNORECASE)
 _LEADS = ("providers", "metadata", "backupjobs", "auditrecords")
 SEGMENTS = {
     segment.lower(): segment
@@ -134,6 +143,8 @@ class ArmManners:
         correlation = _correlation(scope) or request_id
         scope.setdefault("state", {})["correlation"] = correlation
         scope["path"] = canonical(scope["path"])
+        if is_arm(scope["path"]):
+            scope["query_string"] = canonical_query(scope["query_string"])
         own = [
             (b"x-ms-request-id", request_id.encode()),
             (b"x-ms-correlation-request-id", correlation.encode()),
@@ -169,7 +180,7 @@ def canonical(path: str) -> str:
     _LEADS is a known word all the same.
     """
     path = "/" + path.lstrip("/")  # of whoever's base address ends in a slash
-    if not path.lower().startswith(_ARM):
+    if not is_arm(path):
         return path
     parts = [part for part in path.split("/") if part]
     return "/" + "/".join(
@@ -178,6 +189,16 @@ def canonical(path: str) -> str:
         else part
         for number, part in enumerate(parts)
     )
+
+
+def is_arm(path: str) -> bool:
+    """Whether it is a path of ARM's."""
+    return path.lower().startswith(_ARM)
+
+
+def canonical_query(query: bytes) -> bytes:
+    """Names that ARM knows in their own case, their values as they are."""
+    return _QUERY.sub(lambda found: _NAMES[found[1].lower()] + b"=", query)
 
 
 def _correlation(scope: Scope) -> str:

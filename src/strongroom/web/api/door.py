@@ -6,6 +6,8 @@ reads what it needs of the request itself: FastAPI works all of it out anew for 
 """
 
 import math
+import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -22,11 +24,13 @@ from strongroom.model.arm import VaultRef
 from strongroom.model.conditions import Conditions
 from strongroom.model.errors import Invalid, NotFound, Unauthenticated
 from strongroom.web.api import addresses
+from strongroom.web.api.canonical import is_arm
 from strongroom.web.api.foreign_tokens import ForeignTokens
 from strongroom.web.api.tokens import TokenAuthority
 
 _MOST_DEPTH = 60
 _MOST_HEAD = 1 << 16
+_ESCAPED = re.compile(rb"%(?:2f|5c)", re.IGNORECASE)
 _REQUESTS = "resourceGuardOperationRequests"
 ACTION = "x-strongroom-action"
 ANYBODY = "(any signed-in caller)"
@@ -112,12 +116,14 @@ Who = Annotated[Caller, Depends(_caller)]
 async def _body(request: Request, caller: Who) -> dict[str, Any]:
     del caller  # nobody makes us read a body before they have said who they are
     raw = await request.body()
+    if not raw and request.method == "PUT":
+        raise _unreadable("the body is empty")
     return _read(raw) if raw else {}
 
 
 def _read(raw: bytes) -> dict[str, Any]:
     try:
-        found = msgspec.json.decode(raw)
+        found = msgspec.json.decode(raw.removeprefix(BOM_UTF8))  # as clients on Windows write
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise _unreadable("the body is not JSON in UTF-8") from error
     if not isinstance(found, dict):
@@ -263,12 +269,17 @@ class Gate(BaseRoute):
 def _check_head(scope: Scope) -> None:
     """No path of ours holds control characters: they would end in logs and in the catalogue.
 
-    And nobody needs a head that is longer than two tokens and a long list of names.
+    Nor a slash that a proxy, which may keep some of our paths to itself, has not seen as one. And
+    nobody needs a head that is longer than two tokens and a long list of names.
     """
     told = (len(name) + len(value) for name, value in scope["headers"])
     if len(scope["query_string"]) + sum(told) > _MOST_HEAD:
         raise HTTPException(431)
     if any(ord(letter) < 32 or ord(letter) == 127 for letter in scope["path"]):
-        raise Invalid(
-            "the path holds control characters", hint="take them out", code="InvalidRequestUri"
-        )
+        raise _bad_path("the path holds control characters")
+    if is_arm(scope["path"]) and _ESCAPED.search(scope.get("raw_path") or b""):
+        raise _bad_path("the path holds an escaped slash, which no name of a resource has")
+
+
+def _bad_path(message: str) -> Invalid:
+    return Invalid(message, hint="take them out", code="InvalidRequestUri")

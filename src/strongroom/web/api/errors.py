@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
 from strongroom.control.resources.servers import NOT_READY
 from strongroom.model import errors
@@ -204,7 +205,8 @@ def install(
         if error.status_code == 404 and "text/html" in request.headers.get("accept", ""):
             return page_of(request, errors.NotFound(_NO_PAGE))
         _tell(request, error.status_code, told.code)
-        return _answer(error.status_code, told.to_dict(), _allow(error))
+        allowed = {"Allow": _allowed(request)} if error.status_code == 405 else {}
+        return _answer(error.status_code, told.to_dict(), allowed)
 
     @app.exception_handler(Exception)
     def _bug(request: Request, error: Exception) -> JSONResponse:
@@ -221,8 +223,13 @@ def install(
         return _answer(500, told, {"x-ms-correlation-request-id": correlation})
 
 
-def _allow(error: HTTPException) -> dict[str, str]:
-    return {k: v for k, v in (error.headers or {}).items() if k.lower() == "allow"}
+def _allowed(request: Request) -> str:
+    """Every method that there is at this path, of whichever route."""
+    found: set[str] = set()
+    for route in request.app.router.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return ", ".join(sorted(found))
 
 
 def _refusal(request: Request, error: HTTPException) -> VaultError:
