@@ -11,6 +11,7 @@ from strongroom.model.errors import SourceError, SourceRefused
 from strongroom.model.postgres import major_of
 from strongroom.postgres.client import Client, Program
 from strongroom.postgres.connect import Conninfo, connect
+from strongroom.postgres.database_facts import read_facts
 from strongroom.postgres.tools import Tools, find_tools
 
 LOCK_SECONDS = 1800  # that pg_dump waits for a lock that somebody holds exclusively
@@ -22,7 +23,7 @@ select current_setting('server_version_num')::int, pg_is_in_recovery(),
 """
 _DATABASES = """
 select d.datname, pg_encoding_to_char(d.encoding), to_jsonb(d) - 'datacl' - 'datname',
-       pg_get_userbyid(d.datdba), d.datallowconn, has_database_privilege(d.oid, 'CONNECT'),
+       d.datallowconn, has_database_privilege(d.oid, 'CONNECT'),
        case when has_database_privilege(d.oid, 'CONNECT')
        then coalesce(pg_database_size(d.oid), 0) else 0 end
 from pg_database d where d.datname not in ('template0', 'template1') order by d.datname
@@ -118,7 +119,8 @@ def _databases(
 ) -> dict[str, dict[str, Any]]:
     described: dict[str, dict[str, Any]] = {}
     rows = connection.execute(_DATABASES).fetchall()
-    for name, encoding, facts, owner, lets_in, lets_us_in, size in rows:
+    facts_of = read_facts(connection)
+    for name, encoding, facts, lets_in, lets_us_in, size in rows:
         if name in _PROVIDERS:
             continue
         invalid = facts["datconnlimit"] == _INVALID or _UNREADABLE in name
@@ -126,7 +128,11 @@ def _databases(
             found.left_out.append(name)
             continue
         found.databases[name] = int(size)
-        described[name] = {**_locale(facts), "encoding": encoding, "owner": owner}
+        if name not in facts_of:  # dropped meanwhile
+            found.gone.append(name)
+            del found.databases[name]
+            continue
+        described[name] = {**_locale(facts), "encoding": encoding, **facts_of[name]}
         described[name]["file"] = file_of(name)
     return described
 

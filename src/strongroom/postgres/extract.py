@@ -13,12 +13,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
 from strongroom.model.errors import Corrupt, NotFound, TargetError
 from strongroom.model.extract import TableName
 from strongroom.postgres import scratch
+from strongroom.postgres.database_facts import read_facts
+from strongroom.postgres.database_settings import Setting
 from strongroom.postgres.needed_files import place_of
 from strongroom.postgres.renames import companions, parents_of, rename_tables
 from strongroom.postgres.tools import Tools
@@ -200,33 +203,51 @@ class ScratchServer:
         return [str(name) for (name,) in found]
 
     def roles_of(self, database: str) -> frozenset[str]:
-        """Who owns something there, or was granted something; the first superuser always may."""
+        """Who owns or was granted it or something there; the first superuser always may."""
         query = (
             "select rolname from pg_catalog.pg_roles where oid in (select refobjid "
             "from pg_catalog.pg_shdepend where refclassid = 'pg_catalog.pg_authid'::regclass "
-            "and dbid in (0, (select oid from pg_catalog.pg_database "
-            "where datname = pg_catalog.current_database())))"
+            "and (select oid from pg_catalog.pg_database "
+            "where datname = pg_catalog.current_database()) in (dbid, case when dbid = 0 "
+            "and classid = 'pg_catalog.pg_database'::regclass then objid end))"
         )
         with self.connect(database) as connection:
             return frozenset(str(name) for (name,) in connection.execute(query).fetchall())
 
-    def describe(self, database: str) -> dict[str, str]:
-        """Encoding and locale, by the names that `load.create_database` takes."""
+    def describe(self, database: str) -> dict[str, Any]:
+        """As `load.create_database` and `load.settle_database` take it."""
         with self.connect(database) as connection:
             query = (
                 "select pg_catalog.pg_encoding_to_char(encoding), pg_catalog.to_jsonb(d) "
                 "from pg_catalog.pg_database d where datname = pg_catalog.current_database()"
             )
-            ((encoding, facts),) = connection.execute(query).fetchall()
-        told: dict[str, str | None] = dict(facts)  # type: ignore[call-overload]
+            ((encoding, row),) = connection.execute(query).fetchall()
+            facts = read_facts(connection, database)[database]
+        told: dict[str, Any] = dict(row)  # type: ignore[call-overload]
         return {
-            "encoding": str(encoding),
+            "encoding": encoding,
             "collate": told["datcollate"] or "",
             "ctype": told["datctype"] or "",
             "provider": told.get("datlocprovider") or "c",
             "locale": told.get("datlocale") or told.get("daticulocale") or "",
             "rules": told.get("daticurules") or "",
+            "connectionLimit": told["datconnlimit"],
+            **facts,
         }
+
+    def settings_of(self, database: str) -> list[Setting]:
+        """What was set for a database, and for roles in it."""
+        query = (
+            "select coalesce(r.rolname, ''), setting from pg_catalog.pg_db_role_setting s "
+            "join pg_catalog.pg_database d on d.oid = s.setdatabase "
+            "left join pg_catalog.pg_roles r on r.oid = s.setrole "
+            "cross join pg_catalog.unnest(s.setconfig) setting "
+            "where d.datname = pg_catalog.current_database() order by 1, 2"
+        )
+        with self.connect(database) as connection:
+            rows = connection.execute(query).fetchall()
+        told = ((str(role), str(setting).partition("=")) for role, setting in rows)
+        return [Setting(role, name, value) for role, (name, _, value) in told]
 
     def rename_database(self, database: str, new: str) -> None:
         """Its row alone: no other database is here to connect to, as ALTER DATABASE demands."""

@@ -6,17 +6,20 @@ statement by statement, each of a kind that is expected.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from strongroom.model.errors import TargetNotEmpty, TargetRefused
+from strongroom.model.errors import SourceRefused, TargetNotEmpty, TargetRefused, VaultError
 from strongroom.model.postgres import major_of
 from strongroom.postgres.client import Client, Program
 from strongroom.postgres.connect import Conninfo, connect
+from strongroom.postgres.database_facts import apply_facts
+from strongroom.postgres.database_settings import Setting, apply_settings
 from strongroom.postgres.tools import Tools
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -158,6 +161,52 @@ def create_database(
             f"database {name} cannot be made: {error.diag.message_primary or error}",
             hint="Give the role CREATEDB; a locale that this host lacks must be installed there.",
         ) from error
+
+
+def settle_database(
+    connection: Connection,
+    names: tuple[str, str],
+    settings: Iterable[Setting],
+    described: Mapping[str, Any],
+    *,
+    privileges: bool,
+) -> list[VaultError]:
+    """Give a database that was filled what a dump leaves out -> what was refused.
+
+    `names`: its name now, and for people. `described`: as a point notes it; nothing of one that
+    was there before.
+    """
+    refused = apply_settings(connection, names[0], settings, existing_roles(connection))
+    told: list[VaultError] = [
+        TargetRefused(
+            f"a setting of database {names[1]} is not as it was: {line}",
+            hint="Set it by hand: ALTER DATABASE ... SET, or ALTER ROLE ... IN DATABASE.",
+        )
+        for line in refused
+    ]
+    lines = apply_facts(connection, names[0], described, privileges=privileges)
+    return told + [
+        TargetRefused(
+            f"database {names[1]} is not as it was: {line}",
+            hint="Mend it by hand: ALTER DATABASE ..., GRANT ... ON DATABASE.",
+        )
+        for line in lines
+    ]
+
+
+@contextmanager
+def telling_missing(roles: Collection[str]) -> Iterator[None]:
+    """A policy, or the mapping of a user, names its role even where owners and privileges are
+    left out: whoever reads what pg_restore objects to is told which roles to make.
+    """
+    try:
+        yield
+    except SourceRefused as error:
+        if not roles:
+            raise
+        names = ", ".join(sorted(roles)[:20])
+        told = f"The server lacks the roles {names}: make them first, and load it again."
+        raise TargetRefused(error.message, hint=told) from error
 
 
 def restore_database(

@@ -18,6 +18,8 @@ from strongroom.postgres.connect import Conninfo, connect
 from strongroom.postgres.load import Connection, create_database
 
 _UNFINISHED = "strongroom_loading_"
+_MARK = "loaded by strongroom, job "
+_UNFIT = "22"  # class of an error: a character that the server's encoding lacks
 _LONGEST = 63  # bytes of a name
 _ATTEMPTS = 6  # the server waits five seconds in each for sessions to end
 _IN_USE, _DUPLICATE = "55006", "42P04"
@@ -39,7 +41,7 @@ def new_database(
     try:
         yield working
         with connect(conninfo) as connection:
-            _publish(connection, working, name, _note(job_id))
+            _publish(connection, working, name, (described.get("comment") or "", _note(job_id)))
     except BaseException:
         with connect(conninfo) as connection:
             _drop(connection, working)
@@ -53,7 +55,7 @@ def is_of_job(connection: Connection, name: str, job_id: str) -> bool:
         "where datname = %s",
         (name,),
     ).fetchone()
-    return row is not None and row[0] == _note(job_id)
+    return row is not None and (row[0] or "").rpartition("\n")[2] == _note(job_id)
 
 
 def left_by_others(connection: Connection, job_id: str) -> list[VaultError]:
@@ -78,7 +80,7 @@ def _working_name(job_id: str) -> str:
 
 
 def _note(job_id: str) -> str:
-    return f"loaded by strongroom, job {job_id}"
+    return f"{_MARK}{job_id}"
 
 
 def _drop(connection: Connection, name: str) -> None:
@@ -86,8 +88,11 @@ def _drop(connection: Connection, name: str) -> None:
     connection.execute(words.format(sql.Identifier(name)))
 
 
-def _publish(connection: Connection, working: str, name: str, note: str) -> None:
+def _publish(connection: Connection, working: str, name: str, notes: tuple[str, str]) -> None:
+    """`notes`: the comment that it had, and ours, which becomes its last line."""
     old, new = sql.Identifier(working), sql.Identifier(name)
+    own = [line for line in notes[0].split("\n") if line and not line.startswith(_MARK)]
+    note = "\n".join([*own, notes[1]])
     refused = psycopg.Error()
     for _ in range(_ATTEMPTS):
         try:
@@ -97,7 +102,9 @@ def _publish(connection: Connection, working: str, name: str, note: str) -> None
                 connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(old, new))
         except psycopg.Error as error:
             refused = error
-            if error.sqlstate != _IN_USE:
+            if own and (error.sqlstate or "").startswith(_UNFIT):
+                own, note = [], notes[1]
+            elif error.sqlstate != _IN_USE:
                 break
         else:
             return

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import threading
 from dataclasses import replace
@@ -171,6 +172,21 @@ def test_without_the_roles_the_rows_come_and_a_warning_names_what_is_missing(old
     drop_all(new)
 
 
+def test_a_role_that_a_policy_names_is_asked_for_by_its_name(old, new):
+    old.sql("create database policed")
+    old.sql("create table t (a int)", "create policy p on t to clerk using (true)",
+            database="policed")  # fmt: skip
+    try:
+        with dumps() as made:
+            made.dump(old.conninfo)
+            with pytest.raises(TargetRefused, match="clerk") as caught:
+                made.load(new, {"policed": "policed"})
+    finally:
+        old.sql("drop database policed")
+    assert caught.value.hint.startswith("The server lacks the roles Own er, clerk: make them")
+    drop_all(new)
+
+
 def settings(server, database):
     """Of a database, and of roles in it: as the catalogue holds them."""
     query = """
@@ -211,6 +227,50 @@ def test_settings_of_a_database_and_of_roles_in_it_come_along(old, new):
     assert "force_parallel_mode" in told
     assert "statement_timeout of the role clerk: the role is missing" in told
     assert ("", "work_mem=7MB") in settings(new, "orders")
+    drop_all(new)
+
+
+BESIDE = """
+select pg_get_userbyid(datdba), datconnlimit, datacl::text, shobj_description(oid, 'pg_database')
+from pg_database where datname = %s
+"""
+
+
+def beside(server, database):
+    """What a database is beside its content: whose, for how many, for whom, and its comment."""
+    with server.connect() as connection:
+        return connection.execute(BESIDE, [database]).fetchone()
+
+
+def test_who_may_enter_a_database_and_its_comment_come_along(old, new):
+    old.sql(
+        'alter database orders owner to "Own er"',
+        "revoke connect on database orders from public",
+        "grant connect, temporary on database orders to clerk with grant option",
+        'revoke create on database orders from "Own er"',
+        "alter database orders connection limit 7",
+        "comment on database orders is 'by the ''hour''\nloaded by strongroom, job of before'",
+    )
+    try:
+        with dumps() as made:
+            made.dump(old.conninfo)
+            done = made.load(new, {"orders": "orders", "nothing": "nothing"}, roles=True)
+        expected, given = beside(old, "orders"), beside(new, "orders")
+    finally:
+        old.sql(
+            "comment on database orders is null",
+            "alter database orders connection limit -1",
+            "revoke all on database orders from clerk cascade",
+            'grant all on database orders to "Own er"',
+            "grant connect on database orders to public",
+            "alter database orders owner to postgres",
+        )
+    assert not done.warnings
+    assert given[:3] == expected[:3] == ("Own er", 7, given[2])
+    assert given[2].startswith('{"=T/')
+    assert given[3].split("\n")[0] == "by the 'hour'"
+    assert re.fullmatch("loaded by strongroom, job [^ ]+", given[3].split("\n")[1])
+    assert beside(new, "nothing")[2] is None
     drop_all(new)
 
 

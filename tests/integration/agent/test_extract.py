@@ -33,6 +33,14 @@ def source(request) -> Iterator[Server]:
         server.sql('create database "od\nd"')
         server.sql("create role clerk", "create table t as select 1 as one", database="other")
         server.sql(
+            'create role "keeper of it"',
+            'create database guarded owner "keeper of it" connection limit 3',
+            "revoke all on database guarded from public",
+            "grant connect on database guarded to clerk",
+            "alter database guarded set search_path = odd, 'n,m'",
+            "comment on database guarded is 'mind the step'",
+        )
+        server.sql(
             "create subscription follows connection 'host=/nowhere' publication p "
             "with (connect = false, slot_name = none)",
             database="follower",
@@ -242,6 +250,7 @@ def test_all_as_files_are_restored_by_following_their_guide(story, source, root)
     assert operation.failure is None, operation.failure
     assert {
         "monday_database_follower.sql",
+        "monday_database_guarded.sql",
         "monday_database_od%0Ad.sql",
         "monday_database_other.sql",
         "monday_database_postgres.sql",
@@ -301,6 +310,27 @@ def test_a_database_is_loaded_into_a_server_under_a_new_name(story, source):
     assert operation.failure is None, operation.failure
     assert operation.result.restore.warnings == []
     assert source.digests("other_then") == source.digests("other")
+
+
+BESIDE = """
+select pg_get_userbyid(datdba), datconnlimit, array(select unnest(datacl)::text order by 1)::text,
+       (select array_agg(setconfig::text) from pg_db_role_setting where setdatabase = d.oid),
+       split_part(shobj_description(oid, 'pg_database'), E'\n', 1)
+from pg_database d where datname = '{}'
+"""
+
+
+def test_whose_a_database_was_and_who_may_enter_it_come_along(story, source):
+    order = story.extract_order(
+        "guarded", database="guarded", rename="guarded_then", target_server="orders"
+    )
+    operation = story.restore(order)
+    assert operation.failure is None, operation.failure
+    assert operation.result.restore.warnings == []
+    (was,), (found,) = (source.sql(BESIDE.format(n)) for n in ("guarded", "guarded_then"))
+    assert found == was
+    assert (was[0], was[1], was[4]) == ("keeper of it", 3, "mind the step")
+    assert "=Tc/" not in was[2]
 
 
 def test_subscriptions_are_not_loaded_and_told(story, source):

@@ -28,6 +28,7 @@ from strongroom.model.postgres import major_of
 from strongroom.postgres import load
 from strongroom.postgres.client import client_of
 from strongroom.postgres.connect import Conninfo, connect
+from strongroom.postgres.database_settings import Setting
 from strongroom.postgres.list_dump import subscriptions_left_out
 from strongroom.postgres.new_database import is_of_job, left_by_others, new_database
 from strongroom.postgres.tools import Tools, find_tools
@@ -40,7 +41,8 @@ class Content:
     dump: Path
     tables: Sequence[TableName]  # none: a whole database
     roles: frozenset[str]  # owners, and who was granted something
-    described: Mapping[str, Any]  # encoding and locale of the database
+    described: Mapping[str, Any]  # the database: encoding, locale, owner, who may enter
+    settings: Sequence[Setting]  # of the database, and of roles in it
 
 
 class IntoServer:
@@ -113,8 +115,11 @@ class IntoServer:
             warnings = left_by_others(connection, self._order.job_id)
         if not content.tables:
             warnings += subscriptions_left_out(tools, content.dump, self._order.database)
-        with self._whole_or_gone(content) as database:
-            self._restore(held, tools, content, database, owners=not missing)
+        with self._whole_or_gone(content, owners=not missing) as database:
+            with load.telling_missing(missing):
+                self._restore(held, tools, content, database, owners=not missing)
+            if not content.tables and not self._was_there:
+                warnings += self._settle(content, database, owners=not missing)
         if missing:
             names = ", ".join(missing[:5])
             told = Failed(
@@ -125,6 +130,14 @@ class IntoServer:
             )
             warnings.append(told)
         return warnings
+
+    def _settle(self, content: Content, database: str, *, owners: bool) -> list[VaultError]:
+        with connect(self._conninfo) as connection:
+            names = (database, self.database)
+            described = content.described
+            return load.settle_database(
+                connection, names, content.settings, described, privileges=owners
+            )
 
     def _restore(
         self, held: HeldLease, tools: Tools, content: Content, database: str, *, owners: bool
@@ -138,7 +151,7 @@ class IntoServer:
                 program.run(held.check)
 
     @contextmanager
-    def _whole_or_gone(self, content: Content) -> Iterator[str]:
+    def _whole_or_gone(self, content: Content, *, owners: bool) -> Iterator[str]:
         """The database to load into."""
         if content.tables:
             with self._schemas_of(content.tables):
@@ -148,7 +161,9 @@ class IntoServer:
             yield self.database
             return
         job, described = self._order.job_id, content.described
-        with new_database(self._conninfo, job, self.database, described) as working:
+        owner = str(described["owner"]) if owners else ""
+        made = new_database(self._conninfo, job, self.database, described, owner=owner)
+        with made as working:
             yield working
 
     @contextmanager

@@ -27,7 +27,7 @@ from strongroom.model.seams import Chance
 from strongroom.postgres import load as target
 from strongroom.postgres.client import Client, client_of
 from strongroom.postgres.connect import Conninfo, connect
-from strongroom.postgres.database_settings import apply_settings, settings_of
+from strongroom.postgres.database_settings import settings_of
 from strongroom.postgres.list_dump import subscriptions_left_out
 from strongroom.postgres.new_database import is_of_job, left_by_others, new_database
 from strongroom.postgres.tools import Tools, find_tools
@@ -113,7 +113,7 @@ class _Loading:
     tools: Tools
     client: Client
     directory: Path
-    owners: bool = False
+    missing: set[str] = field(default_factory=set)
     roles: bool = False
     loaded: list[str] = field(default_factory=list)
     loaded_bytes: int = 0
@@ -125,16 +125,20 @@ class _Loading:
         with connect(self.conninfo) as connection:
             if order.with_roles:
                 self._make_roles(target.make_roles(connection, globals_sql), parameters)
-            missing = target.roles_of(globals_sql) - target.existing_roles(connection)
-        self.owners = not missing
-        if missing:
-            names = ", ".join(sorted(missing)[:20])
+            self.missing = target.roles_of(globals_sql) - target.existing_roles(connection)
+        if self.missing:
+            names = ", ".join(sorted(self.missing)[:20])
             self.warnings.append(
                 TargetRefused(
                     f"owners and privileges were left out: the target lacks the roles {names}",
                     hint="Make the roles first, or load with --with-roles.",
                 )
             )
+
+    @property
+    def owners(self) -> bool:
+        """Whether owners and privileges can be kept."""
+        return not self.missing
 
     def _make_roles(self, refused: list[str], parameters: dict[str, Any]) -> None:
         self.warnings += [
@@ -169,9 +173,10 @@ class _Loading:
         if make:
             made = new_database(self.conninfo, self.job, name, facts, owner=owner)
         with made as filled:
-            self._restore(filled, dump)
+            with target.telling_missing(self.missing):
+                self._restore(filled, dump)
             self.warnings += subscriptions_left_out(self.tools, dump, name)
-            self._set(parameters, old, name, filled)
+            self._set(parameters, old, name, filled, make=make)
         dump.unlink()
         self.count(parameters, old, name)
 
@@ -180,18 +185,16 @@ class _Loading:
         self.loaded.append(name)
         self.loaded_bytes += self.point.size(str(parameters["databases"][old]["file"]))
 
-    def _set(self, parameters: dict[str, Any], old: str, name: str, filled: str) -> None:
+    def _set(
+        self, parameters: dict[str, Any], old: str, name: str, filled: str, *, make: bool
+    ) -> None:
         """Last: what makes a database read only would keep its rows out."""
+        described = parameters["databases"][old] if make else {}
         with connect(self.conninfo) as connection:
-            roles = target.existing_roles(connection)
-            refused = apply_settings(connection, filled, settings_of(parameters, old), roles)
-        self.warnings += [
-            TargetRefused(
-                f"a setting of database {name} is not as it was: {line}",
-                hint="Set it by hand: ALTER DATABASE ... SET, or ALTER ROLE ... IN DATABASE.",
+            settings = settings_of(parameters, old)
+            self.warnings += target.settle_database(
+                connection, (filled, name), settings, described, privileges=self.owners
             )
-            for line in refused
-        ]
 
     def _restore(self, name: str, dump: Path) -> None:
         program = target.restore_database(

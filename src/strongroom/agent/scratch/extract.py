@@ -190,7 +190,13 @@ def _into_server(source: _Source, grounds: Grounds, book: ServerBook) -> Restore
         dump = place / "part.dump"
         size = _dump_locally(source.held, server, database, tables, dump)
         source.held.next_step("Loading")
-        content = Content(dump, tables, server.roles_of(database), server.describe(database))
+        content = Content(
+            dump,
+            tables,
+            server.roles_of(database),
+            server.describe(database),
+            server.settings_of(database),
+        )
         warnings = [*source.warnings, *target.load(source.held, content)]
     result = RestoreResult(
         directory="",
