@@ -74,7 +74,7 @@ def test_azures_client_signs_in_with_a_certificate(world: ArmWorld, http: httpx.
     pem = certificate(key)
     made = add_robot(http, "robot", pem).json()
     assert "secretText" not in made["properties"]
-    told = TENANT, made["properties"]["appId"]
+    told = "contoso.example", made["properties"]["appId"]  # whatever they call it
     options = {"certificate_data": pem + pem_of(key), "authority": world.url}
     options |= {"disable_instance_discovery": True, "connection_verify": world.ca}
     scope = f"{world.url}/.default"
@@ -121,8 +121,11 @@ def test_an_assertion_for_somebody_else_or_another_time_is_refused(
         return sent(client, jwt.encode({"alg": "ES256"}, claims_of(client) | more, signing))
 
     assert answer(app) == 200
-    wrong = [{"iss": "x"}, {"sub": "x"}, {"aud": world.url}, {"exp": now - 90}]
+    elsewhere = endpoint.replace(world.url, "https://login.example")
+    wrong = [{"iss": "x"}, {"sub": "x"}, {"aud": world.url}, {"aud": elsewhere}]
     assert [answer(app, **each) for each in wrong] == [401] * 4
+    assert answer(app) == 200
+    assert answer(app, exp=now - 90) == answer(app, aud=f"{world.url}/x/oauth2/token") == 401
     assert answer(app) == 200
     assert answer(app, exp=now + 90000) == answer(app, nbf=now + 90) == answer(late) == 401
     assert answer(APP) == 401  # who has a secret has no certificate

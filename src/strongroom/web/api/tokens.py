@@ -75,14 +75,16 @@ class TokenAuthority:
             return True
         return bool(unproven(token)[1].get("iss") == self.issuer)
 
-    @property
-    def token_endpoints(self) -> frozenset[str]:
-        """What an assertion may be meant for, in lower case."""
+    def token_endpoints(self, tenant: str) -> frozenset[str]:
+        """What an assertion may be meant for that is sent to one of them, in lower case.
+
+        A tenant has several names, and all of them are our own.
+        """
         hosts = addresses.ours(self._installation)
         return frozenset(
-            f"{host}/{tenant}/oauth2/{form}".lower()
+            f"{host}/{name}/oauth2/{form}".lower()
             for host in hosts
-            for tenant in (self.tenant_id, "common", "organizations")
+            for name in (tenant, self.tenant_id)
             for form in ("v2.0/token", "token")
         )
 
@@ -209,7 +211,8 @@ def _signed_in(request: Request, field: Callable[[str], str]) -> str:
         return identity.sign_in_client(control, _address(request), client, field("client_secret"))
     if field("client_assertion_type") != _BEARER:
         raise Unauthenticated(f"AADSTS50013: client_assertion_type must be {_BEARER}.")
-    now, endpoints = control.clock.now(), authority.token_endpoints
+    now = control.clock.now()
+    endpoints = authority.token_endpoints(request.path_params["tenant"])
     return identity.sign_in_with(
         control,
         _address(request),
