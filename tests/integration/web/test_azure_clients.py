@@ -15,7 +15,7 @@ from strongroom.catalog import jobs, protection
 from strongroom.catalog import servers as registered
 from strongroom.catalog.tables import instances
 from strongroom.model.access import LONG_TERM_RETENTION
-from strongroom.model.errors import Conflict
+from strongroom.model.errors import Conflict, Corrupt
 from strongroom.model.job import JobStatus
 
 HERE = (GROUP, "v1", "pg1-inst")
@@ -226,3 +226,28 @@ def test_a_server_that_nothing_protects_has_long_term_backups_of_its_own(
     servers.servers.begin_delete(GROUP, "lone").result()
     with pytest.raises(ResourceNotFoundError):
         servers.servers.get(GROUP, "lone")
+
+
+def test_what_a_job_warns_of_is_told_by_its_sub_tasks_and_warnings(
+    client: DataProtectionMgmtClient, world: ArmWorld
+) -> None:
+    options = m.AdHocBackupRuleOptions(
+        rule_name="BackupWeekly", trigger_option=m.AdhocBackupTriggerOption()
+    )
+    asked = m.TriggerBackupRequest(backup_rule_options=options)
+    told = client.backup_instances.begin_adhoc_backup(*HERE, asked).result()
+    job_id = told.job_id.rpartition("/")[2]
+    warned = Corrupt("1 page is damaged: block 2", hint="test the disk").to_dict()
+    with world.database.writing() as connection:
+        jobs.begin_step(connection, job_id, "Read and store data", world.clock.now())
+        status = JobStatus.COMPLETED_WITH_WARNINGS
+        jobs.end(connection, job_id, status, world.clock.now(), warnings=[warned])
+    found = client.jobs.get(GROUP, "v1", job_id).properties
+    assert (found.status, found.error_details) == ("CompletedWithWarnings", None)
+    assert found.end_time >= found.start_time
+    assert {task.task_status for task in found.extended_info.sub_tasks} == {"Completed"}
+    (each,) = found.extended_info.warning_details
+    assert isinstance(each.warning, m.UserFacingError)
+    assert (each.resource_name, each.warning.message) == ("pg1", "1 page is damaged: block 2")
+    assert each.warning.recommended_action == ["test the disk"]
+    assert (each.warning.is_retryable, each.warning.inner_error.code) == (False, "Corrupt")
