@@ -106,12 +106,6 @@ def is_known(connection: sa.Connection, job_id: str) -> bool:
     return connection.execute(sa.select(jobs.c.id).where(jobs.c.id == job_id)).first() is not None
 
 
-def list_of_vault(connection: sa.Connection, vault_id: str, limit: int = 1000) -> list[Job]:
-    """The newest jobs of a vault first."""
-    query = _SELECT.where(jobs.c.vault_id == vault_id).order_by(jobs.c.started_at.desc())
-    return [_job(row) for row in connection.execute(query.limit(limit)).mappings()]
-
-
 def list_ended(
     connection: sa.Connection, instance_id: str, limit: int, wanted: JobFilter = ANY_JOB
 ) -> list[Job]:

@@ -25,15 +25,6 @@ ACTION = "Microsoft.DataProtection/backupVaults/backupJobs/read"
 CANCEL = "Microsoft.DataProtection/backupVaults/backupJobs/cancel/action"
 
 
-def list_jobs(control: Control, caller: Caller, vault: VaultRef) -> list[Job]:
-    """The newest jobs of a vault first."""
-    with control.database.reading() as connection:
-        scope = vault_id_of(control.installation.subscription_id, vault)
-        require(control, connection, caller, ACTION, scope)
-        vault_id = protection.vault_id(connection, vault.resource_group, vault.name)
-        return catalog.list_of_vault(connection, vault_id)
-
-
 def page_jobs(
     control: Control,
     caller: Caller,
