@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from arm_story import Story
+from arm_story import Story, assignment_body, assignment_id
 from arm_world import SUBSCRIPTION, VERSION, ArmWorld, vault_id
 from portal_rows import BROKEN, KEPT, POINT, fill
 from strongroom.catalog import alerts as alert_rows
@@ -427,6 +427,25 @@ def ask_a_second_person(world: ArmWorld) -> None:
         for name, hours in (("a1", 8), ("a2", -1)):
             end = now.add(hours=hours)
             connection.execute(approvals.insert().values(id=name, expires_at=end, **asked))
+
+
+def test_a_role_of_ones_own_making_has_its_name_and_a_column_of_what_it_may(
+    story: Story, guest: httpx.Client
+) -> None:
+    home, role = f"/subscriptions/{SUBSCRIPTION}", "00000000-0000-0000-0000-0000000000aa"
+    allowed = {"actions": ["Microsoft.DataProtection/backupVaults/backupInstances/backup/action"]}
+    made = {"roleName": "Night shift", "assignableScopes": [home], "permissions": [allowed]}
+    definition = f"{home}/providers/Microsoft.Authorization/roleDefinitions/{role}"
+    story.put(definition, {"properties": made})
+    told = assignment_body(role, story.world.owner_id)
+    story.put(assignment_id(home, "00000000-0000-0000-0000-0000000000ab"), told)
+    page = guest.get("/access").text
+    assert '<td data-label="Role">Night shift</td>' in page
+    rows = re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', page)
+    cell = {
+        words: "may" in re.findall('"Night shift"(.*?)</td>', row)[0] for words, row in rows[-17:]
+    }
+    assert [words for words, may in cell.items() if may] == ["Back up now, try a backup again"]
 
 
 def test_a_restore_is_read_from_the_second_copy_where_the_vault_lets_it(

@@ -3,14 +3,16 @@
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from strongroom.control.identities import principals, role_assignments, users
+from strongroom.control.identities import principals, role_assignments, role_definitions, users
 from strongroom.control.identities.people import names_of
 from strongroom.control.overview.offers import offers
 from strongroom.model import access as rules
 from strongroom.model import arm
+from strongroom.model.access import RoleDefinition
 from strongroom.model.errors import NotFound
 from strongroom.model.ids import uuid4
 from strongroom.web.portal.door import Guest, PortalRoute, Sent, Visit
+from strongroom.web.portal.rights import matrix_of
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 
@@ -43,7 +45,8 @@ def _page(visit: Visit, added: str, password: str) -> Response:
     scope = arm.subscription_id_of(visit.control.installation.subscription_id)
     rows = role_assignments.list_assignments(visit.control, visit.caller, scope, None)
     names = names_of(visit.control, {row["principal_id"] for row in rows})
-    roles = {role.id: role.name for role in rules.BUILT_IN.values()}
+    known = _roles_of(visit, scope)
+    held = [(row["role_id"], row["principal_id"]) for row in rows]
     found = sorted(rows, key=lambda row: (names[row["principal_id"]].lower(), row["scope"]))
     acts = {
         "remove": role_assignments.DELETE,
@@ -55,12 +58,22 @@ def _page(visit: Visit, added: str, password: str) -> Response:
         "access.html",
         rows=found,
         names=names,
-        roles=roles,
+        roles={role.id: role.name for role in known},
+        built_in={role.id: role.name for role in rules.BUILT_IN.values()},
+        matrix=matrix_of(held, visit.caller.ids, known),
         kinds=_WHO,
         may=may,
         added=added,
         password=password,
     )
+
+
+def _roles_of(visit: Visit, scope: str) -> list[RoleDefinition]:
+    """Those of one's own making too, for whoever may read them."""
+    may = offers(visit.control, visit.caller, scope, {"read": role_definitions.READ})
+    if not may["read"]:
+        return list(rules.BUILT_IN.values())
+    return role_definitions.list_roles(visit.control, visit.caller, scope, None, None)
 
 
 @router.post("/access/remove")
