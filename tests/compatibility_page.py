@@ -153,7 +153,8 @@ the extension itself (1.5.4), which no package registry has, was run by hand aga
 - `201` and `202` carry `Azure-AsyncOperation`, `Location` and `Retry-After: 1`. An operation ends
   when its job is made; the job is followed by itself. Operations survive a restart. The answer to
   the `PUT` of an instance waits for its end, two seconds at most: clients look at once.
-- The same request with the same `x-ms-client-request-id` from the same caller is one request.
+- The same request with the same `x-ms-client-request-id` from the same caller is one request;
+  with another body it is another.
 - Vaults have an `eTag`: `PUT`, `PATCH` and `DELETE` with an `If-Match` or `If-None-Match` that
   does not hold are `412 PreconditionFailed`, and change nothing.
 - `operationResults` of a vault or an instance give the resource, elsewhere the job's id; of an

@@ -422,6 +422,14 @@ def test_the_same_post_sent_twice_is_once(world: ArmWorld, http: httpx.Client) -
     assert {a.status_code for a in answers} == {202}
     assert len({a.headers["Location"] for a in answers}) == 1
     told = http.get(answers[0].headers["Azure-AsyncOperation"]).json()
+    for other, key in (
+        ({"backupInstance": {**body["backupInstance"], "friendlyName": "x"}}, "one-and-the-same"),
+        (body, "another" * 20 + "1"),
+        (body, "another" * 20 + "2"),
+    ):
+        more = {"x-ms-client-request-id": key}
+        answers.append(http.post(url, params=VERSION, json=other, headers=more))
+    assert len({a.headers["Location"] for a in answers}) == 4
     assert told["status"] == "Failed"
     assert [d["code"] for d in told["error"]["details"]] == ["ResourceNotFound"] * 2
 

@@ -10,6 +10,7 @@ import re
 from codecs import BOM_UTF8
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Annotated, Any
 
 import msgspec
@@ -159,11 +160,17 @@ def _children(item: object) -> Iterable[Any]:
 Body = Annotated[dict[str, Any], Depends(_body)]
 
 
-def _request_key(request: Request, caller: Caller) -> str:
-    """The same request of the same caller, sent again by a retrying client, is one."""
+async def _request_key(request: Request, caller: Caller) -> str:
+    """The same request of the same caller, sent again by a retrying client, is one.
+
+    Whoever names all that they ask for alike is believed as far as they ask for the same.
+    """
     sent = request.headers.get("x-ms-client-request-id", "")
+    if not sent:
+        return ""
     key = f"{caller.principal_id} {sent[:64]} {request.method} {request.scope['path'].lower()}"
-    return key[:600] if sent else ""
+    whole = sha256(b"%b\0%b" % (sent.encode(), await request.body())).hexdigest()
+    return f"{key[:560]} {whole[:32]}"
 
 
 async def _here(subscription_id: str, request: Request, caller: Who) -> str:
@@ -220,7 +227,7 @@ async def _call(request: Request, caller: Who, version: ApiVersion) -> Call:
     if request.query_params.get(FILTER):
         _check_filtered(request)
     control, base = await _control(request), await _base(request)
-    key, path = _request_key(request, caller), str(request.scope["path"])
+    key, path = await _request_key(request, caller), str(request.scope["path"])
     return Call(control, caller, version, base, key, path)
 
 
