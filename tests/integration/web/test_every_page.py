@@ -200,3 +200,26 @@ def test_no_list_ignores_a_filter(story: Story, name: str) -> None:
         400,
         "BMSUserErrorInvalidInput",
     )
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("points", "startDate eq '2020-01-01T00:00:00+02:00' and endDate eq '2999-01-01'"),
+        ("assignments", "atScope()"),
+        ("groups", "tagName eq 'all' and tagValue eq 'x'"),
+        ("resources", "resourceType eq 'Microsoft.DataProtection/backupVaults'"),
+    ],
+)
+def test_a_filter_goes_from_page_to_page(
+    story: Story, ask: Callable[..., Any], name: str, wanted: str
+) -> None:
+    pages = [[each.id for each in found] for found in ask(name, filter=wanted).by_page()]
+    found = [each for part in pages for each in part]
+    assert len(pages) > 2
+    assert len(found) == len(set(found))
+    every = everything(story, LISTS[name])
+    assert set(found) <= set(every)
+    if name == "resources":
+        assert len(found) < len(every)
