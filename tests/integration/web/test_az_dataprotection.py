@@ -230,6 +230,7 @@ def test_pages_of_everything_follow_one_another(az: Extension, story: Story) -> 
         {"query": "resources", "options": {"resultFormat": "table"}},
         {"query": "resources", "options": {"$skipToken": "-1"}},
         {"query": "resources", "options": {"$top": "many"}},
+        {"query": "resources", "options": {"$top": 0}},
         {"query": "resources", "subscriptions": "all"},
         {"query": "resources", "managementGroups": ["all"]},
     ],

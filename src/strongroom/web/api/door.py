@@ -32,6 +32,7 @@ from strongroom.web.api.tokens import TokenAuthority
 _MOST_DEPTH = 60
 _MOST_HEAD = 1 << 16
 _ESCAPED = re.compile(rb"%(?:2f|5c)", re.IGNORECASE)
+_READS = ("GET", "HEAD")
 _REQUESTS = "resourceGuardOperationRequests"
 ACTION = "x-strongroom-action"
 ANYBODY = "(any signed-in caller)"
@@ -166,7 +167,7 @@ async def _request_key(request: Request, caller: Caller) -> str:
     Whoever names all that they ask for alike is believed as far as they ask for the same.
     """
     sent = request.headers.get("x-ms-client-request-id", "")
-    if not sent:
+    if not sent or request.method in _READS:
         return ""
     key = f"{caller.principal_id} {sent[:64]} {request.method} {request.scope['path'].lower()}"
     whole = sha256(b"%b\0%b" % (sent.encode(), await request.body())).hexdigest()

@@ -56,15 +56,15 @@ def _page(options: Mapping[str, Any]) -> tuple[int, int]:
     if token and not (token.isascii() and token.isdigit() and len(token) <= 9):
         raise arm.invalid(f"{token[:40]!r} is no $skipToken of ours", "send it as it came")
     skip = int(token) if token else _number(options, "$skip", 0)
-    return skip, min(_number(options, "$top", _USUAL), _MOST)
+    return skip, min(_number(options, "$top", _USUAL, least=1), _MOST)  # none would never end
 
 
-def _number(options: Mapping[str, Any], name: str, usual: int) -> int:
+def _number(options: Mapping[str, Any], name: str, usual: int, least: int = 0) -> int:
     found = arm.pick(options, name)
     if found is None:
         return usual
-    if not isinstance(found, int) or isinstance(found, bool) or found < 0:
-        raise arm.invalid(f"{name} is not a number of rows", "send 0 or more")
+    if not isinstance(found, int) or isinstance(found, bool) or found < least:
+        raise arm.invalid(f"{name} is not a number of rows", f"send {least} or more")
     return found
 
 
