@@ -212,6 +212,21 @@ def test_moments_are_planned_from_the_nearest_point_and_no_further_than_is_kept(
         chosen(world, TIME, early.subtract(hours=1).format_iso())
 
 
+def test_the_last_commit_is_found_where_a_segment_lies_over_what_was_streamed_of_it(
+    world: CareWorld, stream: Stream
+) -> None:
+    a_base(world, 1, BASE)
+    stream.goes_on(BASE, BASE + 1000)
+    stream.goes_on(BASE + 1000, BASE + 2000)
+    stream.epoch = 2  # by the archive from now on
+    stream.goes_on(BASE, BASE + SIZE)
+    end = world.clock.now()
+    world.clock.advance(60)
+    found = chosen(world, TIME, world.clock.now().format_iso())
+    assert end.format_iso() in found.reached
+    assert found.recovery.value == text(BASE + SIZE // 2)
+
+
 def test_of_two_restore_points_of_one_name_it_is_the_last_though_the_first_is_come_by(
     world: CareWorld, stream: Stream
 ) -> None:
@@ -421,12 +436,20 @@ def test_log_expires_by_its_window_but_not_what_the_rest_leans_on(
     for day in range(12):
         if day == 3:
             second = a_base(world, 2, BASE + day * 4 * SIZE + 100)
+            old = world.clock.now().subtract(hours=36)
         packs.append(stream.goes_on(BASE + day * 4 * SIZE, BASE + (day + 1) * 4 * SIZE))
         world.clock.advance(86_400)
     with world.database.reading() as connection:
         points = recovery_points.list_of_instance(connection, world.instance)
         assert set(base_of_log(connection, world.instance, points)) == {point_id(1)}
+    assert chosen(world, TIME, old.format_iso()).point.id == point_id(1)
     assert expire_log(world.means, world.instance) > 0
+    for kind, value in ((TIME, old.format_iso()), (LSN, text(BASE + SIZE))):
+        with pytest.raises(Precondition, match="cannot be reached") as refused:
+            chosen(world, kind, value)
+        assert "restorable on timeline 1: 20" in refused.value.hint
+    with pytest.raises(NotFound):
+        chosen(world, XID, str(packs[0].summary.most_xid))
     left = world.names("w/")
     assert packs[3].name in left  # the second point is what the oldest second is reached from
     assert packs[0].name not in left

@@ -162,8 +162,12 @@ class _Taking:
             if left is None or left <= start:
                 return  # where that timeline was left nobody has said: it is of no use
             content = content[: left - start]
-        if self._is_needed(timeline, start, start + len(content)):
-            self._keep(timeline, start, content)
+        kept, end = self._kept, start + len(content)
+        if not self._is_needed(timeline, start, end):
+            return
+        if kept.timeline == timeline and start < kept.end < end:  # the rest of it was streamed
+            start, content = kept.end, content[kept.end - start :]
+        self._keep(timeline, start, content)
 
     def _place_of(self, name: str) -> tuple[int, int, bool]:
         found = SEGMENT.fullmatch(name)

@@ -275,7 +275,11 @@ def _to_the_end(connection: sa.Connection, kept: Kept, reach: Reach) -> Choice:
     """Up to the last commit that is kept."""
     last = None
     for pack in _ending(connection, kept, reach):
-        if pack["last_lsn"] >= reach.stop:
+        if pack["last_lsn"] < reach.stop:
+            continue
+        is_on = last is not None and last["timeline"] == pack["timeline"]
+        # Of packs that overlap, as where an archive takes over, the later one may end first.
+        if last is None or not is_on or last["last_lsn"] < pack["last_lsn"]:
             last = pack
     if last is None:
         reached = f"the recovery point itself: nothing was committed since {reach.point.taken_at}"
