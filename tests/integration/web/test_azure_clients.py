@@ -9,7 +9,7 @@ from azure.mgmt.dataprotection import models as m
 from azure.mgmt.postgresqlflexibleservers import PostgreSQLManagementClient
 from azure.mgmt.postgresqlflexibleservers import models as pg
 
-from arm_story import GUIDS, Story, assignment_body, assignment_id, instance_body
+from arm_story import GUIDS, Story, add_point, assignment_body, assignment_id, instance_body
 from arm_world import DATASOURCE, GROUP, VERSION, ArmWorld, server_id
 from strongroom.catalog import jobs, protection
 from strongroom.catalog import servers as registered
@@ -251,3 +251,30 @@ def test_what_a_job_warns_of_is_told_by_its_sub_tasks_and_warnings(
     assert (each.resource_name, each.warning.message) == ("pg1", "1 page is damaged: block 2")
     assert each.warning.recommended_action == ["test the disk"]
     assert (each.warning.is_retryable, each.warning.inner_error.code) == (False, "Corrupt")
+
+
+def test_whoever_names_the_source_of_a_restore_gets_no_other(
+    client: DataProtectionMgmtClient, world: ArmWorld
+) -> None:
+    add_point(world, 7, "Full", 1 << 20, {"databases": {}})
+    target = m.RestoreTargetInfo({"objectType": "RestoreTargetInfo"})
+    target["strongroom"] = {"targetDirectory": "/srv/new"}
+
+    def restore(source: str) -> str:
+        asked = m.AzureBackupRecoveryPointBasedRestoreRequest(
+            recovery_point_id=f"{7:032x}",
+            source_data_store_type="VaultStore",
+            source_resource_id=source,
+            restore_target_info=target,
+        )
+        told = client.backup_instances.begin_trigger_restore(*HERE, asked).result()
+        return str(told.job_id)
+
+    for odd in (server_id("pg2"), server_id("pg1", "another"), "/x"):
+        with pytest.raises(HttpResponseError) as refused:
+            restore(odd)
+        assert refused.value.error.code == "BMSUserErrorInvalidInput"
+    job = client.jobs.get(GROUP, "v1", restore(server_id().upper()).rpartition("/")[2])
+    assert (job.properties.operation, job.properties.status) == ("Restore", "InProgress")
+    with world.database.writing() as connection:
+        jobs.end(connection, job.name, JobStatus.FAILED, world.clock.now(), error={})

@@ -63,7 +63,7 @@ def load(  # noqa: PLR0913 - an option each
     with vaults.opened(common, means) as vault:
         names = _names(database or [], rename or [])
         chosen = choose_logical(vault, name, point, second=from_second)
-        request = load_request(vault, name, chosen, to_server, names, with_roles=with_roles)
+        request = load_request(vault, chosen, to_server, names, with_roles=with_roles)
         made = ask_plan(vault, name, request)
         lacks = validate(vault, name, request, second=from_second, into=to_server)
         what = ", ".join(f"{old} as {new}" for old, new in names.items()) or "every database"
@@ -119,7 +119,6 @@ def _names(databases: list[str], renames: list[str]) -> dict[str, str]:
 
 def load_request(
     vault: Vault,
-    name: str,
     point: str,
     server: str,
     names: dict[str, str],
@@ -130,7 +129,6 @@ def load_request(
     return {
         "objectType": "AzureBackupRecoveryPointBasedRestoreRequest",
         "sourceDataStoreType": "VaultStore",
-        "sourceResourceId": vault.server(name),
         "recoveryPointId": point,
         "restoreTargetInfo": {
             "objectType": "RestoreTargetInfo",

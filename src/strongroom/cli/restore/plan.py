@@ -59,7 +59,7 @@ def plan(  # noqa: PLR0913 - an option each
     """
     with vaults.opened(common, means) as vault:
         if to_server and not database:
-            asked = load_request(vault, name, choose_logical(vault, name, point), to_server, {})
+            asked = load_request(vault, choose_logical(vault, name, point), to_server, {})
         else:
             wish = read_wish(
                 (to_dir, files, to_server), database, table, rename, in_place=in_place

@@ -79,7 +79,6 @@ def request_of(  # noqa: PLR0913 - one for each thing that is asked
     return {
         "objectType": "AzureBackupRecoveryPointBasedRestoreRequest",
         "sourceDataStoreType": "VaultStore",
-        "sourceResourceId": source["resourceID"],
         "recoveryPointId": point,
         "restoreTargetInfo": {
             **target,

@@ -14,7 +14,7 @@ from strongroom.control.basis.guarded import Ask
 from strongroom.control.restore import loads
 from strongroom.control.restore.restore_rights import check_identity
 from strongroom.control.wal import wal_moments
-from strongroom.model import guard
+from strongroom.model import arm, guard
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of, job_id_of
 from strongroom.model.errors import Precondition
@@ -147,6 +147,7 @@ def examine(
     """
     vault, instance_name = instance
     found = protection.by_name(connection, vault.resource_group, vault.name, instance_name)
+    _check_source(control, found, request)
     own = control.own_storage.url
     asked = read_request(request, control.clock.now(), placed=placed, own=own)
     if asked.moment is not None:
@@ -171,6 +172,21 @@ def examine(
         what, signed = (asked.load, asked.part), asked.signature is not None
         check_identity(control, connection, found, what, signed=signed)
     return found, point, asked
+
+
+def _check_source(control: Control, found: Protection, request: dict[str, Any]) -> None:
+    """Whoever names the server that they want back is not given another's data."""
+    named = arm.pick_text(request, "sourceResourceId")
+    if not named:
+        return
+    server = arm.read_server_id(named, control.installation.subscription_id)
+    mine = found.server_resource_group.lower(), found.server_name.lower()
+    if (server.resource_group.lower(), server.name.lower()) != mine:
+        raise arm.invalid(
+            f"sourceResourceId is {server.name[:64]}, and backup instance {found.instance_name} "
+            f"protects {found.server_name}",
+            "name the instance that protects it, or leave out sourceResourceId",
+        )
 
 
 def _find_moment(connection: sa.Connection, found: Protection, asked: RestoreRequest) -> None:
