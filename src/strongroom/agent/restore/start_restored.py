@@ -78,15 +78,15 @@ def start_restored(
     """Start it and wait until it accepts connections. One that runs already is as good.
 
     Raises TargetError with the end of the server's log when it does not start. Steps that had
-    been next stay told, but for the start itself.
+    been next stay told; in place of the start it is how to look inside.
     """
     tools = tools_for(major_in(directory))
     if not scratch.is_running(tools, directory):
         scratch.start(tools, directory, port=port, timeout=seconds)
-    steps = result.next_steps[:-1]
-    return msgspec.structs.replace(
-        result, started=True, port=scratch.running(directory).port, next_steps=steps
-    )
+    running = scratch.running(directory)
+    sockets = shlex.quote(str(running.socket_directory))
+    steps = [*result.next_steps[:-1], f"psql -h {sockets} -p {running.port} postgres"]
+    return msgspec.structs.replace(result, started=True, port=running.port, next_steps=steps)
 
 
 def stop_restored(directory: Path) -> None:

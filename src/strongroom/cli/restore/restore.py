@@ -93,8 +93,6 @@ def _finished(common: Common, made: dict[str, Any], job: str, done: dict[str, An
     details = done["properties"]["extendedInfo"]["additionalDetails"]
     steps = [text for key, text in sorted(details.items()) if key.startswith("Next Step")]
     port = int(details.get("Started On Port", 0))
-    if port:
-        steps.append(f"psql -p {port} postgres")
     warnings = following.warnings_of(done)
     if common.output == "json":
         told = {"job": job, "plan": made, "port": port, "nextSteps": steps, "warnings": warnings}
