@@ -28,7 +28,7 @@ MOST_RECOVERIES = 5  # a story that kills its process is given up after so many
 MOST_STORIES = 256  # under way in one process; nearly all of them wait for an agent
 _SPARE_THREADS = 32  # for stories that another process has taken from this one
 _STEP_TRIES = 5
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 1.0  # for what another process has put into the queue; our own rings a bell
 _OUTAGE_PAUSE_SECONDS = 1.0
 _FORGET_AT_ONCE = 500
 _ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
@@ -159,6 +159,7 @@ class JobEngine:
         self._url = url
         self._turns = threading.BoundedSemaphore(workers)
         self._closing = threading.Event()
+        self._bell = inside.Bell()
         self._client: DBOSClient | None = None
         if url.startswith("sqlite:///"):
             _write_ahead(url)
@@ -179,7 +180,10 @@ class JobEngine:
         """`story(story: Story, *args)` under a name that never changes. Before `launch`."""
 
         def run(*args: Any) -> Any:  # noqa: ANN401
-            return story(Story(self._dbos, self._turns, self._closing), *args)
+            try:
+                return story(Story(self._dbos, self._turns, self._closing), *args)
+            finally:
+                self._bell.ring()
 
         run.__qualname__ = run.__name__ = name
         DBOS.workflow(name=name, max_recovery_attempts=MOST_RECOVERIES)(run)
@@ -201,7 +205,9 @@ class JobEngine:
             polling_interval_sec=_POLL_SECONDS,
             application_name=_NAME,
         )
-        DBOS.launch()
+        self._bell.ring()
+        with inside.listening_to(self._bell):
+            DBOS.launch()
         inside.outlast_outages(self._dbos)
 
     @property
@@ -231,6 +237,7 @@ class JobEngine:
             queue_partition_key=partition or f"alone:{workflow_id}",
         )
         self._asking.enqueue_in_transaction(connection, options, *args)
+        sa.event.listen(connection, "commit", lambda _: self._bell.ring(), once=True)
 
     def notify(self, workflow_id: str, topic: str, message: Any) -> None:  # noqa: ANN401
         """Wake a story that waits; harmless when it has ended. Not inside a transaction."""
@@ -269,7 +276,9 @@ class JobEngine:
 
     def take_over(self, dead_executor_ids: Sequence[str]) -> int:
         """Put the stories of dead processes back into their queue; finished steps are kept."""
-        return sum(inside.take_over(self._dbos, dead, VERSION) for dead in dead_executor_ids)
+        taken = sum(inside.take_over(self._dbos, dead, VERSION) for dead in dead_executor_ids)
+        self._bell.ring()
+        return taken
 
     def forget(self, finished_before: Instant) -> int:
         """Drop the histories of stories that ended before then; the catalogue keeps its own."""
@@ -295,7 +304,7 @@ class JobEngine:
         if launched is None:
             DBOS.destroy(destroy_registry=True)
             return
-        with inside.letting_go(self._dbos):
+        with inside.letting_go(self._dbos, self._bell):
             launched.destroy()
             DBOS.destroy(destroy_registry=True)
 

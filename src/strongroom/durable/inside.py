@@ -2,7 +2,8 @@
 
 Read with DBOS 3.4: `_sys_db.recv` and `recv_consume`, `notifications_map`,
 `get_pending_workflows`, `reenqueue_for_recovery`, `tables.workflow_status.recovery_attempts`,
-`engine`, `db_retry`, `retriable_postgres_exception`.
+`engine`, `db_retry`, `retriable_postgres_exception`, and `_dbos.queue_thread`, which waits for the
+event that stops it between two looks into the queues.
 """
 
 import os
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import sqlalchemy as sa
-from dbos import DBOS, DBOSClient
+from dbos import DBOS, DBOSClient, _dbos
 from dbos._sys_db import db_retry
 from dbos._utils import retriable_postgres_exception
 
@@ -22,6 +23,8 @@ from strongroom.model.errors import ControlUnavailable
 
 _LOOK_SECONDS = 0.05
 _GRACE_SECONDS = 5.0
+_QUICK_LOOK_SECONDS = 0.05
+_QUICK_FOR_SECONDS = 1.0
 
 
 class Dropped(BaseException):
@@ -59,8 +62,64 @@ def wake(dbos: DBOS, workflow_id: str) -> None:
             signal.set()
 
 
+class Bell:
+    """Whoever puts something into the queue rings: at rest nobody needs to look so often.
+
+    It rings just before the transaction that puts it there commits, and just before a story's end
+    is written down, which frees its partition: so for a moment looks follow one another closely.
+    """
+
+    def __init__(self) -> None:
+        self._turn = threading.Condition()
+        self._rings = 0
+        self._quick_until = 0.0
+
+    def ring(self) -> None:
+        """Have the queue looked into now, and often for a moment."""
+        with self._turn:
+            self._rings += 1
+            self._quick_until = time.monotonic() + _QUICK_FOR_SECONDS
+            self._turn.notify_all()
+
+    def wait(self, seconds: float, over: threading.Event) -> bool:
+        """Until the next look is due -> whether it is `over`: that is noticed at a ring too."""
+        with self._turn:
+            heard, quick = self._rings, time.monotonic() < self._quick_until
+            self._turn.wait_for(
+                lambda: self._rings != heard or over.is_set(),
+                timeout=min(seconds, _QUICK_LOOK_SECONDS) if quick else seconds,
+            )
+        return over.is_set()
+
+
+class _Stop:
+    """The event that DBOS's queue threads wait for, as far as they use it."""
+
+    def __init__(self, over: threading.Event, bell: Bell) -> None:
+        self._over = over
+        self._bell = bell
+
+    def is_set(self) -> bool:
+        return self._over.is_set()
+
+    def wait(self, timeout: float) -> bool:
+        return self._bell.wait(timeout, self._over)
+
+
 @contextmanager
-def letting_go(dbos: DBOS) -> Iterator[None]:
+def listening_to(bell: Bell) -> Iterator[None]:
+    """What is launched within looks into the queues when the bell rings, and by the clock."""
+    names = vars(_dbos)
+    looking = names["queue_thread"]
+    names["queue_thread"] = lambda over, dbos: looking(_Stop(over, bell), dbos)
+    try:
+        yield
+    finally:
+        names["queue_thread"] = looking
+
+
+@contextmanager
+def letting_go(dbos: DBOS, bell: Bell) -> Iterator[None]:
     """Within DBOS is ended: every story that waits, or begins to, is dropped.
 
     Without it a wait of an hour holds up the exit for an hour. Nothing is recorded, so the wait
@@ -73,6 +132,7 @@ def letting_go(dbos: DBOS) -> Iterator[None]:
 
     def wake_all() -> None:  # again and again: one may be on its way into a wait when we look
         while not over.wait(_LOOK_SECONDS):
+            bell.ring()
             for _, _, signal in database.notifications_map.snapshot():
                 signal.set()
 

@@ -74,6 +74,28 @@ def test_a_rolled_back_transaction_starts_nothing(engine: JobEngine, database: D
     assert engine.status("w1") is None
 
 
+def test_the_queue_is_looked_into_when_something_was_put_there_and_when_a_partition_is_free(
+    begin: Callable[..., str],
+    engine: JobEngine,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("strongroom.durable.engine._POLL_SECONDS", 600.0)
+
+    def quiet() -> bool:
+        return time.monotonic() > engine._bell._quick_until + 0.5  # a look under way is over too
+
+    ended(engine, begin(lambda story, word="": story.wait("go", 600.0) if word else None))
+    until("the looks to become seldom", quiet)
+    with database.writing() as connection:
+        engine.enqueue(connection, "story", "first", "waits", partition="p")
+        engine.enqueue(connection, "story", "second", partition="p")
+    until("the first to run", lambda: engine.status("first").state is WorkflowState.RUNNING)
+    until("the looks to become seldom", quiet)
+    engine.notify("first", "go", "on")
+    assert ended(engine, "second").state is WorkflowState.SUCCEEDED
+
+
 def test_a_message_wakes_a_story_even_when_it_came_first(
     begin: Callable[..., str], engine: JobEngine
 ) -> None:
