@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from cyclopts import Parameter
+from whenever import Instant
 
 from strongroom.cli.basis import console
 from strongroom.cli.basis import vault as vaults
@@ -50,10 +51,11 @@ def timeline(
     if common.output == "json":
         console.as_json(found)
         return
-    _show(name, found, around=bool(around))
+    show(name, found, asked.get("around", ""), minutes)
 
 
-def _show(name: str, found: dict[str, Any], *, around: bool) -> None:
+def show(name: str, found: dict[str, Any], around: str, minutes: int) -> None:
+    """What was found, for people; `around`: as the API took it, empty where none was asked."""
     stream = found["stream"]
     if stream["state"] == "Off":
         console.say(f"the log of {name} is not kept: recovery points alone can be restored")
@@ -71,22 +73,37 @@ def _show(name: str, found: dict[str, Any], *, around: bool) -> None:
         }
     )
     for start, end in found["ranges"]:
-        console.say(f"  any second from {short_time(start)} to {short_time(end)} UTC")
+        console.say(f"  any second from {_whole_second(start)} to {short_time(end)} UTC")
     for gap in found["gaps"]:
-        start, end = (lsn_to_text(Lsn(gap[bound])) for bound in ("start", "end"))
-        bounds = f"from {start} to {end} of timeline {gap['timeline']}"
+        bounds = f"{_bounds(gap)} of timeline {gap['timeline']}"
         console.say(f"  a gap {bounds}, found {short_time(gap['foundAt'])} UTC: {gap['why']}")
     for each in found["names"]:
         console.say(f"  {each['at']}  restore point {each['name']}")
     if around:
+        console.say(f"around {around}, {minutes} minutes before and after:")
         _show_seconds(found)
 
 
+def _whole_second(start: str) -> str:
+    """The first that can be restored: one that had begun before cannot."""
+    at = Instant.parse_iso(start)
+    return short_time(at.add(nanoseconds=999_999_999).format_iso())
+
+
+def _bounds(gap: dict[str, Any]) -> str:
+    start, end = (lsn_to_text(Lsn(gap[bound])) for bound in ("start", "end"))
+    if not gap["end"]:
+        return f"from {start} on"
+    return f"at {start}" if start == end else f"from {start} to {end}"
+
+
 def _show_seconds(found: dict[str, Any]) -> None:
+    if not found["minutes"]:
+        console.say("  nothing was committed that is kept")
     most = max((count for _, count in found["minutes"]), default=1)
     for at, count in found["minutes"]:
         bar = "#" * max(1, round(_WIDEST_BAR * count / most))
-        console.say(f"  {short_time(at)}  {count:>8} commits  {bar}")
+        console.say(f"  {short_time(at)} UTC  {count:>8} commits  {bar}")
     for loss in found["losses"]:
         rows = f"{loss['deleted']:,} rows of {loss['table']}"
         what = f"{rows} deleted" if loss["deleted"] else f"{loss['table']} dropped or rewritten"
