@@ -155,7 +155,10 @@ def test_the_restore_says_where_it_listens(clone):
     assert clone.result.started
     assert clone.result.port == clone.port
     *psql, database = clone.result.next_steps[-1].split()
-    assert (psql, database) == (["psql", "-h", "/tmp", "-p", str(clone.port)], "postgres")
+    assert (psql, database) == (
+        ["psql", "-h", str(clone.sockets), "-p", str(clone.port)],
+        "postgres",
+    )
 
 
 def test_the_restored_server_archives_nothing(clone):
