@@ -173,6 +173,18 @@ def test_a_vault_of_the_same_name_in_another_group_has_none_of_its_instances(
     assert guest.get("/instances/other-rg/v1/pg1-inst/points").status_code == 404
 
 
+def test_each_list_leads_to_the_instance_and_a_vault_counts_what_lies_in_it(
+    guest: httpx.Client,
+) -> None:
+    for path, words in (("/servers", "pg1"), ("/cost", "pg1-inst")):
+        assert f'<th scope="row"><a href="{INSTANCE}">{words}</a>' in guest.get(path).text
+    points = len([day for _, every, _ in KEPT for day in every])
+    assert f"v1 backup-rg not locked 14 days not asked for 1 {points} none" in text_of(
+        guest, "/vaults"
+    )
+    assert "pgflex v1 7 days Default" in text_of(guest, "/policies")
+
+
 def test_an_instance_tells_how_it_is_backed_up_and_how_that_is_changed(
     guest: httpx.Client,
 ) -> None:

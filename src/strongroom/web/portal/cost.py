@@ -52,6 +52,8 @@ def cost(visit: Guest, by: Annotated[str, Query(max_length=60)] = "") -> Respons
         "cost.html",
         costs=found,
         gone=gone,
+        ships={ship.id: ship for ship in visit.fleet.ships},
+        dearest=max((each.total for each in found), default=0.0),
         sums=_sums(found, gone, by),
         months=_months(found, sheet.currency, written, this),
         by=by,

@@ -21,6 +21,7 @@ from strongroom.model.errors import Invalid, NotFound, VaultError
 from strongroom.model.policy import parse_policy
 from strongroom.model.preview import Preview
 from strongroom.model.simple_policy import EVERY, SimplePolicy, simple_of
+from strongroom.model.verdict import promise_of
 from strongroom.web.portal.curve import curve_of
 from strongroom.web.portal.door import Form, Guest, PortalRoute, Sent, Visit
 from strongroom.web.portal.places import InVault
@@ -72,7 +73,8 @@ def list_policies(visit: Guest) -> Response:
         ref = VaultRef(resource_group=vault["resource_group"], name=vault["name"])
         for row in policies.list_policies(visit.control, visit.caller, ref):
             count = used[(ref.key, row["name"].lower())]
-            rows.append((ref, row, parse_policy(row["properties"]), count))
+            kept = parse_policy(row["properties"])
+            rows.append((ref, row, kept, promise_of(kept), count))
     return visit.page("policies.html", rows=rows, vaults=homes)
 
 

@@ -40,7 +40,7 @@ def _page(visit: Visit, token: str) -> Response:
         rows=rows,
         agents=[(row, _is_heard(row["seen_at"], visit.now)) for row in agents.values()],
         by_id=agents,
-        protected={ship.server for ship in visit.fleet.ships},
+        protected={ship.server: ship for ship in visit.fleet.ships},
         told=[each for each in protecting.candidates(control, caller) if not each.group],
         may=offers(
             control, caller, scope, {"invite": inviting.ACTION, "protect": protecting.ACTION}

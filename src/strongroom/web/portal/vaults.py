@@ -8,10 +8,12 @@ from fastapi.responses import Response
 from strongroom.control.identities.people import names_of
 from strongroom.control.oversight import audit
 from strongroom.control.overview import footprints
+from strongroom.control.overview.fleet import Ship
 from strongroom.control.overview.offers import offers
 from strongroom.control.protection import deletions
 from strongroom.control.resources import guards, vaults
 from strongroom.model import arm
+from strongroom.model.arm import VaultRef
 from strongroom.model.audit import Record
 from strongroom.model.audit_filter import AuditFilter, outcome_of
 from strongroom.model.conditions import Conditions
@@ -28,10 +30,14 @@ _RECORDS = 8
 @router.get("/vaults")
 def list_vaults(visit: Guest) -> Response:
     """Every vault that they may see."""
-    rows = [
-        (row, immutability_of(row["properties"]), soft_delete_of(row["properties"]))
-        for row in vaults.list_vaults(visit.control, visit.caller, None)
-    ]
+    lying: dict[object, list[Ship]] = {}
+    for ship in visit.fleet.ships:
+        lying.setdefault(ship.vault.key, []).append(ship)
+    rows = []
+    for row in vaults.list_vaults(visit.control, visit.caller, None):
+        ref = VaultRef(resource_group=row["resource_group"], name=row["name"])
+        told = row["properties"]
+        rows.append((row, immutability_of(told), soft_delete_of(told), lying.get(ref.key, [])))
     return visit.page("vaults.html", rows=rows)
 
 
