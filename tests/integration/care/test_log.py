@@ -444,8 +444,10 @@ def test_log_expires_by_its_window_but_not_what_the_rest_leans_on(
         assert set(base_of_log(connection, world.instance, points)) == {point_id(1)}
     assert chosen(world, TIME, old.format_iso()).point.id == point_id(1)
     assert expire_log(world.means, world.instance) > 0
-    for kind, value in ((TIME, old.format_iso()), (LSN, text(BASE + SIZE))):
-        with pytest.raises(Precondition, match="cannot be reached") as refused:
+    words = "lies before all that can be reached", "cannot be reached without a hole"
+    asked = (TIME, old.format_iso()), (LSN, text(BASE + SIZE))
+    for (kind, value), why in zip(asked, words, strict=True):
+        with pytest.raises(Precondition, match=why) as refused:
             chosen(world, kind, value)
         assert "restorable on timeline 1: 20" in refused.value.hint
     with pytest.raises(NotFound):

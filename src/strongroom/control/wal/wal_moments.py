@@ -343,6 +343,9 @@ def _unreachable(
     hint = f"restorable on timeline {path.timeline}: {words or 'nothing yet'}"
     if moment.kind in {NAME, "xid"}:
         return NotFound(f"the log that is kept holds no {moment}", hint=hint, code=CODE)
+    if moment.kind == TIME and ranges and moment.at < ranges[0][0]:
+        why = "lies before all that can be reached: it is kept no more, or never was"
+        return Precondition(f"{moment} {why}", hint=hint, code=CODE)
     return Precondition(f"{moment} cannot be reached without a hole", hint=hint, code=CODE)
 
 
