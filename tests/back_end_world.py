@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from file_places import EMULATED, EMULATED_KEY, azurite, s3
-from strongroom.storage.settings import BackEndSettings
+from strongroom.storage.basis.settings import BackEndSettings
 
 KINDS = ("s3", "azure")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from strongroom.model.errors import StoreUnavailable
-from strongroom.storage.disk import Disk
-from strongroom.storage.ledger import Ledger
+from strongroom.storage.basis.disk import Disk
+from strongroom.storage.ledger.ledger import Ledger
 
 FAULTS = ("before", "after", "partial", "full", "exit before", "exit after")
 

@@ -19,12 +19,12 @@ from keeping import SERVERS, Keeping, servers
 from lapse import Shelf, Shelves
 from seams import FakeClock, SeededChance
 from strongroom.model.errors import StoreUnavailable
-from strongroom.storage.blob import Asked
-from strongroom.storage.disk import Disk
-from strongroom.storage.pulling import Pull
-from strongroom.storage.settings import PullSettings, StoreSettings
-from strongroom.storage.source import Listed, RemoteBook, Source
-from strongroom.storage.store import open_store
+from strongroom.storage.basis.blob import Asked
+from strongroom.storage.basis.disk import Disk
+from strongroom.storage.basis.settings import PullSettings, StoreSettings
+from strongroom.storage.blobs.store import open_store
+from strongroom.storage.upkeep.pulling import Pull
+from strongroom.storage.upkeep.source import Listed, RemoteBook, Source
 from strongroom.workflows.basis import locking
 
 FORTNIGHT = timedelta(days=14)

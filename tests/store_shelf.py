@@ -14,10 +14,10 @@ from seams import FakeClock, SeededChance
 from store_world import ACCOUNT, KEY
 from strongroom.datastore.container import Immutability, Lock
 from strongroom.model.errors import Locked, ObjectMissing, StoreUnavailable
-from strongroom.storage import locks
-from strongroom.storage.blob import Asked, Facts
-from strongroom.storage.settings import StoreSettings
-from strongroom.storage.store import BlobStore, open_store
+from strongroom.storage.basis.blob import Asked, Facts
+from strongroom.storage.basis.settings import StoreSettings
+from strongroom.storage.blobs.store import BlobStore, open_store
+from strongroom.storage.ledger import locks
 
 Extend = Callable[[Sequence[str]], str]  # "", or how an extension of these names fails
 AWAY, LIES, LOST = "away", "lies", "the answer is lost"

@@ -16,11 +16,11 @@ from obstore.store import AzureStore
 
 from seams import SystemChance, SystemClock
 from strongroom.model.sas import Protocol, Resource
-from strongroom.storage.disk import Disk
-from strongroom.storage.sas import service_sas
+from strongroom.storage.basis.disk import Disk
+from strongroom.storage.basis.settings import Account, StoreSettings
+from strongroom.storage.blobs.store import BlobStore, open_store
+from strongroom.storage.door.sas import service_sas
 from strongroom.storage.server import create_app
-from strongroom.storage.settings import Account, StoreSettings
-from strongroom.storage.store import BlobStore, open_store
 
 ACCOUNT = "strongroom"
 KEY = bytes(range(64))

@@ -42,7 +42,7 @@ VIOLATIONS = {
     ],
     "Faces enter by control": [("web/api/jobs.py", "import strongroom.catalog.jobs")],
     "Storage is trusted alone: it knows nobody's words but the model's": [
-        ("storage/store.py", "import strongroom.datastore.seal")
+        ("storage/blobs/store.py", "import strongroom.datastore.seal")
     ],
     "The command line is a client: everything it does, the API can do": [
         ("cli/protection/protect.py", "import strongroom.postgres.check"),
@@ -65,6 +65,11 @@ VIOLATIONS = {
     "Inside the agent: proofs on restores, restores on the log": [
         ("agent/backup/physical.py", "import strongroom.agent.restore.journal"),
         ("agent/wal/keeper.py", "import strongroom.agent.process"),
+    ],
+    "Inside the store: verbs on the door, the door on blobs, blobs on their book": [
+        ("storage/ledger/ledger.py", "import strongroom.storage.blobs.store"),
+        ("storage/blobs/store.py", "import strongroom.storage.door.request"),
+        ("storage/attic/__init__.py", ""),
     ],
     "Inside the command line: all on one basis, the installation on top": [
         ("cli/basis/console.py", "import strongroom.cli.points.points"),

@@ -17,7 +17,7 @@ from journey.cloud import Cloud, digest, ended_job, fill, protect, restore_reque
 from journey.world import House, Postgres, until
 from ports import free_port
 from strongroom.postgres import scratch
-from strongroom.storage.settings import BackEndSettings
+from strongroom.storage.basis.settings import BackEndSettings
 
 pytestmark = [pytest.mark.postgres, pytest.mark.journey]
 SECRETS = {"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "told-to-nobody"}

@@ -123,8 +123,8 @@ def store(  # noqa: PLR0913 - an option each
     Example: strongroom store --data /srv/vault --account-key /etc/strongroom/account.key
     """
     from strongroom.app.store_options import back_end_in, check_certificate, key_in, pull_of
+    from strongroom.storage.basis.settings import StoreSettings
     from strongroom.storage.server import run
-    from strongroom.storage.settings import StoreSettings
 
     check_certificate(host, certificate, certificate_key)
     structured_logs()

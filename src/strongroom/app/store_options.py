@@ -10,7 +10,7 @@ import msgspec
 from strongroom.agent.private_file import read_private
 from strongroom.model.errors import Invalid
 from strongroom.model.listening import is_loopback
-from strongroom.storage.settings import BackEndSettings, PullSettings
+from strongroom.storage.basis.settings import BackEndSettings, PullSettings
 
 _SECRETS = ("AZURE_STORAGE_KEY",)  # what no library of a provider looks for by itself
 

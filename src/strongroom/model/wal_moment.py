@@ -99,7 +99,10 @@ def _time(text: str, now: Instant) -> str:
         hint = "send 2026-11-26T21:04:05.5Z"
         raise _invalid(f"{text[:60]!r} is no time", hint) from error
     if at > now:
-        raise _invalid(f"{at.format_iso()} is in the future", "name a time that has been; without a zone it is UTC")
+        raise _invalid(
+            f"{at.format_iso()} is in the future",
+            "name a time that has been; without a zone it is UTC",
+        )
     return at.format_iso()
 
 

@@ -16,24 +16,25 @@ from strongroom.model.errors import Invalid, Unauthenticated, VaultError
 from strongroom.model.ids import uuid4
 from strongroom.model.sas import SAS_FIELDS, carries_sas
 from strongroom.model.seams import Chance, Clock
-from strongroom.storage.access_verbs import AccessVerbs
-from strongroom.storage.answer import API_VERSION, Answer, Stretch, error_answer
-from strongroom.storage.batch import Batch
-from strongroom.storage.blob_verbs import BlobVerbs
-from strongroom.storage.body import PIECE_BYTES, ClientGone, Work
-from strongroom.storage.container_verbs import ContainerVerbs
-from strongroom.storage.grant import Grant
-from strongroom.storage.identifiers import Identifier
-from strongroom.storage.inventory_verbs import InventoryVerbs
-from strongroom.storage.lock_verbs import LockVerbs
-from strongroom.storage.pulling import Pull
-from strongroom.storage.request import Receive, Request, read_request
-from strongroom.storage.sas import check_sas
-from strongroom.storage.scrubbing import Scrub
-from strongroom.storage.settings import Account
-from strongroom.storage.shared_key import check_shared_key
-from strongroom.storage.store import BlobStore
-from strongroom.storage.upkeep import Upkeep
+from strongroom.storage.basis.protocol import API_VERSION
+from strongroom.storage.basis.settings import Account
+from strongroom.storage.blobs.store import BlobStore
+from strongroom.storage.door.answer import Answer, Stretch, error_answer
+from strongroom.storage.door.batch import Batch
+from strongroom.storage.door.body import PIECE_BYTES, ClientGone, Work
+from strongroom.storage.door.grant import Grant
+from strongroom.storage.door.request import Receive, Request, read_request
+from strongroom.storage.door.sas import check_sas
+from strongroom.storage.door.shared_key import check_shared_key
+from strongroom.storage.ledger.identifiers import Identifier
+from strongroom.storage.upkeep.pulling import Pull
+from strongroom.storage.upkeep.scrubbing import Scrub
+from strongroom.storage.upkeep.upkeep import Upkeep
+from strongroom.storage.verbs.access_verbs import AccessVerbs
+from strongroom.storage.verbs.blob_verbs import BlobVerbs
+from strongroom.storage.verbs.container_verbs import ContainerVerbs
+from strongroom.storage.verbs.inventory_verbs import InventoryVerbs
+from strongroom.storage.verbs.lock_verbs import LockVerbs
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Verb = Callable[[Request, Grant], Awaitable[Answer]]

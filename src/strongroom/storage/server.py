@@ -16,16 +16,16 @@ import uvicorn
 from strongroom.connections import allow_many_files, bounded
 from strongroom.model.errors import Precondition
 from strongroom.model.seams import Chance, Clock
-from strongroom.storage.body import Work
+from strongroom.storage.basis.heap import keep_freed_memory
+from strongroom.storage.basis.layout import write_whole
+from strongroom.storage.basis.settings import Account, StoreSettings
+from strongroom.storage.blobs.store import BlobStore, open_store
+from strongroom.storage.door.body import Work
 from strongroom.storage.endpoint import Endpoint
-from strongroom.storage.heap import keep_freed_memory
-from strongroom.storage.layout import write_whole
-from strongroom.storage.pulling import Pull
-from strongroom.storage.scrubbing import Scrub
-from strongroom.storage.settings import Account, StoreSettings
-from strongroom.storage.source import Source
-from strongroom.storage.store import BlobStore, open_store
-from strongroom.storage.upkeep import Upkeep
+from strongroom.storage.upkeep.pulling import Pull
+from strongroom.storage.upkeep.scrubbing import Scrub
+from strongroom.storage.upkeep.source import Source
+from strongroom.storage.upkeep.upkeep import Upkeep
 
 _log = structlog.get_logger("strongroom.storage")
 _BUSY = 256  # requests at once; from then on each is asked to come again

@@ -21,10 +21,10 @@ from strongroom.catalog.database import Database
 from strongroom.catalog.migrate import upgrade
 from strongroom.control.basis.service_clock import MOST_STANDSTILL, ServiceClock
 from strongroom.model.errors import Locked
-from strongroom.storage.blob import Facts
-from strongroom.storage.locks import Immutability
-from strongroom.storage.settings import StoreSettings
-from strongroom.storage.store import BlobStore, open_store
+from strongroom.storage.basis.blob import Facts
+from strongroom.storage.basis.settings import StoreSettings
+from strongroom.storage.blobs.store import BlobStore, open_store
+from strongroom.storage.ledger.locks import Immutability
 
 pytestmark = pytest.mark.C1
 HOUR, DAY = 3600.0, 86_400.0

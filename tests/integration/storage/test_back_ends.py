@@ -36,13 +36,13 @@ from strongroom.model.errors import (
     Precondition,
     StoreUnavailable,
 )
-from strongroom.storage.adopting import HOLD
-from strongroom.storage.back_end import NativeLock
-from strongroom.storage.blob import Blob, Facts
-from strongroom.storage.locks import Immutability
-from strongroom.storage.settings import BackEndSettings, StoreSettings
-from strongroom.storage.store import BlobStore, open_store
-from strongroom.storage.upkeep import Upkeep
+from strongroom.storage.back_ends.adopting import HOLD
+from strongroom.storage.back_ends.back_end import NativeLock
+from strongroom.storage.basis.blob import Blob, Facts
+from strongroom.storage.basis.settings import BackEndSettings, StoreSettings
+from strongroom.storage.blobs.store import BlobStore, open_store
+from strongroom.storage.ledger.locks import Immutability
+from strongroom.storage.upkeep.upkeep import Upkeep
 
 NAME = "g/generation/pack.pack"
 DATA = bytes(range(256)) * 40

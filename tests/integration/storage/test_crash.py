@@ -20,10 +20,10 @@ from faulty_disk import (
 )
 from seams import FakeClock, SystemChance
 from strongroom.model.errors import ObjectExists, ObjectMissing, StoreFull, VaultError
-from strongroom.storage.blob import Blob, Facts
-from strongroom.storage.layout import Layout, RootLock
-from strongroom.storage.settings import StoreSettings
-from strongroom.storage.store import BlobStore, open_store
+from strongroom.storage.basis.blob import Blob, Facts
+from strongroom.storage.basis.layout import Layout, RootLock
+from strongroom.storage.basis.settings import StoreSettings
+from strongroom.storage.blobs.store import BlobStore, open_store
 
 NAME = "g/generation/pack.pack"
 DATA = bytes(range(256)) * 40

@@ -16,10 +16,10 @@ from seams import FakeClock, SystemChance, SystemClock
 from store_world import ACCOUNT, KEY, StoreWorld, a_sas, a_store_world
 from strongroom.datastore.container import Container
 from strongroom.model.errors import Forbidden, Invalid, ObjectMissing, StoreError
-from strongroom.storage.blob import Facts
-from strongroom.storage.identifiers import MOST_IDENTIFIERS
-from strongroom.storage.settings import StoreSettings
-from strongroom.storage.store import BlobStore, Upload, open_store
+from strongroom.storage.basis.blob import Facts
+from strongroom.storage.basis.settings import StoreSettings
+from strongroom.storage.blobs.store import BlobStore, Upload, open_store
+from strongroom.storage.ledger.identifiers import MOST_IDENTIFIERS
 
 EPOCH = "0192-job.1"
 

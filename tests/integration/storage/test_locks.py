@@ -13,10 +13,10 @@ from store_world import ACCOUNT, KEY, StoreWorld, a_store_world
 from strongroom.datastore import container
 from strongroom.datastore.container import Container
 from strongroom.model.errors import Invalid, Locked, ObjectMissing
-from strongroom.storage.blob import Facts
-from strongroom.storage.locks import MOST_DAYS, Immutability
-from strongroom.storage.settings import StoreSettings
-from strongroom.storage.store import BlobStore, open_store
+from strongroom.storage.basis.blob import Facts
+from strongroom.storage.basis.settings import StoreSettings
+from strongroom.storage.blobs.store import BlobStore, open_store
+from strongroom.storage.ledger.locks import MOST_DAYS, Immutability
 
 DAY = 86_400
 PACK = "g/1/a.pack"

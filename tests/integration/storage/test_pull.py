@@ -18,12 +18,12 @@ from ports import free_port
 from seams import FakeClock, SystemChance, SystemClock
 from store_world import ACCOUNT, StoreWorld, a_sas, a_store_world
 from strongroom.model.errors import StoreDenied, StoreUnavailable
-from strongroom.storage.blob import Asked
-from strongroom.storage.locks import Immutability
-from strongroom.storage.pulling import Pull
-from strongroom.storage.settings import PullSettings, StoreSettings
-from strongroom.storage.source import Source
-from strongroom.storage.store import BlobStore, open_store
+from strongroom.storage.basis.blob import Asked
+from strongroom.storage.basis.settings import PullSettings, StoreSettings
+from strongroom.storage.blobs.store import BlobStore, open_store
+from strongroom.storage.ledger.locks import Immutability
+from strongroom.storage.upkeep.pulling import Pull
+from strongroom.storage.upkeep.source import Source
 
 READER = bytes(range(100, 164))
 OWN_KEY = bytes(64)

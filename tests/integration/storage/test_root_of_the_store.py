@@ -18,12 +18,12 @@ from security_page import check_table
 from store_world import ACCOUNT, KEY
 from strongroom.datastore.blobs import DirectoryBlobs
 from strongroom.model.errors import Locked, ObjectMissing, VaultError
-from strongroom.storage.blob import Asked, Facts
-from strongroom.storage.locks import Immutability
-from strongroom.storage.scrubbing import Scrub
-from strongroom.storage.settings import StoreSettings
-from strongroom.storage.shared_key import MAX_SKEW_SECONDS
-from strongroom.storage.store import BlobStore, open_store
+from strongroom.storage.basis.blob import Asked, Facts
+from strongroom.storage.basis.settings import StoreSettings
+from strongroom.storage.blobs.store import BlobStore, open_store
+from strongroom.storage.door.shared_key import MAX_SKEW_SECONDS
+from strongroom.storage.ledger.locks import Immutability
+from strongroom.storage.upkeep.scrubbing import Scrub
 from strongroom.workflows.proof.lost import needs_of
 from worlds import World, memory, micro_world, point_id, restore, small_tree
 

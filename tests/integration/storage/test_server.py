@@ -33,7 +33,7 @@ structlog.configure(processors=[structlog.processors.JSONRenderer()])
 from seams import SystemChance, SystemClock
 from strongroom.model.errors import VaultError
 from strongroom.storage.server import run
-from strongroom.storage.settings import StoreSettings
+from strongroom.storage.basis.settings import StoreSettings
 given = json.loads(sys.argv[1])
 for name in ("root", "tls_cert", "tls_key"):
     if name in given:

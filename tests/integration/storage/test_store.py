@@ -22,10 +22,10 @@ from seams import FakeClock, SystemChance
 from store_world import ACCOUNT, KEY, StoreWorld, a_sas, a_store_world
 from strongroom.model.errors import Conflict, Corrupt, Invalid, ObjectExists, StoreFull, VaultError
 from strongroom.model.sas import sign
-from strongroom.storage.blob import Blob, Facts
-from strongroom.storage.disk import Disk
-from strongroom.storage.settings import StoreSettings
-from strongroom.storage.store import BlobStore, open_store
+from strongroom.storage.basis.blob import Blob, Facts
+from strongroom.storage.basis.disk import Disk
+from strongroom.storage.basis.settings import StoreSettings
+from strongroom.storage.blobs.store import BlobStore, open_store
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from security_page import check_table
 from store_world import KEY, StoreWorld, a_sas, a_store_world
 from strongroom.datastore.container import Container, Immutability
 from strongroom.model.errors import ObjectMissing
-from strongroom.storage.blob import Facts
+from strongroom.storage.basis.blob import Facts
 
 pytestmark = pytest.mark.S3
 READER = bytes(64)

@@ -7,8 +7,8 @@ from whenever import Instant
 
 from strongroom.model.errors import Invalid, VaultError
 from strongroom.model.sas import AccessPolicy
-from strongroom.storage.acl_document import identifiers_document, read_identifiers
-from strongroom.storage.identifiers import Identifier
+from strongroom.storage.door.acl_document import identifiers_document, read_identifiers
+from strongroom.storage.ledger.identifiers import Identifier
 
 HEAD = b"<?xml version='1.0' encoding='utf-8'?>\n"
 START = Instant.parse_iso("2026-01-02T00:00:00Z")

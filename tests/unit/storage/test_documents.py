@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 from whenever import Instant
 
 from strongroom.model.errors import Invalid, VaultError, every_error
-from strongroom.storage.answer import error_answer
-from strongroom.storage.batch import read_parts
-from strongroom.storage.codes import BY_CLASS, STATUS, code_of
-from strongroom.storage.conditions import wanted_range
-from strongroom.storage.documents import marker, read_block_list, read_marker
-from strongroom.storage.request import Request, read_request
+from strongroom.storage.door.answer import error_answer
+from strongroom.storage.door.batch import read_parts
+from strongroom.storage.door.codes import BY_CLASS, STATUS, code_of
+from strongroom.storage.door.conditions import wanted_range
+from strongroom.storage.door.documents import marker, read_block_list, read_marker
+from strongroom.storage.door.request import Request, read_request
 
 
 def a_request(**headers: str) -> Request:

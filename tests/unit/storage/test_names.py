@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strongroom.model.errors import Invalid
-from strongroom.storage.names import ancestors, checked_blob, checked_container, decoded
+from strongroom.storage.basis.names import ancestors, checked_blob, checked_container, decoded
 
 
 @given(st.text(max_size=60))

@@ -1,0 +1,1 @@
+"""Where committed bytes lie: the local disk, or a provider's bucket."""

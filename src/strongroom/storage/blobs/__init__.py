@@ -1,0 +1,1 @@
+"""Whole blobs under names that are given once: received, kept, read again, mended."""

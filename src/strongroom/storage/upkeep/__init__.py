@@ -1,0 +1,1 @@
+"""What the endpoint does by itself: scrubs, catches up, fills itself from another."""
