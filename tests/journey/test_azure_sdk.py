@@ -89,6 +89,11 @@ def test_the_unmodified_sdk_protects_backs_up_and_restores(
     points = cloud.points("pg1-inst")
     assert len(points) == 1
     assert points[0].properties.retention_tag_name == "Default"
+    told = job.properties.extended_info
+    assert told.additional_details["RetentionTag"] == "Default"
+    made = told.target_recover_point
+    assert made.recovery_point_id == points[0].name
+    assert made.recovery_point_time == points[0].properties.recovery_point_time
 
     _leave_as_files(cloud, house, place, points[0].name)
     _export_jobs(cloud)

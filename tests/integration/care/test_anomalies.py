@@ -89,6 +89,10 @@ class Calendar:
         )
         world.blobs.create(f"p/{point}.receipt", means.keyring.signing.sign(receipt))
         record_point(means, job_id, msgspec.to_builtins(receipt))
+        with world.database.reading() as connection:
+            order = jobs.get(connection, job_id).order
+        assert order["tag"] == receipt.tag  # which a schedule does not know before
+        assert order["recovery_point_time"] == receipt.taken_at
         world.clock.advance(60)
         return next(each for each in world.points() if each.id == point)
 

@@ -50,7 +50,8 @@ def _sub_tasks(job: Job) -> list[dict[str, Any]]:
 
 def _details(found: Job) -> dict[str, str]:
     """What a person wants to know of a job, by names for people."""
-    details = {"RetentionTag": found.tag or "default"}
+    # Of a backup by its schedule it is known once there is a point.
+    details = {"RetentionTag": found.order.get("tag") or found.tag or "default"}
     if found.order.get("kind"):
         details["Backup Kind"] = found.order["kind"]
     if found.order.get("why_logical"):

@@ -255,7 +255,8 @@ def record_point(means: Means, job_id: str, committed: dict[str, Any]) -> None:
         jobs.set_progress(connection, job_id, _whole(result))
         status = JobStatus.COMPLETED_WITH_WARNINGS if result.warnings else JobStatus.COMPLETED
         now = control.clock.now()
-        order = {**job.order, "kind": point.kind, **_whys(job, result)}
+        order = {**job.order, "kind": point.kind, **_whys(job, result), "tag": point.tag}
+        order["recovery_point_time"] = point.taken_at.format_iso()
         told = {"recovery_point_id": point.id, "warnings": result.warnings, "order": order}
         if jobs.end(connection, job_id, status, now, **told):
             what = {"job": job_id, "tag": point.tag, "expires": receipt.expires_at}
