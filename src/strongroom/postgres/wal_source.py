@@ -15,7 +15,7 @@ from strongroom.model.postgres import Lsn, Timeline, lsn_from_text, lsn_to_text
 from strongroom.model.seams import Clock
 from strongroom.postgres.asked import show, show_bytes
 from strongroom.postgres.basebackup import System, identify
-from strongroom.postgres.connect import Conninfo, replication
+from strongroom.postgres.connect import Conninfo, replication, session
 from strongroom.postgres.replication import STALL_SECONDS, Replication
 from strongroom.postgres.wire.messages import WalData, parse_wal_message, status_update
 
@@ -30,6 +30,9 @@ NOT_AS_FAR = (
     "A standby catches up by itself. A server that was set back must begin a timeline of its own: "
     "put standby.signal into its data directory, start it, and promote it (pg_ctl promote)."
 )
+_CUT_OFF = """
+select pg_is_in_recovery() and not exists (select from pg_stat_wal_receiver where pid is not null)
+"""
 _FORK = re.compile(r"^\s*(\d+)\s+([0-9A-Fa-f]+/[0-9A-Fa-f]+)", re.M)
 
 
@@ -142,6 +145,7 @@ class WalSource:
         self.slot_kind = NONE
         self.left_out = False  # a slot, though there may be one
         self.waits, self.why = False, ""  # of one that streams
+        self.is_standby = show(server, "in_hot_standby") == "on"
         self._may_report = True
         self._asked = False
         self._heard = self._told = clock.monotonic()
@@ -276,6 +280,16 @@ def position_of(conninfo: Conninfo, watch: Callable[[], None]) -> Lsn:
     with replication(conninfo, watch) as server:
         row = server.rows("IDENTIFY_SYSTEM", "identifying itself")[0]
     return lsn_from_text(row[2].decode())
+
+
+def why_behind(conninfo: Conninfo, watch: Callable[[], None]) -> str:
+    """Why a standby may have nothing new to stream; empty where its primary streams to it.
+
+    Its own end is all that a stream can be level with. Raises SourceError.
+    """
+    with session(conninfo, watch) as server:
+        ((cut_off,),) = server.rows(_CUT_OFF, "asking where its log comes from")
+    return "it is a standby to which no primary streams" if cut_off == b"t" else ""
 
 
 def slot_name(instance_id: str) -> str:

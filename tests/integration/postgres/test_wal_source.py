@@ -4,12 +4,14 @@ import threading
 
 import pytest
 
+from engine_rows import until
 from integration.servers import MAJORS, start_server
 from seams import SystemClock
+from standbys import a_pair
 from strongroom.model.errors import SourceError
 from strongroom.model.postgres import Lsn
 from strongroom.postgres.connect import Conninfo, replication
-from strongroom.postgres.wal_source import Place, WalSource, drop_slot
+from strongroom.postgres.wal_source import Place, WalSource, drop_slot, why_behind
 
 pytestmark = pytest.mark.postgres
 
@@ -31,6 +33,22 @@ def test_a_server_that_shuts_down_asks_for_its_log_and_goes_once_all_of_it_is_ke
         stopping.join()
         assert not server.is_running()
         assert source.position > at, "with the record of its end"
+
+
+def test_a_standby_that_gets_nothing_from_its_primary_is_level_with_itself_alone() -> None:
+    with a_pair(15) as (primary, standby, _):
+        until(standby, "select exists (select from pg_stat_wal_receiver)")
+        assert [why_behind(each.parsed(), nothing) for each in (primary, standby)] == ["", ""]
+        with replication(standby.parsed()) as connection:
+            assert WalSource(connection, SystemClock(), "").is_standby
+        primary.stop("immediate")
+        until(standby, "select not exists (select from pg_stat_wal_receiver)")
+        told = "it is a standby to which no primary streams"
+        assert why_behind(standby.parsed(), nothing) == told
+
+
+def nothing() -> None:
+    """Nobody breaks it off."""
 
 
 @pytest.mark.parametrize("major", MAJORS)

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooSoon
+from contextlib import suppress
 from dataclasses import replace
 from typing import NoReturn
 
@@ -40,6 +41,7 @@ from strongroom.postgres.wal_source import (
     place_after,
     position_of,
     slot_name,
+    why_behind,
 )
 
 _IN_FLIGHT = 2  # runs that are sealed and not kept yet
@@ -223,6 +225,9 @@ class _Connection:
 
     def _say(self) -> WalReply:
         """That it stands. Not by the thread that reads: the control plane may be away for long."""
+        if self._source.is_standby:
+            with suppress(SourceError):  # a role that only replicates may not ask
+                self._source.why = why_behind(self._keeper.conninfo, self._keeper.check)
         return self._keeper.report(self._source)
 
     def _note(self, reply: WalReply) -> None:
