@@ -14,7 +14,7 @@ import pytest
 
 from seams import SystemClock
 from strongroom.agent.wal.put import wal_put
-from strongroom.agent.wal.spool import Spool, digest_of
+from strongroom.agent.wal.spool import Spool, SpoolFailed, digest_of
 
 NAME = "000000010000000000000005"
 CONTENT = b"log" * 1000
@@ -155,9 +155,14 @@ def test_a_spool_is_open_to_postgresql_and_to_an_agent_of_another_group_whoever_
                 == told
             ),
         )
-        (root / str(SYSTEM)).chmod(0o700)
-        with pytest.raises(AssertionError):
-            as_user(*agent, keep)
+
+        def is_closed() -> bool:
+            with pytest.raises(SpoolFailed, match="is closed to this user") as failed:
+                Spool(root, "8").make()
+            return "chown -R postgres:AGENT" in failed.value.hint
+
+        root.chmod(0o2775)
+        as_user(70_005, 70_006, is_closed)
 
 
 @pytest.fixture

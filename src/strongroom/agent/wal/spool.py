@@ -55,7 +55,8 @@ class Spool:
             return
         before = os.umask(0o007)
         try:
-            self.directory.mkdir(mode=0o770, exist_ok=True)
+            with _told(self.directory):
+                self.directory.mkdir(mode=0o770, exist_ok=True)
         finally:
             os.umask(before)
 
