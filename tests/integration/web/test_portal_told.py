@@ -173,6 +173,20 @@ def test_a_vault_of_the_same_name_in_another_group_has_none_of_its_instances(
     assert guest.get("/instances/other-rg/v1/pg1-inst/points").status_code == 404
 
 
+def test_a_policy_shows_before_it_is_saved_what_will_lie_there_in_ten_years(
+    site: ArmWorld, guest: httpx.Client
+) -> None:
+    last = site.clock.now().to_tz("UTC").year + 10
+    page = guest.get("/policies/backup-rg/v1/brand-new").text
+    assert f"<h3>Kept in {last}</h3>" in page
+    lanes = re.findall(r"<p><b>(\d+) (\w+)</b>", page)
+    (row,) = re.findall(r"<tr>((?:(?!<tr>).)*)</tr></tbody>", page.partition("Ten years ahead")[2])
+    told = dict(re.findall(r'data-label="(\w+)">(\d+)<', row))
+    assert {tag: count for count, tag in lanes} == {tag: told[tag] for _, tag in lanes}
+    assert sum(int(count) for count, _ in lanes) == int(told["All"])
+    assert page.count('class="left"') > 10  # each of them a line, from today to its end
+
+
 def test_each_list_leads_to_the_instance_and_a_vault_counts_what_lies_in_it(
     guest: httpx.Client,
 ) -> None:

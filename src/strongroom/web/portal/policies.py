@@ -22,6 +22,7 @@ from strongroom.model.policy import parse_policy
 from strongroom.model.preview import Preview
 from strongroom.model.simple_policy import EVERY, SimplePolicy, simple_of
 from strongroom.model.verdict import promise_of
+from strongroom.web.portal.band import Band, band_of_spans
 from strongroom.web.portal.curve import curve_of
 from strongroom.web.portal.door import Form, Guest, PortalRoute, Sent, Visit
 from strongroom.web.portal.places import InVault
@@ -46,11 +47,17 @@ class Ahead:
     most: int
     cost: costs.Forecast
     currency: str
+    band: Band | None  # of the points that are there then
+    until: Instant
     before: "Ahead | None" = None
 
 
-def ahead_of(found: Preview, price: Callable[[Preview], costs.Forecast], currency: str) -> Ahead:
-    """A preview as a picture and a table; `price`: what it will cost."""
+def ahead_of(
+    found: Preview, price: Callable[[Preview], costs.Forecast], currency: str, zone: str
+) -> Ahead:
+    """A preview as pictures and a table; `price`: what it will cost."""
+    kept = [each.fire for each in found.at(found.until)]
+    spans = [(fire.at, fire.verdict.expires_at, fire.verdict.tag) for fire in kept]
     length = (found.until - found.start) / _STEPS
     moments = [found.start + length * step for step in range(_STEPS + 1)]
     totals = [sum(counts.values()) for _, counts in found.counts(moments)]
@@ -60,7 +67,17 @@ def ahead_of(found: Preview, price: Callable[[Preview], costs.Forecast], currenc
         for moment, counts in found.counts(found.anniversaries())
     ]
     tags = [rule.name for rule in found.policy.retention_rules]
-    return Ahead(tags, found.start, years, curve_of(totals), most, price(found), currency)
+    return Ahead(
+        tags,
+        found.start,
+        years,
+        curve_of(totals),
+        most,
+        price(found),
+        currency,
+        band_of_spans(spans, found.until, zone),
+        found.until,
+    )
 
 
 @router.get("/policies")
@@ -159,7 +176,7 @@ def _ahead(visit: Visit, ref: VaultRef, name: str, properties: dict[str, Any]) -
         found = previews.preview_policy(
             visit.control, visit.caller, ref, name, properties=those, start=None, years=YEARS
         )
-        return ahead_of(found, price, currency)
+        return ahead_of(found, price, currency, visit.zone)
 
     saved = _saved(visit, ref, name)
     before = None if saved is None or saved == properties else look(saved)
