@@ -119,7 +119,8 @@ def test_one_table_is_left_by_itself_under_another_name(source, made, place):
     )
     told = made.extract(order)
     assert told.warnings == []
-    assert "shop.sales.item_then.dump" in _names(place)
+    files = {"shop.sales.item_then.dump", "RESTORE.md", "SHA256SUMS", "manifest.json"}
+    assert {*_names(place)} == files, "nothing of the server that it went through"
     follow(place / "RESTORE.md", source, 2, "shop")
     found = source.digests("shop")
     assert found["sales.item_then"] == found[ITEM]

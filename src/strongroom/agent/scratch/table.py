@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from strongroom.agent.restore.logical_point import LogicalPoint, described
+from strongroom.agent.scratch.part import give_to_owner_of, scratch_home
 from strongroom.model.errors import Failed, NotFound, TargetError, VaultError
 from strongroom.model.extract import ExtractOrder, TableName, read_table
 from strongroom.model.operation import Progress
@@ -33,17 +34,23 @@ class TableOfDump:
 
     @contextmanager
     def server(self, place: Path) -> Iterator[ScratchServer]:
-        """Within: a server below `place` that holds the table. Raises NotFound, TargetError."""
+        """Within: a server below `place`, in a directory of its own, that holds the table.
+
+        Raises NotFound, TargetError.
+        """
         order, held = self.order, self.point.held
         facts = described(self.point.parameters(), order.database)
         tools = find_tools(major_of(self.point.manifest.source.version_number))
-        home = place / "data"
         held.next_step("Starting")
-        with scratch.scratch_directory() as sockets:
-            scratch.initialise(tools, home, "--no-sync")
-            with recovered(tools, home, sockets, _SUPERUSER) as server:
+        with scratch_home(place) as home, scratch.scratch_directory() as sockets:
+            data = home / "data"
+            data.mkdir(mode=0o700)
+            give_to_owner_of(home, data)
+            give_to_owner_of(home, sockets)
+            scratch.initialise(tools, data, "--no-sync")
+            with recovered(tools, data, sockets, _SUPERUSER) as server:
                 self._define(server, facts)
-                self._fill(server, str(facts["file"]), place)
+                self._fill(server, str(facts["file"]), home)
                 yield server
 
     def _define(self, server: ScratchServer, facts: dict[str, str]) -> None:
