@@ -15,7 +15,7 @@ IMMEDIATE = "immediate"  # a recovery to the end of a point's own log
 SEAL_SECONDS = 10.0  # log lies unsealed no longer, while there is any
 SLOT_BYTES = 16 << 30  # a server keeps so much for us at the most
 MOST_REPORTED = 256  # packs in one report or answer
-MOST_UNENDED = 256  # transactions
+MOST_UNENDED = 1024  # tables of transactions that have not ended, all together
 _NAME = re.compile(r"w/([0-9A-F]{8})/([0-9A-F]{16})\.(\d{1,10})\.pack")
 _HISTORY = re.compile(r"w/([0-9A-F]{8})/history\.(\d{1,10})\.pack")
 
@@ -243,5 +243,5 @@ def check_pack(pack: WalPack, epoch: int) -> None:
     wanted = pack_name(pack.timeline, pack.start, epoch)
     if pack.name != wanted or not 0 < pack.start < pack.end < 1 << 63:
         raise Invalid(f"{pack.name[:80]!r} is not the name of what it is said to hold")
-    if len(pack.unended) > MOST_UNENDED:
+    if sum(max(len(rows), 1) for rows in pack.unended.values()) > MOST_UNENDED:
         raise Invalid(f"{len(pack.unended)} open transactions in a pack", hint="update the agent")

@@ -128,12 +128,16 @@ class WalReader:
     def unended(self) -> Deletes:
         """Rows that were deleted by transactions that have not ended, a prepared one's too.
 
-        Of those with the most rows, where there are very many.
+        Of those with the most rows, and of their tables with the most, where there are many.
         """
-        if len(self._deleted) <= MOST_UNENDED:
-            return {xid: dict(rows) for xid, rows in self._deleted.items()}
+        left, found = MOST_UNENDED, Deletes()
         most = sorted(self._deleted.items(), key=lambda each: -sum(each[1].values()))
-        return {xid: dict(rows) for xid, rows in most[:MOST_UNENDED]}
+        for xid, rows in most[:left]:
+            found[xid] = dict(sorted(rows.items(), key=lambda each: -each[1])[:left])
+            left -= len(found[xid])
+            if not left:
+                break
+        return found
 
     def take(self) -> list[Event]:
         """The events so far, once."""
