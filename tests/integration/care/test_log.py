@@ -259,6 +259,11 @@ def test_a_subtransaction_is_refused_by_the_plan_and_told_of_what_it_is_a_part(
     assert refused.value.hint.endswith("--at-xid 1012")
     with pytest.raises(NotFound, match="holds no transaction 1016"):
         chosen(world, XID, "1016")
+    many = stream.put(BASE + 3000, BASE + 4000)  # too many to tell of
+    many.summary.most_xid, many.summary.ended = many.summary.least_xid + 5000, []
+    stream.report(many)
+    assert chosen(world, XID, "1012").reached == "transaction 1012"
+    assert chosen(world, XID, "1900").reached.endswith("unless it is a subtransaction")
 
 
 def test_what_a_transaction_that_is_open_has_deleted_is_told_to_whoever_goes_on(

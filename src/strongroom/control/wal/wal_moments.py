@@ -215,19 +215,20 @@ def _to_xid(
             for pack in _packs(connection, kept, reach)
             if pack["least_xid"] <= xid <= pack["most_xid"] and pack["end_lsn"] > reach.stop
         ]
-        packs = _ended_in(connection, kept, packs, xid)
+        packs, is_sure = _ended_in(connection, kept, packs, xid)
         if packs:
+            told = str(moment) if is_sure else f"{moment}, unless it is a subtransaction"
             limit = packs[-1]["timeline"], packs[-1]["end_lsn"]
             before = [each for each in reaches if each.stop <= packs[0]["start_lsn"]]
             chosen, what = (before or [reach])[0], ("xid", moment.value)
-            return _choice(connection, kept, chosen, what, limit, str(moment))
+            return _choice(connection, kept, chosen, what, limit, told)
     return None
 
 
 def _ended_in(
     connection: sa.Connection, kept: Kept, packs: list[sa.RowMapping], xid: int
-) -> list[sa.RowMapping]:
-    """Those in which it may have ended. Raises NotFound where it is known to have ended in none:
+) -> tuple[list[sa.RowMapping], bool]:
+    """Those in which it may have ended, and whether it has. Raises NotFound where it is known to have ended in none:
 
     PostgreSQL ends a recovery where it finds the commit or the end of a whole transaction, and a
     subtransaction has none of its own.
@@ -237,7 +238,7 @@ def _ended_in(
     for pack in packs:
         told = wal.ended_in(connection, kept.instance_id, pack["name"])
         if any(first <= xid <= last for first, last in told["ended"]):
-            return [pack]
+            return [pack], True
         whole = next((of for first, last, of in told["parts"] if first <= xid <= last), whole)
         if not told["ended"]:
             unsure.append(pack)
@@ -247,7 +248,7 @@ def _ended_in(
             hint=f"whole transactions can be restored to: --at-xid {whole}",
             code=CODE,
         )
-    return unsure
+    return unsure, False
 
 
 def _following(
