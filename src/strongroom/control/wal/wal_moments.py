@@ -228,8 +228,9 @@ def _to_xid(
 def _ended_in(
     connection: sa.Connection, kept: Kept, packs: list[sa.RowMapping], xid: int
 ) -> tuple[list[sa.RowMapping], bool]:
-    """Those in which it may have ended, and whether it has. Raises NotFound where it is known to have ended in none:
+    """Those in which it may have ended, and whether it has.
 
+    Raises NotFound where it is known to be a part of another, and to have ended by itself nowhere:
     PostgreSQL ends a recovery where it finds the commit or the end of a whole transaction, and a
     subtransaction has none of its own.
     """
