@@ -255,7 +255,8 @@ def test_a_server_is_registered_and_protected_for_dumps_alone(person, server):
     server.sql("create role weak login", "grant pg_read_all_data to weak")
     text = server.conninfo.replace("user=postgres", "user=weak")
     person.ok("server", "add", "weak", "--logical", "-", stdin=text)
-    person.ok("protect", "-", "--name", "weak", "--logical", stdin=text)
+    told = person.ok("protect", "-", "--name", "weak", "--logical", stdin=text)
+    assert ("load weak --to-server" in told, "--to-dir" in told) == (True, False)
     assert [point["kind"] for point in person.json("points", "weak")] == ["Logical"]
     assert person.json("jobs")[0]["status"] == "Completed"
 

@@ -149,4 +149,7 @@ def _tell(told: dict[str, Any]) -> None:
     console.say(f"{server} is protected")
     console.facts({**shown, "portal": told["portal"]})
     console.say(f"next: strongroom points {server}")
+    if newest and newest["kind"] == LOGICAL:
+        console.say(f"      strongroom load {server} --to-server ANOTHER --with-roles")
+        return
     console.say(f"      strongroom restore {server} --to-dir /an/empty/directory --start")
