@@ -162,13 +162,25 @@ def test_a_row_draws_how_fast_its_job_goes_lately(site: ArmWorld, anna: httpx.Cl
     done = msgspec.to_builtins(Progress(step="Reading", done_bytes=900, total_bytes=10_000))
     with a_job(site, "j-fast", status="InProgress", progress=done):
         assert 'class="spark"' not in anna.get("/jobs").text
-        with site.database.writing() as connection:
-            for number in range(3):
-                row = {"job_id": "j-fast", "number": number, "step": "Reading", "note": ""}
-                row |= {"done_bytes": 300 * (number + 1), "stored_bytes": 0}
-                at = site.clock.now().subtract(seconds=120 - 40 * number)
-                connection.execute(job_samples.insert().values(**row, at=at))
-        assert 'class="spark"' in anna.get("/jobs").text
+        tell_samples(site, "j-fast", ago=(120, 80, 40))
+        page = anna.get("/jobs").text
+        assert 'class="spark"' in page
+        assert "no bytes just now" not in page
+        tell_samples(site, "j-fast", ago=(170, 160, 150))
+        page = anna.get("/jobs").text  # and so it is not told when it will be done
+        assert "<span>0 B/s</span>" in page
+        assert "no bytes just now" in page
+
+
+def tell_samples(site: ArmWorld, job: str, ago: tuple[int, ...]) -> None:
+    """So many seconds ago it had read 300, 600 and so on."""
+    with site.database.writing() as connection:
+        connection.execute(job_samples.delete().where(job_samples.c.job_id == job))
+        for number, seconds in enumerate(ago):
+            row = {"job_id": job, "number": number, "step": "Reading", "note": ""}
+            row |= {"done_bytes": 300 * (number + 1), "stored_bytes": 0}
+            at = site.clock.now().subtract(seconds=seconds)
+            connection.execute(job_samples.insert().values(**row, at=at))
 
 
 def test_jobs_that_begin_and_end_come_to_the_page_as_it_is_filtered(

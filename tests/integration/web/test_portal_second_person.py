@@ -48,6 +48,13 @@ def test_what_weakens_a_vault_waits_for_somebody_else_and_goes_through_once(
     anna.page.wait_for_selector("main >> text=yours: somebody else decides")
     assert anna.page.locator("text=Let it through").count() == 0
 
+    users.create_user(world.control, "carla", PASSWORD, OWNER.id, f"/subscriptions/{SUBSCRIPTION}")
+    carla = come(browser, world, "carla", PASSWORD)  # she owns everything, and approves nothing
+    carla.page.goto("/approvals")
+    carla.page.wait_for_selector("text=whoever is Backup MUA Operator at its guard decides")
+    assert carla.page.locator("text=Let it through").count() == 0
+    carla.close()
+
     ben.page.goto("/")
     ben.page.click("#needs >> text=See request")
     assert "anna asks" in ben.page.inner_text("main")

@@ -1,5 +1,6 @@
 """Decide what others have asked for: grant, deny, withdraw, look."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,6 +31,14 @@ def list_approvals(control: Control, caller: Caller) -> list[Approval]:
         ]
         seen = [entry for entry in found if _sees(connection, caller, *entry)]
     return sorted(seen, key=lambda entry: entry[0]["asked_at"], reverse=True)
+
+
+def may_decide(control: Control, caller: Caller, found: Sequence[Approval]) -> set[str]:
+    """The ids of those that the caller holds the role to decide, and has not asked for."""
+    with control.database.reading() as connection:
+        return {
+            row["id"] for row, place in found if _refusal(connection, caller, row, place) is None
+        }
 
 
 def get_approval(control: Control, caller: Caller, approval_id: str) -> Approval:

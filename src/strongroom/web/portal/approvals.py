@@ -5,6 +5,7 @@ from fastapi.responses import Response
 
 from strongroom.control.identities.people import names_of
 from strongroom.control.oversight import approvals
+from strongroom.model.access import MUA_OPERATOR
 from strongroom.model.guard import GRANT_HOURS, OPERATIONS
 from strongroom.web.portal.door import Guest, PortalRoute, Sent
 
@@ -15,14 +16,15 @@ _WORDS = {each.name: each.words for each in OPERATIONS}
 @router.get("/approvals")
 def inbox(visit: Guest) -> Response:
     """What waits comes first; what is exactly asked stands beside it."""
-    found = [
-        (row, place, approvals.state_of(visit.control, row))
-        for row, place in approvals.list_approvals(visit.control, visit.caller)
-    ]
+    told = approvals.list_approvals(visit.control, visit.caller)
+    found = [(row, place, approvals.state_of(visit.control, row)) for row, place in told]
+    waiting = [each for each in found if each[2] == "Waiting"]
     people = {row["asked_by"] for row, _, _ in found} | {row["decided_by"] for row, _, _ in found}
     return visit.page(
         "approvals.html",
-        waiting=[each for each in found if each[2] == "Waiting"],
+        waiting=waiting,
+        mine=approvals.may_decide(visit.control, visit.caller, [each[:2] for each in waiting]),
+        approver=MUA_OPERATOR.name,
         others=[each for each in found if each[2] != "Waiting"][:100],
         names=names_of(visit.control, people - {None}),
         hours=GRANT_HOURS,
