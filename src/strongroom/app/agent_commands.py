@@ -3,9 +3,9 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App, Group, Parameter
 
 from strongroom.app.logs import structured_logs
 from strongroom.app.seams import SystemChance, SystemClock
@@ -17,9 +17,10 @@ Data = Annotated[
 ]
 
 
-def build() -> App:
-    """The group of commands."""
-    agent = App(name="agent", help="The process beside PostgreSQL.")
+def build(stands: dict[str, Any]) -> App:
+    """The group of commands; `stands` is where the help lists it."""
+    words = "The process beside PostgreSQL."
+    agent = App(name="agent", help=words, group_commands=Group("Commands"), **stands)
     agent.command(agent_run, name="run")
     agent.command(agent_add, name="add")
     agent.command(agent_list, name="list")

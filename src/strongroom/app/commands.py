@@ -19,6 +19,9 @@ from strongroom.app.seams import SystemChance, SystemClock
 from strongroom.model.listening import LOOPBACK, Listening, read_listening
 
 KEK = "STRONGROOM_KEK"
+_HELP = """A backup vault for PostgreSQL: `up` starts it, `protect` takes the first backup.
+
+`strongroom COMMAND --help` says what a command does, with examples."""
 
 
 def main() -> int:
@@ -32,18 +35,20 @@ def main() -> int:
 
 
 def _commands() -> Any:  # noqa: ANN401 - cyclopts' App
-    from cyclopts import App
+    from cyclopts import App, Group
 
     from strongroom import __version__
     from strongroom.app import agent_commands
     from strongroom.cli import main as cli
 
-    app = App(name="strongroom", version=__version__, help="A backup vault for PostgreSQL.")
+    stands = cli.headings()
+    about = Group.create_ordered("Help")  # made after the headings, it stands beneath them
+    app = App(name="strongroom", version=__version__, help=_HELP, group_commands=about)
     cli.build(app)
-    app.command(serve, name="serve")
-    app.command(store, name="store")
-    app.command(agent_commands.build())
-    app.command(agent_commands.wal_put, name="wal-put")
+    app.command(serve, name="serve", **stands["serve"])
+    app.command(store, name="store", **stands["store"])
+    app.command(agent_commands.build(stands["agent"]))
+    app.command(agent_commands.wal_put, name="wal-put", **stands["wal-put"])
     return app
 
 

@@ -4,8 +4,10 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Group
 
 from strongroom.cli.basis import console
 from strongroom.cli.basis.exits import FAILED, INTERRUPTED, OK, USAGE, exit_code
@@ -143,13 +145,53 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
     "db": ("The catalogue.", {"upgrade": "installation.offline:upgrade"}),
 }
 
+# Under which heading `strongroom --help` lists a command, in the order in which people need them.
+HEADINGS = {
+    "Begin": ("up", "protect", "status", "doctor", "down"),
+    "Backups": ("backup", "jobs", "cancel", "points", "verify", "drill"),
+    "Restores": ("plan", "restore", "timeline", "load", "rescue"),
+    "Servers and policies": ("server", "policy", "stop", "suspend", "resume"),
+    "Kept, and ended": ("vault", "hold", "delete", "undelete", "purge", "expiry", "gc"),
+    "People, keys and evidence": (
+        "principal",
+        "issuer",
+        "guard",
+        "approve",
+        "keys",
+        "audit",
+        "evidence",
+    ),
+    "Hosts and processes": (
+        "agent",
+        "store",
+        "serve",
+        "wal-put",
+        "certificate",
+        "pgtools",
+        "db",
+        "rebuild",
+    ),
+}
+
+
+@cache
+def headings() -> dict[str, dict[str, Any]]:
+    """For each command what tells cyclopts where it stands in the help."""
+    groups = {heading: Group.create_ordered(heading) for heading in HEADINGS}
+    return {
+        name: {"group": groups[heading], "sort_key": place}
+        for heading, names in HEADINGS.items()
+        for place, name in enumerate(names)
+    }
+
 
 def build(app: App) -> App:
     """Register every command of this room; `app.py` adds the processes' own."""
+    stands = headings()
     for name, where in COMMANDS.items():
-        app.command(f"strongroom.cli.{where}", name=name)
+        app.command(f"strongroom.cli.{where}", name=name, **stands[name])
     for group, (words, commands) in GROUPS.items():
-        inner = App(name=group, help=words)
+        inner = App(name=group, help=words, group_commands=Group("Commands"), **stands[group])
         for name, where in commands.items():
             inner.command(f"strongroom.cli.{where}", name=name)
         app.command(inner)

@@ -47,6 +47,13 @@ def test_the_list_of_commands_says_what_each_of_them_does(app, means, capsys, gr
     assert [name for name in names if not re.search(rf"{name} +[A-Z]\w+ \w+", shown)] == []
 
 
+def test_every_command_stands_under_one_heading(app):
+    listed = [name for names in main.HEADINGS.values() for name in names]
+    assert sorted(listed) == sorted(set(listed))
+    theirs = {"serve", "store", "agent", "wal-put"}  # of the processes: app/commands.py
+    assert set(listed) == {*main.COMMANDS, *main.GROUPS, *theirs}
+
+
 def every_command() -> list[list[str]]:
     grouped = [[group, name] for group, (_, names) in main.GROUPS.items() for name in names]
     return [[name] for name in main.COMMANDS] + grouped
