@@ -136,6 +136,26 @@ def test_a_drill_and_a_read_check_are_tried_again_of_the_same_point(
         assert {"form_key": key_of(anna), **fields} in forms_of(anna, "/jobs", path)
 
 
+@pytest.mark.parametrize(
+    ("order", "told"),
+    [
+        ({}, "&amp;directory=%2Fsrv%2Fnew"),
+        ({"part": {"kind": "table"}}, ""),  # what of it is asked again
+        ({"in_place": True}, ""),
+    ],
+)
+def test_a_restore_is_tried_again_by_the_wizard_which_asks_first(
+    site: ArmWorld, anna: httpx.Client, rita: httpx.Client, order: dict[str, Any], told: str
+) -> None:
+    asked = {"target_directory": "/srv/new", **order}
+    kind = {"kind": "Restore", "recovery_point_id": POINT, "order": asked}
+    link = f'href="{INSTANCE}/restore?point={POINT}{told}">Try again…'
+    with a_job(site, "j-back", status="Failed", **kind) as job:
+        for path in ("/jobs", job):
+            assert link in anna.get(path).text
+            assert "Try again" not in rita.get(path).text
+
+
 def test_a_job_is_stopped_from_its_row_by_whoever_may(
     site: ArmWorld, anna: httpx.Client, rita: httpx.Client
 ) -> None:

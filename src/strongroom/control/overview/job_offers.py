@@ -6,16 +6,17 @@ from strongroom.catalog import fleet as catalog
 from strongroom.control.basis.control import Control
 from strongroom.control.basis.rights import Rights
 from strongroom.control.points import backups, drills, verifications
+from strongroom.control.restore import restores
 from strongroom.control.work import jobs, rounds
 from strongroom.model import arm
 from strongroom.model.access import Caller
 from strongroom.model.job import UNCANCELLABLE, Job, JobKind, JobStatus
 
-# What can begin anew without a question. A restore asks where to: that is the wizard's.
 _ACTIONS = {
     JobKind.BACKUP: backups.ACTION,
     JobKind.DRILL: drills.ACTION,
     JobKind.VERIFY: verifications.ACTION,
+    JobKind.RESTORE: restores.RESTORE,
 }
 _CAME_TO_NOTHING = frozenset({JobStatus.FAILED, JobStatus.CANCELLED})
 

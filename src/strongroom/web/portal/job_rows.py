@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from strongroom.control.overview import job_offers
 from strongroom.control.work import jobs, rounds
@@ -14,6 +15,7 @@ from strongroom.web.portal.pace import Pace
 from strongroom.web.portal.places import instance_path
 
 SHOWN = 25  # under way
+_OTHER_RESTORES = ("part", "load", "recovery", "in_place")  # in the order of a restore
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +30,10 @@ class UnderWay:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The form that begins a job anew: where it is posted to, and its fields."""
+    """The form that begins a job anew, and its fields; None: a link to what asks first."""
 
     path: str
-    fields: dict[str, str]
+    fields: dict[str, str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,19 @@ def again_of(job: Job) -> Again:
     home = instance_path(rounds.vault_of(job), job.instance_name)
     if job.kind is JobKind.BACKUP:
         return again_of_backup(home, job.rule_name, job.order)
+    if job.kind is JobKind.RESTORE:
+        return Again(f"{home}/restore?{urlencode(_asked_again(job))}", None)
     if job.kind is JobKind.VERIFY:
         return Again(f"{home}/points/{job.recovery_point_id}/verify", {})
     return Again(f"{home}/drill", {"point": job.recovery_point_id or ""})
+
+
+def _asked_again(job: Job) -> dict[str, str]:
+    """What the wizard is told beforehand: the point; the directory, where all of it goes there."""
+    told = {"point": job.recovery_point_id or ""}
+    if not any(job.order.get(name) for name in _OTHER_RESTORES):
+        told["directory"] = str(job.order.get("target_directory") or "")
+    return {name: value for name, value in told.items() if value}
 
 
 def again_of_backup(home: str, rule: str, order: Mapping[str, Any]) -> Again:
