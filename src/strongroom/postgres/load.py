@@ -29,6 +29,7 @@ _PIECE = re.compile(
     r"""--[^\n]*|[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|;|[^-eE'";]+|.""",
     re.DOTALL,
 )
+_SET_SINCE = 16  # since then a member may be kept from acting for the role
 _EMPTY = """
 select not exists (
   select from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -78,6 +79,27 @@ def roles_of(globals_sql: str) -> set[str]:
 def existing_roles(connection: Connection) -> set[str]:
     """Every role of the target."""
     return {row[0] for row in connection.execute("select rolname from pg_roles").fetchall()}
+
+
+def out_of_reach(connection: Connection, roles: Collection[str]) -> set[str]:
+    """Those of them that are there and that whoever loads may give nothing to: not a superuser,
+    and no member of theirs.
+    """
+    how = "SET" if major_of(connection.info.server_version) >= _SET_SINCE else "MEMBER"
+    query = (
+        "select rolname from pg_catalog.pg_roles "
+        "where rolname = any(%s::name[]) and not pg_catalog.pg_has_role(oid, %s)"
+    )
+    return {row[0] for row in connection.execute(query, (list(roles), how)).fetchall()}
+
+
+def not_given(roles: Collection[str]) -> TargetRefused:
+    """What is told where owners were left out for them."""
+    names = ", ".join(sorted(roles)[:20])
+    return TargetRefused(
+        f"owners and privileges were left out: the role that loads may not act for {names}",
+        hint="Load as a superuser, or grant it those roles first.",
+    )
 
 
 def make_roles(connection: Connection, globals_sql: str) -> list[str]:

@@ -7,6 +7,7 @@ import signal
 import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -170,6 +171,19 @@ def test_without_the_roles_the_rows_come_and_a_warning_names_what_is_missing(old
     assert "Own er" in done.warnings[0]["message"]
     assert new.digests("orders") == old.digests("orders")
     drop_all(new)
+
+
+def test_whoever_loads_and_is_no_superuser_loads_without_owners_and_is_told(old, new):
+    roles = ("clerk", '"Own er"', "loader")
+    new.sql("create role loader login createdb", *(f"create role {role}" for role in roles[:2]))
+    conninfo = new.conninfo.replace("user=postgres", "user=loader")
+    with dumps() as made:
+        made.dump(old.conninfo)
+        done = made.load(SimpleNamespace(conninfo=conninfo), {"nothing": "nothing"})
+    (told,) = done.warnings
+    assert told["message"].endswith("the role that loads may not act for postgres")
+    assert beside(new, "nothing")[0] == "loader"
+    drop_all(new, roles)
 
 
 def test_a_role_that_a_policy_names_is_asked_for_by_its_name(old, new):

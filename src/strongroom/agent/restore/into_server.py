@@ -112,14 +112,18 @@ class IntoServer:
         with connect(self._conninfo) as connection:
             tools = find_tools(major_of(connection.info.server_version))
             missing = sorted(content.roles - load.existing_roles(connection))
+            barred = set[str]()
+            if not content.tables and not self._was_there:
+                barred = load.out_of_reach(connection, {str(content.described["owner"])})
             warnings = left_by_others(connection, self._order.job_id)
         if not content.tables:
             warnings += subscriptions_left_out(tools, content.dump, self._order.database)
-        with self._whole_or_gone(content, owners=not missing) as database:
+        owners = not missing and not barred
+        with self._whole_or_gone(content, owners=owners) as database:
             with load.telling_missing(missing):
-                self._restore(held, tools, content, database, owners=not missing)
+                self._restore(held, tools, content, database, owners=owners)
             if not content.tables and not self._was_there:
-                warnings += self._settle(content, database, owners=not missing)
+                warnings += self._settle(content, database, owners=owners)
         if missing:
             names = ", ".join(missing[:5])
             told = Failed(
@@ -129,6 +133,8 @@ class IntoServer:
                 "retry.",
             )
             warnings.append(told)
+        elif barred:
+            warnings.append(load.not_given(barred))
         return warnings
 
     def _settle(self, content: Content, database: str, *, owners: bool) -> list[VaultError]:

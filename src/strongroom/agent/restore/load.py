@@ -71,7 +71,7 @@ def load(
         loading = _Loading(
             held, order.job_id, point, conninfo, tools, client, directory, warnings=left
         )
-        loading.prepare(order, parameters)
+        loading.prepare(order, parameters, plan)
         for old, new in plan.items():
             if new in whole:
                 loading.count(parameters, old, new)
@@ -114,18 +114,21 @@ class _Loading:
     client: Client
     directory: Path
     missing: set[str] = field(default_factory=set)
+    barred: set[str] = field(default_factory=set)
     roles: bool = False
     loaded: list[str] = field(default_factory=list)
     loaded_bytes: int = 0
     warnings: list[VaultError] = field(default_factory=list)
 
-    def prepare(self, order: LoadOrder, parameters: dict[str, Any]) -> None:
+    def prepare(self, order: LoadOrder, parameters: dict[str, Any], plan: dict[str, str]) -> None:
         """Roles, when asked; whether owners and privileges can be kept."""
         globals_sql = self.point.globals()
         with connect(self.conninfo) as connection:
             if order.with_roles:
                 self._make_roles(target.make_roles(connection, globals_sql), parameters)
             self.missing = target.roles_of(globals_sql) - target.existing_roles(connection)
+            owners = {str(parameters["databases"][old]["owner"]) for old in plan}
+            self.barred = target.out_of_reach(connection, owners)
         if self.missing:
             names = ", ".join(sorted(self.missing)[:20])
             self.warnings.append(
@@ -134,11 +137,13 @@ class _Loading:
                     hint="Make the roles first, or load with --with-roles.",
                 )
             )
+        elif self.barred:
+            self.warnings.append(target.not_given(self.barred))
 
     @property
     def owners(self) -> bool:
         """Whether owners and privileges can be kept."""
-        return not self.missing
+        return not self.missing and not self.barred
 
     def _make_roles(self, refused: list[str], parameters: dict[str, Any]) -> None:
         self.warnings += [
