@@ -12,7 +12,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from strongroom.app.logs import structured_logs
 from strongroom.app.seams import SystemChance, SystemClock
@@ -49,7 +49,25 @@ def _commands() -> Any:  # noqa: ANN401 - cyclopts' App
     app.command(store, name="store", **stands["store"])
     app.command(agent_commands.build(stands["agent"]))
     app.command(agent_commands.wal_put, name="wal-put", **stands["wal-put"])
+    app.command(completion, name="completion", **stands["completion"])
     return app
+
+
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
+    """Print a script that completes commands and options in a shell.
+
+    ```
+    strongroom completion bash > ~/.local/share/bash-completion/completions/strongroom
+    ```
+
+    Parameters
+    ----------
+    shell
+        bash, zsh or fish.
+    """
+    from strongroom.cli.basis.console import say
+
+    say(_commands().generate_completion(prog_name="strongroom", shell=shell))
 
 
 def _means() -> Any:  # noqa: ANN401 - cli.means.Means

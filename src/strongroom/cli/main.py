@@ -170,6 +170,7 @@ HEADINGS = {
         "pgtools",
         "db",
         "rebuild",
+        "completion",
     ),
 }
 

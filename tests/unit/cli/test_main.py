@@ -50,7 +50,13 @@ def test_the_list_of_commands_says_what_each_of_them_does(app, means, capsys, gr
 def test_every_command_stands_under_one_heading(app):
     listed = [name for names in main.HEADINGS.values() for name in names]
     assert sorted(listed) == sorted(set(listed))
-    theirs = {"serve", "store", "agent", "wal-put"}  # of the processes: app/commands.py
+    theirs = {
+        "serve",
+        "store",
+        "agent",
+        "wal-put",
+        "completion",
+    }  # of the processes: app/commands.py
     assert set(listed) == {*main.COMMANDS, *main.GROUPS, *theirs}
 
 
