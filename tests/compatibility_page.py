@@ -307,7 +307,8 @@ the extension itself (1.5.4), which no package registry has, was run by hand aga
 - `validateForModifyBackup` asks for all that `validateForBackup` does, the server's being ready
   among it; the change itself may be made while the server is down.
 - `sourceDataStoreType` is `VaultStore`, or for a moment `OperationalStore`, too; a restore from
-  another is 400 `BMSUserErrorInvalidInput`, and there are no ranges in another.
+  another is 400 `BMSUserErrorInvalidInput`, and there are no ranges in another. So is a
+  `sourceResourceId` that is not the server of the backup instance.
 - A retention may be any whole number of days, weeks, months and years up to ten years, shorter
   than Azure allows too.
 - `checkFeatureSupport` says `NotSupported` of a feature that nobody knows, and of none.
