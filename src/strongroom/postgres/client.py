@@ -27,6 +27,10 @@ _LACKING = (
     "Grant the role of the agent what it lacks: GRANT pg_read_all_data TO ...; (a large object: "
     "GRANT SELECT ON LARGE OBJECT), or make it the owner."
 )
+_MAY_NOT_LOAD = (
+    "What is loaded holds something that the role may not make (an extension, an event trigger, a "
+    "foreign-data wrapper): load it as a superuser."
+)
 _HIDDEN = (
     "Rows of this table are hidden from the role of the agent, and half a table is none. Run as a "
     "superuser: ALTER ROLE ... BYPASSRLS;"
@@ -171,8 +175,9 @@ def _failed(what: str, code: int, said: str, conninfo: Conninfo) -> SourceError 
     if "server version mismatch" in words:
         return ToolsMissing(f"{what} failed: {shown}")
     if any(fragment in words for fragment in _RIGHTS):
+        lacking = _MAY_NOT_LOAD if what.startswith("pg_restore") else _LACKING
         hidden = "row-level security" in words
-        return SourceRefused(f"{what} failed: {shown}", hint=_HIDDEN if hidden else _LACKING)
+        return SourceRefused(f"{what} failed: {shown}", hint=_HIDDEN if hidden else lacking)
     lost = ("server closed the connection", "terminating connection", "could not receive data")
     if any(fragment in words for fragment in lost):
         return SourceStopped(f"{what} lost the server: {shown}")

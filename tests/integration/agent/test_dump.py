@@ -183,6 +183,17 @@ def test_whoever_loads_and_is_no_superuser_loads_without_owners_and_is_told(old,
     (told,) = done.warnings
     assert told["message"].endswith("the role that loads may not act for postgres")
     assert beside(new, "nothing")[0] == "loader"
+    guarded = "create function f() returns event_trigger language plpgsql as 'begin end'"
+    old.sql("create database guarded")
+    old.sql(guarded, "create event trigger e on sql_drop execute function f()", database="guarded")
+    try:
+        with dumps() as made:
+            made.dump(old.conninfo)
+            with pytest.raises(SourceRefused) as caught:
+                made.load(SimpleNamespace(conninfo=conninfo), {"guarded": "guarded"})
+    finally:
+        old.sql("drop database guarded")
+    assert caught.value.hint.endswith("load it as a superuser.")
     drop_all(new, roles)
 
 
