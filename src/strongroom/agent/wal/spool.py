@@ -148,8 +148,9 @@ class Spool:
         beside = self.directory / f".{name}.{os.getpid()}"
         try:
             with beside.open("wb") as file:
-                file.write(content)
-                file.flush()
+                left = memoryview(content)
+                while left:
+                    left = left[os.write(file.fileno(), left) :]
                 os.fsync(file.fileno())
             beside.chmod(0o664 if "." in name or name == "limit" else 0o660)
             beside.rename(self.directory / name)
