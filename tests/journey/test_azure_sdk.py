@@ -172,6 +172,7 @@ def _check_forgotten(house: House, place: Place) -> None:
 def _take_long_term_backup(cloud: Cloud, place: Place) -> None:
     """As Azure's own backup service asks for it, of a server that nothing protects any more."""
     group, server = cloud.group, "pg1"
+    until("the agent to see the server again", lambda: is_ready(cloud, server))
     settings = pg.BackupSettings(backup_name="friday")
     with PostgreSQLManagementClient(
         cloud.credential, cloud.found["subscription"], **cloud.options
