@@ -15,7 +15,7 @@ from agent_story import Story, a_story, an_open_directory, own
 from integration.servers import Server, start_server
 from ports import free_port
 from strongroom.model.operation import RestoreOrder, RestoreResult
-from strongroom.postgres import scratch
+from strongroom.postgres.server import scratch
 
 ROUNDS = 3
 

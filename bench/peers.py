@@ -15,7 +15,7 @@ from pathlib import Path
 from bench.ours import size_of
 
 from integration.servers import Server
-from strongroom.postgres import scratch
+from strongroom.postgres.server import scratch
 
 _REPOSITORY = """[global]
 repo1-path={home}/repo

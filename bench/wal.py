@@ -15,7 +15,7 @@ from bench.workload import run
 
 from integration.servers import Server, own, start_server
 from strongroom.model.postgres import Lsn, Timeline
-from strongroom.postgres.walstream import segment_name
+from strongroom.postgres.log.walstream import segment_name
 
 SEGMENT = 16 << 20
 FULL, PACED, DAY = "pgbench at full speed", "20 MB/s", "pgbench, 100 a second"

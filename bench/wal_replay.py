@@ -19,9 +19,9 @@ from bench.workload import in_turn, run
 from integration.servers import own, start_server
 from ports import free_port
 from strongroom.model.postgres import Lsn, Timeline, lsn_to_text
-from strongroom.postgres import scratch
-from strongroom.postgres.wal_recovery import await_recovered
-from strongroom.postgres.walstream import segment_name
+from strongroom.postgres.server import scratch
+from strongroom.postgres.restore.wal_recovery import await_recovered
+from strongroom.postgres.log.walstream import segment_name
 
 ROUNDS = 3
 SEGMENT = 16 << 20

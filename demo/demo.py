@@ -24,8 +24,8 @@ from strongroom.agent.settings import Identity, Settings, load_identity
 from strongroom.app.seams import SystemChance
 from strongroom.model.errors import ToolsMissing, VaultError
 from strongroom.model.operation import Lease, LeaseRequest
-from strongroom.postgres import scratch
-from strongroom.postgres.tools import Tools, find_tools, install
+from strongroom.postgres.server import scratch
+from strongroom.postgres.server.tools import Tools, find_tools, install
 
 HOME = Path(os.environ.get("STRONGROOM_DEMO_DIR", "/tmp/strongroom-demo"))
 PORT = 54329

@@ -38,8 +38,8 @@ from strongroom.datastore.seal import KeyPair
 from strongroom.datastore.session import SessionKeys, content_keys, seal_session
 from strongroom.model.extract import ExtractOrder
 from strongroom.model.operation import BackupOrder, RestoreOrder, StorageAccess
-from strongroom.postgres import scratch
-from strongroom.postgres.tools import Tools, find_tools
+from strongroom.postgres.server import scratch
+from strongroom.postgres.server.tools import Tools, find_tools
 
 MAJOR = 15
 INSTANCE = "1" * 32

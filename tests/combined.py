@@ -10,8 +10,8 @@ import pytest
 
 from increments import Chain
 from strongroom.agent.backup import copy_server
-from strongroom.postgres.events import FileBegun, FileData, ManifestData
-from strongroom.postgres.physical import physical_backup
+from strongroom.postgres.backup.physical import physical_backup
+from strongroom.postgres.server.events import FileBegun, FileData, ManifestData
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import sys
 
 from strongroom.model.errors import ToolsMissing
-from strongroom.postgres.tools import find_tools, install
+from strongroom.postgres.server.tools import find_tools, install
 
 
 def main(majors: list[int]) -> None:

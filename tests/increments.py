@@ -34,7 +34,7 @@ from strongroom.model.operation import (
     ParentRequest,
     RestoreResult,
 )
-from strongroom.postgres.restore import RestoredFile, RestoreTarget
+from strongroom.postgres.restore.restore import RestoredFile, RestoreTarget
 from strongroom.workflows.backup.parents import told_of, told_part
 
 INSTANCE = "1" * 32

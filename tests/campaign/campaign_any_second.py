@@ -22,7 +22,7 @@ from integration.servers import Server, open_directory, run_restored, start_serv
 from journey.person import Person, a_person
 from journey.world import until
 from ports import free_port
-from strongroom.postgres import scratch
+from strongroom.postgres.server import scratch
 
 pytestmark = [pytest.mark.postgres, pytest.mark.journey]
 PARTS, TARGETS = 8, 5  # of each major: 200 restores in all

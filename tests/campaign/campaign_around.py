@@ -19,7 +19,7 @@ from integration.servers import Server, open_directory, run_restored, start_serv
 from journey.person import Person, a_person
 from journey.world import until
 from ports import free_port
-from strongroom.postgres import scratch
+from strongroom.postgres.server import scratch
 
 pytestmark = [pytest.mark.postgres, pytest.mark.journey]
 _NOW = "to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US') || 'Z'"

@@ -15,7 +15,7 @@ from integration.servers import Server, start_server
 from journey.person import Person, a_person
 from journey.world import until
 from ports import free_port
-from strongroom.postgres import scratch
+from strongroom.postgres.server import scratch
 
 pytestmark = [pytest.mark.postgres, pytest.mark.journey]
 SEGMENT = 1 << 20

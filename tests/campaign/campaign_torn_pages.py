@@ -16,8 +16,8 @@ from increments import a_chain
 from integration.servers import Server, start_server
 from strongroom.agent.backup import copy_server
 from strongroom.model.postgres import PAGE
-from strongroom.postgres.events import Ended, FileBegun, FileData, ManifestData, Started
-from strongroom.postgres.physical import physical_backup
+from strongroom.postgres.backup.physical import physical_backup
+from strongroom.postgres.server.events import Ended, FileBegun, FileData, ManifestData, Started
 from strongroom.postgres.wire.incremental_manifest import of_whole_files
 
 pytestmark = [pytest.mark.postgres, pytest.mark.P6]

@@ -35,7 +35,7 @@ VIOLATIONS = {
     ],
     "The control plane moves no bytes: it never touches a server or a pack": [
         ("control/points/backups.py", "import strongroom.datastore.pack"),
-        ("web/agents.py", "import strongroom.postgres.connect"),
+        ("web/agents.py", "import strongroom.postgres.server.connect"),
     ],
     "Workflows never reach into a database server": [
         ("workflows/backup/backup.py", "import psycopg"),
@@ -45,7 +45,7 @@ VIOLATIONS = {
         ("storage/blobs/store.py", "import strongroom.datastore.seal")
     ],
     "The command line is a client: everything it does, the API can do": [
-        ("cli/protection/protect.py", "import strongroom.postgres.check"),
+        ("cli/protection/protect.py", "import strongroom.postgres.backup.check"),
         ("cli/basis/rest.py", "import azure.identity"),
     ],
     "One room for the durable engine": [("workflows/care/sweeps.py", "import dbos")],
@@ -65,6 +65,11 @@ VIOLATIONS = {
     "Inside the agent: proofs on restores, restores on the log": [
         ("agent/backup/physical.py", "import strongroom.agent.restore.journal"),
         ("agent/wal/keeper.py", "import strongroom.agent.process"),
+    ],
+    "Inside postgres: parts on restores and dumps, reading on pages and log": [
+        ("postgres/restore/layout.py", "import strongroom.postgres.backup.basebackup"),
+        ("postgres/log/wal_source.py", "import strongroom.postgres.backup.low_level"),
+        ("postgres/attic/__init__.py", ""),
     ],
     "Inside the store: verbs on the door, the door on blobs, blobs on their book": [
         ("storage/ledger/ledger.py", "import strongroom.storage.blobs.store"),

@@ -10,9 +10,12 @@ from pathlib import Path
 
 from seams import SystemClock
 from strongroom.model.errors import VaultError
-from strongroom.postgres.basebackup import BaseBackup, base_backup
-from strongroom.postgres.connect import Conninfo
-from strongroom.postgres.events import (
+from strongroom.postgres.backup.basebackup import BaseBackup, base_backup
+from strongroom.postgres.backup.physical import Way, physical_backup
+from strongroom.postgres.log.walstream import LogWindow, WalWindow
+from strongroom.postgres.restore.restore import Finished, RestoredFile, RestoreTarget
+from strongroom.postgres.server.connect import Conninfo
+from strongroom.postgres.server.events import (
     Ended,
     Event,
     FileBegun,
@@ -22,9 +25,6 @@ from strongroom.postgres.events import (
     Started,
     Warned,
 )
-from strongroom.postgres.physical import Way, physical_backup
-from strongroom.postgres.restore import Finished, RestoredFile, RestoreTarget
-from strongroom.postgres.walstream import LogWindow, WalWindow
 
 
 class Stream:

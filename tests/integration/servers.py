@@ -21,9 +21,9 @@ import psycopg
 
 from ports import free_port
 from strongroom.model.errors import ToolsMissing
-from strongroom.postgres import scratch
-from strongroom.postgres.connect import Conninfo
-from strongroom.postgres.tools import Tools, find_tools, install
+from strongroom.postgres.server import scratch
+from strongroom.postgres.server.connect import Conninfo
+from strongroom.postgres.server.tools import Tools, find_tools, install
 
 ALL_MAJORS = (14, 15, 16, 17, 18)
 _ALL = os.environ.get("STRONGROOM_ALL_MAJORS") == "1"

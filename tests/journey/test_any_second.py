@@ -27,8 +27,8 @@ from journey.world import until
 from ports import free_port
 from strongroom.model.errors import TargetError
 from strongroom.model.postgres import lsn_to_text
-from strongroom.postgres import scratch
-from strongroom.postgres.wal_recovery import await_recovered
+from strongroom.postgres.restore.wal_recovery import await_recovered
+from strongroom.postgres.server import scratch
 
 pytestmark = [pytest.mark.postgres, pytest.mark.journey]
 FILLER = "select repeat(md5(g::text), 30) as t from generate_series(1, 90000) g"

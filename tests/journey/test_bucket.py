@@ -16,7 +16,7 @@ from back_end_world import back_ends
 from journey.cloud import Cloud, digest, ended_job, fill, protect, restore_request
 from journey.world import House, Postgres, until
 from ports import free_port
-from strongroom.postgres import scratch
+from strongroom.postgres.server import scratch
 from strongroom.storage.basis.settings import BackEndSettings
 
 pytestmark = [pytest.mark.postgres, pytest.mark.journey]

@@ -22,7 +22,7 @@ from journey.person import Person
 from journey.world import until
 from ports import free_port
 from strongroom.cli.basis.running import start_time
-from strongroom.postgres import scratch
+from strongroom.postgres.server import scratch
 
 pytestmark = [pytest.mark.postgres, pytest.mark.journey]
 

@@ -15,7 +15,7 @@ from azure.mgmt.dataprotection import models as m
 from journey.cloud import Cloud, a_request, digest, ended_job, fill, protect, restore_request
 from journey.world import House, until
 from ports import free_port
-from strongroom.postgres import scratch
+from strongroom.postgres.server import scratch
 
 pytestmark = [pytest.mark.postgres, pytest.mark.journey]
 

@@ -21,8 +21,8 @@ from oracle.hosts import Host
 from ports import free_port
 from seams import Proc
 from strongroom.datastore.keys import RecoveryKey
-from strongroom.postgres import scratch
-from strongroom.postgres.tools import find_tools
+from strongroom.postgres.server import scratch
+from strongroom.postgres.server.tools import find_tools
 from worlds import reads, scrub_names
 
 NAMES = ("store", "serve", "agent")

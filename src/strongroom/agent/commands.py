@@ -20,7 +20,7 @@ from strongroom.model.drill import read_assertions
 from strongroom.model.errors import Invalid
 from strongroom.model.operation import ServerFacts
 from strongroom.model.seams import Chance, Clock
-from strongroom.postgres.check import look
+from strongroom.postgres.backup.check import look
 
 LONGEST_CONNINFO = 4096  # characters
 

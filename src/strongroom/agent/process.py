@@ -40,9 +40,9 @@ from strongroom.agent.wal.archive import LogTrade
 from strongroom.model.errors import VaultError
 from strongroom.model.operation import Completion, ServerFacts
 from strongroom.model.seams import Chance, Clock
-from strongroom.postgres.check import Refused, look
-from strongroom.postgres.connect import Conninfo
-from strongroom.postgres.table_sizes import largest_tables
+from strongroom.postgres.backup.check import Refused, look
+from strongroom.postgres.server.connect import Conninfo
+from strongroom.postgres.server.table_sizes import largest_tables
 
 
 def run(settings: Settings, clock: Clock, chance: Chance) -> bool:

@@ -8,7 +8,7 @@ import msgspec
 
 from strongroom.agent.private_file import Stamp, locked, read_private, stamp_of, write_private
 from strongroom.model.errors import Conflict, Invalid, NotFound
-from strongroom.postgres.connect import Conninfo
+from strongroom.postgres.server.connect import Conninfo
 
 _NAME = re.compile(r"[-a-zA-Z0-9]{3,63}")
 Source = Literal["auto", "stream", "disk"]  # what files are read from; auto: the disk if it can be

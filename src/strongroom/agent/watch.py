@@ -10,7 +10,7 @@ from strongroom.agent.servers import ServerBook
 from strongroom.model.errors import VaultError
 from strongroom.model.operation import ServerFacts
 from strongroom.model.seams import Clock
-from strongroom.postgres.connect import Conninfo
+from strongroom.postgres.server.connect import Conninfo
 
 Look = Callable[[Conninfo, str], ServerFacts]
 Spawn = Callable[[str, Callable[[], None]], None]

@@ -154,8 +154,8 @@ def wal_put(path: Path, name: str, *, spool: Path) -> int:
 def agent_check(name: str = "", *, data: Data = None, conninfo_stdin: bool = False) -> int:
     """Print what the agent sees of a server, as JSON: by NAME, or given on standard input."""
     from strongroom.agent.commands import check_server, facts_as_json
-    from strongroom.postgres.check import look
-    from strongroom.postgres.connect import Conninfo
+    from strongroom.postgres.backup.check import look
+    from strongroom.postgres.server.connect import Conninfo
 
     if conninfo_stdin:
         facts = look(Conninfo.parse(sys.stdin.read(4097)), name or "server")

@@ -245,7 +245,7 @@ def _serve(options: Any) -> int:  # noqa: ANN401 - app.serve.ServeOptions
 
 
 def _install_tools(major: int) -> Path:
-    from strongroom.postgres.tools import install
+    from strongroom.postgres.server.tools import install
 
     return install(major).directory
 

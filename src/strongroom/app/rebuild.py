@@ -21,7 +21,7 @@ from strongroom.datastore.snapshot import CONTAINER
 from strongroom.durable.engine import JobEngine
 from strongroom.model.errors import NotFound, Precondition
 from strongroom.model.installation import Installation
-from strongroom.postgres import wal_summary
+from strongroom.postgres.log import wal_summary
 from strongroom.workflows.basis.means import Means
 from strongroom.workflows.basis.sealed_files import RECEIPTS, TOKENS
 from strongroom.workflows.basis.vault_storage import VaultStorage

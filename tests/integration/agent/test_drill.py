@@ -26,9 +26,10 @@ from strongroom.datastore.session import content_keys
 from strongroom.model.drill import HOST_NETWORK, NO_NETWORK, Answer, DrillResult
 from strongroom.model.errors import Cancelled, TargetError, ToolsMissing
 from strongroom.model.extract import ExtractOrder
-from strongroom.postgres import scratch, trial
-from strongroom.postgres.extract import ScratchServer
-from strongroom.postgres.no_network import network_of
+from strongroom.postgres.part import trial
+from strongroom.postgres.part.extract import ScratchServer
+from strongroom.postgres.server import scratch
+from strongroom.postgres.server.no_network import network_of
 
 pytestmark = [pytest.mark.postgres, pytest.mark.P9]
 ROWS = 5000

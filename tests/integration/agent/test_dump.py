@@ -27,7 +27,7 @@ from strongroom.model.errors import (
     VaultError,
 )
 from strongroom.model.operation import BY_LIMIT
-from strongroom.postgres import load, new_database
+from strongroom.postgres.dump import load, new_database
 
 pytestmark = [pytest.mark.postgres, pytest.mark.P8]
 ODD = ["orders", 'we "quote" it', "sl/ash..", "spaß 日本", "it's", "-d x=y"]

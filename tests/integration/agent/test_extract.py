@@ -18,7 +18,7 @@ from integration.servers import Server, own, start_server, tools_of
 from ports import free_port
 from strongroom.agent.restore.journal import RestoreJournal
 from strongroom.agent.scratch.part import SCRATCH, remove_scratch
-from strongroom.postgres import scratch
+from strongroom.postgres.server import scratch
 
 pytestmark = pytest.mark.postgres
 NOISE = 24

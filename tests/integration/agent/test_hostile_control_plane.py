@@ -34,8 +34,8 @@ from strongroom.model.long_term import LongTermOrder
 from strongroom.model.operation import BackupOrder, RestoreOrder, ServerFacts, StorageAccess
 from strongroom.model.plan import FilesLook, LookOrder
 from strongroom.model.wal import StreamOrder
-from strongroom.postgres.restore import RestoredFile, RestoreTarget
-from strongroom.postgres.standing import check_stopped
+from strongroom.postgres.restore.restore import RestoredFile, RestoreTarget
+from strongroom.postgres.restore.standing import check_stopped
 
 pytestmark = pytest.mark.S3
 SECRET = "hunter2secret"

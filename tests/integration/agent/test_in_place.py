@@ -8,8 +8,8 @@ import pytest
 from agent_story import INSTANCE, Server, Story, a_server, a_story, an_open_directory, own
 from strongroom.datastore.session import SessionKeys, seal_session
 from strongroom.model.errors import TargetError
-from strongroom.postgres import scratch
-from strongroom.postgres.restore import MARKER
+from strongroom.postgres.restore.restore import MARKER
+from strongroom.postgres.server import scratch
 
 pytestmark = pytest.mark.postgres
 

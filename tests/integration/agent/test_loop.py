@@ -32,7 +32,7 @@ from strongroom.model.operation import (
     ServerFacts,
     StorageAccess,
 )
-from strongroom.postgres.connect import Conninfo
+from strongroom.postgres.server.connect import Conninfo
 
 SECRET = "hunter2secret"
 

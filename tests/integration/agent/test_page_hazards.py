@@ -11,11 +11,11 @@ from integration.servers import Server, open_directory, own, run_restored, start
 from seams import SystemClock
 from strongroom.agent.backup import copy_server
 from strongroom.model.postgres import PAGE, Lsn
-from strongroom.postgres import incremental
-from strongroom.postgres.basebackup import base_backup
-from strongroom.postgres.events import FileBegun, FileData, FileEnded, Started
-from strongroom.postgres.page_versions import ParentPages
-from strongroom.postgres.physical import Way, physical_backup
+from strongroom.postgres.backup import incremental
+from strongroom.postgres.backup.basebackup import base_backup
+from strongroom.postgres.backup.physical import Way, physical_backup
+from strongroom.postgres.pages.page_versions import ParentPages
+from strongroom.postgres.server.events import FileBegun, FileData, FileEnded, Started
 
 pytestmark = [pytest.mark.postgres, pytest.mark.P6]
 SECTOR = 512

@@ -24,8 +24,8 @@ from store_world import KEY, a_sas
 from strongroom.datastore.container import Container
 from strongroom.datastore.seal import KeyPair
 from strongroom.datastore.session import SessionKeys, seal_session
-from strongroom.postgres import scratch
-from strongroom.postgres.restore import MARKER
+from strongroom.postgres.restore.restore import MARKER
+from strongroom.postgres.server import scratch
 
 pytestmark = pytest.mark.postgres
 

@@ -32,7 +32,7 @@ from strongroom.model.errors import (
     StoreUnavailable,
 )
 from strongroom.model.operation import BackupOrder, Completion, Lease
-from strongroom.postgres import scratch
+from strongroom.postgres.server import scratch
 
 pytestmark = pytest.mark.postgres
 

@@ -22,7 +22,7 @@ from strongroom.model.errors import Cancelled
 from strongroom.model.operation import KeysReply, KeysRequest, Lease
 from strongroom.model.postgres import PAGE
 from strongroom.model.verify import VerifyOrder, VerifyResult
-from strongroom.postgres.list_dump import list_dump
+from strongroom.postgres.dump.list_dump import list_dump
 
 pytestmark = pytest.mark.postgres
 

@@ -48,7 +48,7 @@ from strongroom.model.errors import Precondition, WrongKey
 from strongroom.model.ids import InstanceId
 from strongroom.model.job import JobStatus
 from strongroom.model.wal import WalPack, WalReport, pack_name
-from strongroom.postgres.wal_summary import LogLine
+from strongroom.postgres.log.wal_summary import LogLine
 from strongroom.workflows.backup.parents import choose_parent
 from strongroom.workflows.basis.kek import KeyEncryption, KeyFile
 from strongroom.workflows.basis.keyring import PURPOSES, Keyring

@@ -27,7 +27,8 @@ from strongroom.model.job import JobStatus
 from strongroom.model.operation import Lease
 from strongroom.model.postgres import PAGE, Lsn, lsn_to_text
 from strongroom.model.resume import ResumeReply, ResumeRequest
-from strongroom.postgres.events import (
+from strongroom.postgres.backup.incremental import Increment, Parent, Stored
+from strongroom.postgres.server.events import (
     FileBegun,
     FileData,
     FileEnded,
@@ -35,7 +36,6 @@ from strongroom.postgres.events import (
     ManifestData,
     Started,
 )
-from strongroom.postgres.incremental import Increment, Parent, Stored
 from strongroom.workflows.backup.resume import base_of, open_resume
 from strongroom.workflows.garbage.collect import collect
 from worlds import SOURCE, noise, point_id

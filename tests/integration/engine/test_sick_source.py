@@ -16,7 +16,7 @@ from integration.copies import back_up
 from integration.servers import Server, own, some, start_server
 from strongroom.model.errors import SourceRefused, SourceStopped
 from strongroom.model.postgres import PAGE
-from strongroom.postgres.local import disk_backup
+from strongroom.postgres.backup.local import disk_backup
 
 pytestmark = [pytest.mark.postgres, pytest.mark.B5]
 

@@ -7,7 +7,7 @@ import pytest
 from engine_checks import check_sound
 from increments import a_chain
 from integration.servers import some, start_server
-from strongroom.postgres import scratch
+from strongroom.postgres.server import scratch
 
 pytestmark = [pytest.mark.postgres, pytest.mark.P6]
 

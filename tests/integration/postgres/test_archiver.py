@@ -4,8 +4,8 @@ import pytest
 
 from engine_rows import until
 from integration.servers import start_server
-from strongroom.postgres.archiver import trouble_of
-from strongroom.postgres.connect import session
+from strongroom.postgres.log.archiver import trouble_of
+from strongroom.postgres.server.connect import session
 
 pytestmark = pytest.mark.postgres
 

@@ -21,11 +21,11 @@ from strongroom.model.errors import (
     SourceUnsupported,
 )
 from strongroom.model.operation import ServerFacts
-from strongroom.postgres import scratch
-from strongroom.postgres.check import Refused, look
-from strongroom.postgres.connect import Conninfo, connect, replication
-from strongroom.postgres.dump import survey
-from strongroom.postgres.table_sizes import largest_tables
+from strongroom.postgres.backup.check import Refused, look
+from strongroom.postgres.dump.dump import survey
+from strongroom.postgres.server import scratch
+from strongroom.postgres.server.connect import Conninfo, connect, replication
+from strongroom.postgres.server.table_sizes import largest_tables
 
 pytestmark = pytest.mark.postgres
 SECRET = "hunter2-canary"

@@ -15,14 +15,14 @@ from integration.servers import Server, start_server
 from seams import SystemClock
 from strongroom.model.errors import Cancelled, SourceRefused, SourceStopped, StoreFull, WalGap
 from strongroom.model.postgres import Lsn, Timeline
-from strongroom.postgres import replication as replication_module
-from strongroom.postgres import walstream
-from strongroom.postgres.basebackup import base_backup
-from strongroom.postgres.connect import replication
-from strongroom.postgres.events import FileBegun, FileData
-from strongroom.postgres.local import disk_backup
-from strongroom.postgres.physical import physical_backup
-from strongroom.postgres.walstream import WalWindow
+from strongroom.postgres.backup.basebackup import base_backup
+from strongroom.postgres.backup.local import disk_backup
+from strongroom.postgres.backup.physical import physical_backup
+from strongroom.postgres.log import walstream
+from strongroom.postgres.log.walstream import WalWindow
+from strongroom.postgres.server import replication as replication_module
+from strongroom.postgres.server.connect import replication
+from strongroom.postgres.server.events import FileBegun, FileData
 
 pytestmark = pytest.mark.postgres
 

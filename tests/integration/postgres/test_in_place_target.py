@@ -8,9 +8,9 @@ import pytest
 from integration.servers import open_directory
 from pg_manifests import pg_manifest_of
 from strongroom.model.errors import Conflict, Precondition, TargetNotEmpty, TargetRefused
-from strongroom.postgres.in_place import InPlaceTarget
-from strongroom.postgres.page_compare import ToldFile
-from strongroom.postgres.restore import MARKER, RestoredFile
+from strongroom.postgres.pages.page_compare import ToldFile
+from strongroom.postgres.restore.in_place import InPlaceTarget
+from strongroom.postgres.restore.restore import MARKER, RestoredFile
 
 PAGE = 8192
 SEGMENT = "pg_wal/000000010000000000000020"  # of 1 MiB

@@ -18,8 +18,8 @@ from ports import free_port
 from strongroom.model.errors import TargetError
 from strongroom.model.postgres import lsn_from_text
 from strongroom.model.wal import Recovery
-from strongroom.postgres import scratch
-from strongroom.postgres.wal_recovery import LogPlace, await_recovered, segments_of
+from strongroom.postgres.restore.wal_recovery import LogPlace, await_recovered, segments_of
+from strongroom.postgres.server import scratch
 
 pytestmark = pytest.mark.postgres
 SIZE = 16 << 20

@@ -16,11 +16,11 @@ from cryptography.x509.oid import NameOID
 from integration.copies import back_up
 from integration.servers import Server, open_directory, own, run_restored, start_server
 from strongroom.model.errors import SourceRefused
-from strongroom.postgres.basebackup import base_backup
-from strongroom.postgres.check import look
-from strongroom.postgres.connect import Conninfo, connect
-from strongroom.postgres.local import disk_backup
-from strongroom.postgres.whereabouts import data_directory_of
+from strongroom.postgres.backup.basebackup import base_backup
+from strongroom.postgres.backup.check import look
+from strongroom.postgres.backup.local import disk_backup
+from strongroom.postgres.backup.whereabouts import data_directory_of
+from strongroom.postgres.server.connect import Conninfo, connect
 
 pytestmark = pytest.mark.postgres
 MAJOR = 15

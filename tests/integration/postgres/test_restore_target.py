@@ -21,9 +21,9 @@ from strongroom.model.errors import (
     TargetNotEmpty,
     TargetRefused,
 )
-from strongroom.postgres import beneath
-from strongroom.postgres.beneath import MOST_OPEN, refused
-from strongroom.postgres.restore import MARKER, RestoredFile, RestoreTarget
+from strongroom.postgres.restore import beneath
+from strongroom.postgres.restore.beneath import MOST_OPEN, refused
+from strongroom.postgres.restore.restore import MARKER, RestoredFile, RestoreTarget
 
 pytestmark = pytest.mark.P7
 PAGE = 8192

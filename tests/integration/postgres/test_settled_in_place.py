@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.postgres.beneath import Root
-from strongroom.postgres.restored_settings import read_settings, settle_in_place
+from strongroom.postgres.restore.beneath import Root
+from strongroom.postgres.restore.restored_settings import read_settings, settle_in_place
 
 OWNERS = """archive_mode = {mode}
 archive_command = 'wal-push %p'

@@ -10,13 +10,13 @@ from integration.copies import back_up
 from integration.servers import MAJORS, run_restored, start_server
 from strongroom.model.errors import SourceRefused
 from strongroom.model.postgres import PAGE, Lsn
-from strongroom.postgres import scratch
-from strongroom.postgres.events import FileBegun, Started
-from strongroom.postgres.local import disk_backup
-from strongroom.postgres.page_check import PageCheck
-from strongroom.postgres.page_checksum import wrong_pages
-from strongroom.postgres.read_ahead import PIECE
-from strongroom.postgres.whereabouts import data_directory_of
+from strongroom.postgres.backup.local import disk_backup
+from strongroom.postgres.backup.page_check import PageCheck
+from strongroom.postgres.backup.read_ahead import PIECE
+from strongroom.postgres.backup.whereabouts import data_directory_of
+from strongroom.postgres.pages.page_checksum import wrong_pages
+from strongroom.postgres.server import scratch
+from strongroom.postgres.server.events import FileBegun, Started
 
 pytestmark = [pytest.mark.postgres, pytest.mark.B5]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from integration.servers import open_directory
-from strongroom.postgres import target_files
-from strongroom.postgres.target_files import TargetFiles
+from strongroom.postgres.restore import target_files
+from strongroom.postgres.restore.target_files import TargetFiles
 
 pytestmark = pytest.mark.P7
 SIZE = 3 << 20

@@ -9,7 +9,7 @@ import pytest
 from integration.servers import MAJORS, open_directory, tools_of
 from ports import free_port
 from strongroom.model.errors import TargetError, ToolsMissing
-from strongroom.postgres import scratch, tools
+from strongroom.postgres.server import scratch, tools
 
 pytestmark = pytest.mark.postgres
 

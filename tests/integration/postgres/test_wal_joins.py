@@ -10,8 +10,8 @@ from integration.servers import Server
 from seams import SystemClock
 from strongroom.model.errors import SourceRefused
 from strongroom.model.wal import WalTail
-from strongroom.postgres.connect import Conninfo
-from strongroom.postgres.wal_joins import TAIL_BYTES, joined_server, tail_of
+from strongroom.postgres.log.wal_joins import TAIL_BYTES, joined_server, tail_of
+from strongroom.postgres.server.connect import Conninfo
 
 pytestmark = pytest.mark.postgres
 SEGMENT = 16 << 20

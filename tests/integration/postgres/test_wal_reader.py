@@ -9,7 +9,7 @@ import pytest
 
 from integration.servers import Server, some, start_server
 from strongroom.model.postgres import Lsn, lsn_from_text
-from strongroom.postgres.wal_summary import summary_of
+from strongroom.postgres.log.wal_summary import summary_of
 from strongroom.postgres.wire.wal import Abort, Commit, Event, Minimal, Named, WalReader
 
 _COMMIT = re.compile(

@@ -10,8 +10,8 @@ from seams import SystemClock
 from standbys import a_pair
 from strongroom.model.errors import SourceError
 from strongroom.model.postgres import Lsn
-from strongroom.postgres.connect import Conninfo, replication
-from strongroom.postgres.wal_source import Place, WalSource, drop_slot, why_behind
+from strongroom.postgres.log.wal_source import Place, WalSource, drop_slot, why_behind
+from strongroom.postgres.server.connect import Conninfo, replication
 
 pytestmark = pytest.mark.postgres
 

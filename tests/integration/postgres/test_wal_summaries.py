@@ -4,7 +4,7 @@ import pytest
 
 from integration.servers import Server, some, start_server
 from strongroom.model.postgres import lsn_from_text
-from strongroom.postgres.changed_blocks import summaries_of
+from strongroom.postgres.backup.changed_blocks import summaries_of
 from strongroom.postgres.wire.wal_summary_file import SummaryRange, parse_wal_summary
 
 pytestmark = pytest.mark.postgres

@@ -11,10 +11,10 @@ from integration.copies import back_up
 from integration.servers import Server, open_directory, own, run_restored, start_server
 from strongroom.model.backup_type import DISK_ALONE, STREAM
 from strongroom.model.errors import WalGap
-from strongroom.postgres.check import look
-from strongroom.postgres.events import FileBegun, Started
-from strongroom.postgres.local import disk_backup
-from strongroom.postgres.wal_on_disk import DiskWindow
+from strongroom.postgres.backup.check import look
+from strongroom.postgres.backup.local import disk_backup
+from strongroom.postgres.backup.wal_on_disk import DiskWindow
+from strongroom.postgres.server.events import FileBegun, Started
 
 pytestmark = pytest.mark.postgres
 FILLER = "select g as id, repeat(md5(g::text), 20) as t from generate_series(1, 60000) g"

@@ -15,7 +15,7 @@ from strongroom.model.errors import (
 from strongroom.model.operation import ServerFacts
 from strongroom.model.policy import parse_policy
 from strongroom.model.policy_templates import ten_years_policy
-from strongroom.postgres.refusals import Attempt, no_role, no_wal_sender, refused_connection
+from strongroom.postgres.server.refusals import Attempt, no_role, no_wal_sender, refused_connection
 
 READY = ServerFacts(name="orders", ready=True, dumpable=True)
 DOWN = SourceUnreachable("nothing listens")

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from pg_manifests import pg_manifest_of
 from strongroom.model.errors import Corrupt, SourceUnsupported, VaultError
-from strongroom.postgres.basebackup import BackupReader, is_main_fork
-from strongroom.postgres.events import FileBegun, FileData, FileEnded, ManifestData
+from strongroom.postgres.backup.basebackup import BackupReader, is_main_fork
+from strongroom.postgres.server.events import FileBegun, FileData, FileEnded, ManifestData
 from strongroom.postgres.wire.messages import ManifestBegins, NewArchive
 
 FILES = {"PG_VERSION": b"17\n", "./base/5/1259": b"\1" * 8192, "empty": b""}
@@ -116,7 +116,7 @@ def test_a_stream_that_stops_inside_a_file_is_corrupt():
 
 
 def test_a_manifest_too_large_is_refused(monkeypatch):
-    monkeypatch.setattr("strongroom.postgres.basebackup.MOST_MANIFEST_BYTES", 10)
+    monkeypatch.setattr("strongroom.postgres.backup.basebackup.MOST_MANIFEST_BYTES", 10)
     with pytest.raises(SourceUnsupported):
         run()
 

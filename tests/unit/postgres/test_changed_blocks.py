@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from strongroom.model.postgres import PAGE
-from strongroom.postgres.changed_blocks import ChangedBlocks
+from strongroom.postgres.backup.changed_blocks import ChangedBlocks
 from strongroom.postgres.wire.wal_summary_file import ForkChanges
 
 SEGMENT = (1 << 30) // PAGE

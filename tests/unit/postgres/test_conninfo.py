@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from strongroom.model.errors import Invalid
-from strongroom.postgres.connect import Conninfo
+from strongroom.postgres.server.connect import Conninfo
 
 SECRET = "hunter2-canary"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from strongroom.postgres.damaged_file import told_by_server
+from strongroom.postgres.pages.damaged_file import told_by_server
 
 SAID = [
     'checksum verification failed in file "./base/5/16384", block 3: '

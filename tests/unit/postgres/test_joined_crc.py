@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from pg_manifests import pg_manifest_of
 from strongroom.model.errors import Corrupt
-from strongroom.postgres.joined_crc import PartSums, joined, of_zeros
-from strongroom.postgres.layout import RestoredFile
-from strongroom.postgres.point_check import PointCheck
+from strongroom.postgres.part.point_check import PointCheck
+from strongroom.postgres.restore.joined_crc import PartSums, joined, of_zeros
+from strongroom.postgres.restore.layout import RestoredFile
 
 
 @given(st.binary(max_size=300), st.binary(max_size=300))

@@ -7,8 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from strongroom.model.errors import Invalid, TargetRefused
-from strongroom.postgres.layout import RestoredFile, lay_out
-from strongroom.postgres.restored_settings import check_settings, read_settings
+from strongroom.postgres.restore.layout import RestoredFile, lay_out
+from strongroom.postgres.restore.restored_settings import check_settings, read_settings
 
 TARGET = Path("/srv/restored")
 

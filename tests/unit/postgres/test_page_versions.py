@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from strongroom.model.errors import Corrupt
 from strongroom.model.postgres import PAGE
-from strongroom.postgres.page_versions import PageColumns, ParentPages
+from strongroom.postgres.pages.page_versions import PageColumns, ParentPages
 
 START = 0x1_0000_0010
 LSNS = [0, 1, 0x10, 0xFFFFFFFF, START - 1, START, START + 1, (1 << 64) - 1]

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from strongroom.postgres.read_ahead import PIECE, ReadAhead
+from strongroom.postgres.backup.read_ahead import PIECE, ReadAhead
 
 SIZE = 6 * PIECE + 5
 

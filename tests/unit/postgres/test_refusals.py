@@ -12,7 +12,7 @@ from strongroom.model.errors import (
     SourceUnsupported,
     WalGap,
 )
-from strongroom.postgres.refusals import (
+from strongroom.postgres.server.refusals import (
     Attempt,
     check_version,
     failed_command,

@@ -1,6 +1,6 @@
 """Roles as a managed server takes them."""
 
-from strongroom.postgres import roles_file
+from strongroom.postgres.dump import roles_file
 
 
 def cleaned(script: str) -> str:

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strongroom.model.postgres import Lsn, Timeline
-from strongroom.postgres.events import FileBegun, FileData, FileEnded
-from strongroom.postgres.walstream import SegmentCutter, segment_name
+from strongroom.postgres.log.walstream import SegmentCutter, segment_name
+from strongroom.postgres.server.events import FileBegun, FileData, FileEnded
 
 
 @pytest.mark.parametrize(

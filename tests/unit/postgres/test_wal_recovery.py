@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from strongroom.model.wal import IMMEDIATE, Recovery
-from strongroom.postgres.wal_recovery import LogPlace, segments_of, settings_of
+from strongroom.postgres.restore.wal_recovery import LogPlace, segments_of, settings_of
 
 SIZE = 16 << 20
 START = 5 * SIZE

@@ -6,8 +6,8 @@ import pytest
 
 from strongroom.model.errors import SourceRefused
 from strongroom.model.postgres import Lsn, SystemIdentifier, Timeline
-from strongroom.postgres.basebackup import System
-from strongroom.postgres.wal_source import Found, Kept, Place, place_after, slot_name
+from strongroom.postgres.log.wal_source import Found, Kept, Place, place_after, slot_name
+from strongroom.postgres.server.system import System
 
 SIZE = 16 << 20
 HISTORY = "1\t0/6000100\tno recovery target specified\n\n2\t0/8000200\tno recovery target\n"

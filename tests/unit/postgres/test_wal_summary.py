@@ -3,7 +3,7 @@
 import log_made
 from strongroom.model.postgres import Lsn
 from strongroom.model.wal import MOST_UNENDED
-from strongroom.postgres.wal_summary import summary_of
+from strongroom.postgres.log.wal_summary import summary_of
 from strongroom.postgres.wire.wal import Commit, WalReader
 
 SECOND = 1_790_000_000

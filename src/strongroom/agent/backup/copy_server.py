@@ -13,8 +13,10 @@ from strongroom.model.errors import SourceStopped, VaultError
 from strongroom.model.operation import Progress
 from strongroom.model.postgres import PAGE
 from strongroom.model.seams import Clock
-from strongroom.postgres.connect import Conninfo
-from strongroom.postgres.events import (
+from strongroom.postgres.backup.incremental import Increment
+from strongroom.postgres.backup.physical import Way, physical_backup
+from strongroom.postgres.server.connect import Conninfo
+from strongroom.postgres.server.events import (
     Ended,
     Event,
     FileBegun,
@@ -26,8 +28,6 @@ from strongroom.postgres.events import (
     WalEvent,
     Warned,
 )
-from strongroom.postgres.incremental import Increment
-from strongroom.postgres.physical import Way, physical_backup
 
 
 @dataclass(frozen=True, slots=True)

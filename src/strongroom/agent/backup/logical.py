@@ -35,8 +35,7 @@ from strongroom.model.operation import (
     Progress,
 )
 from strongroom.model.seams import Chance, Clock
-from strongroom.postgres.client import Client, Program, client_of
-from strongroom.postgres.dump import (
+from strongroom.postgres.dump.dump import (
     Survey,
     as_json,
     dump_database,
@@ -47,7 +46,8 @@ from strongroom.postgres.dump import (
     survey,
     warnings_of,
 )
-from strongroom.postgres.tools import Tools
+from strongroom.postgres.server.client import Client, Program, client_of
+from strongroom.postgres.server.tools import Tools
 
 _PIECE = 1 << 20  # bytes read of a dump at once
 _LOST = " not dumped "  # in a warning of pg_dump that ends well: subscriptions, for one

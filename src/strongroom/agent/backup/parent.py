@@ -16,10 +16,10 @@ from strongroom.model.postgres import (
     lsn_to_text,
     major_of,
 )
-from strongroom.postgres.basebackup import MOST_MANIFEST_BYTES
-from strongroom.postgres.connect import Conninfo
-from strongroom.postgres.incremental import SUMMARIES_SINCE, Parent
-from strongroom.postgres.summaries import know_checkpoint
+from strongroom.postgres.backup.basebackup import MOST_MANIFEST_BYTES
+from strongroom.postgres.backup.incremental import SUMMARIES_SINCE, Parent
+from strongroom.postgres.server.connect import Conninfo
+from strongroom.postgres.server.summaries import know_checkpoint
 
 
 def parent_of(held: HeldLease, order: BackupOrder) -> Parent | None:

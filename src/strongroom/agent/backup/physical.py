@@ -37,9 +37,9 @@ from strongroom.model.operation import (
 )
 from strongroom.model.postgres import Lsn, lsn_to_text
 from strongroom.model.seams import Chance, Clock
-from strongroom.postgres.check import look
-from strongroom.postgres.incremental import Increment
-from strongroom.postgres.wal_joins import HINT, joined_server
+from strongroom.postgres.backup.check import look
+from strongroom.postgres.backup.incremental import Increment
+from strongroom.postgres.log.wal_joins import HINT, joined_server
 
 
 def take_backup(

@@ -16,7 +16,7 @@ from strongroom.model.operation import BackupOrder
 from strongroom.model.postgres import SystemIdentifier, Timeline, lsn_from_text
 from strongroom.model.resume import ResumeReply, ResumeRequest
 from strongroom.model.seams import Chance, Clock
-from strongroom.postgres.incremental import Stored
+from strongroom.postgres.backup.incremental import Stored
 
 SCOPE = "partial"  # of the SAS for partial deltas
 

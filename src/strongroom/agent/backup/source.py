@@ -9,11 +9,11 @@ from strongroom.agent.servers import ServerBook
 from strongroom.model.backup_type import DISK_ALONE
 from strongroom.model.errors import SourceRefused
 from strongroom.model.operation import ServerFacts
-from strongroom.postgres.connect import Conninfo
-from strongroom.postgres.local import disk_backup
-from strongroom.postgres.physical import Way
-from strongroom.postgres.wal_on_disk import DiskWindow
-from strongroom.postgres.whereabouts import data_directory_of
+from strongroom.postgres.backup.local import disk_backup
+from strongroom.postgres.backup.physical import Way
+from strongroom.postgres.backup.wal_on_disk import DiskWindow
+from strongroom.postgres.backup.whereabouts import data_directory_of
+from strongroom.postgres.server.connect import Conninfo
 
 # One keeps ahead of two threads that seal; a second one pays where it has a core of its own.
 _READERS = 1 if (os.cpu_count() or 1) <= 2 else 2

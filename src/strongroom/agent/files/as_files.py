@@ -23,9 +23,9 @@ from strongroom.model.dump_names import (
 from strongroom.model.extract import TableName
 from strongroom.model.operation import Progress
 from strongroom.model.postgres import major_of
-from strongroom.postgres.extract import ScratchServer
-from strongroom.postgres.roles_file import Cleaning
-from strongroom.postgres.scratch_dump import dump_to
+from strongroom.postgres.dump.roles_file import Cleaning
+from strongroom.postgres.part.extract import ScratchServer
+from strongroom.postgres.part.scratch_dump import dump_to
 
 _HEAD = """# Restore these files
 

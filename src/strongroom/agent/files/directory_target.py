@@ -10,8 +10,8 @@ import msgspec
 
 from strongroom.agent.files.targets import PIECE, Sink
 from strongroom.model.errors import ObjectMissing, TargetNotEmpty
-from strongroom.postgres import scratch
-from strongroom.postgres.beneath import refused
+from strongroom.postgres.restore.beneath import refused
+from strongroom.postgres.server import scratch
 
 _MARKER = "strongroom-unfinished.json"
 _SCRATCH = "strongroom-scratch"

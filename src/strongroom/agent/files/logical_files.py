@@ -11,9 +11,9 @@ from strongroom.model.dump_names import GLOBALS, database_file, globals_file
 from strongroom.model.extract import ExtractOrder
 from strongroom.model.operation import Progress
 from strongroom.model.postgres import major_of
-from strongroom.postgres.dump_text import read_dump
-from strongroom.postgres.roles_file import Cleaning, cleaned, roles_script, tablespaces_script
-from strongroom.postgres.tools import find_tools
+from strongroom.postgres.dump.dump_text import read_dump
+from strongroom.postgres.dump.roles_file import Cleaning, cleaned, roles_script, tablespaces_script
+from strongroom.postgres.server.tools import find_tools
 
 
 def leave(point: LogicalPoint, order: ExtractOrder, files: DumpFiles) -> None:

@@ -14,8 +14,7 @@ from strongroom.model.dump_names import GLOBALS, database_file, globals_file
 from strongroom.model.errors import Invalid
 from strongroom.model.operation import Completion, Progress, RestoreResult
 from strongroom.model.seams import Chance, Clock
-from strongroom.postgres.client import Client, Program, client_of
-from strongroom.postgres.dump import (
+from strongroom.postgres.dump.dump import (
     Survey,
     dump_database,
     dump_definitions,
@@ -24,8 +23,9 @@ from strongroom.postgres.dump import (
     survey,
     warnings_of,
 )
-from strongroom.postgres.roles_file import Cleaning, cleaned, roles_script, tablespaces_script
-from strongroom.postgres.tools import Tools
+from strongroom.postgres.dump.roles_file import Cleaning, cleaned, roles_script, tablespaces_script
+from strongroom.postgres.server.client import Client, Program, client_of
+from strongroom.postgres.server.tools import Tools
 
 
 def dump_out(held: HeldLease, book: ServerBook, clock: Clock, chance: Chance) -> Completion:

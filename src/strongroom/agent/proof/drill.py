@@ -43,10 +43,11 @@ from strongroom.model.errors import (
 from strongroom.model.extract import ExtractOrder
 from strongroom.model.operation import Completion
 from strongroom.model.seams import Chance, Clock
-from strongroom.postgres import scratch, trial
-from strongroom.postgres.amcheck import Connection, check_database
-from strongroom.postgres.extract import ScratchServer
-from strongroom.postgres.no_network import network_of
+from strongroom.postgres.part import trial
+from strongroom.postgres.part.amcheck import Connection, check_database
+from strongroom.postgres.part.extract import ScratchServer
+from strongroom.postgres.server import scratch
+from strongroom.postgres.server.no_network import network_of
 
 _SPOILED = (Corrupt, ObjectMissing, WrongKey)  # said of what was read: the point's own fault
 

@@ -22,11 +22,12 @@ from strongroom.model.errors import (
     VaultError,
 )
 from strongroom.model.postgres import NEWEST_MAJOR, major_of
-from strongroom.postgres import load, scratch
-from strongroom.postgres.dump_text import read_dump
-from strongroom.postgres.extract import ScratchServer, recovered
-from strongroom.postgres.restored_settings import libraries_of
-from strongroom.postgres.tools import Tools, find_tools
+from strongroom.postgres.dump import load
+from strongroom.postgres.dump.dump_text import read_dump
+from strongroom.postgres.part.extract import ScratchServer, recovered
+from strongroom.postgres.restore.restored_settings import libraries_of
+from strongroom.postgres.server import scratch
+from strongroom.postgres.server.tools import Tools, find_tools
 
 # Strict where the part of a point is not, and with no worker that could act or call out.
 STRICT = {

@@ -27,10 +27,10 @@ from strongroom.model.operation import Completion, Progress
 from strongroom.model.postgres import PAGE, major_of
 from strongroom.model.seams import Chance
 from strongroom.model.verify import MOST_PLACES, Damage, VerifyOrder, VerifyResult
-from strongroom.postgres.data_directory import segment_of
-from strongroom.postgres.list_dump import list_dump
-from strongroom.postgres.point_check import PointCheck
-from strongroom.postgres.tools import find_tools
+from strongroom.postgres.backup.data_directory import segment_of
+from strongroom.postgres.dump.list_dump import list_dump
+from strongroom.postgres.part.point_check import PointCheck
+from strongroom.postgres.server.tools import find_tools
 
 _PAGES_OF_SEGMENT = 131072
 _WINDOW = 4 << 20  # bytes of a dump that are at hand at once

@@ -44,10 +44,10 @@ from strongroom.model.operation import (
 from strongroom.model.postgres import major_of
 from strongroom.model.seams import Chance
 from strongroom.model.wal import Recovery
-from strongroom.postgres.in_place import InPlaceTarget
-from strongroom.postgres.restore import Finished, RestoredFile, RestoreTarget
-from strongroom.postgres.restored_settings import settle_in_place
-from strongroom.postgres.wal_recovery import LogPlace, await_recovered
+from strongroom.postgres.restore.in_place import InPlaceTarget
+from strongroom.postgres.restore.restore import Finished, RestoredFile, RestoreTarget
+from strongroom.postgres.restore.restored_settings import settle_in_place
+from strongroom.postgres.restore.wal_recovery import LogPlace, await_recovered
 
 Source = tuple[Blobs, Mapping[bytes, bytes]]  # where packs lie, and their content keys by id
 

@@ -13,8 +13,8 @@ from strongroom.datastore.manifest import Manifest
 from strongroom.datastore.reader import read_files
 from strongroom.model.errors import VaultError
 from strongroom.model.operation import Progress
-from strongroom.postgres.in_place import InPlaceTarget
-from strongroom.postgres.page_compare import ToldFile
+from strongroom.postgres.pages.page_compare import ToldFile
+from strongroom.postgres.restore.in_place import InPlaceTarget
 
 _ZEROS = memoryview(bytes(1 << 20))
 

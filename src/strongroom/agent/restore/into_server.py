@@ -25,13 +25,13 @@ from strongroom.model.errors import (
 )
 from strongroom.model.extract import ExtractOrder, TableName, read_table
 from strongroom.model.postgres import major_of
-from strongroom.postgres import load
-from strongroom.postgres.client import client_of
-from strongroom.postgres.connect import Conninfo, connect
-from strongroom.postgres.database_settings import Setting
-from strongroom.postgres.list_dump import subscriptions_left_out
-from strongroom.postgres.new_database import is_of_job, left_by_others, new_database
-from strongroom.postgres.tools import Tools, find_tools
+from strongroom.postgres.dump import load
+from strongroom.postgres.dump.database_settings import Setting
+from strongroom.postgres.dump.list_dump import subscriptions_left_out
+from strongroom.postgres.dump.new_database import is_of_job, left_by_others, new_database
+from strongroom.postgres.server.client import client_of
+from strongroom.postgres.server.connect import Conninfo, connect
+from strongroom.postgres.server.tools import Tools, find_tools
 
 
 @dataclass(frozen=True, slots=True)

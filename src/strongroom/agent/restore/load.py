@@ -24,13 +24,13 @@ from strongroom.model.logical import LoadOrder, LoadResult
 from strongroom.model.operation import Completion, Progress
 from strongroom.model.postgres import major_of
 from strongroom.model.seams import Chance
-from strongroom.postgres import load as target
-from strongroom.postgres.client import Client, client_of
-from strongroom.postgres.connect import Conninfo, connect
-from strongroom.postgres.database_settings import settings_of
-from strongroom.postgres.list_dump import subscriptions_left_out
-from strongroom.postgres.new_database import is_of_job, left_by_others, new_database
-from strongroom.postgres.tools import Tools, find_tools
+from strongroom.postgres.dump import load as target
+from strongroom.postgres.dump.database_settings import settings_of
+from strongroom.postgres.dump.list_dump import subscriptions_left_out
+from strongroom.postgres.dump.new_database import is_of_job, left_by_others, new_database
+from strongroom.postgres.server.client import Client, client_of
+from strongroom.postgres.server.connect import Conninfo, connect
+from strongroom.postgres.server.tools import Tools, find_tools
 
 _OWN_STATISTICS = 18  # from this major on a dump brings the planner's statistics along
 

@@ -17,7 +17,7 @@ from strongroom.agent.servers import ServerBook
 from strongroom.model.errors import Conflict, Invalid
 from strongroom.model.operation import Completion, RestoreOrder
 from strongroom.model.seams import Chance
-from strongroom.postgres import scratch
+from strongroom.postgres.server import scratch
 
 
 def make_server(

@@ -11,8 +11,8 @@ import structlog
 
 from strongroom.model.errors import TargetError, TargetRefused, ToolsMissing
 from strongroom.model.operation import RestoreResult
-from strongroom.postgres import scratch
-from strongroom.postgres.tools import Tools, find_tools
+from strongroom.postgres.server import scratch
+from strongroom.postgres.server.tools import Tools, find_tools
 
 START_SECONDS = 600
 _SOCKET_SECONDS = 5

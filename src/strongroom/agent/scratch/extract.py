@@ -34,10 +34,10 @@ from strongroom.model.first_few import first_few
 from strongroom.model.operation import Completion, RestoreResult
 from strongroom.model.postgres import major_of
 from strongroom.model.seams import Chance
-from strongroom.postgres import scratch
-from strongroom.postgres.extract import ScratchServer
-from strongroom.postgres.scratch_dump import dump_to
-from strongroom.postgres.tools import find_tools
+from strongroom.postgres.part.extract import ScratchServer
+from strongroom.postgres.part.scratch_dump import dump_to
+from strongroom.postgres.server import scratch
+from strongroom.postgres.server.tools import find_tools
 
 
 def extract(

@@ -21,13 +21,13 @@ from strongroom.datastore.reader import read_files
 from strongroom.model.errors import Precondition
 from strongroom.model.extract import ExtractOrder, TableName, read_table
 from strongroom.model.postgres import major_of
-from strongroom.postgres import scratch
-from strongroom.postgres.extract import ScratchServer, recovered
-from strongroom.postgres.layout import HOLDS_BYTES
-from strongroom.postgres.needed_files import NeededFiles, place_of
-from strongroom.postgres.restore import RestoreTarget
-from strongroom.postgres.tools import find_tools
-from strongroom.postgres.wal_recovery import LogPlace, await_recovered, settings_of
+from strongroom.postgres.part.extract import ScratchServer, recovered
+from strongroom.postgres.part.needed_files import NeededFiles, place_of
+from strongroom.postgres.restore.layout import HOLDS_BYTES
+from strongroom.postgres.restore.restore import RestoreTarget
+from strongroom.postgres.restore.wal_recovery import LogPlace, await_recovered, settings_of
+from strongroom.postgres.server import scratch
+from strongroom.postgres.server.tools import find_tools
 
 _ROUNDS = 3
 SCRATCH = "strongroom-scratch"

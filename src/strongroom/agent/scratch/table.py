@@ -16,10 +16,11 @@ from strongroom.model.errors import Failed, NotFound, TargetError, VaultError
 from strongroom.model.extract import ExtractOrder, TableName, read_table
 from strongroom.model.operation import Progress
 from strongroom.model.postgres import major_of
-from strongroom.postgres import load, scratch
-from strongroom.postgres.dump_text import read_dump
-from strongroom.postgres.extract import ScratchServer, recovered
-from strongroom.postgres.tools import find_tools
+from strongroom.postgres.dump import load
+from strongroom.postgres.dump.dump_text import read_dump
+from strongroom.postgres.part.extract import ScratchServer, recovered
+from strongroom.postgres.server import scratch
+from strongroom.postgres.server.tools import find_tools
 
 _SUPERUSER = "postgres"
 

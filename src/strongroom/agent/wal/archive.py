@@ -23,10 +23,10 @@ from strongroom.model.operation import Completion
 from strongroom.model.postgres import Lsn, Timeline, lsn_to_text, major_of
 from strongroom.model.seams import Chance, Clock
 from strongroom.model.wal import WalHistory, WalMissing, WalReply, WalReport
-from strongroom.postgres.archiver import trouble_of
-from strongroom.postgres.connect import Conninfo, session
-from strongroom.postgres.low_level import LowLevelBackup
-from strongroom.postgres.wal_source import Found, Kept, Place, drop_slot, forks_of, slot_name
+from strongroom.postgres.backup.low_level import LowLevelBackup
+from strongroom.postgres.log.archiver import trouble_of
+from strongroom.postgres.log.wal_source import Found, Kept, Place, drop_slot, forks_of, slot_name
+from strongroom.postgres.server.connect import Conninfo, session
 
 ARCHIVE = "Archive"
 _PAUSE = 0.1

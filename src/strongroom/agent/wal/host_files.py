@@ -11,7 +11,7 @@ from strongroom.agent.own_settings import OwnSettings, OwnSettingsFile
 from strongroom.agent.servers import ServerBook
 from strongroom.model.errors import NotFound
 from strongroom.model.operation import Lease
-from strongroom.postgres.connect import Conninfo
+from strongroom.postgres.server.connect import Conninfo
 
 _Said = tuple[Conninfo, Path | None, OwnSettings]
 

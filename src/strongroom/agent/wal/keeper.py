@@ -40,10 +40,10 @@ from strongroom.model.wal import (
     history_name,
     pack_name,
 )
-from strongroom.postgres.relation_names import RelationNames
-from strongroom.postgres.wal_joins import tail_of
-from strongroom.postgres.wal_source import Found
-from strongroom.postgres.wal_summary import summary_of
+from strongroom.postgres.log.wal_joins import tail_of
+from strongroom.postgres.log.wal_source import Found
+from strongroom.postgres.log.wal_summary import summary_of
+from strongroom.postgres.server.relation_names import RelationNames
 
 REPORT_SECONDS = 10.0  # an idle stream says that it stands
 _LOOK_SECONDS = 0.5  # between looks at the host's own files

@@ -22,9 +22,9 @@ from strongroom.model.errors import Corrupt, Precondition, VaultError
 from strongroom.model.postgres import Lsn, Timeline, lsn_to_text
 from strongroom.model.seams import Chance
 from strongroom.model.wal import Recovery, WalHistory, WalPack, WalRequest
-from strongroom.postgres.wal_recovery import LogPlace
-from strongroom.postgres.wal_source import forks_of
-from strongroom.postgres.walstream import segment_name
+from strongroom.postgres.log.wal_source import forks_of
+from strongroom.postgres.log.walstream import segment_name
+from strongroom.postgres.restore.wal_recovery import LogPlace
 
 AHEAD = 32  # segments that wait to be replayed
 _SIDE_BY_SIDE = 3

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from strongroom.model.postgres import Lsn, Timeline
 from strongroom.model.seams import Clock
-from strongroom.postgres.wal_source import Found, Place, forks_of
+from strongroom.postgres.log.wal_source import Found, Place, forks_of
 from strongroom.postgres.wire.wal import NOWHERE, Deletes, Event, WalReader, begins_at
 
 RUN_BYTES = 16 << 20

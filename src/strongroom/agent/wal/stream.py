@@ -30,9 +30,8 @@ from strongroom.model.wal import (
     WalReply,
     WalReport,
 )
-from strongroom.postgres.connect import replication
-from strongroom.postgres.wal_joins import joined_server
-from strongroom.postgres.wal_source import (
+from strongroom.postgres.log.wal_joins import joined_server
+from strongroom.postgres.log.wal_source import (
     NONE,
     Kept,
     Place,
@@ -43,6 +42,7 @@ from strongroom.postgres.wal_source import (
     slot_name,
     why_behind,
 )
+from strongroom.postgres.server.connect import replication
 
 _IN_FLIGHT = 2  # runs that are sealed and not kept yet
 _TURN_SECONDS = 0.25

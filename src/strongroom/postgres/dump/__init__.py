@@ -1,0 +1,1 @@
+"""Logical backups: dumped, told by their table of contents, loaded."""

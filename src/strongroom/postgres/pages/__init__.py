@@ -1,0 +1,1 @@
+"""Pages of relations: their checksums, their versions, what differs, what is damaged."""

@@ -1,0 +1,335 @@
+"""A scratch server that holds a part of a recovery point, and what is dumped out of it.
+
+Relations that were not asked for are files of the right size full of zeros. Recovery passes over
+them: what the log says of their pages is applied where it carries the whole page, and skipped
+where it does not. PostgreSQL lists the skipped pages in its log; one of a relation that we need
+is an error. Nothing leads out: a socket in a private directory is the only door, nothing of the
+source's configuration is read, and the directory is thrown away at the end.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from strongroom.model.errors import Corrupt, NotFound, TargetError
+from strongroom.model.extract import TableName
+from strongroom.postgres.dump.database_facts import read_facts
+from strongroom.postgres.dump.database_settings import Setting
+from strongroom.postgres.dump.renames import companions, parents_of, rename_tables
+from strongroom.postgres.part.needed_files import place_of
+from strongroom.postgres.server import scratch
+from strongroom.postgres.server.tools import Tools
+
+PORT = 5432  # of a socket in a directory of our own: never taken
+START_SECONDS = 3600  # recovery included
+_SKIPPED = re.compile(r"page \d+ of relation (\S+) (?:is uninitialized|does not exist)")
+_SETTINGS = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "port": str(PORT),
+    "shared_buffers": "64MB",
+    "huge_pages": "off",
+    "fsync": "off",  # nothing here outlives us
+    "full_page_writes": "off",
+    "max_wal_size": "64GB",
+    "checkpoint_timeout": "1d",
+    "archive_mode": "off",
+    "autovacuum": "off",  # it would read what is not there
+    "autovacuum_freeze_max_age": "2000000000",
+    "autovacuum_multixact_freeze_max_age": "2000000000",
+    "max_logical_replication_workers": "0",
+    "max_connections": "20",
+    "max_prepared_transactions": "1000",  # of the source, found again by recovery
+    "max_locks_per_transaction": "2048",  # a dump locks every table
+    "ignore_invalid_pages": "on",
+    "restart_after_crash": "off",
+    "lc_messages": "C",
+    "log_min_messages": "warning",
+    "logging_collector": "off",
+    "jit": "off",
+}
+# Over what roles and databases were given at the source, which would hold for us too.
+SESSION = (
+    "-c session_preload_libraries= -c local_preload_libraries= -c statement_timeout=0 "
+    "-c lock_timeout=0 -c idle_in_transaction_session_timeout=0 -c row_security=off "
+    "-c default_transaction_read_only=off -c event_triggers=off"
+)
+_TREE = """
+with recursive tree(oid) as (
+  select c.oid from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = relnamespace
+  where nspname = %(schema)s and relname = %(name)s and relkind in ('r', 'p', 'm')
+  and c.oid >= 16384
+  union select inhrelid from pg_catalog.pg_inherits join tree on inhparent = tree.oid)
+"""
+_TABLES = """
+select nspname, relname from tree join pg_catalog.pg_class using (oid)
+join pg_catalog.pg_namespace n on n.oid = relnamespace order by tree.oid
+"""
+_WITHOUT_ROWS = """
+select relkind = 'm', relpersistence = 'u' from pg_catalog.pg_class c
+join pg_catalog.pg_namespace n on n.oid = relnamespace
+where nspname = %(schema)s and relname = %(name)s
+"""
+_FILES = """
+, held(oid) as (
+  select oid from tree
+  union select reltoastrelid from tree join pg_catalog.pg_class using (oid)),
+every(oid) as (
+  select oid from held union select indexrelid from pg_catalog.pg_index join held on indrelid = oid
+  union select oid from pg_catalog.pg_class where oid < 16384 and oid not in (2613, 2683))
+select distinct pg_catalog.pg_relation_filenode(oid)::bigint from every
+where pg_catalog.pg_relation_filenode(oid) is not null
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ScratchServer:
+    """One that has recovered and accepts connections."""
+
+    tools: Tools
+    directory: Path
+    sockets: Path
+    superuser: str
+
+    @contextmanager
+    def connect(self, database: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+        """As its superuser. Raises TargetError."""
+        try:
+            with psycopg.connect(
+                host=str(self.sockets),
+                port=PORT,
+                user=self.superuser,
+                dbname=database,
+                options=_session(self.tools.major),
+                client_encoding="UTF8",
+                autocommit=True,
+            ) as connection:
+                yield connection
+        except psycopg.Error as error:
+            words = " ".join(str(error).split())[:300]
+            raise TargetError(f"the scratch server answers: {words}") from error
+
+    def environment(self, database: str) -> dict[str, str]:
+        """What PostgreSQL's own programs need to reach it."""
+        return {
+            "PGHOST": str(self.sockets),
+            "PGPORT": str(PORT),
+            "PGUSER": self.superuser,
+            "PGDATABASE": database,
+            "PGOPTIONS": _session(self.tools.major),
+        }
+
+    def skipped(self) -> set[tuple[int, int]]:
+        """(database, file number) of relations with pages that recovery passed over."""
+        found = set()
+        with scratch.start_log(self.directory).open(errors="replace") as log:
+            for line in log:
+                told = _SKIPPED.search(line)
+                place = place_of(told[1]) if told else None
+                if place is not None:
+                    found.add((place.database, place.file))
+        return found
+
+    def check_recovered(self, needed: set[tuple[int, int]]) -> None:
+        """Raises Corrupt when recovery could not do what it had to with a file that is needed."""
+        lost = sorted(self.skipped() & needed)
+        if lost:
+            raise Corrupt(
+                f"the write-ahead log speaks of pages that file {lost[0][1]} of database "
+                f"{lost[0][0]} does not have",
+                hint="Restore another recovery point, and verify this one.",
+            )
+
+    def files_of(self, database: str, table: TableName) -> set[int]:
+        """File numbers of a table, its children, their toast and indexes, and the catalogues."""
+        with self.connect(database) as connection:
+            found = connection.execute(_TREE + _FILES, _names(table)).fetchall()
+        return {int(str(number)) for (number,) in found}
+
+    def tables(self, database: str, table: TableName) -> list[TableName]:
+        """The table and its children; NotFound names what resembles it."""
+        with self.connect(database) as connection:
+            found = connection.execute(_TREE + _TABLES, _names(table)).fetchall()
+            if not found:
+                raise _no_table(connection, database, table)
+        return [TableName(schema=str(schema), name=str(name)) for schema, name in found]
+
+    def without_rows(
+        self, database: str, tables: Sequence[TableName]
+    ) -> tuple[list[TableName], list[TableName]]:
+        """Those that a dump brings without rows: materialized views, and what is not logged."""
+        views, unlogged = [], []
+        with self.connect(database) as connection:
+            for table in tables:
+                for is_view, is_unlogged in connection.execute(_WITHOUT_ROWS, _names(table)):
+                    views += [table] if is_view else []
+                    unlogged += [table] if is_unlogged else []
+        return views, unlogged
+
+    def parents(self, database: str, table: TableName) -> list[tuple[TableName, bool]]:
+        """What it is a part of or inherits from, and whether it is a partition of that."""
+        with self.connect(database) as connection:
+            return parents_of(connection, table)
+
+    def sequences(self, database: str, tables: Sequence[TableName]) -> list[TableName]:
+        """Those that belong to columns of the tables."""
+        found: list[TableName] = []
+        with self.connect(database) as connection:
+            for table in tables:
+                found += [
+                    TableName(schema=each.schema, name=each.name)
+                    for each in companions(connection, table)
+                    if each.kind == "sequence"
+                ]
+        return found
+
+    def any_database(self) -> str:
+        """One that is always there, for what all databases share."""
+        return "template1"
+
+    def databases(self) -> list[str]:
+        """Those that may be connected to, but for templates."""
+        with self.connect(self.any_database()) as connection:
+            found = connection.execute(
+                "select datname from pg_catalog.pg_database "
+                "where datallowconn and not datistemplate order by datname"
+            ).fetchall()
+        return [str(name) for (name,) in found]
+
+    def roles_of(self, database: str) -> frozenset[str]:
+        """Who owns or was granted it or something there; the first superuser always may."""
+        query = (
+            "select rolname from pg_catalog.pg_roles where oid in (select refobjid "
+            "from pg_catalog.pg_shdepend where refclassid = 'pg_catalog.pg_authid'::regclass "
+            "and (select oid from pg_catalog.pg_database "
+            "where datname = pg_catalog.current_database()) in (dbid, case when dbid = 0 "
+            "and classid = 'pg_catalog.pg_database'::regclass then objid end))"
+        )
+        with self.connect(database) as connection:
+            return frozenset(str(name) for (name,) in connection.execute(query).fetchall())
+
+    def describe(self, database: str) -> dict[str, Any]:
+        """As `load.create_database` and `load.settle_database` take it."""
+        with self.connect(database) as connection:
+            query = (
+                "select pg_catalog.pg_encoding_to_char(encoding), pg_catalog.to_jsonb(d) "
+                "from pg_catalog.pg_database d where datname = pg_catalog.current_database()"
+            )
+            ((encoding, row),) = connection.execute(query).fetchall()
+            facts = read_facts(connection, database)[database]
+        told: dict[str, Any] = dict(row)  # type: ignore[call-overload]
+        return {
+            "encoding": encoding,
+            "collate": told["datcollate"] or "",
+            "ctype": told["datctype"] or "",
+            "provider": told.get("datlocprovider") or "c",
+            "locale": told.get("datlocale") or told.get("daticulocale") or "",
+            "rules": told.get("daticurules") or "",
+            "connectionLimit": told["datconnlimit"],
+            **facts,
+        }
+
+    def settings_of(self, database: str) -> list[Setting]:
+        """What was set for a database, and for roles in it."""
+        query = (
+            "select coalesce(r.rolname, ''), setting from pg_catalog.pg_db_role_setting s "
+            "join pg_catalog.pg_database d on d.oid = s.setdatabase "
+            "left join pg_catalog.pg_roles r on r.oid = s.setrole "
+            "cross join pg_catalog.unnest(s.setconfig) setting "
+            "where d.datname = pg_catalog.current_database() order by 1, 2"
+        )
+        with self.connect(database) as connection:
+            rows = connection.execute(query).fetchall()
+        told = ((str(role), str(setting).partition("=")) for role, setting in rows)
+        return [Setting(role, name, value) for role, (name, _, value) in told]
+
+    def rename_database(self, database: str, new: str) -> None:
+        """Its row alone: no other database is here to connect to, as ALTER DATABASE demands."""
+        with self.connect(database) as connection:
+            connection.execute("set allow_system_table_mods = on")
+            connection.execute(
+                "update pg_catalog.pg_database set datname = %s where datname = %s",
+                (new, database),
+            )
+
+    def rename_tables(
+        self, database: str, tables: Sequence[TableName], new: TableName
+    ) -> list[TableName]:
+        """The first, and its children with it -> their new names (renames.py)."""
+        with self.connect(database) as connection:
+            return rename_tables(connection, tables, new)
+
+
+@contextmanager
+def recovered(
+    tools: Tools,
+    directory: Path,
+    sockets: Path,
+    superuser: str,
+    settings: Mapping[str, str] | None = None,
+    *,
+    seconds: int = START_SECONDS,
+) -> Iterator[ScratchServer]:
+    """Within: the server runs, with `settings` over ours, and without network where it can.
+
+    Raises TargetError with its last words when it does not recover, in so many seconds.
+    """
+    _settle(directory, sockets, settings or {})
+    try:
+        scratch.start(tools, directory, timeout=seconds, network=False)
+        yield ScratchServer(tools, directory, sockets, superuser)
+    finally:
+        if (directory / "postmaster.pid").exists():
+            scratch.stop(tools, directory, "immediate")
+
+
+def _settle(directory: Path, sockets: Path, settings: Mapping[str, str]) -> None:
+    """Our configuration in place of the source's: the directory is ours alone."""
+    ours = {**_SETTINGS, **settings, "unix_socket_directories": str(sockets)}
+    quoted = ((name, value.replace("'", "''")) for name, value in ours.items())
+    lines = "".join(f"{name} = '{value}'\n" for name, value in quoted)
+    texts = {
+        "postgresql.conf": lines,
+        "postgresql.auto.conf": "",
+        "pg_hba.conf": "local all all trust\n",
+        "pg_ident.conf": "",
+    }
+    user = scratch.server_user(directory)
+    for name, text in texts.items():
+        path = directory / name
+        path.write_text(text)
+        path.chmod(0o600)
+        if os.geteuid() == 0:
+            os.chown(path, user.uid, user.gid)
+
+
+def _session(major: int) -> str:
+    """`event_triggers` came with 17: a trigger of the source must not run at our connections."""
+    return SESSION if major >= 17 else SESSION.replace(" -c event_triggers=off", "")
+
+
+def _names(table: TableName) -> dict[str, str]:
+    return {"schema": table.schema, "name": table.name}
+
+
+def _no_table(
+    connection: psycopg.Connection[tuple[object, ...]], database: str, table: TableName
+) -> NotFound:
+    like = connection.execute(
+        "select nspname || '.' || relname from pg_catalog.pg_class c "
+        "join pg_catalog.pg_namespace n on n.oid = relnamespace where relkind in ('r', 'p', 'm') "
+        "and nspname !~ '^pg_' and nspname <> 'information_schema' "
+        "order by relname = %(name)s desc, nspname = %(schema)s desc, 1 limit 8",
+        _names(table),
+    ).fetchall()
+    there = ", ".join(str(name) for (name,) in like) or "no table"
+    return NotFound(
+        f"database {database} of this recovery point has no table {table}",
+        hint=f"It has, among others: {there}.",
+    )

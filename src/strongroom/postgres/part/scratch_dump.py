@@ -1,0 +1,65 @@
+"""PostgreSQL's own programs, reading a scratch server: what they write goes to a callable."""
+
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from typing import IO
+
+from strongroom.model.errors import TargetError
+from strongroom.postgres.part.extract import ScratchServer
+from strongroom.postgres.server import scratch
+
+_CHUNK = 1 << 20
+
+
+def dump_to(
+    server: ScratchServer,
+    database: str,
+    program: str,
+    words: Sequence[str],
+    write: Callable[[bytes], None],
+) -> None:
+    """Run a program against a database of the scratch server; its output is written in pieces.
+
+    It runs as the user that the server runs as. `write` may raise: the program is ended then.
+    Raises TargetError with its words.
+    """
+    with tempfile.TemporaryFile() as said:
+        with _running(server, database, [program, *words], said) as process:
+            assert process.stdout is not None  # noqa: S101 - a pipe, asked for below
+            try:
+                while chunk := process.stdout.read(_CHUNK):
+                    write(chunk)
+            except BaseException:
+                process.kill()
+                raise
+        _check(process.returncode, program, said)
+
+
+def _running(
+    server: ScratchServer, database: str, words: list[str], said: IO[bytes]
+) -> "subprocess.Popen[bytes]":
+    user = scratch.server_user(server.directory)
+    drop = scratch.drop_to(user)
+    return subprocess.Popen(
+        [str(server.tools.program(words[0])), *words[1:]],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=said,
+        env={
+            "PATH": "/usr/bin:/bin",
+            "LC_ALL": "C.UTF-8",
+            "PGCLIENTENCODING": "UTF8",
+            **server.environment(database),
+        },
+        cwd="/",
+        start_new_session=True,
+        **drop,
+    )
+
+
+def _check(code: int, program: str, said: IO[bytes]) -> None:
+    if code:
+        said.seek(0)
+        text = " ".join(said.read().decode(errors="replace").split())[-600:]
+        raise TargetError(f"{program} failed: {text}", hint="Verify this recovery point.")

@@ -1,0 +1,1 @@
+"""Writing a data directory: whole before it counts, nothing outside of it."""

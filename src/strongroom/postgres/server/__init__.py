@@ -1,0 +1,1 @@
+"""Reaching a server and running one: connections, refusals, PostgreSQL's own programs."""

@@ -1,0 +1,196 @@
+"""PostgreSQL's client programs: run with the least that they need, read as they write.
+
+A password goes into a file of mode 0600 in a directory of its own, never into an argument or the
+environment, which others may read. A connection string without one is an argument.
+"""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from strongroom.model.errors import SourceError, SourceRefused, SourceStopped, ToolsMissing
+from strongroom.postgres.server.connect import Conninfo
+from strongroom.postgres.server.refusals import Attempt, refused_connection
+
+_SECRETS = ("sslpassword", "oauth_client_secret")
+_KEPT = re.compile(r"PATH|HOME|USER|LOGNAME|TZ|SSL_CERT_\w+|KRB5\w+|PG\w+")
+_WORDS = 4096
+_RIGHTS = ("permission denied", "must be superuser", "row-level security")
+_LACKING = (
+    "Grant the role of the agent what it lacks: GRANT pg_read_all_data TO ...; (a large object: "
+    "GRANT SELECT ON LARGE OBJECT), or make it the owner."
+)
+_MAY_NOT_LOAD = (
+    "What is loaded holds something that the role may not make (an extension, an event trigger, a "
+    "foreign-data wrapper): load it as a superuser."
+)
+_HIDDEN = (
+    "Rows of this table are hidden from the role of the agent, and half a table is none. Run as a "
+    "superuser: ALTER ROLE ... BYPASSRLS;"
+)
+_ALIVE = {
+    "connect_timeout": "15",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "4",
+    "tcp_user_timeout": "60000",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """How a program reaches the server. Printing it shows no secret, for it holds none."""
+
+    conninfo: Conninfo  # without a password; names the file that holds it
+    environment: dict[str, str]
+
+    def target(self, database: str) -> str:
+        """The connection string to one database, fit to be an argument."""
+        return self.conninfo.changed(dbname=database).text()
+
+
+@contextmanager
+def client_of(conninfo: Conninfo) -> Iterator[Client]:
+    """What programs need while the context lasts. Raises SourceRefused."""
+    for name in _SECRETS:
+        if conninfo.get(name):
+            raise SourceRefused(
+                f"{name} cannot be handed to PostgreSQL's own programs safely",
+                hint="Use a key without a passphrase, readable by the agent's user alone.",
+            )
+    environment = {name: value for name, value in os.environ.items() if _KEPT.fullmatch(name)}
+    password = conninfo.get("password") or environment.get("PGPASSWORD", "")
+    environment = {**environment, "LC_ALL": "C.UTF-8"}
+    environment.pop("PGPASSWORD", None)
+    missing = {name: value for name, value in _ALIVE.items() if not conninfo.get(name)}
+    plain = conninfo.changed(password="", application_name="strongroom", **missing)
+    with tempfile.TemporaryDirectory(prefix="strongroom-client-") as directory:  # mode 0700
+        if password:
+            plain = plain.changed(passfile=str(_passfile(Path(directory), password)))
+        yield Client(plain, environment)
+
+
+def _passfile(directory: Path, password: str) -> Path:
+    path = directory / "passfile"
+    escaped = password.replace("\\", "\\\\").replace(":", "\\:")
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(f"*:*:*:*:{escaped}\n")
+    return path
+
+
+class Program:
+    """A program that runs within its context: whatever happens in it, none is left afterwards.
+
+    What it writes is read here, what it says is kept for its end.
+    """
+
+    def __init__(self, command: list[str], client: Client, what: str) -> None:
+        """`what` is for people: "pg_dump of orders"."""
+        self._what = what
+        self._client = client
+        with contextlib.ExitStack() as stack:
+            self._words = stack.enter_context(tempfile.TemporaryFile())
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=self._words,
+                env=client.environment,
+                cwd="/",
+                start_new_session=True,
+            )
+            self._open = stack.pop_all()
+
+    def __enter__(self) -> "Program":
+        """It runs already."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it if it has not ended, and let go of what it held."""
+        self.kill()
+        with self._open, self._process:
+            pass
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    def pieces(self, size: int) -> Iterator[bytes]:
+        """What it writes, in pieces of `size` bytes, the last one shorter."""
+        assert self._process.stdout is not None  # noqa: S101 - a pipe was asked for
+        while data := self._process.stdout.read(size):
+            yield data
+
+    def kill(self) -> None:
+        """End it at once, and what it has started; from any thread, safe twice."""
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def run(self, check: Callable[[], None] = lambda: None) -> list[str]:
+        """To its end, for what it does and not for what it writes; `check` is asked meanwhile.
+
+        Raises what `check` and `finish` raise.
+        """
+        for _ in self.pieces(1 << 16):
+            check()
+        check()
+        return self.finish()
+
+    def finish(self) -> list[str]:
+        """Wait for its end: the lines it said. Raises SourceError when it did not end well."""
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        code = self._process.wait()
+        self._words.seek(0)
+        said = self._words.read(1 << 20).decode(errors="replace")
+        if code:
+            raise _failed(self._what, code, said, self._client.conninfo)
+        return said.splitlines()
+
+
+def run(command: list[str], client: Client, what: str) -> list[str]:
+    """A program that writes nothing of interest, to its end."""
+    with Program(command, client, what) as program:
+        return program.run()
+
+
+def _failed(what: str, code: int, said: str, conninfo: Conninfo) -> SourceError | ToolsMissing:
+    words = " ".join(said.split())[-_WORDS:]
+    if code < 0:
+        return SourceStopped(
+            f"{what} was ended by signal {-code}",
+            hint="See the system's log: the memory of this host may have run out.",
+        )
+    shown = words[-600:] or f"it ended with {code}"
+    if "server version mismatch" in words:
+        return ToolsMissing(f"{what} failed: {shown}")
+    if any(fragment in words for fragment in _RIGHTS):
+        lacking = _MAY_NOT_LOAD if what.startswith("pg_restore") else _LACKING
+        hidden = "row-level security" in words
+        return SourceRefused(f"{what} failed: {shown}", hint=_HIDDEN if hidden else lacking)
+    lost = ("server closed the connection", "terminating connection", "could not receive data")
+    if any(fragment in words for fragment in lost):
+        return SourceStopped(f"{what} lost the server: {shown}")
+    if "connection to server" in words and "failed" in words:
+        return refused_connection(words, _attempt(conninfo))
+    return SourceRefused(f"{what} failed: {shown}", hint="See the server's log for the reason.")
+
+
+def _attempt(conninfo: Conninfo) -> Attempt:
+    return Attempt(
+        user=conninfo.get("user") or "?",
+        database=conninfo.get("dbname") or "postgres",
+        endpoint=conninfo.endpoint,
+        replicating=False,
+        has_password=bool(conninfo.get("passfile")),
+    )

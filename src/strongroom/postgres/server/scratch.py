@@ -1,0 +1,231 @@
+"""Start and stop PostgreSQL servers on this host, as an operating system user it accepts."""
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+from strongroom.model.errors import TargetError
+from strongroom.postgres.server import no_network
+from strongroom.postgres.server.tools import Tools
+
+_LOG = "strongroom-start.log"
+PREFIX = "strongroom-"
+_SOCKET_PATH_BYTES = 90  # sun_path is 108, less `/.s.PGSQL.65535`
+
+
+@dataclass(frozen=True, slots=True)
+class RunAs:
+    """The user that a server runs as. PostgreSQL refuses root."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+class Drop(TypedDict, total=False):
+    """What `subprocess` takes to run a program as another user."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that accepts connections."""
+
+    directory: Path
+    port: int
+    socket_directory: Path
+    pid: int
+
+    @property
+    def conninfo(self) -> str:
+        """How to reach it over its socket, as the superuser that `initialise` made."""
+        return f"host={self.socket_directory} port={self.port} user=postgres dbname=postgres"
+
+
+def find_user(*, uid: int | None = None, name: str = "") -> RunAs | None:
+    """A user of this host by number or name; None when there is none."""
+    try:
+        entry = pwd.getpwnam(name) if uid is None else pwd.getpwuid(uid)
+    except KeyError:
+        return None
+    return RunAs(entry.pw_name, entry.pw_uid, entry.pw_gid)
+
+
+def server_user(directory: Path | None = None) -> RunAs:
+    """Who runs a server: ourselves; for root the directory's owner, `postgres` or `nobody`."""
+    uid = os.geteuid()
+    if uid == 0 and directory is not None and directory.exists():
+        uid = directory.stat().st_uid
+    found = find_user(uid=uid) if uid else find_user(name="postgres") or find_user(name="nobody")
+    if found is None:
+        raise TargetError(
+            "there is no user to run PostgreSQL as",
+            hint="Make one: useradd --system postgres",
+        )
+    return found
+
+
+@contextmanager
+def scratch_directory(prefix: str = PREFIX, within: Path | None = None) -> Iterator[Path]:
+    """A short-lived directory, owned by the server's user, under the system's temporary one."""
+    with tempfile.TemporaryDirectory(
+        prefix=prefix, dir=within, ignore_cleanup_errors=True
+    ) as name:
+        path = Path(name)
+        if os.geteuid() == 0:
+            user = server_user()
+            shutil.chown(path, user.uid, user.gid)
+        yield path
+
+
+def initialise(tools: Tools, directory: Path, *options: str) -> None:
+    """initdb into a new directory: superuser postgres, local users trusted, UTF-8."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    user = server_user(directory)
+    if os.geteuid() == 0:
+        shutil.chown(directory, user.uid, user.gid)
+    command = [str(tools.program("initdb")), "-D", str(directory), "-U", "postgres", "-A", "trust"]
+    _must_run([*command, "-E", "UTF8", "--no-instructions", *options], user, "initdb")
+
+
+def start(
+    tools: Tools,
+    directory: Path,
+    *,
+    port: int = 0,
+    socket_directory: Path | None = None,
+    timeout: int = 300,
+    network: bool = True,
+) -> Running:
+    """Start and wait until it accepts connections (recovery included).
+
+    Without `network` it has none, where this host allows that (no_network.py). Without port and
+    `socket_directory` those of its own configuration hold. Raises TargetError with the last lines
+    of its log; a server that is not ready in time is stopped again.
+    """
+    user = server_user(directory)
+    options = [f"-p {port}"] if port else []
+    if socket_directory is not None:
+        if len(os.fsencode(socket_directory)) > _SOCKET_PATH_BYTES:
+            raise TargetError(f"{socket_directory} is too long a path for a socket")
+        options.append(f"-c unix_socket_directories='{socket_directory}'")
+    command = [str(tools.program("pg_ctl")), "-D", str(directory), "-w", "-t", str(timeout)]
+    command += ["-s", "-l", str(directory / _LOG), "-o", " ".join(options), "start"]
+    try:
+        _must_run(command, user, "starting PostgreSQL", network=network)
+    except TargetError as error:
+        words = " | ".join(last_words(directory)) or error.message
+        if (directory / "postmaster.pid").exists():
+            stop(tools, directory, "immediate")
+        raise TargetError(
+            f"PostgreSQL did not start in {directory}: {words}", hint=f"See {directory / _LOG}."
+        ) from error
+    return running(directory)
+
+
+def configured_port(tools: Tools, directory: Path) -> int:
+    """Of a server that does not run, as its configuration says; 0 where that cannot be read."""
+    said = configured(tools, directory, "port")
+    return int(said) if said.isdigit() else 0
+
+
+def configured(tools: Tools, directory: Path, setting: str) -> str:
+    """A setting of a server that does not run; empty where its configuration cannot be read."""
+    command = [str(tools.program("postgres")), "-C", setting, "-D", str(directory)]
+    code, said = _run(command, server_user(directory))
+    return "" if code else said
+
+
+def socket_path(place: str, port: int) -> str:
+    """Of the socket of a server's port in a directory, as the socket module takes it.
+
+    A directory that begins with @ is an abstract name.
+    Source: PostgreSQL src/include/libpq/pqcomm.h.
+    """
+    path = f"{place}/.s.PGSQL.{port}"
+    return f"\0{path[1:]}" if path.startswith("@") else path
+
+
+def running(directory: Path) -> Running:
+    """The server whose postmaster.pid lies in a data directory; TargetError when there is none.
+
+    Source: PostgreSQL src/include/utils/pidfile.h.
+    """
+    try:
+        lines = (directory / "postmaster.pid").read_text().splitlines()
+        return Running(directory, int(lines[3]), Path(lines[4] or lines[5]), int(lines[0]))
+    except (OSError, ValueError, IndexError) as error:
+        raise TargetError(f"no server runs in {directory}") from error
+
+
+def is_running(tools: Tools, directory: Path) -> bool:
+    """Whether a server runs in a data directory: what `pg_ctl status` says."""
+    command = [str(tools.program("pg_ctl")), "-D", str(directory), "status"]
+    return _run(command, server_user(directory))[0] == 0
+
+
+def stop(tools: Tools, directory: Path, mode: str = "fast", *, timeout: int = 60) -> None:
+    """Stop by the pid in its own directory and wait; mode: smart | fast | immediate."""
+    command = [str(tools.program("pg_ctl")), "-D", str(directory), "-w", "-s"]
+    command += ["-t", str(timeout), "-m", mode, "stop"]
+    _must_run(command, server_user(directory), "stopping PostgreSQL")
+
+
+def start_log(directory: Path) -> Path:
+    """Where a server that `start` started writes what it has to say."""
+    return directory / _LOG
+
+
+def last_words(directory: Path, lines: int = 4) -> list[str]:
+    """The end of a server's start log."""
+    log = directory / _LOG
+    if not log.exists():
+        return []
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 4096))
+        return file.read().decode(errors="replace").strip().splitlines()[-lines:]
+
+
+def drop_to(user: RunAs) -> Drop:
+    """For root, the words that run a program as a user; nothing for everybody else."""
+    if os.geteuid() != 0:
+        return {}
+    return {"user": user.uid, "group": user.gid, "extra_groups": []}
+
+
+def _must_run(command: list[str], user: RunAs, what: str, *, network: bool = True) -> None:
+    code, said = _run(command, user, network=network)
+    if code:
+        raise TargetError(f"{what} failed: {said}", hint="See the server's log.")
+
+
+def _run(command: list[str], user: RunAs, *, network: bool = True) -> tuple[int, str]:
+    """Run as the server's user -> exit code, and the end of what it said."""
+    before = () if network else no_network.words_before(user.uid, user.gid)
+    drop = {} if before else drop_to(user)
+    # Not a pipe: the server would inherit it and keep it open after pg_ctl has ended.
+    with tempfile.TemporaryFile() as words:
+        done = subprocess.run(
+            [*before, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=words,
+            stderr=words,
+            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"},
+            cwd="/",
+            umask=0o077,
+            start_new_session=True,
+            check=False,
+            **drop,
+        )
+        words.seek(0)
+        return done.returncode, " ".join(words.read().decode(errors="replace").split())[-600:]
