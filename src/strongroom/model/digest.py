@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import msgspec
 from whenever import Instant
 
+from strongroom.model.sizes import told_size
+
 _MOST = 20  # lines of a kind; how many more there are is told
 _STATES = {"ok": "protected", "late": "late", "bad": "not protected", "waiting": "waiting"}
 _STATES |= {"paused": "paused"}
@@ -58,7 +60,8 @@ class Digest(msgspec.Struct, kw_only=True, frozen=True):
         there = [(self.protection.get(state, 0), word) for state, word in _STATES.items()]
         counts = ", ".join(f"{count} {word}" for count, word in there if count)
         yield f"  {counts or 'nothing yet'}; {self.proved} of {self.instances} proved by a drill"
-        yield f"  {self.points} new points, {_gb(self.stored_bytes)} stored anew in the last day"
+        anew = told_size(self.stored_bytes)
+        yield f"  {self.points} new points, {anew} stored anew in the last day"
         yield from _listed(self.unprotected)
         yield "Failed in the last day"
         yield from _listed(self.failed) if self.failed else ["  nothing"]
@@ -72,7 +75,7 @@ class Digest(msgspec.Struct, kw_only=True, frozen=True):
         if self.headroom_bytes is not None:
             days = self.days_until_full
             until = "" if days is None else f", about {days:.0f} days at the growth of late"
-            yield f"  storage has {_gb(self.headroom_bytes)} left{until}"
+            yield f"  storage has {told_size(self.headroom_bytes)} left{until}"
 
 
 def _listed(lines: list[str]) -> Iterator[str]:
@@ -80,7 +83,3 @@ def _listed(lines: list[str]) -> Iterator[str]:
         yield f"  - {line}"
     if len(lines) > _MOST:
         yield f"  and {len(lines) - _MOST} more"
-
-
-def _gb(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"

@@ -333,8 +333,8 @@ def test_validation_tells_that_a_first_backup_would_not_fit_into_storage(
             assert (told["status"] == "Succeeded") is fits, told
             if not fits:
                 assert told["error"]["code"] == "StoreFull"
-                assert "7.5 GB" in told["error"]["message"]
-                assert "1.1 GB are left" in told["error"]["message"]
+                assert "7.52 GB" in told["error"]["message"]
+                assert "1.07 GB are left" in told["error"]["message"]
     finally:
         world.room = None
 

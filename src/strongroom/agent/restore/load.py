@@ -24,6 +24,7 @@ from strongroom.model.logical import LoadOrder, LoadResult
 from strongroom.model.operation import Completion, Progress
 from strongroom.model.postgres import major_of
 from strongroom.model.seams import Chance
+from strongroom.model.sizes import told_size
 from strongroom.postgres.dump import load as target
 from strongroom.postgres.dump.database_settings import settings_of
 from strongroom.postgres.dump.list_dump import subscriptions_left_out
@@ -165,7 +166,7 @@ class _Loading:
         size = self.point.size(path)
         if shutil.disk_usage(self.directory).free < size:
             raise TargetFull(
-                f"{self.directory} has no room for the {size} bytes of {name}'s dump",
+                f"{self.directory} has no room for the {told_size(size)} of {name}'s dump",
                 hint="Free space in the agent's data directory.",
             )
         progress = Progress(step=f"Fetching {name}", total_bytes=size, files=len(self.loaded))

@@ -29,6 +29,7 @@ from strongroom.model.outside import (
 )
 from strongroom.model.policy import parse_policy
 from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.sizes import told_size
 
 LOCK_DAYS = 7
 _MEASURED_DAYS = 60  # that growth is taken from
@@ -142,14 +143,20 @@ def _of_room(connection: sa.Connection, sky: Sky, now: Instant) -> Iterator[Caus
     )
     left = room.days_left(growth(connection, now)) if room.holds_blobs else float("inf")
     if room.headroom == 0:
-        words = f"{_gb(room.free_bytes)} are free, all of them its reserve: no backup gets in."
+        words = (
+            f"{told_size(room.free_bytes)} are free, all of them its reserve: no backup gets in."
+        )
         yield _of_storage(GRAVE, "storage is full", words, hint)
     elif left < FILLING_DAYS:
-        words = f"{_gb(room.headroom)} are left: about {left:.0f} days at the growth of late."
+        words = (
+            f"{told_size(room.headroom)} are left: about {left:.0f} days at the growth of late."
+        )
         severity = GRAVE if left < FULL_SOON_DAYS else WARNING
         yield _of_storage(severity, "storage is filling", words, hint)
     elif room.holds_blobs and room.headroom < usage.largest_whole(connection):
-        words = f"{_gb(room.headroom)} are left, less than another full backup of the largest."
+        words = (
+            f"{told_size(room.headroom)} are left, less than another full backup of the largest."
+        )
         yield _of_storage(WARNING, "storage is filling", words, hint)
 
 
@@ -200,7 +207,3 @@ def _about(ship: Ship, severity: str, title: str, told: tuple[str, str]) -> Caus
 
 def _at(moment: Instant) -> str:
     return moment.round("minute").format_iso()
-
-
-def _gb(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"

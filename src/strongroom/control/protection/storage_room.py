@@ -4,9 +4,9 @@ import sqlalchemy as sa
 
 from strongroom.control.basis.control import Control
 from strongroom.control.resources.servers import facts_of
-from strongroom.model.cost import GB
 from strongroom.model.errors import Precondition, StoreFull, StoreUnavailable
 from strongroom.model.outside import Room
+from strongroom.model.sizes import told_size
 
 
 def ask_room(control: Control) -> Room | None:
@@ -23,8 +23,8 @@ def check_size(room: Room, server: sa.RowMapping) -> None:
     size = 0 if facts is None else facts.size_bytes
     if not room.fits(size):
         raise Precondition(
-            f"server {server['name']} holds {size / GB:.1f} GB, and {room.headroom / GB:.1f} GB "
-            "are left in storage: a first backup cannot fit",
+            f"server {server['name']} holds {told_size(size)}, and {told_size(room.headroom)} "
+            "are left in storage beside its reserve: a first backup cannot fit",
             hint="free space at the storage endpoint, or give it a larger disk",
             code=StoreFull.__name__,
         )

@@ -16,6 +16,7 @@ from strongroom.model.plan import Caution, RestorePlan
 from strongroom.model.postgres import major_of
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.model.restore_request import RestoreRequest
+from strongroom.model.sizes import told_size
 
 _OPEN_PUBLIC = 15  # since then nobody but the owner creates in "public"
 
@@ -102,8 +103,8 @@ def _of_places(asked: RestoreRequest, sight: Sight, rooms: list[Room]) -> Iterat
             continue
         yield Caution(
             code="TargetTooSmall",
-            message=f"{room.needed} bytes are written to {room.path}, "
-            f"and {room.free} are free there",
+            message=f"{told_size(room.needed)} are written to {room.path}, "
+            f"and {told_size(room.free)} are free there",
             hint="make room, or name a directory on another disk",
         )
 

@@ -3,9 +3,9 @@
 from whenever import Instant, TimeZoneNotFoundError
 
 from strongroom.model.job import SubTask
+from strongroom.model.sizes import told_size
 
 _THIN = "\u202f"
-_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _KINDS = {
     "backupvaults": "vault",
     "backupinstances": "instance",
@@ -27,13 +27,7 @@ def zone_or_utc(name: str) -> str:
 
 def size(count: float | None) -> str:
     """1.22 TB: three digits that count."""
-    if count is None:
-        return "not known"
-    value, unit = float(count), 0
-    while value >= 999.5 and unit < len(_UNITS) - 1:
-        value, unit = value / 1000, unit + 1
-    text = f"{value:.0f}" if unit == 0 or value >= 99.95 else f"{value:.3g}"
-    return f"{text} {_UNITS[unit]}"
+    return "not known" if count is None else told_size(count)
 
 
 def number(count: int) -> str:
