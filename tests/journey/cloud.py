@@ -21,10 +21,10 @@ READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
 
 
 class Cloud:
-    """The clients that a user of Azure has, pointed at this house."""
+    """The clients that a user of Azure has, pointed at this house, or at one door of it."""
 
-    def __init__(self, house: House) -> None:
-        found = house.connection
+    def __init__(self, house: House, arm: str = "") -> None:
+        found = house.connection | ({"arm": arm} if arm else {})
         self.found = found
         self.group = "rg1"
         self.vault = "vault1"
