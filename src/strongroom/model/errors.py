@@ -17,7 +17,9 @@
     │   ├── SourceRefused        password, privilege, pg_hba.conf, a setting
     │   ├── SourceUnsupported    a version or a feature we cannot back up
     │   ├── SourceStopped        it went away in mid-read                     (retried)
-    │   └── WalGap               write-ahead log that we need is gone         (retried)
+    │   ├── WalGap               write-ahead log that we need is gone         (retried)
+    │   └── SpoolFailed          where it is archived to cannot be written    (retried)
+    │       └── SpoolFull            its disk is full                         (retried)
     ├── StoreError         the storage endpoint
     │   ├── StoreUnavailable     down, slow, refusing for now                 (retried)
     │   ├── StoreDenied          credential refused, or expired
@@ -171,6 +173,16 @@ class WalGap(SourceError):
     """Write-ahead log that the recovery point needs is gone."""
 
     retry = Retry.LATER
+
+
+class SpoolFailed(SourceError):
+    """The spool, where the server archives its log to, cannot be read or written."""
+
+    retry = Retry.LATER
+
+
+class SpoolFull(SpoolFailed):
+    """Its disk is."""
 
 
 class StoreError(VaultError):

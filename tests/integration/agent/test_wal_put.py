@@ -15,7 +15,8 @@ import pytest
 from seams import SystemClock
 from small_disk import small_disk
 from strongroom.agent.wal.put import wal_put
-from strongroom.agent.wal.spool import Spool, SpoolFailed, digest_of
+from strongroom.agent.wal.spool import Spool, digest_of
+from strongroom.model.errors import SpoolFailed
 
 NAME = "000000010000000000000005"
 CONTENT = b"log" * 1000

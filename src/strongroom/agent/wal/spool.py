@@ -21,7 +21,7 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from strongroom.model.errors import Invalid, Precondition, Retry, SourceError
+from strongroom.model.errors import Invalid, Precondition, SpoolFailed, SpoolFull
 
 SEGMENT = re.compile(r"([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})(\.partial)?")
 HISTORY = re.compile(r"([0-9A-F]{8})\.history")
@@ -158,16 +158,6 @@ class Spool:
             with suppress(OSError):
                 beside.unlink(missing_ok=True)  # else each try takes more of a full disk
             raise _failed(error, beside) from error
-
-
-class SpoolFailed(SourceError):
-    """The spool cannot be read or written; a look later may help."""
-
-    retry = Retry.LATER
-
-
-class SpoolFull(SpoolFailed):
-    """Its disk is."""
 
 
 @contextmanager
