@@ -218,6 +218,8 @@ def test_a_database_is_dumped_under_a_new_name_with_what_was_written_as_it_was_b
     )
     operation = story.restore(order)
     assert operation.failure is None, operation.failure
+    (warning,) = operation.result.restore.warnings
+    assert "public.unlogged is unlogged" in warning["message"]
     _load(source, target / "shop_then.dump", "postgres", "--create")
     was, now = source.digests("shop_then"), source.digests("shop")
     assert set(was) == set(now)

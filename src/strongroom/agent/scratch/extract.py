@@ -247,7 +247,7 @@ def _dump(source: _Source, server: ScratchServer, files: DumpFiles) -> None:
 def _warn_of_rows(
     source: _Source, server: ScratchServer, database: str, tables: list[TableName]
 ) -> None:
-    """Whoever asked for a table by name expects its rows."""
+    """Whoever asked for a table by name, or for its database, expects its rows."""
     views, unlogged = server.without_rows(database, tables)
     if views:
         source.warnings.append(
@@ -259,7 +259,8 @@ def _warn_of_rows(
     if unlogged and source.logical is None:
         source.warnings.append(
             Failed(
-                f"{_shown(unlogged)} is unlogged: a copy of a server holds none of its rows",
+                f"{_shown(unlogged)} {'is' if len(unlogged) == 1 else 'are'} unlogged: "
+                "a copy of a server holds no rows of such a table",
                 hint="Only a logical point has them: strongroom points NAME.",
             )
         )

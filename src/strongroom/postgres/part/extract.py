@@ -76,6 +76,11 @@ select relkind = 'm', relpersistence = 'u' from pg_catalog.pg_class c
 join pg_catalog.pg_namespace n on n.oid = relnamespace
 where nspname = %(schema)s and relname = %(name)s
 """
+_UNLOGGED = """
+select nspname, relname from pg_catalog.pg_class c
+join pg_catalog.pg_namespace n on n.oid = relnamespace
+where relkind = 'r' and relpersistence = 'u' and c.oid >= 16384 order by c.oid
+"""
 _FILES = """
 , held(oid) as (
   select oid from tree
@@ -163,9 +168,15 @@ class ScratchServer:
     def without_rows(
         self, database: str, tables: Sequence[TableName]
     ) -> tuple[list[TableName], list[TableName]]:
-        """Those that a dump brings without rows: materialized views, and what is not logged."""
+        """Those that a dump brings without rows: materialized views, and what is not logged.
+
+        Of no tables but a whole database, just the unlogged: loading it makes its views anew.
+        """
         views, unlogged = [], []
         with self.connect(database) as connection:
+            if not tables:
+                names = connection.execute(_UNLOGGED).fetchall()
+                return [], [TableName(schema=str(one), name=str(name)) for one, name in names]
             for table in tables:
                 for is_view, is_unlogged in connection.execute(_WITHOUT_ROWS, _names(table)):
                     views += [table] if is_view else []
