@@ -113,10 +113,7 @@ def shelves_of(connection: sa.Connection, instance_id: InstanceId) -> list[tuple
 def look_through(
     connection: sa.Connection, instance_id: InstanceId, shelf: Shelf, skip: int, most: int
 ) -> tuple[list[RecoveryPoint], int]:
-    """Those of a shelf that can be restored, newest first, from the one after `skip` on; and how
-
-    many lie there.
-    """
+    """A page of those of a shelf that can be restored, newest first; and how many they are."""
     here = [recovery_points.c.instance_id == instance_id, recovery_points.c.state == COMPLETED]
     here += [_tag == shelf.tag] if shelf.tag else []
     here += [recovery_points.c.kind == shelf.kind] if shelf.kind else []

@@ -1,8 +1,6 @@
 """Lists of jobs: what is offered beside each row, and what comes to them without a new load."""
 
 import contextlib
-import itertools
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +12,7 @@ import pytest
 from arm_story import Story
 from arm_world import SUBSCRIPTION, ArmWorld
 from portal_rows import POINT, fill
+from portal_stream import parts_of, told_until
 from strongroom.catalog.portal_tables import job_samples
 from strongroom.catalog.tables import jobs, recovery_points
 from strongroom.control.identities import users
@@ -230,25 +229,3 @@ def test_what_needs_somebody_comes_to_the_first_page(site: ArmWorld, anna: httpx
         told_until(parts, needs=f'href="{JOB}/j-new">Watch')
         end(site, "j-new", status="Failed", error=FULL)
         told_until(parts, needs="Try again")
-
-
-def told_until(parts: Iterator[tuple[str, str]], **words: str) -> dict[str, str]:
-    """Each part as it came last, once each of these has its words."""
-    found: dict[str, str] = {}
-    for name, html in itertools.islice(parts, 200):
-        found[name] = html
-        if all(each in found.get(part, "") for part, each in words.items()):
-            return found
-    raise AssertionError(f"not told: {words}")
-
-
-def parts_of(answer: httpx.Response) -> Iterator[tuple[str, str]]:
-    """(id, HTML) of each part as it comes."""
-    kind = ""
-    for line in answer.iter_lines():
-        name, _, data = line.partition(": ")
-        if name == "event":
-            kind = data
-        elif name == "data" and kind == "part":
-            told = json.loads(data)
-            yield told["id"], told["html"]

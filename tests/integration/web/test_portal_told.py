@@ -1,7 +1,5 @@
 """What pages tell of points, of what is due and of jobs: read as text, without a browser."""
 
-import itertools
-import json
 import re
 from collections.abc import Iterator
 from html import unescape
@@ -14,6 +12,7 @@ import sqlalchemy as sa
 from arm_story import Story, assignment_body, assignment_id
 from arm_world import SUBSCRIPTION, VERSION, ArmWorld, vault_id
 from portal_rows import BROKEN, KEPT, POINT, fill
+from portal_stream import parts_of, told_until
 from strongroom.catalog import alerts as alert_rows
 from strongroom.catalog import bills, usage
 from strongroom.catalog.keeping_tables import approvals, resource_guards
@@ -335,30 +334,6 @@ def test_a_page_of_a_running_job_is_told_of_its_steps_its_speed_and_its_log(
             over = jobs.update().where(jobs.c.id == "j-live").values(status="Completed")
             connection.execute(over.values(ended_at=site.clock.now()))
         told_until(parts, again="now")  # the page is over: its browser loads it anew
-
-
-def told_until(parts: Iterator[tuple[str, str]], **words: str) -> dict[str, str]:
-    """Each part as it came last, once each of these has its words."""
-    found: dict[str, str] = {}
-    for name, html in itertools.islice(parts, 200):
-        found[name] = html
-        if all(each in found.get(part, "") for part, each in words.items()):
-            return found
-    raise AssertionError(f"not told: {words}")
-
-
-def parts_of(answer: httpx.Response) -> Iterator[tuple[str, str]]:
-    """(id, HTML) of each part as it comes; other events by their name."""
-    kind = ""
-    for line in answer.iter_lines():
-        name, _, data = line.partition(": ")
-        if name == "event":
-            kind = data
-        elif name == "data" and kind == "part":
-            told = json.loads(data)
-            yield told["id"], told["html"]
-        elif name == "data":
-            yield kind, data
 
 
 def goes_on(world: ArmWorld, job: str) -> None:

@@ -142,21 +142,17 @@ def _of_room(connection: sa.Connection, sky: Sky, now: Instant) -> Iterator[Caus
         "Free space there, or give it a larger disk; expiry and strongroom gc free what is over."
     )
     left = room.days_left(growth(connection, now)) if room.holds_blobs else float("inf")
+    there = told_size(room.headroom)
     if room.headroom == 0:
-        words = (
-            f"{told_size(room.free_bytes)} are free, all of them its reserve: no backup gets in."
-        )
+        free = told_size(room.free_bytes)
+        words = f"{free} are free, all of them its reserve: no backup gets in."
         yield _of_storage(GRAVE, "storage is full", words, hint)
     elif left < FILLING_DAYS:
-        words = (
-            f"{told_size(room.headroom)} are left: about {left:.0f} days at the growth of late."
-        )
+        words = f"{there} are left: about {left:.0f} days at the growth of late."
         severity = GRAVE if left < FULL_SOON_DAYS else WARNING
         yield _of_storage(severity, "storage is filling", words, hint)
     elif room.holds_blobs and room.headroom < usage.largest_whole(connection):
-        words = (
-            f"{told_size(room.headroom)} are left, less than another full backup of the largest."
-        )
+        words = f"{there} are left, less than another full backup of the largest."
         yield _of_storage(WARNING, "storage is filling", words, hint)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from strongroom.control.restore.plan_room import Known, Room, Sight
+from strongroom.control.restore.plan_room import FileSystem, Known, Sight
 from strongroom.model.drill import PASSED, Drill
 from strongroom.model.operation import ServerFacts
 from strongroom.model.plan import Check, RestorePlan
@@ -20,7 +20,7 @@ def of(
     """All of them, what says most of the bytes first."""
     return [
         *_of_point(point, known.drilled),
-        *_of_place(asked, known.sight, known.rooms),
+        *_of_place(asked, known.sight, known.disks),
         *_of_server(plan, known.target),
     ]
 
@@ -39,14 +39,14 @@ def _of_point(point: RecoveryPoint, drilled: Drill | None) -> Iterator[Check]:
         yield Check(code="ReadBack", message="it was read back when it was stored", at=stored)
 
 
-def _of_place(asked: RestoreRequest, sight: Sight, rooms: list[Room]) -> Iterator[Check]:
+def _of_place(asked: RestoreRequest, sight: Sight, disks: list[FileSystem]) -> Iterator[Check]:
     if asked.in_place:
         return
     place = sight.place(asked.target_directory)
     if place is not None and place.refused is None and place.state in {"absent", "empty"}:
         how = "is empty" if place.state == "empty" else "is not there yet: it is made"
         yield Check(code="TargetEmpty", message=f"{place.path} {how}")
-    if rooms and all(room.free >= room.needed for room in rooms):
+    if disks and all(disk.free >= disk.needed for disk in disks):
         yield Check(code="TargetRoom", message="there is room for it")
 
 

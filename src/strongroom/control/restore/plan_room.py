@@ -36,8 +36,8 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """A file system by the first place on it: bytes that are written there, and those free."""
+class FileSystem:
+    """By the first place on it: bytes that are written there, and those free."""
 
     path: str
     needed: int
@@ -53,14 +53,14 @@ class Known:
     """
 
     sight: Sight
-    rooms: list[Room]
+    disks: list[FileSystem]
     drilled: Drill | None
     target: ServerFacts | None
 
 
-def rooms_of(
+def file_systems_of(
     plan: RestorePlan, point: RecoveryPoint, asked: RestoreRequest, sight: Sight
-) -> list[Room]:
+) -> list[FileSystem]:
     """Of all file systems that are written; none where nobody has looked, or may.
 
     A point of before tablespaces were measured says how large all is together, and no more: then
@@ -72,17 +72,17 @@ def rooms_of(
     sizes: dict[str, int] | None = point.facts.get("tablespaces")
     if sizes is None and sight.seen is not None and asked.target_directory:
         free = {place.device: place.free_bytes for place in sight.seen.places}
-        return [Room(target.path, plan.write_bytes, sum(free.values()))]
-    rooms = {target.device: Room(target.path, plan.write_bytes, target.free_bytes)}
+        return [FileSystem(target.path, plan.write_bytes, sum(free.values()))]
+    found = {target.device: FileSystem(target.path, plan.write_bytes, target.free_bytes)}
     for old, size in (sizes or {}).items():
         place = sight.place(asked.tablespaces.get(old, old)) if asked.part is None else None
         if place is None or place.device == target.device or place.refused is not None:
             continue
-        _take(rooms, target, -size)
-        _take(rooms, place, size)
-    return list(rooms.values())
+        _take(found, target, -size)
+        _take(found, place, size)
+    return list(found.values())
 
 
-def _take(rooms: dict[int, Room], place: PlaceFacts, size: int) -> None:
-    known = rooms.get(place.device, Room(place.path, 0, place.free_bytes))
-    rooms[place.device] = Room(known.path, known.needed + size, known.free)
+def _take(found: dict[int, FileSystem], place: PlaceFacts, size: int) -> None:
+    known = found.get(place.device, FileSystem(place.path, 0, place.free_bytes))
+    found[place.device] = FileSystem(known.path, known.needed + size, known.free)

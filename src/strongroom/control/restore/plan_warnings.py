@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from strongroom.catalog import servers as catalog
 from strongroom.catalog.protection import Protection
-from strongroom.control.restore.plan_room import Known, Room, Sight
+from strongroom.control.restore.plan_room import FileSystem, Known, Sight
 from strongroom.model.drill import PASSED, Drill
 from strongroom.model.errors import from_dict
 from strongroom.model.operation import ServerFacts
@@ -39,7 +39,7 @@ def of(
     return [
         *_of_point(plan, point, asked),
         *_of_drill(known.drilled),
-        *_of_places(asked, known.sight, known.rooms),
+        *_of_places(asked, known.sight, known.disks),
         *_of_tablespaces(found, asked, known.sight),
         *_of_server(plan, asked, known.target),
         *_of_sight(found, known.sight),
@@ -86,7 +86,7 @@ def _wanted(asked: RestoreRequest) -> list[str]:
     return [asked.part.database] if asked.part is not None and asked.part.database else []
 
 
-def _of_places(asked: RestoreRequest, sight: Sight, rooms: list[Room]) -> Iterator[Caution]:
+def _of_places(asked: RestoreRequest, sight: Sight, disks: list[FileSystem]) -> Iterator[Caution]:
     place = sight.place(asked.target_directory)
     if place is not None and place.refused is not None:
         error = from_dict(place.refused)
@@ -98,13 +98,13 @@ def _of_places(asked: RestoreRequest, sight: Sight, rooms: list[Room]) -> Iterat
             message=f"{place.path} {what}: the restore will refuse it",
             hint="name a new or empty directory",
         )
-    for room in rooms:
-        if room.free >= room.needed:
+    for disk in disks:
+        if disk.free >= disk.needed:
             continue
         yield Caution(
             code="TargetTooSmall",
-            message=f"{told_size(room.needed)} are written to {room.path}, "
-            f"and {told_size(room.free)} are free there",
+            message=f"{told_size(disk.needed)} are written to {disk.path}, "
+            f"and {told_size(disk.free)} are free there",
             hint="make room, or name a directory on another disk",
         )
 

@@ -15,7 +15,7 @@ from strongroom.control.basis.control import Control
 from strongroom.control.resources import servers
 from strongroom.control.restore import plan_checks, plan_warnings, restores
 from strongroom.control.restore.plan_cost import changed_since, cost_of, time_of, wal_bytes_of
-from strongroom.control.restore.plan_room import Known, Sight, rooms_of
+from strongroom.control.restore.plan_room import Known, Sight, file_systems_of
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of
 from strongroom.model.ids import AgentId, uuid4
@@ -153,7 +153,7 @@ def _plan(connection: sa.Connection, question: Question, seen: LookResult | None
     )
     known = Known(
         sight=sight,
-        rooms=rooms_of(plan, point, asked, sight),
+        disks=file_systems_of(plan, point, asked, sight),
         drilled=drills.last_of_point(connection, point.id),
         target=plan_warnings.target_server(connection, found, asked),
     )

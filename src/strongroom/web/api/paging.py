@@ -23,7 +23,9 @@ def check_filter(wanted: str, offered: str, *known: re.Pattern[str]) -> None:
     """Invalid where `$filter` asks for more than `known`: all that there is would be no answer."""
     rest = wanted
     for each in known:
-        told = [found[0].lower() if isinstance(found, tuple) else "" for found in _of(each, rest)]
+        told = [
+            found[0].lower() if isinstance(found, tuple) else "" for found in _hits(each, rest)
+        ]
         if len(set(told)) < len(told):
             raise arm.invalid(
                 f"$filter {wanted[:120]!r} names one thing twice", f"send {offered}, each once"
@@ -33,7 +35,7 @@ def check_filter(wanted: str, offered: str, *known: re.Pattern[str]) -> None:
         raise arm.invalid(f"$filter {wanted[:120]!r} is not offered", f"send {offered}")
 
 
-def _of(known: re.Pattern[str], wanted: str) -> list[Any]:
+def _hits(known: re.Pattern[str], wanted: str) -> list[Any]:
     return known.findall(wanted) if known.groups else []
 
 

@@ -55,9 +55,9 @@ def list_points(
     asked: Annotated[dict[str, str], Depends(_asked)],
     page: Annotated[int, Query(ge=1, le=100_000)] = 1,
 ) -> Response:
-    """Newest first, a page at a time, of one `tag` or `kind`, or taken `until` a day; and what
+    """Newest first, a page at a time, of one `tag` or `kind`; and what can be had back.
 
-    can be had back.
+    `until`: no younger ones than of that day.
     """
     shelf = Shelf(asked["tag"], asked["kind"], _end_of(asked["until"], visit.zone))
     place = (visit.control, visit.caller)

@@ -14,25 +14,25 @@ from strongroom.control.work import jobs
 from strongroom.model import access, guard
 from strongroom.model.access import RoleDefinition
 
-_TWO = True  # where a guard protects a vault, a second person is asked for it
+_ALONE, _GUARDED = False, True  # guarded: of a protected vault, a second person is asked
 _ACTS = (
-    ("See instances, points, jobs and costs", instances.READ, not _TWO),
-    ("Read the audit trail", audit.READ, not _TWO),
-    ("Back up now, try a backup again", backups.ACTION, not _TWO),
-    ("Restore", restores.RESTORE, not _TWO),
-    ("Drill a point", drills.ACTION, not _TWO),
-    ("Read-check a point", verifications.ACTION, not _TWO),
-    ("Stop a job", jobs.CANCEL, not _TWO),
-    ("Hold points beyond their time", holds.WRITE, not _TWO),
-    ("Protect a server, draw locks tighter", instances.WRITE, not _TWO),
-    ("Write a policy that keeps as much or more", policies.WRITE, not _TWO),
-    ("Have a policy keep less", policies.WRITE, _TWO),
-    ("Stop protection, keep the points", guard.STOP_PROTECTION.name, _TWO),
-    ("Release a hold", holds.DELETE, _TWO),
-    ("Delete an instance or a point, to be had back for days", deletions.DELETE, _TWO),
-    ("Purge what is deleted before its time", purges.PURGE, _TWO),
-    ("Loosen locks and soft delete", vaults.WRITE, _TWO),
-    ("Give somebody a role", role_assignments.WRITE, not _TWO),
+    ("See instances, points, jobs and costs", instances.READ, _ALONE),
+    ("Read the audit trail", audit.READ, _ALONE),
+    ("Back up now, try a backup again", backups.ACTION, _ALONE),
+    ("Restore", restores.RESTORE, _ALONE),
+    ("Drill a point", drills.ACTION, _ALONE),
+    ("Read-check a point", verifications.ACTION, _ALONE),
+    ("Stop a job", jobs.CANCEL, _ALONE),
+    ("Hold points beyond their time", holds.WRITE, _ALONE),
+    ("Protect a server, draw locks tighter", instances.WRITE, _ALONE),
+    ("Write a policy that keeps as much or more", policies.WRITE, _ALONE),
+    ("Have a policy keep less", policies.WRITE, _GUARDED),
+    ("Stop protection, keep the points", guard.STOP_PROTECTION.name, _GUARDED),
+    ("Release a hold", holds.DELETE, _GUARDED),
+    ("Delete an instance or a point, to be had back for days", deletions.DELETE, _GUARDED),
+    ("Purge what is deleted before its time", purges.PURGE, _GUARDED),
+    ("Loosen locks and soft delete", vaults.WRITE, _GUARDED),
+    ("Give somebody a role", role_assignments.WRITE, _ALONE),
 )
 _FOR_PEOPLE = (
     *(access.READER, access.BACKUP_READER, access.BACKUP_OPERATOR, access.BACKUP_CONTRIBUTOR),
@@ -71,15 +71,16 @@ def matrix_of(
         for role in (*roles, *own)
     ]
     rows = [
-        (words, [_of(each.role, action, two) for each in columns]) for words, action, two in _ACTS
+        (words, [_of(each.role, action, guarded) for each in columns])
+        for words, action, guarded in _ACTS
     ]
     return Matrix(columns, rows)
 
 
-def _of(role: RoleDefinition, action: str, two: bool) -> str:  # noqa: FBT001 - a row's own
+def _of(role: RoleDefinition, action: str, guarded: bool) -> str:  # noqa: FBT001 - a row's own
     """Who decides at a guard holds that very role: to own everything is not enough."""
-    if two and role.id == access.MUA_OPERATOR.id:
+    if guarded and role.id == access.MUA_OPERATOR.id:
         return AGREES
     if not access.allows(role, action):
         return NO
-    return ASKS if two else MAY
+    return ASKS if guarded else MAY
