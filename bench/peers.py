@@ -48,7 +48,7 @@ class PgBackRest:
     """
 
     def __init__(self, server: Server, home: Path) -> None:
-        self._home = home
+        self.home = home
         self._config = home / "pgbackrest.conf"
         self._config.write_text(_REPOSITORY.format(home=home, server=server))
         for name in ("repo", "log", "lock", "spool"):
@@ -97,7 +97,7 @@ class PgBackRest:
 
     def stored(self) -> int:
         """Bytes in its repository."""
-        return size_of(self._home / "repo")
+        return size_of(self.home / "repo")
 
 
 class Restic:

@@ -1,7 +1,8 @@
 """Log that is replayed: out of the vault, from the disk, and by pgbackrest's archive-get.
 
-All begin with the same state of the server. What is counted is the server's own time from
-"starting ... recovery" to "redo done": fetching is within it, copying the base is not.
+All begin with the same state of the server, and nothing in the page cache: neither the base, which
+our restore writes past it, nor any log. What is counted is the server's own time from "starting ...
+recovery" to "redo done": fetching is within it, copying the base is not.
 """
 
 import re
@@ -14,7 +15,7 @@ from pathlib import Path
 from bench.peers import PgBackRest, a_directory, a_pgbackrest, versions
 from bench.results import Told, against, of_times
 from bench.wal_load import Streamed, as_much_as, at_full_speed, streamed
-from bench.workload import in_turn, run
+from bench.workload import cold, in_turn, run
 
 from integration.servers import own, start_server
 from ports import free_port
@@ -97,6 +98,7 @@ class _Contest:
 
     def _ours(self, number: int) -> float:
         target = self._root / "targets" / f"ours-{number}"
+        cold(self._log.person.data)
         where = ["--at-lsn", lsn_to_text(Lsn(self._end)), "--to-dir", str(target), "--yes"]
         self._log.person.ok("restore", "orders", *where, "--start", "--port", str(free_port()))
         return self._ended(target)
@@ -115,6 +117,7 @@ class _Contest:
         for each in (target, *target.rglob("*")):
             own(each)
         target.chmod(0o700)
+        cold(target, self._root / "log", *([self._peer.home] if self._peer else []))
         scratch.start(self._server.tools, target, port=free_port(), socket_directory=target)
         await_recovered(target, time.sleep)
         return self._ended(target)
