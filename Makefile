@@ -51,14 +51,14 @@ compat: install .cache/az/installed ## Azure's own command line against a contro
 	@touch $@
 
 check: install ## lint, format, types, walls
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests bench
+	$(BIN)/ruff format --check src tests bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: install ## put the code into its form
-	$(BIN)/ruff check --fix src tests
-	$(BIN)/ruff format src tests
+	$(BIN)/ruff check --fix src tests bench
+	$(BIN)/ruff format src tests bench
 
 bench: install ## measure, and write bench/RESULTS.md (ONLY="restore logical": those; GB=0.3: smaller)
 	$(BIN)/python tests/fetch_servers.py 15 18

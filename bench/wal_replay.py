@@ -1,8 +1,8 @@
 """Log that is replayed: out of the vault, from the disk, and by pgbackrest's archive-get.
 
-All begin with the same state of the server, and nothing in the page cache: neither the base, which
-our restore writes past it, nor any log. What is counted is the server's own time from "starting ...
-recovery" to "redo done": fetching is within it, copying the base is not.
+All begin with the same state of the server, and nothing in the page cache: neither the base,
+which our restore writes past it, nor any log. What is counted is the server's own time from
+"starting ... recovery" to "redo done": fetching is within it, copying the base is not.
 """
 
 import re
@@ -20,9 +20,9 @@ from bench.workload import cold, in_turn, run
 from integration.servers import own, start_server
 from ports import free_port
 from strongroom.model.postgres import Lsn, Timeline, lsn_to_text
-from strongroom.postgres.server import scratch
-from strongroom.postgres.restore.wal_recovery import await_recovered
 from strongroom.postgres.log.walstream import segment_name
+from strongroom.postgres.restore.wal_recovery import await_recovered
+from strongroom.postgres.server import scratch
 
 ROUNDS = 3
 SEGMENT = 16 << 20
