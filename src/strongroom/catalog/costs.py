@@ -10,6 +10,7 @@ from strongroom.catalog.recovery_points import COMPLETED, SOFT_DELETED
 from strongroom.catalog.tables import instances, recovery_points, resource_groups, vaults
 from strongroom.model.forecast import Taken
 from strongroom.model.logical import LOGICAL
+from strongroom.model.policy import DEFAULT_TAG
 
 
 def began(connection: sa.Connection) -> dict[str, Instant]:
@@ -51,6 +52,7 @@ def taken_by(
         points.c.generation,
         points.c.stored_bytes,
         points.c.raw_bytes,
+        points.c.tag,
         whole.label("whole"),
     ).where(
         points.c.instance_id.in_(those),
@@ -63,5 +65,6 @@ def taken_by(
         is_full = row.kind == "Full" or (row.kind == LOGICAL and not mine)
         sizes = (row.stored_bytes, int(row.whole), row.raw_bytes)
         is_kept = row.state in {COMPLETED, SOFT_DELETED}
-        mine.append(Taken(row.taken_at, row.expires_at, is_kept, chain, is_full, *sizes))
+        told = (row.taken_at, row.expires_at, is_kept, chain, is_full)
+        mine.append(Taken(*told, *sizes, tag=row.tag or DEFAULT_TAG))
     return found

@@ -5,7 +5,7 @@ rate for its redundancy. Source: Microsoft, "Azure Backup pricing", list prices 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -16,6 +16,7 @@ from strongroom.model.errors import Invalid
 GB = 10**9
 UNIT_GB = 250
 _MOST = 1_000_000.0
+_LONGEST_NAME = 60
 
 
 class PriceSheet(msgspec.Struct, kw_only=True, frozen=True):
@@ -40,6 +41,50 @@ class PriceSheet(msgspec.Struct, kw_only=True, frozen=True):
         """Of a GB and month; Azure's words for redundancy."""
         known = {"ZoneRedundant": self.zone_redundant, "GeoRedundant": self.geo_redundant}
         return known.get(redundancy, self.locally_redundant)
+
+
+class Budget(msgspec.Struct, kw_only=True, frozen=True):
+    """What all of it may cost a month, in the sheet's currency, and what people call that."""
+
+    name: str
+    amount: float
+
+    def check(self) -> "Budget":
+        """Raises Invalid for an amount that is none, or a name that nobody could read."""
+        if not (math.isfinite(self.amount) and 0 < self.amount < _MOST**2):
+            raise Invalid("a budget is not a number of money", hint="write it as 1500")
+        if not (1 <= len(self.name) <= _LONGEST_NAME and self.name.isprintable()):
+            raise Invalid("a budget has a name", hint=f"of {_LONGEST_NAME} letters at most")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """A month's price of many instances, by what it is paid for.
+
+    newest: the newest copy of each; tags: what else is kept, by its tag; beside: log, maps, keys.
+    """
+
+    units: float
+    newest: float
+    tags: dict[str, float]
+    beside: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.units + self.newest + sum(self.tags.values()) + self.beside
+
+
+def sum_of_layers(those: Iterable[Layers]) -> Layers:
+    """Of several, layer by layer."""
+    units = newest = beside = 0.0
+    tags: dict[str, float] = {}
+    for each in those:
+        units, newest, beside = units + each.units, newest + each.newest, beside + each.beside
+        for tag, price in each.tags.items():
+            tags[tag] = tags.get(tag, 0.0) + price
+    return Layers(units, newest, tags, beside)
 
 
 @dataclass(frozen=True, slots=True)

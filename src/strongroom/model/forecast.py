@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 
 from whenever import Instant
 
-from strongroom.model.cost import GB, PriceSheet, units_of
+from strongroom.model.cost import PriceSheet, units_of
 from strongroom.model.outside import growth_of
+from strongroom.model.policy import DEFAULT_TAG
 from strongroom.model.preview import Preview
 
 LEAST_LIVE = 0.5
+NEWEST = ""  # in the place of a tag: the newest copy, which any policy would keep
 _SECONDS_A_DAY = 86_400.0
 
 
@@ -32,6 +34,7 @@ class Taken:
     stored: int
     whole: int
     raw: int
+    tag: str = DEFAULT_TAG
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +93,22 @@ class _Put:
     generation: str
     holds: float
     alone: float
+    tag: str
 
 
 def stored_ahead(seen: Measured, ahead: Preview, moments: Iterable[Instant]) -> list[float]:
     """Bytes of points at each moment, if every backup goes well and nothing else comes between."""
+    return [sum(each.values()) for each in stored_by_tag(seen, ahead, moments)]
+
+
+def stored_by_tag(
+    seen: Measured, ahead: Preview, moments: Iterable[Instant]
+) -> list[dict[str, float]]:
+    """The same, by the tag that it is kept for.
+
+    NEWEST: what the newest point holds together with others. A generation before that one is kept
+    for the tag whose point in it stays longest.
+    """
     there = len(seen.points)
     puts, times = _puts(seen, ahead), [fire.at for fire in ahead.fires]
     return [_stored(puts[: there + bisect_right(times, at)], at) for at in moments]
@@ -102,31 +117,37 @@ def stored_ahead(seen: Measured, ahead: Preview, moments: Iterable[Instant]) -> 
 def _puts(seen: Measured, ahead: Preview) -> list[_Put]:
     alone = seen.change * (1.0 - seen.held)
     found = [
-        _Put(point.ends, point.generation, point.whole, 0.0 if point.is_full else alone)
+        _Put(point.ends, point.generation, point.whole, 0.0 if point.is_full else alone, point.tag)
         for point in seen.points
     ]
     for number, fire in enumerate(ahead.fires):
         live = seen.whole + seen.growth * _days(fire.at, ahead.start)
-        last, ends = found[-1] if found else None, fire.verdict.expires_at
+        last, ends, tag = found[-1] if found else None, fire.verdict.expires_at, fire.verdict.tag
         if last is None or seen.change >= live or live < LEAST_LIVE * last.holds:
-            found.append(_Put(ends, f"ahead {number}", live, 0.0))
+            found.append(_Put(ends, f"ahead {number}", live, 0.0, tag))
         else:
             holds = last.holds + seen.change * seen.held
-            found.append(_Put(ends, last.generation, holds, alone))
+            found.append(_Put(ends, last.generation, holds, alone, tag))
     return found
 
 
-def _stored(puts: list[_Put], at: Instant) -> float:
+def _stored(puts: list[_Put], at: Instant) -> dict[str, float]:
     """The newest is kept whatever its time."""
     kept = [put for put in puts[:-1] if put.ends > at] + puts[-1:]
+    longest: dict[str, _Put] = {}
+    found: dict[str, float] = {}
+    for put in kept:
+        found[put.tag] = found.get(put.tag, 0.0) + put.alone
+        if put.generation not in longest or put.ends > longest[put.generation].ends:
+            longest[put.generation] = put
     holds = {put.generation: put.holds for put in kept}  # of each the newest
-    return sum(holds.values()) + sum(put.alone for put in kept)
+    for generation, held in holds.items():
+        tag = NEWEST if generation == kept[-1].generation else longest[generation].tag
+        found[tag] = found.get(tag, 0.0) + held
+    return found
 
 
-def price_ahead(
-    sheet: PriceSheet, redundancy: str, seen: Measured, stored: float, days: float
-) -> float:
-    """A month, so many days from now, of an instance whose points take so much then."""
+def units_ahead(sheet: PriceSheet, seen: Measured, days: float) -> float:
+    """A month's units, so many days from now, of a server that has grown until then."""
     ratio = seen.server / seen.whole if seen.whole else 0.0
-    units = units_of(round(seen.server + seen.growth * ratio * days))
-    return units * sheet.unit + stored / GB * sheet.of_gb(redundancy)
+    return units_of(round(seen.server + seen.growth * ratio * days)) * sheet.unit

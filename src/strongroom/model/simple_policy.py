@@ -71,7 +71,11 @@ class SimplePolicy(msgspec.Struct, kw_only=True, frozen=True):
 
 def simple_of(text: str | Mapping[str, Any]) -> SimplePolicy | None:
     """The simple policy that says the same; None when there is none."""
-    policy = parse_policy(text)
+    return simple_of_policy(parse_policy(text))
+
+
+def simple_of_policy(policy: BackupPolicy) -> SimplePolicy | None:
+    """The same, of one that has been read."""
     if len(policy.backup_rules) != 1 or len(policy.backup_rules[0].intervals) != 1:
         return None
     rule = policy.backup_rules[0]

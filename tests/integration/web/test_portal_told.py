@@ -34,6 +34,7 @@ from strongroom.model.operation import Progress
 from strongroom.model.usage import Share, Usage
 
 NARROW = "only-x"
+HOME = f"/subscriptions/{SUBSCRIPTION}"
 NAME, PASSWORD = "anna", "four words of hers"
 INSTANCE = "/instances/backup-rg/v1/pg1-inst"
 
@@ -255,6 +256,49 @@ def test_what_has_cost_something_costs_that_when_it_is_gone(
         del http.headers["Authorization"]
         http.post("/sign-in", data={"name": NARROW, "password": PASSWORD, "to": "/"})
         assert "old-shop" not in http.get("/cost-by-month.csv").text
+
+
+def test_a_budget_is_told_against_the_month_and_the_years_ahead_and_what_would_change_them(
+    site: ArmWorld, guest: httpx.Client
+) -> None:
+    key = re.search('name="form_key" value="([0-9a-f]{64})"', guest.get("/cost").text)
+    assert key
+    guest.headers["referer"] = f"{site.url}/cost"
+
+    def allow(amount: str) -> httpx.Response:
+        asked = {"form_key": key[1], "budget": "Operations", "amount": amount}
+        return guest.post("/cost/budget", data=asked)
+
+    assert "There is no budget" in text_of(guest, "/cost/ahead")
+    assert allow("much").status_code == 400
+    assert "lasts all ten years" in (allow("9000"), text_of(guest, "/cost/ahead"))[1]
+    assert "Operations allows 9 000 EUR a month:" in text_of(guest, "/cost")
+    assert "within." in text_of(guest, "/cost")
+    assert "is exceeded already" in (allow("1"), text_of(guest, "/cost/ahead"))[1]
+    assert "over." in text_of(guest, "/cost")
+    page = guest.get("/cost/ahead").text
+    assert page.count("<g><title>") == 11
+    assert 'class="budget"' in page
+    bars = re.findall(
+        r"<title>(\S+): ([0-9.]+) EUR a month((?:, [a-z, ]+ [0-9.]+)+)</title>", page
+    )
+    for _, total, pieces in bars:  # what is told of a bar is the bar
+        told = [float(each) for each in re.findall(r" ([0-9.]+)", pieces)]
+        assert abs(sum(told) - float(total)) < 0.05
+    assert bars[0][1] in re.findall(r"([0-9.]+) EUR a month", text_of(guest, "/cost"))[0]
+    with site.http("nobody") as http:  # whoever may not change it is not offered to, and refused
+        del http.headers["Authorization"]
+        users.create_user(site.control, "olga", PASSWORD, READER.id, HOME)
+        http.post("/sign-in", data={"name": "olga", "password": PASSWORD, "to": "/"})
+        seen = http.get("/cost").text
+        assert "/cost/budget" not in seen
+        assert "Operations: 1.00 EUR a month." in seen
+        own = re.search('name="form_key" value="([0-9a-f]{64})"', seen)
+        assert own
+        asked = {"form_key": own[1], "budget": "mine", "amount": "9"}
+        assert http.post("/cost/budget", data=asked).status_code == 403
+    allow("")
+    assert "There is no budget" in text_of(guest, "/cost/ahead")
 
 
 def test_one_field_finds_databases_points_and_jobs(site: ArmWorld, guest: httpx.Client) -> None:

@@ -4,7 +4,15 @@ from itertools import pairwise
 
 from whenever import Instant
 
-from strongroom.model.forecast import Measured, Taken, at_pace, measure, stored_ahead
+from strongroom.model.forecast import (
+    NEWEST,
+    Measured,
+    Taken,
+    at_pace,
+    measure,
+    stored_ahead,
+    stored_by_tag,
+)
 from strongroom.model.policy import parse_policy
 from strongroom.model.policy_templates import ten_years_policy
 from strongroom.model.preview import preview
@@ -50,3 +58,24 @@ def test_what_every_backup_reads_whole_is_read_whole_at_any_pace() -> None:
     assert at_pace(whole, 0.5).change == whole.change
     assert at_pace(whole, 0.5).growth == whole.growth / 2
     assert at_pace(seen(100 * GB), 1.5).change == seen(100 * GB).whole  # no more than all of it
+
+
+def test_what_is_stored_is_told_by_the_tag_that_it_is_kept_for() -> None:
+    ahead = preview(parse_policy(ten_years_policy()), NOW, 10)
+    moments = [NOW, *ahead.anniversaries()]
+    found = stored_by_tag(seen(2 * GB), ahead, moments)
+    assert [sum(each.values()) for each in found] == stored_ahead(seen(2 * GB), ahead, moments)
+    assert set(found[0]) == {NEWEST, "Default"}
+    assert set(found[-1]) == {NEWEST, "Default", "Weekly", "Monthly", "Yearly"}
+    yearly = [each["Yearly"] for each in found[1:]]
+    assert all(after > before for before, after in pairwise(yearly))  # one more each year
+    assert found[-1][NEWEST] > found[0][NEWEST]  # it grows
+
+
+def test_a_generation_before_the_newest_is_kept_for_whoever_keeps_it_longest() -> None:
+    ahead = preview(parse_policy(ten_years_policy()), NOW, 10)
+    whole = stored_by_tag(seen(200 * GB), ahead, [list(ahead.anniversaries())[-1]])[0]
+    counts = next(iter(ahead.counts([ahead.until])))[1]
+    one = whole["Yearly"] / counts["Yearly"]
+    assert one > 100 * GB  # each is a full one
+    assert whole["Default"] > 10 * one

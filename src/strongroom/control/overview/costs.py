@@ -17,15 +17,25 @@ from strongroom.model import arm
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
 from strongroom.model.cost import (
+    GB,
     Cost,
     Day,
+    Layers,
     Meters,
     PriceSheet,
     read_meters,
     storage_price,
+    sum_of_layers,
     units_of,
 )
-from strongroom.model.forecast import Measured, at_pace, measure, price_ahead, stored_ahead
+from strongroom.model.forecast import (
+    NEWEST,
+    Measured,
+    at_pace,
+    measure,
+    stored_by_tag,
+    units_ahead,
+)
 from strongroom.model.preview import Preview
 from strongroom.model.usage import Share, Usage
 
@@ -131,13 +141,19 @@ def share_of_point(control: Control, point_id: str) -> Share | None:
 class Forecast:
     """prices: a month, of each year; empty while nothing was measured. instances: under it.
 
-    low, high: if everything grows and changes half as much as until now, or half as much again.
+    layers: now and of each year, what is paid for. low, high: of each year, if everything grows
+    and changes half as much as until now, or half as much again.
     """
 
-    prices: list[float]
     instances: int
+    layers: list[Layers] = field(default_factory=list)
     low: list[float] = field(default_factory=list)
     high: list[float] = field(default_factory=list)
+
+    @property
+    def prices(self) -> list[float]:
+        """Of each year, all layers together."""
+        return [each.total for each in self.layers[1:]]
 
 
 def forecast_policy(
@@ -170,32 +186,39 @@ def forecast_of(
         kinds = catalog.redundancies(connection)
     seen = [found for of, points in taken.items() if (found := measure(points, sizes[of]))]
     if not seen:
-        return Forecast([], instances)
+        return Forecast(instances)
     sheet, kind, count = price_sheet(control), kinds[vault.key], (instances or 1) / len(seen)
-    low, prices, high = (
-        [total * count for total in _prices_of(sheet, kind, seen, ahead, pace)]
-        for pace in (LOW, 1.0, HIGH)
+    layers = _layers_of(sheet, kind, seen, ahead, 1.0, count)
+    prices = [each.total for each in layers[1:]]
+    low, high = (
+        [each.total for each in _layers_of(sheet, kind, seen, ahead, pace, count)[1:]]
+        for pace in (LOW, HIGH)
     )
     return Forecast(
-        prices,
         instances,
+        layers,
         low=[min(pair) for pair in zip(low, prices, strict=True)],
         high=[max(pair) for pair in zip(high, prices, strict=True)],
     )
 
 
-def _prices_of(
-    sheet: PriceSheet, kind: str, seen: Sequence[Measured], ahead: Preview, pace: float
-) -> list[float]:
-    """Of all of them, a month, at each anniversary, if they go on at that share of their pace."""
-    moments = list(ahead.anniversaries())
+def _layers_of(
+    sheet: PriceSheet,
+    kind: str,
+    seen: Sequence[Measured],
+    ahead: Preview,
+    pace: float,
+    count: float,
+) -> list[Layers]:
+    """Now and at each anniversary, `count` times all of them, at that share of their pace."""
+    moments = [ahead.start, *ahead.anniversaries()]
     days = [(at - ahead.start).total("hours") / 24 for at in moments]
-    paced = [at_pace(each, pace) for each in seen]
-    prices = [
-        [
-            price_ahead(sheet, kind, each, stored, day)
-            for stored, day in zip(stored_ahead(each, ahead, moments), days, strict=True)
-        ]
-        for each in paced
-    ]
-    return [sum(year) for year in zip(*prices, strict=True)]
+    years: list[list[Layers]] = [[] for _ in moments]
+    of_byte = sheet.of_gb(kind) / GB * count
+    for each in (at_pace(one, pace) for one in seen):
+        stored = stored_by_tag(each, ahead, moments)
+        for year, by_tag, day in zip(years, stored, days, strict=True):
+            prices = {tag: size * of_byte for tag, size in by_tag.items()}
+            newest = prices.pop(NEWEST, 0.0)
+            year.append(Layers(units_ahead(sheet, each, day) * count, newest, prices))
+    return [sum_of_layers(year) for year in years]

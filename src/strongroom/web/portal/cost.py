@@ -9,19 +9,19 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from strongroom.control.overview import bills, costs, outlook
+from strongroom.control.overview import bills, budgets, costs
 from strongroom.control.overview.offers import offers
 from strongroom.model import arm
 from strongroom.model.bill import Bill, month_of
-from strongroom.model.cost import UNIT_GB, Cost, PriceSheet
+from strongroom.model.cost import UNIT_GB, Budget, Cost, PriceSheet
 from strongroom.model.errors import Invalid, NotFound
 from strongroom.web.portal import render
-from strongroom.web.portal.curve import band_between, curve_of
-from strongroom.web.portal.door import Form, Guest, PortalRoute, Sent
+from strongroom.web.portal.door import Form, Guest, PortalRoute, Sent, Visit
 from strongroom.web.portal.sheets import safe_row
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 _PRICES = ("unit", "locally_redundant", "zone_redundant", "geo_redundant")
+_ACTS = {"change": costs.CHANGE, "budget": budgets.CHANGE}
 _COLUMNS = (
     *("instance", "vault", "redundancy", "currency", "counted on", "server bytes", "units"),
     *("stored bytes", "points", "unique bytes", "shared bytes", "log bytes", "other bytes"),
@@ -59,10 +59,18 @@ def cost(visit: Guest, by: Annotated[str, Query(max_length=60)] = "") -> Respons
         by=by,
         tags=sorted({tag for each in found for tag in each.tags}),
         sheet=sheet,
+        budget=budgets.budget_of(visit.control),
+        month_left=_left_of_month(visit),
         prices=_PRICES,
         unit_gb=UNIT_GB,
-        may=offers(visit.control, visit.caller, scope, {"change": costs.CHANGE}),
+        may=offers(visit.control, visit.caller, scope, _ACTS),
     )
+
+
+def _left_of_month(visit: Visit) -> float:
+    """The share of this month that is to come, in days of UTC: today is counted already."""
+    today = visit.now.to_tz("UTC").date()
+    return 1.0 - today.day / today.days_in_month()
 
 
 @dataclass(slots=True)
@@ -110,23 +118,6 @@ def _months(there: list[Cost], currency: str, written: list[Bill], this: str) ->
         month.closed &= bill.closed
         month.add(bill.unit_months, bill.gb_months, bill.total)
     return list(found.values())
-
-
-@router.get("/cost/ahead")
-def ahead(visit: Guest) -> Response:
-    """A month, in each of the next ten years, and by policy."""
-    found = outlook.outlook_of_fleet(visit.control, visit.caller)
-    total = sum(each.total for each in costs.costs_of_fleet(visit.control, visit.caller))
-    top = max([total, *found.high])
-    return visit.page(
-        "cost_ahead.html",
-        ahead=found,
-        total=total,
-        top=top,
-        curve=curve_of([total, *found.prices], top),
-        band=band_between([total, *found.low], [total, *found.high], top),
-        currency=costs.price_sheet(visit.control).currency,
-    )
 
 
 @router.get("/cost/{month}")
@@ -220,6 +211,16 @@ def change_prices(visit: Guest, form: Sent) -> Response:
     prices = {name: _price(form, name) for name in _PRICES}
     sheet = PriceSheet(currency=form.text("currency"), **prices)
     costs.put_price_sheet(visit.control, visit.caller, sheet)
+    return visit.go("/cost")
+
+
+@router.post("/cost/budget")
+def change_budget(visit: Guest, form: Sent) -> Response:
+    """What it may cost a month, and what that is called; no amount: no budget."""
+    budget = None
+    if form.text("amount"):
+        budget = Budget(name=form.text("budget"), amount=_price(form, "amount"))
+    budgets.put_budget(visit.control, visit.caller, budget)
     return visit.go("/cost")
 
 

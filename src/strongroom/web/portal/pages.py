@@ -9,6 +9,7 @@ from strongroom.web.portal import (
     assets,
     audit,
     cost,
+    cost_ahead,
     drills,
     events,
     instances,
@@ -29,6 +30,7 @@ from strongroom.web.portal import (
 router = APIRouter(include_in_schema=False)
 _DOORS = (assets, sign_in, issuer, events, settings)
 _WATCHED = (overview, restores, points, drills, instances, jobs)
-_KEPT = (policies, vaults, servers, protect, cost, reports, alerts, approvals, audit, access)
-for each in (*_DOORS, *_WATCHED, *_KEPT):
+_KEPT = (policies, vaults, servers, protect, cost_ahead, cost, reports)
+_WATCHERS = (alerts, approvals, audit, access)
+for each in (*_DOORS, *_WATCHED, *_KEPT, *_WATCHERS):
     router.include_router(each.router)

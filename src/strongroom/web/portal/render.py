@@ -35,6 +35,8 @@ def _environment() -> Environment:
     made.filters |= {
         "size": words.size,
         "number": words.number,
+        "money": words.money,
+        "change": words.change,
         "span": words.span,
         "day": words.day,
         "year": words.year,

@@ -35,6 +35,18 @@ def number(count: int) -> str:
     return f"{count:,}".replace(",", _THIN)
 
 
+def money(amount: float) -> str:
+    """1 939, or 6.64 where it is little: as much as says something."""
+    return f"{amount:,.0f}".replace(",", _THIN) if abs(amount) >= 100 else f"{amount:.2f}"
+
+
+def change(amount: float) -> str:
+    """+5.00 or -113 of money, with a true minus; "nothing" where that is what it is."""
+    if abs(amount) < 0.005:
+        return "nothing"
+    return ("+" if amount > 0 else "\u2212") + money(abs(amount))
+
+
 def span(seconds: float) -> str:
     """3 days 4 hours: two units at most."""
     rest = max(0, round(seconds))
