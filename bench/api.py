@@ -25,7 +25,7 @@ from whenever import Instant
 
 from journey.cloud import LTR, READER, Cloud, default_template, protected
 from journey.world import House, Postgres
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
 
 POINTS = 100  # of each instance
 _ASKED = 200  # times, each question

@@ -7,8 +7,8 @@ import msgspec
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog.database import Database
-from strongroom.catalog.tables import agents, instances, jobs, recovery_points, servers
+from strongroom.catalog.basis.database import Database
+from strongroom.catalog.tables.tables import agents, instances, jobs, recovery_points, servers
 from strongroom.model.job import JobKind, steps_of
 from strongroom.model.operation import Progress, ServerFacts
 

@@ -11,7 +11,7 @@ from bench.api import POINTS, Api
 from bench.results import Ratio, Told, table
 
 from journey.world import House
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
 
 _ASKED = 30  # times, each page
 _MOST_MS, _MOST_KB = 150, 60

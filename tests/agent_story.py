@@ -25,17 +25,17 @@ from strongroom.agent.loop import Agent
 from strongroom.agent.process import control_of, real_trades
 from strongroom.agent.servers import ServerBook
 from strongroom.agent.settings import Identity, Settings
-from strongroom.datastore.blobs import AzureBlobs
-from strongroom.datastore.delta import Delta, lay_over, open_delta
-from strongroom.datastore.manifest import (
+from strongroom.datastore.keys.session import SessionKeys, content_keys, seal_session
+from strongroom.datastore.maps.delta import Delta, lay_over, open_delta
+from strongroom.datastore.maps.manifest import (
     Manifest,
     PointFacts,
     content_key_of,
     open_manifest,
     seal_manifest,
 )
-from strongroom.datastore.seal import KeyPair
-from strongroom.datastore.session import SessionKeys, content_keys, seal_session
+from strongroom.datastore.packs.seal import KeyPair
+from strongroom.datastore.places.blobs import AzureBlobs
 from strongroom.model.extract import ExtractOrder
 from strongroom.model.operation import BackupOrder, RestoreOrder, StorageAccess
 from strongroom.postgres.server import scratch

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from arm_world import DATASOURCE, GROUP, SUBSCRIPTION, VERSION, ArmWorld, server_id, vault_id
-from strongroom.catalog.tables import instances, recovery_points
+from strongroom.catalog.tables.tables import instances, recovery_points
 from strongroom.model.access import LONG_TERM_RETENTION, READER
 from strongroom.model.policy_templates import azure_default_policy
 

@@ -18,15 +18,16 @@ from joserfc.jwk import RSAKey
 
 from authority import Authority
 from seams import SystemChance, SystemClock
-from strongroom.catalog import agents as agent_rows
-from strongroom.catalog import holds, protection
-from strongroom.catalog.database import Database
-from strongroom.catalog.tables import metadata
+from strongroom.catalog.basis.database import Database
+from strongroom.catalog.points import holds
+from strongroom.catalog.protection import protection
+from strongroom.catalog.tables.tables import metadata
+from strongroom.catalog.work import agents as agent_rows
 from strongroom.control.basis import long_running
 from strongroom.control.basis.control import Control, OwnStorage, Second
 from strongroom.control.identities import identity
 from strongroom.control.protection import scheduling
-from strongroom.datastore.keys import open_under_kek, seal_under_kek
+from strongroom.datastore.keys.keys import open_under_kek, seal_under_kek
 from strongroom.durable.engine import JobEngine
 from strongroom.model.access import OWNER
 from strongroom.model.hold import HELD

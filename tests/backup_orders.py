@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from strongroom.datastore.seal import KeyPair
+from strongroom.datastore.packs.seal import KeyPair
 from strongroom.model.operation import BackupOrder
 
 

@@ -9,12 +9,15 @@ from blake3 import blake3
 from catalogue_world import CatalogueWorld, Untold, open_catalogue
 from seams import SeededChance, SystemChance, SystemClock
 from store_world import KEY, StoreWorld, a_store_world
-from strongroom.catalog import audit as audit_rows
-from strongroom.catalog import jobs, protection, recovery_points, vaults
-from strongroom.catalog.tables import audit
-from strongroom.datastore.keys import RecoveryKey
-from strongroom.datastore.receipt import SigningKey
-from strongroom.datastore.seal import KeyPair
+from strongroom.catalog.oversight import audit as audit_rows
+from strongroom.catalog.points import recovery_points
+from strongroom.catalog.protection import protection
+from strongroom.catalog.resources import vaults
+from strongroom.catalog.tables.tables import audit
+from strongroom.catalog.work import jobs
+from strongroom.datastore.keys.keys import RecoveryKey
+from strongroom.datastore.packs.seal import KeyPair
+from strongroom.datastore.statements.receipt import SigningKey
 from strongroom.model.errors import StoreUnavailable
 from strongroom.model.ids import JobId
 from strongroom.model.job import JobKind, JobStatus

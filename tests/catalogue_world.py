@@ -12,10 +12,11 @@ import sqlalchemy as sa
 
 from contract.test_catalog_nouns import a_group, a_policy, a_server, a_vault, an_instance
 from seams import FakeClock, SystemChance
-from strongroom.catalog import jobs, protection
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
 from strongroom.catalog.migrate import upgrade
-from strongroom.catalog.tables import policies
+from strongroom.catalog.protection import protection
+from strongroom.catalog.tables.tables import policies
+from strongroom.catalog.work import jobs
 from strongroom.control.basis.control import Control
 from strongroom.durable.engine import JobEngine
 from strongroom.model.installation import Installation

@@ -14,7 +14,7 @@ from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.own_settings import OwnSettingsFile
 from strongroom.agent.proof.drill import DrillGround, drill
 from strongroom.agent.restore.journal import RestoreJournal
-from strongroom.datastore.manifest import Manifest
+from strongroom.datastore.maps.manifest import Manifest
 from strongroom.model.drill import Assertion, DrillOrder, DrillResult
 from strongroom.model.operation import Lease
 

@@ -27,7 +27,7 @@ from integration.copies import back_up
 from integration.servers import Server, open_directory, own, run_restored, start_server
 from logical import dumps
 from store_world import KEY_TEXT
-from strongroom.datastore.blobs import AzureBlobs, Blobs, MemoryBlobs
+from strongroom.datastore.places.blobs import AzureBlobs, Blobs, MemoryBlobs
 from strongroom.model.postgres import PAGE
 
 FACTORS = {

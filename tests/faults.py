@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
 
-from strongroom.datastore.blobs import Blobs, Bytes
+from strongroom.datastore.places.blobs import Blobs, Bytes
 from strongroom.model.errors import ObjectMissing, StoreUnavailable
 
 How = Literal["before", "after", "partial"]

@@ -16,12 +16,12 @@ from strongroom.agent.restore.data_directory import Grounds
 from strongroom.agent.restore.journal import RestoreJournal
 from strongroom.agent.scratch.extract import extract
 from strongroom.agent.servers import ServerBook, Source
-from strongroom.datastore.blobs import Blobs, MemoryBlobs
-from strongroom.datastore.delta import lay_over, of_whole_tree, open_delta
-from strongroom.datastore.manifest import Manifest, PointFacts, content_key_of, seal_manifest
-from strongroom.datastore.reader import read_files
-from strongroom.datastore.seal import KeyPair
-from strongroom.datastore.session import SessionKeys, content_keys, seal_session
+from strongroom.datastore.keys.session import SessionKeys, content_keys, seal_session
+from strongroom.datastore.maps.delta import lay_over, of_whole_tree, open_delta
+from strongroom.datastore.maps.manifest import Manifest, PointFacts, content_key_of, seal_manifest
+from strongroom.datastore.packs.seal import KeyPair
+from strongroom.datastore.places.blobs import Blobs, MemoryBlobs
+from strongroom.datastore.reading.reader import read_files
 from strongroom.model.extract import ExtractOrder
 from strongroom.model.operation import (
     BackupOrder,

@@ -16,8 +16,8 @@ from structlog.testing import capture_logs
 from lapse import Lapse
 from oracle.lifecycle import PROTECTED, STOPPED, SUSPENDED, Point, Server
 from oracle.tagging import Reading
-from strongroom.catalog import audit as audit_rows
-from strongroom.catalog import jobs
+from strongroom.catalog.oversight import audit as audit_rows
+from strongroom.catalog.work import jobs
 from strongroom.control.points import holds
 from strongroom.control.points.backups import trigger_backup
 from strongroom.control.protection import deletions, policies, protection_states, reapplying

@@ -17,22 +17,19 @@ from whenever import Instant
 
 from contract.test_catalog_nouns import a_group, a_server
 from seams import FakeClock, SeededChance
-from strongroom.catalog import (
-    instances,
-    jobs,
-    policies,
-    principals,
-    tables,
-    vaults,
-)
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
+from strongroom.catalog.identities import principals
+from strongroom.catalog.protection import instances
+from strongroom.catalog.resources import policies, vaults
+from strongroom.catalog.tables import tables
+from strongroom.catalog.work import jobs
 from strongroom.control.basis.control import Control
 from strongroom.control.identities.identity import create_service_principal
 from strongroom.control.protection import scheduling
-from strongroom.datastore.container import Immutability, Lock
-from strongroom.datastore.manifest import Manifest, PackFacts, PointFacts
-from strongroom.datastore.receipt import SigningKey
-from strongroom.datastore.seal import KeyPair
+from strongroom.datastore.maps.manifest import Manifest, PackFacts, PointFacts
+from strongroom.datastore.packs.seal import KeyPair
+from strongroom.datastore.places.container import Immutability, Lock
+from strongroom.datastore.statements.receipt import SigningKey
 from strongroom.model.access import OWNER, Caller
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import ObjectExists, ObjectMissing, SourceStopped

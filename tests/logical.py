@@ -19,12 +19,12 @@ from strongroom.agent.restore.journal import RestoreJournal
 from strongroom.agent.restore.load import load
 from strongroom.agent.scratch.extract import extract
 from strongroom.agent.servers import ServerBook
-from strongroom.datastore.blobs import Blobs, MemoryBlobs
-from strongroom.datastore.delta import open_delta
-from strongroom.datastore.dump_map import lay_dump
-from strongroom.datastore.manifest import Manifest, PointFacts, content_key_of, seal_manifest
-from strongroom.datastore.seal import KeyPair
-from strongroom.datastore.session import SessionKeys, content_keys, seal_session
+from strongroom.datastore.dumps.dump_map import lay_dump
+from strongroom.datastore.keys.session import SessionKeys, content_keys, seal_session
+from strongroom.datastore.maps.delta import open_delta
+from strongroom.datastore.maps.manifest import Manifest, PointFacts, content_key_of, seal_manifest
+from strongroom.datastore.packs.seal import KeyPair
+from strongroom.datastore.places.blobs import Blobs, MemoryBlobs
 from strongroom.model.extract import ExtractOrder
 from strongroom.model.logical import DumpWish, LoadOrder, LoadResult
 from strongroom.model.operation import (

@@ -7,9 +7,9 @@ import sqlalchemy as sa
 from whenever import Instant
 
 from arm_world import ArmWorld
-from strongroom.catalog.portal_tables import job_samples
-from strongroom.catalog.tables import drills, instances, jobs, recovery_points
-from strongroom.catalog.wal_tables import wal_names, wal_packs, wal_streams
+from strongroom.catalog.tables.portal_tables import job_samples
+from strongroom.catalog.tables.tables import drills, instances, jobs, recovery_points
+from strongroom.catalog.tables.wal_tables import wal_names, wal_packs, wal_streams
 from strongroom.model.job import JobKind, steps_of
 from strongroom.model.operation import Progress
 from strongroom.model.postgres import Lsn, lsn_to_text

@@ -13,8 +13,9 @@ from whenever import Instant
 from oracle.book import open_book
 from oracle.hosts import Host
 from oracle.look import Watched
-from strongroom.catalog import audit, tables
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.tables import tables
 from worlds import World, memory, micro_world, point_id, small_tree, watch
 
 POINT, JOB = point_id(1), "00000000-0000-0000-0000-000000000001"

@@ -12,7 +12,7 @@ from whenever import Instant
 from replicating import Hasty
 from seams import FakeClock, SeededChance
 from store_world import ACCOUNT, KEY
-from strongroom.datastore.container import Immutability, Lock
+from strongroom.datastore.places.container import Immutability, Lock
 from strongroom.model.errors import Locked, ObjectMissing, StoreUnavailable
 from strongroom.storage.basis.blob import Asked, Facts
 from strongroom.storage.basis.settings import StoreSettings

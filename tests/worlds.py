@@ -16,10 +16,9 @@ from faults import FaultyBlobs
 from oracle.doors import Door, MemoryDoor, laid_out
 from oracle.look import Watched
 from seams import FakeClock, SeededChance
-from strongroom.datastore.blobs import Blobs, DirectoryBlobs, MemoryBlobs
-from strongroom.datastore.delta import delta_of, lay_over, open_delta, seal_delta
-from strongroom.datastore.keys import RecoveryKey, instance_key_name, seal_instance_key
-from strongroom.datastore.manifest import (
+from strongroom.datastore.keys.keys import RecoveryKey, instance_key_name, seal_instance_key
+from strongroom.datastore.maps.delta import delta_of, lay_over, open_delta, seal_delta
+from strongroom.datastore.maps.manifest import (
     FORMAT_LINE,
     FORMAT_NAME,
     Contents,
@@ -32,12 +31,13 @@ from strongroom.datastore.manifest import (
     open_manifest,
     seal_manifest,
 )
-from strongroom.datastore.reader import read_files
-from strongroom.datastore.receipt import Receipt, ReceiptPack, SigningKey
-from strongroom.datastore.rescue import open_point_keys
-from strongroom.datastore.seal import KeyPair
-from strongroom.datastore.verify import scrub
-from strongroom.datastore.writer import DatastoreWriter
+from strongroom.datastore.packs.seal import KeyPair
+from strongroom.datastore.places.blobs import Blobs, DirectoryBlobs, MemoryBlobs
+from strongroom.datastore.reading.reader import read_files
+from strongroom.datastore.reading.verify import scrub
+from strongroom.datastore.rescue.rescue import open_point_keys
+from strongroom.datastore.statements.receipt import Receipt, ReceiptPack, SigningKey
+from strongroom.datastore.writing.writer import DatastoreWriter
 from strongroom.model.errors import VaultError
 
 FRAME_SIZE = 8192

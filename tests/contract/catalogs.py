@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from integration.servers import Server, start_server
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
 from strongroom.catalog.migrate import upgrade
 
 _numbers = itertools.count()

@@ -8,12 +8,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from whenever import Instant
 
-from strongroom.catalog import agent_operations, audit
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
 from strongroom.catalog.migrate import HEAD, current, move, upgrade
-from strongroom.catalog.tables import agents, executors, metadata
-from strongroom.catalog.tables import audit as audit_table
-from strongroom.datastore.receipt import SigningKey
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.tables.tables import agents, executors, metadata
+from strongroom.catalog.tables.tables import audit as audit_table
+from strongroom.catalog.work import agent_operations
+from strongroom.datastore.statements.receipt import SigningKey
 from strongroom.model.access import Caller
 from strongroom.model.errors import Conflict, LeaseLost
 

@@ -6,8 +6,8 @@ import pytest
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import issuers, principals, role_assignments, role_definitions
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
+from strongroom.catalog.identities import issuers, principals, role_assignments, role_definitions
 from strongroom.model.issuer import Issuer
 
 NOW = Instant.parse_iso("2026-01-01T00:00:00Z")

@@ -8,10 +8,11 @@ import pytest
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import audit, operations
-from strongroom.catalog.database import Database
-from strongroom.catalog.tables import executors
-from strongroom.catalog.tables import operations as operation_rows
+from strongroom.catalog.basis.database import Database
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.resources import operations
+from strongroom.catalog.tables.tables import executors
+from strongroom.catalog.tables.tables import operations as operation_rows
 from strongroom.model.errors import Conflict, ControlUnavailable, VaultError
 
 NOW = Instant.parse_iso("2026-01-01T00:00:00Z")

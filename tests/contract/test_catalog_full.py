@@ -7,10 +7,10 @@ import pytest
 import sqlalchemy as sa
 
 from seams import SystemClock
-from strongroom.catalog import audit
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
 from strongroom.catalog.migrate import upgrade
-from strongroom.catalog.tables import audit as table
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.tables.tables import audit as table
 from strongroom.model.errors import ControlUnavailable
 
 pytestmark = pytest.mark.D1

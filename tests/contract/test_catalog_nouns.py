@@ -7,18 +7,11 @@ import pytest
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import (
-    agents,
-    instances,
-    operations,
-    policies,
-    principals,
-    resource_groups,
-    role_assignments,
-    servers,
-    vaults,
-)
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
+from strongroom.catalog.identities import principals, role_assignments
+from strongroom.catalog.protection import instances
+from strongroom.catalog.resources import operations, policies, resource_groups, servers, vaults
+from strongroom.catalog.work import agents
 from strongroom.model.errors import Conflict
 
 NOW = Instant.parse_iso("2026-01-01T00:00:00Z")

@@ -9,8 +9,8 @@ import pytest
 
 from seams import SystemClock
 from store_world import KEY, KEY_TEXT, StoreWorld, a_sas, a_store_world
-from strongroom.datastore.blobs import AzureBlobs, Blobs, DirectoryBlobs, MemoryBlobs
-from strongroom.datastore.container import BlobDigest, Container
+from strongroom.datastore.places.blobs import AzureBlobs, Blobs, DirectoryBlobs, MemoryBlobs
+from strongroom.datastore.places.container import BlobDigest, Container
 from strongroom.model.errors import (
     Corrupt,
     LeaseLost,

@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
-from strongroom.catalog.database import Database
-from strongroom.catalog.executors import alone
+from strongroom.catalog.basis.database import Database
+from strongroom.catalog.installation.executors import alone
 from strongroom.model.errors import Conflict
 
 HOLD = """
 import sys
-from strongroom.catalog.database import Database
-from strongroom.catalog.executors import alone
+from strongroom.catalog.basis.database import Database
+from strongroom.catalog.installation.executors import alone
 with alone(Database(sys.argv[1]), "serve-1"):
     print("held", flush=True)
     sys.stdin.read()

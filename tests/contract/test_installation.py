@@ -2,7 +2,7 @@
 
 import pytest
 
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
 from strongroom.control.identities.identity import claim_catalogue
 from strongroom.model.errors import Precondition
 

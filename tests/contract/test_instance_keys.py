@@ -5,8 +5,9 @@ import sqlalchemy as sa
 
 from contract.test_catalog_nouns import a_group, a_policy, a_server, a_vault, an_instance
 from seams import FakeClock
-from strongroom.catalog import instance_keys, shreds
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
+from strongroom.catalog.points import shreds
+from strongroom.catalog.protection import instance_keys
 from strongroom.model.errors import Conflict
 
 NOW = FakeClock().now()

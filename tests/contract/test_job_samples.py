@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import job_samples
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
+from strongroom.catalog.work import job_samples
 from strongroom.model.operation import Progress
 
 BEGAN = Instant.parse_iso("2026-11-22T02:00:00Z")

@@ -10,10 +10,11 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from whenever import Instant
 
-from strongroom.catalog import audit, migrate
-from strongroom.catalog.database import Database
+from strongroom.catalog import migrate
+from strongroom.catalog.basis.database import Database
 from strongroom.catalog.migrate import HEAD, current, move, upgrade
-from strongroom.catalog.tables import metadata
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.tables.tables import metadata
 from strongroom.model.errors import Precondition
 
 NOW = Instant.parse_iso("2026-01-01T00:00:00Z")

@@ -7,9 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from contract.test_catalog_nouns import NOW, a_group, a_policy, a_server, a_vault
-from strongroom.catalog import instances, jobs
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
 from strongroom.catalog.migrate import upgrade
+from strongroom.catalog.protection import instances
+from strongroom.catalog.work import jobs
 
 
 def three_instances(connection: sa.Connection) -> str:

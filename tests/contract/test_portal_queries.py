@@ -7,24 +7,13 @@ import pytest
 import sqlalchemy as sa
 from whenever import Date, Instant
 
-from strongroom.catalog import (
-    alerts,
-    bills,
-    costs,
-    digests,
-    finding,
-    fleet,
-    horizons,
-    job_samples,
-    metrics,
-    removal,
-    reports,
-    sessions,
-    usage,
-)
-from strongroom.catalog import recovery_points as recovery_point_rows
-from strongroom.catalog.database import Database
-from strongroom.catalog.tables import (
+from strongroom.catalog.basis.database import Database
+from strongroom.catalog.identities import sessions
+from strongroom.catalog.oversight import alerts, digests, metrics, reports
+from strongroom.catalog.points import finding, horizons
+from strongroom.catalog.points import recovery_points as recovery_point_rows
+from strongroom.catalog.protection import fleet, removal
+from strongroom.catalog.tables.tables import (
     agents,
     drills,
     instances,
@@ -36,6 +25,8 @@ from strongroom.catalog.tables import (
     servers,
     vaults,
 )
+from strongroom.catalog.usage import bills, costs, usage
+from strongroom.catalog.work import job_samples
 from strongroom.model.alert import GRAVE, Cause
 from strongroom.model.bill import bills_until
 from strongroom.model.cost import GB, Day, PriceSheet

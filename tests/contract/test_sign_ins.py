@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from seams import FakeClock, SeededChance
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
 from strongroom.control.basis.control import Control
 from strongroom.control.identities.identity import (
     FREE_TRIES,

@@ -4,19 +4,14 @@ import json
 
 from contract.test_catalog_nouns import a_group, a_policy, a_server, a_vault, an_instance
 from seams import FakeClock
-from strongroom.catalog import (
-    approvals,
-    deletions,
-    guards,
-    holds,
-    jobs,
-    protection,
-    shreds,
-    snapshots,
-    vaults,
-)
+from strongroom.catalog import snapshots
 from strongroom.catalog.migrate import upgrade
-from strongroom.catalog.tables import instances
+from strongroom.catalog.oversight import approvals
+from strongroom.catalog.points import holds, shreds
+from strongroom.catalog.protection import deletions, protection
+from strongroom.catalog.resources import guards, vaults
+from strongroom.catalog.tables.tables import instances
+from strongroom.catalog.work import jobs
 from strongroom.model.job import JobKind, JobStatus
 
 NOW = FakeClock().now()

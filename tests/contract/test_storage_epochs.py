@@ -3,8 +3,8 @@
 import pytest
 from whenever import Instant
 
-from strongroom.catalog import agent_operations, agents, epochs
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
+from strongroom.catalog.work import agent_operations, agents, epochs
 
 NOW = Instant.parse_iso("2026-01-01T00:00:00Z")
 LATER = NOW.add(seconds=120)

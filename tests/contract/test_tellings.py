@@ -2,8 +2,8 @@
 
 from whenever import Instant
 
-from strongroom.catalog import tellings
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
+from strongroom.catalog.oversight import tellings
 
 NOW = Instant.parse_iso("2026-01-01T00:00:00Z")
 SOON = NOW.add(seconds=300)

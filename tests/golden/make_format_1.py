@@ -12,14 +12,14 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from strongroom.datastore.blobs import DirectoryBlobs  # noqa: E402
-from strongroom.datastore.delta import delta_of, lay_over  # noqa: E402
-from strongroom.datastore.manifest import (  # noqa: E402
+from strongroom.datastore.maps.delta import delta_of, lay_over  # noqa: E402
+from strongroom.datastore.maps.manifest import (  # noqa: E402
     FileFacts,
     Manifest,
     PointFacts,
     seal_manifest,
 )
+from strongroom.datastore.places.blobs import DirectoryBlobs  # noqa: E402
 from worlds import PG_MANIFEST, SOURCE, World, noise, point_id  # noqa: E402
 
 GENERATION = "first"

@@ -14,8 +14,8 @@ from file_places import AzurePlace, S3Place, a_container, s3
 from integration.servers import Server, start_server
 from journey.person import Person
 from seams import SystemChance, SystemClock
-from strongroom.catalog.database import Database
-from strongroom.catalog.tables import schedules
+from strongroom.catalog.basis.database import Database
+from strongroom.catalog.tables.tables import schedules
 from strongroom.cli.basis import rest
 from strongroom.cli.basis.connection import load
 from strongroom.cli.basis.means import Common

@@ -12,9 +12,9 @@ import pytest
 from journey.cloud import Cloud, ended_job, fill, protect
 from journey.world import House, Postgres, until
 from ports import free_port
-from strongroom.datastore.blobs import DirectoryBlobs
-from strongroom.datastore.keys import RecoveryKey
-from strongroom.datastore.rescue import list_points
+from strongroom.datastore.keys.keys import RecoveryKey
+from strongroom.datastore.places.blobs import DirectoryBlobs
+from strongroom.datastore.rescue.rescue import list_points
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(600)]
 

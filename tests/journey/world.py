@@ -20,7 +20,7 @@ from oracle.doors import StoreDoor
 from oracle.hosts import Host
 from ports import free_port
 from seams import Proc
-from strongroom.datastore.keys import RecoveryKey
+from strongroom.datastore.keys.keys import RecoveryKey
 from strongroom.postgres.server import scratch
 from strongroom.postgres.server.tools import find_tools
 from worlds import reads, scrub_names

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from strongroom.agent.bounds import check_url
 from strongroom.agent.held_lease import HeldLease
-from strongroom.datastore.blobs import AzureBlobs, Blobs
+from strongroom.datastore.places.blobs import AzureBlobs, Blobs
 
 OpenContainer = Callable[[HeldLease, str], Blobs]
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from strongroom.datastore.throttle import Pace, at_once
-from strongroom.datastore.writer import PACK_RAW
+from strongroom.datastore.places.throttle import Pace, at_once
+from strongroom.datastore.writing.writer import PACK_RAW
 
 
 @dataclass(frozen=True, slots=True)

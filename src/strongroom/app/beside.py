@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from strongroom.app.seams import SystemChance, SystemClock
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
 from strongroom.config import ServeFiles
 from strongroom.control.identities import users
 from strongroom.control.work.agents import invite_agent
-from strongroom.datastore.receipt import SigningKey
+from strongroom.datastore.statements.receipt import SigningKey
 from strongroom.workflows.basis.kek import key_encryption
 from strongroom.workflows.basis.sealed_files import SealedFiles
 

@@ -251,7 +251,7 @@ def _install_tools(major: int) -> Path:
 
 
 def _upgrade_catalogue(data: Path) -> list[str]:
-    from strongroom.catalog.database import Database
+    from strongroom.catalog.basis.database import Database
     from strongroom.catalog.migrate import upgrade
     from strongroom.config import ServeFiles
 

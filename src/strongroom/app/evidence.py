@@ -10,9 +10,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from strongroom.datastore.keys import RecoveryKey, read_key_text
-from strongroom.datastore.receipt import VerifyKey
-from strongroom.datastore.signed import Signed, is_its_detail, read_signed, read_verify_key
+from strongroom.datastore.keys.keys import RecoveryKey, read_key_text
+from strongroom.datastore.statements.receipt import VerifyKey
+from strongroom.datastore.statements.signed import (
+    Signed,
+    is_its_detail,
+    read_signed,
+    read_verify_key,
+)
 from strongroom.model.errors import NotFound
 
 _MOST_BYTES = 256 << 20

@@ -7,7 +7,7 @@ rebuild` is the way on.
 
 import structlog
 
-from strongroom.catalog import audit
+from strongroom.catalog.oversight import audit
 from strongroom.config import ServeFiles, write_private
 from strongroom.control.basis.control import Control
 from strongroom.control.oversight.audit_gaps import find_ahead

@@ -12,12 +12,12 @@ import msgspec
 
 from strongroom.app.seams import SystemChance, SystemClock
 from strongroom.app.serve import ServeOptions, catalogue_of, keyring_of, store_of
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
 from strongroom.config import Identity, ServeFiles
 from strongroom.control.basis.control import Control
-from strongroom.datastore.keys import RecoveryKey, read_key_text
-from strongroom.datastore.kit import read_kit
-from strongroom.datastore.snapshot import CONTAINER
+from strongroom.datastore.keys.keys import RecoveryKey, read_key_text
+from strongroom.datastore.keys.kit import read_kit
+from strongroom.datastore.rescue.snapshot import CONTAINER
 from strongroom.durable.engine import JobEngine
 from strongroom.model.errors import NotFound, Precondition
 from strongroom.model.installation import Installation

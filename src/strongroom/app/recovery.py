@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from strongroom.app.seams import SystemChance
-from strongroom.datastore import rescue as datastore
-from strongroom.datastore.blobs import DirectoryBlobs
-from strongroom.datastore.keys import RecoveryKey, read_key_text
-from strongroom.datastore.kit import read_kit, share_kit, whole_kit
-from strongroom.datastore.receipt import VerifyKey
-from strongroom.datastore.seal import KeyPair
+from strongroom.datastore.keys.keys import RecoveryKey, read_key_text
+from strongroom.datastore.keys.kit import read_kit, share_kit, whole_kit
+from strongroom.datastore.packs.seal import KeyPair
+from strongroom.datastore.places.blobs import DirectoryBlobs
+from strongroom.datastore.rescue import rescue as datastore
+from strongroom.datastore.statements.receipt import VerifyKey
 from strongroom.model.errors import NotFound
 
 

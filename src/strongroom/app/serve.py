@@ -20,8 +20,8 @@ from strongroom.app.doors import Doors
 from strongroom.app.going_on import check_catalogue, note_used
 from strongroom.app.memory import few_heaps, keep_what_is_built
 from strongroom.app.portal_user import ensure_administrator
-from strongroom.catalog import executors
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
+from strongroom.catalog.installation import executors
 from strongroom.catalog.migrate import upgrade
 from strongroom.config import (
     Identity,
@@ -34,9 +34,9 @@ from strongroom.control.basis.control import Control, OwnStorage, Second
 from strongroom.control.basis.service_clock import ServiceClock
 from strongroom.control.identities import identity
 from strongroom.control.work import agents
-from strongroom.datastore.keys import RecoveryKey, write_recovery_key
-from strongroom.datastore.receipt import SigningKey
-from strongroom.datastore.seal import KeyPair, PublicKey
+from strongroom.datastore.keys.keys import RecoveryKey, write_recovery_key
+from strongroom.datastore.packs.seal import KeyPair, PublicKey
+from strongroom.datastore.statements.receipt import SigningKey
 from strongroom.durable.engine import JobEngine
 from strongroom.model.access import OWNER
 from strongroom.model.errors import Invalid, Precondition

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from strongroom.catalog.database import Database
-from strongroom.catalog.tables import metadata
+from strongroom.catalog.basis.database import Database
+from strongroom.catalog.tables.tables import metadata
 from strongroom.model.errors import Precondition
 
 HEAD = "0001"  # the newest step: a catalogue that stands there is left alone

@@ -12,9 +12,9 @@ from typing import Any
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog.approvals import GRANTED, WAITING
-from strongroom.catalog.database import Utc
-from strongroom.catalog.tables import jobs, metadata
+from strongroom.catalog.basis.database import Utc
+from strongroom.catalog.oversight.approvals import GRANTED, WAITING
+from strongroom.catalog.tables.tables import jobs, metadata
 from strongroom.model.job import JobStatus
 
 Row = dict[str, Any]

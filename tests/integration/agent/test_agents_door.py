@@ -18,8 +18,8 @@ from whenever import Instant
 from arm_world import GROUP, SUBSCRIPTION, VERSION, ArmWorld, arm_world, server_id
 from seams import SystemChance
 from strongroom.agent.control_client import ControlClient
-from strongroom.catalog import agent_operations
-from strongroom.catalog import agents as agent_rows
+from strongroom.catalog.work import agent_operations
+from strongroom.catalog.work import agents as agent_rows
 from strongroom.control.work.agents import new_enrol_token
 from strongroom.model.errors import Invalid, LeaseLost, Unauthenticated
 from strongroom.model.operation import (

@@ -21,8 +21,8 @@ from strongroom.agent.proof import drill_server
 from strongroom.agent.proof.drill_server import Made, physical_server
 from strongroom.agent.restore.journal import RestoreJournal
 from strongroom.agent.scratch.part import Part, remove_scratch
-from strongroom.datastore.blobs import MemoryBlobs
-from strongroom.datastore.session import content_keys
+from strongroom.datastore.keys.session import content_keys
+from strongroom.datastore.places.blobs import MemoryBlobs
 from strongroom.model.drill import HOST_NETWORK, NO_NETWORK, Answer, DrillResult
 from strongroom.model.errors import Cancelled, TargetError, ToolsMissing
 from strongroom.model.extract import ExtractOrder

@@ -16,7 +16,7 @@ from logical import dumps
 from seams import SystemClock
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.memory import WHOLE
-from strongroom.datastore.throttle import Throttle
+from strongroom.datastore.places.throttle import Throttle
 from strongroom.model.errors import (
     Cancelled,
     SourceRefused,

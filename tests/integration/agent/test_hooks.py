@@ -18,7 +18,7 @@ from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.own_settings import Hooks
 from strongroom.agent.servers import ServerBook
 from strongroom.agent.settings import Settings
-from strongroom.datastore.seal import KeyPair
+from strongroom.datastore.packs.seal import KeyPair
 from strongroom.model.errors import Cancelled, Invalid, NotFound, Precondition, SourceStopped
 from strongroom.model.operation import BackupResult, Completion, Lease
 

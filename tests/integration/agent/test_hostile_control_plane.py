@@ -26,7 +26,7 @@ from strongroom.agent.own_settings import OwnSettingsFile
 from strongroom.agent.process import control_of, real_trades
 from strongroom.agent.servers import ServerBook
 from strongroom.agent.settings import Identity, Settings
-from strongroom.datastore.seal import KeyPair
+from strongroom.datastore.packs.seal import KeyPair
 from strongroom.model.errors import Invalid, NotFound, Precondition, TargetNotEmpty, TargetRefused
 from strongroom.model.extract import ExtractOrder
 from strongroom.model.logical import LoadOrder

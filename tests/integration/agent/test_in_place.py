@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent_story import INSTANCE, Server, Story, a_server, a_story, an_open_directory, own
-from strongroom.datastore.session import SessionKeys, seal_session
+from strongroom.datastore.keys.session import SessionKeys, seal_session
 from strongroom.model.errors import TargetError
 from strongroom.postgres.restore.restore import MARKER
 from strongroom.postgres.server import scratch

@@ -8,7 +8,7 @@ import pytest
 
 from increments import Chain, a_chain
 from integration.servers import Server, open_directory, own, start_server
-from strongroom.datastore import page_parts
+from strongroom.datastore.maps import page_parts
 
 pytestmark = pytest.mark.postgres
 

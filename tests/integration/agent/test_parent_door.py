@@ -7,7 +7,7 @@ import pytest
 
 from arm_world import ArmWorld, arm_world
 from integration.agent.test_agents_door import a_line, ask, enrol
-from strongroom.catalog import agent_operations
+from strongroom.catalog.work import agent_operations
 from strongroom.control.work.agents import new_enrol_token
 from strongroom.model.errors import Forbidden, LeaseLost, NotFound
 from strongroom.model.operation import ParentRequest

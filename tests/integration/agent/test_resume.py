@@ -11,11 +11,11 @@ from logical import Dumps, dumps
 from seams import SystemChance, SystemClock
 from strongroom.agent.backup.logical import take_dump
 from strongroom.agent.memory import Share
-from strongroom.datastore import partial
-from strongroom.datastore.blobs import MemoryBlobs
-from strongroom.datastore.chunks import distinct_keys
-from strongroom.datastore.delta import open_delta
-from strongroom.datastore.partial import Base, lay_partial
+from strongroom.datastore.care import partial
+from strongroom.datastore.care.partial import Base, lay_partial
+from strongroom.datastore.dumps.chunks import distinct_keys
+from strongroom.datastore.maps.delta import open_delta
+from strongroom.datastore.places.blobs import MemoryBlobs
 from strongroom.model.errors import StoreUnavailable
 from strongroom.model.operation import BackupOrder, BackupResult
 from strongroom.model.resume import ResumeReply, ResumeRequest

@@ -18,12 +18,12 @@ from seams import SystemChance, SystemClock
 from strongroom.agent.backup.physical import take_backup
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.servers import ServerBook
-from strongroom.datastore import partial
-from strongroom.datastore.blobs import MemoryBlobs
-from strongroom.datastore.delta import open_delta
-from strongroom.datastore.extents import Extents
-from strongroom.datastore.manifest import Manifest
-from strongroom.datastore.partial import Base, joined, lay_partial
+from strongroom.datastore.care import partial
+from strongroom.datastore.care.partial import Base, joined, lay_partial
+from strongroom.datastore.maps.delta import open_delta
+from strongroom.datastore.maps.extents import Extents
+from strongroom.datastore.maps.manifest import Manifest
+from strongroom.datastore.places.blobs import MemoryBlobs
 from strongroom.model.errors import StoreUnavailable
 from strongroom.model.operation import BackupOrder, BackupResult, Lease
 from strongroom.model.postgres import Lsn, lsn_to_text

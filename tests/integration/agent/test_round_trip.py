@@ -21,9 +21,9 @@ from agent_story import (
 from ports import free_port
 from seams import SystemChance, SystemClock
 from store_world import KEY, a_sas
-from strongroom.datastore.container import Container
-from strongroom.datastore.seal import KeyPair
-from strongroom.datastore.session import SessionKeys, seal_session
+from strongroom.datastore.keys.session import SessionKeys, seal_session
+from strongroom.datastore.packs.seal import KeyPair
+from strongroom.datastore.places.container import Container
 from strongroom.postgres.restore.restore import MARKER
 from strongroom.postgres.server import scratch
 

@@ -14,9 +14,9 @@ from seams import SystemChance, SystemClock
 from strongroom.agent.backup.physical import take_backup
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.servers import ServerBook
-from strongroom.datastore.blobs import MemoryBlobs
-from strongroom.datastore.delta import open_delta
-from strongroom.datastore.seal import KeyPair
+from strongroom.datastore.maps.delta import open_delta
+from strongroom.datastore.packs.seal import KeyPair
+from strongroom.datastore.places.blobs import MemoryBlobs
 from strongroom.model.errors import (
     Cancelled,
     Invalid,

@@ -12,12 +12,12 @@ from logical import Dumps, dumps
 from seams import SystemChance, SystemClock
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.proof.verify import verify
-from strongroom.datastore import page_parts
-from strongroom.datastore.blobs import MemoryBlobs
-from strongroom.datastore.extents import Extent, columns_of
-from strongroom.datastore.manifest import Manifest, content_key_of, seal_manifest
-from strongroom.datastore.seal import KeyPair
-from strongroom.datastore.session import SessionKeys, content_keys, seal_session
+from strongroom.datastore.keys.session import SessionKeys, content_keys, seal_session
+from strongroom.datastore.maps import page_parts
+from strongroom.datastore.maps.extents import Extent, columns_of
+from strongroom.datastore.maps.manifest import Manifest, content_key_of, seal_manifest
+from strongroom.datastore.packs.seal import KeyPair
+from strongroom.datastore.places.blobs import MemoryBlobs
 from strongroom.model.errors import Cancelled
 from strongroom.model.operation import KeysReply, KeysRequest, Lease
 from strongroom.model.postgres import PAGE

@@ -12,11 +12,11 @@ from structlog.testing import capture_logs
 
 from care_world import CareWorld, care_world
 from seams import SystemChance
-from strongroom.catalog import audit as catalog
-from strongroom.catalog.tables import audit
+from strongroom.catalog.oversight import audit as catalog
+from strongroom.catalog.tables.tables import audit
 from strongroom.control.oversight.audit import Verdict, verdicts
 from strongroom.control.oversight.audit_gaps import find_ahead, go_on
-from strongroom.datastore.receipt import SigningKey
+from strongroom.datastore.statements.receipt import SigningKey
 from strongroom.model.audit import Anchor, anchor_name, digest_of
 from strongroom.model.audit_gap import LEAP
 from strongroom.workflows.basis.means import Means

@@ -12,10 +12,11 @@ from whenever import Instant
 
 from care_world import CareWorld, job_of
 from integration.care.test_drills import VAULT, facts, held, the_caller
-from strongroom.catalog import agent_operations, jobs, protection
-from strongroom.catalog.tables import policies
+from strongroom.catalog.protection import protection
+from strongroom.catalog.tables.tables import policies
+from strongroom.catalog.work import agent_operations, jobs
 from strongroom.control.points.expiry_holds import release_expiry
-from strongroom.datastore.receipt import Receipt
+from strongroom.datastore.statements.receipt import Receipt
 from strongroom.model.job import JobKind
 from strongroom.model.operation import BackupResult
 from strongroom.model.policy_templates import ten_years_policy

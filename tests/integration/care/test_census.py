@@ -6,9 +6,9 @@ from whenever import Instant
 
 from care_world import LIFE_HOURS, CareWorld, job_of
 from seams import SeededChance
-from strongroom.catalog import storage_findings
-from strongroom.catalog.tables import policies
-from strongroom.datastore.receipt import SigningKey
+from strongroom.catalog.points import storage_findings
+from strongroom.catalog.tables.tables import policies
+from strongroom.datastore.statements.receipt import SigningKey
 from strongroom.model.job import JobStatus
 from strongroom.model.policy_templates import ten_years_policy
 from strongroom.workflows.basis.locking import lock_point

@@ -16,8 +16,8 @@ from whenever import Instant
 
 from seams import FakeClock, SystemChance
 from store_world import ACCOUNT, KEY
-from strongroom.catalog import installation
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
+from strongroom.catalog.installation import installation
 from strongroom.catalog.migrate import upgrade
 from strongroom.control.basis.service_clock import MOST_STANDSTILL, ServiceClock
 from strongroom.model.errors import Locked

@@ -2,7 +2,7 @@
 
 from care_world import CareWorld
 from seams import FakeClock, SystemClock
-from strongroom.catalog import storage_findings
+from strongroom.catalog.points import storage_findings
 from strongroom.storage.upkeep.scrubbing import Scrub
 from strongroom.workflows.proof.damage import ask_for_damage
 from worlds import point_id, small_tree

@@ -14,11 +14,13 @@ from whenever import Instant
 
 from care_world import CareWorld
 from strongroom.app.evidence import check_files
-from strongroom.catalog import agent_operations, expiry_holds, instances, jobs
+from strongroom.catalog.points import expiry_holds
+from strongroom.catalog.protection import instances
+from strongroom.catalog.work import agent_operations, jobs
 from strongroom.control.identities import identity
 from strongroom.control.points import drills
 from strongroom.control.points.expiry_holds import release_expiry
-from strongroom.datastore.evidence import Evidence, check_evidence, detail_of
+from strongroom.datastore.statements.evidence import Evidence, check_evidence, detail_of
 from strongroom.model.access import OWNER, Caller
 from strongroom.model.arm import VaultRef
 from strongroom.model.drill import Answer, Assertion, DrillResult, TableCount

@@ -10,8 +10,10 @@ from care_world import CareWorld, care_world
 from ports import free_port
 from seams import SystemClock
 from store_world import KEY
-from strongroom.catalog import protection, recovery_points, tables
-from strongroom.datastore.garbage import Unreadable
+from strongroom.catalog.points import recovery_points
+from strongroom.catalog.protection import protection
+from strongroom.catalog.tables import tables
+from strongroom.datastore.care.garbage import Unreadable
 from strongroom.model.errors import NotFound, StoreUnavailable
 from strongroom.model.job import JobStatus
 from strongroom.model.protection_state import CONFIGURED, STOPPED, SUSPENDED

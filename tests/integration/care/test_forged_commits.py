@@ -17,11 +17,11 @@ import pytest
 from care_world import CareWorld, care_world
 from seams import SeededChance
 from security_page import check_table
-from strongroom.datastore.delta import delta_of, lay_over
-from strongroom.datastore.manifest import seal_manifest
-from strongroom.datastore.receipt import Receipt, SigningKey, canonical
-from strongroom.datastore.rescue import list_points, open_point_keys
-from strongroom.datastore.seal import KeyPair
+from strongroom.datastore.maps.delta import delta_of, lay_over
+from strongroom.datastore.maps.manifest import seal_manifest
+from strongroom.datastore.packs.seal import KeyPair
+from strongroom.datastore.rescue.rescue import list_points, open_point_keys
+from strongroom.datastore.statements.receipt import Receipt, SigningKey, canonical
 from strongroom.model.errors import VaultError
 from strongroom.workflows.proof.census import take_census
 from worlds import PG_MANIFEST, SOURCE, Keys, World, memory, point_id, small_tree

@@ -9,13 +9,14 @@ import pytest
 from care_world import CareWorld, care_world
 from seams import SystemClock
 from store_world import KEY, KEY_TEXT
-from strongroom.catalog import condemned, jobs
+from strongroom.catalog.points import condemned
+from strongroom.catalog.work import jobs
 from strongroom.control.identities import identity
 from strongroom.control.points import garbage
-from strongroom.datastore.blobs import AzureBlobs
-from strongroom.datastore.container import Container
-from strongroom.datastore.garbage import Unreadable
-from strongroom.datastore.receipt import Receipt, ReceiptPack
+from strongroom.datastore.care.garbage import Unreadable
+from strongroom.datastore.places.blobs import AzureBlobs
+from strongroom.datastore.places.container import Container
+from strongroom.datastore.statements.receipt import Receipt, ReceiptPack
 from strongroom.model.access import OWNER, Caller
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import Invalid, ObjectMissing, StoreUnavailable

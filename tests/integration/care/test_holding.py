@@ -9,7 +9,9 @@ from care_world import CareWorld
 from ports import free_port
 from seams import SystemClock
 from store_world import KEY
-from strongroom.catalog import holds, operations, protection
+from strongroom.catalog.points import holds
+from strongroom.catalog.protection import protection
+from strongroom.catalog.resources import operations
 from strongroom.control.basis import long_running
 from strongroom.control.identities.identity import create_service_principal
 from strongroom.control.points import holds as control

@@ -14,8 +14,9 @@ import pytest
 from lapse import Lapse
 from seams import FakeClock
 from strongroom.app.doors import LOOK_SECONDS, Doors
-from strongroom.catalog import alerts as rows
-from strongroom.catalog import tables, usage
+from strongroom.catalog.oversight import alerts as rows
+from strongroom.catalog.tables import tables
+from strongroom.catalog.usage import usage
 from strongroom.config import SERVER_YEARS, ServeFiles
 from strongroom.control.overview import alerts
 from strongroom.control.protection import policies, reapplying

@@ -9,9 +9,12 @@ import pytest
 
 from care_world import CareWorld
 from seams import SystemChance
-from strongroom.catalog import instance_keys, jobs, recovery_points, storage_findings, tables
-from strongroom.datastore.rescue import open_point_keys
-from strongroom.datastore.seal import KeyPair
+from strongroom.catalog.points import recovery_points, storage_findings
+from strongroom.catalog.protection import instance_keys
+from strongroom.catalog.tables import tables
+from strongroom.catalog.work import jobs
+from strongroom.datastore.packs.seal import KeyPair
+from strongroom.datastore.rescue.rescue import open_point_keys
 from strongroom.model.errors import Precondition, StoreUnavailable, WrongKey
 from strongroom.model.job import JobStatus
 from strongroom.workflows.basis.kek import CommandKey, KeyEncryption, KeyFile, key_encryption

@@ -19,8 +19,10 @@ from lapse import Lapse
 from seams import FakeClock
 from security_page import check_table
 from store_shelf import AWAY, LIES, LOST, StoreShelves, no_fault
-from strongroom.catalog import alerts as alert_rows
-from strongroom.catalog import jobs, recovery_points, tables
+from strongroom.catalog.oversight import alerts as alert_rows
+from strongroom.catalog.points import recovery_points
+from strongroom.catalog.tables import tables
+from strongroom.catalog.work import jobs
 from strongroom.control.overview.alerts import settle_alerts
 from strongroom.control.protection import policies
 from strongroom.model.errors import StoreUnavailable

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from care_world import CareWorld, care_world
-from strongroom.catalog import condemned
-from strongroom.datastore.container import Immutability
+from strongroom.catalog.points import condemned
+from strongroom.datastore.places.container import Immutability
 from strongroom.model.errors import Locked
 from strongroom.workflows.basis.locking import UNCOMMITTED_DAYS, lock_point, make_immutable
 from strongroom.workflows.garbage.collect import collect

@@ -8,20 +8,16 @@ from blake3 import blake3
 
 from care_world import CareWorld
 from seams import SystemChance
-from strongroom.catalog import (
-    agent_operations,
-    alerts,
-    instances,
-    protection,
-    recovery_points,
-    streaming,
-    wal,
-)
-from strongroom.catalog.tables import agents, policies
+from strongroom.catalog.oversight import alerts
+from strongroom.catalog.points import recovery_points
+from strongroom.catalog.protection import instances, protection
+from strongroom.catalog.tables.tables import agents, policies
+from strongroom.catalog.wal import streaming, wal
+from strongroom.catalog.work import agent_operations
 from strongroom.control.overview.alerts import settle_alerts
 from strongroom.control.wal.wal_coverage import kept_of
 from strongroom.control.wal.wal_moments import apart, begin_apart, choose
-from strongroom.datastore.wal_pack import seal_log
+from strongroom.datastore.packs.wal_pack import seal_log
 from strongroom.model.errors import Corrupt, NotFound, ObjectMissing, Precondition
 from strongroom.model.policy_templates import with_window
 from strongroom.model.wal import (

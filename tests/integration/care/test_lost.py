@@ -3,7 +3,7 @@
 import sqlite3
 
 from care_world import LIFE_HOURS, CareWorld
-from strongroom.catalog import storage_findings
+from strongroom.catalog.points import storage_findings
 from strongroom.workflows.basis.locking import lock_point
 from strongroom.workflows.proof.lost import look_for_lost
 

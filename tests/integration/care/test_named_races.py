@@ -17,11 +17,11 @@ from integration.care.test_holding import Once, place
 from integration.care.test_keys import open_everywhere, rotate_kek
 from integration.care.test_purge import FORTNIGHT, delete, is_deleted
 from seams import SystemClock
-from strongroom.catalog import holds
+from strongroom.catalog.points import holds
 from strongroom.control.identities.identity import create_service_principal
 from strongroom.control.points import holds as control_holds
 from strongroom.control.protection import deletions as control_deletions
-from strongroom.datastore.container import Immutability
+from strongroom.datastore.places.container import Immutability
 from strongroom.model.access import OWNER, Caller
 from strongroom.model.errors import Conflict, NotFound, VaultError
 from strongroom.model.hold import HoldWish

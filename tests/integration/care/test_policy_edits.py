@@ -22,9 +22,10 @@ from whenever import Instant
 from lapse import GROUP, SUBSCRIPTION, Lapse
 from oracle.almanac import length_of, moved, zone_named
 from security_page import check_table
-from strongroom.catalog import instances as instance_rows
-from strongroom.catalog import policies as policy_rows
-from strongroom.catalog import role_assignments, tables
+from strongroom.catalog.identities import role_assignments
+from strongroom.catalog.protection import instances as instance_rows
+from strongroom.catalog.resources import policies as policy_rows
+from strongroom.catalog.tables import tables
 from strongroom.control.basis import guarded
 from strongroom.control.identities.identity import create_service_principal
 from strongroom.control.points import holds

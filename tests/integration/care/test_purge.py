@@ -8,18 +8,13 @@ from care_world import CareWorld
 from ports import free_port
 from seams import SystemClock
 from store_world import KEY
-from strongroom.catalog import (
-    bills,
-    deletions,
-    holds,
-    instances,
-    protection,
-    recovery_points,
-    vaults,
-)
-from strongroom.catalog.tables import metadata
-from strongroom.datastore.container import Container
-from strongroom.datastore.garbage import Unreadable
+from strongroom.catalog.points import holds, recovery_points
+from strongroom.catalog.protection import deletions, instances, protection
+from strongroom.catalog.resources import vaults
+from strongroom.catalog.tables.tables import metadata
+from strongroom.catalog.usage import bills
+from strongroom.datastore.care.garbage import Unreadable
+from strongroom.datastore.places.container import Container
 from strongroom.model.bill import Bill
 from strongroom.model.errors import StoreUnavailable
 from strongroom.model.job import JobStatus

@@ -19,31 +19,24 @@ from integration.care.test_drills import BAD, drilled
 from seams import SystemChance
 from strongroom.app.going_on import check_catalogue, note_used
 from strongroom.app.rebuild import LOG_READING
-from strongroom.catalog import audit as audit_rows
-from strongroom.catalog import (
-    deletions,
-    drills,
-    expiry_holds,
-    holds,
-    instance_keys,
-    jobs,
-    protection,
-    recovery_points,
-    snapshots,
-    wal,
-)
-from strongroom.catalog.database import Database
+from strongroom.catalog import snapshots
+from strongroom.catalog.basis.database import Database
 from strongroom.catalog.migrate import upgrade
-from strongroom.catalog.tables import instances, metadata, vaults
+from strongroom.catalog.oversight import audit as audit_rows
+from strongroom.catalog.points import drills, expiry_holds, holds, recovery_points
+from strongroom.catalog.protection import deletions, instance_keys, protection
+from strongroom.catalog.tables.tables import instances, metadata, vaults
+from strongroom.catalog.wal import wal
+from strongroom.catalog.work import jobs
 from strongroom.config import ServeFiles
 from strongroom.control.oversight.audit import verdicts
 from strongroom.control.oversight.audit_gaps import find_ahead
 from strongroom.control.wal.wal_coverage import kept_of
 from strongroom.control.wal.wal_moments import times_of
-from strongroom.datastore.keys import RecoveryKey
-from strongroom.datastore.manifest import Contents
-from strongroom.datastore.seal import KeyPair
-from strongroom.datastore.wal_pack import seal_log
+from strongroom.datastore.keys.keys import RecoveryKey
+from strongroom.datastore.maps.manifest import Contents
+from strongroom.datastore.packs.seal import KeyPair
+from strongroom.datastore.packs.wal_pack import seal_log
 from strongroom.model.errors import Precondition, WrongKey
 from strongroom.model.ids import InstanceId
 from strongroom.model.job import JobStatus

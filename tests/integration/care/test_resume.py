@@ -13,15 +13,22 @@ from care_world import CareWorld, job_of
 from seams import SystemClock
 from strongroom.agent.backup.resume import stored_of
 from strongroom.agent.held_lease import HeldLease
-from strongroom.catalog import agent_operations, condemned, jobs
-from strongroom.catalog.tables import agent_operations as operations
-from strongroom.catalog.tables import agents
-from strongroom.datastore.delta import delta_of, lay_over, of_whole_tree, seal_delta
-from strongroom.datastore.manifest import FileFacts, Manifest, PointFacts, Source, seal_manifest
-from strongroom.datastore.partial import SoFar
-from strongroom.datastore.reader import read_files
-from strongroom.datastore.session import content_keys
-from strongroom.datastore.writer import RawStream
+from strongroom.catalog.points import condemned
+from strongroom.catalog.tables.tables import agent_operations as operations
+from strongroom.catalog.tables.tables import agents
+from strongroom.catalog.work import agent_operations, jobs
+from strongroom.datastore.care.partial import SoFar
+from strongroom.datastore.keys.session import content_keys
+from strongroom.datastore.maps.delta import delta_of, lay_over, of_whole_tree, seal_delta
+from strongroom.datastore.maps.manifest import (
+    FileFacts,
+    Manifest,
+    PointFacts,
+    Source,
+    seal_manifest,
+)
+from strongroom.datastore.reading.reader import read_files
+from strongroom.datastore.writing.writer import RawStream
 from strongroom.model.errors import Corrupt, NotFound
 from strongroom.model.job import JobStatus
 from strongroom.model.operation import Lease

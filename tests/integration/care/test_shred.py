@@ -7,10 +7,11 @@ import pytest
 
 from care_world import CareWorld
 from integration.care.test_keys import open_everywhere, rotate_pairs
-from strongroom.catalog import holds, instance_keys, shreds
-from strongroom.datastore.blobs import DirectoryBlobs
-from strongroom.datastore.certificate import check_certificate
-from strongroom.datastore.rescue import open_point_keys
+from strongroom.catalog.points import holds, shreds
+from strongroom.catalog.protection import instance_keys
+from strongroom.datastore.places.blobs import DirectoryBlobs
+from strongroom.datastore.rescue.rescue import open_point_keys
+from strongroom.datastore.statements.certificate import check_certificate
 from strongroom.model.errors import Corrupt, Locked, NotFound, WrongKey
 from strongroom.workflows.basis.locking import lock_point
 from strongroom.workflows.keys.key_census import check_keys

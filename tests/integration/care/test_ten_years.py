@@ -18,8 +18,8 @@ from lapse import Lapse
 from oracle.lifecycle import PROTECTED, STOPPED, SUSPENDED, Server
 from oracle.tagging import Policy, Reading
 from policies_drawn import a_policy
-from strongroom.catalog import audit as audit_rows
-from strongroom.catalog import jobs
+from strongroom.catalog.oversight import audit as audit_rows
+from strongroom.catalog.work import jobs
 from strongroom.control.points import holds
 from strongroom.control.points.backups import trigger_backup
 from strongroom.control.protection import policies, protection_states

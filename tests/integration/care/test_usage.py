@@ -17,11 +17,12 @@ from structlog.testing import capture_logs
 from whenever import Instant
 
 from lapse import Lapse
-from strongroom.catalog import costs as cost_rows
-from strongroom.catalog import tables, usage
+from strongroom.catalog.tables import tables
+from strongroom.catalog.usage import costs as cost_rows
+from strongroom.catalog.usage import usage
 from strongroom.control.overview import costs
 from strongroom.control.protection import policies
-from strongroom.datastore.manifest import Manifest, PackFacts
+from strongroom.datastore.maps.manifest import Manifest, PackFacts
 from strongroom.model.forecast import measure, stored_ahead
 from strongroom.model.ids import PackId
 from strongroom.model.operation import BackupResult

@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 
 from care_world import CareWorld
-from strongroom.catalog import agent_operations, jobs, recovery_points
-from strongroom.catalog.tables import agent_operations as operations
+from strongroom.catalog.points import recovery_points
+from strongroom.catalog.tables.tables import agent_operations as operations
+from strongroom.catalog.work import agent_operations, jobs
 from strongroom.control.identities import identity
 from strongroom.control.points import verifications
 from strongroom.model.access import OWNER, Caller

@@ -10,7 +10,9 @@ from care_world import CareWorld
 from ports import free_port
 from seams import SystemClock
 from store_world import KEY
-from strongroom.catalog import jobs, protection, recovery_points
+from strongroom.catalog.points import recovery_points
+from strongroom.catalog.protection import protection
+from strongroom.catalog.work import jobs
 from strongroom.control.basis.control import Second
 from strongroom.model.job import JobStatus
 from strongroom.workflows.backup.parents import Choice, choose_parent

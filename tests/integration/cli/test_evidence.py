@@ -14,11 +14,11 @@ from strongroom.app.evidence import check_files
 from strongroom.cli import main
 from strongroom.cli.basis.exits import FAILED, NOT_FOUND, OK, USAGE
 from strongroom.cli.basis.means import Means
-from strongroom.datastore.certificate import Certificate, sign_certificate
-from strongroom.datastore.evidence import Evidence, detail_of, sign_evidence
-from strongroom.datastore.keys import RecoveryKey
-from strongroom.datastore.receipt import Receipt, SigningKey
-from strongroom.datastore.seal import KeyPair
+from strongroom.datastore.keys.keys import RecoveryKey
+from strongroom.datastore.packs.seal import KeyPair
+from strongroom.datastore.statements.certificate import Certificate, sign_certificate
+from strongroom.datastore.statements.evidence import Evidence, detail_of, sign_evidence
+from strongroom.datastore.statements.receipt import Receipt, SigningKey
 from strongroom.model.audit import canonical
 
 POINT, JOB = "a" * 32, "11111111-2222-3333-4444-555555555555"

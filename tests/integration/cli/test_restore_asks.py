@@ -12,7 +12,7 @@ import pytest
 
 from arm_story import Story, add_point
 from arm_world import APP, GROUP, SECRET, SUBSCRIPTION, TENANT, ArmWorld, arm_world, server_id
-from strongroom.catalog.tables import role_assignments
+from strongroom.catalog.tables.tables import role_assignments
 
 INTO = "reports"
 FACTS = {"databases": {"shop": 1}, "version_number": 180001}

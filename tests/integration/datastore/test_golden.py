@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import second_reader
-from strongroom.datastore.blobs import DirectoryBlobs
-from strongroom.datastore.keys import read_recovery_key
-from strongroom.datastore.rescue import list_points, rescue, verify_point
+from strongroom.datastore.keys.keys import read_recovery_key
+from strongroom.datastore.places.blobs import DirectoryBlobs
+from strongroom.datastore.rescue.rescue import list_points, rescue, verify_point
 from strongroom.model.errors import Corrupt
 from worlds import tree_of
 

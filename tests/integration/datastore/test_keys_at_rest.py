@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.datastore.keys import read_recovery_key, write_recovery_key
-from strongroom.datastore.seal import PublicKey, seal
+from strongroom.datastore.keys.keys import read_recovery_key, write_recovery_key
+from strongroom.datastore.packs.seal import PublicKey, seal
 from strongroom.model.errors import Invalid, NotFound
 from worlds import World
 

@@ -10,7 +10,7 @@ import pytest
 from oracle import INVARIANTS, Depth, Violated, check
 from oracle.bytes_of import form_of
 from small_house import POINT, SCOPE, SECRET, START, SmallHouse, small_house
-from strongroom.catalog import tables
+from strongroom.catalog.tables import tables
 from worlds import point_id, small_tree
 
 Break = Callable[[SmallHouse], object]

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from faults import FaultyBlobs
-from strongroom.datastore.manifest import FileFacts
-from strongroom.datastore.plain_target import PlainTarget
-from strongroom.datastore.rescue import next_steps, rescue
+from strongroom.datastore.maps.manifest import FileFacts
+from strongroom.datastore.rescue.plain_target import PlainTarget
+from strongroom.datastore.rescue.rescue import next_steps, rescue
 from strongroom.model.errors import TargetNotEmpty, TargetRefused, VaultError
 from worlds import World, micro_world, noise, point_id, small_tree, tree_of
 

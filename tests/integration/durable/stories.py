@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
 from strongroom.durable.engine import JobEngine, Story, WorkflowState
 from strongroom.model.errors import StoreUnavailable, VaultError
 
@@ -17,7 +17,7 @@ ENDED = {WorkflowState.SUCCEEDED, WorkflowState.FAILED, WorkflowState.CANCELLED}
 PATIENCE = 90.0  # a machine may be busy with much else
 # Imports once, then forks: a process costs 50 ms instead of 2 s.
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["strongroom.durable.engine", "strongroom.catalog.database"])
+_context.set_forkserver_preload(["strongroom.durable.engine", "strongroom.catalog.basis.database"])
 
 
 def until(what: str, look: Callable[[], Any]) -> Any:

@@ -6,7 +6,8 @@ from typing import Any
 
 from catalogue_world import CatalogueWorld, open_catalogue
 from integration.durable.stories import ENDED, until
-from strongroom.catalog import jobs, protection
+from strongroom.catalog.protection import protection
+from strongroom.catalog.work import jobs
 from strongroom.control.points import backups
 from strongroom.durable.engine import JobEngine, Story
 from strongroom.model.ids import JobId

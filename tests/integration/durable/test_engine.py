@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from whenever import Instant
 
 from integration.durable.stories import ENDED, until
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
 from strongroom.durable.engine import JobEngine, Story, WorkflowState, WorkflowStatus
 from strongroom.model.errors import Failed, NotFound, StoreUnavailable
 

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from integration.durable.stories import Processes
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "durable-history-1.json"
 TABLES = ("workflow_status", "workflow_input", "operation_outputs", "notifications")

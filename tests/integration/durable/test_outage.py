@@ -9,8 +9,8 @@ from whenever import Instant
 
 from integration.durable.stories import ENDED, until
 from integration.servers import Server, start_server
-from strongroom.catalog.database import Database
-from strongroom.catalog.tables import executors
+from strongroom.catalog.basis.database import Database
+from strongroom.catalog.tables.tables import executors
 from strongroom.durable.engine import JobEngine, Story, WorkflowState
 from strongroom.model.errors import ControlUnavailable
 

@@ -10,7 +10,10 @@ from whenever import Instant
 from catalogue_world import POLICY
 from contract.test_catalog_nouns import a_server
 from integration.durable.sweep_world import SweepWorld
-from strongroom.catalog import agent_operations, instances, jobs, policies, schedules, tables
+from strongroom.catalog.protection import instances, schedules
+from strongroom.catalog.resources import policies
+from strongroom.catalog.tables import tables
+from strongroom.catalog.work import agent_operations, jobs
 from strongroom.control.protection import scheduling
 from strongroom.model.errors import SourceUnreachable
 from strongroom.model.job import JobStatus

@@ -10,22 +10,17 @@ from whenever import Instant
 
 from catalogue_world import SUBSCRIPTION
 from integration.durable.sweep_world import SweepWorld
-from strongroom.catalog import (
-    agent_operations,
-    executors,
-    instances,
-    jobs,
-    operations,
-    protection,
-    schedules,
-)
-from strongroom.catalog import agents as agent_tokens
-from strongroom.catalog.tables import agent_operations as agent_rows
-from strongroom.catalog.tables import audit as audit_rows
-from strongroom.catalog.tables import enrol_tokens as token_rows
-from strongroom.catalog.tables import executors as executor_rows
-from strongroom.catalog.tables import operations as operation_rows
-from strongroom.catalog.tables import policies
+from strongroom.catalog.installation import executors
+from strongroom.catalog.protection import instances, protection, schedules
+from strongroom.catalog.resources import operations
+from strongroom.catalog.tables.tables import agent_operations as agent_rows
+from strongroom.catalog.tables.tables import audit as audit_rows
+from strongroom.catalog.tables.tables import enrol_tokens as token_rows
+from strongroom.catalog.tables.tables import executors as executor_rows
+from strongroom.catalog.tables.tables import operations as operation_rows
+from strongroom.catalog.tables.tables import policies
+from strongroom.catalog.work import agent_operations, jobs
+from strongroom.catalog.work import agents as agent_tokens
 from strongroom.control.points import backups
 from strongroom.control.points.backups import scheduled_job_id
 from strongroom.control.protection import scheduling

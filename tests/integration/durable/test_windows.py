@@ -6,7 +6,8 @@ import pytest
 from whenever import Instant
 
 from integration.durable.sweep_world import SweepWorld
-from strongroom.catalog import instances, jobs, schedules
+from strongroom.catalog.protection import instances, schedules
+from strongroom.catalog.work import jobs
 from strongroom.model.backup_settings import BackupSettings
 from strongroom.model.job import JobKind
 from strongroom.workflows.care.sweeps import Sweeps

@@ -8,8 +8,8 @@ from changes import CHANGES, fill, restored
 from combined import RawBackups
 from increments import a_chain
 from integration.servers import open_directory, own, some, start_server
-from strongroom.datastore.extents import Extents
-from strongroom.datastore.manifest import Manifest
+from strongroom.datastore.maps.extents import Extents
+from strongroom.datastore.maps.manifest import Manifest
 from trees import differences
 
 pytestmark = [pytest.mark.postgres, pytest.mark.P5]

@@ -11,14 +11,15 @@ import pytest
 
 from seams import FakeClock, SystemChance, SystemClock
 from store_world import KEY, StoreWorld, a_store_world
-from strongroom.catalog import agent_operations, epochs, servers
-from strongroom.catalog import agents as agent_rows
-from strongroom.catalog.database import Database
-from strongroom.catalog.tables import metadata, resource_groups
+from strongroom.catalog.basis.database import Database
+from strongroom.catalog.resources import servers
+from strongroom.catalog.tables.tables import metadata, resource_groups
+from strongroom.catalog.work import agent_operations, epochs
+from strongroom.catalog.work import agents as agent_rows
 from strongroom.control.basis.control import Control, OwnStorage
 from strongroom.control.work import agents
 from strongroom.control.work.epochs import QUOTA_BYTES, give_access, withdraw_ended
-from strongroom.datastore.blobs import AzureBlobs
+from strongroom.datastore.places.blobs import AzureBlobs
 from strongroom.durable.engine import JobEngine
 from strongroom.model.errors import (
     SourceStopped,

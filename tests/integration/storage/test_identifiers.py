@@ -14,7 +14,7 @@ from azure.storage.blob import BlobBlock, ContainerClient
 
 from seams import FakeClock, SystemChance, SystemClock
 from store_world import ACCOUNT, KEY, StoreWorld, a_sas, a_store_world
-from strongroom.datastore.container import Container
+from strongroom.datastore.places.container import Container
 from strongroom.model.errors import Forbidden, Invalid, ObjectMissing, StoreError
 from strongroom.storage.basis.blob import Facts
 from strongroom.storage.basis.settings import StoreSettings

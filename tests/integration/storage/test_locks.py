@@ -10,8 +10,8 @@ from whenever import Instant
 
 from seams import FakeClock, SystemChance, SystemClock
 from store_world import ACCOUNT, KEY, StoreWorld, a_store_world
-from strongroom.datastore import container
-from strongroom.datastore.container import Container
+from strongroom.datastore.places import container
+from strongroom.datastore.places.container import Container
 from strongroom.model.errors import Invalid, Locked, ObjectMissing
 from strongroom.storage.basis.blob import Facts
 from strongroom.storage.basis.settings import StoreSettings

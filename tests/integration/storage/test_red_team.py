@@ -15,7 +15,7 @@ from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_ac
 from seams import SystemClock
 from storage_probes import ENDED, EPOCH, PROBES, Probe, Sas
 from store_world import ACCOUNT, KEY, KEY_TEXT, StoreWorld, a_store_world, soon
-from strongroom.datastore.container import Container
+from strongroom.datastore.places.container import Container
 
 
 @pytest.fixture(scope="module")

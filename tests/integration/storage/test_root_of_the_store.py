@@ -16,7 +16,7 @@ from whenever import Instant
 from seams import FakeClock, SystemChance
 from security_page import check_table
 from store_world import ACCOUNT, KEY
-from strongroom.datastore.blobs import DirectoryBlobs
+from strongroom.datastore.places.blobs import DirectoryBlobs
 from strongroom.model.errors import Locked, ObjectMissing, VaultError
 from strongroom.storage.basis.blob import Asked, Facts
 from strongroom.storage.basis.settings import StoreSettings

@@ -15,7 +15,7 @@ import pytest
 from seams import SystemClock
 from security_page import check_table
 from store_world import KEY, StoreWorld, a_sas, a_store_world
-from strongroom.datastore.container import Container, Immutability
+from strongroom.datastore.places.container import Container, Immutability
 from strongroom.model.errors import ObjectMissing
 from strongroom.storage.basis.blob import Facts
 

@@ -10,7 +10,7 @@ from whenever import Instant
 
 from arm_story import GROUP_ID
 from arm_world import SUBSCRIPTION, VERSION, ArmWorld
-from strongroom.catalog import audit
+from strongroom.catalog.oversight import audit
 from strongroom.control.identities import users
 from strongroom.model.access import BACKUP_READER, OWNER
 

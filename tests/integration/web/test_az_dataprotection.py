@@ -13,7 +13,7 @@ import pytest
 
 from arm_story import GROUP_ID, GUIDS, Story, add_point, assignment_body, assignment_id
 from arm_world import DATASOURCE, GROUP, SUBSCRIPTION, vault_id
-from strongroom.catalog.tables import servers
+from strongroom.catalog.tables.tables import servers
 from strongroom.model.access import LONG_TERM_RETENTION, READER
 from strongroom.model.policy_templates import azure_default_policy
 

@@ -11,9 +11,10 @@ from azure.mgmt.postgresqlflexibleservers import models as pg
 
 from arm_story import GUIDS, Story, add_point, assignment_body, assignment_id, instance_body
 from arm_world import DATASOURCE, GROUP, VERSION, ArmWorld, server_id
-from strongroom.catalog import jobs, protection
-from strongroom.catalog import servers as registered
-from strongroom.catalog.tables import instances
+from strongroom.catalog.protection import protection
+from strongroom.catalog.resources import servers as registered
+from strongroom.catalog.tables.tables import instances
+from strongroom.catalog.work import jobs
 from strongroom.model.access import LONG_TERM_RETENTION
 from strongroom.model.errors import Conflict, Corrupt
 from strongroom.model.job import JobStatus

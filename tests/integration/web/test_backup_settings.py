@@ -8,8 +8,8 @@ from whenever import Instant
 
 from arm_story import INSTANCE_ID, Story, instance_body
 from arm_world import VERSION, ArmWorld, vault_id
-from strongroom.catalog import instances
-from strongroom.catalog.tables import audit, schedules
+from strongroom.catalog.protection import instances
+from strongroom.catalog.tables.tables import audit, schedules
 from strongroom.model.policy_templates import azure_default_policy
 from strongroom.model.starting import wait_seconds
 

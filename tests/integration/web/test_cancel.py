@@ -4,8 +4,8 @@ import pytest
 
 from arm_story import INSTANCE_ID, Story
 from arm_world import VERSION, ArmWorld, vault_id
-from strongroom.catalog import agent_operations, agents, jobs
-from strongroom.catalog.tables import jobs as job_rows
+from strongroom.catalog.tables.tables import jobs as job_rows
+from strongroom.catalog.work import agent_operations, agents, jobs
 from strongroom.control.work import agents as door
 from strongroom.model.errors import Cancelled, LeaseLost
 from strongroom.model.job import JobKind, JobStatus

@@ -8,8 +8,8 @@ from whenever import Instant
 
 from arm_story import INSTANCE_ID, Story
 from arm_world import VERSION, ArmWorld
-from strongroom.catalog import storage_findings
-from strongroom.catalog.tables import instances, recovery_points
+from strongroom.catalog.points import storage_findings
+from strongroom.catalog.tables.tables import instances, recovery_points
 
 POINT = "a" * 32
 

@@ -11,10 +11,10 @@ from azure.mgmt.dataprotection import models as m
 from arm_story import GROUP_ID, INSTANCE_ID, Story, add_point, assignment_body, assignment_id
 from arm_story import instance_body as body_of
 from arm_world import VERSION, ArmWorld, server_id, vault_id
-from strongroom.catalog import holds
-from strongroom.catalog import recovery_points as recovery_points_of
-from strongroom.catalog.keeping_tables import deletions
-from strongroom.catalog.tables import audit, instances, recovery_points, vaults
+from strongroom.catalog.points import holds
+from strongroom.catalog.points import recovery_points as recovery_points_of
+from strongroom.catalog.tables.keeping_tables import deletions
+from strongroom.catalog.tables.tables import audit, instances, recovery_points, vaults
 from strongroom.model.access import LONG_TERM_RETENTION, READER
 from strongroom.model.policy_templates import azure_default_policy
 

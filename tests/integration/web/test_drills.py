@@ -7,8 +7,9 @@ import pytest
 
 from arm_story import INSTANCE_ID, Story, add_point
 from arm_world import VERSION, ArmWorld
-from strongroom.catalog import drills, expiry_holds, jobs, recovery_points
-from strongroom.catalog.tables import instances
+from strongroom.catalog.points import drills, expiry_holds, recovery_points
+from strongroom.catalog.tables.tables import instances
+from strongroom.catalog.work import jobs
 from strongroom.model.drill import Drill
 from strongroom.model.job import JobStatus
 

@@ -17,7 +17,7 @@ from whenever import Instant, TimeDelta
 
 from arm_story import GROUP_ID, INSTANCE_ID, Story
 from arm_world import GROUP, SUBSCRIPTION, VERSION, ArmWorld, arm_world, vault_id
-from strongroom.catalog.keeping_tables import approvals
+from strongroom.catalog.tables.keeping_tables import approvals
 from strongroom.model.access import BACKUP_CONTRIBUTOR, MUA_OPERATOR, OWNER
 from strongroom.model.guard import OPERATIONS, PROXY
 

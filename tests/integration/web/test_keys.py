@@ -5,9 +5,11 @@ import base64
 from arm_story import INSTANCE_ID, Story
 from arm_world import VERSION, ArmWorld, vault_id
 from seams import SystemChance, SystemClock
-from strongroom.catalog import instance_keys, shreds, vaults
-from strongroom.catalog.tables import instances
-from strongroom.datastore.seal import KeyPair
+from strongroom.catalog.points import shreds
+from strongroom.catalog.protection import instance_keys
+from strongroom.catalog.resources import vaults
+from strongroom.catalog.tables.tables import instances
+from strongroom.datastore.packs.seal import KeyPair
 
 
 def post(story: Story, path: str, body: dict[str, object] | None = None) -> tuple[int, str]:

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from arm_story import Story, add_point
 from arm_world import VERSION, ArmWorld, vault_id
-from strongroom.catalog.tables import agents, instances, recovery_points, vaults
-from strongroom.catalog.usage_tables import usage
+from strongroom.catalog.tables.tables import agents, instances, recovery_points, vaults
+from strongroom.catalog.tables.usage_tables import usage
 from strongroom.control.overview.metrics import read_metrics
 from strongroom.model.access import LONG_TERM_RETENTION, Caller
 from strongroom.model.outside import Certificate, Outside, Room

@@ -27,11 +27,14 @@ from arm_story import (
 )
 from arm_world import SUBSCRIPTION, VERSION, ArmWorld, arm_world, vault_id
 from security_page import check_table
-from strongroom.catalog import deletions, expiry_holds, guards, protection, role_assignments
-from strongroom.catalog import instances as instance_rows
-from strongroom.catalog import recovery_points as recovery_point_rows
-from strongroom.catalog.keeping_tables import approvals, resource_guards
-from strongroom.catalog.tables import audit, recovery_points, vaults
+from strongroom.catalog.identities import role_assignments
+from strongroom.catalog.points import expiry_holds
+from strongroom.catalog.points import recovery_points as recovery_point_rows
+from strongroom.catalog.protection import deletions, protection
+from strongroom.catalog.protection import instances as instance_rows
+from strongroom.catalog.resources import guards
+from strongroom.catalog.tables.keeping_tables import approvals, resource_guards
+from strongroom.catalog.tables.tables import audit, recovery_points, vaults
 from strongroom.control.basis.guarded import NEEDED
 from strongroom.model import guard
 from strongroom.model.access import MUA_OPERATOR, OWNER

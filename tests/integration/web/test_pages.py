@@ -9,7 +9,7 @@ from azure.core.exceptions import ResourceNotFoundError
 
 from arm_story import GROUP_ID, INSTANCE_ID, Story
 from arm_world import GROUP, SUBSCRIPTION, VERSION, ArmWorld, vault_id
-from strongroom.catalog.tables import instances, jobs, servers
+from strongroom.catalog.tables.tables import instances, jobs, servers
 
 COUNT = 230
 JOBS = f"{vault_id()}/backupJobs"

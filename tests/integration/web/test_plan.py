@@ -19,9 +19,9 @@ from strongroom.agent.files.look_at import look_at
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.restore.data_directory import Grounds
 from strongroom.agent.restore.journal import RestoreJournal
-from strongroom.catalog import agents as agent_rows
-from strongroom.catalog import drills, recovery_points
-from strongroom.catalog.tables import agent_operations, instances, jobs, servers
+from strongroom.catalog.points import drills, recovery_points
+from strongroom.catalog.tables.tables import agent_operations, instances, jobs, servers
+from strongroom.catalog.work import agents as agent_rows
 from strongroom.control.restore import plans
 from strongroom.control.work import agents
 from strongroom.model.drill import FAILED, PASSED, Drill

@@ -6,7 +6,7 @@ from whenever import Instant
 
 from arm_story import INSTANCE_ID, Story
 from arm_world import VERSION, ArmWorld
-from strongroom.catalog.tables import instances, recovery_points
+from strongroom.catalog.tables.tables import instances, recovery_points
 
 COUNT = 205
 FIRST = Instant.parse_iso("2026-01-01T02:00:00Z")

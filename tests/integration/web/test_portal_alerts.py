@@ -16,7 +16,7 @@ import pytest
 from arm_story import Story
 from arm_world import ArmWorld
 from seams import FakeClock
-from strongroom.catalog.tables import agents, instances, servers
+from strongroom.catalog.tables.tables import agents, instances, servers
 from strongroom.control.overview import alerts
 from strongroom.model.access import BACKUP_READER, Caller
 from strongroom.model.errors import ControlUnavailable, Forbidden, Invalid, NotFound

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from arm_world import APP, SECRET, SUBSCRIPTION, TENANT, ArmWorld
-from strongroom.catalog.tables import installation
+from strongroom.catalog.tables.tables import installation
 from strongroom.control.identities import users
 from strongroom.model.access import BACKUP_READER, OWNER
 from strongroom.model.errors import Invalid, NotFound

@@ -13,8 +13,8 @@ from arm_story import Story
 from arm_world import SUBSCRIPTION, ArmWorld
 from portal_rows import POINT, fill
 from portal_stream import parts_of, told_until
-from strongroom.catalog.portal_tables import job_samples
-from strongroom.catalog.tables import jobs, recovery_points
+from strongroom.catalog.tables.portal_tables import job_samples
+from strongroom.catalog.tables.tables import jobs, recovery_points
 from strongroom.control.identities import users
 from strongroom.model.access import BACKUP_READER, OWNER
 from strongroom.model.operation import Progress

@@ -11,7 +11,7 @@ from arm_story import Story
 from arm_world import SUBSCRIPTION, ArmWorld
 from portal_rows import fill
 from portal_world import Visitor, a_browser
-from strongroom.catalog.tables import jobs, servers
+from strongroom.catalog.tables.tables import jobs, servers
 from strongroom.control.identities import users
 from strongroom.model.access import OWNER
 from strongroom.model.operation import Progress

@@ -14,10 +14,10 @@ from whenever import Instant
 from arm_story import Story
 from arm_world import SUBSCRIPTION, ArmWorld
 from portal_rows import fill
-from strongroom.catalog import alerts
-from strongroom.catalog.portal_tables import job_samples
-from strongroom.catalog.tables import agent_operations, instances, jobs, servers
-from strongroom.catalog.wal_tables import wal_packs, wal_streams
+from strongroom.catalog.oversight import alerts
+from strongroom.catalog.tables.portal_tables import job_samples
+from strongroom.catalog.tables.tables import agent_operations, instances, jobs, servers
+from strongroom.catalog.tables.wal_tables import wal_packs, wal_streams
 from strongroom.control.identities import users
 from strongroom.model.access import OWNER
 from strongroom.model.alert import WARNING, Cause

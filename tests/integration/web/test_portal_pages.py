@@ -11,7 +11,7 @@ from arm_story import Story
 from arm_world import SUBSCRIPTION, ArmWorld, server_id
 from portal_rows import BROKEN, DRILL, fill
 from portal_world import NARROW, PICTURES, THEMES, Visitor, a_browser
-from strongroom.catalog.tables import role_assignments
+from strongroom.catalog.tables.tables import role_assignments
 from strongroom.control.identities import users
 from strongroom.model.access import BACKUP_READER, OWNER
 

@@ -8,8 +8,8 @@ import pytest
 
 from arm_story import GROUP_ID
 from arm_world import SUBSCRIPTION, ArmWorld, arm_world, server_id
-from strongroom.catalog import told_servers
-from strongroom.catalog.tables import audit, jobs, role_assignments
+from strongroom.catalog.resources import told_servers
+from strongroom.catalog.tables.tables import audit, jobs, role_assignments
 from strongroom.control.identities import users
 from strongroom.model.access import BACKUP_CONTRIBUTOR, LONG_TERM_RETENTION, OWNER
 from strongroom.model.errors import Precondition

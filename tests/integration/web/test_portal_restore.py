@@ -9,7 +9,7 @@ import pytest
 
 from arm_story import Story, add_point
 from arm_world import SUBSCRIPTION, ArmWorld, server_id
-from strongroom.catalog.tables import audit, jobs, role_assignments
+from strongroom.catalog.tables.tables import audit, jobs, role_assignments
 from strongroom.control.identities import users
 from strongroom.control.restore import plans
 from strongroom.model.access import CONTRIBUTOR, OWNER

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser
 from arm_story import GROUP_ID, GUIDS, Story, assignment_body, assignment_id
 from arm_world import SUBSCRIPTION, ArmWorld, vault_id
 from portal_world import Visitor, a_browser
-from strongroom.catalog.tables import agents, servers
+from strongroom.catalog.tables.tables import agents, servers
 from strongroom.control.identities import users
 from strongroom.control.overview import alerts
 from strongroom.model.access import MUA_OPERATOR, OWNER

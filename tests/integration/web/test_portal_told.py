@@ -13,11 +13,10 @@ from arm_story import Story, assignment_body, assignment_id
 from arm_world import SUBSCRIPTION, VERSION, ArmWorld, vault_id
 from portal_rows import BROKEN, KEPT, POINT, fill
 from portal_stream import parts_of, told_until
-from strongroom.catalog import alerts as alert_rows
-from strongroom.catalog import bills, usage
-from strongroom.catalog.keeping_tables import approvals, resource_guards
-from strongroom.catalog.portal_tables import job_samples
-from strongroom.catalog.tables import (
+from strongroom.catalog.oversight import alerts as alert_rows
+from strongroom.catalog.tables.keeping_tables import approvals, resource_guards
+from strongroom.catalog.tables.portal_tables import job_samples
+from strongroom.catalog.tables.tables import (
     agent_operations,
     agents,
     instances,
@@ -26,6 +25,7 @@ from strongroom.catalog.tables import (
     schedules,
     servers,
 )
+from strongroom.catalog.usage import bills, usage
 from strongroom.control.identities import users
 from strongroom.control.overview import alerts
 from strongroom.model.access import OWNER, READER

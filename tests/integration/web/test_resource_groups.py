@@ -7,8 +7,8 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from arm_story import GROUP_ID, GUIDS, INSTANCE_ID, Story, assignment_body, assignment_id
 from arm_world import GROUP, SUBSCRIPTION, VERSION, ArmWorld, server_id, vault_id
-from strongroom.catalog import role_assignments
-from strongroom.catalog.tables import resource_groups
+from strongroom.catalog.identities import role_assignments
+from strongroom.catalog.tables.tables import resource_groups
 from strongroom.model.access import CONTRIBUTOR, READER
 
 OTHER = "spare-rg"

@@ -20,9 +20,9 @@ from arm_story import (
     instance_body,
 )
 from arm_world import DATASOURCE, SUBSCRIPTION, VERSION, ArmWorld, server_id, vault_id
-from strongroom.catalog import schedules
-from strongroom.catalog.tables import recovery_points
-from strongroom.catalog.tables import schedules as schedule_table
+from strongroom.catalog.protection import schedules
+from strongroom.catalog.tables.tables import recovery_points
+from strongroom.catalog.tables.tables import schedules as schedule_table
 from strongroom.model.access import LONG_TERM_RETENTION, READER
 from strongroom.model.outside import Room
 from strongroom.model.policy_templates import azure_default_policy, ten_years_policy

@@ -8,9 +8,11 @@ import pytest
 
 from arm_story import GUIDS, INSTANCE_ID, Story, add_point, assignment_body, assignment_id
 from arm_world import VERSION, ArmWorld, server_id
-from strongroom.catalog import agent_operations, agents, jobs, protection, recovery_points
-from strongroom.catalog.tables import audit, operations
-from strongroom.catalog.tables import jobs as jobs_table
+from strongroom.catalog.points import recovery_points
+from strongroom.catalog.protection import protection
+from strongroom.catalog.tables.tables import audit, operations
+from strongroom.catalog.tables.tables import jobs as jobs_table
+from strongroom.catalog.work import agent_operations, agents, jobs
 from strongroom.control.work.agents import heartbeat, lease_operation
 from strongroom.model.access import LONG_TERM_RETENTION
 from strongroom.model.errors import WrongKey

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from arm_story import GROUP_ID, Story
 from arm_world import VERSION, arm_world, vault_id
 from seams import FakeClock
-from strongroom.catalog import audit as audit_rows
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
 from strongroom.catalog.migrate import upgrade
-from strongroom.catalog.tables import audit
+from strongroom.catalog.oversight import audit as audit_rows
+from strongroom.catalog.tables.tables import audit
 from strongroom.control.basis.role_refusals import AGAIN_SECONDS, MOST_KINDS, RoleRefusals
 from strongroom.model.access import READER, Caller
 

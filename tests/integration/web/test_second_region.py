@@ -7,7 +7,7 @@ import pytest
 
 from arm_story import GROUP_ID, INSTANCE_ID, Story, add_point
 from arm_world import VERSION, ArmWorld, server_id, vault_id
-from strongroom.catalog.tables import jobs
+from strongroom.catalog.tables.tables import jobs
 from strongroom.control.overview import alerts
 from strongroom.model.access import Caller
 

@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 
 from strongroom.agent import memory
-from strongroom.datastore.blobs import AzureBlobs
+from strongroom.datastore.places.blobs import AzureBlobs
 
 memory.WHOLE = memory.Share(pack_raw_size=4 << 20, workers=2)
 _trip = Path(os.environ["DIES_MIDWAY"])

@@ -7,11 +7,11 @@ import pytest
 
 from seams import FakeClock, SeededChance
 from strongroom.agent.backup.held_by import WINDOW_SECONDS, HeldBy
-from strongroom.datastore.blobs import Bytes, MemoryBlobs
-from strongroom.datastore.manifest import FileFacts
-from strongroom.datastore.seal import KeyPair
-from strongroom.datastore.throttle import Throttle
-from strongroom.datastore.writer import DatastoreWriter
+from strongroom.datastore.maps.manifest import FileFacts
+from strongroom.datastore.packs.seal import KeyPair
+from strongroom.datastore.places.blobs import Bytes, MemoryBlobs
+from strongroom.datastore.places.throttle import Throttle
+from strongroom.datastore.writing.writer import DatastoreWriter
 from strongroom.model.operation import BY_LIMIT, BY_NETWORK, BY_SERVER
 
 PACK = 256 << 10

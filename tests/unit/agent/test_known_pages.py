@@ -8,10 +8,10 @@ import pytest
 
 from seams import FakeClock, SeededChance
 from strongroom.agent.restore.known_pages import KnownPages
-from strongroom.datastore.delta import delta_of, lay_over
-from strongroom.datastore.manifest import FileFacts, Manifest, PointFacts
-from strongroom.datastore.session import content_keys
-from strongroom.datastore.writer import DatastoreWriter
+from strongroom.datastore.keys.session import content_keys
+from strongroom.datastore.maps.delta import delta_of, lay_over
+from strongroom.datastore.maps.manifest import FileFacts, Manifest, PointFacts
+from strongroom.datastore.writing.writer import DatastoreWriter
 from strongroom.model.errors import ObjectMissing, WrongKey
 from strongroom.model.postgres import PAGE
 from worlds import PG_MANIFEST, SOURCE, World, micro_world, point_id

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from strongroom.datastore.chunks import (
+from strongroom.datastore.dumps.chunks import (
     ChunkBook,
     ChunkedFile,
     ChunkStream,
@@ -14,12 +14,17 @@ from strongroom.datastore.chunks import (
     distinct_keys,
     reused_of,
 )
-from strongroom.datastore.delta import Delta, open_delta, seal_delta
-from strongroom.datastore.dump_map import delta_of_dump, dump_source, is_worth_leaning_on, lay_dump
-from strongroom.datastore.manifest import Manifest, PointFacts
-from strongroom.datastore.reader import read_files
-from strongroom.datastore.session import content_keys
-from strongroom.datastore.writer import DatastoreWriter
+from strongroom.datastore.dumps.dump_map import (
+    delta_of_dump,
+    dump_source,
+    is_worth_leaning_on,
+    lay_dump,
+)
+from strongroom.datastore.keys.session import content_keys
+from strongroom.datastore.maps.delta import Delta, open_delta, seal_delta
+from strongroom.datastore.maps.manifest import Manifest, PointFacts
+from strongroom.datastore.reading.reader import read_files
+from strongroom.datastore.writing.writer import DatastoreWriter
 from strongroom.model.errors import Corrupt
 from worlds import World, point_id
 

@@ -13,8 +13,8 @@ import pytest
 from faults import FaultyBlobs, How
 from oracle import Watched, check
 from oracle.bytes_of import form_of
-from strongroom.datastore.blobs import MemoryBlobs
-from strongroom.datastore.rescue import list_points
+from strongroom.datastore.places.blobs import MemoryBlobs
+from strongroom.datastore.rescue.rescue import list_points
 from strongroom.model.errors import StoreError, VaultError
 from worlds import World, point_id, restore, watch
 

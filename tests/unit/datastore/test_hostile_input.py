@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from seams import FakeClock, SeededChance
-from strongroom.datastore.blobs import DirectoryBlobs
-from strongroom.datastore.delta import delta_of, lay_over, open_delta
-from strongroom.datastore.keys import RecoveryKey, open_instance_key, open_under_kek
-from strongroom.datastore.manifest import PointFacts
-from strongroom.datastore.pack import (
+from strongroom.datastore.keys.keys import RecoveryKey, open_instance_key, open_under_kek
+from strongroom.datastore.keys.session import open_session, seal_session
+from strongroom.datastore.maps.delta import delta_of, lay_over, open_delta
+from strongroom.datastore.maps.manifest import PointFacts
+from strongroom.datastore.packs.pack import (
     DELTA,
     HEADER_SIZE,
     PACK,
@@ -25,9 +25,9 @@ from strongroom.datastore.pack import (
     read_header,
     unpack_bytes,
 )
-from strongroom.datastore.receipt import SigningKey
-from strongroom.datastore.seal import KeyPair, PublicKey, open_sealed
-from strongroom.datastore.session import open_session, seal_session
+from strongroom.datastore.packs.seal import KeyPair, PublicKey, open_sealed
+from strongroom.datastore.places.blobs import DirectoryBlobs
+from strongroom.datastore.statements.receipt import SigningKey
 from strongroom.model.audit import canonical
 from strongroom.model.errors import Corrupt, Invalid, VaultError
 from strongroom.model.ids import PackId, uuid7
@@ -94,7 +94,7 @@ def test_tables(ending: bytes, size: int) -> None:
 def test_tables_that_a_hostile_writer_sealed(
     frame_size: int, lengths: list[tuple[int, int]]
 ) -> None:
-    from strongroom.datastore.pack import PackKey
+    from strongroom.datastore.packs.pack import PackKey
 
     chance = SeededChance(3)
     key = PackKey(PACK, PackId(uuid7(FakeClock().now(), chance)), WORLD.keys.data.public, chance)
@@ -220,7 +220,7 @@ def test_sealed_secrets(sealed: bytes, info: bytes) -> None:
 
 
 def test_a_session_to_a_key_of_another_length_is_refused() -> None:
-    from strongroom.datastore.session import SessionKeys
+    from strongroom.datastore.keys.session import SessionKeys
 
     with pytest.raises(Corrupt):
         seal_session(SessionKeys(manifest=bytes(32), packs={}), b"short", "operation")

@@ -3,12 +3,12 @@
 import random
 
 from seams import FakeClock, SeededChance
-from strongroom.datastore.delta import delta_of, lay_over
-from strongroom.datastore.extents import Extents, columns_of
-from strongroom.datastore.in_order import read_in_order
-from strongroom.datastore.manifest import FileFacts, Manifest, PointFacts
-from strongroom.datastore.session import content_keys
-from strongroom.datastore.writer import DatastoreWriter
+from strongroom.datastore.keys.session import content_keys
+from strongroom.datastore.maps.delta import delta_of, lay_over
+from strongroom.datastore.maps.extents import Extents, columns_of
+from strongroom.datastore.maps.manifest import FileFacts, Manifest, PointFacts
+from strongroom.datastore.reading.in_order import read_in_order
+from strongroom.datastore.writing.writer import DatastoreWriter
 from worlds import PG_MANIFEST, SOURCE, World, micro_world, point_id
 
 FACTS = PointFacts(

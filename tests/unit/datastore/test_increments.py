@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from strongroom.datastore.delta import Delta, delta_of, lay_over
-from strongroom.datastore.manifest import FileFacts, Manifest, PointFacts, seal_manifest
+from strongroom.datastore.maps.delta import Delta, delta_of, lay_over
+from strongroom.datastore.maps.manifest import FileFacts, Manifest, PointFacts, seal_manifest
 from strongroom.model.errors import Corrupt
 from worlds import PG_MANIFEST, SOURCE, World, noise, point_id, restore
 

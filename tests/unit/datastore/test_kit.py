@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from seams import SystemChance
-from strongroom.datastore.kit import MOST_SHARES, read_kit, share_kit, whole_kit
+from strongroom.datastore.keys.kit import MOST_SHARES, read_kit, share_kit, whole_kit
 from strongroom.model.errors import Invalid
 from worlds import World
 

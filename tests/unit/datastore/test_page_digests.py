@@ -5,9 +5,9 @@ import random
 import pytest
 
 from seams import FakeClock, SeededChance
-from strongroom.datastore.blobs import MemoryBlobs
-from strongroom.datastore.manifest import FileFacts, PackFacts
-from strongroom.datastore.pack import (
+from strongroom.datastore.maps.manifest import FileFacts, PackFacts
+from strongroom.datastore.maps.page_digests import digests_with, read_digests
+from strongroom.datastore.packs.pack import (
     DIGEST,
     PACK,
     TAG,
@@ -15,9 +15,9 @@ from strongroom.datastore.pack import (
     open_content_key,
     read_header,
 )
-from strongroom.datastore.page_digests import digests_with, read_digests
-from strongroom.datastore.seal import KeyPair
-from strongroom.datastore.writer import DatastoreWriter
+from strongroom.datastore.packs.seal import KeyPair
+from strongroom.datastore.places.blobs import MemoryBlobs
+from strongroom.datastore.writing.writer import DatastoreWriter
 from strongroom.model.errors import Corrupt, WrongKey
 from strongroom.model.postgres import PAGE
 

@@ -4,17 +4,17 @@ import msgspec
 import pytest
 
 from seams import FakeClock, SeededChance
-from strongroom.datastore import page_parts
-from strongroom.datastore.blobs import MemoryBlobs
-from strongroom.datastore.delta import Delta, delta_of, lay_over
-from strongroom.datastore.manifest import Manifest, PagePart, PointFacts, Written
-from strongroom.datastore.page_parts import (
+from strongroom.datastore.maps import page_parts
+from strongroom.datastore.maps.delta import Delta, delta_of, lay_over
+from strongroom.datastore.maps.manifest import Manifest, PagePart, PointFacts, Written
+from strongroom.datastore.maps.page_parts import (
     PageVersions,
     open_part,
     store_page_versions,
     versions_of,
 )
-from strongroom.datastore.seal import KeyPair
+from strongroom.datastore.packs.seal import KeyPair
+from strongroom.datastore.places.blobs import MemoryBlobs
 from strongroom.model.errors import Corrupt, NotFound
 from strongroom.workflows.backup.parents import told_of, told_part
 from worlds import PG_MANIFEST, SOURCE, point_id

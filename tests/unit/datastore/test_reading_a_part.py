@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from faults import FaultyBlobs
 from seams import FakeClock, SeededChance
-from strongroom.datastore.delta import delta_of, lay_over
-from strongroom.datastore.extents import Extent, Extents, columns_of
-from strongroom.datastore.manifest import FileFacts, Manifest, PointFacts
-from strongroom.datastore.reader import read_files
-from strongroom.datastore.session import content_keys
-from strongroom.datastore.wanted import STRETCH, Wanted
-from strongroom.datastore.writer import DatastoreWriter
+from strongroom.datastore.keys.session import content_keys
+from strongroom.datastore.maps.delta import delta_of, lay_over
+from strongroom.datastore.maps.extents import Extent, Extents, columns_of
+from strongroom.datastore.maps.manifest import FileFacts, Manifest, PointFacts
+from strongroom.datastore.reading.reader import read_files
+from strongroom.datastore.reading.wanted import STRETCH, Wanted
+from strongroom.datastore.writing.writer import DatastoreWriter
 from strongroom.model.errors import Corrupt, StoreUnavailable, WrongKey
 from worlds import PG_MANIFEST, SOURCE, World, micro_world, point_id, small_tree
 

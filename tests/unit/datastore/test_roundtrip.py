@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from faults import FaultyBlobs
-from strongroom.datastore.blobs import DirectoryBlobs, MemoryBlobs
-from strongroom.datastore.manifest import FileFacts
-from strongroom.datastore.rescue import list_points, rescue
+from strongroom.datastore.maps.manifest import FileFacts
+from strongroom.datastore.places.blobs import DirectoryBlobs, MemoryBlobs
+from strongroom.datastore.rescue.rescue import list_points, rescue
 from strongroom.model.errors import (
     Cancelled,
     Corrupt,

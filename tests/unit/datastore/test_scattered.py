@@ -6,14 +6,14 @@ import pytest
 
 from faults import FaultyBlobs
 from seams import FakeClock, SeededChance
-from strongroom.datastore.delta import delta_of, lay_over
-from strongroom.datastore.extents import Extent, Extents, columns_of
-from strongroom.datastore.manifest import FileFacts, Manifest, PointFacts
-from strongroom.datastore.reader import read_files
-from strongroom.datastore.scattered import lanes_of
-from strongroom.datastore.session import content_keys
-from strongroom.datastore.wanted import STRETCH
-from strongroom.datastore.writer import DatastoreWriter
+from strongroom.datastore.keys.session import content_keys
+from strongroom.datastore.maps.delta import delta_of, lay_over
+from strongroom.datastore.maps.extents import Extent, Extents, columns_of
+from strongroom.datastore.maps.manifest import FileFacts, Manifest, PointFacts
+from strongroom.datastore.reading.reader import read_files
+from strongroom.datastore.reading.scattered import lanes_of
+from strongroom.datastore.reading.wanted import STRETCH
+from strongroom.datastore.writing.writer import DatastoreWriter
 from strongroom.model.errors import Corrupt, WrongKey
 from worlds import PG_MANIFEST, SOURCE, World, memory, point_id
 
@@ -121,7 +121,7 @@ def _moved(row: Extent, by: int) -> Extent:
 def test_packs_that_memory_has_no_room_for_are_closed_and_opened_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("strongroom.datastore.scattered._HELD", 1 << 20)
+    monkeypatch.setattr("strongroom.datastore.reading.scattered._HELD", 1 << 20)
     mosaic = Mosaic()
     assert mosaic.read() == mosaic.expected
     tables = [place for verb, place in mosaic.counting.calls if verb == "read_range"]
@@ -130,7 +130,7 @@ def test_packs_that_memory_has_no_room_for_are_closed_and_opened_again(
 
 
 def test_a_long_file_is_shared_by_several_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("strongroom.datastore.scattered._LANE", 3 << 20)
+    monkeypatch.setattr("strongroom.datastore.reading.scattered._LANE", 3 << 20)
     mosaic = Mosaic()
     assert [len(rows) for rows in lanes_of(mosaic.extents, None)] == [383, 384, 384, 249]
     assert mosaic.read() == mosaic.expected

@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import second_reader
-from strongroom.datastore import page_parts
-from strongroom.datastore.manifest import seal_manifest
-from strongroom.datastore.rescue import open_point_keys
+from strongroom.datastore.maps import page_parts
+from strongroom.datastore.maps.manifest import seal_manifest
+from strongroom.datastore.rescue.rescue import open_point_keys
 from worlds import World, memory, micro_world, noise, point_id, restore, small_tree, tree_of
 
 POINT = point_id(1)

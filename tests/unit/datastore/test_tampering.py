@@ -8,8 +8,9 @@ from itertools import pairwise
 
 import pytest
 
-from strongroom.datastore.manifest import PackFacts, open_manifest
-from strongroom.datastore.pack import (
+from strongroom.datastore.maps.manifest import PackFacts, open_manifest
+from strongroom.datastore.maps.page_digests import read_digests
+from strongroom.datastore.packs.pack import (
     HEADER_SIZE,
     MANIFEST,
     PACK,
@@ -20,8 +21,7 @@ from strongroom.datastore.pack import (
     read_header,
     unpack_bytes,
 )
-from strongroom.datastore.page_digests import read_digests
-from strongroom.datastore.rescue import list_points
+from strongroom.datastore.rescue.rescue import list_points
 from strongroom.model.errors import Corrupt, Invalid, VaultError, WrongKey
 from worlds import World, memory, micro_world, point_id, restore, small_tree
 

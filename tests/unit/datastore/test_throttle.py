@@ -7,12 +7,12 @@ import pytest
 from seams import FakeClock, SeededChance
 from strongroom.agent.backup.limits import Limits
 from strongroom.agent.memory import WHOLE
-from strongroom.datastore.blobs import Bytes, MemoryBlobs
-from strongroom.datastore.manifest import FileFacts
-from strongroom.datastore.page_parts import store_page_versions
-from strongroom.datastore.seal import KeyPair
-from strongroom.datastore.throttle import PacedBlobs, Throttle
-from strongroom.datastore.writer import DatastoreWriter
+from strongroom.datastore.maps.manifest import FileFacts
+from strongroom.datastore.maps.page_parts import store_page_versions
+from strongroom.datastore.packs.seal import KeyPair
+from strongroom.datastore.places.blobs import Bytes, MemoryBlobs
+from strongroom.datastore.places.throttle import PacedBlobs, Throttle
+from strongroom.datastore.writing.writer import DatastoreWriter
 from strongroom.model.errors import Cancelled
 from strongroom.model.operation import BackupOrder
 

@@ -4,16 +4,16 @@ import msgspec
 import pytest
 
 from faults import FaultyBlobs
-from strongroom.datastore.delta import delta_of, lay_over
-from strongroom.datastore.manifest import FORMAT_LINE, Manifest, PointFacts, seal_manifest
-from strongroom.datastore.receipt import Receipt
-from strongroom.datastore.rescue import (
+from strongroom.datastore.maps.delta import delta_of, lay_over
+from strongroom.datastore.maps.manifest import FORMAT_LINE, Manifest, PointFacts, seal_manifest
+from strongroom.datastore.reading.verify import scrub, verify_manifest, verify_packs
+from strongroom.datastore.rescue.rescue import (
     check_format,
     list_points,
     open_point_keys,
     verify_point,
 )
-from strongroom.datastore.verify import scrub, verify_manifest, verify_packs
+from strongroom.datastore.statements.receipt import Receipt
 from strongroom.model.errors import Corrupt, Invalid, ObjectMissing, StoreUnavailable, WrongKey
 from worlds import PG_MANIFEST, SOURCE, World, memory, micro_world, point_id, small_tree
 

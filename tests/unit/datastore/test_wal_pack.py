@@ -3,9 +3,9 @@
 import pytest
 
 from seams import SystemChance, SystemClock
-from strongroom.datastore.pack import PACK, open_content_key, read_header
-from strongroom.datastore.seal import KeyPair
-from strongroom.datastore.wal_pack import WAL_FRAME, level_for, open_log_into, seal_log
+from strongroom.datastore.packs.pack import PACK, open_content_key, read_header
+from strongroom.datastore.packs.seal import KeyPair
+from strongroom.datastore.packs.wal_pack import WAL_FRAME, level_for, open_log_into, seal_log
 from strongroom.model.errors import Corrupt
 
 RAW = b"".join(

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from strongroom.datastore.extents import Extent, columns_of
-from strongroom.datastore.manifest import FileFacts, Kind, Manifest, PackFacts, PointFacts
+from strongroom.datastore.maps.extents import Extent, columns_of
+from strongroom.datastore.maps.manifest import FileFacts, Kind, Manifest, PackFacts, PointFacts
 from strongroom.workflows.backup.parents import told_of, why_refresh
 from worlds import PG_MANIFEST, SOURCE, point_id
 

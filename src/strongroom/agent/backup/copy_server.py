@@ -7,8 +7,8 @@ from functools import partial
 
 from strongroom.agent.backup.held_by import HeldBy
 from strongroom.agent.held_lease import HeldLease
-from strongroom.datastore.manifest import FileFacts, Source
-from strongroom.datastore.writer import DatastoreWriter, RawStream
+from strongroom.datastore.maps.manifest import FileFacts, Source
+from strongroom.datastore.writing.writer import DatastoreWriter, RawStream
 from strongroom.model.errors import SourceStopped, VaultError
 from strongroom.model.operation import Progress
 from strongroom.model.postgres import PAGE

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from strongroom.agent.memory import Share
-from strongroom.datastore.throttle import Throttle
+from strongroom.datastore.places.throttle import Throttle
 from strongroom.model.operation import BackupOrder
 from strongroom.model.seams import Clock
 

@@ -19,12 +19,12 @@ from strongroom.agent.backup.resume import PartialDeltas, stored_chunks
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.memory import WHOLE, Share
 from strongroom.agent.servers import ServerBook
-from strongroom.datastore.chunks import ChunkBook, ChunkedFile, ChunkStream, Keys
-from strongroom.datastore.delta import seal_delta
-from strongroom.datastore.dump_map import delta_of_dump, dump_source
-from strongroom.datastore.manifest import Written
-from strongroom.datastore.partial import ChunksSoFar
-from strongroom.datastore.writer import DatastoreWriter
+from strongroom.datastore.care.partial import ChunksSoFar
+from strongroom.datastore.dumps.chunks import ChunkBook, ChunkedFile, ChunkStream, Keys
+from strongroom.datastore.dumps.dump_map import delta_of_dump, dump_source
+from strongroom.datastore.maps.delta import seal_delta
+from strongroom.datastore.maps.manifest import Written
+from strongroom.datastore.writing.writer import DatastoreWriter
 from strongroom.model.errors import Cancelled, Invalid, SourceError
 from strongroom.model.logical import EXTENSIONS, GLOBALS, LOGICAL, PARAMETERS
 from strongroom.model.operation import (

@@ -6,7 +6,7 @@ from functools import partial
 import zstandard
 
 from strongroom.agent.held_lease import HeldLease
-from strongroom.datastore.page_parts import PageVersions
+from strongroom.datastore.maps.page_parts import PageVersions
 from strongroom.model.errors import Corrupt
 from strongroom.model.operation import BackupOrder, ParentReply, ParentRequest, ServerFacts
 from strongroom.model.postgres import (

@@ -18,14 +18,14 @@ from strongroom.agent.backup.source import way_of
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.memory import WHOLE, Share
 from strongroom.agent.servers import ServerBook
-from strongroom.datastore.blobs import Blobs, Creates
-from strongroom.datastore.delta import Delta, delta_of, seal_delta
-from strongroom.datastore.manifest import Source, Written, tablespace_sizes
-from strongroom.datastore.page_parts import store_page_versions
-from strongroom.datastore.partial import SoFar
-from strongroom.datastore.seal import PublicKey
-from strongroom.datastore.throttle import PacedBlobs
-from strongroom.datastore.writer import DatastoreWriter, RawStream
+from strongroom.datastore.care.partial import SoFar
+from strongroom.datastore.maps.delta import Delta, delta_of, seal_delta
+from strongroom.datastore.maps.manifest import Source, Written, tablespace_sizes
+from strongroom.datastore.maps.page_parts import store_page_versions
+from strongroom.datastore.packs.seal import PublicKey
+from strongroom.datastore.places.blobs import Blobs, Creates
+from strongroom.datastore.places.throttle import PacedBlobs
+from strongroom.datastore.writing.writer import DatastoreWriter, RawStream
 from strongroom.model.backup_type import DISK_ALONE, is_denied
 from strongroom.model.errors import Conflict, Invalid, ObjectExists, Precondition, from_dict
 from strongroom.model.operation import (

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 from strongroom.agent.access import OpenContainer
 from strongroom.agent.held_lease import HeldLease
-from strongroom.datastore.delta import Delta, seal_delta
-from strongroom.datastore.manifest import Source
-from strongroom.datastore.page_parts import PageVersions
-from strongroom.datastore.partial import Due
-from strongroom.datastore.seal import PublicKey
-from strongroom.datastore.writer import DatastoreWriter
+from strongroom.datastore.care.partial import Due
+from strongroom.datastore.maps.delta import Delta, seal_delta
+from strongroom.datastore.maps.manifest import Source
+from strongroom.datastore.maps.page_parts import PageVersions
+from strongroom.datastore.packs.seal import PublicKey
+from strongroom.datastore.writing.writer import DatastoreWriter
 from strongroom.model.errors import ObjectExists
 from strongroom.model.operation import BackupOrder
 from strongroom.model.postgres import SystemIdentifier, Timeline, lsn_from_text

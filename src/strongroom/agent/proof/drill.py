@@ -20,7 +20,7 @@ from strongroom.agent.restore.data_directory import ask_keys, open_manifest
 from strongroom.agent.restore.journal import RestoreJournal
 from strongroom.agent.restore.logical_point import LogicalPoint, is_logical
 from strongroom.agent.scratch.part import Part
-from strongroom.datastore.manifest import Manifest
+from strongroom.datastore.maps.manifest import Manifest
 from strongroom.model.drill import (
     MOST_TABLES,
     TRUE,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from strongroom.agent.restore.logical_point import LogicalPoint
 from strongroom.agent.scratch.part import Part, fetch, scratch_home
-from strongroom.datastore.manifest import Manifest
+from strongroom.datastore.maps.manifest import Manifest
 from strongroom.model.errors import (
     Corrupt,
     TargetError,

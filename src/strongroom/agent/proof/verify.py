@@ -14,14 +14,14 @@ from strongroom.agent.access import OpenContainer
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.memory import WHOLE, Share
 from strongroom.agent.restore.data_directory import ask_keys, open_manifest, restored_file
-from strongroom.datastore.blobs import Blobs
-from strongroom.datastore.chunk_check import ChunkCheck
-from strongroom.datastore.extents import Extent, Extents, columns_of
-from strongroom.datastore.manifest import Manifest
-from strongroom.datastore.page_parts import PageVersions, open_part
-from strongroom.datastore.reader import read_files, rows_by_pack
-from strongroom.datastore.verify import DAMAGE, Finding, Take, lost_places, verify_packs
-from strongroom.datastore.wanted import Wanted
+from strongroom.datastore.dumps.chunk_check import ChunkCheck
+from strongroom.datastore.maps.extents import Extent, Extents, columns_of
+from strongroom.datastore.maps.manifest import Manifest
+from strongroom.datastore.maps.page_parts import PageVersions, open_part
+from strongroom.datastore.places.blobs import Blobs
+from strongroom.datastore.reading.reader import read_files, rows_by_pack
+from strongroom.datastore.reading.verify import DAMAGE, Finding, Take, lost_places, verify_packs
+from strongroom.datastore.reading.wanted import Wanted
 from strongroom.model.errors import Corrupt, Invalid
 from strongroom.model.operation import Completion, Progress
 from strongroom.model.postgres import PAGE, major_of

@@ -28,11 +28,11 @@ from strongroom.agent.restore.start_restored import (
     tools_for,
 )
 from strongroom.agent.wal.log import WalLog
-from strongroom.datastore.blobs import Blobs
-from strongroom.datastore.manifest import FileFacts, Manifest, open_manifest_with
-from strongroom.datastore.reader import read_files
-from strongroom.datastore.seal import KeyPair
-from strongroom.datastore.session import SessionKeys, open_session
+from strongroom.datastore.keys.session import SessionKeys, open_session
+from strongroom.datastore.maps.manifest import FileFacts, Manifest, open_manifest_with
+from strongroom.datastore.packs.seal import KeyPair
+from strongroom.datastore.places.blobs import Blobs
+from strongroom.datastore.reading.reader import read_files
 from strongroom.model.errors import Corrupt, Invalid, TargetError, TargetRefused, VaultError
 from strongroom.model.operation import (
     Completion,

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.memory import Share
 from strongroom.agent.restore.known_pages import KnownPages
-from strongroom.datastore.blobs import Blobs
-from strongroom.datastore.extents import Ranges, within
-from strongroom.datastore.manifest import Manifest
-from strongroom.datastore.reader import read_files
+from strongroom.datastore.maps.extents import Ranges, within
+from strongroom.datastore.maps.manifest import Manifest
+from strongroom.datastore.places.blobs import Blobs
+from strongroom.datastore.reading.reader import read_files
 from strongroom.model.errors import VaultError
 from strongroom.model.operation import Progress
 from strongroom.postgres.pages.page_compare import ToldFile

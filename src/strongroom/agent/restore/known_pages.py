@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
-from strongroom.datastore.blobs import Blobs
-from strongroom.datastore.extents import Extent
-from strongroom.datastore.manifest import Manifest, PackFacts
-from strongroom.datastore.pack import DIGEST
-from strongroom.datastore.page_digests import digests_with, read_digests
-from strongroom.datastore.stored_pack import no_key_of
+from strongroom.datastore.maps.extents import Extent
+from strongroom.datastore.maps.manifest import Manifest, PackFacts
+from strongroom.datastore.maps.page_digests import digests_with, read_digests
+from strongroom.datastore.packs.pack import DIGEST
+from strongroom.datastore.places.blobs import Blobs
+from strongroom.datastore.reading.stored_pack import no_key_of
 from strongroom.model.postgres import PAGE
 
 _KEYS = 512  # that are made ready at once

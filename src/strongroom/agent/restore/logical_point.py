@@ -10,10 +10,10 @@ import msgspec
 
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.memory import Share
-from strongroom.datastore.blobs import Blobs
-from strongroom.datastore.in_order import read_in_order
-from strongroom.datastore.manifest import Manifest
-from strongroom.datastore.reader import read_files
+from strongroom.datastore.maps.manifest import Manifest
+from strongroom.datastore.places.blobs import Blobs
+from strongroom.datastore.reading.in_order import read_in_order
+from strongroom.datastore.reading.reader import read_files
 from strongroom.model.errors import Corrupt, NotFound, TargetRefused
 from strongroom.model.logical import GLOBALS, LOGICAL, PARAMETERS
 from strongroom.model.operation import Progress

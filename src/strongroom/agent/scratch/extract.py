@@ -26,7 +26,7 @@ from strongroom.agent.scratch.part import SCRATCH, Part, scratch_server
 from strongroom.agent.scratch.table import TableOfDump
 from strongroom.agent.servers import ServerBook
 from strongroom.agent.wal.log import WalLog
-from strongroom.datastore.manifest import Manifest
+from strongroom.datastore.maps.manifest import Manifest
 from strongroom.model.dump_names import GUIDE
 from strongroom.model.errors import Failed, Invalid, TargetRefused, VaultError
 from strongroom.model.extract import ExtractOrder, TableName, read_table

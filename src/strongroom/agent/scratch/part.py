@@ -15,9 +15,9 @@ from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.restore.data_directory import restored_file
 from strongroom.agent.restore.start_restored import major_in
 from strongroom.agent.wal.log import WalLog
-from strongroom.datastore.blobs import Blobs
-from strongroom.datastore.manifest import Manifest
-from strongroom.datastore.reader import read_files
+from strongroom.datastore.maps.manifest import Manifest
+from strongroom.datastore.places.blobs import Blobs
+from strongroom.datastore.reading.reader import read_files
 from strongroom.model.errors import Precondition
 from strongroom.model.extract import ExtractOrder, TableName, read_table
 from strongroom.model.postgres import major_of

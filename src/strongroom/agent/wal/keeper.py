@@ -17,7 +17,7 @@ from strongroom.agent.backup.physical import key_of
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.wal.host_files import HostFiles
 from strongroom.agent.wal.run import Run
-from strongroom.datastore.wal_pack import level_for, seal_log
+from strongroom.datastore.packs.wal_pack import level_for, seal_log
 from strongroom.model.errors import (
     Corrupt,
     ObjectExists,

@@ -15,9 +15,9 @@ import structlog
 from blake3 import blake3
 
 from strongroom.agent.held_lease import HeldLease
-from strongroom.datastore.blobs import Blobs
-from strongroom.datastore.seal import KeyPair
-from strongroom.datastore.wal_pack import WAL_FRAME, open_log_into, open_log_keys
+from strongroom.datastore.packs.seal import KeyPair
+from strongroom.datastore.packs.wal_pack import WAL_FRAME, open_log_into, open_log_keys
+from strongroom.datastore.places.blobs import Blobs
 from strongroom.model.errors import Corrupt, Precondition, VaultError
 from strongroom.model.postgres import Lsn, Timeline, lsn_to_text
 from strongroom.model.seams import Chance

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from strongroom.catalog.tables import metadata
+from strongroom.catalog.tables.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -2,7 +2,8 @@
 
 import sqlalchemy as sa
 
-from strongroom.catalog import principals, role_assignments, role_definitions, servers
+from strongroom.catalog.identities import principals, role_assignments, role_definitions
+from strongroom.catalog.resources import servers
 from strongroom.control.basis.control import Control
 from strongroom.model import access, arm
 from strongroom.model.access import Caller, RoleDefinition

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from whenever import Instant
 
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
 from strongroom.control.basis.bell import Bell
 from strongroom.control.basis.role_refusals import RoleRefusals
 from strongroom.control.basis.service_clock import ServiceClock

@@ -14,8 +14,10 @@ import sqlalchemy as sa
 import structlog
 from whenever import Instant
 
-from strongroom.catalog import approvals, audit, guards, role_assignments
-from strongroom.catalog.approvals import GRANTED, USED, WAITING
+from strongroom.catalog.identities import role_assignments
+from strongroom.catalog.oversight import approvals, audit
+from strongroom.catalog.oversight.approvals import GRANTED, USED, WAITING
+from strongroom.catalog.resources import guards
 from strongroom.control.basis.control import Control
 from strongroom.model import access, arm, guard
 from strongroom.model.access import Caller

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import operations
+from strongroom.catalog.resources import operations
 from strongroom.control.basis import guarded
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control

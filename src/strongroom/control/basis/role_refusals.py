@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from whenever import Instant
 
-from strongroom.catalog import audit
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
+from strongroom.catalog.oversight import audit
 from strongroom.model.access import Caller
 
 AGAIN_SECONDS = 3600.0  # between two records of the same principal and action

@@ -10,8 +10,8 @@ import threading
 import structlog
 from whenever import Instant
 
-from strongroom.catalog import installation
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
+from strongroom.catalog.installation import installation
 from strongroom.model.seams import Clock
 
 MOST_STANDSTILL = 7 * 86_400.0  # seconds

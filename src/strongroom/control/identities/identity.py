@@ -8,8 +8,10 @@ from collections.abc import Callable
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import audit, installation, principals, role_assignments, sign_ins
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
+from strongroom.catalog.identities import principals, role_assignments, sign_ins
+from strongroom.catalog.installation import installation
+from strongroom.catalog.oversight import audit
 from strongroom.control.basis.control import Control
 from strongroom.model.errors import Precondition, SlowDown, Unauthenticated
 from strongroom.model.ids import uuid4

@@ -3,8 +3,9 @@
 import ssl
 from typing import Any
 
-from strongroom.catalog import audit, principals, role_assignments
-from strongroom.catalog import issuers as catalog
+from strongroom.catalog.identities import issuers as catalog
+from strongroom.catalog.identities import principals, role_assignments
+from strongroom.catalog.oversight import audit
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.control.identities.role_assignments import check_last_approver

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from strongroom.catalog import principals
+from strongroom.catalog.identities import principals
 from strongroom.control.basis.control import Control
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog import audit, issuers, role_assignments, sessions
-from strongroom.catalog import principals as catalog
+from strongroom.catalog.identities import issuers, role_assignments, sessions
+from strongroom.catalog.identities import principals as catalog
+from strongroom.catalog.oversight import audit
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.control.identities import identity

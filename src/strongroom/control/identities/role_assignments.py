@@ -4,8 +4,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog import audit, guards, principals
-from strongroom.catalog import role_assignments as catalog
+from strongroom.catalog.identities import principals
+from strongroom.catalog.identities import role_assignments as catalog
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.resources import guards
 from strongroom.control.basis import guarded
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control

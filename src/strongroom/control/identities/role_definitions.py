@@ -4,8 +4,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog import audit, role_assignments
-from strongroom.catalog import role_definitions as catalog
+from strongroom.catalog.identities import role_assignments
+from strongroom.catalog.identities import role_definitions as catalog
+from strongroom.catalog.oversight import audit
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.model import access, arm

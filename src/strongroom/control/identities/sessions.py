@@ -12,8 +12,9 @@ import msgspec
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import audit, issuers, principals
-from strongroom.catalog import sessions as catalog
+from strongroom.catalog.identities import issuers, principals
+from strongroom.catalog.identities import sessions as catalog
+from strongroom.catalog.oversight import audit
 from strongroom.control.basis.control import Control
 from strongroom.control.identities import identity
 from strongroom.model.access import Caller

@@ -4,8 +4,9 @@ import base64
 
 import sqlalchemy as sa
 
-from strongroom.catalog import audit, principals, role_assignments, sessions
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
+from strongroom.catalog.identities import principals, role_assignments, sessions
+from strongroom.catalog.oversight import audit
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.control.identities import identity

@@ -5,9 +5,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog import approvals as catalog
-from strongroom.catalog import audit, guards
-from strongroom.catalog.approvals import DENIED, GRANTED, WAITING, WITHDRAWN
+from strongroom.catalog.oversight import approvals as catalog
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.oversight.approvals import DENIED, GRANTED, WAITING, WITHDRAWN
+from strongroom.catalog.resources import guards
 from strongroom.control.basis.access import may
 from strongroom.control.basis.control import Control
 from strongroom.control.basis.guarded import good_from, guard_id_of, may_approve, warn_of_delay

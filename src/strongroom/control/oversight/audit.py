@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import msgspec
 import sqlalchemy as sa
 
-from strongroom.catalog import audit as catalog
-from strongroom.catalog import principals
+from strongroom.catalog.identities import principals
+from strongroom.catalog.oversight import audit as catalog
 from strongroom.control.basis.access import may, require
 from strongroom.control.basis.control import Control, Witness
 from strongroom.control.oversight import audit_gaps

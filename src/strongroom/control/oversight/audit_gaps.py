@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 
-from strongroom.catalog import audit as catalog
+from strongroom.catalog.oversight import audit as catalog
 from strongroom.control.basis.control import Control, Witness
 from strongroom.model.audit import FIELDS, Anchored, Record, digest_of, read_anchor_name
 from strongroom.model.audit_gap import LEAP, Gap, is_known, read_gap, told_of

@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterator, Sequence
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import alerts as catalog
-from strongroom.catalog import audit, tellings
+from strongroom.catalog.oversight import alerts as catalog
+from strongroom.catalog.oversight import audit, tellings
 from strongroom.control.basis.control import Control
 from strongroom.control.basis.rights import Rights
 from strongroom.control.overview import fleet, horizons

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from whenever import Date
 
-from strongroom.catalog import bills, usage
+from strongroom.catalog.usage import bills, usage
 from strongroom.control.basis.control import Control
 from strongroom.control.basis.rights import Rights
 from strongroom.control.overview import costs, fleet

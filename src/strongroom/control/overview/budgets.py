@@ -2,7 +2,8 @@
 
 import msgspec
 
-from strongroom.catalog import audit, installation
+from strongroom.catalog.installation import installation
+from strongroom.catalog.oversight import audit
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.model import arm

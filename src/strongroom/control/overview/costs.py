@@ -7,8 +7,10 @@ import msgspec
 import sqlalchemy as sa
 from whenever import Date
 
-from strongroom.catalog import audit, installation, usage
-from strongroom.catalog import costs as catalog
+from strongroom.catalog.installation import installation
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.usage import costs as catalog
+from strongroom.catalog.usage import usage
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.control.overview import fleet

@@ -2,8 +2,8 @@
 
 import math
 
-from strongroom.catalog import alerts as alert_rows
-from strongroom.catalog import digests as catalog
+from strongroom.catalog.oversight import alerts as alert_rows
+from strongroom.catalog.oversight import digests as catalog
 from strongroom.control.basis.control import Control
 from strongroom.control.overview import fleet, horizons
 from strongroom.model.alert import LOOKS, PURGE_HOURS

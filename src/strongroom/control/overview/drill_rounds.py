@@ -4,8 +4,8 @@ import msgspec
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import drills as rows
-from strongroom.catalog import instances, protection
+from strongroom.catalog.points import drills as rows
+from strongroom.catalog.protection import instances, protection
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.control.basis.rights import Rights

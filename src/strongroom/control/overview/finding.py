@@ -7,7 +7,7 @@ from itertools import pairwise
 import msgspec
 from whenever import Instant
 
-from strongroom.catalog import finding
+from strongroom.catalog.points import finding
 from strongroom.control.basis.control import Control
 from strongroom.control.overview.fleet import Ship
 

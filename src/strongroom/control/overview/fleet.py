@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import fleet as catalog
+from strongroom.catalog.protection import fleet as catalog
 from strongroom.control.basis.control import Control
 from strongroom.control.basis.rights import Rights
 from strongroom.control.protection import instances

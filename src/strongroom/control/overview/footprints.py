@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from whenever import Instant
 
-from strongroom.catalog import footprints as catalog
+from strongroom.catalog.points import footprints as catalog
 from strongroom.control.basis.control import Control
 from strongroom.control.overview.fleet import Ship
 

@@ -10,9 +10,10 @@ import sqlalchemy as sa
 from cryptography import x509
 from whenever import Instant
 
-from strongroom.catalog import fleet as fleet_rows
-from strongroom.catalog import horizons as catalog
-from strongroom.catalog import recovery_points, usage
+from strongroom.catalog.points import horizons as catalog
+from strongroom.catalog.points import recovery_points
+from strongroom.catalog.protection import fleet as fleet_rows
+from strongroom.catalog.usage import usage
 from strongroom.control.basis.control import Control
 from strongroom.control.overview.fleet import Ship
 from strongroom.model import reapply

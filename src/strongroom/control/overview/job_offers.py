@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from strongroom.catalog import fleet as catalog
+from strongroom.catalog.protection import fleet as catalog
 from strongroom.control.basis.control import Control
 from strongroom.control.basis.rights import Rights
 from strongroom.control.points import backups, drills, verifications

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import recovery_points, streaming, wal
+from strongroom.catalog.points import recovery_points
+from strongroom.catalog.wal import streaming, wal
 from strongroom.control.overview.fleet import Ship
 from strongroom.model.alert import WARNING, Cause
 from strongroom.model.ids import InstanceId

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from strongroom.catalog import alerts as alert_rows
-from strongroom.catalog import metrics as catalog
-from strongroom.catalog import usage
+from strongroom.catalog.oversight import alerts as alert_rows
+from strongroom.catalog.oversight import metrics as catalog
+from strongroom.catalog.usage import usage
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.control.overview import fleet, horizons

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from strongroom.catalog import alerts as alert_rows
-from strongroom.catalog import approvals as approval_rows
-from strongroom.catalog import fleet as fleet_rows
-from strongroom.catalog import guards
+from strongroom.catalog.oversight import alerts as alert_rows
+from strongroom.catalog.oversight import approvals as approval_rows
+from strongroom.catalog.protection import fleet as fleet_rows
+from strongroom.catalog.resources import guards
 from strongroom.control.basis.control import Control
 from strongroom.control.basis.guarded import guard_id_of
 from strongroom.control.basis.rights import Rights

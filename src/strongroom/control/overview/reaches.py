@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import recovery_points, wal, wal_spans
-from strongroom.catalog.wal_spans import Span
+from strongroom.catalog.points import recovery_points
+from strongroom.catalog.wal import wal, wal_spans
+from strongroom.catalog.wal.wal_spans import Span
 from strongroom.control.basis.control import Control
 from strongroom.control.overview.fleet import Ship
 from strongroom.control.wal.wal_coverage import Kept

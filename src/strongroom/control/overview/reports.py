@@ -5,9 +5,9 @@ from typing import Any
 
 from whenever import Instant
 
-from strongroom.catalog import fleet as fleet_rows
-from strongroom.catalog import reports as catalog
-from strongroom.catalog import vaults
+from strongroom.catalog.oversight import reports as catalog
+from strongroom.catalog.protection import fleet as fleet_rows
+from strongroom.catalog.resources import vaults
 from strongroom.control.basis.control import Control
 from strongroom.control.overview import fleet
 from strongroom.control.overview.fleet import Ship

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from strongroom.catalog import instances as instance_rows
-from strongroom.catalog import jobs as job_rows
-from strongroom.catalog import vaults as vault_rows
+from strongroom.catalog.protection import instances as instance_rows
+from strongroom.catalog.resources import vaults as vault_rows
+from strongroom.catalog.work import jobs as job_rows
 from strongroom.control.basis.control import Control
 from strongroom.control.basis.rights import Rights
 from strongroom.control.protection import instances

@@ -7,8 +7,10 @@ import sqlalchemy as sa
 from blake3 import blake3
 from whenever import Instant
 
-from strongroom.catalog import audit, jobs, protection
-from strongroom.catalog.protection import Protection
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.protection import protection
+from strongroom.catalog.protection.protection import Protection
+from strongroom.catalog.work import jobs
 from strongroom.control.basis import long_running
 from strongroom.control.basis.control import Control
 from strongroom.model.access import Caller

@@ -7,8 +7,11 @@ import msgspec
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import audit, drills, instances, jobs, protection, recovery_points
-from strongroom.catalog.protection import Protection
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import drills, recovery_points
+from strongroom.catalog.protection import instances, protection
+from strongroom.catalog.protection.protection import Protection
+from strongroom.catalog.work import jobs
 from strongroom.control.basis import long_running
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control

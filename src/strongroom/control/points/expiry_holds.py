@@ -4,7 +4,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog import audit, expiry_holds, point_history, protection
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import expiry_holds, point_history
+from strongroom.catalog.protection import protection
 from strongroom.control.basis import guarded, long_running
 from strongroom.control.basis.control import Control
 from strongroom.control.basis.guarded import Ask

@@ -4,7 +4,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog import audit, jobs, protection
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.protection import protection
+from strongroom.catalog.work import jobs
 from strongroom.control.basis import long_running
 from strongroom.control.basis.control import Control
 from strongroom.model.access import Caller

@@ -4,9 +4,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog import audit, deletions, operations, protection, recovery_points
-from strongroom.catalog import holds as catalog
-from strongroom.catalog.protection import Protection
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import holds as catalog
+from strongroom.catalog.points import recovery_points
+from strongroom.catalog.protection import deletions, protection
+from strongroom.catalog.protection.protection import Protection
+from strongroom.catalog.resources import operations
 from strongroom.control.basis import guarded, long_running
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control

@@ -8,8 +8,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog import audit, instances, jobs, protection
-from strongroom.catalog.protection import Protection
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.protection import instances, protection
+from strongroom.catalog.protection.protection import Protection
+from strongroom.catalog.work import jobs
 from strongroom.control.basis import long_running
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control

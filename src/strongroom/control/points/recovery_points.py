@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import holds, protection
-from strongroom.catalog import recovery_points as catalog
+from strongroom.catalog.points import holds
+from strongroom.catalog.points import recovery_points as catalog
+from strongroom.catalog.protection import protection
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.model import page

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from strongroom.catalog import protection, storage_findings
+from strongroom.catalog.points import storage_findings
+from strongroom.catalog.protection import protection
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.model.access import Caller

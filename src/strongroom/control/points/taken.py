@@ -2,8 +2,8 @@
 
 from whenever import Instant
 
-from strongroom.catalog import protection
-from strongroom.catalog import recovery_points as catalog
+from strongroom.catalog.points import recovery_points as catalog
+from strongroom.catalog.protection import protection
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.control.points.recovery_points import ACTION

@@ -4,7 +4,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog import audit, jobs, protection, recovery_points
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import recovery_points
+from strongroom.catalog.protection import protection
+from strongroom.catalog.work import jobs
 from strongroom.control.basis import long_running
 from strongroom.control.basis.control import Control
 from strongroom.model.access import Caller

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from strongroom.catalog import deletions, instances
+from strongroom.catalog.protection import deletions, instances
 from strongroom.control.protection.deletions import have_back
 from strongroom.model.errors import Conflict
 from strongroom.model.protection_state import SOFT_DELETED

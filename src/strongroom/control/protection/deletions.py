@@ -6,8 +6,10 @@ from typing import Any
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import audit, deletions, holds, instances, protection, recovery_points
-from strongroom.catalog.deletions import INSTANCE, POINT, Kind
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import holds, recovery_points
+from strongroom.catalog.protection import deletions, instances, protection
+from strongroom.catalog.protection.deletions import INSTANCE, POINT, Kind
 from strongroom.control.basis import guarded, long_running
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control

@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 import msgspec
 import sqlalchemy as sa
 
-from strongroom.catalog import audit, operations
-from strongroom.catalog import instances as catalog
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.protection import instances as catalog
+from strongroom.catalog.resources import operations
 from strongroom.control.basis import guarded, long_running
 from strongroom.control.basis.access import check_vault_identity, require
 from strongroom.control.basis.control import Control

@@ -5,8 +5,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog import audit
-from strongroom.catalog import policies as catalog
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.resources import policies as catalog
 from strongroom.control.basis import guarded
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog import told_servers
+from strongroom.catalog.resources import told_servers
 from strongroom.control.basis.control import Control
 from strongroom.control.basis.rights import Rights
 from strongroom.control.protection import instances, policies

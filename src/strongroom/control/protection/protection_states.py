@@ -4,7 +4,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog import audit, protection, recovery_points
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import recovery_points
+from strongroom.catalog.protection import protection
 from strongroom.control.basis import guarded, long_running
 from strongroom.control.basis.control import Control
 from strongroom.control.basis.guarded import Ask

@@ -10,7 +10,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog import audit, deletions, jobs, protection, recovery_points
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import recovery_points
+from strongroom.catalog.protection import deletions, protection
+from strongroom.catalog.work import jobs
 from strongroom.control.basis import guarded, long_running
 from strongroom.control.basis.control import Control
 from strongroom.control.basis.guarded import Ask

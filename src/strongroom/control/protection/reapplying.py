@@ -4,7 +4,10 @@ from collections.abc import Mapping
 
 import sqlalchemy as sa
 
-from strongroom.catalog import audit, holds, policies, protection, recovery_points, vaults
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import holds, recovery_points
+from strongroom.catalog.protection import protection
+from strongroom.catalog.resources import policies, vaults
 from strongroom.control.basis import guarded, long_running
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control

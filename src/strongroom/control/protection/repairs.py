@@ -5,8 +5,8 @@ from typing import NoReturn
 import msgspec
 import sqlalchemy as sa
 
-from strongroom.catalog import audit
-from strongroom.catalog import instances as catalog
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.protection import instances as catalog
 from strongroom.control.basis import guarded, long_running
 from strongroom.control.basis.access import check_vault_identity, require
 from strongroom.control.basis.control import Control

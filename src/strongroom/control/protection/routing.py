@@ -2,8 +2,8 @@
 
 import sqlalchemy as sa
 
-from strongroom.catalog import instances as catalog
-from strongroom.catalog import servers, vaults
+from strongroom.catalog.protection import instances as catalog
+from strongroom.catalog.resources import servers, vaults
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.control.protection import instances

@@ -5,7 +5,8 @@ from functools import lru_cache
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import jobs, protection, schedules
+from strongroom.catalog.protection import protection, schedules
+from strongroom.catalog.work import jobs
 from strongroom.control.basis.control import Control
 from strongroom.control.points import backups
 from strongroom.model.backup_settings import settings_of, window_of

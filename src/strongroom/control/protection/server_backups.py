@@ -4,8 +4,8 @@ import msgspec
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import instances as catalog
-from strongroom.catalog import vaults
+from strongroom.catalog.protection import instances as catalog
+from strongroom.catalog.resources import vaults
 from strongroom.control.basis.access import may
 from strongroom.control.basis.control import Control
 from strongroom.control.protection import instances

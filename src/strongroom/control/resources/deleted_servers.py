@@ -2,8 +2,11 @@
 
 import sqlalchemy as sa
 
-from strongroom.catalog import audit, instances, jobs, removal, vaults
-from strongroom.catalog import servers as catalog
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.protection import instances, removal
+from strongroom.catalog.resources import servers as catalog
+from strongroom.catalog.resources import vaults
+from strongroom.catalog.work import jobs
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.model import arm

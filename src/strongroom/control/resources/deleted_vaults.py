@@ -5,17 +5,11 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from strongroom.catalog import (
-    audit,
-    deletions,
-    guards,
-    instances,
-    policies,
-    removal,
-    resource_groups,
-)
-from strongroom.catalog import vaults as catalog
-from strongroom.catalog.deletions import VAULT
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.protection import deletions, instances, removal
+from strongroom.catalog.protection.deletions import VAULT
+from strongroom.catalog.resources import guards, policies, resource_groups
+from strongroom.catalog.resources import vaults as catalog
 from strongroom.control.basis.access import may, require
 from strongroom.control.basis.control import Control
 from strongroom.control.identities import identity

@@ -3,7 +3,7 @@
 Asked for by the API once a use case has answered, which has checked that the caller may look.
 """
 
-from strongroom.catalog import protection
+from strongroom.catalog.protection import protection
 from strongroom.control.basis.control import Control
 from strongroom.control.resources.vaults import need_vault
 from strongroom.model.arm import VaultRef

@@ -6,9 +6,9 @@ from typing import Any
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import approvals, audit
-from strongroom.catalog import guards as catalog
-from strongroom.catalog.approvals import GRANTED
+from strongroom.catalog.oversight import approvals, audit
+from strongroom.catalog.oversight.approvals import GRANTED
+from strongroom.catalog.resources import guards as catalog
 from strongroom.control.basis import guarded
 from strongroom.control.basis.access import may, require
 from strongroom.control.basis.control import Control

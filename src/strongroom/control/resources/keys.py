@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from strongroom.catalog import audit, instance_keys, instances, protection, shreds
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import shreds
+from strongroom.catalog.protection import instance_keys, instances, protection
 from strongroom.control.basis import guarded, long_running
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control

@@ -9,8 +9,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog import audit, guards, instances, role_assignments, servers, vaults
-from strongroom.catalog import resource_groups as catalog
+from strongroom.catalog.identities import role_assignments
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.protection import instances
+from strongroom.catalog.resources import guards, servers, vaults
+from strongroom.catalog.resources import resource_groups as catalog
 from strongroom.control.basis import long_running
 from strongroom.control.basis.access import may, require
 from strongroom.control.basis.control import Control

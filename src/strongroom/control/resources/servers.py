@@ -5,8 +5,10 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from strongroom.catalog import agent_operations, agents, audit, told_servers
-from strongroom.catalog import servers as catalog
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.resources import servers as catalog
+from strongroom.catalog.resources import told_servers
+from strongroom.catalog.work import agent_operations, agents
 from strongroom.control.basis.access import may, require
 from strongroom.control.basis.control import Control
 from strongroom.control.resources.subscriptions import need_group

@@ -4,8 +4,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog import audit
-from strongroom.catalog import resource_groups as catalog
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.resources import resource_groups as catalog
 from strongroom.control.basis.access import may, may_see_subscription, require
 from strongroom.control.basis.control import Control
 from strongroom.model import arm

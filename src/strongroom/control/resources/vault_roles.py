@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from strongroom.catalog import role_assignments as assignments
+from strongroom.catalog.identities import role_assignments as assignments
 from strongroom.control.basis.control import Control
 from strongroom.control.basis.rights import Rights
 from strongroom.control.identities import role_assignments

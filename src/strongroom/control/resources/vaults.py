@@ -4,8 +4,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog import audit
-from strongroom.catalog import vaults as catalog
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.resources import vaults as catalog
 from strongroom.control.basis import guarded, long_running
 from strongroom.control.basis.access import may, require
 from strongroom.control.basis.control import Control, need_second

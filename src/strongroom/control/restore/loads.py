@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from strongroom.catalog.protection import Protection
+from strongroom.catalog.protection.protection import Protection
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.control.resources import servers

@@ -8,8 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import audit, instances, protection, removal
-from strongroom.catalog import servers as catalog
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.protection import instances, protection, removal
+from strongroom.catalog.resources import servers as catalog
 from strongroom.control.basis import guarded, long_running
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control

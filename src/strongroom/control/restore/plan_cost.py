@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from strongroom.catalog import measured, recovery_points
+from strongroom.catalog.points import recovery_points
+from strongroom.catalog.work import measured
 from strongroom.model.errors import Invalid
 from strongroom.model.job import JobKind
 from strongroom.model.logical import LOGICAL

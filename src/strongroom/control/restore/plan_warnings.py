@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from strongroom.catalog import servers as catalog
-from strongroom.catalog.protection import Protection
+from strongroom.catalog.protection.protection import Protection
+from strongroom.catalog.resources import servers as catalog
 from strongroom.control.restore.plan_room import FileSystem, Known, Sight
 from strongroom.model.drill import PASSED, Drill
 from strongroom.model.errors import from_dict

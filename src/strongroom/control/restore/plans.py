@@ -8,8 +8,9 @@ from typing import Any, Protocol
 import msgspec
 import sqlalchemy as sa
 
-from strongroom.catalog import agent_operations, drills
-from strongroom.catalog.protection import Protection
+from strongroom.catalog.points import drills
+from strongroom.catalog.protection.protection import Protection
+from strongroom.catalog.work import agent_operations
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.control.resources import servers

@@ -9,8 +9,8 @@ Source: Microsoft, "Back up and restore Azure Database for PostgreSQL": roles on
 
 import sqlalchemy as sa
 
-from strongroom.catalog import servers
-from strongroom.catalog.protection import Protection
+from strongroom.catalog.protection.protection import Protection
+from strongroom.catalog.resources import servers
 from strongroom.control.basis.access import check_vault_identity
 from strongroom.control.basis.control import Control
 from strongroom.control.work.own_storage import check_target

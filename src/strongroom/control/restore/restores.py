@@ -6,8 +6,11 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from strongroom.catalog import audit, jobs, protection, recovery_points
-from strongroom.catalog.protection import Protection
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import recovery_points
+from strongroom.catalog.protection import protection
+from strongroom.catalog.protection.protection import Protection
+from strongroom.catalog.work import jobs
 from strongroom.control.basis import guarded, long_running
 from strongroom.control.basis.control import Control
 from strongroom.control.basis.guarded import Ask

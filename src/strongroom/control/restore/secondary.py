@@ -10,8 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import protection
-from strongroom.catalog.protection import Protection
+from strongroom.catalog.protection import protection
+from strongroom.catalog.protection.protection import Protection
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control, Second, need_second
 from strongroom.control.basis.rights import Rights

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from strongroom.catalog import agent_operations
-from strongroom.catalog.protection import Protection
+from strongroom.catalog.protection.protection import Protection
+from strongroom.catalog.work import agent_operations
 from strongroom.control.basis import long_running
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control

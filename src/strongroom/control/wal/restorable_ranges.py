@@ -6,7 +6,7 @@ Such a range needs the whole WAL between its ends beside a recovery point.
 import msgspec
 from whenever import Instant
 
-from strongroom.catalog import protection
+from strongroom.catalog.protection import protection
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.control.wal.wal_coverage import every_kept

@@ -9,7 +9,11 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from strongroom.catalog import agent_operations, audit, protection, recovery_points, wal
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import recovery_points
+from strongroom.catalog.protection import protection
+from strongroom.catalog.wal import wal
+from strongroom.catalog.work import agent_operations
 from strongroom.control.basis.control import Control
 from strongroom.control.wal.wal_coverage import forks_of
 from strongroom.model.backup_settings import settings_of

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from strongroom.catalog import recovery_points, wal
-from strongroom.catalog.protection import Protection
+from strongroom.catalog.points import recovery_points
+from strongroom.catalog.protection.protection import Protection
+from strongroom.catalog.wal import wal
 from strongroom.model.logical import LOGICAL
 from strongroom.model.postgres import lsn_from_text
 from strongroom.model.recovery_point import RecoveryPoint

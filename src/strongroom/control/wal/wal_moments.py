@@ -10,8 +10,8 @@ import msgspec
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import wal
-from strongroom.catalog.protection import Protection
+from strongroom.catalog.protection.protection import Protection
+from strongroom.catalog.wal import wal
 from strongroom.control.wal.wal_coverage import Kept, Path, Reach, Stretch, every_kept
 from strongroom.model.errors import NotFound, Precondition
 from strongroom.model.logical import LOGICAL

@@ -6,7 +6,8 @@ import msgspec
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import protection, wal
+from strongroom.catalog.protection import protection
+from strongroom.catalog.wal import wal
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.control.wal.restorable_ranges import FIND

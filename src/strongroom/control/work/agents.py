@@ -6,9 +6,11 @@ import hashlib
 import msgspec
 import sqlalchemy as sa
 
-from strongroom.catalog import agent_operations, audit, job_samples, jobs, told_servers
-from strongroom.catalog import agents as catalog
-from strongroom.catalog.database import Database
+from strongroom.catalog.basis.database import Database
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.resources import told_servers
+from strongroom.catalog.work import agent_operations, job_samples, jobs
+from strongroom.catalog.work import agents as catalog
 from strongroom.control.basis.control import Control, need_second
 from strongroom.control.work import epochs, own_storage
 from strongroom.model.drill import DrillOrder

@@ -10,7 +10,8 @@ from contextlib import suppress
 import sqlalchemy as sa
 import structlog
 
-from strongroom.catalog import agent_operations, epochs, servers
+from strongroom.catalog.resources import servers
+from strongroom.catalog.work import agent_operations, epochs
 from strongroom.control.basis.control import Control
 from strongroom.control.work.own_storage import filled_by
 from strongroom.model.errors import ObjectMissing, StoreError, StoreUnavailable

@@ -4,7 +4,8 @@ Jobs, recovery points and the audit chain are never dropped here. No input, safe
 number of processes at once.
 """
 
-from strongroom.catalog import agent_operations, agents, job_samples, operations
+from strongroom.catalog.resources import operations
+from strongroom.catalog.work import agent_operations, agents, job_samples
 from strongroom.control.basis.control import Control
 
 KEEP_DAYS = 30

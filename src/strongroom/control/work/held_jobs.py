@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import held_jobs as catalog
-from strongroom.catalog import job_samples
+from strongroom.catalog.work import held_jobs as catalog
+from strongroom.catalog.work import job_samples
 from strongroom.control.basis.control import Control
 from strongroom.model.job import Job
 from strongroom.model.operation import BY_LIMIT, BY_NETWORK, BY_SERVER, LEASE_SECONDS

@@ -5,8 +5,9 @@ What was exported the day before goes with the next export.
 
 from collections.abc import Callable, Mapping, Sequence
 
-from strongroom.catalog import audit, protection
-from strongroom.catalog import jobs as catalog
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.protection import protection
+from strongroom.catalog.work import jobs as catalog
 from strongroom.control.basis import long_running
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control

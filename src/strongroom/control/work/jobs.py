@@ -6,8 +6,10 @@ from typing import Any
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import agent_operations, audit, job_samples, protection
-from strongroom.catalog import jobs as catalog
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.protection import protection
+from strongroom.catalog.work import agent_operations, job_samples
+from strongroom.catalog.work import jobs as catalog
 from strongroom.control.basis import long_running
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control

@@ -9,7 +9,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from strongroom.catalog import agent_operations, audit, jobs, operations, protection
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.protection import protection
+from strongroom.catalog.resources import operations
+from strongroom.catalog.work import agent_operations, jobs
 from strongroom.control.basis import long_running
 from strongroom.control.basis.control import Control
 from strongroom.durable.engine import WorkflowState, WorkflowStatus

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
-from strongroom.catalog import protection
-from strongroom.catalog.protection import Protection
+from strongroom.catalog.protection import protection
+from strongroom.catalog.protection.protection import Protection
 from strongroom.control.basis.access import granting, may_with_data
 from strongroom.control.basis.control import Control
 from strongroom.model.access import BLOB_CONTRIBUTOR

@@ -1,6 +1,6 @@
 """Going on with a backup that broke off: an agent asks what its earlier tries have stored."""
 
-from strongroom.catalog import agent_operations
+from strongroom.catalog.work import agent_operations
 from strongroom.control.basis.control import Control
 from strongroom.model.errors import Forbidden
 from strongroom.model.ids import AgentId

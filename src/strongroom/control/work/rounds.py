@@ -2,9 +2,9 @@
 
 import sqlalchemy as sa
 
-from strongroom.catalog import agents
-from strongroom.catalog import fleet as fleet_rows
-from strongroom.catalog import jobs as job_rows
+from strongroom.catalog.protection import fleet as fleet_rows
+from strongroom.catalog.work import agents
+from strongroom.catalog.work import jobs as job_rows
 from strongroom.control.basis.control import Control
 from strongroom.control.basis.rights import Rights
 from strongroom.control.resources import servers

@@ -2,7 +2,10 @@
 
 from typing import Any
 
-from strongroom.catalog import audit, policies, protection, recovery_points
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import recovery_points
+from strongroom.catalog.protection import protection
+from strongroom.catalog.resources import policies
 from strongroom.control.basis import long_running
 from strongroom.control.protection.reapplying import changes_of
 from strongroom.durable.engine import Story

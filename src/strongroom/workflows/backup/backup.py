@@ -1,7 +1,9 @@
 """A backup, told as it happens. The receipt is the commit; the row only repeats it."""
 
-from strongroom.catalog import jobs, protection, wal
-from strongroom.catalog.protection import Protection
+from strongroom.catalog.protection import protection
+from strongroom.catalog.protection.protection import Protection
+from strongroom.catalog.wal import wal
+from strongroom.catalog.work import jobs
 from strongroom.control.basis import access
 from strongroom.durable.engine import Story
 from strongroom.model.backup_settings import settings_of

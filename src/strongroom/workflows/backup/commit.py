@@ -12,10 +12,13 @@ import sqlalchemy as sa
 from blake3 import blake3
 from whenever import Instant
 
-from strongroom.catalog import agent_operations, audit, jobs, protection, recovery_points
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import recovery_points
+from strongroom.catalog.protection import protection
+from strongroom.catalog.work import agent_operations, jobs
 from strongroom.control.work.agents import delta_name
-from strongroom.datastore.delta import lay_over, of_whole_tree, open_delta
-from strongroom.datastore.manifest import (
+from strongroom.datastore.maps.delta import lay_over, of_whole_tree, open_delta
+from strongroom.datastore.maps.manifest import (
     Contents,
     Manifest,
     PackFacts,
@@ -23,8 +26,8 @@ from strongroom.datastore.manifest import (
     open_manifest,
     seal_manifest,
 )
-from strongroom.datastore.pack import DELTA, MANIFEST
-from strongroom.datastore.receipt import Receipt, ReceiptPack
+from strongroom.datastore.packs.pack import DELTA, MANIFEST
+from strongroom.datastore.statements.receipt import Receipt, ReceiptPack
 from strongroom.model import retention
 from strongroom.model.errors import Corrupt, ObjectExists, ObjectMissing, StoreUnavailable
 from strongroom.model.ids import GenerationId, JobId, RecoveryPointId

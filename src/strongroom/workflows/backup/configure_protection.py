@@ -2,10 +2,11 @@
 
 import contextlib
 
-from strongroom.catalog import audit, protection
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.protection import protection
 from strongroom.control.basis import long_running
 from strongroom.control.protection import scheduling
-from strongroom.datastore.manifest import FORMAT_LINE, FORMAT_NAME
+from strongroom.datastore.maps.manifest import FORMAT_LINE, FORMAT_NAME
 from strongroom.durable.engine import Story
 from strongroom.model.errors import ObjectExists, VaultError
 from strongroom.model.ids import InstanceId

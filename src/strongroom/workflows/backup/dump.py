@@ -5,11 +5,11 @@ from typing import Any
 import sqlalchemy as sa
 from blake3 import blake3
 
-from strongroom.catalog import recovery_points
-from strongroom.catalog.protection import Protection
-from strongroom.datastore.delta import Delta
-from strongroom.datastore.dump_map import is_worth_leaning_on, lay_dump
-from strongroom.datastore.manifest import Manifest, PointFacts
+from strongroom.catalog.points import recovery_points
+from strongroom.catalog.protection.protection import Protection
+from strongroom.datastore.dumps.dump_map import is_worth_leaning_on, lay_dump
+from strongroom.datastore.maps.delta import Delta
+from strongroom.datastore.maps.manifest import Manifest, PointFacts
 from strongroom.model.backup_type import FULL
 from strongroom.model.errors import Corrupt, ObjectMissing
 from strongroom.model.job import Job

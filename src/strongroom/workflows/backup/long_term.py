@@ -4,7 +4,9 @@ from typing import Any
 
 import msgspec
 
-from strongroom.catalog import audit, jobs, servers
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.resources import servers
+from strongroom.catalog.work import jobs
 from strongroom.control.basis import long_running
 from strongroom.durable.engine import Story
 from strongroom.model.errors import VaultError

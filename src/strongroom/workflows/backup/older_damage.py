@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 import msgspec
 import sqlalchemy as sa
 
-from strongroom.catalog import recovery_points
-from strongroom.datastore.extents import Extent, Extents
-from strongroom.datastore.manifest import Manifest
+from strongroom.catalog.points import recovery_points
+from strongroom.datastore.maps.extents import Extent, Extents
+from strongroom.datastore.maps.manifest import Manifest
 from strongroom.model.errors import Corrupt
 from strongroom.model.operation import BackupResult
 from strongroom.model.postgres import PAGE

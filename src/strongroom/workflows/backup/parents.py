@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import msgspec
 import zstandard
 
-from strongroom.catalog import recovery_points
-from strongroom.catalog.protection import Protection
-from strongroom.datastore.blobs import Blobs
-from strongroom.datastore.chunks import distinct_keys
-from strongroom.datastore.manifest import Manifest
-from strongroom.datastore.page_parts import open_part
+from strongroom.catalog.points import recovery_points
+from strongroom.catalog.protection.protection import Protection
+from strongroom.datastore.dumps.chunks import distinct_keys
+from strongroom.datastore.maps.manifest import Manifest
+from strongroom.datastore.maps.page_parts import open_part
+from strongroom.datastore.places.blobs import Blobs
 from strongroom.model.errors import Corrupt, NotFound, ObjectMissing
 from strongroom.model.job import Job
 from strongroom.model.operation import ParentPoint, ParentReply

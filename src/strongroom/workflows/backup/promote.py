@@ -9,7 +9,9 @@ from dataclasses import replace
 
 import structlog
 
-from strongroom.catalog import audit, jobs, point_history, recovery_points
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import point_history, recovery_points
+from strongroom.catalog.work import jobs
 from strongroom.model.ids import InstanceId
 from strongroom.model.retention import Verdict
 from strongroom.workflows.backup.commit import tag_of

@@ -14,13 +14,13 @@ import msgspec
 import sqlalchemy as sa
 import structlog
 
-from strongroom.catalog import resumes
-from strongroom.datastore.chunks import distinct_keys
-from strongroom.datastore.delta import Delta, open_delta
-from strongroom.datastore.manifest import Manifest, PackFacts
-from strongroom.datastore.pack import DELTA
-from strongroom.datastore.partial import Base, is_same_server, joined, lay_partial
-from strongroom.datastore.verify import DAMAGE
+from strongroom.catalog.work import resumes
+from strongroom.datastore.care.partial import Base, is_same_server, joined, lay_partial
+from strongroom.datastore.dumps.chunks import distinct_keys
+from strongroom.datastore.maps.delta import Delta, open_delta
+from strongroom.datastore.maps.manifest import Manifest, PackFacts
+from strongroom.datastore.packs.pack import DELTA
+from strongroom.datastore.reading.verify import DAMAGE
 from strongroom.model.errors import Corrupt, NotFound
 from strongroom.model.logical import LOGICAL
 from strongroom.model.postgres import Lsn, lsn_to_text

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from whenever import Instant
 
-from strongroom.catalog import expiry_holds, point_history, recovery_points
+from strongroom.catalog.points import expiry_holds, point_history, recovery_points
 from strongroom.model.anomaly import Sample, anomalies
 from strongroom.model.job import Job
 from strongroom.model.operation import BackupResult

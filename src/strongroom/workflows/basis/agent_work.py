@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from strongroom.catalog import agent_operations, agents, audit, jobs
-from strongroom.catalog.protection import Protection
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.protection.protection import Protection
+from strongroom.catalog.work import agent_operations, agents, jobs
 from strongroom.durable.engine import Story
 from strongroom.model.errors import Cancelled, SourceUnreachable, from_dict
 from strongroom.model.job import Job, JobStatus

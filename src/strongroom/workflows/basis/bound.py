@@ -6,7 +6,7 @@ from typing import Any
 from opentelemetry import trace
 from structlog.contextvars import bound_contextvars
 
-from strongroom.catalog import jobs
+from strongroom.catalog.work import jobs
 from strongroom.durable.engine import Story
 from strongroom.model.errors import VaultError
 from strongroom.workflows.basis.means import Means

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 import structlog
 from whenever import Instant
 
-from strongroom.catalog import audit, expiry_holds, point_history
-from strongroom.catalog.expiry_holds import DRILL, ExpiryHold
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import expiry_holds, point_history
+from strongroom.catalog.points.expiry_holds import DRILL, ExpiryHold
 from strongroom.model.ids import InstanceId
 from strongroom.model.recovery_point import RecoveryPoint
 

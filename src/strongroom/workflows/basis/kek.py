@@ -21,7 +21,7 @@ from typing import Protocol
 from blake3 import blake3
 
 from strongroom.config import replace_private, write_private
-from strongroom.datastore.keys import open_under_kek, seal_under_kek
+from strongroom.datastore.keys.keys import open_under_kek, seal_under_kek
 from strongroom.model.errors import Invalid, Precondition, StoreUnavailable, WrongKey
 from strongroom.model.seams import Chance
 

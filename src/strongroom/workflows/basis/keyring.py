@@ -4,11 +4,12 @@ import base64
 
 import sqlalchemy as sa
 
-from strongroom.catalog import installation, instance_keys
-from strongroom.catalog.database import Database
-from strongroom.datastore.keys import instance_key_name, seal_instance_key
-from strongroom.datastore.receipt import SigningKey
-from strongroom.datastore.seal import KeyPair, PublicKey
+from strongroom.catalog.basis.database import Database
+from strongroom.catalog.installation import installation
+from strongroom.catalog.protection import instance_keys
+from strongroom.datastore.keys.keys import instance_key_name, seal_instance_key
+from strongroom.datastore.packs.seal import KeyPair, PublicKey
+from strongroom.datastore.statements.receipt import SigningKey
 from strongroom.model.custody import Custody
 from strongroom.model.errors import NotFound, WrongKey
 from strongroom.model.seams import Chance, Clock

@@ -8,9 +8,10 @@ from collections.abc import Collection, Sequence
 
 from whenever import Instant
 
-from strongroom.catalog import instances, vaults
-from strongroom.datastore.container import Immutability
-from strongroom.datastore.manifest import FORMAT_NAME
+from strongroom.catalog.protection import instances
+from strongroom.catalog.resources import vaults
+from strongroom.datastore.maps.manifest import FORMAT_NAME
+from strongroom.datastore.places.container import Immutability
 from strongroom.durable.engine import Story
 from strongroom.model.errors import StoreUnavailable
 from strongroom.model.ids import InstanceId

@@ -7,9 +7,9 @@ from typing import Any
 from blake3 import blake3
 
 from strongroom.control.basis.control import Control
-from strongroom.datastore.manifest import Manifest, content_key_of, open_manifest
-from strongroom.datastore.pack import MANIFEST, read_header
-from strongroom.datastore.seal import KeyPair
+from strongroom.datastore.maps.manifest import Manifest, content_key_of, open_manifest
+from strongroom.datastore.packs.pack import MANIFEST, read_header
+from strongroom.datastore.packs.seal import KeyPair
 from strongroom.model.errors import Corrupt, Precondition
 from strongroom.workflows.basis.keyring import Keyring
 from strongroom.workflows.basis.vault_storage import VaultStorage

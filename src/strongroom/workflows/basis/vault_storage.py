@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from strongroom.datastore.blobs import AzureBlobs
-from strongroom.datastore.container import Container
-from strongroom.datastore.inventory import Inventory
+from strongroom.datastore.places.blobs import AzureBlobs
+from strongroom.datastore.places.container import Container
+from strongroom.datastore.places.inventory import Inventory
 from strongroom.model.errors import ObjectMissing, StoreUnavailable
 from strongroom.model.operation import StorageAccess
 from strongroom.model.outside import Room

@@ -10,11 +10,11 @@ import contextlib
 import msgspec
 import structlog
 
-from strongroom.catalog import audit
+from strongroom.catalog.oversight import audit
 from strongroom.control.basis.control import Witness
 from strongroom.control.oversight import audit as control_audit
-from strongroom.datastore.container import Immutability
-from strongroom.datastore.receipt import SigningKey
+from strongroom.datastore.places.container import Immutability
+from strongroom.datastore.statements.receipt import SigningKey
 from strongroom.model.audit import (
     ANCHORED_AS,
     Anchor,

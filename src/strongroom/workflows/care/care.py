@@ -7,7 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
-from strongroom.catalog import holds, instances, point_history, recovery_points, usage
+from strongroom.catalog.points import holds, point_history, recovery_points
+from strongroom.catalog.protection import instances
+from strongroom.catalog.usage import usage
 from strongroom.control.points.drills import may_be_due
 from strongroom.model.errors import StoreUnavailable, VaultError
 from strongroom.model.ids import InstanceId

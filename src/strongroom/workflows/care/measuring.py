@@ -6,9 +6,10 @@ that came later has put is added to the last count where somebody asks (control/
 
 from whenever import Instant
 
-from strongroom.catalog import recovery_points, usage
+from strongroom.catalog.points import recovery_points
+from strongroom.catalog.usage import usage
 from strongroom.control.overview import bills
-from strongroom.datastore.garbage import COLLECTED
+from strongroom.datastore.care.garbage import COLLECTED
 from strongroom.model.errors import ObjectMissing
 from strongroom.model.ids import InstanceId
 from strongroom.model.usage import Share, Tally, Usage

@@ -7,7 +7,7 @@ fetch, leaves a point there that lacks something. It is none that can be restore
 import structlog
 
 from strongroom.control.restore.secondary import trouble_with_second
-from strongroom.datastore.receipt import VerifyKey
+from strongroom.datastore.statements.receipt import VerifyKey
 from strongroom.model.errors import Corrupt, Invalid, ObjectMissing
 from strongroom.workflows.basis.means import Means
 from strongroom.workflows.basis.vault_storage import SecondStorage

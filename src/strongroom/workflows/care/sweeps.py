@@ -5,7 +5,7 @@ from functools import partial
 import structlog
 from sqlalchemy import RowMapping
 
-from strongroom.catalog import executors
+from strongroom.catalog.installation import executors
 from strongroom.control.basis.control import Control
 from strongroom.control.basis.service_clock import NOTE_SECONDS
 from strongroom.control.protection import scheduling

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from strongroom.catalog import streaming
+from strongroom.catalog.wal import streaming
 from strongroom.workflows.basis.means import Means
 from strongroom.workflows.basis.ticking import Ticking
 from strongroom.workflows.care.care import in_each

@@ -11,15 +11,10 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 import structlog
 
-from strongroom.catalog import (
-    audit,
-    expiry_holds,
-    holds,
-    jobs,
-    point_history,
-    protection,
-    recovery_points,
-)
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import expiry_holds, holds, point_history, recovery_points
+from strongroom.catalog.protection import protection
+from strongroom.catalog.work import jobs
 from strongroom.durable.engine import Story
 from strongroom.model.expiry import Ending, plan
 from strongroom.model.ids import InstanceId
@@ -87,7 +82,7 @@ def _delete_manifest(means: Means, instance_id: InstanceId, point: str) -> None:
     """One that the endpoint keeps (a lock, a hold) is asked for again in the next pass.
 
     Of a point that ends before its receipt says so the receipt goes first: a manifest that is gone
-    before its time is damage (datastore/garbage.py).
+    before its time is damage (datastore/care/garbage.py).
     """
     control = means.control
     with control.database.reading() as connection:

@@ -5,9 +5,10 @@ The row comes first and goes last, so in between more is held than must be, neve
 
 import structlog
 
-from strongroom.catalog import audit, holds
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import holds
 from strongroom.control.basis import long_running
-from strongroom.datastore.manifest import FORMAT_NAME
+from strongroom.datastore.maps.manifest import FORMAT_NAME
 from strongroom.durable.engine import Story
 from strongroom.model.errors import VaultError
 from strongroom.model.hold import HELD, RELEASING, SETTING

@@ -13,9 +13,12 @@ import sqlalchemy as sa
 import structlog
 from whenever import Instant
 
-from strongroom.catalog import audit, deletions, holds, instances, jobs, recovery_points, removal
-from strongroom.catalog import vaults as vault_rows
-from strongroom.catalog.deletions import INSTANCE, POINT, VAULT, Kind
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import holds, recovery_points
+from strongroom.catalog.protection import deletions, instances, removal
+from strongroom.catalog.protection.deletions import INSTANCE, POINT, VAULT, Kind
+from strongroom.catalog.resources import vaults as vault_rows
+from strongroom.catalog.work import jobs
 from strongroom.control.overview import bills
 from strongroom.control.resources import deleted_vaults
 from strongroom.durable.engine import Story

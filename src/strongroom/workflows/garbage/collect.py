@@ -16,8 +16,10 @@ import sqlalchemy as sa
 import structlog
 from whenever import Instant
 
-from strongroom.catalog import audit, condemned, recovery_points, storage_findings, wal
-from strongroom.datastore.garbage import Unreadable, read_receipts, unkept_log, unnamed
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import condemned, recovery_points, storage_findings
+from strongroom.catalog.wal import wal
+from strongroom.datastore.care.garbage import Unreadable, read_receipts, unkept_log, unnamed
 from strongroom.model.errors import ObjectMissing
 from strongroom.model.ids import InstanceId
 from strongroom.workflows.basis.means import Means

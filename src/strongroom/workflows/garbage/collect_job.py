@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from strongroom.catalog import jobs
+from strongroom.catalog.work import jobs
 from strongroom.durable.engine import Story
 from strongroom.model.errors import VaultError
 from strongroom.model.job import JobStatus

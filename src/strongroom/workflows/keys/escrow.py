@@ -8,9 +8,9 @@ import sqlalchemy as sa
 import structlog
 from blake3 import blake3
 
-from strongroom.catalog import instance_keys
-from strongroom.datastore.keys import instance_key_name, seal_instance_key
-from strongroom.datastore.seal import KeyPair, PublicKey
+from strongroom.catalog.protection import instance_keys
+from strongroom.datastore.keys.keys import instance_key_name, seal_instance_key
+from strongroom.datastore.packs.seal import KeyPair, PublicKey
 from strongroom.model.errors import ObjectExists, ObjectMissing
 from strongroom.workflows.basis.means import Means
 

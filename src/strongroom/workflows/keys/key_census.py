@@ -9,11 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
-from strongroom.catalog import audit, instance_keys, recovery_points, storage_findings
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import recovery_points, storage_findings
+from strongroom.catalog.protection import instance_keys
 from strongroom.control.basis import long_running
-from strongroom.datastore.blobs import Blobs
-from strongroom.datastore.garbage import Unreadable, read_receipt
-from strongroom.datastore.pack import FIXED_SIZE, sealed_to
+from strongroom.datastore.care.garbage import Unreadable, read_receipt
+from strongroom.datastore.packs.pack import FIXED_SIZE, sealed_to
+from strongroom.datastore.places.blobs import Blobs
 from strongroom.durable.engine import Story
 from strongroom.model.errors import Corrupt, ObjectMissing, VaultError, WrongKey
 from strongroom.model.ids import InstanceId

@@ -7,9 +7,10 @@ last pair is sealed to the new one the old one is what opens everything.
 
 import base64
 
-from strongroom.catalog import audit, instance_keys
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.protection import instance_keys
 from strongroom.control.basis import long_running
-from strongroom.datastore.seal import PublicKey
+from strongroom.datastore.packs.seal import PublicKey
 from strongroom.durable.engine import Story
 from strongroom.model.errors import ObjectExists, VaultError
 from strongroom.workflows.basis.means import Means

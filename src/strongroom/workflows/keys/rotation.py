@@ -11,9 +11,12 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
-from strongroom.catalog import audit, executors, instance_keys, jobs
+from strongroom.catalog.installation import executors
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.protection import instance_keys
+from strongroom.catalog.work import jobs
 from strongroom.control.basis import long_running
-from strongroom.datastore.seal import KeyPair
+from strongroom.datastore.packs.seal import KeyPair
 from strongroom.durable.engine import Story
 from strongroom.model.errors import Precondition, VaultError, WrongKey
 from strongroom.workflows.basis.keyring import PURPOSES, bound_to, bound_to_job

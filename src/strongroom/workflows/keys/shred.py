@@ -9,14 +9,16 @@ the catalogue: whoever keeps such copies rotates the key-encryption key afterwar
 import structlog
 from whenever import Instant
 
-from strongroom.catalog import audit, holds, instance_keys, protection, shreds
-from strongroom.datastore.certificate import (
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import holds, shreds
+from strongroom.catalog.protection import instance_keys, protection
+from strongroom.datastore.places.container import Lock
+from strongroom.datastore.statements.certificate import (
     Certificate,
     ShreddedKey,
     ShreddedPoint,
     sign_certificate,
 )
-from strongroom.datastore.container import Lock
 from strongroom.model.errors import Locked, ObjectMissing
 from strongroom.model.ids import InstanceId
 from strongroom.workflows.basis.means import Means

@@ -11,20 +11,15 @@ import sqlalchemy as sa
 import structlog
 from whenever import Instant
 
-from strongroom.catalog import (
-    agent_operations,
-    audit,
-    censuses,
-    jobs,
-    protection,
-    recovery_points,
-    storage_findings,
-)
-from strongroom.datastore.blobs import Blobs
-from strongroom.datastore.garbage import has_ended
-from strongroom.datastore.manifest import Contents, Manifest, tablespace_sizes
-from strongroom.datastore.receipt import Receipt
-from strongroom.datastore.verify import DAMAGE, verify_manifest
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import censuses, recovery_points, storage_findings
+from strongroom.catalog.protection import protection
+from strongroom.catalog.work import agent_operations, jobs
+from strongroom.datastore.care.garbage import has_ended
+from strongroom.datastore.maps.manifest import Contents, Manifest, tablespace_sizes
+from strongroom.datastore.places.blobs import Blobs
+from strongroom.datastore.reading.verify import DAMAGE, verify_manifest
+from strongroom.datastore.statements.receipt import Receipt
 from strongroom.model import retention
 from strongroom.model.errors import Corrupt, ObjectMissing, StoreUnavailable, VaultError
 from strongroom.model.ids import GenerationId, InstanceId, JobId, RecoveryPointId

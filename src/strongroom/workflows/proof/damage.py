@@ -2,9 +2,10 @@
 
 import structlog
 
-from strongroom.catalog import audit, recovery_points, storage_findings
-from strongroom.datastore.garbage import Unreadable, read_receipt
-from strongroom.datastore.receipt import Receipt
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import recovery_points, storage_findings
+from strongroom.datastore.care.garbage import Unreadable, read_receipt
+from strongroom.datastore.statements.receipt import Receipt
 from strongroom.model.ids import InstanceId, RecoveryPointId
 from strongroom.workflows.basis.means import Means
 

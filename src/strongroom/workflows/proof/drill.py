@@ -12,15 +12,18 @@ import structlog
 from blake3 import blake3
 from whenever import Instant
 
-from strongroom.catalog import audit, drills, expiry_holds, jobs, protection, recovery_points
-from strongroom.datastore.evidence import (
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import drills, expiry_holds, recovery_points
+from strongroom.catalog.protection import protection
+from strongroom.catalog.work import jobs
+from strongroom.datastore.reading.verify import DAMAGE, verify_manifest
+from strongroom.datastore.statements.evidence import (
     Evidence,
     check_evidence,
     detail_of,
     name_of,
     sign_evidence,
 )
-from strongroom.datastore.verify import DAMAGE, verify_manifest
 from strongroom.durable.engine import Story
 from strongroom.model.drill import (
     FAILED,

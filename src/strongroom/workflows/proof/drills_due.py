@@ -2,7 +2,8 @@
 
 import structlog
 
-from strongroom.catalog import drills, protection, recovery_points
+from strongroom.catalog.points import drills, recovery_points
+from strongroom.catalog.protection import protection
 from strongroom.control.points.drills import fire_due_drill
 from strongroom.model.backup_settings import settings_of
 from strongroom.model.drill_turns import is_late

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from blake3 import blake3
 from whenever import Instant
 
-from strongroom.catalog import drills, expiry_holds, recovery_points
-from strongroom.datastore.blobs import Blobs
-from strongroom.datastore.evidence import Evidence, check_evidence, name_of
+from strongroom.catalog.points import drills, expiry_holds, recovery_points
+from strongroom.datastore.places.blobs import Blobs
+from strongroom.datastore.statements.evidence import Evidence, check_evidence, name_of
 from strongroom.model.drill import FAILED, Drill, DrillResult
 from strongroom.model.errors import Corrupt, ObjectMissing
 from strongroom.model.ids import InstanceId

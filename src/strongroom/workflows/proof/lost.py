@@ -11,11 +11,13 @@ from typing import Protocol
 import structlog
 from whenever import Instant
 
-from strongroom.catalog import audit, recovery_points, storage_findings, vaults
-from strongroom.datastore.blobs import Blobs
-from strongroom.datastore.container import Container
-from strongroom.datastore.garbage import Unreadable, read_receipt
-from strongroom.datastore.receipt import VerifyKey
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import recovery_points, storage_findings
+from strongroom.catalog.resources import vaults
+from strongroom.datastore.care.garbage import Unreadable, read_receipt
+from strongroom.datastore.places.blobs import Blobs
+from strongroom.datastore.places.container import Container
+from strongroom.datastore.statements.receipt import VerifyKey
 from strongroom.model.ids import InstanceId
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.model.vault import immutability_of

@@ -9,9 +9,12 @@ from typing import Any
 import msgspec
 import structlog
 
-from strongroom.catalog import audit, jobs, protection, recovery_points
-from strongroom.datastore.receipt import Receipt
-from strongroom.datastore.verify import DAMAGE, verify_manifest
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import recovery_points
+from strongroom.catalog.protection import protection
+from strongroom.catalog.work import jobs
+from strongroom.datastore.reading.verify import DAMAGE, verify_manifest
+from strongroom.datastore.statements.receipt import Receipt
 from strongroom.durable.engine import Story
 from strongroom.model.errors import Corrupt, StoreError, VaultError
 from strongroom.model.job import Job, JobStatus

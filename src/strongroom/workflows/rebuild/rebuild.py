@@ -17,22 +17,16 @@ import structlog
 from blake3 import blake3
 from whenever import Instant
 
-from strongroom.catalog import (
-    audit,
-    deletions,
-    holds,
-    instance_keys,
-    instances,
-    protection,
-    recovery_points,
-    snapshots,
-)
+from strongroom.catalog import snapshots
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import holds, recovery_points
+from strongroom.catalog.protection import deletions, instance_keys, instances, protection
 from strongroom.control.oversight import audit_gaps
 from strongroom.control.protection import scheduling
-from strongroom.datastore.blobs import Blobs
-from strongroom.datastore.keys import RecoveryKey, open_instance_key
-from strongroom.datastore.seal import KeyPair
-from strongroom.datastore.snapshot import Snapshot, open_snapshot
+from strongroom.datastore.keys.keys import RecoveryKey, open_instance_key
+from strongroom.datastore.packs.seal import KeyPair
+from strongroom.datastore.places.blobs import Blobs
+from strongroom.datastore.rescue.snapshot import Snapshot, open_snapshot
 from strongroom.model.audit_gap import Gap
 from strongroom.model.errors import Corrupt, ObjectMissing, VaultError, WrongKey
 from strongroom.model.hold import HELD

@@ -13,10 +13,11 @@ import structlog
 from blake3 import blake3
 from whenever import Instant
 
-from strongroom.catalog import audit, snapshots
-from strongroom.datastore.blobs import Blobs
-from strongroom.datastore.container import Immutability
-from strongroom.datastore.snapshot import (
+from strongroom.catalog import snapshots
+from strongroom.catalog.oversight import audit
+from strongroom.datastore.places.blobs import Blobs
+from strongroom.datastore.places.container import Immutability
+from strongroom.datastore.rescue.snapshot import (
     CONTAINER,
     Snapshot,
     read_snapshot_name,

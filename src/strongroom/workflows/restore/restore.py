@@ -5,10 +5,13 @@ from typing import Any
 
 import msgspec
 
-from strongroom.catalog import agent_operations, audit, jobs, protection, recovery_points
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import recovery_points
+from strongroom.catalog.protection import protection
+from strongroom.catalog.work import agent_operations, jobs
 from strongroom.control.restore import new_servers
 from strongroom.control.restore.restore_rights import check_identity
-from strongroom.datastore.session import SessionKeys, content_keys, seal_session
+from strongroom.datastore.keys.session import SessionKeys, content_keys, seal_session
 from strongroom.durable.engine import Story
 from strongroom.model.errors import VaultError
 from strongroom.model.extract import ExtractOrder, ExtractRequest

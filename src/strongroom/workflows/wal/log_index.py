@@ -18,9 +18,10 @@ import sqlalchemy as sa
 from blake3 import blake3
 from whenever import Instant
 
-from strongroom.catalog import recovery_points, wal
-from strongroom.datastore.blobs import Blobs
-from strongroom.datastore.wal_pack import open_any_log
+from strongroom.catalog.points import recovery_points
+from strongroom.catalog.wal import wal
+from strongroom.datastore.packs.wal_pack import open_any_log
+from strongroom.datastore.places.blobs import Blobs
 from strongroom.model.errors import Corrupt, Invalid, ObjectMissing, WrongKey
 from strongroom.model.ids import InstanceId
 from strongroom.model.logical import LOGICAL

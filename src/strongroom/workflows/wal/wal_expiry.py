@@ -11,8 +11,11 @@ import sqlalchemy as sa
 import structlog
 from whenever import Instant
 
-from strongroom.catalog import audit, expiry_holds, protection, recovery_points, wal
-from strongroom.catalog.protection import Protection
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.points import expiry_holds, recovery_points
+from strongroom.catalog.protection import protection
+from strongroom.catalog.protection.protection import Protection
+from strongroom.catalog.wal import wal
 from strongroom.model.ids import InstanceId
 from strongroom.model.logical import LOGICAL
 from strongroom.model.operational_tier import operational_days

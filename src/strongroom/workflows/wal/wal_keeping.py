@@ -11,11 +11,14 @@ import sqlalchemy as sa
 import structlog
 from whenever import Instant
 
-from strongroom.catalog import agent_operations, audit, vaults, wal
-from strongroom.catalog import protection as protections
+from strongroom.catalog.oversight import audit
+from strongroom.catalog.protection import protection as protections
+from strongroom.catalog.resources import vaults
+from strongroom.catalog.wal import wal
+from strongroom.catalog.work import agent_operations
 from strongroom.control.wal.wal_coverage import forks_of
-from strongroom.datastore.pack import HEADER_SIZE, PACK, open_content_key, read_header
-from strongroom.datastore.wal_pack import seal_log_keys
+from strongroom.datastore.packs.pack import HEADER_SIZE, PACK, open_content_key, read_header
+from strongroom.datastore.packs.wal_pack import seal_log_keys
 from strongroom.model.errors import Corrupt, Invalid, NotFound, ObjectMissing
 from strongroom.model.operational_tier import operational_days
 from strongroom.model.vault import immutability_of

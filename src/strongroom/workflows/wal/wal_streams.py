@@ -9,8 +9,11 @@ import sqlalchemy as sa
 import structlog
 from whenever import Instant
 
-from strongroom.catalog import agent_operations, protection, recovery_points, wal
-from strongroom.catalog.protection import Protection
+from strongroom.catalog.points import recovery_points
+from strongroom.catalog.protection import protection
+from strongroom.catalog.protection.protection import Protection
+from strongroom.catalog.wal import wal
+from strongroom.catalog.work import agent_operations
 from strongroom.control.points import backups
 from strongroom.model.backup_settings import settings_of
 from strongroom.model.errors import Cancelled

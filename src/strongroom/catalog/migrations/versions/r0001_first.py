@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy import Text
 from sqlalchemy.dialects import postgresql
 
-import strongroom.catalog.database
+import strongroom.catalog.basis.database
 
 revision = "0001"
 down_revision = None
@@ -21,8 +21,8 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("token_hash", sa.Text(), nullable=False),
         sa.Column("version", sa.Text(), nullable=False),
-        sa.Column("enrolled_at", strongroom.catalog.database.Utc(), nullable=False),
-        sa.Column("seen_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("enrolled_at", strongroom.catalog.basis.database.Utc(), nullable=False),
+        sa.Column("seen_at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.Column("session", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_agents")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_agents_token_hash")),
@@ -30,14 +30,14 @@ def upgrade() -> None:
     op.create_table(
         "audit",
         sa.Column("sequence", sa.Integer(), nullable=False),
-        sa.Column("at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
         sa.Column("action", sa.Text(), nullable=False),
         sa.Column("target", sa.Text(), nullable=False),
-        sa.Column("detail", strongroom.catalog.database.JsonText(), nullable=False),
-        sa.Column("before", strongroom.catalog.database.JsonText(), nullable=False),
-        sa.Column("after", strongroom.catalog.database.JsonText(), nullable=False),
+        sa.Column("detail", strongroom.catalog.basis.database.JsonText(), nullable=False),
+        sa.Column("before", strongroom.catalog.basis.database.JsonText(), nullable=False),
+        sa.Column("after", strongroom.catalog.basis.database.JsonText(), nullable=False),
         sa.Column("previous", sa.LargeBinary(), nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("signature", sa.LargeBinary(), nullable=False),
@@ -46,8 +46,8 @@ def upgrade() -> None:
     op.create_table(
         "enrol_tokens",
         sa.Column("token_hash", sa.Text(), nullable=False),
-        sa.Column("expires_at", strongroom.catalog.database.Utc(), nullable=False),
-        sa.Column("used_at", strongroom.catalog.database.Utc(), nullable=True),
+        sa.Column("expires_at", strongroom.catalog.basis.database.Utc(), nullable=False),
+        sa.Column("used_at", strongroom.catalog.basis.database.Utc(), nullable=True),
         sa.Column("agent_id", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["agent_id"], ["agents.id"], name=op.f("fk_enrol_tokens_agent_id_agents")
@@ -57,14 +57,14 @@ def upgrade() -> None:
     op.create_table(
         "executors",
         sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("seen_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("seen_at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_executors")),
     )
     op.create_table(
         "failed_sign_ins",
         sa.Column("who", sa.Text(), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
-        sa.Column("last_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("last_at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.PrimaryKeyConstraint("who", name=op.f("pk_failed_sign_ins")),
     )
     with op.batch_alter_table("failed_sign_ins", schema=None) as batch_op:
@@ -82,8 +82,8 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("resource_id", sa.Text(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
-        sa.Column("started_at", strongroom.catalog.database.Utc(), nullable=False),
-        sa.Column("ended_at", strongroom.catalog.database.Utc(), nullable=True),
+        sa.Column("started_at", strongroom.catalog.basis.database.Utc(), nullable=False),
+        sa.Column("ended_at", strongroom.catalog.basis.database.Utc(), nullable=True),
         sa.Column(
             "result",
             sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
@@ -113,7 +113,7 @@ def upgrade() -> None:
         sa.Column("subject_claim", sa.Text(), nullable=False),
         sa.Column("groups_claim", sa.Text(), nullable=False),
         sa.Column("ca", sa.Text(), nullable=False),
-        sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("created_at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.Column("created_by", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_issuers")),
         sa.UniqueConstraint("name_key", name=op.f("uq_issuers_name_key")),
@@ -149,9 +149,9 @@ def upgrade() -> None:
             sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
             nullable=False,
         ),
-        sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("created_at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.Column("created_by", sa.Text(), nullable=False),
-        sa.Column("updated_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("updated_at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.Column("updated_by", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_role_definitions")),
         sa.UniqueConstraint("name_key", name=op.f("uq_role_definitions_name_key")),
@@ -166,7 +166,7 @@ def upgrade() -> None:
         sa.Column("certificate", sa.Text(), nullable=True),
         sa.Column("issuer_id", sa.Text(), nullable=True),
         sa.Column("subject", sa.Text(), nullable=True),
-        sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("created_at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.ForeignKeyConstraint(
             ["issuer_id"], ["issuers.id"], name=op.f("fk_principals_issuer_id_issuers")
         ),
@@ -183,8 +183,8 @@ def upgrade() -> None:
             sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
             nullable=False,
         ),
-        sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
-        sa.Column("deleted_at", strongroom.catalog.database.Utc(), nullable=True),
+        sa.Column("created_at", strongroom.catalog.basis.database.Utc(), nullable=False),
+        sa.Column("deleted_at", strongroom.catalog.basis.database.Utc(), nullable=True),
         sa.PrimaryKeyConstraint("name_key", name=op.f("pk_resource_groups")),
     )
     op.create_table(
@@ -196,7 +196,7 @@ def upgrade() -> None:
         sa.Column("principal_id", sa.Text(), nullable=False),
         sa.Column("principal_type", sa.Text(), nullable=False),
         sa.Column("description", sa.Text(), nullable=True),
-        sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("created_at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.Column("created_by", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_role_assignments")),
         sa.UniqueConstraint(
@@ -233,10 +233,10 @@ def upgrade() -> None:
             sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
             nullable=True,
         ),
-        sa.Column("lease_until", strongroom.catalog.database.Utc(), nullable=True),
+        sa.Column("lease_until", strongroom.catalog.basis.database.Utc(), nullable=True),
         sa.Column("session", sa.Text(), nullable=True),
         sa.Column("ask", sa.Text(), nullable=True),
-        sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("created_at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.ForeignKeyConstraint(
             ["agent_id"], ["agents.id"], name=op.f("fk_agent_operations_agent_id_agents")
         ),
@@ -266,8 +266,8 @@ def upgrade() -> None:
             sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
             nullable=False,
         ),
-        sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
-        sa.Column("seen_at", strongroom.catalog.database.Utc(), nullable=True),
+        sa.Column("created_at", strongroom.catalog.basis.database.Utc(), nullable=False),
+        sa.Column("seen_at", strongroom.catalog.basis.database.Utc(), nullable=True),
         sa.ForeignKeyConstraint(
             ["agent_id"], ["agents.id"], name=op.f("fk_servers_agent_id_agents")
         ),
@@ -301,7 +301,7 @@ def upgrade() -> None:
         ),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("created_at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.ForeignKeyConstraint(
             ["principal_id"], ["principals.id"], name=op.f("fk_vaults_principal_id_principals")
         ),
@@ -323,7 +323,7 @@ def upgrade() -> None:
         sa.Column("name_key", sa.Text(), nullable=False),
         sa.Column("properties", sa.Text(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("created_at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.ForeignKeyConstraint(
             ["vault_id"], ["vaults.id"], name=op.f("fk_policies_vault_id_vaults")
         ),
@@ -336,7 +336,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("properties", sa.Text(), nullable=False),
-        sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("created_at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.Column("created_by", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("policy_id", "version", name=op.f("pk_policy_versions")),
     )
@@ -364,7 +364,7 @@ def upgrade() -> None:
             sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
             nullable=True,
         ),
-        sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("created_at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.ForeignKeyConstraint(
             ["policy_id"], ["policies.id"], name=op.f("fk_instances_policy_id_policies")
         ),
@@ -390,7 +390,7 @@ def upgrade() -> None:
         sa.Column("public_key", sa.LargeBinary(), nullable=False),
         sa.Column("sealed_private", sa.LargeBinary(), nullable=False),
         sa.Column("escrow", sa.LargeBinary(), nullable=True),
-        sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("created_at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.ForeignKeyConstraint(
             ["instance_id"], ["instances.id"], name=op.f("fk_instance_keys_instance_id_instances")
         ),
@@ -403,7 +403,7 @@ def upgrade() -> None:
         "shreds",
         sa.Column("instance_id", sa.Text(), nullable=False),
         sa.Column("vault_id", sa.Text(), nullable=False),
-        sa.Column("at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.Column("certificate", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("instance_id", name=op.f("pk_shreds")),
     )
@@ -415,8 +415,8 @@ def upgrade() -> None:
         sa.Column("server_id", sa.Text(), nullable=True),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
-        sa.Column("started_at", strongroom.catalog.database.Utc(), nullable=False),
-        sa.Column("ended_at", strongroom.catalog.database.Utc(), nullable=True),
+        sa.Column("started_at", strongroom.catalog.basis.database.Utc(), nullable=False),
+        sa.Column("ended_at", strongroom.catalog.basis.database.Utc(), nullable=True),
         sa.Column("rule_name", sa.Text(), nullable=False),
         sa.Column("tag", sa.Text(), nullable=False),
         sa.Column("user_triggered", sa.Boolean(), nullable=False),
@@ -473,9 +473,9 @@ def upgrade() -> None:
         sa.Column("instance_id", sa.Text(), nullable=False),
         sa.Column("job_id", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("taken_at", strongroom.catalog.database.Utc(), nullable=False),
-        sa.Column("committed_at", strongroom.catalog.database.Utc(), nullable=False),
-        sa.Column("expires_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("taken_at", strongroom.catalog.basis.database.Utc(), nullable=False),
+        sa.Column("committed_at", strongroom.catalog.basis.database.Utc(), nullable=False),
+        sa.Column("expires_at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.Column("tag", sa.Text(), nullable=False),
         sa.Column("policy_id", sa.Text(), nullable=False),
         sa.Column("policy_version", sa.Integer(), nullable=False),
@@ -510,7 +510,7 @@ def upgrade() -> None:
         sa.Column("instance_id", sa.Text(), nullable=False),
         sa.Column("rule_name", sa.Text(), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("next_fire_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("next_fire_at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.ForeignKeyConstraint(
             ["instance_id"], ["instances.id"], name=op.f("fk_schedules_instance_id_instances")
         ),
@@ -519,7 +519,7 @@ def upgrade() -> None:
     op.create_table(
         "censuses",
         sa.Column("instance_id", sa.Text(), nullable=False),
-        sa.Column("taken_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("taken_at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.ForeignKeyConstraint(
             ["instance_id"], ["instances.id"], name=op.f("fk_censuses_instance_id_instances")
         ),
@@ -531,7 +531,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("problem", sa.Text(), nullable=False),
-        sa.Column("found_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("found_at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.ForeignKeyConstraint(
             ["instance_id"],
             ["instances.id"],
@@ -544,8 +544,8 @@ def upgrade() -> None:
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("instance_id", sa.Text(), nullable=False),
         sa.Column("recovery_point_id", sa.Text(), nullable=False),
-        sa.Column("began_at", strongroom.catalog.database.Utc(), nullable=False),
-        sa.Column("ended_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("began_at", strongroom.catalog.basis.database.Utc(), nullable=False),
+        sa.Column("ended_at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.Column("verdict", sa.Text(), nullable=False),
         sa.Column(
             "result",
@@ -571,7 +571,7 @@ def upgrade() -> None:
         sa.Column("recovery_point_id", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("why", sa.Text(), nullable=False),
-        sa.Column("since", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("since", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.ForeignKeyConstraint(
             ["instance_id"], ["instances.id"], name=op.f("fk_expiry_holds_instance_id_instances")
         ),
@@ -585,7 +585,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("since", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("since", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.ForeignKeyConstraint(
             ["instance_id"], ["instances.id"], name=op.f("fk_condemned_instance_id_instances")
         ),
@@ -596,12 +596,12 @@ def upgrade() -> None:
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("vault_id", sa.Text(), nullable=False),
-        sa.Column("deleted_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("deleted_at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.Column("deleted_by", sa.Text(), nullable=False),
         sa.Column("activity_id", sa.Text(), nullable=False),
-        sa.Column("purge_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("purge_at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.Column("begun", sa.Boolean(), nullable=False),
-        sa.Column("warned_at", strongroom.catalog.database.Utc(), nullable=True),
+        sa.Column("warned_at", strongroom.catalog.basis.database.Utc(), nullable=True),
         sa.ForeignKeyConstraint(
             ["vault_id"], ["vaults.id"], name=op.f("fk_deletions_vault_id_vaults")
         ),
@@ -622,7 +622,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("set_by", sa.Text(), nullable=False),
-        sa.Column("set_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("set_at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.ForeignKeyConstraint(
             ["instance_id"], ["instances.id"], name=op.f("fk_holds_instance_id_instances")
         ),
@@ -648,7 +648,7 @@ def upgrade() -> None:
         ),
         sa.Column("delay_hours", sa.Integer(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("created_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("created_at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.ForeignKeyConstraint(
             ["resource_group_key"],
             ["resource_groups.name_key"],
@@ -665,7 +665,7 @@ def upgrade() -> None:
         "guard_proxies",
         sa.Column("vault_id", sa.Text(), nullable=False),
         sa.Column("guard_id", sa.Text(), nullable=False),
-        sa.Column("updated_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("updated_at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.ForeignKeyConstraint(
             ["guard_id"],
             ["resource_guards.id"],
@@ -682,16 +682,16 @@ def upgrade() -> None:
         sa.Column("guard_id", sa.Text(), nullable=False),
         sa.Column("operation", sa.Text(), nullable=False),
         sa.Column("scope", sa.Text(), nullable=False),
-        sa.Column("asked", strongroom.catalog.database.JsonText(), nullable=False),
+        sa.Column("asked", strongroom.catalog.basis.database.JsonText(), nullable=False),
         sa.Column("digest", sa.Text(), nullable=False),
         sa.Column("asked_by", sa.Text(), nullable=False),
-        sa.Column("asked_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("asked_at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("decided_by", sa.Text(), nullable=True),
-        sa.Column("decided_at", strongroom.catalog.database.Utc(), nullable=True),
-        sa.Column("good_from", strongroom.catalog.database.Utc(), nullable=True),
-        sa.Column("expires_at", strongroom.catalog.database.Utc(), nullable=False),
-        sa.Column("used_at", strongroom.catalog.database.Utc(), nullable=True),
+        sa.Column("decided_at", strongroom.catalog.basis.database.Utc(), nullable=True),
+        sa.Column("good_from", strongroom.catalog.basis.database.Utc(), nullable=True),
+        sa.Column("expires_at", strongroom.catalog.basis.database.Utc(), nullable=False),
+        sa.Column("used_at", strongroom.catalog.basis.database.Utc(), nullable=True),
         sa.ForeignKeyConstraint(
             ["guard_id"],
             ["resource_guards.id"],
@@ -713,12 +713,12 @@ def upgrade() -> None:
         sa.Column("words", sa.Text(), nullable=False),
         sa.Column("hint", sa.Text(), nullable=False),
         sa.Column("path", sa.Text(), nullable=False),
-        sa.Column("since", strongroom.catalog.database.Utc(), nullable=False),
-        sa.Column("ended_at", strongroom.catalog.database.Utc(), nullable=True),
-        sa.Column("acknowledged_at", strongroom.catalog.database.Utc(), nullable=True),
+        sa.Column("since", strongroom.catalog.basis.database.Utc(), nullable=False),
+        sa.Column("ended_at", strongroom.catalog.basis.database.Utc(), nullable=True),
+        sa.Column("acknowledged_at", strongroom.catalog.basis.database.Utc(), nullable=True),
         sa.Column("acknowledged_by", sa.Text(), nullable=True),
-        sa.Column("told_at", strongroom.catalog.database.Utc(), nullable=True),
-        sa.Column("end_told_at", strongroom.catalog.database.Utc(), nullable=True),
+        sa.Column("told_at", strongroom.catalog.basis.database.Utc(), nullable=True),
+        sa.Column("end_told_at", strongroom.catalog.basis.database.Utc(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_alerts")),
     )
     with op.batch_alter_table("alerts", schema=None) as batch_op:
@@ -728,15 +728,15 @@ def upgrade() -> None:
         "tellings",
         sa.Column("what", sa.Text(), nullable=False),
         sa.Column("place", sa.Text(), nullable=False),
-        sa.Column("until", strongroom.catalog.database.Utc(), nullable=False),
-        sa.Column("told_at", strongroom.catalog.database.Utc(), nullable=True),
+        sa.Column("until", strongroom.catalog.basis.database.Utc(), nullable=False),
+        sa.Column("told_at", strongroom.catalog.basis.database.Utc(), nullable=True),
         sa.PrimaryKeyConstraint("what", "place", name=op.f("pk_tellings")),
     )
     op.create_table(
         "job_samples",
         sa.Column("job_id", sa.Text(), nullable=False),
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.Column("step", sa.Text(), nullable=False),
         sa.Column("note", sa.Text(), nullable=False),
         sa.Column("done_bytes", sa.BigInteger(), nullable=False),
@@ -757,9 +757,9 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("issuer_id", sa.Text(), nullable=True),
-        sa.Column("began_at", strongroom.catalog.database.Utc(), nullable=False),
-        sa.Column("seen_at", strongroom.catalog.database.Utc(), nullable=False),
-        sa.Column("ends_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("began_at", strongroom.catalog.basis.database.Utc(), nullable=False),
+        sa.Column("seen_at", strongroom.catalog.basis.database.Utc(), nullable=False),
+        sa.Column("ends_at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_sessions")),
     )
     with op.batch_alter_table("sessions", schema=None) as batch_op:
@@ -786,8 +786,8 @@ def upgrade() -> None:
         sa.Column("end_lsn", sa.BigInteger(), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("blake3", sa.LargeBinary(), nullable=False),
-        sa.Column("committed_at", strongroom.catalog.database.Utc(), nullable=False),
-        sa.Column("keep_until", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("committed_at", strongroom.catalog.basis.database.Utc(), nullable=False),
+        sa.Column("keep_until", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.Column("commits", sa.Integer(), nullable=False),
         sa.Column("first_at", sa.BigInteger(), nullable=False),
         sa.Column("last_at", sa.BigInteger(), nullable=False),
@@ -862,7 +862,7 @@ def upgrade() -> None:
         sa.Column("start_lsn", sa.BigInteger(), nullable=False),
         sa.Column("end_lsn", sa.BigInteger(), nullable=False),
         sa.Column("why", sa.Text(), nullable=False),
-        sa.Column("found_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("found_at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.ForeignKeyConstraint(
             ["instance_id"], ["instances.id"], name=op.f("fk_wal_gaps_instance_id_instances")
         ),
@@ -875,8 +875,8 @@ def upgrade() -> None:
         sa.Column("timeline", sa.BigInteger(), nullable=False),
         sa.Column("end_lsn", sa.BigInteger(), nullable=False),
         sa.Column("segment_size", sa.BigInteger(), nullable=False),
-        sa.Column("told_at", strongroom.catalog.database.Utc(), nullable=False),
-        sa.Column("kept_at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("told_at", strongroom.catalog.basis.database.Utc(), nullable=False),
+        sa.Column("kept_at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.Column(
             "facts",
             sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
@@ -891,7 +891,7 @@ def upgrade() -> None:
         "usage",
         sa.Column("instance_id", sa.Text(), nullable=False),
         sa.Column("day", sa.Text(), nullable=False),
-        sa.Column("at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.Column("stored_bytes", sa.BigInteger(), nullable=False),
         sa.Column("points_bytes", sa.BigInteger(), nullable=False),
         sa.Column("unique_bytes", sa.BigInteger(), nullable=False),
@@ -945,7 +945,7 @@ def upgrade() -> None:
         sa.Column("storage_price", sa.Float(), nullable=False),
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("closed", sa.Boolean(), nullable=False),
-        sa.Column("at", strongroom.catalog.database.Utc(), nullable=False),
+        sa.Column("at", strongroom.catalog.basis.database.Utc(), nullable=False),
         sa.PrimaryKeyConstraint("instance_id", "month", name=op.f("pk_bills")),
     )
     with op.batch_alter_table("bills", schema=None) as batch_op:

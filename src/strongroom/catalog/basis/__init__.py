@@ -1,0 +1,1 @@
+"""One engine on two databases, and what every table is made of."""

@@ -1,0 +1,1 @@
+"""Who is believed, who holds which role, who is signed in."""

@@ -1,0 +1,1 @@
+"""Of this installation: whose catalogue it is, and which processes serve it."""

@@ -1,0 +1,1 @@
+"""What a person must see or approve, and the record of what was done."""

@@ -1,0 +1,1 @@
+"""The write-ahead log that is kept, and whose is asked for."""

@@ -1,0 +1,1 @@
+"""Jobs, the agents that do them, and what agents are asked."""

@@ -1,0 +1,1 @@
+"""What no receipt names: the remains of a backup under way, and what nobody needs."""

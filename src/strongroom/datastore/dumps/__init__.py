@@ -1,0 +1,1 @@
+"""Dumps in chunks: cut where their content says, laid over those of their parent."""

@@ -1,0 +1,96 @@
+"""A range of write-ahead log as a pack: its raw stream is the log itself, byte for byte.
+
+The name says the timeline and where it begins; its length says where it ends. Log is read whole
+and in order, so a pack of it is one frame: that shrinks better. How hard it is pressed follows
+from how fast it comes: a tenth of a core, or half as much again, is what that may take.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from strongroom.datastore.packs.checked import decode_checked
+from strongroom.datastore.packs.pack import (
+    MOST_RAW,
+    PACK,
+    Bytes,
+    PackKey,
+    PackReader,
+    open_content_key,
+    read_header,
+)
+from strongroom.datastore.packs.seal import KeyPair, PublicKey, open_sealed, seal
+from strongroom.model.errors import Corrupt, Invalid
+from strongroom.model.ids import PackId, uuid7
+from strongroom.model.seams import Chance, Clock
+
+WAL_FRAME = MOST_RAW
+_INFO = b"strongroom-log-session-1"
+LEVEL = 3  # at any speed
+_LEVELS = ((1_000_000, 16), (12_000_000, 9), (64_000_000, 6))  # up to so many bytes a second
+
+
+def level_for(size: int, seconds: float) -> int:
+    """zstd's level for log of which `size` bytes came in so many seconds."""
+    return next((level for most, level in _LEVELS if size <= most * seconds), LEVEL)
+
+
+def seal_log(
+    raw: Bytes, data_key: PublicKey, clock: Clock, chance: Chance, *, level: int = LEVEL
+) -> bytes:
+    """A whole pack of at most 32 MiB of log."""
+    if not 0 < len(raw) <= MOST_RAW:
+        raise Invalid(f"a pack does not hold {len(raw)} bytes of write-ahead log")
+    key = PackKey(PACK, PackId(uuid7(clock.now(), chance)), data_key, chance)
+    frames = key.frames(0, raw, WAL_FRAME, level)
+    ending = key.ending(WAL_FRAME, [(len(frame), length) for frame, length in frames])
+    return b"".join([key.header, *(frame for frame, _ in frames), ending])
+
+
+def open_log_into(room: bytearray, stored: bytes, content_key: bytes, length: int) -> None:
+    """The log in a pack, every byte checked, at the beginning of `room` (WAL_FRAME bytes).
+
+    Raises Corrupt unless it is `length` bytes.
+    """
+    pack = _reader(stored, content_key)
+    if pack.table.raw_size != length:
+        pack_id = read_header(stored, PACK).pack_id
+        raise Corrupt(f"pack {pack_id} holds {pack.table.raw_size} bytes of log, not {length}")
+    pack.frames_into(memoryview(room), 0, len(pack.table.raw_lengths) - 1)
+
+
+def open_any_log(stored: bytes, pair_of: Callable[[bytes], KeyPair]) -> bytes:
+    """The same of a pack of which nothing is known; `pair_of` the key id in its header.
+
+    Raises Corrupt, WrongKey, Invalid.
+    """
+    header = read_header(stored, PACK)
+    content_key = open_content_key(header, pair_of(header.key_id))
+    return b"".join(_reader(stored, content_key).every_frame())
+
+
+def _reader(stored: bytes, content_key: bytes) -> PackReader:
+    view = memoryview(stored)
+
+    def fetch(start: int, count: int) -> Bytes:
+        return view[start : start + count]
+
+    return PackReader(fetch, len(stored), read_header(stored, PACK).pack_id, content_key)
+
+
+class _Keys(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    packs: dict[str, bytes]  # name -> content key, 32 bytes
+
+
+def seal_log_keys(keys: dict[str, bytes], session_public: bytes, operation_id: str) -> bytes:
+    """The control plane's side: content keys by name, for one recovery alone."""
+    public = PublicKey.from_bytes(session_public)
+    told = msgspec.msgpack.encode(_Keys(packs=keys))
+    return seal(public, _INFO + operation_id.encode(), told)
+
+
+def open_log_keys(pair: KeyPair, operation_id: str, sealed: bytes) -> dict[str, bytes]:
+    """The agent's side."""
+    raw = open_sealed(pair, _INFO + operation_id.encode(), sealed)
+    found: _Keys = decode_checked(raw, _Keys)
+    return found.packs

@@ -1,0 +1,1 @@
+"""Packs in, bytes of files out, each of them checked."""

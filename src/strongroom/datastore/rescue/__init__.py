@@ -1,0 +1,1 @@
+"""Storage and the recovery key alone: restored by hand, or a catalogue built anew."""

@@ -1,0 +1,1 @@
+"""Bytes of files in, packs in storage out."""
