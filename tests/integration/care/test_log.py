@@ -262,6 +262,20 @@ def test_a_subtransaction_is_refused_by_the_plan_and_told_of_what_it_is_a_part(
     assert chosen(world, XID, "1900").reached.endswith("unless it is a subtransaction")
 
 
+def test_a_plan_says_that_a_transaction_may_have_ended_before_the_only_point_that_leads_to_it(
+    world: CareWorld, stream: Stream
+) -> None:
+    a_base(world, 2, BASE + 1500)
+    stream.report(stream.put(BASE, BASE + 1000))
+    pack = stream.put(BASE + 1000, BASE + 2000)
+    stream.report(pack)
+    xid = str(pack.summary.most_xid)
+    doubt = "unless it had ended before the recovery point"
+    assert chosen(world, XID, xid).reached == f"transaction {xid}, {doubt}"
+    a_base(world, 1, BASE + 500)
+    assert chosen(world, XID, xid).reached == f"transaction {xid}"
+
+
 def test_what_a_transaction_that_is_open_has_deleted_is_told_to_whoever_goes_on(
     world: CareWorld, stream: Stream
 ) -> None:

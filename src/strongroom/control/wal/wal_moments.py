@@ -220,6 +220,8 @@ def _to_xid(
             told = str(moment) if is_sure else f"{moment}, unless it is a subtransaction"
             limit = packs[-1]["timeline"], packs[-1]["end_lsn"]
             before = [each for each in reaches if each.stop <= packs[0]["start_lsn"]]
+            if not before:
+                told += ", unless it had ended before the recovery point"
             chosen, what = (before or [reach])[0], ("xid", moment.value)
             return _choice(connection, kept, chosen, what, limit, told)
     return None
