@@ -88,6 +88,13 @@ def cold(*places: Path) -> None:
             os.close(handle)
 
 
+def warm(place: Path) -> None:
+    """Every file below it lies in the page cache, if that has room for all."""
+    for path in place.rglob("*"):
+        if path.is_file():
+            path.read_bytes()
+
+
 def churn(server: Server, number: int, share: float = 0.01) -> None:
     """Change one row in that share of the pages of both tables, scattered by chance.
 
