@@ -66,7 +66,7 @@ BLOCKS = {  # pages whose first table is a list of blocks on a phone, and what t
     "/jobs": {"Began", "Took", "Read"},
     f"{INSTANCE}/points": {"Tag", "State", "Data", "Expires"},
     "/drills": {"Restore proved", "Next drill"},
-    "/audit": {"When", "Who", "To what"},
+    "/audit": {"When", "Who", "From", "Outcome"},
     "/cost": {"Stored", "A month"},
     "/access": {"Role", "Where", "Since"},
 }

@@ -71,6 +71,15 @@ def test_what_weakens_a_vault_waits_for_somebody_else_and_goes_through_once(
     anna.page.select_option("#immutability", "Unlocked")
     anna.page.click("text=Change the locks")
     anna.page.wait_for_selector("text=No, until it is unlocked.")
+    held = " ".join(anna.page.inner_text("#shut").split())
+    assert "Locked, may be undone The storage itself refuses" in held
+    assert "Soft delete Off" in held
+    assert "Second person Asked The guard" in held
+    anna.page.goto("/audit")
+    told = " ".join(anna.page.inner_text("main").split())
+    assert "anna asked to " in told
+    assert "and was sent to a second person because " in told
+    assert "ben agreed to " in told
     anna.page.goto("/approvals")
     assert "Used" in anna.page.inner_text("main")
     ben.close()

@@ -14,6 +14,7 @@ from arm_world import SUBSCRIPTION, VERSION, ArmWorld, vault_id
 from portal_rows import BROKEN, KEPT, POINT, fill
 from portal_stream import parts_of, told_until
 from strongroom.catalog.oversight import alerts as alert_rows
+from strongroom.catalog.points import censuses, storage_findings
 from strongroom.catalog.tables.keeping_tables import approvals, resource_guards
 from strongroom.catalog.tables.portal_tables import job_samples
 from strongroom.catalog.tables.tables import (
@@ -144,6 +145,23 @@ def test_a_vault_tells_what_would_be_left_and_what_was_done_to_it(
     assert counts == [sum(end > year for end in ends) for year in years]
     assert counts[0] > counts[1] > counts[-2] > counts[-1] == 0
     told = text_of(guest, "/vaults/backup-rg/v1")
+    assert "Immutability Not locked" in told
+    assert "Second person Nobody is asked" in told
+    assert "own book Not compared yet" in told
+    assert "wrote policy pgflex of vault v1 in backup-rg 127.0.0.1 done" in told
+    assert "<code>policy/write</code>" in page  # the record itself is one step away
+    with site.database.writing() as connection:
+        instance = connection.execute(sa.select(instances.c.id)).scalar_one()
+        censuses.note(connection, instance, site.clock.now())
+    told = text_of(guest, "/vaults/backup-rg/v1")
+    assert "own book Compared" in told
+    with site.database.writing() as connection:
+        lost = ("p/1", "a point needs it")
+        storage_findings.add(connection, instance, "missing", lost, site.clock.now())
+    told = text_of(guest, "/vaults/backup-rg/v1")
+    assert "Something differs 1 object that a point needs is missing." in told
+    with site.database.writing() as connection:
+        storage_findings.replace(connection, instance, "missing", {}, site.clock.now())
     assert "Audit of this vault" in told
     assert f"/audit?scope={vault_id('v1')}" in page
     with site.http("nobody") as http:  # whoever may not read the audit sees none of it

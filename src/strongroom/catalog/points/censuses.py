@@ -1,5 +1,7 @@
 """When an instance's receipts were last compared with the catalogue, and whose turn it is."""
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 from whenever import Instant
 
@@ -30,3 +32,9 @@ def note(connection: sa.Connection, instance_id: str, at: Instant) -> None:
     """A census that began at this time has come to its end."""
     connection.execute(censuses.delete().where(censuses.c.instance_id == instance_id))
     connection.execute(censuses.insert().values(instance_id=instance_id, taken_at=at))
+
+
+def taken_of(connection: sa.Connection, ids: Sequence[str]) -> list[Instant]:
+    """When the last census of each of these instances began; nothing of one without any."""
+    query = sa.select(censuses.c.taken_at).where(censuses.c.instance_id.in_(ids))
+    return list(connection.execute(query).scalars())

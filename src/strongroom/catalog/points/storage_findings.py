@@ -1,6 +1,6 @@
 """What is wrong in storage: receipts in quarantine, damaged objects, while it is so."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 from whenever import Instant
@@ -45,3 +45,10 @@ def list_of_instance(connection: sa.Connection, instance_id: str) -> list[sa.Row
     """name, kind, problem, found_at; in the order of names."""
     query = sa.select(table).where(table.c.instance_id == instance_id).order_by(table.c.name)
     return list(connection.execute(query).mappings())
+
+
+def count_kinds(connection: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
+    """Kind -> how many objects of these instances are so."""
+    query = sa.select(table.c.kind, sa.func.count().label("many"))
+    rows = connection.execute(query.where(table.c.instance_id.in_(ids)).group_by(table.c.kind))
+    return {row.kind: int(row.many) for row in rows}

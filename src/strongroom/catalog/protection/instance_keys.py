@@ -4,6 +4,7 @@ An instance has, for each purpose (catalogue | data), pairs numbered from 1: the
 writers are given, those before it open what was written earlier.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -54,6 +55,13 @@ def list_of_instance(connection: sa.Connection, instance_id: str) -> list[sa.Row
 def list_all(connection: sa.Connection) -> list[sa.RowMapping]:
     """Of every instance."""
     return list(connection.execute(sa.select(table).order_by(table.c.key_id)).mappings())
+
+
+def count_escrowed(connection: sa.Connection, ids: Sequence[str]) -> tuple[int, int]:
+    """Of these instances: (pairs, those that lie in storage for the recovery key too)."""
+    query = sa.select(sa.func.count(), sa.func.count(table.c.escrow))
+    pairs, escrowed = connection.execute(query.where(table.c.instance_id.in_(ids))).one()
+    return int(pairs), int(escrowed)
 
 
 def reseal(connection: sa.Connection, key_id: bytes, before: bytes, after: bytes) -> bool:

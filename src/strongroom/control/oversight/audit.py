@@ -1,12 +1,13 @@
 """The audit: read it, and see whether it is whole."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 import sqlalchemy as sa
 
 from strongroom.catalog.identities import principals
 from strongroom.catalog.oversight import audit as catalog
+from strongroom.catalog.oversight import subjects
 from strongroom.control.basis.access import may, require
 from strongroom.control.basis.control import Control, Witness
 from strongroom.control.oversight import audit_gaps
@@ -58,6 +59,12 @@ def newest_records(
     with control.database.reading() as connection:
         require(control, connection, caller, READ, _scope(control))
         return catalog.before(connection, before, most, *_conditions(connection, wanted))
+
+
+def subjects_of(control: Control, found: Iterable[Record]) -> dict[str, str]:
+    """Target -> the instance that it is or belongs to; who asks has read those records."""
+    with control.database.reading() as connection:
+        return subjects.instance_names(connection, {record.target for record in found})
 
 
 def _conditions(connection: sa.Connection, wanted: AuditFilter) -> list[sa.ColumnElement[bool]]:

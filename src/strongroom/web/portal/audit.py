@@ -16,6 +16,7 @@ from strongroom.model.audit import Record
 from strongroom.model.audit_filter import OUTCOMES, AuditFilter, outcome_of, read_filter
 from strongroom.model.errors import Invalid
 from strongroom.web.portal import render
+from strongroom.web.portal.audit_words import told_of
 from strongroom.web.portal.door import Guest, PortalRoute, Sent, Visit
 from strongroom.web.portal.sheets import safe_row
 
@@ -111,15 +112,13 @@ def _page(
     return visit.page(
         "audit.html",
         200 if error is None else 400,
-        records=shown,
+        told=told_of(visit, shown),
         head=head,
-        names=names_of(visit.control, {record.actor for record in shown}),
         verdict=verdict,
         error=error,
         asked=asked,
         query=urlencode(asked),
         outcomes=OUTCOMES,
-        outcome_of=outcome_of,
         more=shown[-1].sequence if len(found) > PAGE else 0,
         most=MOST,
     )

@@ -5,20 +5,21 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from strongroom.control.identities.people import names_of
 from strongroom.control.oversight import audit
 from strongroom.control.overview import footprints
 from strongroom.control.overview.fleet import Ship
 from strongroom.control.overview.offers import offers
+from strongroom.control.overview.shut import what_holds_shut
 from strongroom.control.protection import deletions
 from strongroom.control.resources import guards, vaults
 from strongroom.model import arm
 from strongroom.model.arm import VaultRef
 from strongroom.model.audit import Record
-from strongroom.model.audit_filter import AuditFilter, outcome_of
+from strongroom.model.audit_filter import AuditFilter
 from strongroom.model.conditions import Conditions
 from strongroom.model.soft_delete import soft_delete_of
 from strongroom.model.vault import IMMUTABILITY, SOFT_DELETE, immutability_of
+from strongroom.web.portal.audit_words import told_of
 from strongroom.web.portal.door import Guest, PortalRoute, Sent, Visit
 from strongroom.web.portal.places import InVault, vault_path
 
@@ -49,7 +50,6 @@ def vault(ref: InVault, visit: Guest) -> Response:
     acts = {"write": vaults.WRITE, "undelete": deletions.UNDELETE}
     scope = arm.vault_id_of(subscription, ref)
     ships = [ship for ship in visit.fleet.ships if ship.vault.is_same(ref)]
-    records = _records(visit, scope)
     return visit.page(
         "vault.html",
         row=row,
@@ -62,9 +62,8 @@ def vault(ref: InVault, visit: Guest) -> Response:
         ships=ships,
         left=footprints.left_without_backups(visit.control, ships),
         scope=scope,
-        records=records,
-        names=names_of(visit.control, {record.actor for record in records}),
-        outcome_of=outcome_of,
+        told=told_of(visit, _records(visit, scope)),
+        shut=what_holds_shut(visit.control, row["properties"], ships),
         deleted=deletions.list_deleted(visit.control, visit.caller, ref),
         may=offers(visit.control, visit.caller, scope, acts),
     )
