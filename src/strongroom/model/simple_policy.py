@@ -12,7 +12,7 @@ from whenever import Date, Time
 from strongroom.model.backup_type import FULL
 from strongroom.model.errors import Invalid
 from strongroom.model.policy import DEFAULT_TAG, BackupPolicy, Duration, parse_policy
-from strongroom.model.policy_templates import tagged_policy
+from strongroom.model.policy_templates import tagged_policy, with_window
 from strongroom.model.schedule import zone_of
 
 _TAGS = (
@@ -29,7 +29,7 @@ _NONE = Duration()
 class SimplePolicy(msgspec.Struct, kw_only=True, frozen=True):
     """`every`: one of EVERY, counted from `anchor` (a day) at `at` (HH:MM) in `zone`.
 
-    A count of 0 keeps none of that kind.
+    A count of 0 keeps none of that kind. window: days of which every second can be restored.
     """
 
     every: str = "P1D"
@@ -39,6 +39,7 @@ class SimplePolicy(msgspec.Struct, kw_only=True, frozen=True):
     weeks: int = 8
     months: int = 13
     years: int = 10
+    window: int = 0
     backup_type: str = FULL
     rule: str = "BackupDaily"
     anchor: str = _ANCHOR
@@ -57,7 +58,7 @@ class SimplePolicy(msgspec.Struct, kw_only=True, frozen=True):
         )
         made["policyRules"][0]["backupParameters"]["backupType"] = self.backup_type
         made["policyRules"][0]["trigger"]["schedule"]["timeZone"] = self.zone
-        return made
+        return with_window(made, self.window)
 
     def _interval(self) -> str:
         zone = zone_of(self.zone)
@@ -90,6 +91,7 @@ def simple_of_policy(policy: BackupPolicy) -> SimplePolicy | None:
         weeks=lengths.get("Weekly", _NONE).weeks,
         months=lengths.get("Monthly", _NONE).months,
         years=lengths.get("Yearly", _NONE).years,
+        window=policy.operational_days,
         backup_type=rule.backup_type,
         rule=rule.name,
         anchor=anchor.date().format_iso(),

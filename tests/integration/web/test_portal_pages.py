@@ -1,19 +1,23 @@
 """Every page in a real browser: its console, what axe-core finds, how it fits a phone."""
 
 import csv
+import json
 import re
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 from playwright.sync_api import Browser
 
 from arm_story import Story
 from arm_world import SUBSCRIPTION, ArmWorld, server_id
 from portal_rows import BROKEN, DRILL, fill
 from portal_world import NARROW, PICTURES, THEMES, Visitor, a_browser
-from strongroom.catalog.tables.tables import role_assignments
+from strongroom.catalog.tables.tables import instances, policies, role_assignments
 from strongroom.control.identities import users
 from strongroom.model.access import BACKUP_READER, OWNER
+from strongroom.model.backup_settings import settings_of
+from strongroom.model.policy_templates import ten_years_policy
 
 NAME, PASSWORD = "anna", "four words of hers"
 HOME = f"/subscriptions/{SUBSCRIPTION}"
@@ -369,8 +373,35 @@ def test_a_policy_is_written_in_sentences_with_ten_years_beside_it(visitor: Visi
     told = page.inner_text("#ahead .change")
     assert re.match(r"\d+ points at most instead of \d+, and [0-9.]+ EUR a month", told)
     assert "Nothing is changed until you save it." in told
+    assert page.inner_text(".row:has(#years) .was") == "was 5"
+    assert page.locator(".was:visible").count() == 1
+    assert "It keeps less: Yearly: 5 years becomes 3 years." in page.inner_text("#ahead")
+    page.fill("#years", "5")
+    page.wait_for_selector("#ahead:not(:has(.change))")
+    assert page.locator(".was:visible").count() == 0
     page.fill("#at", "26:00")
     page.wait_for_selector("#ahead >> text=is no time")
+
+
+def test_a_link_comes_with_a_change_and_what_is_promised_holds_for_what_a_policy_protects(
+    site: ArmWorld, visitor: Visitor
+) -> None:
+    page, text = visitor.page, json.dumps(ten_years_policy())
+    with site.database.writing() as connection:
+        mine = policies.c.name == "pgflex"
+        connection.execute(policies.update().where(mine).values(properties=text))
+    page.goto("/policies/backup-rg/v1/pgflex?years=10&window=7")
+    assert page.locator(".was:visible").all_inner_texts() == ["was 0"]
+    page.fill("#drill", "13")
+    assert page.locator(".was:visible").all_inner_texts() == ["was 0", "was 0"]
+    page.click("text=Save as version 2")
+    page.wait_for_selector("text=version 2, protects 1 instance")
+    assert (page.input_value("#window"), page.input_value("#drill")) == ("7", "13")
+    assert "7 days" in page.inner_text("tr:has-text('2, in force')")
+    assert [visitor.complaints("policy-edited", theme) for theme in THEMES] == [[], []]
+    with site.database.reading() as connection:
+        kept = connection.execute(sa.select(instances.c.properties)).scalar_one()
+    assert settings_of(kept).drill_days == 91
 
 
 def test_what_one_may_not_do_is_not_offered(browser: Browser, site: ArmWorld) -> None:

@@ -1,27 +1,33 @@
 """Policies: what there is, an editor with sentences for the usual ones, and ten years ahead."""
 
 import json
+import re
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 from fastapi import APIRouter
 from fastapi.responses import Response
 from whenever import Instant
 
+from strongroom.control.identities.people import names_of
 from strongroom.control.overview import costs
+from strongroom.control.overview.fleet import Ship
 from strongroom.control.overview.offers import offers
-from strongroom.control.protection import policies, previews
+from strongroom.control.protection import drill_wishes, policies, previews
 from strongroom.control.resources import vaults
 from strongroom.model import arm
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import Invalid, NotFound, VaultError
+from strongroom.model.less_retention import less_kept
 from strongroom.model.policy import parse_policy
 from strongroom.model.preview import Preview
 from strongroom.model.simple_policy import EVERY, SimplePolicy, simple_of
-from strongroom.model.verdict import promise_of
+from strongroom.model.verdict import GRACE, promise_of
+from strongroom.web.portal import words
 from strongroom.web.portal.band import Band, band_of_spans
 from strongroom.web.portal.curve import curve_of
 from strongroom.web.portal.door import Form, Guest, PortalRoute, Sent, Visit
@@ -31,13 +37,18 @@ router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 _POLICY = "/policies/{group}/{vault}/{name}"
 YEARS = 10
 _STEPS = 120  # moments of the curve
+_DURATION = re.compile(r"\bP(\d+)([YMWD])\b")
+_UNITS = {"Y": "year", "M": "month", "W": "week", "D": "day"}
+_COUNTS = ("days", "weeks", "months", "years", "window")
+_FIELDS = frozenset({"every", "at", "zone", *_COUNTS})
 
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
     """How many points there will be: (year's end, by tag) and a curve of all of them.
 
-    before: the same of the policy as it is saved, where that is another.
+    before: the same of the policy as it is saved, where that is another; less: what of it would
+    be kept less, in words. alarm: seconds after which a newest point is too old.
     """
 
     tags: list[str]
@@ -49,7 +60,9 @@ class Ahead:
     currency: str
     band: Band | None  # of the points that are there then
     until: Instant
+    alarm: float
     before: "Ahead | None" = None
+    less: list[str] = field(default_factory=list)
 
 
 def ahead_of(
@@ -77,6 +90,7 @@ def ahead_of(
         currency,
         band_of_spans(spans, found.until, zone),
         found.until,
+        promise_of(found.policy) * GRACE,
     )
 
 
@@ -103,7 +117,17 @@ def policy(name: str, ref: InVault, visit: Guest) -> Response:
         arm.check_name("policy", name)
         vaults.get_vault(visit.control, visit.caller, ref)
         saved = SimplePolicy().to_properties()
-    return _editor(visit, ref, name, saved)
+    return _editor(visit, ref, name, _asked_for(visit, saved))
+
+
+def _asked_for(visit: Visit, saved: dict[str, Any]) -> dict[str, Any]:
+    """A link may fill in any field of a policy that sentences can say; nothing is changed."""
+    simple, told = simple_of(saved), visit.request.query_params
+    given = {name: [told[name][:60]] for name in _FIELDS if name in told}
+    if simple is None or not given:
+        return saved
+    form = Form({name: [str(value)] for name, value in msgspec.structs.asdict(simple).items()})
+    return _properties(Form(form | given))
 
 
 @router.post("/policies/new")
@@ -125,7 +149,8 @@ def preview(name: str, ref: InVault, visit: Guest, form: Sent) -> Response:
             return visit.page("ahead.html", ahead=None, error=error)
         return _editor(visit, ref, name, SimplePolicy().to_properties(), error)
     if visit.is_part:
-        return visit.page("ahead.html", ahead=found, error=None)
+        guarded = vaults.get_vault(visit.control, visit.caller, ref)["guard_id"]
+        return visit.page("ahead.html", ahead=found, error=None, guarded=guarded)
     return _editor(visit, ref, name, properties)
 
 
@@ -133,6 +158,9 @@ def preview(name: str, ref: InVault, visit: Guest, form: Sent) -> Response:
 def save(name: str, ref: InVault, visit: Guest, form: Sent) -> Response:
     """Points that exist keep what they were promised; less retention may need a second person."""
     policies.put_policy(visit.control, visit.caller, ref, name, _properties(form))
+    if form.text("drill") and form.text("drill") != _drill_weeks(visit, _users(visit, ref, name)):
+        days = 7 * _count(form, "drill")
+        drill_wishes.wish_drills(visit.control, visit.caller, ref, name, days)
     home = f"/policies/{quote(ref.resource_group)}/{quote(ref.name)}/{quote(name)}"
     return visit.go(home)
 
@@ -145,6 +173,18 @@ def delete(name: str, ref: InVault, visit: Guest, form: Sent) -> Response:
     return visit.go("/policies")
 
 
+def _users(visit: Visit, ref: VaultRef, name: str) -> list[Ship]:
+    """What it protects, and they may see."""
+    ships = visit.fleet.ships
+    return [ship for ship in ships if ship.policy == name and ship.vault.is_same(ref)]
+
+
+def _drill_weeks(visit: Visit, users: Sequence[Ship]) -> str:
+    """Between two drills of each of them, as a field has it; empty where they differ."""
+    days = drill_wishes.drill_days_of(visit.control, [ship.id for ship in users])
+    return str(-(-days.pop() // 7)) if len(days) == 1 else ""
+
+
 def _properties(form: Form) -> dict[str, Any]:
     if form.text("json"):
         try:
@@ -155,7 +195,7 @@ def _properties(form: Form) -> dict[str, Any]:
             raise Invalid("the policy is not an object of JSON", hint="write {...}")
         return found
     texts = {name: form.text(name) for name in ("every", "at", "zone", "backup_type", "rule")}
-    counts = {name: _count(form, name) for name in ("days", "weeks", "months", "years")}
+    counts = {name: _count(form, name) for name in _COUNTS}
     return SimplePolicy(anchor=form.text("anchor"), **texts, **counts).to_properties()  # type: ignore[arg-type]
 
 
@@ -179,8 +219,18 @@ def _ahead(visit: Visit, ref: VaultRef, name: str, properties: dict[str, Any]) -
         return ahead_of(found, price, currency, visit.zone)
 
     saved = _saved(visit, ref, name)
-    before = None if saved is None or saved == properties else look(saved)
-    return replace(look(properties), before=before)
+    if saved is None or saved == properties:
+        return look(properties)
+    less = [
+        _DURATION.sub(_length, each)
+        for each in less_kept(parse_policy(saved), parse_policy(properties))
+    ]
+    return replace(look(properties), before=look(saved), less=less)
+
+
+def _length(found: re.Match[str]) -> str:
+    """8 weeks, of P8W."""
+    return words.many(int(found[1]), _UNITS[found[2]])
 
 
 def _saved(visit: Visit, ref: VaultRef, name: str) -> dict[str, Any] | None:
@@ -203,21 +253,26 @@ def _editor(
     subscription = visit.control.installation.subscription_id
     scope = arm.policy_id_of(subscription, ref, name)
     acts = {"write": policies.WRITE, "delete": policies.DELETE}
-    try:
-        versions = policies.list_versions(visit.control, visit.caller, ref, name)
-    except NotFound:
-        versions = []
+    place = (visit.control, visit.caller)
+    saved = _saved(visit, ref, name)
+    versions = [] if saved is None else policies.list_versions(*place, ref, name)
+    users = _users(visit, ref, name)
     return visit.page(
         "policy.html",
         200 if error is None else 400,
         ref=ref,
         name=name,
         simple=simple_of(properties),
+        was=simple_of(saved or properties),
+        edited=saved is not None and saved != properties,
+        guarded=vaults.get_vault(*place, ref)["guard_id"],
+        weeks=_drill_weeks(visit, users),
         text=json.dumps(properties, indent=2),
         every=EVERY,
-        versions=versions,
+        versions=[(row, simple_of(row["properties"])) for row in versions],
+        names=names_of(visit.control, {row["created_by"] for row in versions}),
         ahead=_ahead(visit, ref, name, properties),
         error=error,
-        users=[s for s in visit.fleet.ships if s.policy == name and s.vault.is_same(ref)],
+        users=users,
         may=offers(visit.control, visit.caller, scope, acts),
     )

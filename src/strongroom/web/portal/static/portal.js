@@ -102,6 +102,12 @@
     location.href = to.href;
   });
 
+  // What an edit has changed says what it was.
+  document.getElementById("policy")?.addEventListener("input", (event) => {
+    const was = event.target.nextElementSibling?.matches(".was") ? event.target.nextElementSibling : event.target.nextElementSibling?.nextElementSibling;
+    if (was?.matches(".was")) was.hidden = event.target.value.trim() === was.dataset.was;
+  });
+
   // Every command line can be taken along: pasted at 3 a.m., it has no slip of the finger.
   const copies = (within) => within.querySelectorAll("code.cmd:not(:has(button))").forEach((each) => {
     if (!navigator.clipboard) return;
