@@ -48,7 +48,7 @@ INSTANCE = "1" * 32
 @contextlib.contextmanager
 def an_open_directory() -> Iterator[Path]:
     """A directory that the server's own user can reach."""
-    directory = Path(tempfile.mkdtemp(prefix="story-", dir="/tmp"))
+    directory = Path(tempfile.mkdtemp(prefix="story-"))
     directory.chmod(0o755)
     try:
         yield directory

@@ -1,16 +1,29 @@
-"""The longest files first, and nothing that stays is looked at again and again."""
+"""What is written is written in memory, the longest files come first, and nothing that stays is
+looked at again and again.
+"""
 
+import contextlib
 import gc
 from collections.abc import Generator
 
 import pytest
 from hypothesis import settings
 
+import quick_room
+
 # No test is about time: a busy machine must not fail one.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 LONGEST = ("journey", "integration", "contract", "house")
+
+# Before anything is begun; the workers are told of it by their environment.
+_ROOM = contextlib.ExitStack()
+_ROOM.enter_context(quick_room.memory())
+
+
+def pytest_unconfigure() -> None:
+    _ROOM.close()
 
 
 def _turn(item: pytest.Item) -> int:

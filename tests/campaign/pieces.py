@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from os import environ
 from pathlib import Path
+from tempfile import gettempdir
 
 ROOT = Path(__file__).parents[2]
 HERE = "tests/campaign"
@@ -110,8 +111,10 @@ PIECES = (
 
 
 def environment(piece: Piece, seed: int) -> dict[str, str]:
-    """What its tests are run with."""
-    more = {"SEED": str(seed)} | ({"STRONGROOM_ALL_MAJORS": "1"} if piece.every_major else {})
+    """What its tests are run with; they write on the disk, where `make test` writes in memory."""
+    more = {"SEED": str(seed), "TMPDIR": gettempdir()} | (
+        {"STRONGROOM_ALL_MAJORS": "1"} if piece.every_major else {}
+    )
     return {**environ, **more}
 
 

@@ -54,7 +54,7 @@ def own(path: Path) -> Path:
 @contextlib.contextmanager
 def open_directory() -> Iterator[Path]:
     """A short path that the server's user can reach and write."""
-    directory = Path(tempfile.mkdtemp(prefix="sr-", dir="/tmp"))
+    directory = Path(tempfile.mkdtemp(prefix="sr-"))
     directory.chmod(0o755)
     try:
         yield own(directory)

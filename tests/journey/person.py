@@ -43,7 +43,7 @@ class Person:
 @contextmanager
 def a_person() -> Iterator[Person]:
     """Within: the house is up."""
-    home = Path(tempfile.mkdtemp(prefix="sr-cli-", dir="/tmp"))
+    home = Path(tempfile.mkdtemp(prefix="sr-cli-"))
     home.chmod(0o755)
     found = Person(home)
     try:

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.journey]
 
 
 def test_the_demo_tells_its_story_and_leaves_nothing_without_a_terminal() -> None:
-    directory = Path(tempfile.mkdtemp(prefix="sr-demo-", dir="/tmp"))
+    directory = Path(tempfile.mkdtemp(prefix="sr-demo-"))
     directory.chmod(0o755)
     home = directory / "demo"
     environment = {**os.environ, "STRONGROOM_DEMO_DIR": str(home), "STRONGROOM_DEMO_ROWS": "5000"}

@@ -49,7 +49,7 @@ class House:
     """
 
     def __init__(self, net: Net | None = None) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="strongroom-", dir="/tmp"))
+        self.directory = Path(tempfile.mkdtemp(prefix="strongroom-"))
         self.directory.chmod(0o755)
         self.ports = {"store": free_port(), "serve": free_port(), "portal": free_port()}
         self.reached = dict(self.ports)  # where the others reach it
@@ -171,7 +171,7 @@ class Postgres:
 
     def __init__(self, major: int = 15) -> None:
         self.tools = find_tools(major)
-        self.home = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+        self.home = Path(tempfile.mkdtemp(prefix="pg-"))
         self.home.chmod(0o755)
         user = scratch.server_user()
         if os.geteuid() == 0:

@@ -126,7 +126,7 @@ def test_a_spool_is_open_to_postgresql_and_to_an_agent_of_another_group_whoever_
     None
 ):
     postgres, agent = (70_001, 70_002), (70_003, 70_004)
-    with tempfile.TemporaryDirectory(dir="/tmp") as home:
+    with tempfile.TemporaryDirectory() as home:
         Path(home).chmod(0o755)
         root = Path(home) / "spool"  # install -d -o postgres -g AGENT -m 2770
         root.mkdir()

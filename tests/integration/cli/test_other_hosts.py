@@ -58,7 +58,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    home = Path(tempfile.mkdtemp(prefix="sr-hosts-", dir="/tmp"))
+    home = Path(tempfile.mkdtemp(prefix="sr-hosts-"))
     home.chmod(0o755)
     found = Site(home)
     try:

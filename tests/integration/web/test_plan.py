@@ -38,7 +38,8 @@ FACTS = {
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="plan-") as name:
+    """On the disk."""
+    with tempfile.TemporaryDirectory(prefix="plan-", dir="/var/tmp") as name:
         yield Path(name)
 
 
