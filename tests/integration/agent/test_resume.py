@@ -11,7 +11,6 @@ from logical import Dumps, dumps
 from seams import SystemChance, SystemClock
 from strongroom.agent.backup.logical import take_dump
 from strongroom.agent.memory import Share
-from strongroom.datastore.care import partial
 from strongroom.datastore.care.partial import Base, lay_partial
 from strongroom.datastore.dumps.chunks import distinct_keys
 from strongroom.datastore.maps.delta import open_delta
@@ -80,10 +79,7 @@ def server() -> Iterator[Server]:
         yield found
 
 
-def test_a_dump_that_broke_off_sends_only_the_chunks_that_it_had_not(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(partial, "EVERY", 1 << 20)
+def test_a_dump_that_broke_off_sends_only_the_chunks_that_it_had_not(server: Server) -> None:
     with dumps() as home:
         tries = Tries(home.home)
         order = msgspec.structs.replace(tries.order(), resume=True)

@@ -18,7 +18,6 @@ from seams import SystemChance, SystemClock
 from strongroom.agent.backup.physical import take_backup
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.servers import ServerBook
-from strongroom.datastore.care import partial
 from strongroom.datastore.care.partial import Base, joined, lay_partial
 from strongroom.datastore.maps.delta import open_delta
 from strongroom.datastore.maps.extents import Extents
@@ -119,9 +118,8 @@ def relations(manifest: Manifest, packs: set[str]) -> int:
 
 
 @pytest.fixture
-def tries(monkeypatch: pytest.MonkeyPatch) -> Iterator[Tries]:
-    """Partial deltas of little, and a server with a full backup."""
-    monkeypatch.setattr(partial, "EVERY", 1 << 17)
+def tries() -> Iterator[Tries]:
+    """A server with a full backup."""
     with (
         start_server(18, summarize_wal="on", autovacuum="off") as server,
         open_directory() as home,

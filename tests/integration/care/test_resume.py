@@ -1,5 +1,6 @@
 """What a try of a backup has stored is told to the next one, and to none whom it does not fit."""
 
+import random
 import struct
 from collections.abc import Mapping
 from concurrent.futures import wait
@@ -133,6 +134,33 @@ class Tries:
         assert delta is not None
         self.put(number, epoch, 0, delta)
         return [pack.name for pack in delta.packs]
+
+    def break_off(
+        self, number: int, epoch: int, tree: Mapping[str, bytes], *, start: int, pieces: int
+    ) -> int:
+        """A try that tells of each pack and is cut off after so many pieces of four pages: how
+        many bytes of the tree lie in storage.
+        """
+        told = self.stored(number, epoch) if epoch > 1 else None
+        increment = Increment(self.parent, told)
+        writer = self.world.written.writer(point_id(number))
+        stream = writer.stream()
+        so_far = SoFar(writer, stream, increment.versions)
+        count = 0
+        for event in increment.events(_events(tree, start)):
+            self.apply(stream, event)
+            wait(writer._sent)  # what is full is in storage
+            delta = so_far.delta(self._source(start))
+            if delta is not None:
+                self.put(number, epoch, count, delta)
+                count += 1
+            pieces -= isinstance(event, FileData | FilePages)
+            if not pieces:
+                break
+        sent = writer.sent(range(1000))
+        rows = [*writer.ended(0)[0], *stream.under_way()[2]]
+        writer.abort()
+        return sum(row.length for row in rows if row.pack in sent)
 
     def put(self, number: int, epoch: int, count: int, delta: Any) -> None:
         written = self.world.written
@@ -311,6 +339,64 @@ def test_an_increment_that_broke_off_leans_on_its_parent_and_on_what_it_had_stor
     assert written == PAGE, "the changed page of the second relation; that of the first is stored"
     assert tries.read(manifest) == now
     assert {pack.generation for pack in manifest.packs} == {parent, point_id(1)}
+
+
+def changed_since(tree: Mapping[str, bytes], every: int, lsn: int) -> dict[str, bytes]:
+    """Each so-manieth page is another one."""
+    return {
+        path: b"".join(
+            page(lsn + n, lsn) if n % every == 0 else old[n * PAGE : (n + 1) * PAGE]
+            for n in range(len(old) // PAGE)
+        )
+        for path, old in tree.items()
+    }
+
+
+def test_of_a_file_that_broke_off_in_its_middle_what_is_stored_is_not_written_again(
+    tries: Tries,
+) -> None:
+    """Of an increment: what comes after it is the parent's, and not written either."""
+    old = {"base/5/1": relation(0, 90), "base/5/2": relation(300, 90)}
+    parent = tries.commit_parent(9, old)
+    tries.world.a_job(1, JobStatus.IN_PROGRESS)
+    tries.begin(1, 1, parent)
+    now = changed_since(old, 2, START + 30)
+    stored = tries.break_off(1, 1, now, start=START + 100, pieces=30)
+    assert stored
+    tries.begin(1, 2, parent)
+    manifest, written = tries.finish(1, 2, now, tries.ask(1, 2), START + 1000)
+    assert written == 90 * PAGE - stored
+    assert tries.read(manifest) == now
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("seed", range(2))
+def test_whatever_breaks_off_and_changes_between_the_point_is_the_server(
+    tries: Tries, seed: int, full: bool
+) -> None:
+    chance = random.Random(seed)
+    tree = {f"base/5/{n}": relation(100 * n, chance.randrange(1, 60)) for n in range(5)}
+    parent = "" if full else tries.commit_parent(9, tree)
+    tries.world.a_job(1, JobStatus.IN_PROGRESS)
+    now = START + 100
+    for epoch in range(1, 5):
+        for path in list(tree):
+            if chance.random() < 0.6:
+                tree |= changed_since({path: tree[path]}, chance.randrange(1, 9), now)
+            if chance.random() < 0.2:
+                tree[path] = tree[path][: PAGE * chance.randrange(1, 30)]
+            if chance.random() < 0.2:
+                tree[path] += b"".join(page(now + n, now) for n in range(chance.randrange(20)))
+        tree[f"base/5/9{epoch}"] = b"".join(page(n, now) for n in range(chance.randrange(1, 30)))
+        now += 200
+        tries.begin(1, epoch, parent)
+        tries.break_off(1, epoch, tree, start=now, pieces=chance.randrange(2, 30))
+        now += 100
+    tries.begin(1, 5, parent)
+    told = tries.ask(1, 5)
+    assert told.parts
+    manifest, _ = tries.finish(1, 5, tree, told, now)
+    assert tries.read(manifest) == tree
 
 
 def test_what_arrives_after_the_answer_is_not_leant_on(tries: Tries) -> None:

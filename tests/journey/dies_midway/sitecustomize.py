@@ -1,6 +1,6 @@
 """A power cut: the process that has this on its path is killed as it is about to send a pack.
 
-It dies once: when it has told for the first time what it has stored, and the file that DIES_MIDWAY
+It dies once: when it has told several times what it has stored, and the file that DIES_MIDWAY
 names is there still. Its packs are small, so that little data makes many.
 """
 
@@ -18,7 +18,7 @@ _told = []
 
 
 def _until_it_is_told(self, name, data):
-    if name.endswith(".pack") and _told and _trip.exists():
+    if name.endswith(".pack") and len(_told) >= 8 and _trip.exists():
         _trip.unlink()
         os.kill(os.getpid(), signal.SIGKILL)
     _create(self, name, data)

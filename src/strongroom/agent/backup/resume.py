@@ -1,6 +1,7 @@
 """Going on with a backup that broke off: asked at the beginning, told while it is under way."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from strongroom.agent.access import OpenContainer
@@ -10,6 +11,7 @@ from strongroom.datastore.maps.delta import Delta, seal_delta
 from strongroom.datastore.maps.manifest import Source
 from strongroom.datastore.maps.page_parts import PageVersions
 from strongroom.datastore.packs.seal import PublicKey
+from strongroom.datastore.places.blobs import Creates
 from strongroom.datastore.writing.writer import DatastoreWriter
 from strongroom.model.errors import ObjectExists
 from strongroom.model.operation import BackupOrder
@@ -54,7 +56,7 @@ def _ask(
 
 @dataclass(slots=True)
 class PartialDeltas:
-    """Puts a partial delta whenever enough was sent. For one thread at a time.
+    """Puts a partial delta whenever a pack was sent, or several. For one thread at a time.
 
     A control plane that gives no access for them gets none.
     """
@@ -68,6 +70,7 @@ class PartialDeltas:
     chance: Chance
     _count: int = 0
     _due: Due = field(init=False)
+    _place: Creates | None = None
 
     def __post_init__(self) -> None:
         self._due = Due(self.writer)
@@ -78,11 +81,14 @@ class PartialDeltas:
             return
         found = delta(source)
         if found is None:
+            self._due.put(0)
             return
         sealed = seal_delta(found, self.catalogue_key, self.clock, self.chance)
         name = f"{self.order.delta_name.removesuffix('.delta')}/{self._count}.delta"
         self._count += 1
-        try:
-            self.open_container(self.held, SCOPE).create(name, sealed)
-        except ObjectExists:
-            return  # the name holds our epoch: an answer that was lost
+        self._due.put(len(sealed))
+        if self._place is None:
+            self._place = self.open_container(self.held, SCOPE)
+        # The name holds our epoch: when it exists, an answer was lost.
+        with suppress(ObjectExists):
+            self._place.create(name, sealed)

@@ -1,13 +1,14 @@
 """Partial deltas: what a backup under way has stored so far, so that the next try need not again.
 
 `SoFar` and `ChunksSoFar` are the writer's side: they look at what was sent since they last looked,
-and tell files (or chunks) all of whose packs are in storage. `lay_partial` is the reader's side:
-one is laid over what came before, as a delta is laid over a parent. Nothing that comes of it is a
-recovery point (docs/decisions/0121).
+and tell as much of each file (or those chunks) as lies in packs that are in storage. `lay_partial`
+is the reader's side: one is laid over what came before, as a delta is laid over a parent. Nothing
+that comes of it is a recovery point (docs/decisions/0121).
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import msgspec
 
@@ -25,40 +26,49 @@ from strongroom.datastore.maps.manifest import (
 from strongroom.datastore.writing.writer import DatastoreWriter, RawStream
 from strongroom.model.postgres import PAGE
 
-EVERY = 32 << 20  # stored bytes between two partial deltas
-_SHARE = 32  # and a 32nd of what was stored before: of a large server there are a few hundred
-_MOST = 4 << 30  # but never more than this
+_SHARE = 256  # of what was stored before: of a large server there are some thousands of them
+_MOST = 1 << 30  # stored bytes between two partial deltas
+_COST = 32  # times as much is stored after one as it had bytes itself
 
 _NOBODY = PointFacts(recovery_point_id="", instance_id="", job_id="", taken_at="", committed_at="")
 
-# (path, pages) -> page versions of so many pages at the file's beginning, if they were noted.
-Versions = Callable[[str, int], bytes | None]
+
+class Versions(Protocol):
+    """The page versions that were noted of a file."""
+
+    def __call__(self, path: str, pages: int, *, in_part: bool) -> bytes | None:
+        """Of so many pages at its beginning, if they are known.
+
+        `in_part`: with what comes after them as the parent's; None where nobody can say so.
+        """
+        ...
 
 
 class Due:
-    """When the next partial delta is: often at first, then with each 32nd more."""
+    """When the next partial delta is: after each pack at first, then with each 256th more."""
 
     def __init__(self, writer: DatastoreWriter) -> None:
         self._writer = writer
-        self._next = EVERY
+        self._next = 1
 
     def __call__(self) -> bool:
-        """Whether enough was stored since the last time that it said so."""
+        """Whether enough was stored since the last one."""
+        return self._writer.stored_bytes >= self._next
+
+    def put(self, size: int) -> None:
+        """One was put, of so many bytes; or, with none, there was nothing to tell."""
         stored = self._writer.stored_bytes
-        if stored < self._next:
-            return False
-        self._next = stored + max(EVERY, min(stored // _SHARE, _MOST))
-        return True
+        self._next = stored + max(1, min(max(stored // _SHARE, size * _COST), _MOST))
 
 
 @dataclass(slots=True)
 class _File:
-    """A file, or its beginning, all of whose packs are in storage."""
+    """A file, or as much of it as lies in storage without a gap."""
 
     facts: FileFacts
     kept: int | None
-    extents: list[Extent]
-    versions: bytes
+    extents: list[Extent] = field(default_factory=list)
+    versions: bytes = b""
 
 
 class SoFar:
@@ -69,42 +79,58 @@ class SoFar:
         self._stream = stream
         self._versions = versions
         self._seen = 0  # extents of the writer
-        self._waiting: dict[int, list[Extent]] = {}  # by file: until its packs are sent
+        self._waiting: dict[int, _File] = {}  # ended, until all of their packs are sent
+        self._ends: dict[int, int] = {}  # of files told in part: as far as they were
 
     def delta(self, source: Source) -> Delta | None:
         """What has been stored since the last time; None when it is nothing of use."""
-        extents, files, kept = self._writer.ended(self._seen)
+        extents, files = self._writer.ended(self._seen)
         self._seen += len(extents)
         for extent in extents:
-            if files[extent.file].kind == "main":
-                self._waiting.setdefault(extent.file, []).append(extent)
-        sent = self._writer.sent()
-        found: list[_File] = []
-        for index in [i for i, rows in self._waiting.items() if all(e.pack in sent for e in rows)]:
-            rows, facts = self._waiting.pop(index), files[index]
-            versions = self._versions(facts.path, facts.size // PAGE)
-            if versions is not None:
-                found.append(_File(facts, kept.get(index), rows, versions))
-        begun = self._beginning(sent)
-        return _delta(source, found if begun is None else [*found, begun], sent)
+            facts, kept = files[extent.file]
+            if facts.kind == "main":
+                waiting = self._waiting.setdefault(extent.file, _File(facts, kept))
+                waiting.extents.append(extent)
+        under_way = self._stream.under_way()
+        rows = [file.extents for file in self._waiting.values()]
+        sent = self._writer.sent({row.pack for each in [*rows, under_way[2]] for row in each})
+        found = [self._ended(index, sent) for index in list(self._waiting)]
+        found.append(self._begun(*under_way, sent))
+        return _delta(source, [file for file in found if file is not None], sent)
 
-    def _beginning(self, sent: Mapping[int, PackFacts]) -> _File | None:
-        """Of the file under way, as far as its packs are sent without a gap."""
-        facts, kept, extents, end = self._stream.under_way()
-        if facts is None or facts.kind != "main":
+    def _ended(self, index: int, sent: Mapping[int, PackFacts]) -> _File | None:
+        file = self._waiting[index]
+        if any(row.pack not in sent for row in file.extents):
+            return self._begun(file.facts, file.kept, file.extents, file.facts.size, sent)
+        del self._waiting[index]
+        self._ends.pop(index, None)
+        versions = self._versions(file.facts.path, file.facts.size // PAGE, in_part=False)
+        return None if versions is None else replace(file, versions=versions)
+
+    def _begun(
+        self,
+        facts: FileFacts | None,
+        kept: int | None,
+        rows: list[Extent],
+        end: int,
+        sent: Mapping[int, PackFacts],
+    ) -> _File | None:
+        """Of a file as far as its packs are sent without a gap, if that is further than it was."""
+        if facts is None or facts.kind != "main" or not rows:
             return None
-        rows: list[Extent] = []
-        for extent in extents:
-            if extent.pack not in sent:
-                end = extent.offset
-                break
-            rows.append(extent)
+        end = next((row.offset for row in rows if row.pack not in sent), end)
         end -= end % PAGE
-        versions = self._versions(facts.path, end // PAGE) if rows and end > (kept or 0) else None
+        mine = [_cut(row, end) for row in rows if row.offset < end]
+        if not mine or mine[-1].end <= self._ends.get(mine[0].file, 0):
+            return None
+        in_part = kept is not None and end <= kept
+        versions = self._versions(facts.path, end // PAGE, in_part=in_part)
         if versions is None:
             return None
-        begun = msgspec.structs.replace(facts, size=end)
-        return _File(begun, kept, [_cut(row, end) for row in rows if row.offset < end], versions)
+        self._ends[mine[0].file] = mine[-1].end
+        if not in_part:
+            facts = msgspec.structs.replace(facts, size=end)
+        return _File(facts, kept, mine, versions)
 
 
 def _cut(row: Extent, end: int) -> Extent:
@@ -145,8 +171,8 @@ class ChunksSoFar:
         """The chunks whose packs were sent since the last time; None when there is none."""
         rows = self.book.written(self._seen)
         self._seen += len(rows)
-        sent = self.writer.sent()
         rows = [*self._waiting, *rows]
+        sent = self.writer.sent({row.place.pack for row in rows})
         lacking = {row.key for row in rows if row.place.pack not in sent}
         self._waiting = [row for row in rows if row.key in lacking]
         places: dict[int, int] = {}

@@ -7,7 +7,7 @@ the server.
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 
 from blake3 import blake3
@@ -162,15 +162,19 @@ class DatastoreWriter:
         key = PackKey(PACK, pack_id, self._data_key, self._chance)
         return FillingPack(index, key, self.sealer.frame_size, digests=digests)
 
-    def sent(self) -> dict[int, PackFacts]:
-        """The packs that are in storage, by index."""
+    def sent(self, packs: Iterable[int]) -> dict[int, PackFacts]:
+        """Those of these packs that are in storage, by index."""
         with self._lock:
-            return dict(self._packs)
+            return {pack: self._packs[pack] for pack in packs if pack in self._packs}
 
-    def ended(self, seen: int) -> tuple[list[Extent], list[FileFacts], dict[int, int]]:
-        """(extents after the first `seen`, files, kept): of files that have ended."""
+    def ended(self, seen: int) -> tuple[list[Extent], dict[int, tuple[FileFacts, int | None]]]:
+        """Extents after the first `seen`; by index the files that they are of, which have ended,
+        with what they keep.
+        """
         with self._lock:
-            return self._extents[seen:], list(self._files), dict(self._kept)
+            rows = self._extents[seen:]
+            indexes = {row.file for row in rows}
+            return rows, {n: (self._files[n], self._kept.get(n)) for n in indexes}
 
     def send(self, pack: FillingPack) -> None:
         """The pack is full: send it as soon as its frames are sealed."""

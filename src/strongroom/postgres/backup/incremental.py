@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from strongroom.model.errors import SourceUnsupported
 from strongroom.model.postgres import PAGE, Lsn, SystemIdentifier, Timeline, lsn_to_text, major_of
 from strongroom.postgres.pages.page_notes import PageNotes
-from strongroom.postgres.pages.page_versions import PageColumns, PagesInPart, ParentPages
+from strongroom.postgres.pages.page_versions import PageColumns, PagesInPart, ParentPages, cut
 from strongroom.postgres.server.asked import Asked, show
 from strongroom.postgres.server.events import (
     Ended,
@@ -71,6 +71,30 @@ class Stored:
     page_versions: Mapping[str, bytes]
 
 
+@dataclass(slots=True)
+class _UnderWay:
+    """The file that is being read.
+
+    own: so many pages at its beginning an earlier try may have stored; kept: so many are known.
+    """
+
+    path: str = ""
+    now: PageColumns | PagesInPart = field(default_factory=PageColumns)
+    own: int = 0
+    kept: int = 0
+
+    def versions(self, pages: int, *, in_part: bool) -> bytes | None:
+        if isinstance(self.now, PagesInPart):
+            return self.now.packed(pages)
+        if pages > len(self.now):
+            return None
+        if not in_part:
+            return self.now.packed(pages)
+        if pages < self.own:
+            return None  # beyond them are pages of that try, not the parent's
+        return self.now.packed(pages, self.kept - pages)
+
+
 class Increment:
     """One backup: give `prepare` to `physical_backup`, and what it yields to `events`.
 
@@ -91,7 +115,7 @@ class Increment:
         self._records = True
         self._switched = False
         self._notes = PageNotes()
-        self._under_way: tuple[str, PageColumns] = ("", PageColumns())
+        self._under_way = _UnderWay()
         self._sizes: dict[str, int] = {}  # of files that came in part, or of which a page stayed
         self._label: bytes | None = None
 
@@ -105,12 +129,15 @@ class Increment:
         """For people who watch: `why`, or that an earlier try is gone on with."""
         return self.why or ("going on where an earlier try broke off" if self.resumes else "")
 
-    def versions(self, path: str, pages: int) -> bytes | None:
-        """Of so many pages at the beginning of a file, if they are known."""
-        name, columns = self._under_way
-        if name == path:
-            return columns.packed(pages) if pages <= len(columns) else None
-        return self._notes.get(path)
+    def versions(self, path: str, pages: int, *, in_part: bool) -> bytes | None:
+        """Of so many pages at the beginning of a file, if they are known.
+
+        `in_part`: with what comes after them as the parent's; None where nobody can say so.
+        """
+        if self._under_way.path == path:
+            return self._under_way.versions(pages, in_part=in_part)
+        noted = None if in_part else self._notes.get(path)
+        return None if noted is None else cut(noted, pages)
 
     def prepare(self, server: Asked, system: System) -> bytes:
         """The parent's backup_manifest where the server's summaries can serve it, else nothing."""
@@ -221,10 +248,9 @@ class Increment:
         elif begun.kept is not None:
             yield from self._told_part(begun, source)
         elif begun.kind == "main" and begun.size % PAGE == 0:
-            older = self._stored_pages(begun.path)
-            if older is None and not by_summaries:
-                older = self._parents_pages(begun.path)
-            yield from self._relation(begun, source, older)
+            stored = self._stored_pages(begun.path)
+            parents = None if by_summaries else self._parents_pages(begun.path)
+            yield from self._relation(begun, source, stored, parents)
         else:
             yield begun
             yield from _rest_of_file(source)
@@ -241,6 +267,7 @@ class Increment:
     def _part(self, begun: FileBegun, source: Iterator[Event]) -> Iterator[Event]:
         """An INCREMENTAL.* member: of its blocks, those that no earlier try has stored."""
         reader, stored, pages = IncrementalReader(begun.size), None, PagesInPart()
+        self._under_way = _UnderWay(begun.path, pages)
         for data in _data_of(source):
             for found in reader.feed(data):
                 match found:
@@ -258,6 +285,7 @@ class Increment:
         self._sizes[begun.path] = begun.size
         stored = self._stored_pages(begun.path, (begun.kept or 0) // PAGE)
         pages = PagesInPart()
+        self._under_way = _UnderWay(begun.path, pages)
         yield begun
         for event in _rest_of_file(source):
             if isinstance(event, FilePages):
@@ -265,17 +293,24 @@ class Increment:
         yield from self._end_part(begun.path, pages)
 
     def _end_part(self, path: str, pages: PagesInPart) -> Iterator[Event]:
+        yield FileEnded()
+        self._under_way = _UnderWay()
         if pages:
             self._notes[path] = pages.packed()
-        yield FileEnded()
 
     def _relation(
-        self, begun: FileBegun, source: Iterator[Event], older: ParentPages | None
+        self,
+        begun: FileBegun,
+        source: Iterator[Event],
+        stored: ParentPages | None,
+        parents: ParentPages | None,
     ) -> Iterator[Event]:
         """A file of a relation that came whole: its page versions are noted, and compared."""
         now = PageColumns()
-        self._under_way = begun.path, now
+        older = stored.over(parents) if stored and parents else stored or parents
         kept = None if older is None else min(older.count * PAGE, begun.size)
+        own = stored.own if stored else 0
+        self._under_way = _UnderWay(begun.path, now, own, (kept or 0) // PAGE)
         yield replace(begun, kept=kept)
         changed_pages = 0
         for pages in _whole_pages(_data_of(source)):
@@ -291,7 +326,7 @@ class Increment:
         yield FileEnded()
         if older is not None and changed_pages < len(now):
             self._sizes[begun.path] = begun.size
-        self._under_way = "", PageColumns()
+        self._under_way = _UnderWay()
         if len(now):
             self._notes[begun.path] = now.packed()
 

@@ -9,7 +9,9 @@ among the words because VACUUM sets PD_ALL_VISIBLE without pd_lsn where checksum
 """
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from copy import copy
 
 import numpy as np
 import zstandard
@@ -20,7 +22,8 @@ from strongroom.model.postgres import PAGE, Lsn
 _WORDS = PAGE // 4  # of a page
 COLUMNS = 3
 _MOST_PAGES = 1 << 20  # of one file
-_NO_VERSION = 0xFFFFFFFF  # both halves of pd_lsn: below nobody's start
+_NO_VERSION = 0xFFFFFFFF  # both halves of pd_lsn: below nobody's start; all three: the parent's
+_PARENTS = _NO_VERSION.to_bytes(4, "little")
 _LEVEL = 3
 
 
@@ -41,10 +44,14 @@ class PageColumns:
             column.extend(more)
         return found
 
-    def packed(self, pages: int | None = None) -> bytes:
-        """As a manifest keeps them; of so many pages at the beginning, all when None."""
-        end = None if pages is None else 4 * pages
-        return zstandard.compress(b"".join(column[:end] for column in self.columns), _LEVEL)
+    def packed(self, pages: int | None = None, parents: int = 0) -> bytes:
+        """As a manifest keeps them; of so many pages at the beginning, all when None.
+
+        `parents`: so many pages after them are said to be as the parent's.
+        """
+        end, rest = None if pages is None else 4 * pages, _PARENTS * parents
+        columns = b"".join(column[:end] + rest for column in self.columns)
+        return zstandard.compress(columns, _LEVEL)
 
 
 class PagesInPart:
@@ -62,21 +69,26 @@ class PagesInPart:
         self._blocks += blocks
         return self._came.add(pages)
 
-    def packed(self) -> bytes:
+    def packed(self, pages: int = _MOST_PAGES) -> bytes:
         """As `PageColumns.packed`; a page that did not come is zeros, and never kept.
 
         Nor is one that came without a pd_lsn; but that it came can be told.
         """
-        pages = self._blocks[-1] + 1 if self._blocks else 0
-        came = np.array([np.frombuffer(column, np.uint32) for column in self._came.columns])
+        count = bisect_left(self._blocks, pages)
+        blocks = self._blocks[:count]
+        came = np.array([np.frombuffer(each, np.uint32)[:count] for each in self._came.columns])
         came[:2, (came[:2] == 0).all(axis=0)] = _NO_VERSION
-        columns = np.zeros((COLUMNS, pages), dtype=np.uint32)
-        columns[:, self._blocks] = came
+        columns = np.zeros((COLUMNS, blocks[-1] + 1 if blocks else 0), dtype=np.uint32)
+        columns[:, blocks] = came
         return zstandard.compress(columns.tobytes(), _LEVEL)
 
 
 class ParentPages:
-    """What the parent knew of the pages of one file."""
+    """What the parent, or a try that broke off, knew of the pages of one file.
+
+    count: of so many pages at the beginning it knows anything; own: of so many it says so itself,
+    what comes then is as the parent's.
+    """
 
     def __init__(self, packed: bytes, start: Lsn, most: int = _MOST_PAGES) -> None:
         """`start`: the parent's start LSN; `most`: so many pages at the beginning may stay.
@@ -86,14 +98,30 @@ class ParentPages:
         raw = unpacked(packed)
         length = len(raw) // COLUMNS
         self.count = min(length // 4, most)
-        self._columns = tuple(
-            raw[n * length : n * length + 4 * self.count] for n in range(COLUMNS)
-        )
-        high, low = (array("I", column) for column in self._columns[:2])
+        self.columns = tuple(raw[n * length : n * length + 4 * self.count] for n in range(COLUMNS))
+        high, low = (array("I", column) for column in self.columns[:2])
         # A page of no pd_lsn says nothing of its age.
-        self._doubted = bytes(
+        self.doubted = bytes(
             not 0 < (upper << 32 | lower) < start for upper, lower in zip(high, low, strict=True)
         )
+        self.own = self.count
+        while self.own and self._is_parents(self.own - 1):
+            self.own -= 1
+
+    def _is_parents(self, page: int) -> bool:
+        return all(column[4 * page : 4 * page + 4] == _PARENTS for column in self.columns)
+
+    def over(self, parent: "ParentPages") -> "ParentPages":
+        """The same, with the parent's words where it says that a page is as the parent's."""
+        found = copy(self)
+        found.count = max(self.own, min(self.count, parent.count))
+        own, end = 4 * self.own, 4 * found.count
+        found.columns = tuple(
+            ours[:own] + theirs[own:end]
+            for ours, theirs in zip(self.columns, parent.columns, strict=True)
+        )
+        found.doubted = self.doubted[: self.own] + parent.doubted[self.own : found.count]
+        return found
 
     def changed(self, first: int, words: tuple[bytes, ...]) -> Iterator[tuple[int, int]]:
         """Runs (first page, page after the last) among the pages from `first` that have changed.
@@ -120,19 +148,29 @@ class ParentPages:
     def _differs(self, first: int, words: tuple[bytes, ...], count: int) -> bool:
         """Most stretches are as they were: three comparisons instead of a walk."""
         place = slice(4 * first, 4 * (first + count))
-        return self._doubted.find(1, first, first + count) >= 0 or any(
-            theirs[place] != ours for theirs, ours in zip(self._columns, words, strict=True)
+        return self.doubted.find(1, first, first + count) >= 0 or any(
+            theirs[place] != ours for theirs, ours in zip(self.columns, words, strict=True)
         )
 
     def _has_changed(self, page: int, place: int, words: tuple[bytes, ...]) -> bool:
         return (
             page >= self.count
-            or bool(self._doubted[page])
+            or bool(self.doubted[page])
             or any(
                 theirs[4 * page : 4 * page + 4] != ours[4 * place : 4 * place + 4]
-                for theirs, ours in zip(self._columns, words, strict=True)
+                for theirs, ours in zip(self.columns, words, strict=True)
             )
         )
+
+
+def cut(packed: bytes, pages: int) -> bytes:
+    """A record of no more than so many pages at the file's beginning."""
+    raw = unpacked(packed)
+    length = len(raw) // COLUMNS
+    if length <= 4 * pages:
+        return packed
+    columns = b"".join(raw[n * length : n * length + 4 * pages] for n in range(COLUMNS))
+    return zstandard.compress(columns, _LEVEL)
 
 
 class KnownPages:
