@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from strongroom.control.restore.plan_room import FileSystem, Known, Sight
+from strongroom.control.restore.plan_known import Known
+from strongroom.control.restore.plan_room import FileSystem, Sight
 from strongroom.model.drill import PASSED, Drill
 from strongroom.model.operation import ServerFacts
 from strongroom.model.plan import Check, RestorePlan

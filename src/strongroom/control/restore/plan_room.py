@@ -5,8 +5,6 @@ Room is asked of each file system for what goes there: what is free on others he
 
 from dataclasses import dataclass
 
-from strongroom.model.drill import Drill
-from strongroom.model.operation import ServerFacts
 from strongroom.model.plan import LookResult, PlaceFacts, RestorePlan
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.model.restore_request import RestoreRequest
@@ -42,20 +40,6 @@ class FileSystem:
     path: str
     needed: int
     free: int
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What a plan is judged by, beside its point and what was asked.
-
-    drilled: the last drill of the point, if there was one. target: the server that is loaded, as
-    its agent last told of it; None when none is.
-    """
-
-    sight: Sight
-    disks: list[FileSystem]
-    drilled: Drill | None
-    target: ServerFacts | None
 
 
 def file_systems_of(

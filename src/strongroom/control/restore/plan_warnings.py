@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from strongroom.catalog.protection.protection import Protection
 from strongroom.catalog.resources import servers as catalog
-from strongroom.control.restore.plan_room import FileSystem, Known, Sight
+from strongroom.control.restore.plan_known import Known
+from strongroom.control.restore.plan_room import FileSystem, Sight
 from strongroom.model.drill import PASSED, Drill
 from strongroom.model.errors import from_dict
 from strongroom.model.operation import ServerFacts

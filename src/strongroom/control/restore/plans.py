@@ -16,7 +16,8 @@ from strongroom.control.basis.control import Control
 from strongroom.control.resources import servers
 from strongroom.control.restore import plan_checks, plan_warnings, restores
 from strongroom.control.restore.plan_cost import changed_since, cost_of, time_of, wal_bytes_of
-from strongroom.control.restore.plan_room import Known, Sight, file_systems_of
+from strongroom.control.restore.plan_known import Known
+from strongroom.control.restore.plan_room import Sight, file_systems_of
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of
 from strongroom.model.ids import AgentId, uuid4
