@@ -13,7 +13,7 @@ from strongroom.catalog.points import recovery_points
 from strongroom.catalog.protection import instances, protection
 from strongroom.catalog.tables.tables import agents, policies
 from strongroom.catalog.wal import streaming, wal
-from strongroom.catalog.work import agent_operations
+from strongroom.catalog.work import agent_operations, jobs
 from strongroom.control.overview.alerts import settle_alerts
 from strongroom.control.wal.wal_coverage import kept_of
 from strongroom.control.wal.wal_moments import apart, begin_apart, choose
@@ -34,7 +34,7 @@ from strongroom.workflows.care.care import in_each
 from strongroom.workflows.garbage.collect import collect
 from strongroom.workflows.wal.wal_expiry import base_of_log, expire_log
 from strongroom.workflows.wal.wal_keeping import keep_wal
-from strongroom.workflows.wal.wal_streams import operation_of, settle_stream
+from strongroom.workflows.wal.wal_streams import fill_gaps, operation_of, settle_stream
 from worlds import point_id
 
 SIZE = 16 << 20
@@ -531,6 +531,36 @@ def test_log_that_stays_away_or_is_lost_is_an_alert_until_it_comes_and_a_point_i
     world.clock.advance(10)
     a_base(world, 2, BASE + SIZE + 500)
     assert about_log() == []
+
+
+def test_a_full_backup_is_begun_where_the_log_began_behind_the_only_point(
+    world: CareWorld, stream: Stream
+) -> None:
+    """A backup that ended just before its server's stream began."""
+
+    def begun() -> list[str]:
+        fill_gaps(world.means, world.instance)
+        with world.database.reading() as connection:
+            running = jobs.list_running(connection)
+            return [jobs.get(connection, job).order["why"] for job in running]
+
+    a_base(world, 1, BASE - SIZE + 288)
+    assert begun() == []  # nothing is kept yet
+    stream.goes_on(BASE, BASE + 1000)
+    assert begun() == ["its log is kept, and no point leads to it yet"]
+    assert len(begun()) == 1
+
+
+def test_no_backup_is_begun_for_log_to_which_a_point_leads(
+    world: CareWorld, stream: Stream
+) -> None:
+    stop = BASE + 4000  # further than the log has come
+    a_base(world, 1, stop)
+    for start in range(BASE, BASE + 8000, 1000):
+        stream.goes_on(start, start + 1000)
+        fill_gaps(world.means, world.instance)
+    with world.database.reading() as connection:
+        assert jobs.list_running(connection) == []
 
 
 def test_what_was_put_and_never_committed_is_garbage_and_nothing_else_is(

@@ -10,7 +10,13 @@ from seams import SystemClock
 from standbys import a_pair
 from strongroom.model.errors import SourceError
 from strongroom.model.postgres import Lsn
-from strongroom.postgres.log.wal_source import Place, WalSource, drop_slot, why_behind
+from strongroom.postgres.log.wal_source import (
+    Place,
+    WalSource,
+    checkpoint_of,
+    drop_slot,
+    why_behind,
+)
 from strongroom.postgres.server.connect import Conninfo, replication
 
 pytestmark = pytest.mark.postgres
@@ -49,6 +55,21 @@ def test_a_standby_that_gets_nothing_from_its_primary_is_level_with_itself_alone
 
 def nothing() -> None:
     """Nobody breaks it off."""
+
+
+@pytest.mark.parametrize("major", MAJORS)
+def test_log_is_there_from_the_last_checkpoint_on(postgres_server, major) -> None:
+    server = postgres_server(major)
+    conninfo = Conninfo.parse(server.conninfo)
+    server.sql("checkpoint", "select pg_switch_wal()", "create table later (id int)")
+    timeline, redo = checkpoint_of(conninfo, nothing)
+    with replication(conninfo) as connection:
+        source = WalSource(connection, SystemClock(), "")
+        source.begin_quietly(Place(timeline, Lsn(redo - redo % (16 << 20))))
+        assert source.position < redo < source.found.at
+        while source.position < source.found.at:
+            source.next(20)
+    server.sql("drop table later")
 
 
 @pytest.mark.parametrize("major", MAJORS)

@@ -28,6 +28,15 @@ def test_the_first_stream_begins_with_a_whole_segment() -> None:
     assert place(a_server(), 0, 0) == (1, 9 * SIZE, False)
 
 
+def test_the_first_stream_begins_where_a_backup_under_way_may_have_ended() -> None:
+    """The backup's own checkpoint lies before its end."""
+    redo = Lsn(7 * SIZE + 40)
+    assert place_after(a_server(), Kept(), since=redo) == Place(Timeline(1), Lsn(7 * SIZE))
+    behind = Lsn(10 * SIZE)  # of a checkpoint that came between the two questions
+    assert place_after(a_server(), Kept(), since=behind) == Place(Timeline(1), Lsn(9 * SIZE))
+    assert place_after(a_server(), Kept("7", 1, 8 * SIZE), since=redo).start == 8 * SIZE
+
+
 def test_a_stream_goes_on_where_the_vault_has_it() -> None:
     assert place(a_server(), 1, 7 * SIZE + 5) == (1, 7 * SIZE + 5, False)
 

@@ -36,13 +36,15 @@ from strongroom.postgres.log.wal_source import (
     Kept,
     Place,
     WalSource,
+    checkpoint_of,
     drop_slot,
     place_after,
     position_of,
     slot_name,
     why_behind,
 )
-from strongroom.postgres.server.connect import replication
+from strongroom.postgres.server.connect import replication, same_server
+from strongroom.postgres.server.replication import Replication
 
 _IN_FLIGHT = 2  # runs that are sealed and not kept yet
 _TURN_SECONDS = 0.25
@@ -96,7 +98,8 @@ class LogStream:
                     if told.of_point:  # segments are whole from their first byte
                         start = told.end - told.end % source.found.system.wal_segment_size
                         kept = replace(kept, end=start)
-                    place = place_after(source.found, kept, self.keeper.lost)
+                    since = None if kept.timeline else self._since(server, source)
+                    place = place_after(source.found, kept, self.keeper.lost, since)
                     source.begin(place, reserve=self._may_hold(source, place))
                     before = Before(Lsn(told.end), told.unended)
                     if place.why or told.of_point:
@@ -111,6 +114,19 @@ class LogStream:
             except _HeldTooMuchError as error:
                 self._give_up()
                 raise SourceStopped(str(error)) from error
+
+    def _since(self, server: Replication, source: WalSource) -> Lsn | None:
+        """From where the first log is taken, so that a backup that runs now can lead to it.
+
+        It ends behind the checkpoint that it began with, but may end before we are here. None
+        where that is more than a server may keep for us, or may not be asked.
+        """
+        with suppress(SourceError):
+            conninfo = same_server(self.keeper.conninfo, server)
+            timeline, redo = checkpoint_of(conninfo, self.keeper.check)
+            is_near = source.found.at - redo <= self._bound(source)
+            return redo if is_near and timeline == source.found.system.timeline else None
+        return None
 
     def _may_hold(self, source: WalSource, place: Place) -> bool:
         """A server that already has more for us than it shall is read as long as it has it."""

@@ -251,6 +251,13 @@ def ranges_of(
     return found
 
 
+def first_kept(connection: sa.Connection, instance_id: str, system: str) -> tuple[int, int] | None:
+    """Where the log of a system begins that is kept: (timeline, position); None where none is."""
+    query = sa.select(packs.c.timeline, packs.c.start_lsn).where(_kept(instance_id, system))
+    row = connection.execute(query.order_by(*_PLACE).limit(1)).first()
+    return None if row is None else (row.timeline, row.start_lsn)
+
+
 def packs_between(
     connection: sa.Connection,
     instance_id: str,

@@ -61,6 +61,10 @@ def show(name: str, found: dict[str, Any], around: str, minutes: int) -> None:
         console.say(f"the log of {name} is not kept: recovery points alone can be restored")
         console.say(f"next: strongroom server set {name} --keep-every-second 7d")
         return
+    if stream["state"] == "Starting":
+        console.say(f"the log of {name} is asked for, and its agent has sent none yet")
+        console.say("look again in some seconds; if it stays so: strongroom doctor")
+        return
     archived = stream["slot"] == "Archive" and stream["state"] == "Streaming"
     how = "archived by the server" if archived else stream["state"].lower()
     console.say(f"the log of {name} is {how}")
@@ -72,6 +76,8 @@ def show(name: str, found: dict[str, Any], around: str, minutes: int) -> None:
             **({"why": stream["why"]} if stream["why"] else {}),
         }
     )
+    if not found["ranges"]:
+        console.say("  no second can be restored yet: a recovery point that leads to it is to come")
     for start, end in found["ranges"]:
         console.say(f"  any second from {_whole_second(start)} to {short_time(end)} UTC")
     for gap in found["gaps"]:

@@ -33,6 +33,7 @@ NOT_AS_FAR = (
 _CUT_OFF = """
 select pg_is_in_recovery() and not exists (select from pg_stat_wal_receiver where pid is not null)
 """
+_CHECKPOINT = "select timeline_id, redo_lsn from pg_control_checkpoint()"
 _FORK = re.compile(r"^\s*(\d+)\s+([0-9A-Fa-f]+/[0-9A-Fa-f]+)", re.M)
 
 
@@ -69,10 +70,11 @@ def forks_of(history: str) -> list[tuple[Timeline, Lsn]]:
     return [(Timeline(int(tli)), lsn_from_text(lsn)) for tli, lsn in _FORK.findall(history)]
 
 
-def place_after(found: Found, kept: Kept, lost: str = "") -> Place:
+def place_after(found: Found, kept: Kept, lost: str = "", since: Lsn | None = None) -> Place:
     """Where to go on, so that nothing that the server still has is missed.
 
-    `lost`: why what follows `kept` cannot be had. Raises SourceRefused where another server of
+    `lost`: why what follows `kept` cannot be had. `since`: from where the server surely has its
+    log, taken where nothing is kept. Raises SourceRefused where another server of
     this system has become the same timeline, or where it has not come as far: two logs under one
     name lead nowhere.
     """
@@ -81,7 +83,8 @@ def place_after(found: Found, kept: Kept, lost: str = "") -> Place:
     _check_branch(found, kept)
     why = _why_anew(found, kept, lost)
     if why or kept.timeline == 0:
-        return Place(system.timeline, Lsn(found.at - found.at % size), why)
+        start = found.at if why or since is None else min(found.at, since)
+        return Place(system.timeline, Lsn(start - start % size), why)
     forks = forks_of(found.histories.get(system.timeline, ""))
     left = dict(forks).get(Timeline(kept.timeline))
     if left is None or kept.end < left:
@@ -280,6 +283,16 @@ def position_of(conninfo: Conninfo, watch: Callable[[], None]) -> Lsn:
     with replication(conninfo, watch) as server:
         row = server.rows("IDENTIFY_SYSTEM", "identifying itself")[0]
     return lsn_from_text(row[2].decode())
+
+
+def checkpoint_of(conninfo: Conninfo, watch: Callable[[], None]) -> tuple[Timeline, Lsn]:
+    """From where a server surely has its log: what its last checkpoint leans on.
+
+    Raises SourceError. Source: PostgreSQL manual, pg_control_checkpoint, redo_lsn.
+    """
+    with session(conninfo, watch) as server:
+        ((timeline, redo),) = server.rows(_CHECKPOINT, "asking for its last checkpoint")
+    return Timeline(int(timeline)), lsn_from_text(redo.decode())
 
 
 def why_behind(conninfo: Conninfo, watch: Callable[[], None]) -> str:

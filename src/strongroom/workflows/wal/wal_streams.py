@@ -20,7 +20,9 @@ from strongroom.model.errors import Cancelled
 from strongroom.model.ids import AgentId, InstanceId
 from strongroom.model.logical import LOGICAL
 from strongroom.model.operational_tier import operational_days
+from strongroom.model.postgres import lsn_from_text
 from strongroom.model.protection_state import ABLE, SUSPENDED
+from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.model.wal import SLOT_BYTES, StreamOrder
 from strongroom.workflows.basis.means import Means
 
@@ -86,7 +88,8 @@ def _offer(means: Means, found: Protection, *, again: bool) -> None:
 def fill_gaps(means: Means, instance_id: InstanceId) -> None:
     """Behind a gap nothing is restored before the next point: one is taken at once.
 
-    So it is where a stream has begun and there is no point to go on from.
+    So it is where a stream has begun and no point leads to it: there is none, or the stream began
+    behind it.
     """
     with means.control.database.writing() as connection:
         found = protection.by_id(connection, instance_id)
@@ -97,7 +100,7 @@ def fill_gaps(means: Means, instance_id: InstanceId) -> None:
             return
         gaps = wal.gaps_of(connection, instance_id)
         gap = (gaps[-1]["found_at"], str(gaps[-1]["why"])) if gaps else None
-        if _has_base(connection, found, gap and gap[0]):
+        if _has_base(connection, found, stream, gap and gap[0]):
             return
         why = f"log of {stream['system_identifier']}"
         job = backups.fire_for_log(means.control, connection, found, why, gap)
@@ -105,9 +108,26 @@ def fill_gaps(means: Means, instance_id: InstanceId) -> None:
         log.info("wal.base_queued", instance=instance_id, job=job)
 
 
-def _has_base(connection: sa.Connection, found: Protection, after: Instant | None) -> bool:
-    """Whether a physical point began after the last gap."""
-    return any(
-        point.kind != LOGICAL and (after is None or point.taken_at > after)
+def _has_base(
+    connection: sa.Connection, found: Protection, stream: sa.RowMapping, after: Instant | None
+) -> bool:
+    """Whether a physical point began after the last gap; of no gap, whether one leads on."""
+    points = [
+        point
         for point in recovery_points.list_of_instance(connection, found.instance_id)
-    )
+        if point.kind != LOGICAL
+    ]
+    if after is not None:
+        return any(point.taken_at > after for point in points)
+    system = str(stream["system_identifier"])
+    first = wal.first_kept(connection, found.instance_id, system)
+    size = wal.segment_size_of(stream, system)
+    return any(first is None or _reaches(point, system, size) >= first for point in points)
+
+
+def _reaches(point: RecoveryPoint, system: str, segment_size: int) -> tuple[int, int]:
+    """(timeline, where log must begin to lead on): where the segment begins that it ends in."""
+    if str(point.facts["system_identifier"]) != system:
+        return 0, 0
+    stop = int(lsn_from_text(str(point.facts["stop_lsn"])))
+    return int(point.facts["timeline"]), stop - stop % segment_size
