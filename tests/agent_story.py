@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 from structlog.testing import capture_logs
 
+import clusters
 from agent_world import AGENT_TOKEN, AgentWorld, Operation, an_agent_world
 from backup_orders import a_backup_order
 from ports import free_port
@@ -110,7 +111,7 @@ def a_server(root: Path, *options: str, settings: str = "") -> Iterator[Server]:
     home.mkdir(mode=0o755)
     own(home)
     server = Server(tools, home / "data", free_port(), home)
-    scratch.initialise(tools, server.directory, "--no-sync", *options)
+    clusters.initialise(tools, server.directory, *options)
     with (server.directory / "postgresql.conf").open("a") as file:
         file.write(
             "listen_addresses = ''\nshared_buffers = '32MB'\nmax_wal_senders = 8\n"

@@ -19,6 +19,7 @@ from typing import Any
 
 import psycopg
 
+import clusters
 from ports import free_port
 from strongroom.model.errors import ToolsMissing
 from strongroom.postgres.server import scratch
@@ -164,7 +165,7 @@ def start_server(
     tools = tools_of(major)
     with open_directory() as home:
         server = Server(tools, home / "data", home, free_port())
-        scratch.initialise(tools, server.data_directory, "--no-sync", *options)
+        clusters.initialise(tools, server.data_directory, *options)
         ours = {**_QUICK, "unix_socket_directories": home, "listen_addresses": "127.0.0.1"}
         server.configure(**{**ours, **settings})
         server.start()

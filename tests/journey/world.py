@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import clusters
 from net import Net, owner_of
 from oracle import Watched
 from oracle.book import open_book
@@ -178,7 +179,7 @@ class Postgres:
             os.chown(self.home, user.uid, user.gid)
         self.data = self.home / "data"
         self.port = free_port()
-        scratch.initialise(self.tools, self.data, "--no-sync")
+        clusters.initialise(self.tools, self.data)
         with (self.data / "postgresql.conf").open("a") as file:
             file.write("fsync = off\nshared_buffers = 32MB\n")  # no host of it loses power
         self.start()
