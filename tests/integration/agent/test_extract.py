@@ -70,7 +70,7 @@ def source(request) -> Iterator[Server]:
         for number in range(NOISE):
             server.sql(
                 f"create table noise{number} with (autovacuum_enabled = off) as "
-                "select n, repeat('x', 300) as filler from generate_series(1, 3000) n",
+                "select n, repeat('x', 300) as filler from generate_series(1, 1000) n",
                 database="shop",
             )
         yield server
@@ -517,16 +517,31 @@ def test_what_could_not_be_loaded_whole_is_taken_away(story, source):
     source.sql(
         "create table owner (id int primary key)",
         "create table owned (id int references owner)",
+        "create type mood as enum ('well')",
+        "create table moods (m mood)",
         database="shop",
     )
     operation = story.back_up(2)
     assert operation.failure is None, operation.failure
     story.commit(operation)
-    source.sql("drop table owned", "drop table owner", database="shop")
+    source.sql(
+        "drop table owned", "drop table owner", "drop table moods", "drop type mood",
+        database="shop",
+    )  # fmt: skip
     order = story.extract_order("half", 2, database="shop", table="owned", target_server="orders")
     failure = story.restore(order).failure
     assert failure is not None
     assert "owner" in failure.error["message"]
+    assert failure.error["hint"].startswith(
+        "A table comes without what it uses: make that in shop"
+    )
+    order = story.extract_order("moods", 2, database="shop", table="moods", target_server="orders")
+    failure = story.restore(order).failure
+    assert failure is not None
+    assert "mood" in failure.error["message"]
+    assert failure.error["hint"].startswith(
+        "A table comes without what it uses: make that in shop"
+    )
     assert "public.owned" not in source.digests("shop")
     order = story.extract_order(
         "nowhere",
