@@ -3,16 +3,17 @@
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from whenever import Date, Instant
 
 from strongroom.catalog.basis.database import Database
 from strongroom.catalog.identities import sessions
-from strongroom.catalog.oversight import alerts, digests, metrics, reports
-from strongroom.catalog.points import finding, horizons
+from strongroom.catalog.oversight import alerts, digests, metrics, reports, subjects
+from strongroom.catalog.points import censuses, finding, horizons, storage_findings
 from strongroom.catalog.points import recovery_points as recovery_point_rows
-from strongroom.catalog.protection import fleet, removal
+from strongroom.catalog.protection import fleet, instance_keys, removal
 from strongroom.catalog.tables.tables import (
     agents,
     drills,
@@ -290,3 +291,38 @@ def test_points_are_looked_through_by_shelf_and_page(connection: sa.Connection) 
     assert ids(Shelf(until=NOW.subtract(hours=24))) == (["r2"], 1)
     connection.execute(recovery_points.update().values(tag=""))
     assert ids(Shelf(tag="Default")) == (["r1"], 2)
+
+
+def test_an_outline_of_points_is_all_of_them_with_little_of_their_facts(
+    connection: sa.Connection,
+) -> None:
+    whose, one = InstanceId("i"), recovery_points.c.id == "r1"
+    facts = {
+        "system_identifier": "73",
+        "timeline": 2,
+        "stop_lsn": "0/3",
+        "tables": [["a", "b", 1]],
+    }
+    connection.execute(recovery_points.update().where(one).values(facts=facts))
+    whole = recovery_point_rows.list_of_instance(connection, whose)
+    outline = recovery_point_rows.outline_of_instance(connection, whose)
+    assert [msgspec.structs.replace(each, facts={}) for each in outline] == [
+        msgspec.structs.replace(each, facts={}) for each in whole
+    ]
+    told = {each.id: each.facts for each in outline}
+    assert {name: str(value) for name, value in told["r1"].items() if value is not None} == {
+        "system_identifier": "73",
+        "timeline": "2",
+        "stop_lsn": "0/3",
+    }
+    assert not any(told["r2"].values())
+
+
+def test_who_an_id_is_about_and_what_holds_shut_is_found(connection: sa.Connection) -> None:
+    assert subjects.instance_names(connection, {"i", "r1", "nobody"}) == {"i": "v", "r1": "v"}
+    assert censuses.taken_of(connection, ["i"]) == []
+    censuses.note(connection, "i", NOW)
+    assert censuses.taken_of(connection, ["i", "other"]) == [NOW]
+    storage_findings.add(connection, "i", "missing", ("p/1", "gone"), NOW)
+    assert storage_findings.count_kinds(connection, ["i"]) == {"missing": 1}
+    assert instance_keys.count_escrowed(connection, ["i"]) == (0, 0)

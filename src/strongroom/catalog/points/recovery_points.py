@@ -27,6 +27,7 @@ _SELECT = sa.select(
     recovery_points, sa.func.coalesce(policies.c.name, "").label("policy_name")
 ).join(policies, recovery_points.c.policy_id == policies.c.id, isouter=True)
 _tag = sa.func.coalesce(sa.func.nullif(recovery_points.c.tag, ""), "Default")
+_OUTLINE = ("system_identifier", "timeline", "stop_lsn", "damaged")
 _NAMED = _SELECT.where(
     recovery_points.c.instance_id == sa.bindparam("instance"),
     recovery_points.c.id == sa.bindparam("point"),
@@ -73,6 +74,31 @@ def list_of_instance(
     )
     rows = connection.execute(query.order_by(recovery_points.c.taken_at.desc())).mappings()
     return [_point(row) for row in rows]
+
+
+def outline_of_instance(connection: sa.Connection, instance_id: InstanceId) -> list[RecoveryPoint]:
+    """Those that can be restored, newest first; of their facts a few.
+
+    What lies in a point, down to its tables, is most of what a row is: of thousands that is much.
+    """
+    facts = [recovery_points.c.facts[name].as_string().label(f"of_{name}") for name in _OUTLINE]
+    query = sa.select(
+        *(each for each in recovery_points.c if each.name != "facts"),
+        sa.func.coalesce(policies.c.name, "").label("policy_name"),
+        *facts,
+    ).join(policies, recovery_points.c.policy_id == policies.c.id, isouter=True)
+    query = query.where(
+        recovery_points.c.instance_id == instance_id, recovery_points.c.state == COMPLETED
+    )
+    rows = connection.execute(query.order_by(recovery_points.c.taken_at.desc())).mappings()
+    names = [each for each in RecoveryPoint.__struct_fields__ if each != "facts"]
+    return [
+        RecoveryPoint(
+            **{name: row[name] for name in names},
+            facts={name: row[f"of_{name}"] for name in _OUTLINE},
+        )
+        for row in rows
+    ]
 
 
 def page_of_instance(

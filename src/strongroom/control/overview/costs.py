@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 import sqlalchemy as sa
-from whenever import Date
+from whenever import Date, Instant
 
 from strongroom.catalog.installation import installation
 from strongroom.catalog.oversight import audit
@@ -172,14 +172,42 @@ def forecast_policy(
         for ship in there
         if ship.policy.lower() == policy.lower() and ship.vault.is_same(vault)
     ]
-    return forecast_of(control, vault, mine or there, len(mine), ahead)
+    measures = measures_of(control, vault, mine or there, len(mine), len(ahead.fires))
+    return forecast_of(measures, len(mine), ahead)
 
 
-def forecast_of(
-    control: Control, vault: VaultRef, ships: Sequence[Ship], instances: int, ahead: Preview
-) -> Forecast:
-    """Of so many instances in that vault as these are on average; of one where there is none."""
-    most = max(_LEAST_MEASURED, min(_MOST_MEASURED, _MOST_FIRES // max(1, len(ahead.fires))))
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """What a forecast goes by: some instances, each for `count` of them, and their prices."""
+
+    seen: Sequence[Measured]
+    count: float
+    sheet: PriceSheet
+    redundancy: str
+
+    def layers_at(self, ahead: Preview, moments: Sequence[Instant], pace: float) -> list[Layers]:
+        """At each of these moments, if all go on at that share of their pace."""
+        days = [(at - ahead.start).total("hours") / 24 for at in moments]
+        years: list[list[Layers]] = [[] for _ in moments]
+        of_byte = self.sheet.of_gb(self.redundancy) / GB * self.count
+        for each in (at_pace(one, pace) for one in self.seen):
+            stored = stored_by_tag(each, ahead, moments)
+            for year, by_tag, day in zip(years, stored, days, strict=True):
+                prices = {tag: size * of_byte for tag, size in by_tag.items()}
+                newest = prices.pop(NEWEST, 0.0)
+                units = units_ahead(self.sheet, each, day) * self.count
+                year.append(Layers(units, newest, prices))
+        return [sum_of_layers(year) for year in years]
+
+
+def measures_of(
+    control: Control, vault: VaultRef, ships: Sequence[Ship], instances: int, fires: int
+) -> Measures:
+    """For so many instances in that vault as these are on average; for one where there is none.
+
+    fires: backups that a look ahead goes through with each of those that are measured.
+    """
+    most = max(_LEAST_MEASURED, min(_MOST_MEASURED, _MOST_FIRES // max(1, fires)))
     looked = ships[:: max(1, len(ships) // most)][:most]
     sizes = {ship.id: ship.size for ship in looked}
     since = control.clock.now().subtract(hours=24 * _MEASURED_DAYS)
@@ -187,14 +215,19 @@ def forecast_of(
         taken = catalog.taken_by(connection, list(sizes), since)
         kinds = catalog.redundancies(connection)
     seen = [found for of, points in taken.items() if (found := measure(points, sizes[of]))]
-    if not seen:
+    count = (instances or 1) / max(1, len(seen))
+    return Measures(seen, count, price_sheet(control), kinds[vault.key])
+
+
+def forecast_of(measures: Measures, instances: int, ahead: Preview) -> Forecast:
+    """Of so many instances, at each anniversary."""
+    if not measures.seen:
         return Forecast(instances)
-    sheet, kind, count = price_sheet(control), kinds[vault.key], (instances or 1) / len(seen)
-    layers = _layers_of(sheet, kind, seen, ahead, 1.0, count)
+    years = list(ahead.anniversaries())
+    layers = measures.layers_at(ahead, [ahead.start, *years], 1.0)
     prices = [each.total for each in layers[1:]]
     low, high = (
-        [each.total for each in _layers_of(sheet, kind, seen, ahead, pace, count)[1:]]
-        for pace in (LOW, HIGH)
+        [each.total for each in measures.layers_at(ahead, years, pace)] for pace in (LOW, HIGH)
     )
     return Forecast(
         instances,
@@ -202,25 +235,3 @@ def forecast_of(
         low=[min(pair) for pair in zip(low, prices, strict=True)],
         high=[max(pair) for pair in zip(high, prices, strict=True)],
     )
-
-
-def _layers_of(
-    sheet: PriceSheet,
-    kind: str,
-    seen: Sequence[Measured],
-    ahead: Preview,
-    pace: float,
-    count: float,
-) -> list[Layers]:
-    """Now and at each anniversary, `count` times all of them, at that share of their pace."""
-    moments = [ahead.start, *ahead.anniversaries()]
-    days = [(at - ahead.start).total("hours") / 24 for at in moments]
-    years: list[list[Layers]] = [[] for _ in moments]
-    of_byte = sheet.of_gb(kind) / GB * count
-    for each in (at_pace(one, pace) for one in seen):
-        stored = stored_by_tag(each, ahead, moments)
-        for year, by_tag, day in zip(years, stored, days, strict=True):
-            prices = {tag: size * of_byte for tag, size in by_tag.items()}
-            newest = prices.pop(NEWEST, 0.0)
-            year.append(Layers(units_ahead(sheet, each, day) * count, newest, prices))
-    return [sum_of_layers(year) for year in years]

@@ -25,6 +25,7 @@ class PolicyAhead:
     vault: VaultRef
     name: str
     ships: Sequence[fleet.Ship]
+    measures: costs.Measures
     cost: costs.Forecast
     ahead: Preview
 
@@ -50,9 +51,15 @@ class Outlook:
         return [each.total for each in self.layers[1:]]
 
 
+def start_of(control: Control) -> Instant:
+    """From when on is looked ahead: for an hour the same, so that it is worked out once."""
+    return control.clock.now().round("hour", mode="floor")
+
+
 def outlook_of_fleet(control: Control, caller: Caller, counted: Sequence[Cost]) -> Outlook:
     """Of what the caller may see, under policies that they may read; `counted`: what it costs."""
     ships = fleet.see_fleet(control, caller).ships
+    today = start_of(control)
     under: dict[tuple[object, str], list[fleet.Ship]] = {}
     for ship in ships:
         under.setdefault((ship.vault.key, ship.policy.lower()), []).append(ship)
@@ -62,14 +69,15 @@ def outlook_of_fleet(control: Control, caller: Caller, counted: Sequence[Cost]) 
         vault, name = mine[0].vault, mine[0].policy
         try:
             ahead = previews.preview_policy(
-                control, caller, vault, name, properties=None, start=None, years=YEARS
+                control, caller, vault, name, properties=None, start=today, years=YEARS
             )
         except (Forbidden, NotFound):
             continue
-        cost = costs.forecast_of(control, vault, mine, len(mine), ahead)
+        measures = costs.measures_of(control, vault, mine, len(mine), len(ahead.fires))
+        cost = costs.forecast_of(measures, len(mine), ahead)
         if cost.layers:
             moments = moments or list(ahead.anniversaries())
-            found.append(PolicyAhead(vault, name, mine, cost, ahead))
+            found.append(PolicyAhead(vault, name, mine, measures, cost, ahead))
     told = {ship.id for each in found for ship in each.ships}
     those = [each for each in counted if each.instance_id in told]
     layers, beside = _layers_of(costs.price_sheet(control), those, found)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from strongroom.control.basis.control import Control
-from strongroom.control.overview import costs
-from strongroom.control.overview.outlook import YEARS, Outlook, PolicyAhead
+from strongroom.control.overview.outlook import YEARS, Outlook, PolicyAhead, start_of
 from strongroom.control.protection import previews
 from strongroom.model.access import Caller
 from strongroom.model.errors import VaultError
@@ -20,13 +19,13 @@ _UNITS = ("years", "months", "weeks")
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """One field of a policy, as it is and as it might be; the difference a month, of each year."""
+    """One field of a policy, as it is and might be; `change`: a month, in one year and in ten."""
 
     policy: PolicyAhead
     field: str
     before: str
     after: str
-    change: list[float]
+    change: tuple[float, float]
 
 
 def savings_of(control: Control, caller: Caller, found: Outlook) -> list[Saving]:
@@ -54,16 +53,18 @@ def _savings(control: Control, caller: Caller, policy: PolicyAhead) -> Iterator[
                 policy.vault,
                 policy.name,
                 properties=other.to_properties(),
-                start=None,
+                start=start_of(control),
                 years=YEARS,
             )
         except VaultError:  # no policy of ours: this one is not offered
             continue
-        ships = policy.ships
-        cost = costs.forecast_of(control, policy.vault, ships, len(ships), ahead)
-        pairs = zip(cost.prices, policy.cost.prices, strict=True)
-        before, after = str(getattr(simple, field)), str(getattr(other, field))
-        yield Saving(policy, field, before, after, [new - old for new, old in pairs])
+        years = list(ahead.anniversaries())
+        first, last = policy.measures.layers_at(ahead, [years[0], years[-1]], 1.0)
+        prices = policy.cost.prices
+        change = first.total - prices[0], last.total - prices[-1]
+        yield Saving(
+            policy, field, str(getattr(simple, field)), str(getattr(other, field)), change
+        )
 
 
 def _others(simple: SimplePolicy) -> Iterator[tuple[str, SimplePolicy]]:

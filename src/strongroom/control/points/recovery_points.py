@@ -31,6 +31,20 @@ def list_recovery_points(
         return _with_holds(connection, found.instance_id, points)
 
 
+def outline_recovery_points(
+    control: Control, caller: Caller, vault: VaultRef, instance_name: str, whole: int
+) -> list[RecoveryPoint]:
+    """The same; of all but the newest `whole` without their contents, proofs and holds."""
+    with control.database.reading() as connection:
+        scope = instance_id_of(control.installation.subscription_id, vault, instance_name)
+        require(control, connection, caller, ACTION, scope)
+        found = protection.by_name(connection, vault.resource_group, vault.name, instance_name)
+        points = catalog.outline_of_instance(connection, found.instance_id)
+        newest = catalog.page_of_instance(connection, found.instance_id, None, whole)
+        told = {point.id: point for point in _with_holds(connection, found.instance_id, newest)}
+    return [told.get(point.id, point) for point in points]
+
+
 def page_recovery_points(
     control: Control,
     caller: Caller,

@@ -1,6 +1,8 @@
 """What a policy would keep in the years to come: of one that is there, or of one that might be."""
 
+import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from whenever import Instant
@@ -36,7 +38,15 @@ def preview_policy(  # noqa: PLR0913 - a wish each, by name
         require(control, connection, caller, READ, scope)
         owner = need_vault(connection, vault)
         if properties is None:
-            text = need_policy(connection, owner["id"], name)["properties"]
+            text = str(need_policy(connection, owner["id"], name)["properties"])
         else:
-            text = properties
-    return preview(parse_policy(text), start or control.clock.now(), years)
+            text = json.dumps(properties)
+    if start is None:
+        return preview(parse_policy(text), control.clock.now(), years)
+    return _looked_ahead(text, start, years)
+
+
+@lru_cache(maxsize=8)  # of ten years some megabytes
+def _looked_ahead(text: str, start: Instant, years: int) -> Preview:
+    """From a moment that was named: asked for again it is the same."""
+    return preview(parse_policy(text), start, years)

@@ -6,6 +6,7 @@ Such a range needs the whole WAL between its ends beside a recovery point.
 import msgspec
 from whenever import Instant
 
+from strongroom.catalog.points import recovery_points
 from strongroom.catalog.protection import protection
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
@@ -39,7 +40,8 @@ def find_ranges(
         scope = instance_id_of(control.installation.subscription_id, vault, instance_name)
         require(control, connection, caller, FIND, scope)
         found = protection.by_name(connection, vault.resource_group, vault.name, instance_name)
-        times = every_time(connection, every_kept(connection, found))
+        points = recovery_points.outline_of_instance(connection, found.instance_id)
+        times = every_time(connection, every_kept(connection, found, points))
         known = [TimeRange(start, end) for start, end in times]
     first, last = between
     cut = [

@@ -5,6 +5,7 @@ it one goes on as long as the log has no hole; nothing is ever offered across on
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -102,6 +103,8 @@ class Kept:
     def _covered(self, timeline: int, start: int, position: int) -> int | None:
         """Where the log that holds `start` ends, behind `position`; None when none does."""
         for first, last in self.ranges.get(timeline, []):
+            if first <= start < last and not self.cuts:
+                return last
             if first <= start < last:
                 cuts = (at for on, at in self.cuts if on == timeline and position < at < last)
                 return min(cuts, default=last)
@@ -118,17 +121,21 @@ def kept_of(connection: sa.Connection, found: Protection) -> Kept | None:
     return next(iter(every_kept(connection, found)), None)
 
 
-def every_kept(connection: sa.Connection, found: Protection) -> list[Kept]:
+def every_kept(
+    connection: sa.Connection, found: Protection, points: Sequence[RecoveryPoint] | None = None
+) -> list[Kept]:
     """Of the system that streams, or did last, and of those that it took the place of.
 
     A server that was upgraded is another system: its old log leads to old moments all the same.
+    `points`: those of the instance, where they are looked up already.
     """
     stream = wal.stream_of(connection, found.instance_id)
     if stream is None or not stream["timeline"]:
         return []
     newest = str(stream["system_identifier"])
     systems = wal.systems_of(connection, found.instance_id)
-    points = recovery_points.list_of_instance(connection, found.instance_id)
+    if points is None:
+        points = recovery_points.list_of_instance(connection, found.instance_id)
     cuts = frozenset(
         (row["timeline"], row["start_lsn"])
         for row in wal.gaps_of(connection, found.instance_id)

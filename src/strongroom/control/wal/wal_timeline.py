@@ -1,12 +1,15 @@
 """Find the second: how the stream stands, what is restorable, and what was committed when."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 from whenever import Instant
 
+from strongroom.catalog.points import recovery_points
 from strongroom.catalog.protection import protection
+from strongroom.catalog.protection.protection import Protection
 from strongroom.catalog.wal import wal
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
@@ -15,6 +18,8 @@ from strongroom.control.wal.wal_coverage import every_kept
 from strongroom.control.wal.wal_moments import every_time
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of
+from strongroom.model.operational_tier import operational_days
+from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.model.wal import Second
 
 MOST_SECONDS = 86_400
@@ -49,15 +54,21 @@ def find_second(
     vault: VaultRef,
     instance_name: str,
     around: tuple[Instant, int] | None,
+    points: Sequence[RecoveryPoint] | None = None,
 ) -> WalTimeline:
-    """`around`: a time and how many seconds on either side of it. Raises NotFound, Forbidden."""
+    """`around`: a time and how many seconds on either side of it; `points`: all of the instance's,
+
+    where they are looked up already. Raises NotFound, Forbidden.
+    """
     with control.database.reading() as connection:
         scope = instance_id_of(control.installation.subscription_id, vault, instance_name)
         require(control, connection, caller, FIND, scope)
         found = protection.by_name(connection, vault.resource_group, vault.name, instance_name)
-        every = every_kept(connection, found)
+        if points is None:
+            points = recovery_points.outline_of_instance(connection, found.instance_id)
+        every = every_kept(connection, found, points)
         told = WalTimeline(
-            stream=_stream(connection, found.instance_id, control.clock.now()),
+            stream=_stream(connection, found, control.clock.now()),
             ranges=[],
             gaps=[_gap(row) for row in wal.gaps_of(connection, found.instance_id)],
             names=[],
@@ -76,6 +87,22 @@ def find_second(
         return told
 
 
+def add_seconds(
+    control: Control,
+    caller: Caller,
+    instance: tuple[VaultRef, str],
+    around: tuple[Instant, int],
+    told: WalTimeline,
+) -> None:
+    """What was committed `around` a time, to what was told of the instance without."""
+    vault, name = instance
+    with control.database.reading() as connection:
+        scope = instance_id_of(control.installation.subscription_id, vault, name)
+        require(control, connection, caller, FIND, scope)
+        found = protection.by_name(connection, vault.resource_group, vault.name, name)
+        _tell_seconds(connection, found.instance_id, around, told)
+
+
 def stream_state(
     control: Control, caller: Caller, vault: VaultRef, instance_name: str
 ) -> dict[str, Any]:
@@ -84,7 +111,7 @@ def stream_state(
         scope = instance_id_of(control.installation.subscription_id, vault, instance_name)
         require(control, connection, caller, FIND, scope)
         found = protection.by_name(connection, vault.resource_group, vault.name, instance_name)
-        return _stream(connection, found.instance_id, control.clock.now())
+        return _stream(connection, found, control.clock.now())
 
 
 def _tell_seconds(
@@ -121,10 +148,11 @@ def _loss(table: str, deleted: int, at: int) -> Loss:
     return Loss(at=_iso(at), table=table, deleted=deleted, before=_iso(at - 1))
 
 
-def _stream(connection: sa.Connection, instance_id: str, now: Instant) -> dict[str, Any]:
-    row = wal.stream_of(connection, instance_id)
+def _stream(connection: sa.Connection, found: Protection, now: Instant) -> dict[str, Any]:
+    row = wal.stream_of(connection, found.instance_id)
     if row is None:
-        return {"state": "Off"}
+        is_wanted = operational_days(found.properties, found.policy)
+        return {"state": "Starting" if is_wanted else "Off"}
     facts = row["facts"]
     return {
         "state": facts.get("state", ""),
@@ -135,7 +163,7 @@ def _stream(connection: sa.Connection, instance_id: str, now: Instant) -> dict[s
         "serverLsn": facts.get("serverLsn", 0),
         "lagSeconds": max(0.0, round((now - row["kept_at"]).total("seconds"), 1)),
         "toldAt": row["told_at"].format_iso(),
-        "storedBytes": wal.stored_bytes(connection, instance_id),
+        "storedBytes": wal.stored_bytes(connection, found.instance_id),
     }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 from whenever import Date, Instant
 
@@ -51,6 +52,12 @@ class Band:
     lanes: list[Lane]
 
 
+@lru_cache(maxsize=20_000)
+def day_of(at: Instant, zone: str) -> Date:
+    """On which day that is there: of thousands of points several pictures ask for it."""
+    return at.to_tz(zone).date()
+
+
 Span = tuple[Instant, Instant, str]  # taken, expires, its tag
 
 
@@ -65,7 +72,7 @@ def band_of_spans(spans: Sequence[Span], now: Instant, zone: str) -> Band | None
     if not spans:
         return None
     today = now.to_tz(zone).date()
-    days = [(taken.to_tz(zone).date(), end.to_tz(zone).date()) for taken, end, _ in spans]
+    days = [(day_of(taken, zone), day_of(end, zone)) for taken, end, _ in spans]
     first_year = min(today, *(taken for taken, _ in days)).year
     last_year = min(max(today, *(end for _, end in days)).year, _LAST_YEAR)
     first = _number(Date(first_year, 1, 1))
@@ -134,7 +141,7 @@ def year_of(
     today = now.to_tz(zone).date()
     stored: dict[Date, int] = {}
     for at, size in taken:
-        day = at.to_tz(zone).date()
+        day = day_of(at, zone)
         stored[day] = stored.get(day, 0) + size
     start = today.subtract(days=(WEEKS - 1) * 7 + today.day_of_week().value - 1)
     sizes = sorted(size for day, size in stored.items() if day >= start)

@@ -34,7 +34,7 @@ from strongroom.web.portal.reach import axis_of
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 PAGE = 50
-JOBS = 12
+JOBS = POINTS = 12
 _ACTIONS = {
     "backup": backups.ACTION,
     "restore": restores.RESTORE,
@@ -97,7 +97,8 @@ def find_ship(visit: Visit, vault: InVault, name: str) -> Ship:
 def instance(name: str, ref: InVault, visit: Guest) -> Response:
     """Is it protected? Would it restore? And its ten years."""
     row = instances.get_instance(visit.control, visit.caller, ref, name)
-    points = recovery_points.list_recovery_points(visit.control, visit.caller, ref, name)
+    place = (visit.control, visit.caller, ref, name)
+    points = recovery_points.outline_recovery_points(*place, POINTS)
     scope = instance_scope(visit.control.installation.subscription_id, ref, name)
     ship = find_ship(visit, ref, name)
     may = offers(visit.control, visit.caller, scope, _ACTIONS)
@@ -105,7 +106,7 @@ def instance(name: str, ref: InVault, visit: Guest) -> Response:
     running, log = rounds.running_jobs(visit.control, visit.caller), None
     ended = rounds.ended_jobs(visit.control, visit.caller, row["id"], JOBS)
     if may["find"]:
-        log = wal_timeline.find_second(visit.control, visit.caller, ref, name, None)
+        log = wal_timeline.find_second(*place, None, points)
     return visit.page(
         "instance.html",
         ship=ship,
@@ -148,7 +149,8 @@ def drill(name: str, ref: InVault, visit: Guest, form: Sent) -> Response:
     """Try a point: the one that is named, or the newest."""
     point = form.text("point")
     if not point:
-        points = recovery_points.list_recovery_points(visit.control, visit.caller, ref, name)
+        place = (visit.control, visit.caller, ref, name)
+        points = recovery_points.outline_recovery_points(*place, 1)
         if not points:
             raise NotFound("there is no recovery point to try yet", hint="take a backup first")
         point = points[0].id

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from whenever import Date, Instant
+from whenever import Date, Instant, Time
 
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.model.retention import Fire
+from strongroom.web.portal.band import day_of
 
 WEEKS = 26
 _BEFORE = 91  # days
@@ -52,11 +53,16 @@ def lens_of(
     kept = {point.taken_at for point in points}
     found: dict[tuple[int, str], tuple[str, str]] = {}  # (day, kind) -> its highest tag, words
 
+    begins = first.at(Time(0)).assume_tz(zone).to_instant()
+    ends = first.add(days=DAYS).at(Time(0)).assume_tz(zone).to_instant()
+
     def note(at: Instant, tag: str, kind: str, words: str) -> None:
-        day = at.to_tz(zone).date()
+        if not begins <= at < ends:
+            return
+        day = day_of(at, zone)
         number = day.to_stdlib().toordinal() - first.to_stdlib().toordinal()
         before = found.get((number, kind))
-        if 0 <= number < DAYS and (before is None or _rank(before[0]) < _rank(tag)):
+        if before is None or _rank(before[0]) < _rank(tag):
             found[number, kind] = tag, f"{day.format_iso()}: {words}"
 
     for at, _ in taken:

@@ -1,6 +1,7 @@
 """The restore wizard: four questions on one page, the plan beside them, then the act."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -22,6 +23,7 @@ from strongroom.model.arm import VaultRef
 from strongroom.model.errors import VaultError
 from strongroom.model.ids import OperationId
 from strongroom.model.plan import RestorePlan
+from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.web.portal import seconds
 from strongroom.web.portal.door import Form, Guest, PortalRoute, Sent, Visit
 from strongroom.web.portal.instances import find_ship
@@ -195,13 +197,15 @@ def _page(
     made: RestorePlan | None = None,
     error: VaultError | None = None,
 ) -> Response:
-    points = recovery_points.list_recovery_points(visit.control, visit.caller, ref, name)
-    wanted = form.text("point")
-    chosen = next((each for each in points if each.id == wanted), points[0] if points else None)
+    place, wanted = (visit.control, visit.caller, ref, name), form.text("point")
+    points = recovery_points.outline_recovery_points(*place, 1)
+    chosen = points[0] if points else None
+    if any(each.id == wanted for each in points[1:]):
+        chosen = recovery_points.get_recovery_point(*place, wanted)
     scope = instance_scope(visit.control.installation.subscription_id, ref, name)
     actions = {"restore": restores.RESTORE, "find": restorable_ranges.FIND}
     may = offers(visit.control, visit.caller, scope, actions)
-    timeline, shown = _log(visit, ref, name) if may["find"] else (None, None)
+    timeline, shown = _log(visit, ref, name, points) if may["find"] else (None, None)
     return visit.page(
         "restore.html",
         200 if error is None else 400,
@@ -220,7 +224,9 @@ def _page(
     )
 
 
-def _log(visit: Visit, ref: InVault, name: str) -> tuple[WalTimeline, Seconds | None]:
+def _log(
+    visit: Visit, ref: InVault, name: str, points: Sequence[RecoveryPoint]
+) -> tuple[WalTimeline, Seconds | None]:
     """What is kept of the log, and a picture of the hours that the address asks for."""
     told = visit.request.query_params
     hours = int(told.get("hours", "")) if told.get("hours") in _HOURS else seconds.HOURS[1]
@@ -229,9 +235,9 @@ def _log(visit: Visit, ref: InVault, name: str) -> tuple[WalTimeline, Seconds | 
     except ValueError:
         at = None
     asking = (visit.control, visit.caller, ref, name)
-    found = wal_timeline.find_second(*asking, None)
+    found = wal_timeline.find_second(*asking, None, points)
     around = seconds.window(found, at, hours)
     if around is None:
         return found, None
-    found = wal_timeline.find_second(*asking, around)
+    wal_timeline.add_seconds(visit.control, visit.caller, (ref, name), around, found)
     return found, seconds.seconds_of(found, around)
