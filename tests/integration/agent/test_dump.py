@@ -58,6 +58,8 @@ def old():
         for name in ODD[:2]:
             server.sql(*FILL, database=name)
         server.sql('alter table plain owner to "Own er"', "grant select on plain to clerk",
+                   "create table numbered (id int generated always as identity)",
+                   "grant usage on sequence numbered_id_seq to clerk",
                    database="orders")  # fmt: skip
         yield server
 
@@ -104,6 +106,8 @@ def test_every_database_comes_back_on_a_newer_major(old, new):
     assert new.sql("select has_table_privilege('clerk', 'plain', 'select')", database="orders")[0][
         0
     ]
+    usage = "select has_sequence_privilege('clerk', 'numbered_id_seq', 'usage')"
+    assert new.sql(usage, database="orders") == [(True,)], "which 14's pg_dump leaves out"
     assert new.sql("select rolcanlogin from pg_roles where rolname = 'clerk'") == [(True,)]
     assert done.next_steps
     drop_all(new)
@@ -183,6 +187,17 @@ def test_whoever_loads_and_is_no_superuser_loads_without_owners_and_is_told(old,
     (told,) = done.warnings
     assert told["message"].endswith("the role that loads may not act for postgres")
     assert beside(new, "nothing")[0] == "loader"
+    inner = "the role that loads may not act for clerk"
+    old.sql("create role loader", "create database theirs owner loader")
+    old.sql("create table t as select 1 a", "alter table t owner to clerk", database="theirs")
+    try:
+        with dumps() as made:
+            made.dump(old.conninfo)
+            done = made.load(SimpleNamespace(conninfo=conninfo), {"theirs": "theirs"})
+    finally:
+        old.sql("drop database theirs", "drop role loader")
+    assert [told["message"].endswith(inner) for told in done.warnings] == [True]
+    assert new.digests("theirs")
     guarded = "create function f() returns event_trigger language plpgsql as 'begin end'"
     old.sql("create database guarded")
     old.sql(guarded, "create event trigger e on sql_drop execute function f()", database="guarded")

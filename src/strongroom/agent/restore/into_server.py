@@ -8,7 +8,7 @@ that was there too, and one that is made gets its name last.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,8 @@ from strongroom.model.extract import ExtractOrder, TableName, read_table
 from strongroom.model.postgres import major_of
 from strongroom.postgres.dump import load
 from strongroom.postgres.dump.database_settings import Setting
-from strongroom.postgres.dump.list_dump import subscriptions_left_out
+from strongroom.postgres.dump.identity_grants import give_again, grants_of
+from strongroom.postgres.dump.list_dump import owners_in, subscriptions_left_out
 from strongroom.postgres.dump.new_database import is_of_job, left_by_others, new_database
 from strongroom.postgres.server.client import client_of
 from strongroom.postgres.server.connect import Conninfo, connect
@@ -112,16 +113,20 @@ class IntoServer:
         with connect(self._conninfo) as connection:
             tools = find_tools(major_of(connection.info.server_version))
             missing = sorted(content.roles - load.existing_roles(connection))
-            barred = set[str]()
-            if not content.tables and not self._was_there:
-                barred = load.out_of_reach(connection, {str(content.described["owner"])})
+            out_of_reach = load.out_of_reach(connection)
             warnings = left_by_others(connection, self._order.job_id)
         if not content.tables:
             warnings += subscriptions_left_out(tools, content.dump, self._order.database)
+        barred = owners_in(tools, content.dump, out_of_reach)
+        if not content.tables and not self._was_there:
+            barred |= out_of_reach & {str(content.described["owner"])}
         owners = not missing and not barred
         with self._whole_or_gone(content, owners=owners) as database:
             with load.telling_missing(missing):
                 self._restore(held, tools, content, database, owners=owners)
+            if owners and (grants := grants_of(content.described, content.tables)):
+                with connect(self._conninfo.changed(dbname=database)) as connection:
+                    warnings += give_again(connection, grants)
             if not content.tables and not self._was_there:
                 warnings += self._settle(content, database, owners=owners)
         if missing:
@@ -153,7 +158,8 @@ class IntoServer:
             program = load.restore_database(
                 tools, client, database, content.dump, jobs=jobs, owners=owners
             )
-            with program, held.when_stopped(program.kill):
+            alone = load.telling_alone(database) if content.tables else nullcontext()
+            with alone, program, held.when_stopped(program.kill):
                 program.run(held.check)
 
     @contextmanager

@@ -6,7 +6,7 @@ that it can seek in to work side by side, and packs are read in the order in whi
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +26,9 @@ from strongroom.model.postgres import major_of
 from strongroom.model.seams import Chance
 from strongroom.model.sizes import told_size
 from strongroom.postgres.dump import load as target
-from strongroom.postgres.dump.database_settings import settings_of
-from strongroom.postgres.dump.list_dump import subscriptions_left_out
+from strongroom.postgres.dump.database_settings import Setting, settings_of
+from strongroom.postgres.dump.identity_grants import give_again, grants_of
+from strongroom.postgres.dump.list_dump import owners_in, subscriptions_left_out
 from strongroom.postgres.dump.new_database import is_of_job, left_by_others, new_database
 from strongroom.postgres.server.client import Client, client_of
 from strongroom.postgres.server.connect import Conninfo, connect
@@ -72,7 +73,7 @@ def load(
         loading = _Loading(
             held, order.job_id, point, conninfo, tools, client, directory, warnings=left
         )
-        loading.prepare(order, parameters, plan)
+        loading.prepare(order, parameters)
         for old, new in plan.items():
             if new in whole:
                 loading.count(parameters, old, new)
@@ -115,21 +116,20 @@ class _Loading:
     client: Client
     directory: Path
     missing: set[str] = field(default_factory=set)
-    barred: set[str] = field(default_factory=set)
+    out_of_reach: set[str] = field(default_factory=set)  # roles, for whoever loads
     roles: bool = False
     loaded: list[str] = field(default_factory=list)
     loaded_bytes: int = 0
     warnings: list[VaultError] = field(default_factory=list)
 
-    def prepare(self, order: LoadOrder, parameters: dict[str, Any], plan: dict[str, str]) -> None:
+    def prepare(self, order: LoadOrder, parameters: dict[str, Any]) -> None:
         """Roles, when asked; whether owners and privileges can be kept."""
         globals_sql = self.point.globals()
         with connect(self.conninfo) as connection:
             if order.with_roles:
                 self._make_roles(target.make_roles(connection, globals_sql), parameters)
             self.missing = target.roles_of(globals_sql) - target.existing_roles(connection)
-            owners = {str(parameters["databases"][old]["owner"]) for old in plan}
-            self.barred = target.out_of_reach(connection, owners)
+            self.out_of_reach = target.out_of_reach(connection)
         if self.missing:
             names = ", ".join(sorted(self.missing)[:20])
             self.warnings.append(
@@ -138,13 +138,16 @@ class _Loading:
                     hint="Make the roles first, or load with --with-roles.",
                 )
             )
-        elif self.barred:
-            self.warnings.append(target.not_given(self.barred))
 
-    @property
-    def owners(self) -> bool:
-        """Whether owners and privileges can be kept."""
-        return not self.missing and not self.barred
+    def _keeps_owners(self, facts: dict[str, Any], dump: Path) -> bool:
+        """Whether owners and privileges can be kept in a database; tells of it where not."""
+        if self.missing:
+            return False
+        barred = self.out_of_reach & {str(facts["owner"])}
+        barred |= owners_in(self.tools, dump, self.out_of_reach)
+        if barred:
+            self.warnings.append(target.not_given(barred))
+        return not barred
 
     def _make_roles(self, refused: list[str], parameters: dict[str, Any]) -> None:
         self.warnings += [
@@ -174,15 +177,20 @@ class _Loading:
         dump = self.directory / "dump"
         self.point.spool(path, dump, progress)
         self.held.tell(Progress(step=f"Loading {name}", done_bytes=size, total_bytes=size))
-        owner = str(facts["owner"]) if self.owners else ""
+        owners = self._keeps_owners(facts, dump)
+        owner = str(facts["owner"]) if owners else ""
         made: AbstractContextManager[str] = nullcontext(name)
         if make:
             made = new_database(self.conninfo, self.job, name, facts, owner=owner)
         with made as filled:
             with target.telling_missing(self.missing):
-                self._restore(filled, dump)
+                self._restore(filled, dump, owners=owners)
+            if owners and (grants := grants_of(facts)):
+                with connect(self.conninfo.changed(dbname=filled)) as connection:
+                    self.warnings += give_again(connection, grants)
             self.warnings += subscriptions_left_out(self.tools, dump, name)
-            self._set(parameters, old, name, filled, make=make)
+            described = facts if make else {}
+            self._set(settings_of(parameters, old), (filled, name), described, owners=owners)
         dump.unlink()
         self.count(parameters, old, name)
 
@@ -192,24 +200,27 @@ class _Loading:
         self.loaded_bytes += self.point.size(str(parameters["databases"][old]["file"]))
 
     def _set(
-        self, parameters: dict[str, Any], old: str, name: str, filled: str, *, make: bool
+        self,
+        settings: Iterable[Setting],
+        names: tuple[str, str],
+        described: dict[str, Any],
+        *,
+        owners: bool,
     ) -> None:
         """Last: what makes a database read only would keep its rows out."""
-        described = parameters["databases"][old] if make else {}
         with connect(self.conninfo) as connection:
-            settings = settings_of(parameters, old)
             self.warnings += target.settle_database(
-                connection, (filled, name), settings, described, privileges=self.owners
+                connection, names, settings, described, privileges=owners
             )
 
-    def _restore(self, name: str, dump: Path) -> None:
+    def _restore(self, name: str, dump: Path, *, owners: bool) -> None:
         program = target.restore_database(
             self.tools,
             self.client,
             name,
             dump,
             jobs=self.point.share.workers,
-            owners=self.owners,
+            owners=owners,
         )
         with program, self.held.when_stopped(program.kill):
             program.run(self.held.check)

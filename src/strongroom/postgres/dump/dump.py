@@ -10,6 +10,7 @@ import psycopg
 from strongroom.model.errors import SourceError, SourceRefused
 from strongroom.model.postgres import major_of
 from strongroom.postgres.dump.database_facts import read_facts
+from strongroom.postgres.dump.identity_grants import read_identity_grants
 from strongroom.postgres.server.client import Client, Program
 from strongroom.postgres.server.connect import Conninfo, connect
 from strongroom.postgres.server.tools import Tools, find_tools
@@ -84,6 +85,7 @@ def survey(conninfo: Conninfo) -> Survey:
         try:
             with connect(conninfo.changed(dbname=database)) as connection:
                 found.extensions[database] = dict(connection.execute(_EXTENSIONS).fetchall())
+                described[database] |= read_identity_grants(connection)
         except SourceError:
             if not note_gone(conninfo, database, found):
                 raise

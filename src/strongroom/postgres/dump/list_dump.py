@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from strongroom.model.errors import TargetError, TargetRefused, VaultError
@@ -47,6 +47,16 @@ def list_dump(tools: Tools, pieces: Iterable[bytes]) -> str:
         words.seek(0)
         said = " ".join(words.read(1 << 16).decode(errors="replace").split())[-_WORDS:]
     return (said or f"pg_restore ended with {code}") if code else ""
+
+
+def owners_in(tools: Tools, dump: Path, roles: Collection[str]) -> set[str]:
+    """Those of the roles that may own something in a dump: an entry ends with its owner.
+
+    Raises TargetError when the dump cannot be read.
+    """
+    lines = _said(tools, "--list", str(dump)).splitlines() if roles else []
+    entries = [line for line in lines if not line.startswith(";")]
+    return {role for role in roles if any(entry.endswith(f" {role}") for entry in entries)}
 
 
 def subscriptions_left_out(tools: Tools, dump: Path, database: str) -> list[VaultError]:

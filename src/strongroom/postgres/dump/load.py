@@ -29,6 +29,10 @@ _PIECE = re.compile(
     r"""--[^\n]*|[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|;|[^-eE'";]+|.""",
     re.DOTALL,
 )
+_LACKED = re.compile(
+    r"(type|relation|function|operator class|operator|collation|schema|access method|text search "
+    r"configuration|operator family|language) [^:]* does not exist"
+)
 _SET_SINCE = 16  # since then a member may be kept from acting for the role
 _EMPTY = """
 select not exists (
@@ -81,16 +85,17 @@ def existing_roles(connection: Connection) -> set[str]:
     return {row[0] for row in connection.execute("select rolname from pg_roles").fetchall()}
 
 
-def out_of_reach(connection: Connection, roles: Collection[str]) -> set[str]:
-    """Those of them that are there and that whoever loads may give nothing to: not a superuser,
-    and no member of theirs.
+def out_of_reach(connection: Connection) -> set[str]:
+    """The roles that whoever loads may give nothing to: not a superuser, and no member of theirs.
+
+    pg_database_owner is whoever owns the database that is asked, which is another one.
     """
     how = "SET" if major_of(connection.info.server_version) >= _SET_SINCE else "MEMBER"
     query = (
         "select rolname from pg_catalog.pg_roles "
-        "where rolname = any(%s::name[]) and not pg_catalog.pg_has_role(oid, %s)"
+        "where rolname <> 'pg_database_owner' and not pg_catalog.pg_has_role(oid, %s)"
     )
-    return {row[0] for row in connection.execute(query, (list(roles), how)).fetchall()}
+    return {row[0] for row in connection.execute(query, (how,)).fetchall()}
 
 
 def not_given(roles: Collection[str]) -> TargetRefused:
@@ -229,6 +234,21 @@ def telling_missing(roles: Collection[str]) -> Iterator[None]:
         names = ", ".join(sorted(roles)[:20])
         told = f"The server lacks the roles {names}: make them first, and load it again."
         raise TargetRefused(error.message, hint=told) from error
+
+
+@contextmanager
+def telling_alone(database: str) -> Iterator[None]:
+    """Of a table that comes by itself: what it names must be there before it."""
+    try:
+        yield
+    except SourceRefused as error:
+        if not _LACKED.search(error.message):
+            raise
+        hint = (
+            f"A table comes without what it uses: make that in {database} first, or load the "
+            "whole database under another name (--rename, without --table)."
+        )
+        raise TargetRefused(error.message, hint=hint) from error
 
 
 def restore_database(

@@ -21,6 +21,7 @@ from strongroom.model.errors import Corrupt, NotFound, TargetError
 from strongroom.model.extract import TableName
 from strongroom.postgres.dump.database_facts import read_facts
 from strongroom.postgres.dump.database_settings import Setting
+from strongroom.postgres.dump.identity_grants import read_identity_grants
 from strongroom.postgres.dump.renames import companions, parents_of, rename_tables
 from strongroom.postgres.part.needed_files import place_of
 from strongroom.postgres.server import scratch
@@ -233,7 +234,7 @@ class ScratchServer:
                 "from pg_catalog.pg_database d where datname = pg_catalog.current_database()"
             )
             ((encoding, row),) = connection.execute(query).fetchall()
-            facts = read_facts(connection, database)[database]
+            facts = read_facts(connection, database)[database] | read_identity_grants(connection)
         told: dict[str, Any] = dict(row)  # type: ignore[call-overload]
         return {
             "encoding": encoding,
