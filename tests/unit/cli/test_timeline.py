@@ -28,6 +28,11 @@ def test_the_seconds_that_are_named_can_be_restored(capsys: pytest.CaptureFixtur
     assert f"{AT}  restore point noon" in told
     whole = [("2026-11-28T00:25:04Z", "2026-11-28T00:55:19Z")]
     assert "from 2026-11-28 00:25:04 to" in shown(capsys, ranges=whole)
+    at_once = [("2026-11-28T00:25:04.774298Z", "2026-11-28T00:25:04.774298Z")]
+    told = shown(capsys, ranges=at_once)
+    assert "  the recovery point of 2026-11-28 00:25:04 UTC: nothing was committed since" in told
+    assert "no second can be restored yet" in shown(capsys, ranges=[])
+    assert "its agent has sent none yet" in shown(capsys, stream={"state": "Starting"})
 
 
 def test_a_gap_has_the_bounds_that_are_known(capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,8 +45,9 @@ def show(made: dict[str, Any], common: Common) -> None:
     if made.get("differingBytes") is not None:
         shown["differs"] = f"about {console.size(made['differingBytes'])} at the newest point"
     if made.get("moment"):
-        on = f", on timeline {made['timeline']}" if made["timeline"] else ""
-        shown["moment"] = f"{made['moment']}{on}"
+        on = f" on timeline {made['timeline']}"  # said already where it was asked for
+        told = made["moment"].removesuffix(on)
+        shown["moment"] = f"{told},{on}" if made["timeline"] else told
         shown["reaches"] = made["reached"] + (" (all there is)" if made["capped"] else "")
         shown["log"] = f"{console.size(made['logBytes'])} from the vault"
     if not made["walBytes"]:

@@ -79,7 +79,11 @@ def show(name: str, found: dict[str, Any], around: str, minutes: int) -> None:
     if not found["ranges"]:
         console.say("  no second can be restored yet: a recovery point that leads to it is to come")
     for start, end in found["ranges"]:
-        console.say(f"  any second from {_whole_second(start)} to {short_time(end)} UTC")
+        first, last = _whole_second(start), short_time(end)
+        if first > last:
+            console.say(f"  the recovery point of {last} UTC: nothing was committed since")
+        else:
+            console.say(f"  any second from {first} to {last} UTC")
     for gap in found["gaps"]:
         bounds = f"{_bounds(gap)} of timeline {gap['timeline']}"
         console.say(f"  a gap {bounds}, found {short_time(gap['foundAt'])} UTC: {gap['why']}")
