@@ -2,11 +2,11 @@
 
 import mmap
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from integration.servers import open_directory
 from strongroom.postgres.restore import target_files
 from strongroom.postgres.restore.target_files import TargetFiles
 
@@ -17,9 +17,11 @@ BYTES = os.urandom(SIZE)
 
 @pytest.fixture
 def path():
-    with open_directory() as directory:
-        (directory / "file").touch()
-        yield directory / "file"
+    """On a disk: memory takes directly what no disk would, such as half a block."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
+        path = Path(directory, "file")
+        path.touch()
+        yield path
 
 
 def files_at(path: Path, *, direct: bool = True) -> TargetFiles:
