@@ -2,6 +2,7 @@
 looked at again and again.
 """
 
+import atexit
 import contextlib
 import gc
 from collections.abc import Generator
@@ -20,10 +21,7 @@ LONGEST = ("journey", "integration", "contract", "house")
 # Before anything is begun; the workers are told of it by their environment.
 _ROOM = contextlib.ExitStack()
 _ROOM.enter_context(quick_room.memory())
-
-
-def pytest_unconfigure() -> None:
-    _ROOM.close()
+atexit.register(_ROOM.close)
 
 
 def _turn(item: pytest.Item) -> int:
