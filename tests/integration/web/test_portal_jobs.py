@@ -8,13 +8,15 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+import sqlalchemy as sa
 
 from arm_story import Story
 from arm_world import SUBSCRIPTION, ArmWorld
-from portal_rows import POINT, fill
+from portal_rows import KEPT, fill
 from portal_stream import parts_of, told_until
 from strongroom.catalog.tables.portal_tables import job_samples
-from strongroom.catalog.tables.tables import jobs, recovery_points
+from strongroom.catalog.tables.tables import instances, jobs, recovery_points
+from strongroom.catalog.tables.wal_tables import wal_gaps, wal_streams
 from strongroom.control.identities import users
 from strongroom.model.access import BACKUP_READER, OWNER
 from strongroom.model.operation import Progress
@@ -25,6 +27,7 @@ INSTANCE = "/instances/backup-rg/v1/pg1-inst"
 JOB = "/jobs/backup-rg/v1"
 LISTS = ("/jobs", "/", INSTANCE)
 FULL = {"code": "x", "message": "the disk is full", "hint": "make room"}
+OLD = f"{sum(len(every) for _, every, _ in KEPT):032x}"  # the oldest point
 
 
 @pytest.fixture(scope="module")
@@ -121,18 +124,55 @@ def test_what_failed_is_tried_again_from_each_list_by_whoever_may(
             connection.execute(jobs.delete().where(jobs.c.id == name))
 
 
+def test_jobs_are_shown_of_one_instance_open_to_their_steps_and_tell_how_changes_arrive(
+    site: ArmWorld, anna: httpx.Client
+) -> None:
+    page = anna.get("/jobs?instance=PG1-inst").text
+    assert 'id="steps-j-done"' in page
+    assert "page=jobs&amp;instance=PG1-inst" in page  # the stream asks for the same
+    none = anna.get("/jobs?instance=other").text
+    assert "No job has ended like this." in none
+    with a_job(site, "j-now", status="InProgress", ended_at=None):
+        assert 'id="steps-j-now"' in anna.get("/jobs?instance=pg1-inst").text
+        assert 'id="steps-j-now"' not in anna.get("/jobs?instance=other").text
+    told = " ".join(re.sub("<[^>]*>", " ", page.partition('id="arriving">')[2]).split())
+    assert told.startswith("Changes arriving 1 instance streams its log Behind, at most ")
+    assert " pg1-inst Waiting none Gaps in the last 14 days none " in told
+    with site.database.writing() as connection:
+        of = connection.execute(sa.select(instances.c.id)).scalar_one()
+        gap = {"instance_id": of, "timeline": 1, "why": "lost"}
+        gap |= {"start_lsn": 1, "end_lsn": 2, "found_at": site.clock.now()}
+        connection.execute(wal_gaps.insert().values(**gap))
+        connection.execute(wal_streams.update().values(facts={"state": "Waiting"}))
+    page = anna.get("/jobs").text
+    told = " ".join(re.sub("<[^>]*>", " ", page.partition('id="arriving">')[2]).split())
+    assert "none streams now Waiting 1 pg1-inst Gaps in the last 14 days 1 pg1-inst ," in told
+
+
 @pytest.mark.parametrize(
     ("kind", "path", "fields"),
     [
-        ("Drill", f"{INSTANCE}/drill", {"point": POINT}),
-        ("Verify", f"{INSTANCE}/points/{POINT}/verify", {}),
+        ("Drill", f"{INSTANCE}/drill", {"point": OLD, "again": "j-try"}),
+        ("Verify", f"{INSTANCE}/points/{OLD}/verify", {}),
     ],
 )
 def test_a_drill_and_a_read_check_are_tried_again_of_the_same_point(
     site: ArmWorld, anna: httpx.Client, kind: str, path: str, fields: dict[str, str]
 ) -> None:
-    with a_job(site, "j-try", kind=kind, status="Failed", recovery_point_id=POINT):
-        assert {"form_key": key_of(anna), **fields} in forms_of(anna, "/jobs", path)
+    must = [{"name": "orders are there", "query": "select true", "database": "shop"}]
+    order = {"assertions": must} if kind == "Drill" else {}
+    told = {"kind": kind, "status": "Failed", "recovery_point_id": OLD, "order": order}
+    with a_job(site, "j-try", **told):
+        form = {"form_key": key_of(anna), **fields}
+        assert form in forms_of(anna, "/jobs", path)
+        answer = anna.post(path, data=form)
+        assert answer.status_code == 303, answer.text[answer.text.find("<main") :][:900]
+        begun = answer.headers["location"].rpartition("/")[2]
+        with site.database.writing() as connection:
+            mine = jobs.c.id == begun
+            asked = connection.execute(sa.select(jobs.c.order).where(mine)).scalar_one()
+            connection.execute(jobs.delete().where(mine))
+        assert asked.get("assertions", []) == order.get("assertions", [])  # by the same measure
 
 
 @pytest.mark.parametrize(
@@ -147,8 +187,8 @@ def test_a_restore_is_tried_again_by_the_wizard_which_asks_first(
     site: ArmWorld, anna: httpx.Client, rita: httpx.Client, order: dict[str, Any], told: str
 ) -> None:
     asked = {"target_directory": "/srv/new", **order}
-    kind = {"kind": "Restore", "recovery_point_id": POINT, "order": asked}
-    link = f'href="{INSTANCE}/restore?point={POINT}{told}">Try again…'
+    kind = {"kind": "Restore", "recovery_point_id": OLD, "order": asked}
+    link = f'href="{INSTANCE}/restore?point={OLD}{told}">Try again…'
     with a_job(site, "j-back", status="Failed", **kind) as job:
         for path in ("/jobs", job):
             assert link in anna.get(path).text

@@ -60,6 +60,13 @@ def begun_at(connection: sa.Connection, instance_id: str, span: Span) -> Instant
     return found
 
 
+def gaps_since(connection: sa.Connection, since: Instant) -> list[tuple[str, Instant]]:
+    """(instance, when it was found) of log that is lost, the newest first."""
+    query = sa.select(gaps.c.instance_id, gaps.c.found_at).where(gaps.c.found_at >= since)
+    rows = connection.execute(query.order_by(gaps.c.found_at.desc()))
+    return [(row.instance_id, row.found_at) for row in rows]
+
+
 def cuts_of(connection: sa.Connection, instance_id: str) -> frozenset[tuple[int, int]]:
     """(timeline, where) nothing recovers through, though there is log on both sides."""
     query = sa.select(gaps.c.timeline, gaps.c.start_lsn).where(

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 from starlette.requests import Request
 
+from strongroom.control.overview.arriving import how_changes_arrive
 from strongroom.control.protection import protecting
 from strongroom.control.wal import wal_timeline
 from strongroom.control.work import jobs, rounds
@@ -19,7 +20,7 @@ from strongroom.model.job import ANY_JOB, Job, JobFilter, JobStatus
 from strongroom.model.job_sample import lines_of
 from strongroom.web.portal import job_rows, render, throughput, words
 from strongroom.web.portal.door import Guest, PortalRoute, Visit, find_session
-from strongroom.web.portal.jobs import ended_of, waiting_of, wanted_of
+from strongroom.web.portal.jobs import ended_of, those_of, waiting_of, wanted_of
 from strongroom.web.portal.needs import needs_of
 from strongroom.web.portal.places import instance_path
 
@@ -62,10 +63,10 @@ def _watch(
     of: Annotated[str, Query(max_length=64)] = "",
     job: Annotated[str, Query(max_length=300)] = "",
     log: Annotated[str, Query(max_length=500)] = "",
-    status: Annotated[str, Query(max_length=30)] = "",
-    kind: Annotated[str, Query(max_length=30)] = "",
+    *,
+    wanted: Annotated[JobFilter, Depends(wanted_of)],
 ) -> Watch:
-    return Watch(page, of, job, log, wanted_of(status, kind))
+    return Watch(page, of, job, log, wanted)
 
 
 @router.get("/portal/events")
@@ -142,7 +143,7 @@ def _job_parts(visit: Visit, named: str) -> Parts | None:
 
 def _look_at_running(visit: Visit, watch: Watch, parts: Parts) -> Look:
     control, now = visit.control, visit.control.clock.now()
-    running = rounds.running_jobs(control, visit.caller)
+    running = those_of(rounds.running_jobs(control, visit.caller), watch.wanted)
     if watch.of:
         running = [each for each in running if each.instance_id == watch.of]
     rows = (job_rows.under_way(visit, running), now, visit.zone, visit, watch.page == JOBS)
@@ -175,6 +176,8 @@ def _fleet_parts(fresh: Visit, watch: Watch) -> Parts:
         count = render.part_of("job_parts.html", "ended_count", told["count"], rounds.MOST_JOBS)
         parts["ended-count"] = count
         rows = (told["ended"], told["count"], any(watch.wanted), fresh.zone, fresh)
+        told_of = how_changes_arrive(fresh.control, fresh.fleet.ships)
+        parts["arriving"] = render.part_of("job_parts.html", "arriving_part", told_of, fresh.zone)
         parts["ended-part"] = render.part_of("job_parts.html", "ended_part", *rows)
     return parts
 

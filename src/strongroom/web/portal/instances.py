@@ -16,8 +16,9 @@ from strongroom.control.points import backups, drills, recovery_points
 from strongroom.control.protection import instances, protection_states
 from strongroom.control.restore import restores
 from strongroom.control.wal import restorable_ranges, wal_timeline
-from strongroom.control.work import rounds
+from strongroom.control.work import jobs, rounds
 from strongroom.model.backup_settings import settings_of
+from strongroom.model.drill import Assertion, assertions_of
 from strongroom.model.errors import NotFound
 from strongroom.model.protection_state import ACTS
 from strongroom.web.portal import job_rows
@@ -154,8 +155,15 @@ def drill(name: str, ref: InVault, visit: Guest, form: Sent) -> Response:
         if not points:
             raise NotFound("there is no recovery point to try yet", hint="take a backup first")
         point = points[0].id
-    operation = drills.trigger_drill(visit.control, visit.caller, ref, (name, point), [], "")
+    asked = _assertions(visit, ref, form.text("again")) if form.has("again") else []
+    operation = drills.trigger_drill(visit.control, visit.caller, ref, (name, point), asked, "")
     return _to_job(visit, ref, operation)
+
+
+def _assertions(visit: Visit, ref: InVault, job: str) -> list[Assertion]:
+    """What that drill had to find true: it is tried again by the same measure."""
+    found = jobs.get_job(visit.control, visit.caller, ref, job)
+    return assertions_of(found.order.get("assertions") or [])
 
 
 @router.post(INSTANCE + "/state")

@@ -77,7 +77,7 @@ def again_of(job: Job) -> Again:
         return Again(f"{home}/restore?{urlencode(_asked_again(job))}", None)
     if job.kind is JobKind.VERIFY:
         return Again(f"{home}/points/{job.recovery_point_id}/verify", {})
-    return Again(f"{home}/drill", {"point": job.recovery_point_id or ""})
+    return Again(f"{home}/drill", {"point": job.recovery_point_id or "", "again": job.id})
 
 
 def _asked_again(job: Job) -> dict[str, str]:

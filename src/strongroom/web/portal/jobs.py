@@ -4,10 +4,11 @@ import json
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
 from strongroom.control.overview import job_offers
+from strongroom.control.overview.arriving import how_changes_arrive
 from strongroom.control.resources import vault_roles
 from strongroom.control.work import jobs, rounds
 from strongroom.model.errors import VaultError, from_dict
@@ -20,32 +21,41 @@ from strongroom.web.portal.places import InVault, job_path
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 _JOB = "/jobs/{group}/{vault}/{job_id}"
 SHOWN = 100
+NAMES = 1000  # that a field offers
+
+
+def wanted_of(
+    status: Annotated[str, Query(max_length=30)] = "",
+    kind: Annotated[str, Query(max_length=30)] = "",
+    instance: Annotated[str, Query(max_length=200)] = "",
+) -> JobFilter:
+    """What a link asks for; words that are none of ours ask for nothing."""
+    known = status if status in set(JobStatus) else "", kind if kind in set(JobKind) else ""
+    return JobFilter(*known, instance.strip())
 
 
 @router.get("/jobs")
-def list_jobs(
-    visit: Guest,
-    status: Annotated[str, Query(max_length=30)] = "",
-    kind: Annotated[str, Query(max_length=30)] = "",
-) -> Response:
-    """Under way, and the newest that have ended; of one `status` or `kind` where it is named."""
-    wanted = wanted_of(status, kind)
-    running = rounds.running_jobs(visit.control, visit.caller)
+def list_jobs(visit: Guest, wanted: Annotated[JobFilter, Depends(wanted_of)]) -> Response:
+    """Under way, and the newest that have ended; of one `status`, `kind` or `instance`."""
+    running = those_of(rounds.running_jobs(visit.control, visit.caller), wanted)
     return visit.page(
         "jobs.html",
         running=job_rows.under_way(visit, running),
         most_jobs=rounds.MOST_JOBS,
         status=wanted.status,
         kind=wanted.kind,
+        instance=wanted.instance,
+        names=sorted({ship.name for ship in visit.fleet.ships})[:NAMES],
+        arriving=how_changes_arrive(visit.control, visit.fleet.ships),
         **ended_of(visit, wanted),
         **waiting_of(visit, running),
     )
 
 
-def wanted_of(status: str, kind: str) -> JobFilter:
-    """What a link asks for; words that are none of ours ask for nothing."""
-    known = status if status in set(JobStatus) else "", kind if kind in set(JobKind) else ""
-    return JobFilter(*known)
+def those_of(running: Sequence[Job], wanted: JobFilter) -> list[Job]:
+    """Of those under way the ones of the instance that is asked for: that alone narrows them."""
+    name = wanted.instance.lower()
+    return [job for job in running if not name or job.instance_name.lower() == name]
 
 
 def ended_of(visit: Visit, wanted: JobFilter) -> dict[str, Any]:
