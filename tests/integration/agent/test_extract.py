@@ -30,7 +30,12 @@ def source(request) -> Iterator[Server]:
     options = ("--no-data-checksums",) if request.param >= 18 else ()
     with start_server(request.param, options=options, wal_level="replica") as server:
         server.sql("create database shop", "create database other", "create database follower")
-        server.sql('create database "od\nd"')
+        server.sql(
+            'create database "od\nd"',
+            "create database raw encoding sql_ascii template template0 "
+            "lc_collate 'C' lc_ctype 'C'",
+        )
+        server.sql("create table bytes as select E'caf\\351' as latin", database="raw")
         server.sql("create role clerk", "create table t as select 1 as one", database="other")
         server.sql(
             'create role "keeper of it"',
@@ -256,6 +261,7 @@ def test_all_as_files_are_restored_by_following_their_guide(story, source, root)
         "monday_database_od%0Ad.sql",
         "monday_database_other.sql",
         "monday_database_postgres.sql",
+        "monday_database_raw.sql",
         "monday_database_shop.sql",
         "monday_roles.sql",
         "monday_schema.sql",
@@ -274,6 +280,8 @@ def test_all_as_files_are_restored_by_following_their_guide(story, source, root)
         assert set(was) == set(now)
         assert was['sales."Item.s"'] == now['sales."Item.s"']
         assert fresh.digests("other") == source.digests("other")
+        raw = "select md5(latin) from bytes"  # bytes that are no UTF-8
+        assert fresh.sql(raw, database="raw") == source.sql(raw, database="raw")
         assert fresh.sql("select 1 from pg_roles where rolname = 'clerk'") == [(1,)]
         enabled = "select subname, subenabled from pg_subscription"
         assert fresh.sql(enabled) == [("follows", False)]

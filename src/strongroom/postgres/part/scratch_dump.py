@@ -49,13 +49,23 @@ def _running(
         env={
             "PATH": "/usr/bin:/bin",
             "LC_ALL": "C.UTF-8",
-            "PGCLIENTENCODING": "UTF8",
+            **_encoding(server, database, words),
             **server.environment(database),
         },
         cwd="/",
         start_new_session=True,
         **drop,
     )
+
+
+def _encoding(server: ScratchServer, database: str, words: list[str]) -> dict[str, str]:
+    """A dump is in the database's own encoding: not all of its bytes need to have a place in
+    UTF-8. Names that are asked for are told in UTF-8, as roles are.
+    """
+    with server.connect(database) as connection:
+        row = connection.execute("show server_encoding").fetchone()
+    plain = words[0] == "pg_dump" and all(word.isascii() for word in words)
+    return {} if plain or row == ("SQL_ASCII",) else {"PGCLIENTENCODING": "UTF8"}
 
 
 def _check(code: int, program: str, said: IO[bytes]) -> None:
