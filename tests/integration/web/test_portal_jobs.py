@@ -14,11 +14,14 @@ from arm_story import Story
 from arm_world import SUBSCRIPTION, ArmWorld
 from portal_rows import KEPT, fill
 from portal_stream import parts_of, told_until
+from strongroom.catalog.oversight import alerts
+from strongroom.catalog.tables.keeping_tables import approvals, resource_guards
 from strongroom.catalog.tables.portal_tables import job_samples
-from strongroom.catalog.tables.tables import instances, jobs, recovery_points
+from strongroom.catalog.tables.tables import drills, instances, jobs, recovery_points
 from strongroom.catalog.tables.wal_tables import wal_gaps, wal_streams
 from strongroom.control.identities import users
 from strongroom.model.access import BACKUP_READER, OWNER
+from strongroom.model.alert import WARNING, Cause
 from strongroom.model.operation import Progress
 
 PASSWORD = "four words of hers"
@@ -269,3 +272,53 @@ def test_what_needs_somebody_comes_to_the_first_page(site: ArmWorld, anna: httpx
         told_until(parts, needs=f'href="{JOB}/j-new">Watch')
         end(site, "j-new", status="Failed", error=FULL)
         told_until(parts, needs="Try again")
+        # With the job that made it a new point comes to the table, the wall and what is due.
+        with site.database.writing() as connection:
+            new = dict(connection.execute(recovery_points.select().limit(1)).mappings().one())
+            new |= {"id": "fresh", "taken_at": site.clock.now(), "job_id": "j-next"}
+            connection.execute(recovery_points.insert().values(**new))
+        with a_job(site, "j-next", status="InProgress"):
+            told = told_until(parts, instances="Protected<", wall="1 protected, restore")
+        assert 'id="due"' in told["due"]
+    with site.database.writing() as connection:
+        connection.execute(recovery_points.delete().where(recovery_points.c.id == "fresh"))
+
+
+@pytest.mark.parametrize("page", ["alerts", "approvals", "drills"])
+def test_lists_of_what_needs_somebody_change_by_themselves(
+    site: ArmWorld, anna: httpx.Client, page: str
+) -> None:
+    assert f'data-events="/portal/events?page={page}"' in anna.get(f"/{page}").text
+    with anna.stream("GET", "/portal/events", params={"page": page}, timeout=60) as answer:
+        parts = parts_of(answer)
+        first = told_until(parts, pulse="pulse")
+        assert "live" not in first  # the page itself was written a moment ago
+        assert "running" not in first
+        words = something_new(site, page)
+        with a_job(site, f"j-{page}", status="InProgress"):
+            assert words in told_until(parts, live=words)["live"]
+
+
+def something_new(site: ArmWorld, page: str) -> str:
+    """What such a page tells of, and the words that it is told in."""
+    now = site.clock.now()
+    with site.database.writing() as connection:
+        instance = connection.execute(instances.select()).mappings().one()
+        if page == "alerts":
+            told = {"key": "new", "subject": "", "severity": WARNING, "words": "", "hint": ""}
+            alerts.begin(connection, "a-new", Cause(title="a new trouble", **told), now)
+            return "a new trouble"
+        if page == "drills":
+            last = dict(connection.execute(drills.select().limit(1)).mappings().one())
+            last |= {"id": "d-new", "began_at": now, "ended_at": now, "verdict": "Failed"}
+            connection.execute(drills.insert().values(**last))
+            return "/drills/d-new"
+        home = f"{HOME}/resourceGroups/backup-rg"
+        guard = {"id": "g1", "resource_group_key": "backup-rg", "name": "g1", "name_key": "g1"}
+        guard |= {"location": "local", "tags": {}, "exclusions": [], "version": 1}
+        connection.execute(resource_guards.insert().values(**guard, delay_hours=0, created_at=now))
+        asked = {"id": "q1", "guard_id": "g1", "operation": "purge", "scope": home, "asked": {}}
+        asked |= {"digest": "d", "asked_by": instance["id"], "asked_at": now}
+        asked |= {"state": "Waiting", "expires_at": now.add(hours=1)}
+        connection.execute(approvals.insert().values(**asked))
+        return "asks to purge"

@@ -1,5 +1,7 @@
 """Alerts: what needs somebody now, and what has ended by itself."""
 
+from typing import Any
+
 from fastapi import APIRouter
 from fastapi.responses import Response
 
@@ -8,7 +10,7 @@ from strongroom.control.overview import alerts
 from strongroom.control.overview.offers import offers
 from strongroom.model import arm
 from strongroom.model.alert import LOOKS
-from strongroom.web.portal.door import Guest, PortalRoute, Sent
+from strongroom.web.portal.door import Guest, PortalRoute, Sent, Visit
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 
@@ -16,19 +18,23 @@ router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 @router.get("/alerts")
 def list_alerts(visit: Guest) -> Response:
     """The worst first."""
+    return visit.page("alerts.html", **facts_of(visit))
+
+
+def facts_of(visit: Visit) -> dict[str, Any]:
+    """As alerts_live.html takes it."""
     found = alerts.list_alerts(visit.control, visit.caller)
     there = [alert for alert in found if alert.ended_at is None]
     order = list(LOOKS)
     people = {alert.acknowledged_by for alert in found if alert.acknowledged_by}
     scope = arm.subscription_id_of(visit.control.installation.subscription_id)
-    return visit.page(
-        "alerts.html",
-        there=sorted(there, key=lambda alert: order.index(alert.severity)),
-        ended=[alert for alert in found if alert.ended_at is not None],
-        names=names_of(visit.control, people),
-        looks=LOOKS,
-        may=offers(visit.control, visit.caller, scope, {"change": alerts.CHANGE}),
-    )
+    return {
+        "there": sorted(there, key=lambda alert: order.index(alert.severity)),
+        "ended": [alert for alert in found if alert.ended_at is not None],
+        "names": names_of(visit.control, people),
+        "looks": LOOKS,
+        "may": offers(visit.control, visit.caller, scope, {"change": alerts.CHANGE}),
+    }
 
 
 @router.post("/alerts/{alert}")

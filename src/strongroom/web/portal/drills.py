@@ -1,5 +1,7 @@
 """Drills: whether points restore, when that was tried last, and the evidence of each try."""
 
+from typing import Any
+
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
@@ -7,7 +9,7 @@ from strongroom.control.overview import drill_rounds
 from strongroom.control.points import recovery_points
 from strongroom.model.errors import VaultError
 from strongroom.web.portal import render
-from strongroom.web.portal.door import Guest, PortalRoute
+from strongroom.web.portal.door import Guest, PortalRoute, Visit
 from strongroom.web.portal.instances import find_ship
 from strongroom.web.portal.places import INSTANCE, InVault
 
@@ -19,9 +21,14 @@ _NEEDY = ("failed", "old")
 @router.get("/drills")
 def list_drills(visit: Guest) -> Response:
     """What failed and what is late, then every instance, then what was tried."""
+    return visit.page("drills.html", **facts_of(visit))
+
+
+def facts_of(visit: Visit) -> dict[str, Any]:
+    """As drills_live.html takes it."""
     seen = drill_rounds.see_rounds(visit.control, visit.caller, visit.fleet)
     needy = [each for each in seen.rounds if each.late or each.ship.proof in _NEEDY]
-    return visit.page("drills.html", rounds=seen.rounds, needy=needy, drills=seen.drills)
+    return {"rounds": seen.rounds, "needy": needy, "drills": seen.drills}
 
 
 @router.get(_DRILL)

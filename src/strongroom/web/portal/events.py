@@ -21,6 +21,7 @@ from strongroom.model.job_sample import lines_of
 from strongroom.web.portal import job_rows, render, throughput, words
 from strongroom.web.portal.door import Guest, PortalRoute, Visit, find_session
 from strongroom.web.portal.jobs import ended_of, those_of, waiting_of, wanted_of
+from strongroom.web.portal.live import Memory, live_parts
 from strongroom.web.portal.needs import needs_of
 from strongroom.web.portal.places import instance_path
 
@@ -34,7 +35,7 @@ Parts = dict[str, str]  # id -> HTML
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What a page follows: `page` overview or jobs, one instance's id, or one job.
+    """What a page follows: `page` one of those that lists stand on, one instance's id, or one job.
 
     wanted: which of the jobs that have ended the page of jobs shows.
 
@@ -81,18 +82,19 @@ async def events(
 
 async def _stream(request: Request, visit: Visit, watch: Watch) -> AsyncIterator[str]:
     told: Parts = {}
+    memory = Memory()
     turn, run = 0, request.app.state.run
     before: frozenset[str] | None = None
     while not visit.control.stopping.is_set():
         try:
-            look: Look | None = await run(_look, request, visit, watch, turn)
+            look: Look | None = await run(_look, request, visit, watch, turn, memory)
         except VaultError:
             return
         if look is None or (watch.of and before not in (None, look.ids)):
             yield "event: again\ndata: now\n\n"
             return
         if before not in (None, look.ids):
-            look.parts.update(await run(_changed, visit, watch))
+            look.parts.update(await run(_changed, visit, watch, memory))
         before = look.ids
         for name, html in look.parts.items():
             if told.get(name) != html:
@@ -105,7 +107,7 @@ async def _stream(request: Request, visit: Visit, watch: Watch) -> AsyncIterator
         await asyncio.sleep(_SECOND)
 
 
-def _look(request: Request, visit: Visit, watch: Watch, turn: int) -> Look | None:
+def _look(request: Request, visit: Visit, watch: Watch, turn: int, memory: Memory) -> Look | None:
     """As it is now; None when the page is over."""
     if find_session(request, used=False) is None:
         return None
@@ -114,7 +116,7 @@ def _look(request: Request, visit: Visit, watch: Watch, turn: int) -> Look | Non
         fresh = Visit(request, visit.session)
         if watch.page == FIRST and fresh.fleet.ships:
             return None
-        parts |= _fleet_parts(fresh, watch)
+        parts |= _fleet_parts(fresh, watch, memory)
     if watch.page in {FIRST, SERVERS}:
         servers = protecting.candidates(visit.control, visit.caller)
         return Look(parts) if str(len(servers)) == watch.of else None
@@ -146,19 +148,20 @@ def _look_at_running(visit: Visit, watch: Watch, parts: Parts) -> Look:
     running = those_of(rounds.running_jobs(control, visit.caller), watch.wanted)
     if watch.of:
         running = [each for each in running if each.instance_id == watch.of]
-    rows = (job_rows.under_way(visit, running), now, visit.zone, visit, watch.page == JOBS)
-    parts["running"] = render.part_of("job_parts.html", "running_part", *rows)
+    if watch.of or watch.page in _LISTS:
+        rows = (job_rows.under_way(visit, running), now, visit.zone, visit, watch.page == JOBS)
+        parts["running"] = render.part_of("job_parts.html", "running_part", *rows)
     if watch.log:
         parts["stream"] = _stream_of(visit, watch.log)
     return Look(parts, frozenset(each.id for each in running))
 
 
-def _changed(visit: Visit, watch: Watch) -> Parts:
+def _changed(visit: Visit, watch: Watch, memory: Memory) -> Parts:
     """A job has begun or ended: what that makes anew, without waiting for the next turn."""
-    return _fleet_parts(Visit(visit.request, visit.session), watch)
+    return _fleet_parts(Visit(visit.request, visit.session), watch, memory)
 
 
-def _fleet_parts(fresh: Visit, watch: Watch) -> Parts:
+def _fleet_parts(fresh: Visit, watch: Watch, memory: Memory) -> Parts:
     """What a look at every instance tells: the menu's counts and pulse, and lists of the page."""
     seen = fresh.fleet
     parts = {"pulse": render.part_of("pulse.html", "pulse", seen)}
@@ -169,6 +172,7 @@ def _fleet_parts(fresh: Visit, watch: Watch) -> Parts:
         parts["answers"] = render.part_of("answers.html", "answers", seen)
         facts = {"visit": fresh, "now": fresh.now, "zone": fresh.zone}
         parts["needs"] = render.text_of("needs.html", facts | needs_of(fresh, running))
+    parts |= live_parts(fresh, watch.page, memory)
     if watch.page == JOBS:
         due, told = waiting_of(fresh, running), ended_of(fresh, watch.wanted)
         waiting = (due["waiting"], due["next_at"], fresh.zone)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from functools import lru_cache
+from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import Response
@@ -31,27 +32,34 @@ _ORDER = ("bad", "risk", "paused", "wait", "unknown", "ok")
 @router.get("/")
 def overview(visit: Guest) -> Response:
     """Is everything protected? Would it restore?"""
+    running = rounds.running_jobs(visit.control, visit.caller)
+    return visit.page(
+        "overview.html",
+        running=job_rows.under_way(visit, running),
+        promise=None if visit.fleet.ships else _promise(visit),
+        **facts_of(visit),
+        **needs_of(visit, running),
+    )
+
+
+def facts_of(visit: Visit) -> dict[str, Any]:
+    """As wall.html, due.html and first.html take it."""
     ships = sorted(visit.fleet.ships, key=lambda ship: _ORDER.index(ship.look))
     boxes = [ship for ship in ships if len(ships) <= MOST_BOXES or ship.look != "ok"]
-    running = rounds.running_jobs(visit.control, visit.caller)
     drills = drill_rounds.rounds_by_policy(visit.control, visit.caller, visit.fleet)
     due, due_later = due_of(ships, drills, visit.now)
     footprints = footprints_of(visit.control, ships[:FIRST])
-    return visit.page(
-        "overview.html",
-        first=ships[:FIRST],
-        footprints=footprints,
-        axis=axis_of(footprints.values(), visit.now),
-        reaches=reaches_of(visit.control, ships[:FIRST]),
-        due=due,
-        due_later=due_later,
-        rest=len(ships) - min(len(ships), FIRST),
-        boxes=boxes[:MOST_BOXES],
-        looks=Counter(ship.look for ship in ships),
-        running=job_rows.under_way(visit, running),
-        promise=None if ships else _promise(visit),
-        **needs_of(visit, running),
-    )
+    return {
+        "first": ships[:FIRST],
+        "footprints": footprints,
+        "axis": axis_of(footprints.values(), visit.now),
+        "reaches": reaches_of(visit.control, ships[:FIRST]),
+        "due": due,
+        "due_later": due_later,
+        "rest": len(ships) - min(len(ships), FIRST),
+        "boxes": boxes[:MOST_BOXES],
+        "looks": Counter(ship.look for ship in ships),
+    }
 
 
 def _promise(visit: Visit) -> tuple[Band | None, str]:
