@@ -11,7 +11,7 @@ Source: azure-cli-extensions, dataprotection 1.5.4, manual/backupcenter_helper.p
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import msgspec
@@ -45,14 +45,8 @@ class Query(msgspec.Struct, frozen=True):
     table: str
     steps: tuple[Step, ...]
 
-    def run(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """What is left of the table's rows, in their order, one at a time."""
-        for row in rows:
-            found = self._through(row)
-            if found is not None:
-                yield found
-
-    def _through(self, row: Row) -> Row | None:
+    def run(self, row: Row) -> Row | None:
+        """What is left of a row of the table; None when nothing is."""
         for step in self.steps:
             if step.kind == "where":
                 if not values.truth(step.named[0][1](row)):

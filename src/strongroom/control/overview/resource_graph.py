@@ -22,15 +22,16 @@ MOST = 10_000  # jobs, the newest
 _AT_ONCE = 500
 
 
-def all_instances(control: Control, caller: Caller) -> Iterator[sa.RowMapping]:
+def all_instances(control: Control, caller: Caller) -> Iterator[tuple[VaultRef, sa.RowMapping]]:
     """Every backup instance that the caller may list, by vault and name; none that is deleted."""
     for vault in _vaults(control, caller, instances.READ):
         with control.database.reading() as connection:
             rows = instance_rows.list_of_vault(connection, vault["id"])
-        yield from rows
+        for row in sorted(rows, key=lambda each: str(each["name"]).lower()):
+            yield _ref(vault), row
 
 
-def recent_jobs(control: Control, caller: Caller) -> Iterator[Job]:
+def recent_jobs(control: Control, caller: Caller) -> Iterator[tuple[VaultRef, Job]]:
     """Jobs of the last fourteen days, vault by vault, the newest of each first."""
     since, left = control.clock.now().add(hours=-24 * DAYS), MOST
     for vault in _vaults(control, caller, jobs.ACTION):
@@ -40,7 +41,7 @@ def recent_jobs(control: Control, caller: Caller) -> Iterator[Job]:
             with control.database.reading() as connection:
                 rows = job_rows.page_of_vault(connection, vault["id"], after, most)
             recent = [job for job in rows if job.started_at >= since]
-            yield from recent
+            yield from ((_ref(vault), job) for job in recent)
             left -= len(recent)
             if len(recent) < most:
                 break
@@ -48,15 +49,16 @@ def recent_jobs(control: Control, caller: Caller) -> Iterator[Job]:
 
 
 def _vaults(control: Control, caller: Caller, action: str) -> list[sa.RowMapping]:
-    """Those whose instances, or jobs, the caller may list."""
+    """Those whose instances, or jobs, the caller may list; by name, however a database sorts."""
     subscription = control.installation.subscription_id
     with control.database.reading() as connection:
         rights = Rights(connection, caller)
-        return [
+        found = [
             row
             for row in vault_rows.list_of_group(connection, None)
             if rights.may(action, arm.vault_id_of(subscription, _ref(row)))
         ]
+    return sorted(found, key=lambda row: _ref(row).key[::-1])
 
 
 def _ref(row: sa.RowMapping) -> VaultRef:
