@@ -298,12 +298,15 @@ the extension itself (1.5.4), which no package registry has, was run by hand aga
 
 ## Where it is more lenient, or stricter
 
-- Any `location` is taken and given back as it was written: an installation is one place.
+- Any `location` is taken and given back as it was written: an installation is one place. A vault,
+  a guard and a resource group without one are 400 `LocationRequired`, a vault with another than
+  it has is 409 `InvalidResourceLocation`; a server may come without.
 - A `$filter` that a list does not read is refused (400) and never ignored: the answer would hold
   what was not asked for.
 - Lists come a hundred a page, or `$top` where Azure has it (groups, resources). What comes or goes
-  meanwhile moves nothing else; a `$skipToken` that is no place in this list is 400. The points and
-  jobs of the second region are one page: Azure's clients ask for the next one without the body.
+  meanwhile moves nothing else; a `$skipToken` that is no place in this list is 400. Lists of the
+  second region are asked for by POST, their next pages as Azure's clients do it: with GET and no
+  body. `sourceRegion` may be left out; where it is not the vault's region it is 400.
 - `validateForModifyBackup` asks for all that `validateForBackup` does, the server's being ready
   among it; the change itself may be made while the server is down.
 - `sourceDataStoreType` is `VaultStore`, or for a moment `OperationalStore`, too; a restore from
@@ -323,13 +326,15 @@ Asked for, these are refused in ARM's form: 404 or 405, or 400 that names the se
   Files without a SAS go into containers of the installation's own store alone.
 - `get_user_delegation_key` at the storage endpoint, which trusts no token of the control plane's:
   400 `InvalidAuthenticationInfo`, and 403 `AuthenticationFailed` for a SAS made with such a key. A
-  container there needs none: the vault's identity opens it by its role. A container in Azure may
-  come with a user-delegation SAS.
+  container there needs none: the vault's identity opens it by its role. A restore that names one
+  is refused at once, and told so; a container in Azure may come with a user-delegation SAS.
 - Of Azure Resource Graph what is not above: other tables, `summarize`, `join`, facets, management
   groups: 400 `InvalidQuery`, or `BMSUserErrorInvalidInput`. Microsoft Graph.
-- The managed identity of a virtual machine (IMDS), which has no secret to show. Its way here:
-  `IDENTITY_ENDPOINT` is `/msi/token`, https or on loopback http, and `IDENTITY_HEADER`
-  `CLIENT_ID:SECRET` of a principal.
+- The managed identity of a virtual machine (IMDS, `AZURE_POD_IDENTITY_AUTHORITY_HOST`). Its
+  client shows nothing but a header that everybody knows: in Azure the hypervisor tells which
+  machine asks, and here nothing could. Whoever reached the address, each process and each user of
+  a host, would be the principal. The way here is App Service's: `IDENTITY_ENDPOINT` is
+  `/msi/token`, https or on loopback http, and `IDENTITY_HEADER` `CLIENT_ID:SECRET` of a principal.
 - Guards of other tenants, customer-managed keys, user-assigned identities.
 - A purge before its time. A legal hold on what is deleted: have it back, then hold it. Protecting
   a soft-deleted server in another vault.

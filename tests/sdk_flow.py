@@ -8,7 +8,8 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import azure.identity
@@ -216,7 +217,9 @@ def options() -> dict[str, Any]:
     return {"base_url": URL, "credential_scopes": [f"{URL}/.default"], "connection_verify": CA}
 
 
-async def main_async() -> dict[str, Any]:
+@asynccontextmanager
+async def async_client() -> AsyncIterator[Any]:
+    """Signed in."""
     async with (
         azure.identity.aio.EnvironmentCredential(
             authority=URL, disable_instance_discovery=True, transport=AsyncioRequestsTransport()
@@ -225,16 +228,28 @@ async def main_async() -> dict[str, Any]:
             credential, SUBSCRIPTION, transport=AsyncioRequestsTransport(), **options()
         ) as client,
     ):
-        return await run_async(lambda group, method: getattr(getattr(client, group), method))
+        yield client
 
 
-def main() -> dict[str, Any]:
+@contextmanager
+def sync_client() -> Iterator[Any]:
+    """Signed in."""
     with (
         azure.identity.EnvironmentCredential(
             authority=URL, disable_instance_discovery=True
         ) as credential,
         DataProtectionMgmtClient(credential, SUBSCRIPTION, **options()) as client,
     ):
+        yield client
+
+
+async def main_async() -> dict[str, Any]:
+    async with async_client() as client:
+        return await run_async(lambda group, method: getattr(getattr(client, group), method))
+
+
+def main() -> dict[str, Any]:
+    with sync_client() as client:
         return run(lambda group, method: getattr(getattr(client, group), method))
 
 

@@ -196,6 +196,22 @@ def read_location(body: Mapping[str, Any], default: str) -> str:
     return found
 
 
+def need_location(body: Mapping[str, Any]) -> str:
+    """The same of a resource that says where it is: ARM takes none that does not."""
+    if not pick_text(body, "location").strip():
+        raise Invalid(
+            "The location property is required for this definition.",
+            hint="send location, as the resource has it or as metadata of the installation say",
+            code="LocationRequired",
+        )
+    return read_location(body, "")
+
+
+def same_location(one: str, other: str) -> bool:
+    """Whether both name one region, however they are written."""
+    return one.replace(" ", "").lower() == other.replace(" ", "").lower()
+
+
 def read_instant(text: str, name: str) -> Instant:
     """A moment in ISO 8601, as Azure's clients write it: `az` leaves the offset out, for UTC."""
     try:

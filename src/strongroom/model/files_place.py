@@ -70,6 +70,20 @@ def read_place(
     return place, Signature(parts.query)
 
 
+def check_ours(place: FilesPlace, signature: Signature | None, account_url: str) -> None:
+    """Invalid for a user's delegation at our own account: storage takes no tokens of people."""
+    if signature is None or not container_of(place.url, account_url):
+        return
+    if "skoid" in {name.lower() for name in parse_qs(signature.query)}:
+        raise _invalid(
+            f"a user-delegation SAS does not open {place.url}, which lies in this installation's "
+            "own storage: that knows nobody but whoever holds its account key",
+            "for a restore send the URL without any SAS, and give the vault's identity "
+            "'Storage Blob Data Contributor' there; else make one with the account's key: az "
+            "storage container generate-sas --account-key",
+        )
+
+
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)

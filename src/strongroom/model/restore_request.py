@@ -9,7 +9,7 @@ from whenever import Instant
 
 from strongroom.model.errors import Invalid
 from strongroom.model.extract import ExtractRequest, read_extract
-from strongroom.model.files_place import Signature, container_of, read_place
+from strongroom.model.files_place import Signature, check_ours, container_of, read_place
 from strongroom.model.logical import LoadRequest, read_load
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.model.target_info import wish_of
@@ -128,6 +128,7 @@ def _leave_at(
     endpoint = str(_get(files, "endpoint") or "")
     signed = placed and not container_of(url.rstrip("/"), own)
     place, signature = read_place(url, endpoint, now, signed=signed)
+    check_ours(place, signature, own)
     part.target_url, part.target_endpoint = place.url, place.endpoint
     return signature
 

@@ -1,12 +1,18 @@
 """Every list, page after page, through Azure's own clients and while things come and go."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from azure.mgmt.postgresqlflexibleservers import PostgreSQLManagementClient
 
+import fetch_older_sdk
 from arm_story import (
     GROUP_ID,
     INSTANCE_ID,
@@ -16,12 +22,23 @@ from arm_story import (
     assignment_id,
     instance_body,
 )
-from arm_world import GROUP, SUBSCRIPTION, VERSION, ArmWorld, server_id, vault_id
+from arm_world import (
+    APP,
+    GROUP,
+    SECRET,
+    SUBSCRIPTION,
+    TENANT,
+    VERSION,
+    ArmWorld,
+    server_id,
+    vault_id,
+)
 from strongroom.model import page
 from strongroom.model.access import LONG_TERM_RETENTION, READER
 from strongroom.model.policy_templates import azure_default_policy
 
 SIZE = 2
+LISTER = Path(__file__).parents[2] / "sdk_lists.py"
 HOME = f"/subscriptions/{SUBSCRIPTION}"
 PROTECTION = "providers/Microsoft.DataProtection"
 LISTS = {
@@ -134,6 +151,56 @@ def test_azures_client_has_each_item_once_and_in_order(
     assert [each for found in pages for each in found] == whole
     assert len(set(whole)) == len(whole) >= 5
     assert {len(found) for found in pages[:-1]} == {SIZE}
+
+
+# The older SDK knows nothing of deleted vaults.
+OLDER = [
+    name for name, asked in ASKED.items() if asked[0] == "backup" and name != "deleted vaults"
+]
+SOURCE = {"source_region": "local", "source_backup_instance_id": INSTANCE_ID}
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_the_older_sdk_has_each_item_once_and_in_order(
+    world: ArmWorld, story: Story, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    whole = {name: [each["id"] for each in told(story, LISTS[name])["value"]] for name in OLDER}
+    lists: dict[str, Any] = {name: ASKED[name][1:] for name in OLDER}
+    across = {"crossRegionRestoreSettings": {"state": "Enabled"}}
+    stores = [{"datastoreType": "VaultStore", "type": "GeoRedundant"}]
+    settings = {"storageSettings": stores, "featureSettings": across}
+    story.put(vault_id(), {"location": "local", "properties": settings})
+    whole["second"] = whole["points"]
+    monkeypatch.setattr(world, "at_second", {each.rpartition("/")[2] for each in whole["points"]})
+    source = {"model": "FetchSecondaryRPsRequestParameters", "of": SOURCE}
+    lists["second"] = ("fetch_secondary_recovery_points", "list", (GROUP, "local2", source))
+    monkeypatch.setattr(page, "SIZE", SIZE)
+    done = subprocess.run(
+        [sys.executable, str(LISTER), way],
+        env={
+            **os.environ,
+            "PYTHONPATH": str(fetch_older_sdk.fetch()),
+            "ARM_URL": world.url,
+            "ARM_SUBSCRIPTION_ID": SUBSCRIPTION,
+            "AZURE_TENANT_ID": TENANT,
+            "AZURE_CLIENT_ID": APP,
+            "AZURE_CLIENT_SECRET": SECRET,
+            "REQUESTS_CA_BUNDLE": world.ca,
+            "GROUP": GROUP,
+            "SERVER": "unused",
+            "LISTS": json.dumps(lists),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout)
+    assert found["version"] == "1.4.0"
+    for name, pages in found["lists"].items():
+        assert [each for ids in pages for each in ids] == whole[name], name
+        assert len(pages) > 2, name
+        assert {len(ids) for ids in pages[:-1]} == {SIZE}, name
 
 
 @pytest.mark.usefixtures("short")

@@ -64,6 +64,8 @@ PLACES = {
     "scope:path": SUBSCRIPTION_ID.strip("/"),
     "resource:path": server_id().strip("/"),
 }
+# Their next pages are asked for without a body: what they are of stands in the query.
+SOURCES = {"sourceBackupInstanceId": INSTANCE_ID, "sourceBackupVaultId": vault_id()}
 NAMES = {
     "Policies": "spare",
     "Instances": "pg1-inst",
@@ -115,7 +117,8 @@ def body_of(method: str, path: str, story: Story) -> dict[str, Any] | None:
             "properties": {"resourceGuardResourceId": f"{GUARD}0"}  # not there: nothing is guarded
         },
     }
-    return next((body for end, body in bodies.items() if path.endswith(end)), {})
+    usual = {"location": "local"}
+    return next((body for end, body in bodies.items() if path.endswith(end)), usual)
 
 
 ARM = ("/subscriptions", "/providers", "/tenants", "/metadata", "/{scope")
@@ -155,9 +158,10 @@ def matrix(story: Story, callers: dict[str, httpx.Client]) -> dict[tuple[str, st
     found: dict[tuple[str, str], list[str]] = {}
     for method, path, _ in sorted(api_routes(), key=lambda r: (r[0] == "DELETE", r[1], r[0])):
         body = body_of(method, path, story)
+        asked = {**VERSION, **SOURCES} if method == "GET" and "/fetch" in path else VERSION
         found[method, path] = [
             verdict(
-                path, callers[n].request(method, address(method, path), params=VERSION, json=body)
+                path, callers[n].request(method, address(method, path), params=asked, json=body)
             )
             for n in ROLES
         ]

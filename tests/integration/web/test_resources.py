@@ -81,6 +81,16 @@ def test_whether_a_vault_name_is_free_is_told(world: ArmWorld, story: Story) -> 
 def test_a_vault_does_not_move(story: Story) -> None:
     answer = story.http.put(vault_id(), params=VERSION, json={"location": "elsewhere"})
     refused(answer, 409, "InvalidResourceLocation")
+    assert story.put(vault_id(), {"location": " LoCal"})["location"] == "local"
+
+
+@pytest.mark.parametrize("body", [{}, {"location": None}, {"location": " "}, {"tags": {"a": "1"}}])
+def test_what_is_somewhere_says_where(story: Story, body: dict[str, Any]) -> None:
+    guard = f"{GROUP_ID}/providers/Microsoft.DataProtection/resourceGuards/g1"
+    for url in (vault_id(), vault_id("v-nowhere"), guard, GROUP_ID):
+        told = refused(story.http.put(url, params=VERSION, json=body), 400, "LocationRequired")
+        assert told["message"].startswith("The location property is required for this definition.")
+    assert story.http.get(vault_id("v-nowhere"), params=VERSION).status_code == 404
 
 
 def test_a_vault_needs_its_group(story: Story) -> None:

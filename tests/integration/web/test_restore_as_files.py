@@ -1,5 +1,6 @@
 """What opens a container comes with the request, and to the agent that fills it; nowhere else."""
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -121,6 +122,29 @@ def test_a_container_without_a_signature_is_refused_before_there_is_a_job(world,
         assert "no signature" in answer.text
     with world.database.reading() as connection:
         assert len(connection.execute(jobs_table.select()).all()) == before
+
+
+def test_a_users_delegation_at_our_own_container_is_told_what_opens_it(world, story, monkeypatch):
+    """The storage endpoint trusts no token that such a key hangs on; one at Azure's is taken."""
+    ours = "https://store.example:10001/strongroom"
+    own = dataclasses.replace(world.control.own_storage, url=ours)
+    control = dataclasses.replace(world.control, own_storage=own)
+    monkeypatch.setattr(world.app.state, "control", control)
+    delegated = f"{SAS}&skoid={GUIDS[0]}&sktid={GUIDS[1]}&sks=b&ske=2999-01-01T00%3A00%3A00Z"
+    body = as_files(1, f"{ours}/out?{delegated}")
+    prompt = {"targetDetails": {"sasUriList": [f"{ours}/out?{delegated}"]}}
+    for url, wish in (
+        (f"{INSTANCE_ID}/validateRestore", {"restoreRequestObject": body}),
+        (f"{INSTANCE_ID}/restore", body),
+        (f"{server_id()}/startLtrBackup", {**prompt, "backupSettings": {"backupName": "b1"}}),
+    ):
+        answer = story.http.post(url, params=VERSION, json=wish)
+        info = answer.json()["error"]["additionalInfo"][0]["info"]
+        assert (answer.status_code, "user-delegation" in info["message"]) == (400, True), url
+        assert "Storage Blob Data Contributor" in info["recommendedAction"][0]
+        assert SECRET not in answer.text
+    told = story.outcome(f"{INSTANCE_ID}/restore", as_files(1, f"{URL}?{delegated}"))
+    assert told["status"] == "Succeeded"
 
 
 # The vault's identity, which Azure asks for a role at the target too

@@ -1,14 +1,20 @@
 """Azure's operations of the second region: switched on for good, and every kind of restore."""
 
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from azure.mgmt.dataprotection.models import (
+    CrossRegionRestoreJobsRequest,
+    FetchSecondaryRPsRequestParameters,
+)
 
 from arm_story import GROUP_ID, INSTANCE_ID, Story, add_point
-from arm_world import VERSION, ArmWorld, server_id, vault_id
+from arm_world import GROUP, VERSION, ArmWorld, server_id, vault_id
 from strongroom.catalog.tables.tables import jobs
 from strongroom.control.overview import alerts
+from strongroom.model import page
 from strongroom.model.access import Caller
 
 LOCATIONS = f"{GROUP_ID}/providers/Microsoft.DataProtection/locations"
@@ -132,6 +138,58 @@ def test_a_restore_from_the_second_is_the_same_order_with_another_source(world, 
     assert ordinary["properties"]["jobId"].rpartition("/")[2] not in names
 
 
+def by_azures_client(world: ArmWorld, story: Story) -> list[list[str]]:
+    """It asks for the next page with GET, and without the body."""
+    asked = FetchSecondaryRPsRequestParameters(
+        source_region="local", source_backup_instance_id=INSTANCE_ID
+    )
+    found = world.backup().fetch_secondary_recovery_points.list(GROUP, "local2", asked)
+    return [[each.name for each in told] for told in found.by_page()]
+
+
+def by_the_token(world: ArmWorld, story: Story) -> list[list[str]]:
+    """With the same body again."""
+    asked, token, found = {"sourceBackupInstanceId": INSTANCE_ID}, "", []
+    while True:
+        url = f"{LOCATIONS}/local2/fetchSecondaryRecoveryPoints"
+        told = story.http.post(url, params={**VERSION, "$skipToken": token}, json=asked).json()
+        found.append([each["name"] for each in told["value"]])
+        if "nextLink" not in told:
+            return found
+        token = parse_qs(urlsplit(told["nextLink"]).query)["$skipToken"][0]
+
+
+def test_points_of_the_second_come_page_after_page(world, story, monkeypatch):
+    numbers = range(0x10, 0x1A)
+    for number in numbers:
+        add_point(world, number, "Full", 1 << 20, FACTS)
+    there = {PHYSICAL, LOGICAL, *(f"{number:032x}" for number in numbers if number % 3)}
+    monkeypatch.setattr(world, "at_second", there)
+    whole = [each["name"] for each in listed(story).json()["value"]]
+    assert set(whole) == there
+    monkeypatch.setattr(page, "SIZE", 3)
+    for client in by_azures_client, by_the_token:
+        pages = client(world, story)
+        assert [name for each in pages for name in each] == whole
+        assert {len(each) for each in pages[:-1]} == {3}
+
+
+def test_a_page_of_the_second_may_come_and_go(world, story, monkeypatch):
+    monkeypatch.setattr(page, "SIZE", 2)
+    monkeypatch.setattr(world, "at_second", {PHYSICAL, LOGICAL, ELSEWHERE})
+    between = "startDate eq '2020-01-01'"
+    asked = {"sourceRegion": "local", "sourceBackupInstanceId": INSTANCE_ID}
+    url = f"{LOCATIONS}/local2/fetchSecondaryRecoveryPoints"
+    first = story.http.post(url, params={**VERSION, "$filter": between}, json=asked).json()
+    assert "startDate" in first["nextLink"]
+    world.at_second.discard(first["value"][-1]["name"])
+    (rest,) = story.http.get(first["nextLink"]).json()["value"]
+    assert rest["name"] not in {each["name"] for each in first["value"]}
+    stranger = world.principal("second-nobody", [])
+    with world.http(world.token(*stranger[1:])) as nobody:
+        assert nobody.get(first["nextLink"]).status_code == 404
+
+
 def test_a_filter_and_a_page_of_the_second_region_are_read(story):
     asked = {"sourceRegion": "local", "sourceBackupInstanceId": INSTANCE_ID}
     points = f"{LOCATIONS}/local2/fetchSecondaryRecoveryPoints"
@@ -146,7 +204,7 @@ def test_a_filter_and_a_page_of_the_second_region_are_read(story):
     assert found(points, asked, filter="startDate eq '2020-01-01'") == [PHYSICAL, LOGICAL]
     assert found(points, asked, filter="endDate eq '2020-01-01T00:00:00Z'") == []
     assert found(points, asked, filter="colour eq 'red'") == ["BMSUserErrorInvalidInput"]
-    assert found(points, asked, skipToken="1.a") == ["BMSUserErrorInvalidInput"]
+    assert found(points, asked, skipToken="a.1") == ["BMSUserErrorInvalidInput"]
     jobs_of, vault = (
         f"{LOCATIONS}/local2/fetchCrossRegionRestoreJobs",
         {"sourceBackupVaultId": vault_id()},
@@ -159,12 +217,21 @@ def test_a_filter_and_a_page_of_the_second_region_are_read(story):
     assert found(jobs_of, vault, filter="colour eq 'red'") == ["BMSUserErrorInvalidInput"]
 
 
-def test_a_restore_is_found_behind_a_thousand_younger_jobs(world, story):
+def test_a_restore_is_found_behind_a_thousand_younger_jobs(world, story, monkeypatch):
     asked = {"sourceBackupVaultId": vault_id()}
+    client = world.backup().fetch_cross_region_restore_jobs
 
-    def found() -> list[str]:
-        told = post(story, "fetchCrossRegionRestoreJobs", asked).json()["value"]
-        return [each["name"] for each in told]
+    def found(size: int = 0) -> list[str]:
+        if size:
+            monkeypatch.setattr(page, "SIZE", size)
+        body = CrossRegionRestoreJobsRequest(
+            source_region="local", source_backup_vault_id=vault_id()
+        )
+        pages = [
+            [each.name for each in told] for told in client.list(GROUP, "local2", body).by_page()
+        ]
+        assert not size or {len(each) for each in pages[:-1]} == {size}
+        return [name for each in pages for name in each]
 
     before = found()
     with world.database.writing() as connection:
@@ -172,11 +239,30 @@ def test_a_restore_is_found_behind_a_thousand_younger_jobs(world, story):
         later = {"kind": "Backup", "order": {}, "started_at": world.clock.now().add(hours=1)}
         rows = [row | later | {"id": f"{number:036x}"} for number in range(1001)]
         connection.execute(jobs.insert(), rows)
-    assert found() == before
+    assert found() == found(3) == before
     one = {**asked, "jobId": before[0]}
     assert post(story, "fetchCrossRegionRestoreJob", one).json()["name"] == before[0]
     one = {**asked, "jobId": rows[0]["id"]}
     assert post(story, "fetchCrossRegionRestoreJob", one).status_code == 404
+
+
+def test_a_source_in_another_region_is_refused(story):
+    where = {"sourceRegion": "elsewhere", "sourceBackupInstanceId": INSTANCE_ID}
+    details = crossing(wish(PHYSICAL, targetDirectory="/srv/new"))
+    vault = {"sourceRegion": "elsewhere", "sourceBackupVaultId": vault_id()}
+    for name, body in (
+        ("crossRegionRestore", {**details, "crossRegionRestoreDetails": where}),
+        ("validateCrossRegionRestore", {**details, "crossRegionRestoreDetails": where}),
+        ("fetchSecondaryRecoveryPoints", where),
+        ("fetchCrossRegionRestoreJobs", vault),
+        ("fetchCrossRegionRestoreJob", {**vault, "jobId": "0" * 32}),
+    ):
+        error = post(story, name, body).json()["error"]
+        assert error["code"] == "BMSUserErrorInvalidInput", name
+        assert "'elsewhere' is not the region of vault v1" in error["message"]
+        assert "send local" in error["additionalInfo"][0]["info"]["recommendedAction"][0]
+    asked = {"sourceRegion": "Lo cal", "sourceBackupInstanceId": INSTANCE_ID}
+    assert post(story, "fetchSecondaryRecoveryPoints", asked).status_code == 200
 
 
 def test_a_server_in_the_url_of_the_source_is_not_an_instance(story):

@@ -20,7 +20,7 @@ def points_of(vault: Vault, name: str, *, second: bool) -> list[dict[str, Any]]:
         return vault.points(name)
     vault.need_instance(name)
     told = vault.rest.post(f"{_region(vault)}/fetchSecondaryRecoveryPoints", _source(vault, name))
-    return list(told["value"])
+    return [*told["value"], *vault.rest.list(str(told.get("nextLink") or ""))]
 
 
 def validate(
@@ -82,8 +82,8 @@ def _crossing(vault: Vault, name: str, request: dict[str, Any]) -> dict[str, Any
 
 
 def _source(vault: Vault, name: str) -> dict[str, str]:
-    place = vault.instance(name)
-    return {"sourceRegion": vault.connection.location, "sourceBackupInstanceId": place}
+    region = vault.rest.get(vault.home)["location"]
+    return {"sourceRegion": region, "sourceBackupInstanceId": vault.instance(name)}
 
 
 def _region(vault: Vault) -> str:

@@ -19,7 +19,7 @@ from strongroom.control.resources import servers
 from strongroom.model import arm
 from strongroom.model.access import Caller
 from strongroom.model.errors import Conflict, NotFound
-from strongroom.model.files_place import FilesPlace, Signature, read_place
+from strongroom.model.files_place import FilesPlace, Signature, check_ours, read_place
 from strongroom.model.ids import JobId, OperationId, uuid4
 from strongroom.model.job import Job, JobKind
 from strongroom.model.long_term import read_backup_name
@@ -67,6 +67,7 @@ def _read_target(control: Control, body: dict[str, Any]) -> tuple[FilesPlace, Si
             "send one container's URL with its SAS: ltrPreBackup says how many are needed",
         )
     place, signature = read_place(found[0], "", control.clock.now())
+    check_ours(place, signature, control.own_storage.url)
     if signature is None:
         raise arm.invalid("sasUriList names no container", "send its URL with a SAS")
     return place, signature

@@ -143,4 +143,4 @@ def _ensure_group(control: Control, caller: Caller, group: str) -> None:
     try:
         get_group(control, caller, group)
     except NotFound:
-        put_group(control, caller, group, {})
+        put_group(control, caller, group, {"location": control.installation.location})

@@ -35,7 +35,7 @@ def put_guard(
     arm.check_name("guard", name)
     tags, exclusions = arm.read_tags(body), guard.read_exclusions(body)
     delay = guard.read_delay(body)
-    location = arm.read_location(body, control.installation.location)
+    location = arm.need_location(body)
     with guarded.writing(control) as connection:
         scope = arm.guard_id_of(control.installation.subscription_id, group, name)
         require(control, connection, caller, WRITE, scope)

@@ -35,7 +35,7 @@ def put_group(
     """Create a resource group, or change its tags. Returns it, and whether it is new."""
     arm.check_name("group", name)
     tags = arm.read_tags(body)
-    location = arm.read_location(body, control.installation.location)
+    location = arm.need_location(body)
     with control.database.writing() as connection:
         scope = arm.group_id_of(control.installation.subscription_id, name)
         require(control, connection, caller, WRITE, scope)

@@ -48,7 +48,7 @@ def put_vault(  # noqa: PLR0913 - a wish each, by name
     """
     arm.check_name("vault", ref.name)
     wish = read_vault(body)
-    location = arm.read_location(body, control.installation.location)
+    location = arm.need_location(body)
     with guarded.writing(control) as connection:
         scope = arm.vault_id_of(control.installation.subscription_id, ref)
         require(control, connection, caller, WRITE, scope)
@@ -62,10 +62,10 @@ def put_vault(  # noqa: PLR0913 - a wish each, by name
             found = _had_back(control, connection, caller, ref, (found, deleted_id))
         if found is None:
             _create(control, connection, ref, location, wish)
-        elif arm.read_location(body, found["location"]) != found["location"]:
+        elif not arm.same_location(location, found["location"]):
             raise Conflict(
                 f"The resource '{ref.name}' already exists in location '{found['location']}'.",
-                hint=f"send location {found['location']}, or none",
+                hint=f"send location {found['location']}",
                 code="InvalidResourceLocation",
             )
         else:

@@ -4,8 +4,9 @@ Each asks first whether the caller may, whether the region is the second's, and 
 has cross-region restore switched on: `_enter`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from whenever import Instant
@@ -15,17 +16,18 @@ from strongroom.catalog.protection.protection import Protection
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control, Second, need_second
 from strongroom.control.basis.rights import Rights
-from strongroom.control.points.recovery_points import get_recovery_point, list_recovery_points
+from strongroom.control.points.recovery_points import get_recovery_point, page_recovery_points
 from strongroom.control.resources.vaults import READ, need_vault
 from strongroom.control.restore import restores, validations
 from strongroom.control.restore.validations import Validation
 from strongroom.control.work.jobs import get_job, page_jobs
-from strongroom.model import arm
+from strongroom.model import arm, page
 from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import NotFound, Precondition, StoreUnavailable
 from strongroom.model.ids import OperationId
 from strongroom.model.job import ANY_JOB, Job, JobFilter, JobKind
+from strongroom.model.page import Mark
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.model.second_copy import trouble_of
 from strongroom.model.vault import crosses_regions
@@ -37,14 +39,20 @@ POINTS = f"{_LOCATIONS}/fetchSecondaryRecoveryPoints/action"
 JOB = f"{_LOCATIONS}/fetchCrossRegionRestoreJob/action"
 JOBS = f"{_LOCATIONS}/fetchCrossRegionRestoreJobs/action"
 
+Row = TypeVar("Row")
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Whose copy is asked for, in which region. `instance` is empty where a vault is meant."""
+    """Whose copy is asked for, in which region. `instance` is empty where a vault is meant.
+
+    `source` is the region that the vault is said to be in; empty where nothing is said.
+    """
 
     vault: VaultRef
     instance: str
     location: str
+    source: str = ""
 
     def scope(self, control: Control) -> str:
         """The resource that the caller needs the right for."""
@@ -73,26 +81,24 @@ def need_point(control: Control, caller: Caller, place: Place, point_id: str) ->
     restores.check_second(found, there)
 
 
-def list_secondary_points(
+def page_secondary_points(
     control: Control,
     caller: Caller,
     place: Place,
+    after: str,
     between: tuple[Instant | None, Instant | None] = (None, None),
-) -> list[RecoveryPoint]:
-    """Those of the instance that are whole at the second endpoint, newest first.
+) -> tuple[list[RecoveryPoint], str]:
+    """A page of those of the instance that are whole at the second endpoint, newest first.
 
-    `between`: from when until when they were taken.
+    `between`: from when until when they were taken. And where the next page begins.
     """
-    first, last = between
-    there = _points(control, caller, place, POINTS)
-    found = list_recovery_points(control, caller, place.vault, place.instance)
-    return [
-        point
-        for point in found
-        if point.id in there
-        and (first is None or first <= point.taken_at)
-        and (last is None or point.taken_at <= last)
-    ]
+    there, instance = _points(control, caller, place, POINTS), (place.vault, place.instance)
+    return _page(
+        lambda mark: page_recovery_points(control, caller, instance, mark, between),
+        lambda point: point.id in there,
+        lambda point: Mark(point.taken_at, point.id),
+        after,
+    )
 
 
 def restore_from_second(
@@ -113,21 +119,21 @@ def begin_validation(
     return validations.begin_validation(control, caller, asking, asked, second=there)
 
 
-def list_second_jobs(
-    control: Control, caller: Caller, place: Place, wanted: JobFilter = ANY_JOB
-) -> list[Job]:
-    """The restores of the vault from the second copy, newest first."""
+def page_second_jobs(
+    control: Control, caller: Caller, place: Place, after: str, wanted: JobFilter = ANY_JOB
+) -> tuple[list[Job], str]:
+    """A page of the restores of the vault from the second copy, newest first, and the next."""
     with control.database.reading() as connection:
         _enter(control, connection, caller, place, JOBS)
     if wanted.kind.lower() not in {"", JobKind.RESTORE.value.lower()}:
-        return []
-    restores_of, after = wanted._replace(kind=JobKind.RESTORE.value), ""
-    found: list[Job] = []
-    while True:
-        page, after = page_jobs(control, caller, place.vault, after, restores_of)
-        found += [job for job in page if job.order.get("second")]
-        if not after:
-            return found
+        return [], ""
+    restores_of = wanted._replace(kind=JobKind.RESTORE.value)
+    return _page(
+        lambda mark: page_jobs(control, caller, place.vault, mark, restores_of),
+        lambda job: bool(job.order.get("second")),
+        lambda job: Mark(job.started_at, job.id),
+        after,
+    )
 
 
 def get_second_job(control: Control, caller: Caller, place: Place, job_id: str) -> Job:
@@ -160,6 +166,23 @@ def trouble_with_second(control: Control) -> str:
         return error.message
 
 
+def _page(
+    turn: Callable[[str], tuple[list[Row], str]],
+    is_there: Callable[[Row], bool],
+    mark_of: Callable[[Row], Mark],
+    after: str,
+) -> tuple[list[Row], str]:
+    """A page of those rows of a longer list that are there, and where the next one begins."""
+    found: list[Row] = []
+    while True:
+        rows, after = turn(after)
+        found += [row for row in rows if is_there(row)]
+        if len(found) > page.SIZE:
+            return found[: page.SIZE], str(mark_of(found[page.SIZE - 1]))
+        if not after:
+            return found, ""
+
+
 def _points(control: Control, caller: Caller, place: Place, action: str) -> set[str]:
     """Those that are whole there. It is asked outside of transactions: it may take its time."""
     with control.database.reading() as connection:
@@ -178,11 +201,17 @@ def _enter(
 ) -> Second:
     require(control, connection, caller, action, place.scope(control))
     second = need_second(control)
-    if place.location.replace(" ", "").lower() != second.location.lower():
+    if not arm.same_location(place.location, second.location):
         raise arm.invalid(
             f"{place.location[:60]!r} is not the second region", f"use {second.location}"
         )
-    if not crosses_regions(need_vault(connection, place.vault)["properties"]):
+    vault = need_vault(connection, place.vault)
+    if place.source and not arm.same_location(place.source, vault["location"]):
+        raise arm.invalid(
+            f"sourceRegion {place.source[:60]!r} is not the region of vault {vault['name']}",
+            f"send {vault['location']}",
+        )
+    if not crosses_regions(vault["properties"]):
         raise Precondition(
             f"cross-region restore is not switched on for vault {place.vault.name}",
             hint="strongroom vault set --cross-region-restore; it cannot be switched off again",

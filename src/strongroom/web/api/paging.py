@@ -1,6 +1,7 @@
 """Pages of long lists: `$skipToken` in, an absolute `nextLink` out; and what `$filter` may say."""
 
 import re
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
@@ -39,8 +40,17 @@ def _hits(known: re.Pattern[str], wanted: str) -> list[Any]:
     return known.findall(wanted) if known.groups else []
 
 
-def answer(call: Call, rows: list[dict[str, Any]], token: str, wanted: str = "") -> Response:
+def answer(
+    call: Call,
+    rows: list[dict[str, Any]],
+    token: str,
+    wanted: str = "",
+    source: Mapping[str, str] | None = None,
+) -> Response:
     """`token`: where the next page begins, empty at the end; the list's own id is its rows'.
+
+    `source`: what the body of a POST named; its list has an address of its own, and clients ask
+    there for the next page with GET and without a body.
 
     Written out here: a page is a quarter of a megabyte, which nobody need look through again.
     """
@@ -49,7 +59,8 @@ def answer(call: Call, rows: list[dict[str, Any]], token: str, wanted: str = "")
         asked = {"api-version": call.version, "$skipToken": token}
         if wanted:
             asked["$filter"] = wanted
-        place = str(rows[0]["id"]).rpartition("/")[0]
+        asked |= source or {}
+        place = str(rows[0]["id"]).rpartition("/")[0] if source is None else call.path
         told["nextLink"] = f"{call.base}{quote(place)}?{urlencode(asked)}"
     return Response(msgspec.json.encode(told), media_type="application/json")
 

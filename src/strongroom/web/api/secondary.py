@@ -1,8 +1,12 @@
-"""The second copy, in Azure's words: the secondary region and restores across regions."""
+"""The second copy, in Azure's words: the secondary region and restores across regions.
+
+What a list is of stands in the body of its POST. Azure's clients ask for the next page with GET
+and without a body: there it stands in the query of the link.
+"""
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
 from strongroom.control.resources.given_names import names_of_instance
@@ -12,14 +16,13 @@ from strongroom.control.restore.secondary import Place
 from strongroom.model import arm
 from strongroom.model.ids import OperationId
 from strongroom.model.job import Job
-from strongroom.model.page import bad_token
 from strongroom.web.api import wire_jobs
 from strongroom.web.api.door import Asked, Body, Call, Here, Vault, does, member
 from strongroom.web.api.instances import read_between
 from strongroom.web.api.jobs import read_filter
 from strongroom.web.api.long_running import accepted
 from strongroom.web.api.looking import validated
-from strongroom.web.api.paging import Filter, Skip
+from strongroom.web.api.paging import Filter, Skip, answer
 from strongroom.web.api.vaults import VAULT
 
 router = APIRouter()
@@ -27,21 +30,30 @@ _LOCATION = (
     "/subscriptions/{subscription_id}/resourceGroups/{group}/providers/Microsoft.DataProtection"
     "/locations/{location}"
 )
+_REGION, _INSTANCE, _VAULT = "sourceRegion", "sourceBackupInstanceId", "sourceBackupVaultId"
+Region = Annotated[str, Query(alias=_REGION, max_length=60)]
+InstanceId = Annotated[str, Query(alias=_INSTANCE, max_length=600)]
+VaultId = Annotated[str, Query(alias=_VAULT, max_length=600)]
 
 
-def _instance(location: str, here: Here, body: Body) -> Place:
+def _instance(
+    location: str, here: Here, body: Body, region: Region = "", instance: InstanceId = ""
+) -> Place:
     """The source of a restore stands in the details; of a listing, in the body itself."""
     told = arm.pick_object(body, "crossRegionRestoreDetails") or body
-    source = arm.pick_text(told, "sourceBackupInstanceId")
+    source = arm.pick_text(told, _INSTANCE) or instance
     vault, name = arm.read_vault_or_instance_id(source, here)
     if not name:
-        raise arm.invalid("sourceBackupInstanceId names no instance", "send its whole id")
-    return Place(vault, name, location)
+        raise arm.invalid(f"{_INSTANCE} names no instance", "send its whole id")
+    return Place(vault, name, location, arm.pick_text(told, _REGION) or region)
 
 
-def _vault(location: str, here: Here, body: Body) -> Place:
-    source = arm.pick_text(body, "sourceBackupVaultId")
-    return Place(arm.read_vault_or_instance_id(source, here)[0], "", location)
+def _vault(
+    location: str, here: Here, body: Body, region: Region = "", vault: VaultId = ""
+) -> Place:
+    source = arm.pick_text(body, _VAULT) or vault
+    found, _ = arm.read_vault_or_instance_id(source, here)
+    return Place(found, "", location, arm.pick_text(body, _REGION) or region)
 
 
 OfInstance = Annotated[Place, Depends(_instance)]
@@ -67,30 +79,31 @@ async def validate_second(
     return await validated(request, call, await request.app.state.run(begin, *told))
 
 
+@router.get(_LOCATION + "/fetchSecondaryRecoveryPoints", openapi_extra=does(secondary.POINTS))
 @router.post(_LOCATION + "/fetchSecondaryRecoveryPoints", openapi_extra=does(secondary.POINTS))
 def list_second_points(
     place: OfInstance, here: Here, call: Asked, skip: Skip = "", wanted: Filter = ""
-) -> dict[str, Any]:
-    """The points that are whole at the second endpoint, newest first; `$filter` as of points.
-
-    All in one answer: Azure's clients would ask for a next page of a POST without its body.
-    """
-    between = read_between(wanted)
-    if skip:
-        raise bad_token(skip)
-    found = secondary.list_secondary_points(call.control, call.caller, place, between)
+) -> Response:
+    """The points that are whole at the second, newest first, a hundred a page; GET: the next."""
+    asked = call.control, call.caller, place, skip, read_between(wanted)
+    found, token = secondary.page_secondary_points(*asked)
     names = names_of_instance(call.control, place.vault, place.instance)
-    return {"value": [wire_jobs.recovery_point(here, *names, each) for each in found]}
+    rows = [wire_jobs.recovery_point(here, *names, each) for each in found]
+    source = arm.instance_id_of(here, place.vault, place.instance)
+    return answer(call, rows, token, wanted, {_REGION: place.source, _INSTANCE: source})
 
 
+@router.get(_LOCATION + "/fetchCrossRegionRestoreJobs", openapi_extra=does(secondary.JOBS))
 @router.post(_LOCATION + "/fetchCrossRegionRestoreJobs", openapi_extra=does(secondary.JOBS))
 def list_second_jobs(
-    place: OfVault, here: Here, call: Asked, wanted: Filter = ""
-) -> dict[str, Any]:
-    """The restores from the second copy, the newest first; `$filter` as of jobs."""
-    named = read_filter(wanted)
-    found = secondary.list_second_jobs(call.control, call.caller, place, named)
-    return {"value": [_job(call, here, job) for job in found]}
+    place: OfVault, here: Here, call: Asked, skip: Skip = "", wanted: Filter = ""
+) -> Response:
+    """The restores from the second copy, newest first, a hundred a page; GET: the next."""
+    asked = call.control, call.caller, place, skip, read_filter(wanted)
+    found, token = secondary.page_second_jobs(*asked)
+    rows = [_job(call, here, job) for job in found]
+    source = arm.vault_id_of(here, place.vault)
+    return answer(call, rows, token, wanted, {_REGION: place.source, _VAULT: source})
 
 
 @router.post(_LOCATION + "/fetchCrossRegionRestoreJob", openapi_extra=does(secondary.JOB))
