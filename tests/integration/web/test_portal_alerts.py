@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import re
 import socketserver
 import threading
 from collections.abc import Iterator
@@ -151,6 +152,8 @@ def test_an_alert_begins_once_is_seen_to_and_ends_with_its_cause(
     assert states == [("pg1-inst is not protected", "ended"), ("agent agent-1 is lost", "ended")]
     assert len(Post.letters) == 2
     assert "Subject: [strongroom] over: agent agent-1 is lost" in Post.letters[1]
+    assert "one instance depends on it." in Post.letters[1]
+    assert re.search(r"\nSince \d{4}-\d\d-\d\d \d\d:\d\d UTC\r?\nOver \d{4}-", Post.letters[1])
 
 
 def test_of_two_processes_one_tells_an_alert_and_the_other_when_that_one_dies(

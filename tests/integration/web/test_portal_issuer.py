@@ -125,6 +125,10 @@ def test_whom_the_issuer_vouches_for_is_signed_in_with_the_roles_they_hold(
     assert "corp: anna" in page.text
     assert trusted.principal_of("user", "u-1") in page.text
     assert guest.get("/access").status_code == 404  # they hold no role yet
+    first = guest.get("/").text
+    assert "You hold no role here yet." in first
+    assert "nothing that you may see" in first
+    assert "protected yet" not in first  # which nobody who sees nothing can know
     assert guest.get(place).status_code == 401  # a code is good once
 
 

@@ -119,7 +119,8 @@ def _lost_agent(agent_id: str, name: str, hit: int) -> Cause:
         subject=agent_id,
         severity=GRAVE if hit else NOTICE,
         title=f"agent {name} is lost",
-        words=f"It has not called for five minutes; {hit} instances depend on it.",
+        words="It has not called for five minutes; "
+        + (f"{hit} instances depend on it." if hit != 1 else "one instance depends on it."),
         hint="See that it runs on its host: strongroom status.",
         path="/servers",
     )

@@ -8,6 +8,7 @@ import msgspec
 import sqlalchemy as sa
 from whenever import Instant
 
+from strongroom.catalog.identities import role_assignments
 from strongroom.catalog.protection import fleet as catalog
 from strongroom.control.basis.control import Control
 from strongroom.control.basis.rights import Rights
@@ -52,10 +53,11 @@ class Ship(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Fleet(msgspec.Struct, kw_only=True, frozen=True):
-    """All that the caller may see, by name."""
+    """All that the caller may see, by name. is_blind: they hold no role, so there is nothing."""
 
     ships: list[Ship]
     at: Instant
+    is_blind: bool = False
 
     def protections(self) -> Counter[str]:
         """How many there are of each."""
@@ -70,9 +72,12 @@ def see_fleet(control: Control, caller: Caller) -> Fleet:
     """Every instance that the caller may see."""
     with control.database.reading() as connection:
         rights = Rights(connection, caller)
-        return _fleet(
+        found = _fleet(
             control, connection, lambda row: sees(control, rights, _vault(row), row["name"])
         )
+        if found.ships or role_assignments.list_of_principals(connection, caller.ids):
+            return found
+        return msgspec.structs.replace(found, is_blind=True)
 
 
 def whole_fleet(control: Control) -> Fleet:

@@ -36,7 +36,7 @@ def overview(visit: Guest) -> Response:
     return visit.page(
         "overview.html",
         running=job_rows.under_way(visit, running),
-        promise=None if visit.fleet.ships else _promise(visit),
+        promise=None if visit.fleet.ships or visit.fleet.is_blind else _promise(visit),
         **facts_of(visit),
         **needs_of(visit, running),
     )

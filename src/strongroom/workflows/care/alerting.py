@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from whenever import Instant
 
 from strongroom.control.basis.control import Control
 from strongroom.control.overview import alerts, digests
@@ -141,7 +142,9 @@ def message_of(alert: Alert, portal: str) -> Message:
         "ended": None if alert.ended_at is None else alert.ended_at.format_iso(),
         "url": f"{portal}{alert.path}",
     }
-    lines = [alert.words, alert.hint, "", f"Since {told['since']}", told["url"]]
+    lines = [alert.words, alert.hint, "", f"Since {_to_the_minute(alert.since)}"]
+    lines += [f"Over {_to_the_minute(alert.ended_at)}"] if alert.ended_at is not None else []
+    lines.append(told["url"])
     return Message(
         title=f"{'over: ' if is_over else ''}{alert.title}",
         text="\n".join(lines),
@@ -149,6 +152,11 @@ def message_of(alert: Alert, portal: str) -> Message:
         severity=alert.severity,
         is_over=is_over,
     )
+
+
+def _to_the_minute(at: Instant) -> str:
+    """2026-11-28 04:46 UTC: whoever reads a letter is in no zone that we know."""
+    return f"{at.format_iso()[:16].replace('T', ' ')} UTC"
 
 
 def digest_message(digest: Digest, portal: str) -> Message:
