@@ -19,6 +19,7 @@ from structlog.testing import capture_logs
 import clusters
 from agent_world import AGENT_TOKEN, AgentWorld, Operation, an_agent_world
 from backup_orders import a_backup_order
+from integration.servers import DIGEST
 from ports import free_port
 from seams import SystemChance, SystemClock
 from store_world import KEY_TEXT, StoreWorld, a_sas, a_store_world
@@ -85,13 +86,7 @@ class Server:
                 "select quote_ident(schemaname) || '.' || quote_ident(tablename) from pg_tables "
                 "where schemaname not in ('pg_catalog', 'information_schema') order by 1"
             ).fetchall()
-            return {
-                name: connection.execute(
-                    f"select count(*), md5(string_agg(md5(t::text), '' order by t::text)) "
-                    f"from {name} t"
-                ).fetchone()
-                for (name,) in tables
-            }
+            return {name: connection.execute(DIGEST.format(name)).fetchone() for (name,) in tables}
 
     def stop(self, mode: str = "fast") -> None:
         scratch.stop(self.tools, self.directory, mode)

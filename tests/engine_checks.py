@@ -6,7 +6,7 @@ import re
 import subprocess
 from typing import Any
 
-from integration.servers import Server
+from integration.servers import DIGEST, Server
 
 Digests = dict[str, dict[str, Any]]
 # The source's pg_dump leaves out what is the default of its own major: until 14 everybody may
@@ -40,9 +40,8 @@ def digests_of_database(server: Server, name: str, *, unlogged: bool = False) ->
         % ("'{p,u}'" if unlogged else "'{p}'"),
         database=name,
     )
-    rows = "select count(*), md5(string_agg(md5(t::text), '' order by t::text)) from {} t"
     found: dict[str, Any] = {
-        table: server.sql(rows.format(table), database=name) for (table,) in tables
+        table: server.sql(DIGEST.format(table), database=name) for (table,) in tables
     }
     found["large objects"] = server.sql(
         "select count(*), md5(string_agg(md5(data), '' order by loid, pageno)) "
