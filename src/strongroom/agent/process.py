@@ -30,7 +30,7 @@ from strongroom.agent.proof.drill import DrillGround, drill
 from strongroom.agent.proof.verify import verify
 from strongroom.agent.restore.data_directory import Grounds, restore
 from strongroom.agent.restore.journal import RestoreJournal
-from strongroom.agent.restore.load import load
+from strongroom.agent.restore.load import load, take_away_dumps
 from strongroom.agent.restore.new_server import make_server
 from strongroom.agent.scratch.extract import extract
 from strongroom.agent.scratch.part import remove_scratch
@@ -65,14 +65,15 @@ def run(settings: Settings, clock: Clock, chance: Chance) -> bool:
 
 
 def _take_away_left(settings: Settings) -> None:
-    """Scratch servers and their directories that a killed agent left. One that cannot be taken
+    """Scratch servers, their directories, and dumps that a killed agent left. What cannot be taken
     away now is tried again at the next start.
     """
     try:
+        take_away_dumps(settings.data / "spool")
         RestoreJournal(settings.data / "restores").take_away_left(remove_scratch)
     except (OSError, VaultError) as error:
         log = structlog.get_logger("strongroom.agent")
-        log.warning("a scratch directory was left", why=str(error))
+        log.warning("a directory was left", why=str(error))
 
 
 def real_trades(

@@ -92,8 +92,12 @@ def outside(server) -> Iterator[Outside]:
                 process.wait(10)
 
 
-def test_a_signal_ends_an_idle_agent_at_once(outside):
+def test_a_signal_ends_an_idle_agent_at_once_and_what_a_killed_one_was_loading_is_gone(outside):
+    left = outside.agent_data / "spool" / "load-killed"
+    left.mkdir(parents=True)
+    (left / "dump").write_bytes(b"PGDMP")
     process = outside.run_agent()
+    assert not left.exists(), "a whole database, in the clear"
     process.terminate()
     assert process.wait(30) == 0
     assert not (outside.agent_data / "ready.json").exists()

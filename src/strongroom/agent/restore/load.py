@@ -34,6 +34,7 @@ from strongroom.postgres.server.client import Client, client_of
 from strongroom.postgres.server.connect import Conninfo, connect
 from strongroom.postgres.server.tools import Tools, find_tools
 
+_OURS = "load-"  # directories of dumps
 _OWN_STATISTICS = 18  # from this major on a dump brings the planner's statistics along
 
 
@@ -99,10 +100,16 @@ def _plan(order: LoadOrder, parameters: dict[str, Any]) -> dict[str, str]:
     return plan
 
 
+def take_away_dumps(home: Path) -> None:
+    """What a killed agent was about to load: whole databases, in the clear."""
+    for left in home.glob(f"{_OURS}*"):
+        shutil.rmtree(left)
+
+
 @contextmanager
 def _spool(home: Path) -> Iterator[Path]:
     own_directory(home)
-    with tempfile.TemporaryDirectory(dir=home, prefix="load-") as directory:  # mode 0700
+    with tempfile.TemporaryDirectory(dir=home, prefix=_OURS) as directory:  # mode 0700
         yield Path(directory)
 
 
