@@ -1,9 +1,10 @@
 """What opens a container comes with the request, and to the agent that fills it; nowhere else."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 
@@ -26,6 +27,7 @@ from strongroom.workflows.restore.restore import _order as order_of
 from strongroom.workflows.restore.restore import restore
 
 URL = "https://acct.blob.core.windows.net/out"
+OURS = "https://store.example:10001/strongroom"
 SECRET = "c2VjcmV0c2VjcmV0"
 SAS = f"sv=2022-11-02&sp=rcw&sr=c&sig={SECRET}"
 FACTS = {"version_number": 150005, "databases": {"shop": 1}}
@@ -124,24 +126,42 @@ def test_a_container_without_a_signature_is_refused_before_there_is_a_job(world,
         assert len(connection.execute(jobs_table.select()).all()) == before
 
 
+def with_our_storage(
+    world: ArmWorld, story: Story, asked: Iterable[tuple[str, Any]]
+) -> list[httpx.Response]:
+    """The answers of an installation whose own storage account has the address OURS."""
+    own = dataclasses.replace(world.control.own_storage, url=OURS)
+    world.app.state.control = dataclasses.replace(world.control, own_storage=own)
+    try:
+        return [story.http.post(url, params=VERSION, json=body) for url, body in asked]
+    finally:
+        world.app.state.control = world.control
+
+
+def test_our_own_container_without_a_signature_needs_a_role_that_is_named(world, story):
+    body = as_files(1, f"{OURS}/out")
+    asked = [(f"{INSTANCE_ID}/validateRestore", {"restoreRequestObject": body})]
+    asked.append((f"{INSTANCE_ID}/restore", body))
+    for answer in with_our_storage(world, story, asked):
+        error = answer.json()["error"]
+        assert (answer.status_code, error["code"]) == (400, "UserErrorMSIMissingPermissions")
+        (command,) = error["additionalInfo"][0]["info"]["recommendedAction"]
+        assert f"az role assignment create --assignee-object-id {story.identity}" in command
+        assert '--role "Storage Blob Data Contributor" --scope /subscriptions/' in command
+        assert command.endswith("/blobServices/default/containers/out")
+
+
 def test_a_users_delegation_at_our_own_container_is_told_what_opens_it(world, story):
     """The storage endpoint trusts no token that such a key hangs on; one at Azure's is taken."""
-    ours = "https://store.example:10001/strongroom"
-    own = dataclasses.replace(world.control.own_storage, url=ours)
-    world.app.state.control = dataclasses.replace(world.control, own_storage=own)
     delegated = f"{SAS}&skoid={GUIDS[0]}&sktid={GUIDS[1]}&sks=b&ske=2999-01-01T00%3A00%3A00Z"
-    body = as_files(1, f"{ours}/out?{delegated}")
-    prompt = {"targetDetails": {"sasUriList": [f"{ours}/out?{delegated}"]}}
-    asked = (
+    body = as_files(1, f"{OURS}/out?{delegated}")
+    prompt = {"targetDetails": {"sasUriList": [f"{OURS}/out?{delegated}"]}}
+    asked = [
         (f"{INSTANCE_ID}/validateRestore", {"restoreRequestObject": body}),
         (f"{INSTANCE_ID}/restore", body),
         (f"{server_id()}/startLtrBackup", {**prompt, "backupSettings": {"backupName": "b1"}}),
-    )
-    try:
-        answers = [story.http.post(url, params=VERSION, json=each) for url, each in asked]
-    finally:
-        world.app.state.control = world.control
-    for answer in answers:
+    ]
+    for answer in with_our_storage(world, story, asked):
         info = answer.json()["error"]["additionalInfo"][0]["info"]
         assert (answer.status_code, "user-delegation" in info["message"]) == (400, True)
         assert "Storage Blob Data Contributor" in info["recommendedAction"][0]
