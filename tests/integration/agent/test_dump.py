@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import signal
+import tempfile
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,8 @@ from strongroom.model.errors import (
 )
 from strongroom.model.operation import BY_LIMIT
 from strongroom.postgres.dump import load, new_database
+from strongroom.postgres.server.client import Program, client_of
+from strongroom.postgres.server.connect import Conninfo
 
 pytestmark = [pytest.mark.postgres, pytest.mark.P8]
 ODD = ["orders", 'we "quote" it', "sl/ash..", "spaß 日本", "it's", "-d x=y"]
@@ -557,6 +560,17 @@ def test_a_wrong_password_is_named_and_a_right_one_is_in_no_argument(old):
                 made.dump(old.tcp + " user=reader password=wrong")
     finally:
         old.sql("drop role reader")
+
+
+def test_a_password_for_programs_lies_on_no_disk(old, tmp_path, monkeypatch):
+    """Whatever ends the agent, nothing of it is left."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with client_of(Conninfo.parse(old.tcp + " user=reader password=hidden")) as client:
+        assert "hidden" not in f"{client}{client.target('postgres')}"
+        assert list(tmp_path.iterdir()) == []
+        read = ["cat", client.conninfo.get("passfile")]
+        with Program(read, client, "cat") as program:
+            assert list(program.pieces(99)) == [b"*:*:*:*:hidden\n"]
 
 
 def test_a_role_that_may_not_read_a_table_is_told_which(old):

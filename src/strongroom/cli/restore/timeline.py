@@ -77,7 +77,7 @@ def show(name: str, found: dict[str, Any], around: str, minutes: int) -> None:
         }
     )
     if not found["ranges"]:
-        console.say("  no second can be restored yet: a recovery point that leads to it is to come")
+        console.say("  no second can be restored yet: a point that leads to this log is to come")
     for start, end in found["ranges"]:
         first, last = _whole_second(start), short_time(end)
         if first > last:

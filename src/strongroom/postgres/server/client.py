@@ -1,7 +1,9 @@
 """PostgreSQL's client programs: run with the least that they need, read as they write.
 
-A password goes into a file of mode 0600 in a directory of its own, never into an argument or the
-environment, which others may read. A connection string without one is an argument.
+A password goes into a file that lies in memory under no name, which the programs inherit: never
+into an argument or the environment, which others may read, nor onto a disk, where it would stay
+when this process is killed. A connection string without one is an argument.
+Source: memfd_create(2); libpq reads a passfile that is plain and nobody else's (fe-connect.c).
 """
 
 import contextlib
@@ -13,7 +15,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from strongroom.model.errors import SourceError, SourceRefused, SourceStopped, ToolsMissing
 from strongroom.postgres.server.connect import Conninfo
@@ -50,6 +51,7 @@ class Client:
 
     conninfo: Conninfo  # without a password; names the file that holds it
     environment: dict[str, str]
+    inherited: tuple[int, ...] = ()  # descriptors
 
     def target(self, database: str) -> str:
         """The connection string to one database, fit to be an argument."""
@@ -71,19 +73,16 @@ def client_of(conninfo: Conninfo) -> Iterator[Client]:
     environment.pop("PGPASSWORD", None)
     missing = {name: value for name, value in _ALIVE.items() if not conninfo.get(name)}
     plain = conninfo.changed(password="", application_name="strongroom", **missing)
-    with tempfile.TemporaryDirectory(prefix="strongroom-client-") as directory:  # mode 0700
-        if password:
-            plain = plain.changed(passfile=str(_passfile(Path(directory), password)))
+    if not password:
         yield Client(plain, environment)
-
-
-def _passfile(directory: Path, password: str) -> Path:
-    path = directory / "passfile"
-    escaped = password.replace("\\", "\\\\").replace(":", "\\:")
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as file:
+        return
+    with os.fdopen(os.memfd_create("passfile"), "w") as file:
+        os.fchmod(file.fileno(), 0o600)
+        escaped = password.replace("\\", "\\\\").replace(":", "\\:")
         file.write(f"*:*:*:*:{escaped}\n")
-    return path
+        file.flush()
+        told = plain.changed(passfile=f"/dev/fd/{file.fileno()}")
+        yield Client(told, environment, (file.fileno(),))
 
 
 class Program:
@@ -106,6 +105,7 @@ class Program:
                 env=client.environment,
                 cwd="/",
                 start_new_session=True,
+                pass_fds=client.inherited,
             )
             self._open = stack.pop_all()
 
