@@ -95,7 +95,7 @@ def test_without_the_rule_of_the_parents_start_that_row_would_be_lost(chain, mon
 def words(chain: Chain, number: int, path: str) -> tuple[bytes, bytes]:
     """(pd_lsn, checksum and flags) of the first page."""
     pages = ParentPages(chain.manifests[number].page_versions[path], Lsn(1))
-    high, low, check = (column[:4] for column in pages._columns)
+    high, low, check = (column[:4] for column in pages.columns)
     return high + low, check
 
 
