@@ -443,6 +443,21 @@ def test_the_path_follows_a_promotion_and_an_abandoned_end_is_reached_by_name_al
     assert gaps(world) == []
 
 
+def test_the_first_point_stays_for_log_that_had_come_before_it(
+    world: CareWorld, stream: Stream
+) -> None:
+    """A server is streamed while its first backup runs."""
+    stream.goes_on(BASE, BASE + 1000)
+    world.clock.advance(10)
+    a_base(world, 1, BASE + 500)
+    stream.goes_on(BASE + 1000, BASE + 2000)
+    world.clock.advance(10)
+    a_base(world, 2, BASE + 1500)
+    with world.database.reading() as connection:
+        points = recovery_points.list_of_instance(connection, world.instance)
+        assert set(base_of_log(connection, world.instance, points)) == {point_id(1)}
+
+
 def test_log_expires_by_its_window_but_not_what_the_rest_leans_on(
     world: CareWorld, stream: Stream
 ) -> None:

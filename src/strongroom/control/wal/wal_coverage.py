@@ -79,8 +79,7 @@ class Kept:
         return [reach for reach in found if reach is not None]
 
     def _reach(self, point: RecoveryPoint, path: Path) -> Reach | None:
-        stop = int(lsn_from_text(str(point.facts["stop_lsn"])))
-        at = int(point.facts["timeline"])
+        at, stop = end_of(point)
         left = path.left(at)
         if left is None or stop > left:
             return None
@@ -103,12 +102,15 @@ class Kept:
     def _covered(self, timeline: int, start: int, position: int) -> int | None:
         """Where the log that holds `start` ends, behind `position`; None when none does."""
         for first, last in self.ranges.get(timeline, []):
-            if first <= start < last and not self.cuts:
-                return last
             if first <= start < last:
                 cuts = (at for on, at in self.cuts if on == timeline and position < at < last)
                 return min(cuts, default=last)
         return None
+
+
+def end_of(point: RecoveryPoint) -> tuple[int, int]:
+    """Where a physical point ends: (timeline, position)."""
+    return int(point.facts["timeline"]), int(lsn_from_text(str(point.facts["stop_lsn"])))
 
 
 def forks_of(history: str) -> list[tuple[int, int]]:

@@ -16,10 +16,10 @@ from strongroom.catalog.points import expiry_holds, recovery_points
 from strongroom.catalog.protection import protection
 from strongroom.catalog.protection.protection import Protection
 from strongroom.catalog.wal import wal
+from strongroom.control.wal.wal_coverage import end_of
 from strongroom.model.ids import InstanceId
 from strongroom.model.logical import LOGICAL
 from strongroom.model.operational_tier import operational_days
-from strongroom.model.postgres import lsn_from_text
 from strongroom.model.protection_state import KEPT
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.workflows.basis.means import Means
@@ -81,18 +81,23 @@ def _is_needed(row: sa.RowMapping, base: RecoveryPoint | None, segment_size: int
     """To go from the base to what is kept. A segment is needed from its first byte."""
     if base is None or str(base.facts.get("system_identifier")) != row["system_identifier"]:
         return False
-    stop = lsn_from_text(str(base.facts["stop_lsn"]))
+    _, stop = end_of(base)
     return bool(row["end_lsn"] > stop - stop % max(segment_size, 1))
 
 
 def base_of_log(
     connection: sa.Connection, instance_id: InstanceId, points: Sequence[RecoveryPoint]
 ) -> dict[str, str]:
-    """The point that the kept log leans on -> why it stays: without it the log leads nowhere."""
+    """The point that the kept log leans on -> why it stays: without it the log leads nowhere.
+
+    Where log came before the first point did, as from a server that is streamed while its first
+    backup runs, that is the oldest.
+    """
     oldest = wal.oldest_kept(connection, instance_id)
     if oldest is None:
         return {}
     physical = [point for point in points if point.kind != LOGICAL]
     before = [point for point in physical if point.committed_at <= oldest]
-    base = max(before, key=lambda each: each.committed_at, default=None)
-    return {} if base is None else {base.id: "the log that is kept leans on it"}
+    by_age = sorted(before or physical, key=lambda each: each.committed_at)
+    leant_on = by_age[-1:] if before else by_age[:1]
+    return {base.id: "the log that is kept leans on it" for base in leant_on}
