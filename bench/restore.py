@@ -8,7 +8,7 @@ copied once out of memory and once off the disk. What ours and pgbackrest read l
 
 Half of the agent's CPU time is the kernel's filling of its page cache (perf: pwrite 48 %, making
 files 10 %, decompressing 10 %). A virtual machine whose host takes free memory back pays for that
-anew: 2 s for each GB where memory that was in use a moment ago costs 0.25 s. All four pay alike.
+anew: 2 s for each GB where memory that was in use a moment ago costs 0.25 s. All pay alike.
 """
 
 import subprocess

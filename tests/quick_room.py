@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _PREFIX = "sr-tests-"
-_SIZE = 10 << 30  # bytes; three workers write some three at most
+_SIZE = 10 << 30  # bytes; three workers were seen to hold 1.2 GB
 _PLENTY = _SIZE + (4 << 30)
 
 

@@ -52,9 +52,12 @@ class Budget(msgspec.Struct, kw_only=True, frozen=True):
     def check(self) -> "Budget":
         """Raises Invalid for an amount that is none, or a name that nobody could read."""
         if not (math.isfinite(self.amount) and 0 < self.amount < _MOST**2):
-            raise Invalid("a budget is not a number of money", hint="write it as 1500")
+            raise Invalid("the amount of a budget is a number above 0", hint="write it as 1500")
         if not (1 <= len(self.name) <= _LONGEST_NAME and self.name.isprintable()):
-            raise Invalid("a budget has a name", hint=f"of {_LONGEST_NAME} letters at most")
+            raise Invalid(
+                f"the name of a budget has 1 to {_LONGEST_NAME} letters",
+                hint="name it as people here do: Backups, 2027",
+            )
         return self
 
 

@@ -1,6 +1,7 @@
 """What all of it may cost a month: one budget, in the price sheet's currency."""
 
 import msgspec
+import sqlalchemy as sa
 
 from strongroom.catalog.installation import installation
 from strongroom.catalog.oversight import audit
@@ -17,7 +18,11 @@ _NAME = "budget"
 def budget_of(control: Control) -> Budget | None:
     """As somebody has set it."""
     with control.database.reading() as connection:
-        text = installation.get(connection, _NAME)
+        return _kept(connection)
+
+
+def _kept(connection: sa.Connection) -> Budget | None:
+    text = installation.get(connection, _NAME)
     return msgspec.json.decode(text, type=Budget) if text else None
 
 
@@ -26,9 +31,9 @@ def put_budget(control: Control, caller: Caller, budget: Budget | None) -> None:
     if budget is not None:
         budget.check()
     scope = arm.subscription_id_of(control.installation.subscription_id)
-    before = budget_of(control)
     with control.database.writing() as connection:
         require(control, connection, caller, CHANGE, scope)
+        before = _kept(connection)
         text = "" if budget is None else msgspec.json.encode(budget).decode()
         installation.put(connection, _NAME, text)
         now, states = control.clock.now(), [msgspec.to_builtins(each) for each in (before, budget)]

@@ -15,12 +15,11 @@ from strongroom.catalog.protection import protection
 from strongroom.catalog.wal import wal
 from strongroom.catalog.work import agent_operations
 from strongroom.control.basis.control import Control
-from strongroom.control.wal.wal_coverage import forks_of
+from strongroom.control.wal.wal_coverage import end_of, forks_of
 from strongroom.model.backup_settings import settings_of
 from strongroom.model.errors import Forbidden
 from strongroom.model.ids import AgentId, InstanceId
 from strongroom.model.logical import LOGICAL
-from strongroom.model.postgres import lsn_from_text
 from strongroom.model.wal import WalKept, WalReply, WalReport, WalRequest
 
 STREAM = "stream"
@@ -63,10 +62,11 @@ def _behind_a_point(connection: sa.Connection, instance_id: str) -> WalReply:
     points = recovery_points.list_of_instance(connection, InstanceId(instance_id))
     for point in sorted(points, key=lambda each: each.taken_at, reverse=True):
         if point.kind != LOGICAL:
+            timeline, stop = end_of(point)
             return WalReply(
                 system_identifier=str(point.facts["system_identifier"]),
-                timeline=int(point.facts["timeline"]),
-                end=lsn_from_text(str(point.facts["stop_lsn"])),
+                timeline=timeline,
+                end=stop,
                 of_point=True,
             )
     return WalReply()

@@ -15,12 +15,12 @@ from strongroom.catalog.protection.protection import Protection
 from strongroom.catalog.wal import wal
 from strongroom.catalog.work import agent_operations
 from strongroom.control.points import backups
+from strongroom.control.wal.wal_coverage import end_of
 from strongroom.model.backup_settings import settings_of
 from strongroom.model.errors import Cancelled
 from strongroom.model.ids import AgentId, InstanceId
 from strongroom.model.logical import LOGICAL
 from strongroom.model.operational_tier import operational_days
-from strongroom.model.postgres import lsn_from_text
 from strongroom.model.protection_state import ABLE, SUSPENDED
 from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.model.wal import SLOT_BYTES, StreamOrder
@@ -114,7 +114,7 @@ def _has_base(
     """Whether a physical point began after the last gap; of no gap, whether one leads on."""
     points = [
         point
-        for point in recovery_points.list_of_instance(connection, found.instance_id)
+        for point in recovery_points.outline_of_instance(connection, found.instance_id)
         if point.kind != LOGICAL
     ]
     if after is not None:
@@ -129,5 +129,5 @@ def _reaches(point: RecoveryPoint, system: str, segment_size: int) -> tuple[int,
     """(timeline, where log must begin to lead on): where the segment begins that it ends in."""
     if str(point.facts["system_identifier"]) != system:
         return 0, 0
-    stop = int(lsn_from_text(str(point.facts["stop_lsn"])))
-    return int(point.facts["timeline"]), stop - stop % segment_size
+    timeline, stop = end_of(point)
+    return timeline, stop - stop % segment_size
