@@ -112,12 +112,12 @@ def test_a_damaged_page_is_told_with_file_and_block_and_the_rest_comes(server, p
 
 
 def test_several_readers_give_the_same_file_and_name_damage_in_each_of_its_pieces(server):
-    server.sql("create table wide as select g, repeat('x', 1000) from generate_series(1, 15000) g")
+    server.sql("create table wide as select g, repeat('x', 1000) from generate_series(1, 26000) g")
     path = file_of(server, "wide")
     file = server.data_directory / path
     server.sql("checkpoint")
     whole = file.read_bytes()
-    blocks = range(3, len(whole) // PAGE, 300)  # a piece has 512
+    blocks = range(3, len(whole) // PAGE, 600)  # a piece has 1,024
     assert len(whole) > 3 * PIECE
     damaged = bytearray(whole)
     for block in blocks:

@@ -6,8 +6,10 @@ is the reader's side: one is laid over what came before, as a delta is laid over
 that comes of it is a recovery point (docs/decisions/0121).
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Protocol
 
 import msgspec
@@ -120,8 +122,11 @@ class SoFar:
             return None
         end = next((row.offset for row in rows if row.pack not in sent), end)
         end -= end % PAGE
-        mine = [_cut(row, end) for row in rows if row.offset < end]
-        if not mine or mine[-1].end <= self._ends.get(mine[0].file, 0):
+        mine = rows[: bisect_left(rows, end, key=attrgetter("offset"))]
+        if not mine:
+            return None
+        mine[-1] = _cut(mine[-1], end)
+        if mine[-1].end <= self._ends.get(mine[0].file, 0):
             return None
         in_part = kept is not None and end <= kept
         versions = self._versions(facts.path, end // PAGE, in_part=in_part)
