@@ -2,10 +2,13 @@
 
 PostgreSQL 18 with summarize_wal. After each round of transactions both back up the same changes,
 each since its own previous one. Ours reads, compresses, seals, stores and commits; theirs writes.
+A round in which ours begins a new generation (the last point had become too scattered) is told and
+not compared: it is a full backup.
 """
 
 import statistics
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.ours import Ours, a_house, size_of
 from bench.peers import a_directory
@@ -33,8 +36,17 @@ def measure(gigabytes: float) -> Told:
         return _told(size, rows, ours.peak_mib)
 
 
-def _round(server: Server, ours: Ours, home: Path, number: int) -> tuple[float, ...]:
-    """(our seconds, theirs, our bytes, theirs)."""
+class Round(NamedTuple):
+    """Seconds and bytes of both; `kind` of ours."""
+
+    kind: str
+    mine: float
+    theirs: float
+    my_bytes: int
+    their_bytes: int
+
+
+def _round(server: Server, ours: Ours, home: Path, number: int) -> Round:
     run(server, "pgbench", "-n", "-c", "2", "-t", str(TRANSACTIONS // 2))
     server.sql("checkpoint")  # neither pays for writing out what pgbench left
     before = ours.stored()
@@ -42,7 +54,8 @@ def _round(server: Server, ours: Ours, home: Path, number: int) -> tuple[float, 
     turns = [lambda: ours.back_up("orders"), lambda: timed(lambda: _theirs(server, here, older))]
     order = sorted(range(2), key=lambda turn: (turn + number) % 2)  # each is the first in its turn
     seconds = {turn: turns[turn]() for turn in order}
-    return seconds[0], seconds[1], ours.stored() - before, size_of(here)
+    kind = ours.newest_kind("orders")
+    return Round(kind, seconds[0], seconds[1], ours.stored() - before, size_of(here))
 
 
 def _theirs(server: Server, into: Path, since: Path | None) -> None:
@@ -50,12 +63,15 @@ def _theirs(server: Server, into: Path, since: Path | None) -> None:
     run(server, "pg_basebackup", "-D", str(into), "-c", "fast", *more)
 
 
-def _told(size: int, rows: list[tuple[float, ...]], peak: float) -> Told:
+def _told(size: int, rows: list[Round], peak: float) -> Told:
+    compared = [each[1:] for each in rows if each.kind == "Incremental"]
     mine, theirs, my_bytes, their_bytes = (
-        statistics.median(column) for column in zip(*rows, strict=True)
+        statistics.median(column) for column in zip(*compared, strict=True)
     )
-    head = ["ours s", "theirs s", "ratio", "ours MB", "theirs MB", "ratio"]
-    lines = [[*_pair(a, b, ".2f"), *_pair(c / 1e6, d / 1e6, ".1f")] for a, b, c, d in rows]
+    head = ["ours", "ours s", "theirs s", "ratio", "ours MB", "theirs MB", "ratio"]
+    lines = [
+        [each.kind, *_pair(each.mine, each.theirs, ".2f"), *_megabytes(each)] for each in rows
+    ]
     intro = f"PostgreSQL 18, {size / 1e9:.2f} GB of databases, {TRANSACTIONS:,} transactions."
     return Told(
         title="Increment after pgbench's transactions",
@@ -68,6 +84,10 @@ def _told(size: int, rows: list[tuple[float, ...]], peak: float) -> Told:
         unit="MB stored",
         peak_mib=peak,
     )
+
+
+def _megabytes(each: Round) -> list[str]:
+    return _pair(each.my_bytes / 1e6, each.their_bytes / 1e6, ".1f")
 
 
 def _pair(mine: float, theirs: float, digits: str) -> list[str]:

@@ -52,6 +52,10 @@ class Ours:
         )
         return [f"{number} {kind}" for kind, number in found.items()]
 
+    def newest_kind(self, name: str) -> str:
+        """Full, Incremental or Logical."""
+        return str(self.cloud.points(f"{name}-inst")[0].properties.recovery_point_type)
+
     def restore(self, name: str, point: str, directory: Path) -> float:
         """The whole point as a new data directory; seconds."""
         wish = restore_request(self.cloud, point, directory)
