@@ -61,6 +61,8 @@ def test_the_server_goes_back_in_its_own_directory(person, server, protected):
     assert refused.returncode != 0
     assert "a server runs in" in refused.stderr
     server.stop()
+    plan = person.json("plan", protected, "--in-place")
+    assert [warning["code"] for warning in plan["warnings"]] == ["Overwritten"]
     port = str(server.port)
     told = person.ok("restore", protected, "--in-place", "--start", "--port", port)
     assert f"restored {protected} into {server.data_directory}" in told

@@ -5,6 +5,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from cyclopts import App, CycloptsError, Group
@@ -204,6 +205,7 @@ def run(app: App, arguments: Sequence[str], means: Means) -> int:
     if not arguments or {"--help", "-h"} & set(arguments):
         _load(app)
     try:
+        _refuse_empty(arguments)
         command, bound, ignored = app.parse_args(
             list(arguments), exit_on_error=False, print_error=False
         )
@@ -228,6 +230,19 @@ def run(app: App, arguments: Sequence[str], means: Means) -> int:
         _tell_bug(error)
         return FAILED
     return found if isinstance(found, int) and not isinstance(found, bool) else OK
+
+
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """`--at "$T"` without a T would restore another moment than was meant."""
+    for before, word in pairwise(("", *arguments)):
+        option, given, value = word.partition("=")
+        if word.startswith("--") and given and not value.strip():
+            what = option
+        elif not word.strip():
+            what = f"what follows {before}" if before.startswith("--") else "an argument"
+        else:
+            continue
+        raise CycloptsError(msg=f"{what} is empty: is a variable of the shell not set?")
 
 
 def _load(app: App) -> None:

@@ -33,6 +33,7 @@ class PlaceFacts(_Message):
     holds: the first names in what is filled, for people.
     free_bytes: of the file system that it is on, or would be made on; `device` tells two apart.
     refused: why this agent would not restore there, VaultError.to_dict().
+    runs: the server that runs in it, as what a restore over it would fail with; likewise.
     """
 
     path: str
@@ -41,6 +42,7 @@ class PlaceFacts(_Message):
     device: int
     refused: dict[str, Any] | None = None
     holds: str = ""
+    runs: dict[str, Any] | None = None
 
 
 class LookResult(_Message):

@@ -1,5 +1,6 @@
 """A restore is planned first: bytes, time, log and warnings, and nothing is changed."""
 
+import os
 import shutil
 import tempfile
 import threading
@@ -271,7 +272,11 @@ def test_in_place_the_servers_own_directory_is_told_as_overwritten(world, story,
     world.agent_says(story.agent, "main", ready=True)
     told = plan(story, 1, inPlace=True)
     assert (told["kind"], told["target"]) == ("InPlace", str(place / "filled"))
+    assert codes(told) == ["Overwritten"], "it was ready once, and nothing runs there now"
+    (place / "filled" / "postmaster.pid").write_text(f"{os.getpid()}\n")
+    told = plan(story, 1, inPlace=True)
     assert codes(told) == ["Overwritten", "ServerRuns"]
+    assert f"process {os.getpid()}" in told["warnings"][1]["message"]
     assert "stop" in told["warnings"][1]["hint"]
     elsewhere = plan(story, 1, inPlace=True, targetDirectory=str(place / "new"))
     assert codes(elsewhere) == ["Overwritten", "NoDataDirectory"], "the server is not there"

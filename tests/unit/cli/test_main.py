@@ -106,3 +106,16 @@ def test_a_bug_is_told_as_a_bug(means, capsys):
 
     assert main.run(app, ["stumble"], means) == FAILED
     assert "this is a bug in strongroom: KeyError" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["restore", "orders", "--in-place", "--at", ""], "what follows --at is empty"),
+        (["restore", "orders", "--at=", "--in-place"], "--at is empty"),
+        (["restore", " ", "--in-place"], "an argument is empty"),
+    ],
+)
+def test_a_word_that_a_shell_has_left_empty_is_no_default(app, means, capsys, words, told):
+    assert main.run(app, words, means) == USAGE
+    assert told in capsys.readouterr().err

@@ -8,11 +8,12 @@ from typing import Any
 
 from strongroom.agent.files.places import look_into
 from strongroom.agent.held_lease import HeldLease
-from strongroom.model.errors import Invalid, StoreError, TargetError, VaultError
+from strongroom.model.errors import Invalid, Precondition, StoreError, TargetError, VaultError
 from strongroom.model.first_few import first_few
 from strongroom.model.operation import Completion, Progress
 from strongroom.model.plan import FilesLook, LookResult, PlaceFacts
 from strongroom.model.seams import Chance
+from strongroom.postgres.restore.standing import check_stopped
 
 
 def look_at(held: HeldLease, allow: Callable[[str], Path], chance: Chance) -> Completion:
@@ -59,7 +60,16 @@ def _facts(place: str, allow: Callable[[str], Path]) -> PlaceFacts:
         free_bytes=room.f_bavail * room.f_frsize,
         device=ancestor.stat().st_dev,
         holds=first_few(names),
+        runs=_runs_in(path) if state == "filled" else None,
     )
+
+
+def _runs_in(path: Path) -> dict[str, Any] | None:
+    try:
+        check_stopped(path)
+    except Precondition as error:
+        return error.to_dict()
+    return None
 
 
 def _found_at(path: Path) -> tuple[str, list[str]]:

@@ -34,7 +34,7 @@ def of(
         return [
             *_of_point(plan, point, asked),
             *_of_drill(known.drilled),
-            *_of_own_directory(found, asked, known.sight),
+            *_of_own_directory(asked, known.sight),
             *_of_sight(found, known.sight),
         ]
     return [
@@ -110,20 +110,17 @@ def _of_places(asked: RestoreRequest, sight: Sight, disks: list[FileSystem]) -> 
         )
 
 
-def _of_own_directory(found: Protection, asked: RestoreRequest, sight: Sight) -> Iterator[Caution]:
+def _of_own_directory(asked: RestoreRequest, sight: Sight) -> Iterator[Caution]:
     yield Caution(
         code="Overwritten",
         message=f"{asked.target_directory} is overwritten: what differs from the point is lost",
         hint="--to-dir DIR without --in-place restores into a new directory",
     )
-    own = found.server_facts.get("dataDirectory") or asked.target_directory
-    if found.server_facts.get("ready") and own == asked.target_directory:
-        yield Caution(
-            code="ServerRuns",
-            message=f"{found.server_name} runs: the restore will refuse it",
-            hint=f"stop it first: pg_ctl -D {asked.target_directory} -m fast stop",
-        )
     place = sight.place(asked.target_directory)
+    if place is not None and place.runs is not None:
+        error = from_dict(place.runs)
+        message = f"{error.message}: the restore will refuse it"
+        yield Caution(code="ServerRuns", message=message, hint=error.hint)
     if place is not None and place.refused is not None:
         error = from_dict(place.refused)
         yield Caution(code=error.code, message=error.message, hint=error.hint)
