@@ -95,3 +95,23 @@ def test_what_has_ended_or_will_by_itself_is_left_alone(
     told = story.outcome(f"{INSTANCE_ID}/collectGarbage", {"dryRun": True})
     assert cancel(story, told["properties"]["jobId"].rpartition("/")[2]) == 409
     assert cancel(story, "0" * 32) == 404
+
+
+@pytest.mark.parametrize(
+    ("in_place", "left"),
+    [(True, "the next restore with --in-place"), (False, "rm -r '/srv/new place'")],
+)
+def test_a_restore_that_an_agent_had_begun_tells_what_it_may_leave(
+    world: ArmWorld, story: Story, session: str, in_place: bool, left: str
+) -> None:
+    job = begun(story)
+    offered(world, story, job)
+    order = {"target_directory": "/srv/new place", "in_place": in_place}
+    with world.database.writing() as connection:
+        mine = job_rows.c.id == job
+        connection.execute(job_rows.update().where(mine).values(kind="Restore", order=order))
+    assert cancel(story, job) == 202
+    with world.database.reading() as connection:
+        told = agent_operations.get(connection, job)
+    assert told is not None
+    assert left in told["error"]["hint"]

@@ -73,9 +73,10 @@ def _show(meter: console.Meter, properties: dict[str, Any]) -> None:
 
 def _failure(job: dict[str, Any]) -> VaultError:
     properties = job["properties"]
-    if properties["status"] == JobStatus.CANCELLED.value:
-        return Cancelled(f"job {job['name']} was cancelled")
     details = properties.get("errorDetails") or []
+    if properties["status"] == JobStatus.CANCELLED.value:
+        actions = details[0].get("recommendedAction") or [] if details else []
+        return Cancelled(f"job {job['name']} was cancelled", hint=" ".join(actions))
     if not details:
         return Failed(f"job {job['name']} failed and did not say why")
     told = details[0]

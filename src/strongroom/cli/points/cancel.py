@@ -22,13 +22,17 @@ def cancel(job: str, /, *, common: Common = COMMON, means: Given) -> None:
         The job: `strongroom jobs` lists them.
     """
     with vaults.opened(common, means) as vault:
+        left = ""
         vault.rest.post(f"{vault.job(job)}/cancel", {})
         try:
             done = following.follow(vault, job, f"job {job[:8]}")
-        except Cancelled:
+        except Cancelled as cancelled:
             done = vault.rest.get(vault.job(job))
+            left = cancelled.hint.removeprefix(Cancelled.advice)
     status = done["properties"]["status"]
     if common.output == "json":
         console.as_json({"id": done["name"], "status": status})
     else:
         console.say(f"job {done['name']} is {status}")
+        if left:
+            console.note(left)

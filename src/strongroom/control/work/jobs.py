@@ -1,5 +1,6 @@
 """Look at jobs, and cancel one that is under way."""
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, job_id_of, vault_id_of
 from strongroom.model.errors import Cancelled, Conflict, NotFound
 from strongroom.model.ids import OperationId
-from strongroom.model.job import ANY_JOB, UNCANCELLABLE, Job, JobFilter, JobStatus
+from strongroom.model.job import ANY_JOB, UNCANCELLABLE, Job, JobFilter, JobKind, JobStatus
 from strongroom.model.job_sample import Sample
 from strongroom.model.page import Mark
 
@@ -113,9 +114,27 @@ def _cancel(control: Control, connection: sa.Connection, caller: Caller, job: Jo
             f"job {job.id} is past the point where it can be cancelled",
             hint="Wait: it ends by itself.",
         )
-    now, error = control.clock.now(), Cancelled("the job was cancelled").to_dict()
+    left = "" if asked is None else _left_by(job)
+    now, error = control.clock.now(), Cancelled("the job was cancelled", hint=left).to_dict()
     audit.append(connection, now, caller, ("job/cancel", job.id), {"kind": job.kind.value})
     if asked is None:
         catalog.end(connection, job.id, JobStatus.CANCELLED, now, error=error)
     else:
         agent_operations.end(connection, job.id, "cancelled", error=error)
+
+
+def _left_by(job: Job) -> str:
+    """What a restore that an agent had begun may leave behind: its own words come too late."""
+    order = job.order if job.kind is JobKind.RESTORE else {}
+    directory = order.get("target_directory")
+    if not directory:
+        return ""
+    if order.get("in_place"):
+        return (
+            f"If it had begun to write, {directory} is unfinished and its server cannot start: "
+            "the next restore with --in-place, of this or another point, finishes it."
+        )
+    return (
+        f"If it had begun to write, what is in {directory} is unfinished, and no server can start "
+        f"in it: before another restore goes there, rm -r {shlex.quote(directory)}"
+    )
