@@ -96,15 +96,11 @@ class _Put:
     tag: str
 
 
-def stored_ahead(seen: Measured, ahead: Preview, moments: Iterable[Instant]) -> list[float]:
-    """Bytes of points at each moment, if every backup goes well and nothing else comes between."""
-    return [sum(each.values()) for each in stored_by_tag(seen, ahead, moments)]
-
-
 def stored_by_tag(
     seen: Measured, ahead: Preview, moments: Iterable[Instant]
 ) -> list[dict[str, float]]:
-    """The same, by the tag that it is kept for.
+    """Bytes of points at each moment by the tag that they are kept for, if every backup goes well
+    and nothing else comes between.
 
     NEWEST: what the newest point holds together with others. A generation before that one is kept
     for the tag whose point in it stays longest.

@@ -23,7 +23,7 @@ from strongroom.catalog.usage import usage
 from strongroom.control.overview import costs
 from strongroom.control.protection import policies
 from strongroom.datastore.maps.manifest import Manifest, PackFacts
-from strongroom.model.forecast import measure, stored_ahead
+from strongroom.model.forecast import measure, stored_by_tag
 from strongroom.model.ids import PackId
 from strongroom.model.operation import BackupResult
 from strongroom.model.policy import parse_policy
@@ -142,7 +142,7 @@ def foresee(pages: Pages) -> Callable[[Instant], float]:
     seen = measure(taken[pages.server], len(pages.holder))
     ahead = preview(parse_policy(kept_for_years()), now, 10)
     assert seen is not None
-    return lambda at: stored_ahead(seen, ahead, [at])[0]
+    return lambda at: sum(stored_by_tag(seen, ahead, [at])[0].values())
 
 
 def check_forecasts(pages: Pages, weeks: int) -> None:

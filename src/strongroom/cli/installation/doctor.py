@@ -12,6 +12,7 @@ from strongroom.cli.basis.means import COMMON, Common, Given, Means
 from strongroom.cli.basis.rest import moment, short_time
 from strongroom.cli.basis.running import Place, lives
 from strongroom.cli.basis.vault import Vault
+from strongroom.cli.installation import streams
 from strongroom.cli.installation.bucket import wrong_with_bucket
 from strongroom.cli.points import proofs
 from strongroom.cli.points.points import brief
@@ -172,7 +173,9 @@ def _protection(vault: Vault, means: Means) -> Iterator[Finding]:
                 f"the last backup of {name} failed: {details[0]['message']}",
                 " ".join(details[0].get("recommendedAction") or [f"strongroom backup {name}"]),
             )
-        yield from (Finding(fact, fix) for fact, fix in proofs.troubles(name, ours))
+        told = [*proofs.troubles(name, ours)]
+        told += streams.troubles(name, streams.stream_of(vault, name, ours))
+        yield from (Finding(fact, fix) for fact, fix in told)
         points = vault.points(name)
         yield from _damaged(name, points)
         yield from _in_storage(name, vault.findings(name))

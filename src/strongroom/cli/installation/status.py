@@ -9,6 +9,7 @@ from strongroom.cli.basis.means import COMMON, Common, Given
 from strongroom.cli.basis.rest import short_time
 from strongroom.cli.basis.running import Place, lives
 from strongroom.cli.basis.vault import Vault
+from strongroom.cli.installation.streams import stream_of
 from strongroom.cli.points import proofs
 from strongroom.cli.points.points import brief
 from strongroom.model.errors import Precondition
@@ -73,7 +74,7 @@ def _protection(vault: Vault) -> dict[str, Any]:
                 "nextBackup": short_time(ours["nextBackup"])[:16] or None,
                 "heldSince": short_time(ours["heldSince"])[:16] or None,
                 "missedWindow": ours["missedWindow"],
-                "stream": _stream(vault, instance["name"], ours),
+                "stream": stream_of(vault, instance["name"], ours),
                 **proofs.state(ours),
                 "legalHolds": sorted(
                     {str(each["name"]) for each in vault.holds(instance["name"])}
@@ -103,14 +104,6 @@ def _protection(vault: Vault) -> dict[str, Any]:
             if job["properties"]["status"] == JobStatus.IN_PROGRESS.value
         ],
     }
-
-
-def _stream(vault: Vault, name: str, ours: dict[str, Any]) -> dict[str, Any] | None:
-    """How the log comes into the vault; None where it is not asked for."""
-    if not ours["operationalDays"]:
-        return None
-    found: dict[str, Any] = vault.rest.post(f"{vault.instance(name)}/findSecond", {})
-    return {**found["stream"], "gaps": len(found["gaps"])}
 
 
 def _deleted(instance: dict[str, Any]) -> dict[str, str]:
