@@ -3,7 +3,6 @@
 The content keys come sealed to a key pair that is made for this restore and lives in memory alone.
 """
 
-import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,6 +42,7 @@ from strongroom.model.operation import (
 )
 from strongroom.model.postgres import major_of
 from strongroom.model.seams import Chance
+from strongroom.model.unfinished import left_in
 from strongroom.model.wal import Recovery
 from strongroom.postgres.restore.in_place import InPlaceTarget
 from strongroom.postgres.restore.restore import Finished, RestoredFile, RestoreTarget
@@ -189,11 +189,7 @@ def _told_unfinished(places: Sequence[Path]) -> Iterator[None]:
     try:
         yield
     except VaultError as error:
-        left = " ".join(shlex.quote(str(place)) for place in places)
-        error.hint += (
-            " What is there is unfinished, and no server can start in it: before another restore "
-            f"goes there, rm -r {left}"
-        )
+        error.hint += f" {left_in([str(place) for place in places])}"
         raise
 
 

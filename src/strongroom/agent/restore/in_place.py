@@ -13,6 +13,7 @@ from strongroom.datastore.places.blobs import Blobs
 from strongroom.datastore.reading.reader import read_files
 from strongroom.model.errors import VaultError
 from strongroom.model.operation import Progress
+from strongroom.model.unfinished import left_in_place
 from strongroom.postgres.pages.page_compare import ToldFile
 from strongroom.postgres.restore.in_place import InPlaceTarget
 
@@ -48,10 +49,7 @@ class InPlace:
             self._target.mend = self._mend
             yield
         except VaultError as error:
-            error.hint += (
-                f" {self._target.directory} is unfinished and its server cannot start: the next "
-                "restore with --in-place, of this or another point, finishes it."
-            )
+            error.hint += f" {left_in_place(str(self._target.directory))}"
             raise
 
     def compare(self) -> Ranges:

@@ -74,11 +74,12 @@ def _show(meter: console.Meter, properties: dict[str, Any]) -> None:
 def _failure(job: dict[str, Any]) -> VaultError:
     properties = job["properties"]
     details = properties.get("errorDetails") or []
-    if properties["status"] == JobStatus.CANCELLED.value:
-        actions = details[0].get("recommendedAction") or [] if details else []
-        return Cancelled(f"job {job['name']} was cancelled", hint=" ".join(actions))
+    cancelled = properties["status"] == JobStatus.CANCELLED.value
     if not details:
+        if cancelled:
+            return Cancelled(f"job {job['name']} was cancelled")
         return Failed(f"job {job['name']} failed and did not say why")
     told = details[0]
     info = {"additionalInfo": [{"type": "UserFacingError", "info": told}]}
-    return error_of({"code": told["code"], "message": told["message"], **info}, 200)
+    error = error_of({"code": told["code"], "message": told["message"], **info}, 200)
+    return Cancelled(f"job {job['name']} was cancelled", hint=error.hint) if cancelled else error

@@ -28,7 +28,7 @@ def cancel(job: str, /, *, common: Common = COMMON, means: Given) -> None:
             done = following.follow(vault, job, f"job {job[:8]}")
         except Cancelled as cancelled:
             done = vault.rest.get(vault.job(job))
-            left = cancelled.hint.removeprefix(Cancelled.advice)
+            left = "" if cancelled.hint == Cancelled.advice else cancelled.hint
     status = done["properties"]["status"]
     if common.output == "json":
         console.as_json({"id": done["name"], "status": status})

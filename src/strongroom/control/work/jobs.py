@@ -1,6 +1,5 @@
 """Look at jobs, and cancel one that is under way."""
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +22,7 @@ from strongroom.model.ids import OperationId
 from strongroom.model.job import ANY_JOB, UNCANCELLABLE, Job, JobFilter, JobKind, JobStatus
 from strongroom.model.job_sample import Sample
 from strongroom.model.page import Mark
+from strongroom.model.unfinished import left_in, left_in_place
 
 ACTION = "Microsoft.DataProtection/backupVaults/backupJobs/read"
 CANCEL = "Microsoft.DataProtection/backupVaults/backupJobs/cancel/action"
@@ -129,12 +129,5 @@ def _left_by(job: Job) -> str:
     directory = order.get("target_directory")
     if not directory:
         return ""
-    if order.get("in_place"):
-        return (
-            f"If it had begun to write, {directory} is unfinished and its server cannot start: "
-            "the next restore with --in-place, of this or another point, finishes it."
-        )
-    return (
-        f"If it had begun to write, what is in {directory} is unfinished, and no server can start "
-        f"in it: before another restore goes there, rm -r {shlex.quote(directory)}"
-    )
+    left = left_in_place(directory) if order.get("in_place") else left_in([directory])
+    return f"Unless it had written nothing yet: {left}"
