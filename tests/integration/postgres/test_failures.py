@@ -73,27 +73,33 @@ def test_a_fast_shutdown_in_the_middle_is_source_stopped():
         _fill(server)
         stopping = threading.Thread(target=server.stop)
 
-        def stop_soon(event):
+        def stop_now(event):
             if (
                 isinstance(event, FileBegun)
-                and event.path.startswith("base/1/")
-                and (stopping.ident is None)
+                and event.path.startswith("base/")
+                and stopping.ident is None
             ):
+                sending = _walsenders(server, "backup")
                 stopping.start()
-                time.sleep(0.3)
+                _until_gone(sending)
 
         with pytest.raises(SourceStopped):
-            back_up(server.parsed(), stop_soon)
+            back_up(server.parsed(), stop_now)
         stopping.join()
 
 
-def _walsenders(server: Server) -> list[int]:
-    return [
-        pid
-        for (pid,) in server.sql(
-            "select pid from pg_stat_activity where backend_type = 'walsender' order by pid"
-        )
-    ]
+def _until_gone(pids: list[int]) -> None:
+    """The server ends what sends the copy; to go on before that would be to race with it."""
+    assert pids
+    deadline = time.monotonic() + 30
+    while any(os.path.exists(f"/proc/{pid}") for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _walsenders(server: Server, state: str = "") -> list[int]:
+    query = "select pid from pg_stat_replication"
+    return [pid for (pid,) in server.sql(f"{query} where state = '{state}' or '{state}' = ''")]
 
 
 def test_a_server_that_falls_silent_is_noticed(server, monkeypatch):
