@@ -9,8 +9,8 @@ from whenever import Instant
 
 from strongroom.catalog.basis.database import Database
 from strongroom.catalog.tables.tables import agents, instances, jobs, recovery_points, servers
-from strongroom.model.job import JobKind, steps_of
-from strongroom.model.operation import Progress, ServerFacts
+from strongroom.model.work.job import JobKind, steps_of
+from strongroom.model.work.operation import Progress, ServerFacts
 
 _AT_ONCE = 5000  # rows of one statement
 _STEPS = [

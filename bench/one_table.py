@@ -14,7 +14,7 @@ from bench.workload import fill, timed
 from agent_story import Story, a_story, an_open_directory, own
 from integration.servers import Server, start_server
 from ports import free_port
-from strongroom.model.operation import RestoreOrder, RestoreResult
+from strongroom.model.work.operation import RestoreOrder, RestoreResult
 from strongroom.postgres.server import scratch
 
 ROUNDS = 3

@@ -23,7 +23,7 @@ from strongroom.agent.control_client import ControlClient
 from strongroom.agent.settings import Identity, Settings, load_identity
 from strongroom.app.seams import SystemChance
 from strongroom.model.errors import ToolsMissing, VaultError
-from strongroom.model.operation import Lease, LeaseRequest
+from strongroom.model.work.operation import Lease, LeaseRequest
 from strongroom.postgres.server import scratch
 from strongroom.postgres.server.tools import Tools, find_tools, install
 

@@ -38,8 +38,8 @@ from strongroom.datastore.maps.manifest import (
 )
 from strongroom.datastore.packs.seal import KeyPair
 from strongroom.datastore.places.blobs import AzureBlobs
-from strongroom.model.extract import ExtractOrder
-from strongroom.model.operation import BackupOrder, RestoreOrder, StorageAccess
+from strongroom.model.work.extract import ExtractOrder
+from strongroom.model.work.operation import BackupOrder, RestoreOrder, StorageAccess
 from strongroom.postgres.server import scratch
 from strongroom.postgres.server.tools import Tools, find_tools
 

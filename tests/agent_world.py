@@ -18,8 +18,9 @@ from typing import Any
 import msgspec
 
 from strongroom.model.errors import LeaseLost, NotFound, Unauthenticated, VaultError
-from strongroom.model.extract import ExtractOrder
-from strongroom.model.operation import (
+from strongroom.model.wal import WalReply, WalReport
+from strongroom.model.work.extract import ExtractOrder
+from strongroom.model.work.operation import (
     BackupOrder,
     CheckOrder,
     Completion,
@@ -37,7 +38,6 @@ from strongroom.model.operation import (
     ServerFacts,
     StorageAccess,
 )
-from strongroom.model.wal import WalReply, WalReport
 
 AGENT_TOKEN = "agent-token-of-the-world"
 ONE_TIME_TOKEN = "one-time-token-of-the-world"

@@ -7,8 +7,8 @@ import httpx
 
 from arm_world import DATASOURCE, GROUP, SUBSCRIPTION, VERSION, ArmWorld, server_id, vault_id
 from strongroom.catalog.tables.tables import instances, recovery_points
-from strongroom.model.access import LONG_TERM_RETENTION, READER
-from strongroom.model.policy_templates import azure_default_policy
+from strongroom.model.identities.access import LONG_TERM_RETENTION, READER
+from strongroom.model.protection.policy_templates import azure_default_policy
 
 GROUP_ID = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}"
 INSTANCE_ID = f"{vault_id()}/backupInstances/pg1-inst"

@@ -29,12 +29,12 @@ from strongroom.control.identities import identity
 from strongroom.control.protection import scheduling
 from strongroom.datastore.keys.keys import open_under_kek, seal_under_kek
 from strongroom.durable.engine import JobEngine
-from strongroom.model.access import OWNER
-from strongroom.model.hold import HELD
+from strongroom.model.identities.access import OWNER
 from strongroom.model.installation import Installation
-from strongroom.model.operation import StorageAccess
-from strongroom.model.outside import Outside, Room
-from strongroom.model.policy import parse_policy
+from strongroom.model.oversight.outside import Outside, Room
+from strongroom.model.points.hold import HELD
+from strongroom.model.protection.policy import parse_policy
+from strongroom.model.work.operation import StorageAccess
 from strongroom.web.server import DoorSettings, create_app, listen
 
 TENANT = "72f988bf-86f1-41af-91ab-2d7cd011db47"

@@ -3,7 +3,7 @@
 from typing import Any
 
 from strongroom.datastore.packs.seal import KeyPair
-from strongroom.model.operation import BackupOrder
+from strongroom.model.work.operation import BackupOrder
 
 
 def a_backup_order(

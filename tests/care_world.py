@@ -20,7 +20,7 @@ from strongroom.datastore.packs.seal import KeyPair
 from strongroom.datastore.statements.receipt import SigningKey
 from strongroom.model.errors import StoreUnavailable
 from strongroom.model.ids import JobId
-from strongroom.model.job import JobKind, JobStatus
+from strongroom.model.work.job import JobKind, JobStatus
 from strongroom.workflows.basis.kek import KeyEncryption, KeyFile
 from strongroom.workflows.basis.keyring import PURPOSES, Keyring
 from strongroom.workflows.basis.locking import make_immutable

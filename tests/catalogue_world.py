@@ -20,8 +20,8 @@ from strongroom.catalog.work import jobs
 from strongroom.control.basis.control import Control
 from strongroom.durable.engine import JobEngine
 from strongroom.model.installation import Installation
-from strongroom.model.job import Job
-from strongroom.model.operation import StorageAccess
+from strongroom.model.work.job import Job
+from strongroom.model.work.operation import StorageAccess
 
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
 _FILE = "sqlite:///"

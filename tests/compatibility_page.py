@@ -1,7 +1,7 @@
 """docs/azure-compatibility.md, made from the routes themselves."""
 
 from arm_routes import ROUTERS
-from strongroom.model.access import BUILT_IN
+from strongroom.model.identities.access import BUILT_IN
 from strongroom.web.api.door import ACTION
 
 # The call of Azure's SDK for Python that a route answers: client group and method.

@@ -15,8 +15,8 @@ from strongroom.agent.own_settings import OwnSettingsFile
 from strongroom.agent.proof.drill import DrillGround, drill
 from strongroom.agent.restore.journal import RestoreJournal
 from strongroom.datastore.maps.manifest import Manifest
-from strongroom.model.drill import Assertion, DrillOrder, DrillResult
-from strongroom.model.operation import Lease
+from strongroom.model.work.drill import Assertion, DrillOrder, DrillResult
+from strongroom.model.work.operation import Lease
 
 
 @dataclass

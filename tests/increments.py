@@ -22,8 +22,8 @@ from strongroom.datastore.maps.manifest import Manifest, PointFacts, content_key
 from strongroom.datastore.packs.seal import KeyPair
 from strongroom.datastore.places.blobs import Blobs, MemoryBlobs
 from strongroom.datastore.reading.reader import read_files
-from strongroom.model.extract import ExtractOrder
-from strongroom.model.operation import (
+from strongroom.model.work.extract import ExtractOrder
+from strongroom.model.work.operation import (
     BackupOrder,
     BackupResult,
     KeysReply,

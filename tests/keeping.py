@@ -24,9 +24,9 @@ from strongroom.control.protection import deletions, policies, protection_states
 from strongroom.control.resources import vaults
 from strongroom.model.conditions import Conditions
 from strongroom.model.errors import Locked
-from strongroom.model.hold import HoldWish
-from strongroom.model.policy_templates import ten_years_policy
-from strongroom.model.protection_state import (
+from strongroom.model.points.hold import HoldWish
+from strongroom.model.protection.policy_templates import ten_years_policy
+from strongroom.model.protection.protection_state import (
     RESUME_BACKUPS,
     RESUME_PROTECTION,
     STOP,

@@ -30,13 +30,13 @@ from strongroom.datastore.maps.manifest import Manifest, PackFacts, PointFacts
 from strongroom.datastore.packs.seal import KeyPair
 from strongroom.datastore.places.container import Immutability, Lock
 from strongroom.datastore.statements.receipt import SigningKey
-from strongroom.model.access import OWNER, Caller
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import ObjectExists, ObjectMissing, SourceStopped
+from strongroom.model.identities.access import OWNER, Caller
 from strongroom.model.ids import InstanceId
 from strongroom.model.installation import Installation
-from strongroom.model.operation import BackupResult, StorageAccess
-from strongroom.model.policy import parse_policy
+from strongroom.model.protection.policy import parse_policy
+from strongroom.model.work.operation import BackupResult, StorageAccess
 from strongroom.workflows.backup import apply_policy
 from strongroom.workflows.backup.commit import _sign, point_id_of, record_point, verdict_of
 from strongroom.workflows.basis import agent_work, locking

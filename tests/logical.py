@@ -25,9 +25,10 @@ from strongroom.datastore.maps.delta import open_delta
 from strongroom.datastore.maps.manifest import Manifest, PointFacts, content_key_of, seal_manifest
 from strongroom.datastore.packs.seal import KeyPair
 from strongroom.datastore.places.blobs import Blobs, MemoryBlobs
-from strongroom.model.extract import ExtractOrder
-from strongroom.model.logical import DumpWish, LoadOrder, LoadResult
-from strongroom.model.operation import (
+from strongroom.model.seams import Clock
+from strongroom.model.work.extract import ExtractOrder
+from strongroom.model.work.logical import DumpWish, LoadOrder, LoadResult
+from strongroom.model.work.operation import (
     BackupOrder,
     BackupResult,
     KeysReply,
@@ -36,7 +37,6 @@ from strongroom.model.operation import (
     RestoreResult,
     StorageAccess,
 )
-from strongroom.model.seams import Clock
 from strongroom.workflows.backup.parents import told_of
 
 INSTANCE = "1" * 32

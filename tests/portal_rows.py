@@ -10,9 +10,9 @@ from arm_world import ArmWorld
 from strongroom.catalog.tables.portal_tables import job_samples
 from strongroom.catalog.tables.tables import drills, instances, jobs, recovery_points
 from strongroom.catalog.tables.wal_tables import wal_names, wal_packs, wal_streams
-from strongroom.model.job import JobKind, steps_of
-from strongroom.model.operation import Progress
 from strongroom.model.postgres import Lsn, lsn_to_text
+from strongroom.model.work.job import JobKind, steps_of
+from strongroom.model.work.operation import Progress
 
 KEPT = [("Default", range(14), 14), ("Weekly", range(14, 63, 7), 56)]
 KEPT += [("Monthly", range(63, 400, 30), 395), ("Yearly", range(400, 2000, 365), 3650)]

@@ -15,7 +15,7 @@ from azure.storage.blob import BlobServiceClient, ContainerClient
 from obstore.store import AzureStore
 
 from seams import SystemChance, SystemClock
-from strongroom.model.sas import Protocol, Resource
+from strongroom.model.identities.sas import Protocol, Resource
 from strongroom.storage.basis.disk import Disk
 from strongroom.storage.basis.settings import Account, StoreSettings
 from strongroom.storage.blobs.store import BlobStore, open_store

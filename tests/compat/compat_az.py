@@ -19,8 +19,8 @@ from cryptography.x509.oid import NameOID
 
 from arm_world import APP, DATASOURCE, SECRET, SUBSCRIPTION, TENANT, ArmWorld, server_id, vault_id
 from house.tree import ROOT
-from strongroom.model.access import READER
-from strongroom.model.policy_templates import azure_default_policy
+from strongroom.model.identities.access import READER
+from strongroom.model.protection.policy_templates import azure_default_policy
 
 AZ = ROOT / ".cache" / "az" / "bin" / "az"
 GROUP_ID = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-az"

@@ -15,8 +15,8 @@ from strongroom.catalog.tables.tables import agents, executors, metadata
 from strongroom.catalog.tables.tables import audit as audit_table
 from strongroom.catalog.work import agent_operations
 from strongroom.datastore.statements.receipt import SigningKey
-from strongroom.model.access import Caller
 from strongroom.model.errors import Conflict, LeaseLost
+from strongroom.model.identities.access import Caller
 
 NOW = Instant.parse_iso("2026-01-01T00:00:00.123456Z")
 

@@ -8,7 +8,7 @@ from whenever import Instant
 
 from strongroom.catalog.basis.database import Database
 from strongroom.catalog.identities import issuers, principals, role_assignments, role_definitions
-from strongroom.model.issuer import Issuer
+from strongroom.model.identities.issuer import Issuer
 
 NOW = Instant.parse_iso("2026-01-01T00:00:00Z")
 CORP = Issuer(id="i-1", name="Corp", url="https://idp.example", audiences=("a", "b"), ca="pem")

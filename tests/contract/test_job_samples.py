@@ -5,7 +5,7 @@ from whenever import Instant
 
 from strongroom.catalog.basis.database import Database
 from strongroom.catalog.work import job_samples
-from strongroom.model.operation import Progress
+from strongroom.model.work.operation import Progress
 
 BEGAN = Instant.parse_iso("2026-11-22T02:00:00Z")
 SIZE = 3 << 40  # more than 32 bits hold

@@ -28,13 +28,13 @@ from strongroom.catalog.tables.tables import (
 )
 from strongroom.catalog.usage import bills, costs, usage
 from strongroom.catalog.work import job_samples
-from strongroom.model.alert import GRAVE, Cause
-from strongroom.model.bill import bills_until
-from strongroom.model.cost import GB, Day, PriceSheet
 from strongroom.model.ids import InstanceId
-from strongroom.model.operation import Progress
-from strongroom.model.recovery_point import Shelf
-from strongroom.model.usage import Share, Usage
+from strongroom.model.oversight.alert import GRAVE, Cause
+from strongroom.model.oversight.bill import bills_until
+from strongroom.model.oversight.cost import GB, Day, PriceSheet
+from strongroom.model.points.recovery_point import Shelf
+from strongroom.model.points.usage import Share, Usage
+from strongroom.model.work.operation import Progress
 
 NOW = Instant.parse_iso("2026-01-01T00:00:00Z")
 SIZE = 3 << 40  # more than 32 bits hold

@@ -16,7 +16,7 @@ from strongroom.control.identities.identity import (
 from strongroom.durable.engine import JobEngine
 from strongroom.model.errors import SlowDown, Unauthenticated, VaultError
 from strongroom.model.installation import Installation
-from strongroom.model.operation import StorageAccess
+from strongroom.model.work.operation import StorageAccess
 
 HERE, SECRET = "10.0.0.1", "correct horse"
 

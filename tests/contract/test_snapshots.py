@@ -12,7 +12,7 @@ from strongroom.catalog.protection import deletions, protection
 from strongroom.catalog.resources import guards, vaults
 from strongroom.catalog.tables.tables import instances
 from strongroom.catalog.work import jobs
-from strongroom.model.job import JobKind, JobStatus
+from strongroom.model.work.job import JobKind, JobStatus
 
 NOW = FakeClock().now()
 

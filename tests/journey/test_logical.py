@@ -20,9 +20,9 @@ from strongroom.cli.basis import rest
 from strongroom.cli.basis.connection import load
 from strongroom.cli.basis.means import Common
 from strongroom.config import ServeFiles
-from strongroom.model.access import BLOB_CONTRIBUTOR
 from strongroom.model.arm import VaultRef, instance_id_of
 from strongroom.model.errors import VaultError
+from strongroom.model.identities.access import BLOB_CONTRIBUTOR
 
 pytestmark = [pytest.mark.postgres, pytest.mark.journey]
 

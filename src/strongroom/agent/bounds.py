@@ -13,7 +13,7 @@ import msgspec
 from strongroom.agent.own_settings import OwnSettings
 from strongroom.agent.settings import is_loopback
 from strongroom.model.errors import Invalid, TargetRefused
-from strongroom.model.operation import Lease
+from strongroom.model.work.operation import Lease
 
 # What an order asks for, as the host's settings name it.
 KINDS = ("backup", "stream", "restore", "in-place", "start", "files", "send", "load", "drill")

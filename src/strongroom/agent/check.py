@@ -4,7 +4,7 @@ from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.servers import ServerBook
 from strongroom.agent.watch import ServerWatch
 from strongroom.model.errors import Invalid
-from strongroom.model.operation import Completion, Progress
+from strongroom.model.work.operation import Completion, Progress
 
 
 def check(held: HeldLease, book: ServerBook, watch: ServerWatch) -> Completion:

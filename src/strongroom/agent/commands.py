@@ -15,11 +15,11 @@ from strongroom.agent.own_settings import EVERY_SERVER, Hooks, OwnSettings, OwnS
 from strongroom.agent.process import run
 from strongroom.agent.servers import ServerBook, Source
 from strongroom.agent.settings import Settings
-from strongroom.model.backup_settings import read_rate, read_settings
-from strongroom.model.drill import read_assertions
 from strongroom.model.errors import Invalid
-from strongroom.model.operation import ServerFacts
+from strongroom.model.protection.backup_settings import read_rate, read_settings
 from strongroom.model.seams import Chance, Clock
+from strongroom.model.work.drill import read_assertions
+from strongroom.model.work.operation import ServerFacts
 from strongroom.postgres.backup.check import look
 
 LONGEST_CONNINFO = 4096  # characters

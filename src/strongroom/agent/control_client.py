@@ -1,4 +1,4 @@
-"""The control plane, as an agent calls it: the protocol of `model/operation.py` over httpx.
+"""The control plane, as an agent calls it: the protocol of `model/work/operation.py` over httpx.
 
 Every call has a deadline and leaves with a VaultError: ControlUnavailable for what another try may
 mend, LeaseLost for an epoch that has ended, and otherwise what the control plane told. All calls
@@ -28,7 +28,9 @@ from strongroom.model.errors import (
     every_error,
     from_dict,
 )
-from strongroom.model.operation import (
+from strongroom.model.seams import Chance
+from strongroom.model.wal import WalKept, WalReply, WalReport, WalRequest
+from strongroom.model.work.operation import (
     Completion,
     EnrolReply,
     EnrolRequest,
@@ -42,9 +44,7 @@ from strongroom.model.operation import (
     ParentReply,
     ParentRequest,
 )
-from strongroom.model.resume import ResumeReply, ResumeRequest
-from strongroom.model.seams import Chance
-from strongroom.model.wal import WalKept, WalReply, WalReport, WalRequest
+from strongroom.model.work.resume import ResumeReply, ResumeRequest
 
 CONNECT_SECONDS = 5.0
 CALL_SECONDS = 15.0  # no answer within it is no answer

@@ -18,8 +18,8 @@ from strongroom.agent.private_file import read_private, write_private
 from strongroom.agent.settings import Identity, Settings, control_address, load_identity
 from strongroom.agent.settings import save_identity as keep
 from strongroom.model.errors import Precondition, Retry, VaultError
-from strongroom.model.operation import EnrolReply, EnrolRequest
 from strongroom.model.seams import Chance, Clock
+from strongroom.model.work.operation import EnrolReply, EnrolRequest
 
 _log = structlog.get_logger("strongroom.agent")
 

@@ -12,8 +12,8 @@ import msgspec
 
 from strongroom.agent.control_client import ControlClient
 from strongroom.model.errors import Cancelled, Invalid, LeaseLost, Retry, VaultError
-from strongroom.model.operation import Heartbeat, Lease, Progress, StorageAccess
 from strongroom.model.seams import Clock
+from strongroom.model.work.operation import Heartbeat, Lease, Progress, StorageAccess
 
 
 class HeldLease:

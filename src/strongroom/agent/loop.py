@@ -34,8 +34,8 @@ from strongroom.model.errors import (
     Unauthenticated,
     VaultError,
 )
-from strongroom.model.operation import Completion, Failure, Lease, LeaseRequest
 from strongroom.model.seams import Chance, Clock
+from strongroom.model.work.operation import Completion, Failure, Lease, LeaseRequest
 
 TICK_SECONDS = 0.5  # how soon a changed servers.json is seen
 REPORT_SECONDS = 3600.0  # a report that nobody takes for so long is given up; the lease ends then

@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 
 from strongroom.agent.private_file import Stamp, locked, read_private, stamp_of, write_private
-from strongroom.model.drill import Assertion
 from strongroom.model.errors import Invalid
+from strongroom.model.work.drill import Assertion
 
 LONGEST_HOOK_SECONDS = 86_400.0
 EVERY_SERVER = "*"

@@ -38,8 +38,8 @@ from strongroom.agent.servers import ServerBook
 from strongroom.agent.settings import Identity, Settings
 from strongroom.agent.wal.archive import LogTrade
 from strongroom.model.errors import VaultError
-from strongroom.model.operation import Completion, ServerFacts
 from strongroom.model.seams import Chance, Clock
+from strongroom.model.work.operation import Completion, ServerFacts
 from strongroom.postgres.backup.check import Refused, look
 from strongroom.postgres.server.connect import Conninfo
 from strongroom.postgres.server.table_sizes import largest_tables

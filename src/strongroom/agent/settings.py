@@ -16,7 +16,7 @@ import msgspec
 
 from strongroom.agent.private_file import read_private, write_private
 from strongroom.model.errors import Invalid, Precondition
-from strongroom.model.operation import HEARTBEAT_SECONDS
+from strongroom.model.work.operation import HEARTBEAT_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,8 @@ import msgspec
 from strongroom.agent.private_file import Stamp
 from strongroom.agent.servers import ServerBook
 from strongroom.model.errors import VaultError
-from strongroom.model.operation import ServerFacts
 from strongroom.model.seams import Clock
+from strongroom.model.work.operation import ServerFacts
 from strongroom.postgres.server.connect import Conninfo
 
 Look = Callable[[Conninfo, str], ServerFacts]

@@ -9,7 +9,7 @@ from cryptography import x509
 from whenever import Instant
 
 from strongroom.config import ServeFiles
-from strongroom.model.outside import Certificate
+from strongroom.model.oversight.outside import Certificate
 from strongroom.model.seams import Clock
 
 LOOK_SECONDS = 3600.0

@@ -5,7 +5,7 @@ from pathlib import Path
 from strongroom.config import write_private
 from strongroom.control.basis.control import Control
 from strongroom.control.identities import users
-from strongroom.model.access import OWNER
+from strongroom.model.identities.access import OWNER
 
 NAME = "admin"
 FILE = "portal-password"  # beside the connection's

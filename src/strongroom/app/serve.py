@@ -38,11 +38,11 @@ from strongroom.datastore.keys.keys import RecoveryKey, write_recovery_key
 from strongroom.datastore.packs.seal import KeyPair, PublicKey
 from strongroom.datastore.statements.receipt import SigningKey
 from strongroom.durable.engine import JobEngine
-from strongroom.model.access import OWNER
 from strongroom.model.errors import Invalid, Precondition
+from strongroom.model.identities.access import OWNER
 from strongroom.model.installation import Installation
 from strongroom.model.listening import LOOPBACK, Listening, at, is_loopback
-from strongroom.model.outside import Outside
+from strongroom.model.oversight.outside import Outside
 from strongroom.model.seams import Chance, Clock
 from strongroom.web.server import DoorSettings, create_app, listen, serve
 from strongroom.workflows.backup.apply_policy import apply_policy

@@ -15,7 +15,7 @@ from whenever import Instant
 from strongroom.catalog.basis.database import Utc
 from strongroom.catalog.oversight.approvals import GRANTED, WAITING
 from strongroom.catalog.tables.tables import jobs, metadata
-from strongroom.model.job import JobStatus
+from strongroom.model.work.job import JobStatus
 
 Row = dict[str, Any]
 Rows = dict[str, list[Row]]

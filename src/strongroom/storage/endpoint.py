@@ -13,8 +13,8 @@ import msgspec
 import structlog
 
 from strongroom.model.errors import Invalid, Unauthenticated, VaultError
+from strongroom.model.identities.sas import SAS_FIELDS, carries_sas
 from strongroom.model.ids import uuid4
-from strongroom.model.sas import SAS_FIELDS, carries_sas
 from strongroom.model.seams import Chance, Clock
 from strongroom.storage.basis.protocol import API_VERSION
 from strongroom.storage.basis.settings import Account

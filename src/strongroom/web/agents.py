@@ -13,7 +13,8 @@ from strongroom.control.wal import wal
 from strongroom.control.work import agents, resumes
 from strongroom.model.errors import Invalid, Unauthenticated
 from strongroom.model.ids import AgentId
-from strongroom.model.operation import (
+from strongroom.model.wal import WalReport, WalRequest
+from strongroom.model.work.operation import (
     Completion,
     EnrolRequest,
     Failure,
@@ -22,8 +23,7 @@ from strongroom.model.operation import (
     LeaseRequest,
     ParentRequest,
 )
-from strongroom.model.resume import ResumeRequest
-from strongroom.model.wal import WalReport, WalRequest
+from strongroom.model.work.resume import ResumeRequest
 
 router = APIRouter(prefix="/agents", include_in_schema=False)
 _LONGEST_WAIT = 30.0  # seconds

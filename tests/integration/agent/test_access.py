@@ -10,7 +10,7 @@ from store_world import StoreWorld, a_sas, a_store_world
 from strongroom.agent.access import container_opener
 from strongroom.agent.held_lease import HeldLease
 from strongroom.model.errors import Invalid, StoreDenied
-from strongroom.model.operation import (
+from strongroom.model.work.operation import (
     CheckOrder,
     Heartbeat,
     HeartbeatReply,

@@ -22,7 +22,7 @@ from strongroom.catalog.work import agent_operations
 from strongroom.catalog.work import agents as agent_rows
 from strongroom.control.work.agents import new_enrol_token
 from strongroom.model.errors import Invalid, LeaseLost, Unauthenticated
-from strongroom.model.operation import (
+from strongroom.model.work.operation import (
     Completion,
     EnrolRequest,
     Failure,

@@ -18,7 +18,7 @@ from strongroom.model.errors import (
     NotFound,
     Unauthenticated,
 )
-from strongroom.model.operation import (
+from strongroom.model.work.operation import (
     CheckOrder,
     EnrolRequest,
     Heartbeat,

@@ -23,9 +23,9 @@ from strongroom.agent.restore.journal import RestoreJournal
 from strongroom.agent.scratch.part import Part, remove_scratch
 from strongroom.datastore.keys.session import content_keys
 from strongroom.datastore.places.blobs import MemoryBlobs
-from strongroom.model.drill import HOST_NETWORK, NO_NETWORK, Answer, DrillResult
 from strongroom.model.errors import Cancelled, TargetError, ToolsMissing
-from strongroom.model.extract import ExtractOrder
+from strongroom.model.work.drill import HOST_NETWORK, NO_NETWORK, Answer, DrillResult
+from strongroom.model.work.extract import ExtractOrder
 from strongroom.postgres.part import trial
 from strongroom.postgres.part.extract import ScratchServer
 from strongroom.postgres.server import scratch

@@ -27,7 +27,7 @@ from strongroom.model.errors import (
     ToolsMissing,
     VaultError,
 )
-from strongroom.model.operation import BY_LIMIT
+from strongroom.model.work.operation import BY_LIMIT
 from strongroom.postgres.dump import load, new_database
 from strongroom.postgres.server.client import Program, client_of
 from strongroom.postgres.server.connect import Conninfo

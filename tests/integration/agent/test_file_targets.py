@@ -30,9 +30,9 @@ from strongroom.model.errors import (
     TargetRefused,
     VaultError,
 )
-from strongroom.model.extract import ExtractOrder
-from strongroom.model.operation import Lease, Progress, StorageAccess
-from strongroom.model.plan import FilesLook, LookOrder
+from strongroom.model.work.extract import ExtractOrder
+from strongroom.model.work.operation import Lease, Progress, StorageAccess
+from strongroom.model.work.plan import FilesLook, LookOrder
 
 pytestmark = pytest.mark.postgres
 

@@ -20,7 +20,7 @@ from strongroom.agent.servers import ServerBook
 from strongroom.agent.settings import Settings
 from strongroom.datastore.packs.seal import KeyPair
 from strongroom.model.errors import Cancelled, Invalid, NotFound, Precondition, SourceStopped
-from strongroom.model.operation import BackupResult, Completion, Lease
+from strongroom.model.work.operation import BackupResult, Completion, Lease
 
 SECRET = "correct horse"
 

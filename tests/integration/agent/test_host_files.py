@@ -8,8 +8,8 @@ from strongroom.agent.own_settings import OwnSettings, OwnSettingsFile
 from strongroom.agent.servers import ServerBook
 from strongroom.agent.wal.host_files import FilesChangedError, HostFiles
 from strongroom.model.errors import NotFound, TargetRefused
-from strongroom.model.operation import Lease
 from strongroom.model.wal import StreamOrder
+from strongroom.model.work.operation import Lease
 
 ORDER = StreamOrder(
     instance_id="1" * 32, server="orders", data_public_key=b"", data_key_id=b"", seal_seconds=10

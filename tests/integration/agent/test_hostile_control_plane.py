@@ -28,12 +28,12 @@ from strongroom.agent.servers import ServerBook
 from strongroom.agent.settings import Identity, Settings
 from strongroom.datastore.packs.seal import KeyPair
 from strongroom.model.errors import Invalid, NotFound, Precondition, TargetNotEmpty, TargetRefused
-from strongroom.model.extract import ExtractOrder
-from strongroom.model.logical import LoadOrder
-from strongroom.model.long_term import LongTermOrder
-from strongroom.model.operation import BackupOrder, RestoreOrder, ServerFacts, StorageAccess
-from strongroom.model.plan import FilesLook, LookOrder
 from strongroom.model.wal import StreamOrder
+from strongroom.model.work.extract import ExtractOrder
+from strongroom.model.work.logical import LoadOrder
+from strongroom.model.work.long_term import LongTermOrder
+from strongroom.model.work.operation import BackupOrder, RestoreOrder, ServerFacts, StorageAccess
+from strongroom.model.work.plan import FilesLook, LookOrder
 from strongroom.postgres.restore.restore import RestoredFile, RestoreTarget
 from strongroom.postgres.restore.standing import check_stopped
 

@@ -10,7 +10,7 @@ from seams import SystemChance, SystemClock
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.restore.data_directory import Grounds, restore
 from strongroom.agent.restore.journal import RestoreJournal
-from strongroom.model.operation import Lease, RestoreOrder, RestoreResult
+from strongroom.model.work.operation import Lease, RestoreOrder, RestoreResult
 
 pytestmark = pytest.mark.postgres
 

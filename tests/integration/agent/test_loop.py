@@ -24,7 +24,7 @@ from strongroom.model.errors import (
     Unauthenticated,
     VaultError,
 )
-from strongroom.model.operation import (
+from strongroom.model.work.operation import (
     CheckOrder,
     Completion,
     Progress,

@@ -10,7 +10,7 @@ from integration.agent.test_agents_door import a_line, ask, enrol
 from strongroom.catalog.work import agent_operations
 from strongroom.control.work.agents import new_enrol_token
 from strongroom.model.errors import Forbidden, LeaseLost, NotFound
-from strongroom.model.operation import ParentRequest
+from strongroom.model.work.operation import ParentRequest
 
 PARENT = {"recoveryPointId": "7" * 32, "generation": "g"}
 

@@ -16,7 +16,7 @@ from stalling_proxy import StallingProxy, a_stalling_proxy
 from store_world import StoreWorld, a_store_world
 from strongroom.agent.servers import ServerBook
 from strongroom.agent.settings import Settings
-from strongroom.model.operation import StorageAccess
+from strongroom.model.work.operation import StorageAccess
 
 pytestmark = pytest.mark.postgres
 

@@ -3,7 +3,7 @@ import pytest
 from strongroom.agent.restore.data_directory import Grounds
 from strongroom.agent.restore.journal import RestoreJournal
 from strongroom.model.errors import TargetRefused
-from strongroom.model.operation import RestoreResult
+from strongroom.model.work.operation import RestoreResult
 
 
 def grounds(tmp_path, *roots) -> Grounds:

@@ -16,8 +16,8 @@ from strongroom.datastore.dumps.chunks import distinct_keys
 from strongroom.datastore.maps.delta import open_delta
 from strongroom.datastore.places.blobs import MemoryBlobs
 from strongroom.model.errors import StoreUnavailable
-from strongroom.model.operation import BackupOrder, BackupResult
-from strongroom.model.resume import ResumeReply, ResumeRequest
+from strongroom.model.work.operation import BackupOrder, BackupResult
+from strongroom.model.work.resume import ResumeReply, ResumeRequest
 
 pytestmark = pytest.mark.postgres
 SMALL = Share(pack_raw_size=1 << 20, workers=2)

@@ -24,9 +24,9 @@ from strongroom.datastore.maps.extents import Extents
 from strongroom.datastore.maps.manifest import Manifest
 from strongroom.datastore.places.blobs import MemoryBlobs
 from strongroom.model.errors import StoreUnavailable
-from strongroom.model.operation import BackupOrder, BackupResult, Lease
 from strongroom.model.postgres import Lsn, lsn_to_text
-from strongroom.model.resume import ResumeReply, ResumeRequest, StoredPart
+from strongroom.model.work.operation import BackupOrder, BackupResult, Lease
+from strongroom.model.work.resume import ResumeReply, ResumeRequest, StoredPart
 
 pytestmark = pytest.mark.postgres
 

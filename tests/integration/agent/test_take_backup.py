@@ -31,7 +31,7 @@ from strongroom.model.errors import (
     StoreQuotaReached,
     StoreUnavailable,
 )
-from strongroom.model.operation import BackupOrder, Completion, Lease
+from strongroom.model.work.operation import BackupOrder, Completion, Lease
 from strongroom.postgres.server import scratch
 
 pytestmark = pytest.mark.postgres

@@ -19,9 +19,9 @@ from strongroom.datastore.maps.manifest import Manifest, content_key_of, seal_ma
 from strongroom.datastore.packs.seal import KeyPair
 from strongroom.datastore.places.blobs import MemoryBlobs
 from strongroom.model.errors import Cancelled
-from strongroom.model.operation import KeysReply, KeysRequest, Lease
 from strongroom.model.postgres import PAGE
-from strongroom.model.verify import VerifyOrder, VerifyResult
+from strongroom.model.work.operation import KeysReply, KeysRequest, Lease
+from strongroom.model.work.verify import VerifyOrder, VerifyResult
 from strongroom.postgres.dump.list_dump import list_dump
 
 pytestmark = pytest.mark.postgres

@@ -17,8 +17,8 @@ from strongroom.catalog.tables.tables import audit
 from strongroom.control.oversight.audit import Verdict, verdicts
 from strongroom.control.oversight.audit_gaps import find_ahead, go_on
 from strongroom.datastore.statements.receipt import SigningKey
-from strongroom.model.audit import Anchor, anchor_name, digest_of
-from strongroom.model.audit_gap import LEAP
+from strongroom.model.oversight.audit import Anchor, anchor_name, digest_of
+from strongroom.model.oversight.audit_gap import LEAP
 from strongroom.workflows.basis.means import Means
 from strongroom.workflows.care.anchoring import (
     StorageWitness,

@@ -17,10 +17,10 @@ from strongroom.catalog.tables.tables import policies
 from strongroom.catalog.work import agent_operations, jobs
 from strongroom.control.points.expiry_holds import release_expiry
 from strongroom.datastore.statements.receipt import Receipt
-from strongroom.model.job import JobKind
-from strongroom.model.operation import BackupResult
-from strongroom.model.policy_templates import ten_years_policy
-from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.points.recovery_point import RecoveryPoint
+from strongroom.model.protection.policy_templates import ten_years_policy
+from strongroom.model.work.job import JobKind
+from strongroom.model.work.operation import BackupResult
 from strongroom.workflows.backup.commit import record_point, verdict_of
 from strongroom.workflows.basis import held_expiry
 from strongroom.workflows.basis.locking import extend_point

@@ -11,8 +11,8 @@ from whenever import Instant
 from integration.care.test_policy_edits import KEPT, START, House, a_house, body
 from oracle.almanac import length_of, moved, zone_named
 from strongroom.model.ids import InstanceId
-from strongroom.model.policy import parse_policy
-from strongroom.model.reapply import plan
+from strongroom.model.points.reapply import plan
+from strongroom.model.protection.policy import parse_policy
 from unit.model.test_what_retention_promises import a_point
 
 pytestmark = pytest.mark.G3

@@ -9,8 +9,8 @@ from seams import SeededChance
 from strongroom.catalog.points import storage_findings
 from strongroom.catalog.tables.tables import policies
 from strongroom.datastore.statements.receipt import SigningKey
-from strongroom.model.job import JobStatus
-from strongroom.model.policy_templates import ten_years_policy
+from strongroom.model.protection.policy_templates import ten_years_policy
+from strongroom.model.work.job import JobStatus
 from strongroom.workflows.basis.locking import lock_point
 from strongroom.workflows.proof.census import take_census, take_due
 from worlds import point_id, small_tree

@@ -21,11 +21,11 @@ from strongroom.control.identities import identity
 from strongroom.control.points import drills
 from strongroom.control.points.expiry_holds import release_expiry
 from strongroom.datastore.statements.evidence import Evidence, check_evidence, detail_of
-from strongroom.model.access import OWNER, Caller
 from strongroom.model.arm import VaultRef
-from strongroom.model.drill import Answer, Assertion, DrillResult, TableCount
 from strongroom.model.errors import Conflict, Corrupt, Precondition
-from strongroom.model.job import Job, JobStatus
+from strongroom.model.identities.access import OWNER, Caller
+from strongroom.model.work.drill import Answer, Assertion, DrillResult, TableCount
+from strongroom.model.work.job import Job, JobStatus
 from strongroom.web.api.wire_drills import drill as as_wire
 from strongroom.workflows.expiry.expire import expire
 from strongroom.workflows.proof.drill import drill

@@ -15,8 +15,8 @@ from strongroom.catalog.protection import protection
 from strongroom.catalog.tables import tables
 from strongroom.datastore.care.garbage import Unreadable
 from strongroom.model.errors import NotFound, StoreUnavailable
-from strongroom.model.job import JobStatus
-from strongroom.model.protection_state import CONFIGURED, STOPPED, SUSPENDED
+from strongroom.model.protection.protection_state import CONFIGURED, STOPPED, SUSPENDED
+from strongroom.model.work.job import JobStatus
 from strongroom.workflows.basis.locking import lock_point
 from strongroom.workflows.basis.vault_storage import VaultStorage
 from strongroom.workflows.care.care import expire_all

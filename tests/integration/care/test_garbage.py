@@ -17,10 +17,10 @@ from strongroom.datastore.care.garbage import Unreadable
 from strongroom.datastore.places.blobs import AzureBlobs
 from strongroom.datastore.places.container import Container
 from strongroom.datastore.statements.receipt import Receipt, ReceiptPack
-from strongroom.model.access import OWNER, Caller
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import Invalid, ObjectMissing, StoreUnavailable
-from strongroom.model.job import JobStatus
+from strongroom.model.identities.access import OWNER, Caller
+from strongroom.model.work.job import JobStatus
 from strongroom.workflows.basis.means import Means
 from strongroom.workflows.basis.vault_storage import VaultStorage
 from strongroom.workflows.garbage.collect import Collected, collect, keep

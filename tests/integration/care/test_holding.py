@@ -15,10 +15,10 @@ from strongroom.catalog.resources import operations
 from strongroom.control.basis import long_running
 from strongroom.control.identities.identity import create_service_principal
 from strongroom.control.points import holds as control
-from strongroom.model.access import OWNER, Caller
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import NotFound
-from strongroom.model.hold import HoldWish
+from strongroom.model.identities.access import OWNER, Caller
+from strongroom.model.points.hold import HoldWish
 from strongroom.workflows.basis.vault_storage import VaultStorage
 from strongroom.workflows.care.care import settle_all_holds
 from strongroom.workflows.expiry import holding

@@ -22,9 +22,9 @@ from strongroom.control.overview import alerts
 from strongroom.control.protection import policies, reapplying
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import StoreUnavailable
-from strongroom.model.outside import Certificate, Outside, Room
-from strongroom.model.policy_templates import tagged_policy
-from strongroom.model.usage import Usage
+from strongroom.model.oversight.outside import Certificate, Outside, Room
+from strongroom.model.points.usage import Usage
+from strongroom.model.protection.policy_templates import tagged_policy
 
 START = datetime(2026, 1, 1, 6, tzinfo=UTC)
 GIB = 1 << 30

@@ -16,7 +16,7 @@ from strongroom.catalog.work import jobs
 from strongroom.datastore.packs.seal import KeyPair
 from strongroom.datastore.rescue.rescue import open_point_keys
 from strongroom.model.errors import Precondition, StoreUnavailable, WrongKey
-from strongroom.model.job import JobStatus
+from strongroom.model.work.job import JobStatus
 from strongroom.workflows.basis.kek import CommandKey, KeyEncryption, KeyFile, key_encryption
 from strongroom.workflows.basis.keyring import PURPOSES
 from strongroom.workflows.keys.key_census import check_keys

@@ -26,7 +26,7 @@ from strongroom.catalog.work import jobs
 from strongroom.control.overview.alerts import settle_alerts
 from strongroom.control.protection import policies
 from strongroom.model.errors import StoreUnavailable
-from strongroom.model.policy_templates import ten_years_policy
+from strongroom.model.protection.policy_templates import ten_years_policy
 from strongroom.workflows.garbage import collect
 
 pytestmark = pytest.mark.L1

@@ -19,7 +19,7 @@ from strongroom.control.wal.wal_coverage import kept_of
 from strongroom.control.wal.wal_moments import apart, begin_apart, choose
 from strongroom.datastore.packs.wal_pack import seal_log
 from strongroom.model.errors import Corrupt, NotFound, ObjectMissing, Precondition
-from strongroom.model.policy_templates import with_window
+from strongroom.model.protection.policy_templates import with_window
 from strongroom.model.wal import (
     IMMEDIATE,
     RestorePoint,

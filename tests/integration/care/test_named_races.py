@@ -22,9 +22,9 @@ from strongroom.control.identities.identity import create_service_principal
 from strongroom.control.points import holds as control_holds
 from strongroom.control.protection import deletions as control_deletions
 from strongroom.datastore.places.container import Immutability
-from strongroom.model.access import OWNER, Caller
 from strongroom.model.errors import Conflict, NotFound, VaultError
-from strongroom.model.hold import HoldWish
+from strongroom.model.identities.access import OWNER, Caller
+from strongroom.model.points.hold import HoldWish
 from strongroom.workflows.expiry import holding
 from strongroom.workflows.expiry.purge import purge_point
 

@@ -31,14 +31,15 @@ from strongroom.control.identities.identity import create_service_principal
 from strongroom.control.points import holds
 from strongroom.control.protection import instances, policies, reapplying
 from strongroom.control.resources import guards
-from strongroom.model import arm, guard
-from strongroom.model.access import MUA_OPERATOR, OWNER
+from strongroom.model import arm
 from strongroom.model.arm import PolicyRef, ServerRef
 from strongroom.model.conditions import Conditions
 from strongroom.model.errors import Forbidden
-from strongroom.model.hold import HoldWish
-from strongroom.model.operation import ServerFacts
-from strongroom.model.policy_templates import ten_years_policy
+from strongroom.model.identities.access import MUA_OPERATOR, OWNER
+from strongroom.model.points.hold import HoldWish
+from strongroom.model.protection.policy_templates import ten_years_policy
+from strongroom.model.resources import guard
+from strongroom.model.work.operation import ServerFacts
 
 pytestmark = pytest.mark.G3
 START = datetime(2026, 1, 1, 1, tzinfo=UTC)

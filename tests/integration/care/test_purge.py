@@ -15,11 +15,11 @@ from strongroom.catalog.tables.tables import metadata
 from strongroom.catalog.usage import bills
 from strongroom.datastore.care.garbage import Unreadable
 from strongroom.datastore.places.container import Container
-from strongroom.model.bill import Bill
 from strongroom.model.errors import StoreUnavailable
-from strongroom.model.job import JobStatus
-from strongroom.model.protection_state import SOFT_DELETED
-from strongroom.model.soft_delete import SoftDelete
+from strongroom.model.oversight.bill import Bill
+from strongroom.model.protection.protection_state import SOFT_DELETED
+from strongroom.model.resources.soft_delete import SoftDelete
+from strongroom.model.work.job import JobStatus
 from strongroom.workflows.basis.locking import lock_point
 from strongroom.workflows.basis.vault_storage import VaultStorage
 from strongroom.workflows.care.measuring import measure

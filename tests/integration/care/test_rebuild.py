@@ -39,8 +39,8 @@ from strongroom.datastore.packs.seal import KeyPair
 from strongroom.datastore.packs.wal_pack import seal_log
 from strongroom.model.errors import Precondition, WrongKey
 from strongroom.model.ids import InstanceId
-from strongroom.model.job import JobStatus
 from strongroom.model.wal import WalPack, WalReport, pack_name
+from strongroom.model.work.job import JobStatus
 from strongroom.postgres.log.wal_summary import LogLine
 from strongroom.workflows.backup.parents import choose_parent
 from strongroom.workflows.basis.kek import KeyEncryption, KeyFile

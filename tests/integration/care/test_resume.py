@@ -31,10 +31,10 @@ from strongroom.datastore.maps.manifest import (
 from strongroom.datastore.reading.reader import read_files
 from strongroom.datastore.writing.writer import RawStream
 from strongroom.model.errors import Corrupt, NotFound
-from strongroom.model.job import JobStatus
-from strongroom.model.operation import Lease
 from strongroom.model.postgres import PAGE, Lsn, lsn_to_text
-from strongroom.model.resume import ResumeReply, ResumeRequest
+from strongroom.model.work.job import JobStatus
+from strongroom.model.work.operation import Lease
+from strongroom.model.work.resume import ResumeReply, ResumeRequest
 from strongroom.postgres.backup.incremental import Increment, Parent, Stored
 from strongroom.postgres.server.events import (
     FileBegun,

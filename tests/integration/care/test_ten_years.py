@@ -23,9 +23,9 @@ from strongroom.catalog.work import jobs
 from strongroom.control.points import holds
 from strongroom.control.points.backups import trigger_backup
 from strongroom.control.protection import policies, protection_states
-from strongroom.model.hold import HoldWish
-from strongroom.model.policy_templates import ten_years_policy
-from strongroom.model.protection_state import (
+from strongroom.model.points.hold import HoldWish
+from strongroom.model.protection.policy_templates import ten_years_policy
+from strongroom.model.protection.protection_state import (
     RESUME_BACKUPS,
     RESUME_PROTECTION,
     STOP,

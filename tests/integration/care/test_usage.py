@@ -23,13 +23,13 @@ from strongroom.catalog.usage import usage
 from strongroom.control.overview import costs
 from strongroom.control.protection import policies
 from strongroom.datastore.maps.manifest import Manifest, PackFacts
-from strongroom.model.forecast import measure, stored_by_tag
 from strongroom.model.ids import PackId
-from strongroom.model.operation import BackupResult
-from strongroom.model.policy import parse_policy
-from strongroom.model.policy_templates import tagged_policy
-from strongroom.model.preview import preview
-from strongroom.model.usage import Share
+from strongroom.model.oversight.forecast import measure, stored_by_tag
+from strongroom.model.points.preview import preview
+from strongroom.model.points.usage import Share
+from strongroom.model.protection.policy import parse_policy
+from strongroom.model.protection.policy_templates import tagged_policy
+from strongroom.model.work.operation import BackupResult
 from strongroom.workflows.backup.parents import LEAST_LIVE
 from strongroom.workflows.care.care import measure_all
 from strongroom.workflows.care.measuring import measure as count

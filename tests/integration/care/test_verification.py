@@ -11,10 +11,10 @@ from strongroom.catalog.tables.tables import agent_operations as operations
 from strongroom.catalog.work import agent_operations, jobs
 from strongroom.control.identities import identity
 from strongroom.control.points import verifications
-from strongroom.model.access import OWNER, Caller
 from strongroom.model.arm import VaultRef
-from strongroom.model.job import Job, JobStatus
-from strongroom.model.verify import Damage, VerifyResult
+from strongroom.model.identities.access import OWNER, Caller
+from strongroom.model.work.job import Job, JobStatus
+from strongroom.model.work.verify import Damage, VerifyResult
 from strongroom.workflows.proof.verify import verify
 from worlds import point_id, small_tree
 

@@ -14,7 +14,7 @@ from strongroom.catalog.points import recovery_points
 from strongroom.catalog.protection import protection
 from strongroom.catalog.work import jobs
 from strongroom.control.basis.control import Second
-from strongroom.model.job import JobStatus
+from strongroom.model.work.job import JobStatus
 from strongroom.workflows.backup.parents import Choice, choose_parent
 from strongroom.workflows.basis.vault_storage import SecondStorage
 from strongroom.workflows.care.second_copy import watch_second, whole_points

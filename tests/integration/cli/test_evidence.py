@@ -19,7 +19,7 @@ from strongroom.datastore.packs.seal import KeyPair
 from strongroom.datastore.statements.certificate import Certificate, sign_certificate
 from strongroom.datastore.statements.evidence import Evidence, detail_of, sign_evidence
 from strongroom.datastore.statements.receipt import Receipt, SigningKey
-from strongroom.model.audit import canonical
+from strongroom.model.oversight.audit import canonical
 
 POINT, JOB = "a" * 32, "11111111-2222-3333-4444-555555555555"
 OURS, THEIRS = SigningKey(b"o" * 32), SigningKey(b"t" * 32)

@@ -11,7 +11,7 @@ from strongroom.catalog.work import jobs
 from strongroom.control.points import backups
 from strongroom.durable.engine import JobEngine, Story
 from strongroom.model.ids import JobId
-from strongroom.model.job import JobKind
+from strongroom.model.work.job import JobKind
 
 
 class SweepWorld(CatalogueWorld):

@@ -16,8 +16,8 @@ from strongroom.catalog.tables import tables
 from strongroom.catalog.work import agent_operations, jobs
 from strongroom.control.protection import scheduling
 from strongroom.model.errors import SourceUnreachable
-from strongroom.model.job import JobStatus
-from strongroom.model.policy import parse_policy
+from strongroom.model.protection.policy import parse_policy
+from strongroom.model.work.job import JobStatus
 from strongroom.workflows.basis import agent_work
 
 NOON = Instant.parse_iso("2030-01-15T12:00:00Z")

@@ -30,8 +30,8 @@ from strongroom.durable.engine import Story
 from strongroom.model.arm import VaultRef, instance_id_of
 from strongroom.model.errors import Invalid
 from strongroom.model.ids import AgentId, InstanceId
-from strongroom.model.job import JobKind, JobStatus
-from strongroom.model.operation import Heartbeat, Progress
+from strongroom.model.work.job import JobKind, JobStatus
+from strongroom.model.work.operation import Heartbeat, Progress
 from strongroom.workflows.care.sweeps import Sweeps
 
 NOW = Instant.parse_iso("2026-01-01T00:00:00Z")

@@ -8,8 +8,8 @@ from whenever import Instant
 from integration.durable.sweep_world import SweepWorld
 from strongroom.catalog.protection import instances, schedules
 from strongroom.catalog.work import jobs
-from strongroom.model.backup_settings import BackupSettings
-from strongroom.model.job import JobKind
+from strongroom.model.protection.backup_settings import BackupSettings
+from strongroom.model.work.job import JobKind
 from strongroom.workflows.care.sweeps import Sweeps
 
 NOON = "2030-01-15T12:00:00Z"

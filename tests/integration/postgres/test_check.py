@@ -20,7 +20,7 @@ from strongroom.model.errors import (
     SourceUnreachable,
     SourceUnsupported,
 )
-from strongroom.model.operation import ServerFacts
+from strongroom.model.work.operation import ServerFacts
 from strongroom.postgres.backup.check import Refused, look
 from strongroom.postgres.dump.dump import survey
 from strongroom.postgres.server import scratch

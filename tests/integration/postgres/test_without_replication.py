@@ -9,8 +9,8 @@ from engine_rows import follow, until
 from increments import Chain
 from integration.copies import back_up
 from integration.servers import Server, open_directory, own, run_restored, start_server
-from strongroom.model.backup_type import DISK_ALONE, STREAM
 from strongroom.model.errors import WalGap
+from strongroom.model.protection.backup_type import DISK_ALONE, STREAM
 from strongroom.postgres.backup.check import look
 from strongroom.postgres.backup.local import disk_backup
 from strongroom.postgres.backup.wal_on_disk import DiskWindow

@@ -29,7 +29,7 @@ from strongroom.model.errors import (
 )
 from strongroom.model.ids import AgentId
 from strongroom.model.installation import Installation
-from strongroom.model.operation import (
+from strongroom.model.work.operation import (
     BackupOrder,
     BackupResult,
     Completion,

@@ -13,7 +13,7 @@ from strongroom.agent.held_lease import HeldLease
 from strongroom.app.serve import ServeOptions, store_of
 from strongroom.config import ServeFiles
 from strongroom.model.errors import Precondition, StoreUnavailable
-from strongroom.model.operation import CheckOrder, Lease
+from strongroom.model.work.operation import CheckOrder, Lease
 from strongroom.workflows.basis.vault_storage import VaultStorage
 
 INSTANCE = "0192-instance"

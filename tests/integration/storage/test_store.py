@@ -21,7 +21,7 @@ from faulty_disk import FaultyDisk
 from seams import FakeClock, SystemChance
 from store_world import ACCOUNT, KEY, StoreWorld, a_sas, a_store_world
 from strongroom.model.errors import Conflict, Corrupt, Invalid, ObjectExists, StoreFull, VaultError
-from strongroom.model.sas import sign
+from strongroom.model.identities.sas import sign
 from strongroom.storage.basis.blob import Blob, Facts
 from strongroom.storage.basis.disk import Disk
 from strongroom.storage.basis.settings import StoreSettings

@@ -12,7 +12,7 @@ from arm_story import GROUP_ID
 from arm_world import SUBSCRIPTION, VERSION, ArmWorld
 from strongroom.catalog.oversight import audit
 from strongroom.control.identities import users
-from strongroom.model.access import BACKUP_READER, OWNER
+from strongroom.model.identities.access import BACKUP_READER, OWNER
 
 HOME = f"/subscriptions/{SUBSCRIPTION}"
 RECORDS = f"{HOME}/providers/Microsoft.DataProtection/auditRecords"

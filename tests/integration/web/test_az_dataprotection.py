@@ -14,8 +14,8 @@ import pytest
 from arm_story import GROUP_ID, GUIDS, Story, add_point, assignment_body, assignment_id
 from arm_world import DATASOURCE, GROUP, SUBSCRIPTION, vault_id
 from strongroom.catalog.tables.tables import servers
-from strongroom.model.access import LONG_TERM_RETENTION, READER
-from strongroom.model.policy_templates import azure_default_policy
+from strongroom.model.identities.access import LONG_TERM_RETENTION, READER
+from strongroom.model.protection.policy_templates import azure_default_policy
 
 SERVER = f"{GROUP_ID}/providers/{DATASOURCE}/pg-az"
 VAULT = vault_id("v-az")

@@ -15,9 +15,9 @@ from strongroom.catalog.protection import protection
 from strongroom.catalog.resources import servers as registered
 from strongroom.catalog.tables.tables import instances
 from strongroom.catalog.work import jobs
-from strongroom.model.access import LONG_TERM_RETENTION
 from strongroom.model.errors import Conflict, Corrupt
-from strongroom.model.job import JobStatus
+from strongroom.model.identities.access import LONG_TERM_RETENTION
+from strongroom.model.work.job import JobStatus
 
 HERE = (GROUP, "v1", "pg1-inst")
 

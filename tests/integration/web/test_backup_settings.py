@@ -10,8 +10,8 @@ from arm_story import INSTANCE_ID, Story, instance_body
 from arm_world import VERSION, ArmWorld, vault_id
 from strongroom.catalog.protection import instances
 from strongroom.catalog.tables.tables import audit, schedules
-from strongroom.model.policy_templates import azure_default_policy
-from strongroom.model.starting import wait_seconds
+from strongroom.model.protection.policy_templates import azure_default_policy
+from strongroom.model.protection.starting import wait_seconds
 
 USUAL = {
     "bandwidth": 0,

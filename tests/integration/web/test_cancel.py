@@ -8,8 +8,8 @@ from strongroom.catalog.tables.tables import jobs as job_rows
 from strongroom.catalog.work import agent_operations, agents, jobs
 from strongroom.control.work import agents as door
 from strongroom.model.errors import Cancelled, LeaseLost
-from strongroom.model.job import JobKind, JobStatus
-from strongroom.model.operation import Completion, Failure, Heartbeat, Progress, ServerFacts
+from strongroom.model.work.job import JobKind, JobStatus
+from strongroom.model.work.operation import Completion, Failure, Heartbeat, Progress, ServerFacts
 
 
 @pytest.fixture(scope="module")

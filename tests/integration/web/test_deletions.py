@@ -15,8 +15,8 @@ from strongroom.catalog.points import holds
 from strongroom.catalog.points import recovery_points as recovery_points_of
 from strongroom.catalog.tables.keeping_tables import deletions
 from strongroom.catalog.tables.tables import audit, instances, recovery_points, vaults
-from strongroom.model.access import LONG_TERM_RETENTION, READER
-from strongroom.model.policy_templates import azure_default_policy
+from strongroom.model.identities.access import LONG_TERM_RETENTION, READER
+from strongroom.model.protection.policy_templates import azure_default_policy
 
 GROUP = GROUP_ID.rpartition("/")[2]
 PLACE = (GROUP, "v1", "pg1-inst")

@@ -10,8 +10,8 @@ from arm_world import VERSION, ArmWorld
 from strongroom.catalog.points import drills, expiry_holds, recovery_points
 from strongroom.catalog.tables.tables import instances
 from strongroom.catalog.work import jobs
-from strongroom.model.drill import Drill
-from strongroom.model.job import JobStatus
+from strongroom.model.work.drill import Drill
+from strongroom.model.work.job import JobStatus
 
 POINT = f"{7:032x}"
 HOME = f"{INSTANCE_ID}/recoveryPoints/{POINT}"

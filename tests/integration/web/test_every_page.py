@@ -34,8 +34,8 @@ from arm_world import (
     vault_id,
 )
 from strongroom.model import page
-from strongroom.model.access import LONG_TERM_RETENTION, READER
-from strongroom.model.policy_templates import azure_default_policy
+from strongroom.model.identities.access import LONG_TERM_RETENTION, READER
+from strongroom.model.protection.policy_templates import azure_default_policy
 
 SIZE = 2
 LISTER = Path(__file__).parents[2] / "sdk_lists.py"

@@ -16,7 +16,7 @@ from arm_world import APP, GROUP, SECRET, SUBSCRIPTION, TENANT, VERSION, ArmWorl
 from foreign_issuer import ForeignIssuer
 from strongroom.app.commands import _means
 from strongroom.cli import main as cli
-from strongroom.model.access import CONTRIBUTOR, MUA_OPERATOR, OWNER, READER
+from strongroom.model.identities.access import CONTRIBUTOR, MUA_OPERATOR, OWNER, READER
 from strongroom.web.api.foreign_tokens import ForeignTokens
 from strongroom.web.api.issuer_keys import AGAIN_SECONDS, FRESH_SECONDS, LONGEST_SECONDS
 

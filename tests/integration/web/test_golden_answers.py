@@ -16,9 +16,9 @@ import pytest
 
 from arm_story import GROUP_ID, GUIDS, INSTANCE_ID, Story, add_point, assignment_id
 from arm_world import SUBSCRIPTION, TENANT, VERSION, ArmWorld, server_id, vault_id
-from strongroom.model.access import BUILT_IN, MUA_OPERATOR, READER
-from strongroom.model.guard import PROXY
-from strongroom.model.policy_templates import azure_default_policy
+from strongroom.model.identities.access import BUILT_IN, MUA_OPERATOR, READER
+from strongroom.model.protection.policy_templates import azure_default_policy
+from strongroom.model.resources.guard import PROXY
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "answers"
 HOME = f"/subscriptions/{SUBSCRIPTION}"

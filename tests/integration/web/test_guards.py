@@ -18,8 +18,8 @@ from whenever import Instant, TimeDelta
 from arm_story import GROUP_ID, INSTANCE_ID, Story
 from arm_world import GROUP, SUBSCRIPTION, VERSION, ArmWorld, arm_world, vault_id
 from strongroom.catalog.tables.keeping_tables import approvals
-from strongroom.model.access import BACKUP_CONTRIBUTOR, MUA_OPERATOR, OWNER
-from strongroom.model.guard import OPERATIONS, PROXY
+from strongroom.model.identities.access import BACKUP_CONTRIBUTOR, MUA_OPERATOR, OWNER
+from strongroom.model.resources.guard import OPERATIONS, PROXY
 
 GUARD_ID = f"{GROUP_ID}/providers/Microsoft.DataProtection/resourceGuards/g"
 DELETES = f"{GUARD_ID}/deleteBackupInstanceRequests/default"

@@ -13,8 +13,8 @@ from arm_world import VERSION, ArmWorld, vault_id
 from strongroom.catalog.tables.tables import agents, instances, recovery_points, vaults
 from strongroom.catalog.tables.usage_tables import usage
 from strongroom.control.overview.metrics import read_metrics
-from strongroom.model.access import LONG_TERM_RETENTION, Caller
-from strongroom.model.outside import Certificate, Outside, Room
+from strongroom.model.identities.access import LONG_TERM_RETENTION, Caller
+from strongroom.model.oversight.outside import Certificate, Outside, Room
 
 MONITORING = Path(__file__).parents[3] / "monitoring"
 SIZES = [column.name for column in usage.columns if column.name.endswith("_bytes")]

@@ -36,10 +36,10 @@ from strongroom.catalog.resources import guards
 from strongroom.catalog.tables.keeping_tables import approvals, resource_guards
 from strongroom.catalog.tables.tables import audit, recovery_points, vaults
 from strongroom.control.basis.guarded import NEEDED
-from strongroom.model import guard
-from strongroom.model.access import MUA_OPERATOR, OWNER
-from strongroom.model.guard import Guarded
-from strongroom.model.policy_templates import azure_default_policy
+from strongroom.model.identities.access import MUA_OPERATOR, OWNER
+from strongroom.model.protection.policy_templates import azure_default_policy
+from strongroom.model.resources import guard
+from strongroom.model.resources.guard import Guarded
 
 pytestmark = pytest.mark.S2
 GUARDS = f"{GROUP_ID}/providers/Microsoft.DataProtection/resourceGuards"

@@ -25,8 +25,8 @@ from strongroom.catalog.tables.tables import agent_operations, instances, jobs, 
 from strongroom.catalog.work import agents as agent_rows
 from strongroom.control.restore import plans
 from strongroom.control.work import agents
-from strongroom.model.drill import FAILED, PASSED, Drill
-from strongroom.model.operation import Progress
+from strongroom.model.work.drill import FAILED, PASSED, Drill
+from strongroom.model.work.operation import Progress
 
 MEGABYTE = 1 << 20
 FACTS = {

@@ -9,7 +9,7 @@ from azure.mgmt.dataprotection.models import BackupPolicy, BaseBackupPolicyResou
 
 from arm_story import INSTANCE_ID, Story, add_point
 from arm_world import GROUP, VERSION, ArmWorld, vault_id
-from strongroom.model.policy_templates import azure_default_policy, ten_years_policy
+from strongroom.model.protection.policy_templates import azure_default_policy, ten_years_policy
 
 POLICY = f"{vault_id()}/backupPolicies"
 

@@ -19,8 +19,8 @@ from arm_world import ArmWorld
 from seams import FakeClock
 from strongroom.catalog.tables.tables import agents, instances, servers
 from strongroom.control.overview import alerts
-from strongroom.model.access import BACKUP_READER, Caller
 from strongroom.model.errors import ControlUnavailable, Forbidden, Invalid, NotFound
+from strongroom.model.identities.access import BACKUP_READER, Caller
 from strongroom.workflows.care.alerting import FILE, Teller
 
 SECRET = "shared with the receiver"

@@ -9,8 +9,8 @@ import pytest
 from arm_world import APP, SECRET, SUBSCRIPTION, TENANT, ArmWorld
 from strongroom.catalog.tables.tables import installation
 from strongroom.control.identities import users
-from strongroom.model.access import BACKUP_READER, OWNER
 from strongroom.model.errors import Invalid, NotFound
+from strongroom.model.identities.access import BACKUP_READER, OWNER
 
 ANNA, HERS = "anna", "four words of hers"
 READER, THEIRS = "reader", "four words of theirs"

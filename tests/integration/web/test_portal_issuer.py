@@ -19,8 +19,8 @@ import pytest
 from arm_world import ArmWorld
 from foreign_issuer import ForeignIssuer
 from strongroom.control.identities import issuers
-from strongroom.model.access import Caller
-from strongroom.model.issuer import Issuer
+from strongroom.model.identities.access import Caller
+from strongroom.model.identities.issuer import Issuer
 
 CLIENT, SECRET = "strongroom-portal", "of the portal alone"
 

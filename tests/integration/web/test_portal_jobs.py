@@ -20,9 +20,9 @@ from strongroom.catalog.tables.portal_tables import job_samples
 from strongroom.catalog.tables.tables import drills, instances, jobs, recovery_points
 from strongroom.catalog.tables.wal_tables import wal_gaps, wal_streams
 from strongroom.control.identities import users
-from strongroom.model.access import BACKUP_READER, OWNER
-from strongroom.model.alert import WARNING, Cause
-from strongroom.model.operation import Progress
+from strongroom.model.identities.access import BACKUP_READER, OWNER
+from strongroom.model.oversight.alert import WARNING, Cause
+from strongroom.model.work.operation import Progress
 
 PASSWORD = "four words of hers"
 HOME = f"/subscriptions/{SUBSCRIPTION}"

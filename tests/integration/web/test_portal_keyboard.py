@@ -13,8 +13,8 @@ from portal_rows import fill
 from portal_world import Visitor, a_browser
 from strongroom.catalog.tables.tables import jobs, servers
 from strongroom.control.identities import users
-from strongroom.model.access import OWNER
-from strongroom.model.operation import Progress
+from strongroom.model.identities.access import OWNER
+from strongroom.model.work.operation import Progress
 
 NAME, PASSWORD = "anna", "four words of hers"
 MOST_TABS = 80

@@ -19,10 +19,10 @@ from strongroom.catalog.tables.portal_tables import job_samples
 from strongroom.catalog.tables.tables import agent_operations, instances, jobs, servers
 from strongroom.catalog.tables.wal_tables import wal_packs, wal_streams
 from strongroom.control.identities import users
-from strongroom.model.access import OWNER
-from strongroom.model.alert import WARNING, Cause
-from strongroom.model.backup_settings import BackupSettings
-from strongroom.model.operation import BY_LIMIT, BY_NETWORK, BY_SERVER, Progress
+from strongroom.model.identities.access import OWNER
+from strongroom.model.oversight.alert import WARNING, Cause
+from strongroom.model.protection.backup_settings import BackupSettings
+from strongroom.model.work.operation import BY_LIMIT, BY_NETWORK, BY_SERVER, Progress
 from strongroom.web.portal import words
 
 NAME, PASSWORD = "anna", "four words of hers"

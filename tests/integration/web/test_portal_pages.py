@@ -15,9 +15,9 @@ from portal_rows import BROKEN, DRILL, fill
 from portal_world import NARROW, PICTURES, THEMES, Visitor, a_browser
 from strongroom.catalog.tables.tables import instances, policies, role_assignments
 from strongroom.control.identities import users
-from strongroom.model.access import BACKUP_READER, OWNER
-from strongroom.model.backup_settings import settings_of
-from strongroom.model.policy_templates import ten_years_policy
+from strongroom.model.identities.access import BACKUP_READER, OWNER
+from strongroom.model.protection.backup_settings import settings_of
+from strongroom.model.protection.policy_templates import ten_years_policy
 
 NAME, PASSWORD = "anna", "four words of hers"
 HOME = f"/subscriptions/{SUBSCRIPTION}"

@@ -11,8 +11,8 @@ from arm_world import SUBSCRIPTION, ArmWorld, arm_world, server_id
 from strongroom.catalog.resources import told_servers
 from strongroom.catalog.tables.tables import audit, jobs, role_assignments
 from strongroom.control.identities import users
-from strongroom.model.access import BACKUP_CONTRIBUTOR, LONG_TERM_RETENTION, OWNER
 from strongroom.model.errors import Precondition
+from strongroom.model.identities.access import BACKUP_CONTRIBUTOR, LONG_TERM_RETENTION, OWNER
 
 PASSWORD = "four words of hers"
 HOME = f"/subscriptions/{SUBSCRIPTION}"

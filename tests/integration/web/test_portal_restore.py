@@ -12,7 +12,7 @@ from arm_world import SUBSCRIPTION, ArmWorld, server_id
 from strongroom.catalog.tables.tables import audit, jobs, role_assignments
 from strongroom.control.identities import users
 from strongroom.control.restore import plans
-from strongroom.model.access import CONTRIBUTOR, OWNER
+from strongroom.model.identities.access import CONTRIBUTOR, OWNER
 
 PASSWORD = "four words of hers"
 HOME = f"/subscriptions/{SUBSCRIPTION}"

@@ -11,7 +11,7 @@ from portal_world import Visitor, a_browser
 from strongroom.catalog.tables.tables import agents, servers
 from strongroom.control.identities import users
 from strongroom.control.overview import alerts
-from strongroom.model.access import MUA_OPERATOR, OWNER
+from strongroom.model.identities.access import MUA_OPERATOR, OWNER
 
 PASSWORD = "four words of hers"
 GUARD = f"{GROUP_ID}/providers/Microsoft.DataProtection/resourceGuards/second-person"

@@ -29,10 +29,10 @@ from strongroom.catalog.tables.tables import (
 from strongroom.catalog.usage import bills, usage
 from strongroom.control.identities import users
 from strongroom.control.overview import alerts
-from strongroom.model.access import OWNER, READER
-from strongroom.model.bill import Bill, month_of
-from strongroom.model.operation import Progress
-from strongroom.model.usage import Share, Usage
+from strongroom.model.identities.access import OWNER, READER
+from strongroom.model.oversight.bill import Bill, month_of
+from strongroom.model.points.usage import Share, Usage
+from strongroom.model.work.operation import Progress
 
 NARROW = "only-x"
 HOME = f"/subscriptions/{SUBSCRIPTION}"

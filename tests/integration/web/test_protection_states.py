@@ -8,7 +8,7 @@ from azure.core.exceptions import HttpResponseError
 from arm_story import GROUP_ID, INSTANCE_ID, Story
 from arm_world import VERSION, ArmWorld, vault_id
 from strongroom.catalog.tables.tables import audit
-from strongroom.model.policy_templates import azure_default_policy
+from strongroom.model.protection.policy_templates import azure_default_policy
 
 GROUP = GROUP_ID.rpartition("/")[2]
 PLACE = (GROUP, "v1", "pg1-inst")

@@ -23,9 +23,9 @@ from arm_story import (
     instance_body,
 )
 from arm_world import GROUP, SUBSCRIPTION, VERSION, ArmWorld, server_id, vault_id
-from strongroom.model.access import BUILT_IN, LONG_TERM_RETENTION, allows
-from strongroom.model.guard import PROXY
-from strongroom.model.policy_templates import azure_default_policy
+from strongroom.model.identities.access import BUILT_IN, LONG_TERM_RETENTION, allows
+from strongroom.model.protection.policy_templates import azure_default_policy
+from strongroom.model.resources.guard import PROXY
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "rbac-matrix.txt"
 NOBODY = "(no role)"

@@ -9,7 +9,7 @@ from arm_story import GROUP_ID, GUIDS, INSTANCE_ID, Story, assignment_body, assi
 from arm_world import GROUP, SUBSCRIPTION, VERSION, ArmWorld, server_id, vault_id
 from strongroom.catalog.identities import role_assignments
 from strongroom.catalog.tables.tables import resource_groups
-from strongroom.model.access import CONTRIBUTOR, READER
+from strongroom.model.identities.access import CONTRIBUTOR, READER
 
 OTHER = "spare-rg"
 OTHER_ID = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{OTHER}"

@@ -23,9 +23,9 @@ from arm_world import DATASOURCE, SUBSCRIPTION, VERSION, ArmWorld, server_id, va
 from strongroom.catalog.protection import schedules
 from strongroom.catalog.tables.tables import recovery_points
 from strongroom.catalog.tables.tables import schedules as schedule_table
-from strongroom.model.access import LONG_TERM_RETENTION, READER
-from strongroom.model.outside import Room
-from strongroom.model.policy_templates import azure_default_policy, ten_years_policy
+from strongroom.model.identities.access import LONG_TERM_RETENTION, READER
+from strongroom.model.oversight.outside import Room
+from strongroom.model.protection.policy_templates import azure_default_policy, ten_years_policy
 
 GROUP = GROUP_ID.rpartition("/")[2]
 STORE = {"objectType": "DataStoreInfoBase", "dataStoreType": "VaultStore"}

@@ -16,10 +16,10 @@ from strongroom.catalog.tables.tables import audit, operations
 from strongroom.catalog.tables.tables import jobs as jobs_table
 from strongroom.catalog.work import agent_operations, agents, jobs
 from strongroom.control.work.agents import heartbeat, lease_operation
-from strongroom.model.access import LONG_TERM_RETENTION
 from strongroom.model.errors import WrongKey
-from strongroom.model.job import JobStatus
-from strongroom.model.operation import Heartbeat, Progress
+from strongroom.model.identities.access import LONG_TERM_RETENTION
+from strongroom.model.work.job import JobStatus
+from strongroom.model.work.operation import Heartbeat, Progress
 from strongroom.workflows.backup.backup import back_up
 from strongroom.workflows.basis.agent_work import operation_of
 from strongroom.workflows.basis.means import Means

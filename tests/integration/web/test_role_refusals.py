@@ -15,7 +15,7 @@ from strongroom.catalog.migrate import upgrade
 from strongroom.catalog.oversight import audit as audit_rows
 from strongroom.catalog.tables.tables import audit
 from strongroom.control.basis.role_refusals import AGAIN_SECONDS, MOST_KINDS, RoleRefusals
-from strongroom.model.access import READER, Caller
+from strongroom.model.identities.access import READER, Caller
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from azure.mgmt.authorization.models import Permission, RoleDefinition
 
 from arm_story import GROUP_ID, GUIDS, Story, assignment_body, assignment_id
 from arm_world import SUBSCRIPTION, VERSION, ArmWorld, vault_id
-from strongroom.model.access import CONTRIBUTOR, OWNER, READER
+from strongroom.model.identities.access import CONTRIBUTOR, OWNER, READER
 
 SUBSCRIPTION_ID = f"/subscriptions/{SUBSCRIPTION}"
 OTHER = f"{GROUP_ID}0"

@@ -15,7 +15,7 @@ from arm_world import GROUP, VERSION, ArmWorld, server_id, vault_id
 from strongroom.catalog.tables.tables import jobs
 from strongroom.control.overview import alerts
 from strongroom.model import page
-from strongroom.model.access import Caller
+from strongroom.model.identities.access import Caller
 
 LOCATIONS = f"{GROUP_ID}/providers/Microsoft.DataProtection/locations"
 FACTS = {"version_number": 140005, "databases": {"shop": 1}}

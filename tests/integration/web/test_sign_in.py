@@ -25,7 +25,7 @@ from joserfc.jwk import ECKey
 
 from arm_world import APP, GROUP, SECRET, SUBSCRIPTION, TENANT, VERSION, ArmWorld, vault_id
 from seams import FakeClock
-from strongroom.model.access import OWNER
+from strongroom.model.identities.access import OWNER
 from strongroom.web.pace import Pace
 
 GROUP_ID = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}"

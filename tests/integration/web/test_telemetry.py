@@ -20,7 +20,7 @@ from arm_world import VERSION, ArmWorld, vault_id
 from lapse import Lapse
 from strongroom.app.telemetry import traced
 from strongroom.control.protection import policies
-from strongroom.model.policy_templates import ten_years_policy
+from strongroom.model.protection.policy_templates import ten_years_policy
 from strongroom.workflows.basis.bound import bound
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from arm_story import GROUP_ID, GUIDS, Story, assignment_body, assignment_id
 from arm_world import DATASOURCE, SUBSCRIPTION, vault_id
-from strongroom.model.access import LONG_TERM_RETENTION
+from strongroom.model.identities.access import LONG_TERM_RETENTION
 
 VERSION = {"api-version": "2025-07-01"}
 NAME = f"{vault_id()}/backupInstances/tf"

@@ -12,7 +12,7 @@ from strongroom.agent.files.dump_files import DumpFiles, DumpManifest
 from strongroom.agent.files.parts_upload import PartsUpload
 from strongroom.agent.files.targets import Sink
 from strongroom.model.errors import ObjectExists, ObjectMissing, TargetError
-from strongroom.model.operation import RestoreResult
+from strongroom.model.work.operation import RestoreResult
 
 
 class Shelf:

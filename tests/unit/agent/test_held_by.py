@@ -12,7 +12,7 @@ from strongroom.datastore.packs.seal import KeyPair
 from strongroom.datastore.places.blobs import Bytes, MemoryBlobs
 from strongroom.datastore.places.throttle import Throttle
 from strongroom.datastore.writing.writer import DatastoreWriter
-from strongroom.model.operation import BY_LIMIT, BY_NETWORK, BY_SERVER
+from strongroom.model.work.operation import BY_LIMIT, BY_NETWORK, BY_SERVER
 
 PACK = 256 << 10
 KEY = KeyPair.generate(SeededChance()).public

@@ -7,7 +7,7 @@ import pytest
 from seams import FakeClock
 from strongroom.agent.servers import ServerBook
 from strongroom.agent.watch import ServerWatch
-from strongroom.model.operation import ServerFacts
+from strongroom.model.work.operation import ServerFacts
 
 FACTS_SECONDS = 60.0
 

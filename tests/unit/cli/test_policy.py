@@ -6,8 +6,8 @@ import pytest
 from strongroom.cli.resources.new_policy import read_file
 from strongroom.cli.resources.policy import _kept, _tell_points, _tell_years
 from strongroom.model.errors import Invalid
-from strongroom.model.policy import parse_policy
-from strongroom.model.policy_templates import ten_years_policy
+from strongroom.model.protection.policy import parse_policy
+from strongroom.model.protection.policy_templates import ten_years_policy
 
 POLICY = parse_policy(ten_years_policy())
 POINT = {

@@ -28,9 +28,9 @@ from strongroom.datastore.packs.pack import (
 from strongroom.datastore.packs.seal import KeyPair, PublicKey, open_sealed
 from strongroom.datastore.places.blobs import DirectoryBlobs
 from strongroom.datastore.statements.receipt import SigningKey
-from strongroom.model.audit import canonical
 from strongroom.model.errors import Corrupt, Invalid, VaultError
 from strongroom.model.ids import PackId, uuid7
+from strongroom.model.oversight.audit import canonical
 from worlds import PG_MANIFEST, SOURCE, World, memory, micro_world, point_id
 
 typed = contextlib.suppress(VaultError)

@@ -14,7 +14,7 @@ from strongroom.datastore.places.blobs import Bytes, MemoryBlobs
 from strongroom.datastore.places.throttle import PacedBlobs, Throttle
 from strongroom.datastore.writing.writer import DatastoreWriter
 from strongroom.model.errors import Cancelled
-from strongroom.model.operation import BackupOrder
+from strongroom.model.work.operation import BackupOrder
 
 RATE = 1 << 20
 PACK = 256 << 10

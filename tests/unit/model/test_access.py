@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strongroom.model.access import (
+from strongroom.model.identities.access import (
     BUILT_IN,
     CONTRIBUTOR,
     LONG_TERM_RETENTION,

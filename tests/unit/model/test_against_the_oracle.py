@@ -11,10 +11,10 @@ from whenever import Instant
 from oracle.almanac import Interval, zone_named
 from oracle.tagging import Reading, verdict
 from policies_drawn import a_policy, a_zone, an_interval
-from strongroom.model.policy import parse_policy
-from strongroom.model.preview import preview
-from strongroom.model.retention import coming, tag_for
-from strongroom.model.schedule import Repeating, zone_of
+from strongroom.model.points.preview import preview
+from strongroom.model.points.retention import coming, tag_for
+from strongroom.model.protection.policy import parse_policy
+from strongroom.model.protection.schedule import Repeating, zone_of
 
 SCHEDULES, POLICIES, PREVIEWS = 2000, 80, 4  # of every commit; the campaign has more
 # Leap days, changes of the clock, week 53, the end of 32-bit seconds.

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strongroom.model.anomaly import LEAST_HISTORY, MOST_IN_AN_HOUR, Sample, anomalies
+from strongroom.model.oversight.anomaly import LEAST_HISTORY, MOST_IN_AN_HOUR, Sample, anomalies
 
 GIB = 1 << 30
 USUAL = Sample("Incremental", 40 * GIB, GIB // 2, GIB // 8, "7000")

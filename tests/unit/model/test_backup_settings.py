@@ -4,8 +4,13 @@ from typing import Any
 
 import pytest
 
-from strongroom.model.backup_settings import BackupSettings, read_rate, read_settings, settings_of
 from strongroom.model.errors import Invalid
+from strongroom.model.protection.backup_settings import (
+    BackupSettings,
+    read_rate,
+    read_settings,
+    settings_of,
+)
 
 
 def test_what_is_said_is_read_and_comes_back_from_the_catalogue() -> None:

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from strongroom.model.backup_type import allows, read_backup_type, why_logical
 from strongroom.model.errors import (
     Invalid,
     SourceError,
@@ -12,9 +11,10 @@ from strongroom.model.errors import (
     SourceUnreachable,
     SourceUnsupported,
 )
-from strongroom.model.operation import ServerFacts
-from strongroom.model.policy import parse_policy
-from strongroom.model.policy_templates import ten_years_policy
+from strongroom.model.protection.backup_type import allows, read_backup_type, why_logical
+from strongroom.model.protection.policy import parse_policy
+from strongroom.model.protection.policy_templates import ten_years_policy
+from strongroom.model.work.operation import ServerFacts
 from strongroom.postgres.server.refusals import Attempt, no_role, no_wal_sender, refused_connection
 
 READY = ServerFacts(name="orders", ready=True, dumpable=True)

@@ -3,8 +3,9 @@
 import pytest
 from whenever import Date, Instant
 
-from strongroom.model.bill import Billed, bills_until
-from strongroom.model.cost import (
+from strongroom.model.errors import Invalid
+from strongroom.model.oversight.bill import Billed, bills_until
+from strongroom.model.oversight.cost import (
     GB,
     Day,
     PriceSheet,
@@ -12,7 +13,6 @@ from strongroom.model.cost import (
     storage_price,
     units_of,
 )
-from strongroom.model.errors import Invalid
 
 DOLLARS = PriceSheet(
     currency="USD", unit=7.50, locally_redundant=0.0224, zone_redundant=0.028, geo_redundant=0.0448

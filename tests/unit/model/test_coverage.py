@@ -3,9 +3,9 @@
 import pytest
 from whenever import Instant
 
-from strongroom.model.coverage import coverage, periods_of
-from strongroom.model.policy import parse_policy
-from strongroom.model.policy_templates import azure_default_policy, ten_years_policy
+from strongroom.model.protection.coverage import coverage, periods_of
+from strongroom.model.protection.policy import parse_policy
+from strongroom.model.protection.policy_templates import azure_default_policy, ten_years_policy
 
 NOW = Instant.parse_iso("2026-11-26T12:00:00Z")
 

@@ -3,9 +3,9 @@
 import pytest
 from whenever import Instant
 
-from strongroom.model.drill import MOST_TOLD, DrillResult, read_assertions
-from strongroom.model.drill_turns import is_late
 from strongroom.model.errors import Invalid
+from strongroom.model.points.drill_turns import is_late
+from strongroom.model.work.drill import MOST_TOLD, DrillResult, read_assertions
 
 NOW = Instant.parse_iso("2026-03-01T00:00:00Z")
 FILE = """\

@@ -3,7 +3,7 @@
 import pytest
 
 from strongroom.model.errors import Invalid
-from strongroom.model.extract import TableName, read_extract, read_table
+from strongroom.model.work.extract import TableName, read_extract, read_table
 
 LONGEST = "ä" * 31 + "x"  # 63 bytes
 

@@ -6,7 +6,7 @@ from azure.storage.blob import UserDelegationKey, generate_container_sas
 from whenever import Instant
 
 from strongroom.model.errors import Invalid
-from strongroom.model.files_place import FilesPlace, read_place
+from strongroom.model.restore.files_place import FilesPlace, read_place
 
 NOW = Instant.from_utc(2026, 11, 26)
 SAS = "sv=2022-11-02&sp=rcw&se=2026-11-27T00%3A00%3A00Z&sr=c&sig=c2VjcmV0%2Fsecret%3D"

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from whenever import Instant
 
-from strongroom.model.forecast import (
+from strongroom.model.oversight.forecast import (
     NEWEST,
     Measured,
     Taken,
@@ -12,9 +12,9 @@ from strongroom.model.forecast import (
     measure,
     stored_by_tag,
 )
-from strongroom.model.policy import parse_policy
-from strongroom.model.policy_templates import ten_years_policy
-from strongroom.model.preview import Preview, preview
+from strongroom.model.points.preview import Preview, preview
+from strongroom.model.protection.policy import parse_policy
+from strongroom.model.protection.policy_templates import ten_years_policy
 
 NOW = Instant.from_utc(2026, 11, 28)
 GB = 10**9

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from strongroom.model.errors import Invalid
-from strongroom.model.graph_query import LONGEST, Row, read_query
+from strongroom.model.graph.query import LONGEST, Row, read_query
 
 VAULTS = (
     "resources | where type =~ 'microsoft.dataprotection/backupvaults'"

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from strongroom.model import guard
 from strongroom.model.errors import Invalid
-from strongroom.model.soft_delete import OFF
-from strongroom.model.vault import IMMUTABILITY, SOFT_DELETE
+from strongroom.model.resources import guard
+from strongroom.model.resources.soft_delete import OFF
+from strongroom.model.resources.vault import IMMUTABILITY, SOFT_DELETE
 
 
 def settings(immutability: str = "Disabled", state: str = "On", days: int = 14) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 from whenever import Instant
 
-from strongroom.model.job import Job, JobKind, JobStatus, SubTask
-from strongroom.model.job_sample import Sample, is_worth_keeping, lines_of, rates_of
-from strongroom.model.operation import Progress
+from strongroom.model.work.job import Job, JobKind, JobStatus, SubTask
+from strongroom.model.work.job_sample import Sample, is_worth_keeping, lines_of, rates_of
+from strongroom.model.work.operation import Progress
 
 BEGAN = Instant.parse_iso("2026-11-22T02:00:00Z")
 

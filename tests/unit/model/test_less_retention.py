@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from strongroom.model.less_retention import is_shorter, less_kept
-from strongroom.model.policy import Duration, parse_policy
-from strongroom.model.policy_templates import ten_years_policy, with_window
+from strongroom.model.protection.less_retention import is_shorter, less_kept
+from strongroom.model.protection.policy import Duration, parse_policy
+from strongroom.model.protection.policy_templates import ten_years_policy, with_window
 
 Body = dict[str, Any]
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strongroom.model.errors import Invalid
-from strongroom.model.policy import Duration, parse_policy
-from strongroom.model.policy_templates import (
+from strongroom.model.protection.policy import Duration, parse_policy
+from strongroom.model.protection.policy_templates import (
     azure_default_policy,
     ten_years_policy,
     with_window,

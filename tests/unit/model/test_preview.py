@@ -8,9 +8,9 @@ import pytest
 from whenever import Date, Instant
 
 from strongroom.model.errors import Invalid
-from strongroom.model.policy import BackupPolicy, parse_policy
-from strongroom.model.policy_templates import ten_years_policy
-from strongroom.model.preview import Preview, end_of_day, preview
+from strongroom.model.points.preview import Preview, end_of_day, preview
+from strongroom.model.protection.policy import BackupPolicy, parse_policy
+from strongroom.model.protection.policy_templates import ten_years_policy
 
 NEW_YEAR = Instant.parse_iso("2026-01-01T00:00:00Z")
 

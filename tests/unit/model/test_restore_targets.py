@@ -7,7 +7,7 @@ import pytest
 from whenever import Instant
 
 from strongroom.model.errors import Invalid
-from strongroom.model.restore_request import RestoreRequest, read_request
+from strongroom.model.restore.restore_request import RestoreRequest, read_request
 
 NOW = Instant.from_utc(2026, 11, 26)
 URL = "https://acct.blob.core.windows.net/out"

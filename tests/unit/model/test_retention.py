@@ -2,9 +2,9 @@
 
 from whenever import Instant
 
-from strongroom.model.policy import Duration, parse_policy
-from strongroom.model.policy_templates import ten_years_policy
-from strongroom.model.retention import Verdict, expiry, tag_for, tag_of_end
+from strongroom.model.points.retention import Verdict, expiry, tag_for, tag_of_end
+from strongroom.model.protection.policy import Duration, parse_policy
+from strongroom.model.protection.policy_templates import ten_years_policy
 
 POLICY = parse_policy(ten_years_policy())
 

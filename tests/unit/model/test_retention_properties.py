@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from whenever import Instant
 
-from strongroom.model.policy import BackupPolicy, Duration, parse_policy
-from strongroom.model.policy_templates import ten_years_policy
-from strongroom.model.retention import Fire, coming, expiry, tag_for
+from strongroom.model.points.retention import Fire, coming, expiry, tag_for
+from strongroom.model.protection.policy import BackupPolicy, Duration, parse_policy
+from strongroom.model.protection.policy_templates import ten_years_policy
 from zones import ZONES
 
 RULE = "BackupDaily"

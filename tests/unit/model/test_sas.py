@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from whenever import Instant
 
 from strongroom.model.errors import Invalid
-from strongroom.model.sas import (
+from strongroom.model.identities.sas import (
     SAS_FIELDS,
     AccessPolicy,
     canonical_resource,

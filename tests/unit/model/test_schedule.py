@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from whenever import Instant
 
 from strongroom.model.errors import Invalid
-from strongroom.model.schedule import Repeating, zone_of
+from strongroom.model.protection.schedule import Repeating, zone_of
 from zones import ZONES
 
 

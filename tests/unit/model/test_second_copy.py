@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from strongroom.model.second_copy import LAG_SECONDS, trouble_of, words_of
+from strongroom.model.resources.second_copy import LAG_SECONDS, trouble_of, words_of
 
 WELL = {"lagSeconds": 60, "behindObjects": 0, "goneObjects": 0, "differing": 0, "error": ""}
 

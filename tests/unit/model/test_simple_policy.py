@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strongroom.model.errors import Invalid
-from strongroom.model.policy import parse_policy
-from strongroom.model.policy_templates import azure_default_policy, ten_years_policy
-from strongroom.model.simple_policy import EVERY, SimplePolicy, simple_of
+from strongroom.model.protection.policy import parse_policy
+from strongroom.model.protection.policy_templates import azure_default_policy, ten_years_policy
+from strongroom.model.protection.simple_policy import EVERY, SimplePolicy, simple_of
 
 SIMPLE = st.builds(
     SimplePolicy,

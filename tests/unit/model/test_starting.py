@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from strongroom.model.errors import Invalid
-from strongroom.model.starting import Limits, limits_of, wait_seconds
-from strongroom.model.vault import merge, read_vault
+from strongroom.model.protection.starting import Limits, limits_of, wait_seconds
+from strongroom.model.resources.vault import merge, read_vault
 
 
 def test_a_thousand_instances_start_over_a_quarter_of_an_hour_and_no_ten_at_once() -> None:

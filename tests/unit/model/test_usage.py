@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strongroom.model.usage import Share, Tally
+from strongroom.model.points.usage import Share, Tally
 
 PACKS = {f"g/{number}": 1 << number for number in range(12)}
 NEEDS = st.dictionaries(

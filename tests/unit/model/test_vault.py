@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from strongroom.model.errors import Invalid, Locked
-from strongroom.model.vault import crosses_regions, merge, read_vault
+from strongroom.model.resources.vault import crosses_regions, merge, read_vault
 
 
 def settings(**asked: Any) -> dict[str, Any]:

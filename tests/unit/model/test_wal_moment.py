@@ -5,7 +5,7 @@ from whenever import Instant
 
 from strongroom.cli.restore.moment_option import MomentOptions, iso_time, with_moment
 from strongroom.model.errors import Invalid
-from strongroom.model.restore_request import read_request
+from strongroom.model.restore.restore_request import read_request
 from strongroom.model.wal_moment import Moment, read_moment
 
 NOW = Instant.parse_iso("2026-11-26T22:00:00Z")

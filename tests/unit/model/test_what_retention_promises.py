@@ -18,13 +18,13 @@ from whenever import Instant
 from oracle.almanac import length_of, moved, period_of, zone_named
 from policies_drawn import a_policy, a_zone, an_interval
 from security_page import check_table
-from strongroom.model.expiry import plan
 from strongroom.model.ids import GenerationId, InstanceId, JobId, RecoveryPointId
-from strongroom.model.policy import BackupPolicy, parse_policy
-from strongroom.model.policy_templates import ten_years_policy
-from strongroom.model.preview import Preview
-from strongroom.model.recovery_point import RecoveryPoint
-from strongroom.model.retention import Fire, Verdict, coming, tag_for
+from strongroom.model.points.expiry import plan
+from strongroom.model.points.preview import Preview
+from strongroom.model.points.recovery_point import RecoveryPoint
+from strongroom.model.points.retention import Fire, Verdict, coming, tag_for
+from strongroom.model.protection.policy import BackupPolicy, parse_policy
+from strongroom.model.protection.policy_templates import ten_years_policy
 
 pytestmark = pytest.mark.G1
 LINES, POINTS, DAYS = 105, 50, 3  # of each kind; in a line; days on which one is looked at

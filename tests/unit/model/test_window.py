@@ -4,7 +4,7 @@ import pytest
 from whenever import Instant
 
 from strongroom.model.errors import Invalid
-from strongroom.model.window import Window
+from strongroom.model.protection.window import Window
 
 NIGHT = Window.parse("22:00-06:00@Europe/Prague")
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from whenever import Instant
 
 from strongroom.model.errors import Invalid, VaultError
-from strongroom.model.sas import AccessPolicy
+from strongroom.model.identities.sas import AccessPolicy
 from strongroom.storage.door.acl_document import identifiers_document, read_identifiers
 from strongroom.storage.ledger.identifiers import Identifier
 

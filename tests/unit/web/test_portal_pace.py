@@ -5,8 +5,8 @@ from typing import Any
 from whenever import Instant
 
 from strongroom.model.ids import InstanceId, JobId
-from strongroom.model.job import Job, JobKind, JobStatus
-from strongroom.model.operation import Progress
+from strongroom.model.work.job import Job, JobKind, JobStatus
+from strongroom.model.work.operation import Progress
 from strongroom.web.portal.pace import pace_of, since_when
 
 NOW = Instant.from_utc(2026, 11, 27, 12)

@@ -1,7 +1,7 @@
 """What each role may do, as the page of access says it."""
 
-from strongroom.model import access
-from strongroom.model.access import RoleDefinition
+from strongroom.model.identities import access
+from strongroom.model.identities.access import RoleDefinition
 from strongroom.web.portal.rights import matrix_of
 
 OWN = RoleDefinition(

@@ -9,7 +9,7 @@ from whenever import Instant
 
 from strongroom.cli.main import build
 from strongroom.model.errors import Invalid
-from strongroom.model.restore_request import RestoreRequest, read_request
+from strongroom.model.restore.restore_request import RestoreRequest, read_request
 from strongroom.model.wal_moment import Moment
 from strongroom.web.portal.door import Form
 from strongroom.web.portal.restore_form import request_of

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import structlog
 
 from strongroom.agent.held_lease import HeldLease
-from strongroom.model.backup_type import FULL, why_logical
 from strongroom.model.errors import Invalid, SourceError
-from strongroom.model.logical import LOGICAL
-from strongroom.model.operation import BackupOrder, Completion, TableSize
+from strongroom.model.protection.backup_type import FULL, why_logical
+from strongroom.model.work.logical import LOGICAL
+from strongroom.model.work.operation import BackupOrder, Completion, TableSize
 
 
 def back_up(

@@ -10,9 +10,9 @@ from strongroom.agent.held_lease import HeldLease
 from strongroom.datastore.maps.manifest import FileFacts, Source
 from strongroom.datastore.writing.writer import DatastoreWriter, RawStream
 from strongroom.model.errors import SourceStopped, VaultError
-from strongroom.model.operation import Progress
 from strongroom.model.postgres import PAGE
 from strongroom.model.seams import Clock
+from strongroom.model.work.operation import Progress
 from strongroom.postgres.backup.incremental import Increment
 from strongroom.postgres.backup.physical import Way, physical_backup
 from strongroom.postgres.server.connect import Conninfo

@@ -4,8 +4,8 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeVar
 
-from strongroom.model.operation import BY_LIMIT, BY_NETWORK, BY_SERVER
 from strongroom.model.seams import Clock
+from strongroom.model.work.operation import BY_LIMIT, BY_NETWORK, BY_SERVER
 
 WINDOW_SECONDS = 10.0
 _MOST = 0.6  # of the window: then it is this that is waited for

@@ -20,7 +20,7 @@ from strongroom.agent.backup.back_up import order_of
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.own_settings import Hooks
 from strongroom.model.errors import Precondition, VaultError
-from strongroom.model.operation import Completion, Progress
+from strongroom.model.work.operation import Completion, Progress
 
 MOST_OUTPUT = 4096  # bytes of what a hook prints: the last ones
 _KEPT = ("PATH", "HOME", "USER", "LOGNAME", "TZ", "LANG", "LC_ALL")

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from strongroom.agent.memory import Share
 from strongroom.datastore.places.throttle import Throttle
-from strongroom.model.operation import BackupOrder
 from strongroom.model.seams import Clock
+from strongroom.model.work.operation import BackupOrder
 
 _LEAST_PACK = 4 << 20
 _STEP = 1 << 20

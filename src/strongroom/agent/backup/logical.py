@@ -26,15 +26,15 @@ from strongroom.datastore.maps.delta import seal_delta
 from strongroom.datastore.maps.manifest import Written
 from strongroom.datastore.writing.writer import DatastoreWriter
 from strongroom.model.errors import Cancelled, Invalid, SourceError
-from strongroom.model.logical import EXTENSIONS, GLOBALS, LOGICAL, PARAMETERS
-from strongroom.model.operation import (
+from strongroom.model.seams import Chance, Clock
+from strongroom.model.work.logical import EXTENSIONS, GLOBALS, LOGICAL, PARAMETERS
+from strongroom.model.work.operation import (
     BackupOrder,
     BackupResult,
     Completion,
     ParentRequest,
     Progress,
 )
-from strongroom.model.seams import Chance, Clock
 from strongroom.postgres.dump.dump import (
     Survey,
     as_json,

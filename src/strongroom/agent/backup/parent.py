@@ -8,7 +8,6 @@ import zstandard
 from strongroom.agent.held_lease import HeldLease
 from strongroom.datastore.maps.page_parts import PageVersions
 from strongroom.model.errors import Corrupt
-from strongroom.model.operation import BackupOrder, ParentReply, ParentRequest, ServerFacts
 from strongroom.model.postgres import (
     SystemIdentifier,
     Timeline,
@@ -16,6 +15,7 @@ from strongroom.model.postgres import (
     lsn_to_text,
     major_of,
 )
+from strongroom.model.work.operation import BackupOrder, ParentReply, ParentRequest, ServerFacts
 from strongroom.postgres.backup.basebackup import MOST_MANIFEST_BYTES
 from strongroom.postgres.backup.incremental import SUMMARIES_SINCE, Parent
 from strongroom.postgres.server.connect import Conninfo

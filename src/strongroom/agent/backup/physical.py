@@ -26,17 +26,17 @@ from strongroom.datastore.packs.seal import PublicKey
 from strongroom.datastore.places.blobs import Blobs, Creates
 from strongroom.datastore.places.throttle import PacedBlobs
 from strongroom.datastore.writing.writer import DatastoreWriter, RawStream
-from strongroom.model.backup_type import DISK_ALONE, is_denied
 from strongroom.model.errors import Conflict, Invalid, ObjectExists, Precondition, from_dict
-from strongroom.model.operation import (
+from strongroom.model.postgres import Lsn, lsn_to_text
+from strongroom.model.protection.backup_type import DISK_ALONE, is_denied
+from strongroom.model.seams import Chance, Clock
+from strongroom.model.work.operation import (
     BackupOrder,
     BackupResult,
     Completion,
     Progress,
     ServerFacts,
 )
-from strongroom.model.postgres import Lsn, lsn_to_text
-from strongroom.model.seams import Chance, Clock
 from strongroom.postgres.backup.check import look
 from strongroom.postgres.backup.incremental import Increment
 from strongroom.postgres.log.wal_joins import HINT, joined_server

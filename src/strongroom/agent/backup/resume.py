@@ -14,10 +14,10 @@ from strongroom.datastore.packs.seal import PublicKey
 from strongroom.datastore.places.blobs import Creates
 from strongroom.datastore.writing.writer import DatastoreWriter
 from strongroom.model.errors import ObjectExists
-from strongroom.model.operation import BackupOrder
 from strongroom.model.postgres import SystemIdentifier, Timeline, lsn_from_text
-from strongroom.model.resume import ResumeReply, ResumeRequest
 from strongroom.model.seams import Chance, Clock
+from strongroom.model.work.operation import BackupOrder
+from strongroom.model.work.resume import ResumeReply, ResumeRequest
 from strongroom.postgres.backup.incremental import Stored
 
 SCOPE = "partial"  # of the SAS for partial deltas

@@ -6,9 +6,9 @@ from functools import partial
 import structlog
 
 from strongroom.agent.servers import ServerBook
-from strongroom.model.backup_type import DISK_ALONE
 from strongroom.model.errors import SourceRefused
-from strongroom.model.operation import ServerFacts
+from strongroom.model.protection.backup_type import DISK_ALONE
+from strongroom.model.work.operation import ServerFacts
 from strongroom.postgres.backup.local import disk_backup
 from strongroom.postgres.backup.physical import Way
 from strongroom.postgres.backup.wal_on_disk import DiskWindow

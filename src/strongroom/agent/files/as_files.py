@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from strongroom.agent.files.dump_files import DumpFiles
 from strongroom.agent.files.targets import Sink
 from strongroom.agent.held_lease import HeldLease
-from strongroom.model.dump_names import (
+from strongroom.model.postgres import major_of
+from strongroom.model.restore.dump_names import (
     GLOBALS,
     GUIDE,
     MANIFEST,
@@ -20,9 +21,8 @@ from strongroom.model.dump_names import (
     database_file,
     globals_file,
 )
-from strongroom.model.extract import TableName
-from strongroom.model.operation import Progress
-from strongroom.model.postgres import major_of
+from strongroom.model.work.extract import TableName
+from strongroom.model.work.operation import Progress
 from strongroom.postgres.dump.roles_file import Cleaning
 from strongroom.postgres.part.extract import ScratchServer
 from strongroom.postgres.part.scratch_dump import dump_to

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from strongroom.agent.files.targets import Bytes, FileTarget, Sink
-from strongroom.model.dump_names import GUIDE, MANIFEST, SUMS, whole_name
 from strongroom.model.errors import ObjectExists, ObjectMissing, TargetError
-from strongroom.model.operation import RestoreResult
+from strongroom.model.restore.dump_names import GUIDE, MANIFEST, SUMS, whole_name
+from strongroom.model.work.operation import RestoreResult
 
 _LARGEST_MANIFEST = 16 << 20  # bytes of one that is read whole
 Fill = Callable[[Sink], object]

@@ -7,10 +7,10 @@ from strongroom.agent.files.as_files import write_guide, write_guide_of_database
 from strongroom.agent.files.dump_files import DumpFiles
 from strongroom.agent.files.targets import Sink
 from strongroom.agent.restore.logical_point import LogicalPoint, described
-from strongroom.model.dump_names import GLOBALS, database_file, globals_file
-from strongroom.model.extract import ExtractOrder
-from strongroom.model.operation import Progress
 from strongroom.model.postgres import major_of
+from strongroom.model.restore.dump_names import GLOBALS, database_file, globals_file
+from strongroom.model.work.extract import ExtractOrder
+from strongroom.model.work.operation import Progress
 from strongroom.postgres.dump.dump_text import read_dump
 from strongroom.postgres.dump.roles_file import Cleaning, cleaned, roles_script, tablespaces_script
 from strongroom.postgres.server.tools import find_tools

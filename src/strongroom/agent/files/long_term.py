@@ -10,10 +10,10 @@ from strongroom.agent.files.dump_files import DumpFiles, DumpManifest
 from strongroom.agent.files.targets import PIECE, Sink
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.servers import ServerBook
-from strongroom.model.dump_names import GLOBALS, database_file, globals_file
 from strongroom.model.errors import Invalid
-from strongroom.model.operation import Completion, Progress, RestoreResult
+from strongroom.model.restore.dump_names import GLOBALS, database_file, globals_file
 from strongroom.model.seams import Chance, Clock
+from strongroom.model.work.operation import Completion, Progress, RestoreResult
 from strongroom.postgres.dump.dump import (
     Survey,
     dump_database,

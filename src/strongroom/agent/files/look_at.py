@@ -10,9 +10,9 @@ from strongroom.agent.files.places import look_into
 from strongroom.agent.held_lease import HeldLease
 from strongroom.model.errors import Invalid, Precondition, StoreError, TargetError, VaultError
 from strongroom.model.first_few import first_few
-from strongroom.model.operation import Completion, Progress
-from strongroom.model.plan import FilesLook, LookResult, PlaceFacts
 from strongroom.model.seams import Chance
+from strongroom.model.work.operation import Completion, Progress
+from strongroom.model.work.plan import FilesLook, LookResult, PlaceFacts
 from strongroom.postgres.restore.standing import check_stopped
 
 

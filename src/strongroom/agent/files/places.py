@@ -10,9 +10,9 @@ from strongroom.agent.files.targets import FileTarget
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.restore.data_directory import Grounds
 from strongroom.model.errors import LeaseLost, VaultError
-from strongroom.model.extract import ExtractOrder
-from strongroom.model.plan import FilesLook
 from strongroom.model.seams import Chance
+from strongroom.model.work.extract import ExtractOrder
+from strongroom.model.work.plan import FilesLook
 
 _NOBODY = ""  # the job of a look: what lies there is somebody else's
 

@@ -21,15 +21,6 @@ from strongroom.agent.restore.journal import RestoreJournal
 from strongroom.agent.restore.logical_point import LogicalPoint, is_logical
 from strongroom.agent.scratch.part import Part
 from strongroom.datastore.maps.manifest import Manifest
-from strongroom.model.drill import (
-    MOST_TABLES,
-    TRUE,
-    Answer,
-    Assertion,
-    DrillOrder,
-    DrillResult,
-    by_name,
-)
 from strongroom.model.errors import (
     Corrupt,
     Failed,
@@ -40,9 +31,18 @@ from strongroom.model.errors import (
     ToolsMissing,
     WrongKey,
 )
-from strongroom.model.extract import ExtractOrder
-from strongroom.model.operation import Completion
 from strongroom.model.seams import Chance, Clock
+from strongroom.model.work.drill import (
+    MOST_TABLES,
+    TRUE,
+    Answer,
+    Assertion,
+    DrillOrder,
+    DrillResult,
+    by_name,
+)
+from strongroom.model.work.extract import ExtractOrder
+from strongroom.model.work.operation import Completion
 from strongroom.postgres.part import trial
 from strongroom.postgres.part.amcheck import Connection, check_database
 from strongroom.postgres.part.extract import ScratchServer

@@ -23,10 +23,10 @@ from strongroom.datastore.reading.reader import read_files, rows_by_pack
 from strongroom.datastore.reading.verify import DAMAGE, Finding, Take, lost_places, verify_packs
 from strongroom.datastore.reading.wanted import Wanted
 from strongroom.model.errors import Corrupt, Invalid
-from strongroom.model.operation import Completion, Progress
 from strongroom.model.postgres import PAGE, major_of
 from strongroom.model.seams import Chance
-from strongroom.model.verify import MOST_PLACES, Damage, VerifyOrder, VerifyResult
+from strongroom.model.work.operation import Completion, Progress
+from strongroom.model.work.verify import MOST_PLACES, Damage, VerifyOrder, VerifyResult
 from strongroom.postgres.backup.data_directory import segment_of
 from strongroom.postgres.dump.list_dump import list_dump
 from strongroom.postgres.part.point_check import PointCheck

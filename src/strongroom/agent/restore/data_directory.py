@@ -33,17 +33,17 @@ from strongroom.datastore.packs.seal import KeyPair
 from strongroom.datastore.places.blobs import Blobs
 from strongroom.datastore.reading.reader import read_files
 from strongroom.model.errors import Corrupt, Invalid, TargetError, TargetRefused, VaultError
-from strongroom.model.operation import (
+from strongroom.model.postgres import major_of
+from strongroom.model.restore.unfinished import left_in
+from strongroom.model.seams import Chance
+from strongroom.model.wal import Recovery
+from strongroom.model.work.operation import (
     Completion,
     KeysRequest,
     Progress,
     RestoreOrder,
     RestoreResult,
 )
-from strongroom.model.postgres import major_of
-from strongroom.model.seams import Chance
-from strongroom.model.unfinished import left_in
-from strongroom.model.wal import Recovery
 from strongroom.postgres.restore.in_place import InPlaceTarget
 from strongroom.postgres.restore.restore import Finished, RestoredFile, RestoreTarget
 from strongroom.postgres.restore.restored_settings import settle_in_place

@@ -12,8 +12,8 @@ from strongroom.datastore.maps.manifest import Manifest
 from strongroom.datastore.places.blobs import Blobs
 from strongroom.datastore.reading.reader import read_files
 from strongroom.model.errors import VaultError
-from strongroom.model.operation import Progress
-from strongroom.model.unfinished import left_in_place
+from strongroom.model.restore.unfinished import left_in_place
+from strongroom.model.work.operation import Progress
 from strongroom.postgres.pages.page_compare import ToldFile
 from strongroom.postgres.restore.in_place import InPlaceTarget
 

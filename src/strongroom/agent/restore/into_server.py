@@ -23,8 +23,8 @@ from strongroom.model.errors import (
     TargetNotEmpty,
     VaultError,
 )
-from strongroom.model.extract import ExtractOrder, TableName, read_table
 from strongroom.model.postgres import major_of
+from strongroom.model.work.extract import ExtractOrder, TableName, read_table
 from strongroom.postgres.dump import load
 from strongroom.postgres.dump.database_settings import Setting
 from strongroom.postgres.dump.identity_grants import give_again, grants_of

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from strongroom.agent.private_file import own_directory, read_private, write_private
-from strongroom.model.operation import RestoreResult
+from strongroom.model.work.operation import RestoreResult
 
 _KEPT = 50
 

@@ -20,11 +20,11 @@ from strongroom.agent.restore.data_directory import ask_keys, open_manifest
 from strongroom.agent.restore.logical_point import LogicalPoint, described
 from strongroom.agent.servers import ServerBook
 from strongroom.model.errors import Invalid, TargetFull, TargetRefused, VaultError
-from strongroom.model.logical import LoadOrder, LoadResult
-from strongroom.model.operation import Completion, Progress
 from strongroom.model.postgres import major_of
 from strongroom.model.seams import Chance
 from strongroom.model.sizes import told_size
+from strongroom.model.work.logical import LoadOrder, LoadResult
+from strongroom.model.work.operation import Completion, Progress
 from strongroom.postgres.dump import load as target
 from strongroom.postgres.dump.database_settings import Setting, settings_of
 from strongroom.postgres.dump.identity_grants import give_again, grants_of

@@ -15,8 +15,8 @@ from strongroom.datastore.places.blobs import Blobs
 from strongroom.datastore.reading.in_order import read_in_order
 from strongroom.datastore.reading.reader import read_files
 from strongroom.model.errors import Corrupt, NotFound, TargetRefused
-from strongroom.model.logical import GLOBALS, LOGICAL, PARAMETERS
-from strongroom.model.operation import Progress
+from strongroom.model.work.logical import GLOBALS, LOGICAL, PARAMETERS
+from strongroom.model.work.operation import Progress
 
 
 @dataclass(slots=True)

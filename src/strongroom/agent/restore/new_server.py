@@ -15,8 +15,8 @@ from strongroom.agent.restore.data_directory import Grounds, restore
 from strongroom.agent.restore.start_restored import free_port
 from strongroom.agent.servers import ServerBook
 from strongroom.model.errors import Conflict, Invalid
-from strongroom.model.operation import Completion, RestoreOrder
 from strongroom.model.seams import Chance
+from strongroom.model.work.operation import Completion, RestoreOrder
 from strongroom.postgres.server import scratch
 
 

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from strongroom.model.errors import TargetError, TargetRefused, ToolsMissing
-from strongroom.model.operation import RestoreResult
+from strongroom.model.work.operation import RestoreResult
 from strongroom.postgres.server import scratch
 from strongroom.postgres.server.tools import Tools, find_tools
 

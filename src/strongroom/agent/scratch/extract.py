@@ -27,13 +27,13 @@ from strongroom.agent.scratch.table import TableOfDump
 from strongroom.agent.servers import ServerBook
 from strongroom.agent.wal.log import WalLog
 from strongroom.datastore.maps.manifest import Manifest
-from strongroom.model.dump_names import GUIDE
 from strongroom.model.errors import Failed, Invalid, TargetRefused, VaultError
-from strongroom.model.extract import ExtractOrder, TableName, read_table
 from strongroom.model.first_few import first_few
-from strongroom.model.operation import Completion, RestoreResult
 from strongroom.model.postgres import major_of
+from strongroom.model.restore.dump_names import GUIDE
 from strongroom.model.seams import Chance
+from strongroom.model.work.extract import ExtractOrder, TableName, read_table
+from strongroom.model.work.operation import Completion, RestoreResult
 from strongroom.postgres.part.extract import ScratchServer
 from strongroom.postgres.part.scratch_dump import dump_to
 from strongroom.postgres.server import scratch

@@ -19,8 +19,8 @@ from strongroom.datastore.maps.manifest import Manifest
 from strongroom.datastore.places.blobs import Blobs
 from strongroom.datastore.reading.reader import read_files
 from strongroom.model.errors import Precondition
-from strongroom.model.extract import ExtractOrder, TableName, read_table
 from strongroom.model.postgres import major_of
+from strongroom.model.work.extract import ExtractOrder, TableName, read_table
 from strongroom.postgres.part.extract import ScratchServer, recovered
 from strongroom.postgres.part.needed_files import NeededFiles, place_of
 from strongroom.postgres.restore.layout import HOLDS_BYTES

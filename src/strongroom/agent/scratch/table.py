@@ -13,9 +13,9 @@ from pathlib import Path
 from strongroom.agent.restore.logical_point import LogicalPoint, described
 from strongroom.agent.scratch.part import give_to_owner_of, scratch_home
 from strongroom.model.errors import Failed, NotFound, TargetError, VaultError
-from strongroom.model.extract import ExtractOrder, TableName, read_table
-from strongroom.model.operation import Progress
 from strongroom.model.postgres import major_of
+from strongroom.model.work.extract import ExtractOrder, TableName, read_table
+from strongroom.model.work.operation import Progress
 from strongroom.postgres.dump import load
 from strongroom.postgres.dump.dump_text import read_dump
 from strongroom.postgres.part.extract import ScratchServer, recovered

@@ -19,10 +19,10 @@ from strongroom.agent.wal.run import Before, Runs
 from strongroom.agent.wal.spool import HISTORY, SEGMENT, Spool, digest_of
 from strongroom.agent.wal.stream import stream_wal
 from strongroom.model.errors import Invalid, SourceError
-from strongroom.model.operation import Completion
 from strongroom.model.postgres import Lsn, Timeline, lsn_to_text, major_of
 from strongroom.model.seams import Chance, Clock
 from strongroom.model.wal import WalHistory, WalMissing, WalReply, WalReport
+from strongroom.model.work.operation import Completion
 from strongroom.postgres.backup.low_level import LowLevelBackup
 from strongroom.postgres.log.archiver import trouble_of
 from strongroom.postgres.log.wal_source import Found, Kept, Place, drop_slot, forks_of, slot_name

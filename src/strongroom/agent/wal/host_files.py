@@ -10,7 +10,7 @@ from strongroom.agent.bounds import check_order
 from strongroom.agent.own_settings import OwnSettings, OwnSettingsFile
 from strongroom.agent.servers import ServerBook
 from strongroom.model.errors import NotFound
-from strongroom.model.operation import Lease
+from strongroom.model.work.operation import Lease
 from strongroom.postgres.server.connect import Conninfo
 
 _Said = tuple[Conninfo, Path | None, OwnSettings]

@@ -22,7 +22,6 @@ from strongroom.model.errors import (
     SourceStopped,
     WalGap,
 )
-from strongroom.model.operation import Progress
 from strongroom.model.postgres import Lsn
 from strongroom.model.wal import (
     WalHistory,
@@ -30,6 +29,7 @@ from strongroom.model.wal import (
     WalReply,
     WalReport,
 )
+from strongroom.model.work.operation import Progress
 from strongroom.postgres.log.wal_joins import joined_server
 from strongroom.postgres.log.wal_source import (
     NONE,

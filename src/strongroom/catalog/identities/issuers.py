@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from whenever import Instant
 
 from strongroom.catalog.tables.access_tables import issuers as table
-from strongroom.model.issuer import Issuer
+from strongroom.model.identities.issuer import Issuer
 
 
 def add(connection: sa.Connection, issuer: Issuer, at: Instant, by: str) -> None:

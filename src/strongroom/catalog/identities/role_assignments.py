@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from strongroom.catalog.tables.tables import role_assignments as table
-from strongroom.model.access import scope_contains
+from strongroom.model.identities.access import scope_contains
 
 # Asked by every request: a statement that is built once costs a third.
 _OF_PRINCIPALS = sa.select(table).where(

@@ -1,11 +1,11 @@
-"""Roles that people made themselves; the built-in ones are in model/access.py."""
+"""Roles that people made themselves; the built-in ones are in model/identities/access.py."""
 
 from typing import Any
 
 import sqlalchemy as sa
 
 from strongroom.catalog.tables.access_tables import role_definitions as table
-from strongroom.model.access import RoleDefinition
+from strongroom.model.identities.access import RoleDefinition
 
 
 def add(connection: sa.Connection, row: dict[str, Any]) -> None:

@@ -15,8 +15,8 @@ from strongroom.catalog.tables.tables import (
     jobs,
     storage_findings,
 )
-from strongroom.model.alert import Alert, Cause
-from strongroom.model.job import JobKind, JobStatus
+from strongroom.model.oversight.alert import Alert, Cause
+from strongroom.model.work.job import JobKind, JobStatus
 
 
 def _alerts(connection: sa.Connection, query: sa.Select[Any]) -> list[Alert]:

@@ -12,10 +12,10 @@ from whenever import Instant
 
 from strongroom.catalog.basis.database import signing_of
 from strongroom.catalog.tables.tables import audit
-from strongroom.model.access import Caller
-from strongroom.model.audit import GENESIS, ChainCheck, Record, digest_of, kept
-from strongroom.model.audit_filter import DONE, ENDINGS, AuditFilter
-from strongroom.model.audit_gap import CONTINUED
+from strongroom.model.identities.access import Caller
+from strongroom.model.oversight.audit import GENESIS, ChainCheck, Record, digest_of, kept
+from strongroom.model.oversight.audit_filter import DONE, ENDINGS, AuditFilter
+from strongroom.model.oversight.audit_gap import CONTINUED
 
 _PAGE = 1000
 

@@ -8,7 +8,7 @@ from strongroom.catalog.oversight.approvals import WAITING
 from strongroom.catalog.points.recovery_points import COMPLETED
 from strongroom.catalog.tables.keeping_tables import approvals
 from strongroom.catalog.tables.tables import instances, jobs, recovery_points, schedules
-from strongroom.model.job import JobStatus
+from strongroom.model.work.job import JobStatus
 
 _TOLD = "digest-told"  # the day of the last one
 

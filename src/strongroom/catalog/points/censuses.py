@@ -7,7 +7,7 @@ from whenever import Instant
 
 from strongroom.catalog.tables.tables import censuses, instances, jobs
 from strongroom.model.ids import InstanceId
-from strongroom.model.job import JobKind, JobStatus
+from strongroom.model.work.job import JobKind, JobStatus
 
 
 def list_due(connection: sa.Connection, before: Instant) -> list[InstanceId]:

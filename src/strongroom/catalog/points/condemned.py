@@ -12,7 +12,7 @@ from whenever import Instant
 
 from strongroom.catalog.tables.tables import condemned as table
 from strongroom.catalog.tables.tables import jobs
-from strongroom.model.job import JobKind
+from strongroom.model.work.job import JobKind
 
 GOING = "going"
 RETAINED = "retained"

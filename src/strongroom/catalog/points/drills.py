@@ -8,10 +8,10 @@ from whenever import Instant
 
 from strongroom.catalog.tables.tables import drills as table
 from strongroom.catalog.tables.tables import jobs
-from strongroom.model.drill import Drill
-from strongroom.model.drill_turns import Attempt
 from strongroom.model.errors import NotFound
-from strongroom.model.job import JobKind
+from strongroom.model.points.drill_turns import Attempt
+from strongroom.model.work.drill import Drill
+from strongroom.model.work.job import JobKind
 
 _LOOKED_BACK = 100  # drills, of which each turn has had its own
 _LOOKED_BACK_OF_ALL = 5000

@@ -13,8 +13,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from strongroom.catalog.tables.keeping_tables import holds as table
-from strongroom.model.hold import RELEASING
 from strongroom.model.ids import InstanceId
+from strongroom.model.points.hold import RELEASING
 
 
 def add(connection: sa.Connection, hold: dict[str, Any]) -> None:

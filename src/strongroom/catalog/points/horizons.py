@@ -5,7 +5,7 @@ from whenever import Instant
 
 from strongroom.catalog.points.recovery_points import COMPLETED
 from strongroom.catalog.tables.tables import instances, principals, recovery_points, vaults
-from strongroom.model.vault import immutability_of
+from strongroom.model.resources.vault import immutability_of
 
 
 def immutable_instances(connection: sa.Connection) -> set[str]:

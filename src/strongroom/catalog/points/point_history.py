@@ -10,8 +10,8 @@ from whenever import Instant
 
 from strongroom.catalog.points.recovery_points import COMPLETED, facts_of, note_facts
 from strongroom.catalog.tables.tables import recovery_points as table
-from strongroom.model.anomaly import MOST_HISTORY, Sample
 from strongroom.model.ids import InstanceId
+from strongroom.model.oversight.anomaly import MOST_HISTORY, Sample
 
 _LOOKED_BACK = 4 * MOST_HISTORY
 

@@ -18,7 +18,7 @@ from strongroom.catalog.tables.tables import policies, recovery_points
 from strongroom.model.errors import NotFound
 from strongroom.model.ids import InstanceId
 from strongroom.model.page import Mark
-from strongroom.model.recovery_point import RecoveryPoint, Shelf
+from strongroom.model.points.recovery_point import RecoveryPoint, Shelf
 
 COMPLETED, EXPIRED, DELETED = "Completed", "Expired", "Deleted"
 SOFT_DELETED, PURGING = "SoftDeleted", "Purging"

@@ -17,8 +17,8 @@ from strongroom.catalog.tables.tables import (
     servers,
     vaults,
 )
-from strongroom.model.job import JobKind, JobStatus
-from strongroom.model.protection_state import ABLE, SOFT_DELETED
+from strongroom.model.protection.protection_state import ABLE, SOFT_DELETED
+from strongroom.model.work.job import JobKind, JobStatus
 
 _NEWEST = (
     sa.select(recovery_points.c.taken_at)

@@ -19,7 +19,7 @@ from strongroom.catalog.tables.tables import (
 )
 from strongroom.catalog.tables.tables import instances as table
 from strongroom.model.ids import InstanceId
-from strongroom.model.protection_state import SOFT_DELETED
+from strongroom.model.protection.protection_state import SOFT_DELETED
 
 _vault_groups = resource_groups.alias("vault_groups")
 _NEXT = sa.select(sa.func.min(schedules.c.next_fire_at)).where(

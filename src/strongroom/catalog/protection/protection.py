@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from strongroom.catalog.tables.tables import instances, policies, resource_groups, servers, vaults
 from strongroom.model.errors import NotFound
 from strongroom.model.ids import InstanceId
-from strongroom.model.protection_state import SOFT_DELETED
+from strongroom.model.protection.protection_state import SOFT_DELETED
 
 
 class Protection(msgspec.Struct, kw_only=True):

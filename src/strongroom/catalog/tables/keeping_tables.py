@@ -74,7 +74,7 @@ approvals = sa.Table(
     metadata,
     sa.Column("id", sa.Text, primary_key=True),  # a UUID
     column("guard_id", sa.Text, sa.ForeignKey("resource_guards.id")),
-    column("operation", sa.Text),  # model/guard.py
+    column("operation", sa.Text),  # model/resources/guard.py
     column("scope", sa.Text),  # what it is done to
     column("asked", JsonText),  # what exactly, for people
     column("digest", sa.Text),  # of operation, scope and what exactly

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from strongroom.catalog.tables.tables import instances, resource_groups, vaults
 from strongroom.catalog.tables.usage_tables import bills
 from strongroom.catalog.usage.costs import redundancy_of
-from strongroom.model.bill import Bill, Billed
+from strongroom.model.oversight.bill import Bill, Billed
 
 
 def billed(connection: sa.Connection, instance_id: str) -> Billed:

@@ -8,9 +8,9 @@ from whenever import Instant
 
 from strongroom.catalog.points.recovery_points import COMPLETED, SOFT_DELETED
 from strongroom.catalog.tables.tables import instances, recovery_points, resource_groups, vaults
-from strongroom.model.forecast import Taken
-from strongroom.model.logical import LOGICAL
-from strongroom.model.policy import DEFAULT_TAG
+from strongroom.model.oversight.forecast import Taken
+from strongroom.model.protection.policy import DEFAULT_TAG
+from strongroom.model.work.logical import LOGICAL
 
 
 def began(connection: sa.Connection) -> dict[str, Instant]:

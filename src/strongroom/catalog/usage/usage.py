@@ -10,7 +10,7 @@ from strongroom.catalog.points.recovery_points import COMPLETED, SOFT_DELETED
 from strongroom.catalog.tables.tables import instances, recovery_points, servers
 from strongroom.catalog.tables.usage_tables import point_sizes, usage
 from strongroom.model.ids import InstanceId
-from strongroom.model.usage import Share, Usage
+from strongroom.model.points.usage import Share, Usage
 
 
 def is_noted(connection: sa.Connection, instance_id: str, day: str) -> bool:

@@ -10,8 +10,8 @@ from strongroom.catalog.tables.tables import agent_operations, instances, polici
 from strongroom.catalog.tables.wal_tables import wal_packs, wal_streams
 from strongroom.catalog.work.agent_operations import OPEN
 from strongroom.model.ids import InstanceId
-from strongroom.model.operational_tier import operational_days
-from strongroom.model.protection_state import ABLE, SUSPENDED
+from strongroom.model.protection.operational_tier import operational_days
+from strongroom.model.protection.protection_state import ABLE, SUSPENDED
 
 PREFIX = "wal-"  # of the operation that is an instance's stream
 

@@ -8,7 +8,7 @@ from whenever import Instant
 from strongroom.catalog.tables.tables import agent_operations as table
 from strongroom.catalog.tables.tables import jobs
 from strongroom.model.errors import LeaseLost
-from strongroom.model.job import JobStatus
+from strongroom.model.work.job import JobStatus
 
 OPEN = ("offered", "leased")
 WITHOUT_STORAGE = ("check", "look")  # kinds that are given no access to it

@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from whenever import Instant
 
 from strongroom.catalog.tables.portal_tables import job_samples as table
-from strongroom.model.job_sample import Sample, is_worth_keeping
-from strongroom.model.operation import Progress
+from strongroom.model.work.job_sample import Sample, is_worth_keeping
+from strongroom.model.work.operation import Progress
 
 
 def note(connection: sa.Connection, job_id: str, progress: Progress, at: Instant) -> None:

@@ -17,7 +17,8 @@ from strongroom.catalog.tables.tables import (
 )
 from strongroom.model.errors import NotFound
 from strongroom.model.ids import InstanceId, JobId
-from strongroom.model.job import (
+from strongroom.model.page import Mark
+from strongroom.model.work.job import (
     ANY_JOB,
     Job,
     JobFilter,
@@ -27,8 +28,7 @@ from strongroom.model.job import (
     check_transition,
     steps_of,
 )
-from strongroom.model.operation import Progress
-from strongroom.model.page import Mark
+from strongroom.model.work.operation import Progress
 
 _server_groups = resource_groups.alias("server_groups")
 _SELECT = (

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from whenever import Instant
 
 from strongroom.catalog.tables.tables import instances, jobs, servers
-from strongroom.model.job import JobKind, JobStatus
+from strongroom.model.work.job import JobKind, JobStatus
 
 _MOST = 60  # jobs that are looked at
 _GOOD = (JobStatus.COMPLETED.value, JobStatus.COMPLETED_WITH_WARNINGS.value)

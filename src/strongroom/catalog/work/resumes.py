@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from strongroom.catalog.tables.tables import agent_operations, jobs
 from strongroom.model.errors import Corrupt, Invalid, ObjectMissing, WrongKey
-from strongroom.model.job import JobKind, JobStatus
+from strongroom.model.work.job import JobKind, JobStatus
 
 _GOOD = (JobStatus.COMPLETED.value, JobStatus.COMPLETED_WITH_WARNINGS.value)
 _DAMAGED = {error.__name__ for error in (Corrupt, ObjectMissing, WrongKey, Invalid)}

@@ -8,7 +8,7 @@ from strongroom.cli.basis import console
 from strongroom.cli.basis.rest import error_of
 from strongroom.cli.basis.vault import Vault
 from strongroom.model.errors import Cancelled, ControlUnavailable, Failed, VaultError
-from strongroom.model.job import JobStatus
+from strongroom.model.work.job import JobStatus
 
 Wait = Annotated[bool, Parameter(help="Follow it to its end.")]
 

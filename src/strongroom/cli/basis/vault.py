@@ -9,13 +9,14 @@ from strongroom.cli.basis import connection, rest
 from strongroom.cli.basis.connection import Connection
 from strongroom.cli.basis.means import Common, Means
 from strongroom.cli.basis.rest import Rest
-from strongroom.model import access, arm
+from strongroom.model import arm
 from strongroom.model.arm import VaultRef
-from strongroom.model.backup_settings import BackupSettings
 from strongroom.model.errors import Conflict, NotFound, StoreError
+from strongroom.model.identities import access
 from strongroom.model.ids import uuid4
-from strongroom.model.policy import parse_policy
-from strongroom.model.policy_templates import ten_years_policy
+from strongroom.model.protection.backup_settings import BackupSettings
+from strongroom.model.protection.policy import parse_policy
+from strongroom.model.protection.policy_templates import ten_years_policy
 
 TEN_YEARS = "ten-years"
 TEN_YEARS_LOGICAL = "ten-years-logical"
@@ -154,7 +155,7 @@ class Vault:
         self.rest.put(self.policy(policy), {"properties": ten_years_policy(kind)})
 
     def backup_type(self, policy: str) -> str:
-        """The most that a policy asks of a server (model/backup_type.py)."""
+        """The most that a policy asks of a server (model/protection/backup_type.py)."""
         return parse_policy(self.rest.get(self.policy(policy))["properties"]).backup_type
 
     def ensure_group(self) -> None:

@@ -12,8 +12,8 @@ from strongroom.cli.basis import vault as vaults
 from strongroom.cli.basis.connection import FILE, Connection, data_directory, serve_directory
 from strongroom.cli.basis.means import COMMON, Common, Given
 from strongroom.cli.basis.vault import Vault
-from strongroom.model import access
 from strongroom.model.errors import Conflict, Invalid, NotFound
+from strongroom.model.identities import access
 from strongroom.model.ids import uuid4
 
 _CA = "ca.pem"

@@ -20,9 +20,9 @@ from strongroom.cli.protection.preflight import best_of
 from strongroom.cli.resources import safekeeping
 from strongroom.cli.resources.keys import KEY
 from strongroom.model.errors import Failed, VaultError, from_dict
-from strongroom.model.job import JobStatus
-from strongroom.model.logical import LOGICAL
-from strongroom.model.second_copy import trouble_of
+from strongroom.model.resources.second_copy import trouble_of
+from strongroom.model.work.job import JobStatus
+from strongroom.model.work.logical import LOGICAL
 
 LOW_SHARE = 0.1  # of the storage's disk
 STALE_HOURS = 36  # a nightly policy that has missed a night

@@ -13,8 +13,8 @@ from strongroom.cli.installation.streams import stream_of
 from strongroom.cli.points import proofs
 from strongroom.cli.points.points import brief
 from strongroom.model.errors import Precondition
-from strongroom.model.job import JobStatus
-from strongroom.model.second_copy import words_of
+from strongroom.model.resources.second_copy import words_of
+from strongroom.model.work.job import JobStatus
 
 
 def status(*, common: Common = COMMON, means: Given) -> None:

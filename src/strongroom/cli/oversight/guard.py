@@ -8,7 +8,7 @@ from strongroom.cli.basis import console
 from strongroom.cli.basis import vault as vaults
 from strongroom.cli.basis.means import COMMON, Common, Given
 from strongroom.cli.basis.vault import Vault
-from strongroom.model.guard import PROXY, RESTORE
+from strongroom.model.resources.guard import PROXY, RESTORE
 
 
 def create(

@@ -12,7 +12,8 @@ from strongroom.cli.basis.means import COMMON, Common, Given
 from strongroom.cli.basis.rest import short_time
 from strongroom.cli.basis.vault import Vault
 from strongroom.cli.points.points import PointId, choose
-from strongroom.model.drill import (
+from strongroom.model.errors import NotFound
+from strongroom.model.work.drill import (
     HOST_NETWORK,
     NO_NETWORK,
     Assertion,
@@ -20,7 +21,6 @@ from strongroom.model.drill import (
     by_name,
     read_assertions,
 )
-from strongroom.model.errors import NotFound
 
 app = App(name="drill")  # a command and a group in one
 _NETWORK = {

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from strongroom.cli.basis.rest import short_time
-from strongroom.model.drill import FAILED
+from strongroom.model.work.drill import FAILED
 
 
 def state(ours: dict[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from cyclopts import Parameter
 
 from strongroom.cli.basis import console
 from strongroom.cli.basis.vault import Vault
-from strongroom.model.access import MISSING_ROLES
 from strongroom.model.errors import Cancelled, Precondition
+from strongroom.model.identities.access import MISSING_ROLES
 
 FromSecond = Annotated[
     bool, Parameter(negative="", help="Read the second copy: the first endpoint is away.")

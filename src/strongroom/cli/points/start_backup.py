@@ -4,8 +4,8 @@ from typing import Any
 
 from strongroom.cli.basis.vault import Vault
 from strongroom.model.errors import Conflict
-from strongroom.model.job import JobStatus
-from strongroom.model.logical import LOGICAL
+from strongroom.model.work.job import JobStatus
+from strongroom.model.work.logical import LOGICAL
 
 
 def start_backup(vault: Vault, server: str, *, full: bool = False, logical: bool = False) -> str:

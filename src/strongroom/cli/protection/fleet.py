@@ -14,7 +14,6 @@ from strongroom.cli.points.start_backup import start_backup
 from strongroom.cli.protection import preflight
 from strongroom.cli.protection.fleet_file import Line
 from strongroom.cli.protection.protecting import configure
-from strongroom.model.backup_type import allows
 from strongroom.model.errors import (
     ControlUnavailable,
     Failed,
@@ -23,8 +22,9 @@ from strongroom.model.errors import (
     VaultError,
     from_dict,
 )
-from strongroom.model.operation import ServerFacts
-from strongroom.model.protection_state import ABLE, CONFIGURING, FAILED
+from strongroom.model.protection.backup_type import allows
+from strongroom.model.protection.protection_state import ABLE, CONFIGURING, FAILED
+from strongroom.model.work.operation import ServerFacts
 
 PROTECTED, ALREADY = "protected", "protected already"
 STOPPED = "stopped or suspended, and left so"
@@ -89,7 +89,7 @@ def protect_all(lines: Sequence[Line], wish: Wish, common: Common, means: Means)
 
 @dataclass(frozen=True, slots=True)
 class _One:
-    """How each server is protected; `kind`: model/backup_type.py."""
+    """How each server is protected; `kind`: model/protection/backup_type.py."""
 
     vault: Vault
     data: Path

@@ -7,7 +7,8 @@ import msgspec
 
 from strongroom.cli.basis import conninfo, console
 from strongroom.cli.basis.vault import Vault
-from strongroom.model.backup_type import (
+from strongroom.model.errors import Failed, Precondition, from_dict
+from strongroom.model.protection.backup_type import (
     DISK,
     DISK_ALONE,
     FULL,
@@ -16,9 +17,8 @@ from strongroom.model.backup_type import (
     allows,
     why_logical,
 )
-from strongroom.model.errors import Failed, Precondition, from_dict
-from strongroom.model.logical import LOGICAL
-from strongroom.model.operation import ServerFacts
+from strongroom.model.work.logical import LOGICAL
+from strongroom.model.work.operation import ServerFacts
 
 REPORT_SECONDS = 60.0
 
@@ -64,7 +64,7 @@ def way_in_words(facts: ServerFacts) -> str:
 def refuse(facts: ServerFacts, kind: str) -> None:
     """Print each problem with its remedy, and raise Precondition, when it cannot be backed up so.
 
-    `kind`: model/backup_type.py.
+    `kind`: model/protection/backup_type.py.
     """
     if allows(facts, kind):
         return

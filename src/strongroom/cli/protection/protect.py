@@ -13,9 +13,9 @@ from strongroom.cli.protection import fleet, preflight
 from strongroom.cli.protection.fleet_file import read_fleet
 from strongroom.cli.protection.protecting import configure
 from strongroom.model import arm
-from strongroom.model.backup_type import FULL
 from strongroom.model.errors import Invalid
-from strongroom.model.logical import LOGICAL
+from strongroom.model.protection.backup_type import FULL
+from strongroom.model.work.logical import LOGICAL
 
 Source = Annotated[
     str,

@@ -3,7 +3,7 @@
 from strongroom.cli.basis import console
 from strongroom.cli.basis import vault as vaults
 from strongroom.cli.basis.means import COMMON, Common, Given
-from strongroom.model.protection_state import (
+from strongroom.model.protection.protection_state import (
     RESUME_BACKUPS,
     RESUME_PROTECTION,
     STOP,

@@ -13,10 +13,10 @@ from strongroom.cli.protection import preflight
 from strongroom.cli.protection.protect import Replaced, Source
 from strongroom.cli.protection.server_settings import words_of
 from strongroom.model import arm
-from strongroom.model.backup_settings import BackupSettings, settings_of
-from strongroom.model.backup_type import FULL
 from strongroom.model.errors import NotFound, Precondition
-from strongroom.model.logical import LOGICAL
+from strongroom.model.protection.backup_settings import BackupSettings, settings_of
+from strongroom.model.protection.backup_type import FULL
+from strongroom.model.work.logical import LOGICAL
 
 
 def add(

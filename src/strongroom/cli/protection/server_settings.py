@@ -9,14 +9,14 @@ from strongroom.cli.basis import console
 from strongroom.cli.basis import vault as vaults
 from strongroom.cli.basis.means import COMMON, Common, Given, Means
 from strongroom.cli.basis.rest import short_time
-from strongroom.model.backup_settings import (
+from strongroom.model.errors import Invalid
+from strongroom.model.protection.backup_settings import (
     BackupSettings,
     read_days,
     read_rate,
     read_settings,
     settings_of,
 )
-from strongroom.model.errors import Invalid
 
 _NONE = "none"
 

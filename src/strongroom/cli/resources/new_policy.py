@@ -9,11 +9,11 @@ from cyclopts import Parameter
 from strongroom.cli.basis import console
 from strongroom.cli.basis import vault as vaults
 from strongroom.cli.basis.means import COMMON, Common, Given
-from strongroom.model.backup_settings import read_days
-from strongroom.model.backup_type import FULL, read_backup_type
 from strongroom.model.errors import Conflict, Invalid
-from strongroom.model.policy import parse_policy
-from strongroom.model.policy_templates import ten_years_policy, with_window
+from strongroom.model.protection.backup_settings import read_days
+from strongroom.model.protection.backup_type import FULL, read_backup_type
+from strongroom.model.protection.policy import parse_policy
+from strongroom.model.protection.policy_templates import ten_years_policy, with_window
 
 
 def create(  # noqa: PLR0913 - a wish each, by name

@@ -10,7 +10,7 @@ from strongroom.cli.basis import vault as vaults
 from strongroom.cli.basis.means import COMMON, Common, Given
 from strongroom.cli.resources.new_policy import read_file
 from strongroom.model.errors import NotFound
-from strongroom.model.policy import BackupPolicy, Duration, parse_policy
+from strongroom.model.protection.policy import BackupPolicy, Duration, parse_policy
 
 
 def list_policies(*, common: Common = COMMON, means: Given) -> None:

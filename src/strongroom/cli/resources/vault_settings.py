@@ -9,9 +9,9 @@ from strongroom.cli.basis import vault as vaults
 from strongroom.cli.basis.means import COMMON, Common, Given
 from strongroom.cli.basis.vault import Vault
 from strongroom.model.errors import Invalid
-from strongroom.model.soft_delete import ALWAYS_ON, OFF, ON, soft_delete_of
-from strongroom.model.starting import limits_of
-from strongroom.model.vault import (
+from strongroom.model.protection.starting import limits_of
+from strongroom.model.resources.soft_delete import ALWAYS_ON, OFF, ON, soft_delete_of
+from strongroom.model.resources.vault import (
     ENABLED,
     GEO,
     IMMUTABILITY,

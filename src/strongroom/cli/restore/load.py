@@ -13,7 +13,7 @@ from strongroom.cli.points.second import FromSecond, agree, begin, give, points_
 from strongroom.cli.restore.plan_text import ask_plan, show
 from strongroom.cli.restore.restore_options import Yes
 from strongroom.model.errors import Invalid, NotFound
-from strongroom.model.logical import LOGICAL
+from strongroom.model.work.logical import LOGICAL
 
 Server = Annotated[str, Parameter(help="The running server, as it is registered.")]
 PointId = Annotated[

@@ -9,7 +9,7 @@ import msgspec
 
 from strongroom.cli.restore.files_option import Files
 from strongroom.model.errors import Invalid
-from strongroom.model.extract import read_extract
+from strongroom.model.work.extract import read_extract
 
 
 @dataclass(frozen=True, slots=True)

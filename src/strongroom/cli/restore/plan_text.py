@@ -17,7 +17,7 @@ _KINDS = {
 
 
 def ask_plan(vault: Vault, name: str, request: dict[str, Any]) -> dict[str, Any]:
-    """model/plan.py's RestorePlan of a restore request. Raises what a restore would."""
+    """model/work/plan.py's RestorePlan of a restore request. Raises what a restore would."""
     body = {"restoreRequestObject": request}
     made: dict[str, Any] = vault.rest.post(f"{vault.instance(name)}/planRestore", body)
     return made

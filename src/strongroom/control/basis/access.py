@@ -5,9 +5,10 @@ import sqlalchemy as sa
 from strongroom.catalog.identities import principals, role_assignments, role_definitions
 from strongroom.catalog.resources import servers
 from strongroom.control.basis.control import Control
-from strongroom.model import access, arm
-from strongroom.model.access import Caller, RoleDefinition
+from strongroom.model import arm
 from strongroom.model.errors import Forbidden, NotFound, Precondition
+from strongroom.model.identities import access
+from strongroom.model.identities.access import Caller, RoleDefinition
 
 _SERVER = "Microsoft.DBforPostgreSQL/flexibleServers"
 _TYPES = {"user": "User", "group": "Group"}

@@ -12,15 +12,15 @@ from strongroom.control.basis.bell import Bell
 from strongroom.control.basis.role_refusals import RoleRefusals
 from strongroom.control.basis.service_clock import ServiceClock
 from strongroom.durable.engine import JobEngine
-from strongroom.model.audit import Anchor
-from strongroom.model.custody import Custody
 from strongroom.model.errors import NotFound, Precondition
+from strongroom.model.identities.custody import Custody
 from strongroom.model.installation import Installation
-from strongroom.model.operation import ParentReply, StorageAccess
-from strongroom.model.outside import Outside
-from strongroom.model.resume import ResumeReply, ResumeRequest
+from strongroom.model.oversight.audit import Anchor
+from strongroom.model.oversight.outside import Outside
 from strongroom.model.seams import Chance, Clock
 from strongroom.model.wal import WalKept, WalReport, WalRequest
+from strongroom.model.work.operation import ParentReply, StorageAccess
+from strongroom.model.work.resume import ResumeReply, ResumeRequest
 
 
 def no_parent(point_id: str, instance_id: str, part: int) -> ParentReply:

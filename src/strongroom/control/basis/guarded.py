@@ -19,11 +19,13 @@ from strongroom.catalog.oversight import approvals, audit
 from strongroom.catalog.oversight.approvals import GRANTED, USED, WAITING
 from strongroom.catalog.resources import guards
 from strongroom.control.basis.control import Control
-from strongroom.model import access, arm, guard
-from strongroom.model.access import Caller
+from strongroom.model import arm
 from strongroom.model.errors import Forbidden
-from strongroom.model.guard import Guarded
+from strongroom.model.identities import access
+from strongroom.model.identities.access import Caller
 from strongroom.model.ids import uuid4
+from strongroom.model.resources import guard
+from strongroom.model.resources.guard import Guarded
 
 log = structlog.get_logger()
 NEEDED = "UserErrorMultiUserAuthorizationRequired"

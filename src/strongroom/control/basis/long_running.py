@@ -10,8 +10,8 @@ from strongroom.catalog.resources import operations
 from strongroom.control.basis import guarded
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
-from strongroom.model.access import Caller
 from strongroom.model.errors import NotFound
+from strongroom.model.identities.access import Caller
 from strongroom.model.ids import OperationId, uuid4
 
 

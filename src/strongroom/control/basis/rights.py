@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from strongroom.control.basis import access
-from strongroom.model.access import Caller
+from strongroom.model.identities.access import Caller
 
 
 @dataclass(slots=True)

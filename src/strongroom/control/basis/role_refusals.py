@@ -12,7 +12,7 @@ from whenever import Instant
 
 from strongroom.catalog.basis.database import Database
 from strongroom.catalog.oversight import audit
-from strongroom.model.access import Caller
+from strongroom.model.identities.access import Caller
 
 AGAIN_SECONDS = 3600.0  # between two records of the same principal and action
 MOST_KINDS = 100  # of (principal, action) that are told apart; the others are one

@@ -10,10 +10,10 @@ from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.control.identities.role_assignments import check_last_approver
 from strongroom.model import arm
-from strongroom.model.access import Caller
 from strongroom.model.errors import Conflict, NotFound
+from strongroom.model.identities.access import Caller
+from strongroom.model.identities.issuer import Issuer, read_issuer
 from strongroom.model.ids import uuid4
-from strongroom.model.issuer import Issuer, read_issuer
 
 READ = "Microsoft.Authorization/trustedIssuers/read"
 WRITE = "Microsoft.Authorization/trustedIssuers/write"

@@ -15,10 +15,10 @@ from strongroom.control.identities import identity
 from strongroom.control.identities.assertions import read_certificate
 from strongroom.control.identities.role_assignments import check_last_approver
 from strongroom.model import arm
-from strongroom.model.access import Caller
 from strongroom.model.errors import Conflict, Forbidden, NotFound
+from strongroom.model.identities.access import Caller
+from strongroom.model.identities.issuer import read_subject
 from strongroom.model.ids import uuid4
-from strongroom.model.issuer import read_subject
 
 READ = "Microsoft.Authorization/servicePrincipals/read"
 WRITE = "Microsoft.Authorization/servicePrincipals/write"

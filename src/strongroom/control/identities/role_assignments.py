@@ -13,9 +13,11 @@ from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.control.basis.guarded import Ask
 from strongroom.control.identities.role_definitions import need_role
-from strongroom.model import access, arm, guard
-from strongroom.model.access import Caller, RoleDefinition
+from strongroom.model import arm
 from strongroom.model.errors import Conflict, Invalid, NotFound
+from strongroom.model.identities import access
+from strongroom.model.identities.access import Caller, RoleDefinition
+from strongroom.model.resources import guard
 
 READ = "Microsoft.Authorization/roleAssignments/read"
 WRITE = "Microsoft.Authorization/roleAssignments/write"

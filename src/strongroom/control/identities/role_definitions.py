@@ -9,9 +9,10 @@ from strongroom.catalog.identities import role_definitions as catalog
 from strongroom.catalog.oversight import audit
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
-from strongroom.model import access, arm
-from strongroom.model.access import Caller, RoleDefinition
+from strongroom.model import arm
 from strongroom.model.errors import Conflict, NotFound
+from strongroom.model.identities import access
+from strongroom.model.identities.access import Caller, RoleDefinition
 
 READ = "Microsoft.Authorization/roleDefinitions/read"
 WRITE = "Microsoft.Authorization/roleDefinitions/write"

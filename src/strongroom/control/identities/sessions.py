@@ -17,7 +17,7 @@ from strongroom.catalog.identities import sessions as catalog
 from strongroom.catalog.oversight import audit
 from strongroom.control.basis.control import Control
 from strongroom.control.identities import identity
-from strongroom.model.access import Caller
+from strongroom.model.identities.access import Caller
 
 MOST_HOURS = 12
 IDLE_HOURS = 2

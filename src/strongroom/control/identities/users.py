@@ -12,8 +12,8 @@ from strongroom.control.basis.control import Control
 from strongroom.control.identities import identity
 from strongroom.control.identities.principals import WRITE
 from strongroom.model import arm
-from strongroom.model.access import Caller
 from strongroom.model.errors import Conflict, Invalid, NotFound, Unauthenticated
+from strongroom.model.identities.access import Caller
 from strongroom.model.ids import uuid4
 from strongroom.model.seams import Chance, Clock
 

@@ -12,10 +12,10 @@ from strongroom.catalog.resources import guards
 from strongroom.control.basis.access import may
 from strongroom.control.basis.control import Control
 from strongroom.control.basis.guarded import good_from, guard_id_of, may_approve, warn_of_delay
-from strongroom.model import access
-from strongroom.model.access import Caller
 from strongroom.model.errors import Conflict, Forbidden, Invalid, NotFound
-from strongroom.model.guard import BY_NAME, GRANT_HOURS, MOST_HOURS
+from strongroom.model.identities import access
+from strongroom.model.identities.access import Caller
+from strongroom.model.resources.guard import BY_NAME, GRANT_HOURS, MOST_HOURS
 
 READ_GUARD = "Microsoft.DataProtection/resourceGuards/read"
 EXPIRED = "Expired"

@@ -11,11 +11,17 @@ from strongroom.catalog.oversight import subjects
 from strongroom.control.basis.access import may, require
 from strongroom.control.basis.control import Control, Witness
 from strongroom.control.oversight import audit_gaps
-from strongroom.model.access import Caller
-from strongroom.model.audit import Anchored, ChainCheck, Problem, Record, read_anchor_name
-from strongroom.model.audit_filter import AuditFilter
-from strongroom.model.audit_gap import Gap, is_known
 from strongroom.model.errors import Corrupt, NotFound, Precondition
+from strongroom.model.identities.access import Caller
+from strongroom.model.oversight.audit import (
+    Anchored,
+    ChainCheck,
+    Problem,
+    Record,
+    read_anchor_name,
+)
+from strongroom.model.oversight.audit_filter import AuditFilter
+from strongroom.model.oversight.audit_gap import Gap, is_known
 
 READ = "Microsoft.DataProtection/auditRecords/read"
 PAGE = 500  # records of an export

@@ -6,9 +6,9 @@ import sqlalchemy as sa
 
 from strongroom.catalog.oversight import audit as catalog
 from strongroom.control.basis.control import Control, Witness
-from strongroom.model.audit import FIELDS, Anchored, Record, digest_of, read_anchor_name
-from strongroom.model.audit_gap import LEAP, Gap, is_known, read_gap, told_of
 from strongroom.model.errors import Corrupt, Precondition
+from strongroom.model.oversight.audit import FIELDS, Anchored, Record, digest_of, read_anchor_name
+from strongroom.model.oversight.audit_gap import LEAP, Gap, is_known, read_gap, told_of
 
 _MANY = 500  # anchors of one look into the catalogue
 

@@ -16,10 +16,18 @@ from strongroom.control.overview.log_alerts import causes_of_log
 from strongroom.control.resources import servers
 from strongroom.control.restore.secondary import trouble_with_second
 from strongroom.model import arm
-from strongroom.model.access import Caller
-from strongroom.model.alert import GRAVE, NOTICE, PURGE_HOURS, RESTORE_HOURS, WARNING, Alert, Cause
 from strongroom.model.errors import Forbidden, NotFound
+from strongroom.model.identities.access import Caller
 from strongroom.model.ids import uuid4
+from strongroom.model.oversight.alert import (
+    GRAVE,
+    NOTICE,
+    PURGE_HOURS,
+    RESTORE_HOURS,
+    WARNING,
+    Alert,
+    Cause,
+)
 
 READ = "Microsoft.AlertsManagement/alerts/read"
 CHANGE = "Microsoft.AlertsManagement/alerts/changestate/action"

@@ -7,10 +7,10 @@ from strongroom.catalog.usage import bills, usage
 from strongroom.control.basis.control import Control
 from strongroom.control.basis.rights import Rights
 from strongroom.control.overview import costs, fleet
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
-from strongroom.model.bill import Bill, bills_until, month_of
-from strongroom.model.cost import Day
+from strongroom.model.identities.access import Caller
+from strongroom.model.oversight.bill import Bill, bills_until, month_of
+from strongroom.model.oversight.cost import Day
 
 KEPT_YEARS = 10
 

@@ -8,8 +8,8 @@ from strongroom.catalog.oversight import audit
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.model import arm
-from strongroom.model.access import Caller
-from strongroom.model.cost import Budget
+from strongroom.model.identities.access import Caller
+from strongroom.model.oversight.cost import Budget
 
 CHANGE = "Microsoft.Consumption/budgets/write"
 _NAME = "budget"

@@ -16,9 +16,9 @@ from strongroom.control.basis.control import Control
 from strongroom.control.overview import fleet
 from strongroom.control.overview.fleet import Ship
 from strongroom.model import arm
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
-from strongroom.model.cost import (
+from strongroom.model.identities.access import Caller
+from strongroom.model.oversight.cost import (
     GB,
     Cost,
     Day,
@@ -30,7 +30,7 @@ from strongroom.model.cost import (
     sum_of_layers,
     units_of,
 )
-from strongroom.model.forecast import (
+from strongroom.model.oversight.forecast import (
     NEWEST,
     Measured,
     at_pace,
@@ -38,8 +38,8 @@ from strongroom.model.forecast import (
     stored_by_tag,
     units_ahead,
 )
-from strongroom.model.preview import Preview
-from strongroom.model.usage import Share, Usage
+from strongroom.model.points.preview import Preview
+from strongroom.model.points.usage import Share, Usage
 
 CHANGE = "Microsoft.Consumption/pricesheets/write"
 _NAME = "price-sheet"

@@ -6,8 +6,8 @@ from strongroom.catalog.oversight import alerts as alert_rows
 from strongroom.catalog.oversight import digests as catalog
 from strongroom.control.basis.control import Control
 from strongroom.control.overview import fleet, horizons
-from strongroom.model.alert import LOOKS, PURGE_HOURS
-from strongroom.model.digest import Digest
+from strongroom.model.oversight.alert import LOOKS, PURGE_HOURS
+from strongroom.model.oversight.digest import Digest
 
 _HOURS = 24
 

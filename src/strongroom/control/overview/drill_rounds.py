@@ -11,12 +11,12 @@ from strongroom.control.basis.control import Control
 from strongroom.control.basis.rights import Rights
 from strongroom.control.overview.fleet import Fleet, Ship
 from strongroom.control.points.drills import READ
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of, vault_id_of
-from strongroom.model.backup_settings import settings_of
-from strongroom.model.drill import Drill
-from strongroom.model.drill_turns import is_late, next_at
 from strongroom.model.errors import NotFound
+from strongroom.model.identities.access import Caller
+from strongroom.model.points.drill_turns import is_late, next_at
+from strongroom.model.protection.backup_settings import settings_of
+from strongroom.model.work.drill import Drill
 
 MOST = 200  # drills that are told
 

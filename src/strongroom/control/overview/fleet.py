@@ -13,17 +13,18 @@ from strongroom.catalog.protection import fleet as catalog
 from strongroom.control.basis.control import Control
 from strongroom.control.basis.rights import Rights
 from strongroom.control.protection import instances
-from strongroom.model import arm, verdict
-from strongroom.model.access import Caller
+from strongroom.model import arm
 from strongroom.model.arm import VaultRef
-from strongroom.model.policy import parse_policy
-from strongroom.model.verdict import Sight
+from strongroom.model.identities.access import Caller
+from strongroom.model.protection import verdict
+from strongroom.model.protection.policy import parse_policy
+from strongroom.model.protection.verdict import Sight
 
 
 class Ship(msgspec.Struct, kw_only=True, frozen=True):
     """One instance as an overview shows it. `failed`: its newest backup job, if that failed.
 
-    protection and proof: model/verdict.py. Sizes are bytes.
+    protection and proof: model/protection/verdict.py. Sizes are bytes.
     """
 
     id: str

@@ -16,10 +16,9 @@ from strongroom.catalog.protection import fleet as fleet_rows
 from strongroom.catalog.usage import usage
 from strongroom.control.basis.control import Control
 from strongroom.control.overview.fleet import Ship
-from strongroom.model import reapply
-from strongroom.model.alert import GRAVE, WARNING, Cause
 from strongroom.model.errors import StoreUnavailable
-from strongroom.model.outside import (
+from strongroom.model.oversight.alert import GRAVE, WARNING, Cause
+from strongroom.model.oversight.outside import (
     CERTIFICATE_DAYS,
     CERTIFICATE_GRAVE_DAYS,
     FILLING_DAYS,
@@ -28,8 +27,9 @@ from strongroom.model.outside import (
     Room,
     growth_of,
 )
-from strongroom.model.policy import parse_policy
-from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.points import reapply
+from strongroom.model.points.recovery_point import RecoveryPoint
+from strongroom.model.protection.policy import parse_policy
 from strongroom.model.sizes import told_size
 
 LOCK_DAYS = 7

@@ -9,8 +9,8 @@ from strongroom.control.points import backups, drills, verifications
 from strongroom.control.restore import restores
 from strongroom.control.work import jobs, rounds
 from strongroom.model import arm
-from strongroom.model.access import Caller
-from strongroom.model.job import UNCANCELLABLE, Job, JobKind, JobStatus
+from strongroom.model.identities.access import Caller
+from strongroom.model.work.job import UNCANCELLABLE, Job, JobKind, JobStatus
 
 _ACTIONS = {
     JobKind.BACKUP: backups.ACTION,

@@ -8,10 +8,10 @@ from whenever import Instant
 from strongroom.catalog.points import recovery_points
 from strongroom.catalog.wal import streaming, wal
 from strongroom.control.overview.fleet import Ship
-from strongroom.model.alert import WARNING, Cause
 from strongroom.model.ids import InstanceId
-from strongroom.model.logical import LOGICAL
+from strongroom.model.oversight.alert import WARNING, Cause
 from strongroom.model.postgres import Lsn, lsn_to_text
+from strongroom.model.work.logical import LOGICAL
 
 QUIET_SECONDS = 300.0  # a stream that stands says so every ten
 

@@ -17,8 +17,8 @@ from strongroom.control.basis.control import Control
 from strongroom.control.overview import fleet, horizons
 from strongroom.control.overview.fleet import Ship
 from strongroom.model import arm
-from strongroom.model.access import Caller
 from strongroom.model.errors import VaultError
+from strongroom.model.identities.access import Caller
 
 ACTION = "Microsoft.DataProtection/backupVaults/read"
 PROTECTIONS = ("ok", "late", "bad", "waiting", "paused")

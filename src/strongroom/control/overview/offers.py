@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from strongroom.control.basis.control import Control
 from strongroom.control.basis.rights import Rights
-from strongroom.model.access import Caller
+from strongroom.model.identities.access import Caller
 
 
 def offers(

@@ -14,8 +14,8 @@ from strongroom.control.overview import alerts
 from strongroom.control.overview.fleet import Fleet
 from strongroom.control.work import jobs
 from strongroom.model import arm
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
+from strongroom.model.identities.access import Caller
 
 
 @dataclass(frozen=True, slots=True)

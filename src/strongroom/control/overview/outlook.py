@@ -8,11 +8,11 @@ from whenever import Instant
 from strongroom.control.basis.control import Control
 from strongroom.control.overview import costs, fleet
 from strongroom.control.protection import previews
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
-from strongroom.model.cost import Cost, Layers, PriceSheet, storage_price, sum_of_layers
 from strongroom.model.errors import Forbidden, NotFound
-from strongroom.model.preview import Preview
+from strongroom.model.identities.access import Caller
+from strongroom.model.oversight.cost import Cost, Layers, PriceSheet, storage_price, sum_of_layers
+from strongroom.model.points.preview import Preview
 
 YEARS = 10
 _MOST_POLICIES = 30  # ten years of each are looked through

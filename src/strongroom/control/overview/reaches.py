@@ -17,8 +17,8 @@ from strongroom.control.basis.control import Control
 from strongroom.control.overview.fleet import Ship
 from strongroom.control.wal.wal_coverage import Kept
 from strongroom.model.ids import InstanceId
-from strongroom.model.logical import LOGICAL
-from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.points.recovery_point import RecoveryPoint
+from strongroom.model.work.logical import LOGICAL
 
 STOPPED_SECONDS = 300.0  # behind by more: "any second" ends there
 _MOST_POINTS = 1000

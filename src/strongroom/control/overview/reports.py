@@ -12,10 +12,10 @@ from strongroom.control.basis.control import Control
 from strongroom.control.overview import fleet
 from strongroom.control.overview.fleet import Ship
 from strongroom.control.overview.horizons import lock_horizons
-from strongroom.model.access import Caller
-from strongroom.model.coverage import Covered, coverage, periods_of
-from strongroom.model.policy import parse_policy
-from strongroom.model.vault import immutability_of
+from strongroom.model.identities.access import Caller
+from strongroom.model.protection.coverage import Covered, coverage, periods_of
+from strongroom.model.protection.policy import parse_policy
+from strongroom.model.resources.vault import immutability_of
 
 DAYS = 30
 _PROOF = (

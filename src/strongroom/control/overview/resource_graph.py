@@ -12,10 +12,10 @@ from strongroom.control.basis.rights import Rights
 from strongroom.control.protection import instances
 from strongroom.control.work import jobs
 from strongroom.model import arm
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
-from strongroom.model.job import Job
+from strongroom.model.identities.access import Caller
 from strongroom.model.page import Mark
+from strongroom.model.work.job import Job
 
 DAYS = 14  # of jobs, as in Azure
 MOST = 10_000  # jobs, the newest

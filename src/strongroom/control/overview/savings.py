@@ -8,9 +8,9 @@ import msgspec
 from strongroom.control.basis.control import Control
 from strongroom.control.overview.outlook import YEARS, Outlook, PolicyAhead, start_of
 from strongroom.control.protection import previews
-from strongroom.model.access import Caller
 from strongroom.model.errors import VaultError
-from strongroom.model.simple_policy import EVERY, SimplePolicy, simple_of_policy
+from strongroom.model.identities.access import Caller
+from strongroom.model.protection.simple_policy import EVERY, SimplePolicy, simple_of_policy
 
 _MOST_POLICIES = 3  # of those that cost most; each is looked ten years ahead once more a change
 _MOST_FIRES = 20_000

@@ -12,8 +12,8 @@ from strongroom.catalog.usage.costs import redundancy_of
 from strongroom.control.basis.control import Control
 from strongroom.control.overview.fleet import Ship
 from strongroom.model.errors import VaultError
-from strongroom.model.second_copy import trouble_of, words_of
-from strongroom.model.vault import GEO
+from strongroom.model.resources.second_copy import trouble_of, words_of
+from strongroom.model.resources.vault import GEO
 
 
 @dataclass(frozen=True, slots=True)

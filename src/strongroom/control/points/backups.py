@@ -13,14 +13,14 @@ from strongroom.catalog.protection.protection import Protection
 from strongroom.catalog.work import jobs
 from strongroom.control.basis import long_running
 from strongroom.control.basis.control import Control
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of, job_id_of
-from strongroom.model.backup_type import read_backup_type
 from strongroom.model.errors import Conflict, Invalid, Precondition
+from strongroom.model.identities.access import Caller
 from strongroom.model.ids import JobId, OperationId, uuid4
-from strongroom.model.job import JobKind
-from strongroom.model.policy import BackupPolicy, parse_policy
-from strongroom.model.protection_state import ABLE, next_step
+from strongroom.model.protection.backup_type import read_backup_type
+from strongroom.model.protection.policy import BackupPolicy, parse_policy
+from strongroom.model.protection.protection_state import ABLE, next_step
+from strongroom.model.work.job import JobKind
 
 ACTION = "Microsoft.DataProtection/backupVaults/backupInstances/backup/action"
 
@@ -40,7 +40,7 @@ def trigger_backup(  # noqa: PLR0913 - a wish each, by name
     """Begin a backup on demand; the operation ends at once and names the job.
 
     `full` asks for everything to be read, where an increment would do; `backup_type` for a kind
-    other than the policy's (model/backup_type.py).
+    other than the policy's (model/protection/backup_type.py).
     """
 
     def begin(connection: sa.Connection) -> dict[str, Any]:

@@ -15,16 +15,16 @@ from strongroom.catalog.work import jobs
 from strongroom.control.basis import long_running
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of, job_id_of
-from strongroom.model.backup_settings import settings_of
-from strongroom.model.drill import Assertion, Drill
-from strongroom.model.drill_turns import Turn, due, next_at
 from strongroom.model.errors import Conflict
+from strongroom.model.identities.access import Caller
 from strongroom.model.ids import InstanceId, JobId, OperationId, uuid4
-from strongroom.model.job import JobKind
-from strongroom.model.protection_state import ABLE
-from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.points.drill_turns import Turn, due, next_at
+from strongroom.model.points.recovery_point import RecoveryPoint
+from strongroom.model.protection.backup_settings import settings_of
+from strongroom.model.protection.protection_state import ABLE
+from strongroom.model.work.drill import Assertion, Drill
+from strongroom.model.work.job import JobKind
 
 _DRILLS = "Microsoft.DataProtection/backupVaults/backupInstances/recoveryPoints/drill"
 ACTION = f"{_DRILLS}/action"

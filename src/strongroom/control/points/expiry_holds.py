@@ -10,11 +10,11 @@ from strongroom.catalog.protection import protection
 from strongroom.control.basis import guarded, long_running
 from strongroom.control.basis.control import Control
 from strongroom.control.basis.guarded import Ask
-from strongroom.model import guard
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of
 from strongroom.model.errors import Precondition
+from strongroom.model.identities.access import Caller
 from strongroom.model.ids import OperationId
+from strongroom.model.resources import guard
 
 ACTION = "Microsoft.DataProtection/backupVaults/backupInstances/releaseExpiry/action"
 

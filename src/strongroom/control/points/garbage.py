@@ -9,11 +9,11 @@ from strongroom.catalog.protection import protection
 from strongroom.catalog.work import jobs
 from strongroom.control.basis import long_running
 from strongroom.control.basis.control import Control
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of, job_id_of
 from strongroom.model.errors import Invalid
+from strongroom.model.identities.access import Caller
 from strongroom.model.ids import JobId, OperationId, uuid4
-from strongroom.model.job import JobKind
+from strongroom.model.work.job import JobKind
 
 ACTION = "Microsoft.DataProtection/backupVaults/backupInstances/collectGarbage/action"
 GRACE_DAYS = 7.0

@@ -14,12 +14,12 @@ from strongroom.control.basis import guarded, long_running
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.control.basis.guarded import Ask
-from strongroom.model import guard
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of
 from strongroom.model.errors import Conflict, NotFound
-from strongroom.model.hold import RELEASING, SETTING, HoldWish
+from strongroom.model.identities.access import Caller
 from strongroom.model.ids import InstanceId, OperationId
+from strongroom.model.points.hold import RELEASING, SETTING, HoldWish
+from strongroom.model.resources import guard
 
 _HOLDS = "Microsoft.DataProtection/backupVaults/backupInstances/legalHolds"
 READ = f"{_HOLDS}/read"

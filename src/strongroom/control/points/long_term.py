@@ -17,13 +17,13 @@ from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.control.resources import servers
 from strongroom.model import arm
-from strongroom.model.access import Caller
 from strongroom.model.errors import Conflict, NotFound
-from strongroom.model.files_place import FilesPlace, Signature, check_ours, read_place
+from strongroom.model.identities.access import Caller
 from strongroom.model.ids import JobId, OperationId, uuid4
-from strongroom.model.job import Job, JobKind
-from strongroom.model.long_term import read_backup_name
-from strongroom.model.protection_state import SOFT_DELETED
+from strongroom.model.protection.protection_state import SOFT_DELETED
+from strongroom.model.restore.files_place import FilesPlace, Signature, check_ours, read_place
+from strongroom.model.work.job import Job, JobKind
+from strongroom.model.work.long_term import read_backup_name
 
 START = f"{servers.READ.removesuffix('/read')}/startLtrBackup/action"
 READ = f"{servers.READ.removesuffix('/read')}/ltrBackupOperations/read"

@@ -11,10 +11,10 @@ from strongroom.catalog.protection import protection
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.model import page
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of
+from strongroom.model.identities.access import Caller
 from strongroom.model.page import Mark
-from strongroom.model.recovery_point import RecoveryPoint, Shelf
+from strongroom.model.points.recovery_point import RecoveryPoint, Shelf
 
 ACTION = "Microsoft.DataProtection/backupVaults/backupInstances/recoveryPoints/read"
 

@@ -6,8 +6,8 @@ from strongroom.catalog.points import storage_findings
 from strongroom.catalog.protection import protection
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of
+from strongroom.model.identities.access import Caller
 
 ACTION = "Microsoft.DataProtection/backupVaults/backupInstances/storageFindings/read"
 

@@ -7,8 +7,8 @@ from strongroom.catalog.protection import protection
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.control.points.recovery_points import ACTION
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of
+from strongroom.model.identities.access import Caller
 
 _DAYS = 372
 

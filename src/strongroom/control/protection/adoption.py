@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from strongroom.catalog.protection import deletions, instances
 from strongroom.control.protection.deletions import have_back
 from strongroom.model.errors import Conflict
-from strongroom.model.protection_state import SOFT_DELETED
+from strongroom.model.protection.protection_state import SOFT_DELETED
 
 
 def find_left(

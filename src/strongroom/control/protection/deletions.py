@@ -16,16 +16,16 @@ from strongroom.control.basis.control import Control
 from strongroom.control.basis.guarded import Ask
 from strongroom.control.protection import scheduling
 from strongroom.control.resources.vaults import need_vault
-from strongroom.model import guard
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of, vault_id_of
 from strongroom.model.errors import Conflict, Locked, NotFound
+from strongroom.model.identities.access import Caller
 from strongroom.model.ids import InstanceId, OperationId
-from strongroom.model.policy import parse_policy
-from strongroom.model.protection_state import CONFIGURING, SOFT_DELETED, STOPPED
-from strongroom.model.recovery_point import RecoveryPoint
-from strongroom.model.soft_delete import OFF, soft_delete_of
-from strongroom.model.vault import immutability_of
+from strongroom.model.points.recovery_point import RecoveryPoint
+from strongroom.model.protection.policy import parse_policy
+from strongroom.model.protection.protection_state import CONFIGURING, SOFT_DELETED, STOPPED
+from strongroom.model.resources import guard
+from strongroom.model.resources.soft_delete import OFF, soft_delete_of
+from strongroom.model.resources.vault import immutability_of
 
 _INSTANCE = "Microsoft.DataProtection/backupVaults/backupInstances"
 _DELETED = "Microsoft.DataProtection/backupVaults/deletedBackupInstances"

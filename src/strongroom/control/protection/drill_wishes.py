@@ -11,9 +11,9 @@ from strongroom.control.protection.instances import WRITE
 from strongroom.control.protection.policies import need_policy
 from strongroom.control.resources.vaults import need_vault
 from strongroom.model import arm
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
-from strongroom.model.backup_settings import read_settings, settings_of
+from strongroom.model.identities.access import Caller
+from strongroom.model.protection.backup_settings import read_settings, settings_of
 
 
 def drill_days_of(control: Control, ids: Sequence[str]) -> set[int]:

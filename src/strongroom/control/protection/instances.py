@@ -19,17 +19,18 @@ from strongroom.control.resources.resource_groups import SERVER
 from strongroom.control.resources.servers import READ as READ_SERVER
 from strongroom.control.resources.servers import check_ready, need_server
 from strongroom.control.resources.vaults import need_vault
-from strongroom.model import arm, guard, page
-from strongroom.model.access import Caller
+from strongroom.model import arm, page
 from strongroom.model.arm import PolicyRef, ServerRef, VaultRef
-from strongroom.model.backup_settings import BackupSettings, read_settings, settings_of
-from strongroom.model.backup_type import FULL
 from strongroom.model.errors import Conflict, NotFound, UserError, VaultError, all_of
+from strongroom.model.identities.access import Caller
 from strongroom.model.ids import OperationId
-from strongroom.model.less_retention import less_kept
-from strongroom.model.outside import Room
-from strongroom.model.policy import parse_policy
-from strongroom.model.protection_state import CONFIGURING, FAILED, SOFT_DELETED
+from strongroom.model.oversight.outside import Room
+from strongroom.model.protection.backup_settings import BackupSettings, read_settings, settings_of
+from strongroom.model.protection.backup_type import FULL
+from strongroom.model.protection.less_retention import less_kept
+from strongroom.model.protection.policy import parse_policy
+from strongroom.model.protection.protection_state import CONFIGURING, FAILED, SOFT_DELETED
+from strongroom.model.resources import guard
 
 READ = "Microsoft.DataProtection/backupVaults/backupInstances/read"
 WRITE = "Microsoft.DataProtection/backupVaults/backupInstances/write"

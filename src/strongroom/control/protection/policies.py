@@ -13,12 +13,13 @@ from strongroom.control.basis.control import Control
 from strongroom.control.basis.guarded import Ask
 from strongroom.control.protection import scheduling
 from strongroom.control.resources.vaults import need_vault
-from strongroom.model import arm, guard
-from strongroom.model.access import Caller
+from strongroom.model import arm
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import Conflict, NotFound
-from strongroom.model.less_retention import less_kept
-from strongroom.model.policy import parse_policy
+from strongroom.model.identities.access import Caller
+from strongroom.model.protection.less_retention import less_kept
+from strongroom.model.protection.policy import parse_policy
+from strongroom.model.resources import guard
 
 READ = "Microsoft.DataProtection/backupVaults/backupPolicies/read"
 WRITE = "Microsoft.DataProtection/backupVaults/backupPolicies/write"

@@ -12,10 +12,10 @@ from strongroom.control.basis.control import Control
 from strongroom.control.protection.policies import READ, need_policy
 from strongroom.control.resources.vaults import need_vault
 from strongroom.model import arm
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
-from strongroom.model.policy import parse_policy
-from strongroom.model.preview import Preview, preview
+from strongroom.model.identities.access import Caller
+from strongroom.model.points.preview import Preview, preview
+from strongroom.model.protection.policy import parse_policy
 
 
 def preview_policy(  # noqa: PLR0913 - a wish each, by name

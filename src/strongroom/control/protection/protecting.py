@@ -17,12 +17,12 @@ from strongroom.control.resources import servers, vaults
 from strongroom.control.resources.subscriptions import get_group, put_group
 from strongroom.control.work import rounds
 from strongroom.model import arm
-from strongroom.model.access import Caller
 from strongroom.model.arm import PolicyRef, ServerRef, VaultRef
 from strongroom.model.conditions import Conditions
 from strongroom.model.errors import NotFound
-from strongroom.model.operation import ServerFacts
-from strongroom.model.policy_templates import ten_years_policy
+from strongroom.model.identities.access import Caller
+from strongroom.model.protection.policy_templates import ten_years_policy
+from strongroom.model.work.operation import ServerFacts
 
 FIRST_VAULT = "vault"  # as `strongroom up` names it
 TEN_YEARS = "ten-years"

@@ -11,13 +11,12 @@ from strongroom.control.basis import guarded, long_running
 from strongroom.control.basis.control import Control
 from strongroom.control.basis.guarded import Ask
 from strongroom.control.protection import scheduling
-from strongroom.model import guard
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of
 from strongroom.model.errors import Precondition
+from strongroom.model.identities.access import Caller
 from strongroom.model.ids import OperationId
-from strongroom.model.policy import parse_policy
-from strongroom.model.protection_state import (
+from strongroom.model.protection.policy import parse_policy
+from strongroom.model.protection.protection_state import (
     ABLE,
     RESUME_PROTECTION,
     STOP,
@@ -25,6 +24,7 @@ from strongroom.model.protection_state import (
     Act,
     next_step,
 )
+from strongroom.model.resources import guard
 
 GUARDED = {
     STOP: guard.STOP_PROTECTION,

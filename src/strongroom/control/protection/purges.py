@@ -19,14 +19,14 @@ from strongroom.control.basis.control import Control
 from strongroom.control.basis.guarded import Ask
 from strongroom.control.protection.deletions import check_deletable, need_deleted
 from strongroom.control.resources.vaults import need_vault
-from strongroom.model import guard
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of, vault_id_of
 from strongroom.model.errors import Conflict, Locked
-from strongroom.model.guard import Guarded
+from strongroom.model.identities.access import Caller
 from strongroom.model.ids import InstanceId, OperationId
-from strongroom.model.recovery_point import RecoveryPoint
-from strongroom.model.soft_delete import ALWAYS_ON, soft_delete_of
+from strongroom.model.points.recovery_point import RecoveryPoint
+from strongroom.model.resources import guard
+from strongroom.model.resources.guard import Guarded
+from strongroom.model.resources.soft_delete import ALWAYS_ON, soft_delete_of
 
 _VAULT = "Microsoft.DataProtection/backupVaults"
 PURGE = f"{_VAULT}/deletedBackupInstances/purge/action"

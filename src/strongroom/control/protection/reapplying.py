@@ -14,14 +14,15 @@ from strongroom.control.basis.control import Control
 from strongroom.control.basis.guarded import Ask
 from strongroom.control.protection.policies import READ, need_policy
 from strongroom.control.resources.vaults import need_vault
-from strongroom.model import arm, guard
-from strongroom.model.access import Caller
+from strongroom.model import arm
 from strongroom.model.arm import VaultRef
+from strongroom.model.identities.access import Caller
 from strongroom.model.ids import InstanceId, OperationId
-from strongroom.model.policy import parse_policy
-from strongroom.model.protection_state import KEPT
-from strongroom.model.reapply import Change, plan
-from strongroom.model.vault import immutability_of
+from strongroom.model.points.reapply import Change, plan
+from strongroom.model.protection.policy import parse_policy
+from strongroom.model.protection.protection_state import KEPT
+from strongroom.model.resources import guard
+from strongroom.model.resources.vault import immutability_of
 
 ACTION = "Microsoft.DataProtection/backupVaults/backupPolicies/applyToPoints/action"
 

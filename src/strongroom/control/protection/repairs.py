@@ -14,11 +14,11 @@ from strongroom.control.protection import instances
 from strongroom.control.protection.instances import Asked
 from strongroom.control.resources.vaults import need_vault
 from strongroom.model import arm
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import Precondition, VaultError
+from strongroom.model.identities.access import Caller
 from strongroom.model.ids import OperationId
-from strongroom.model.protection_state import CONFIGURING, FAILED
+from strongroom.model.protection.protection_state import CONFIGURING, FAILED
 
 _HOME = "Microsoft.DataProtection/backupVaults/backupInstances"
 VALIDATE = f"{_HOME}/validateForModifyBackup/action"

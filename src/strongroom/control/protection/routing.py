@@ -8,10 +8,10 @@ from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.control.protection import instances
 from strongroom.model import arm
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import Forbidden, NotFound
-from strongroom.model.protection_state import SOFT_DELETED
+from strongroom.model.identities.access import Caller
+from strongroom.model.protection.protection_state import SOFT_DELETED
 
 ACTION = "Microsoft.DataProtection/backupInstances/read"
 

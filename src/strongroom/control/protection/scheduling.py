@@ -9,12 +9,12 @@ from strongroom.catalog.protection import protection, schedules
 from strongroom.catalog.work import jobs
 from strongroom.control.basis.control import Control
 from strongroom.control.points import backups
-from strongroom.model.backup_settings import settings_of, window_of
 from strongroom.model.ids import JobId
-from strongroom.model.policy import BackupPolicy, parse_policy
-from strongroom.model.protection_state import ABLE
-from strongroom.model.schedule import Repeating
-from strongroom.model.starting import limits_of, wait_seconds
+from strongroom.model.protection.backup_settings import settings_of, window_of
+from strongroom.model.protection.policy import BackupPolicy, parse_policy
+from strongroom.model.protection.protection_state import ABLE
+from strongroom.model.protection.schedule import Repeating
+from strongroom.model.protection.starting import limits_of, wait_seconds
 
 
 def list_due(control: Control) -> list[sa.RowMapping]:

@@ -10,11 +10,11 @@ from strongroom.control.basis.access import may
 from strongroom.control.basis.control import Control
 from strongroom.control.protection import instances
 from strongroom.model import arm
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
-from strongroom.model.operational_tier import operational_days
-from strongroom.model.protection_state import SOFT_DELETED
-from strongroom.model.vault import IMMUTABILITY, immutability_of
+from strongroom.model.identities.access import Caller
+from strongroom.model.protection.operational_tier import operational_days
+from strongroom.model.protection.protection_state import SOFT_DELETED
+from strongroom.model.resources.vault import IMMUTABILITY, immutability_of
 
 
 class ServerBackup(msgspec.Struct, frozen=True):

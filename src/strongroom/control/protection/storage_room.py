@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from strongroom.control.basis.control import Control
 from strongroom.control.resources.servers import facts_of
 from strongroom.model.errors import Precondition, StoreFull, StoreUnavailable
-from strongroom.model.outside import Room
+from strongroom.model.oversight.outside import Room
 from strongroom.model.sizes import told_size
 
 

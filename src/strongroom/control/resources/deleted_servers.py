@@ -10,10 +10,10 @@ from strongroom.catalog.work import jobs
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.model import arm
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import Conflict
-from strongroom.model.protection_state import SOFT_DELETED
+from strongroom.model.identities.access import Caller
+from strongroom.model.protection.protection_state import SOFT_DELETED
 
 DELETE = "Microsoft.DBforPostgreSQL/flexibleServers/delete"
 

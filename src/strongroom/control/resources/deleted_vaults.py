@@ -14,13 +14,13 @@ from strongroom.control.basis.access import may, require
 from strongroom.control.basis.control import Control
 from strongroom.control.identities import identity
 from strongroom.model import arm
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
 from strongroom.model.conditions import Conditions
 from strongroom.model.errors import Conflict, Invalid, NotFound
-from strongroom.model.guard import PROXY
+from strongroom.model.identities.access import Caller
 from strongroom.model.ids import uuid4
-from strongroom.model.soft_delete import OFF, soft_delete_of
+from strongroom.model.resources.guard import PROXY
+from strongroom.model.resources.soft_delete import OFF, soft_delete_of
 
 DELETE = "Microsoft.DataProtection/backupVaults/delete"
 READ = "Microsoft.DataProtection/locations/deletedVaults/read"

@@ -3,7 +3,7 @@
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.model import arm
-from strongroom.model.access import Caller
+from strongroom.model.identities.access import Caller
 
 CHECK = "Microsoft.DataProtection/locations/checkFeatureSupport/action"
 # Azure's clients ask by the type of the data source, or by the name of its workload.

@@ -15,11 +15,13 @@ from strongroom.control.basis.control import Control
 from strongroom.control.basis.guarded import Ask, guard_id_of
 from strongroom.control.resources.subscriptions import need_group
 from strongroom.control.resources.vaults import need_vault
-from strongroom.model import access, arm, guard
-from strongroom.model.access import Caller
+from strongroom.model import arm
 from strongroom.model.arm import VaultRef
 from strongroom.model.conditions import Conditions
 from strongroom.model.errors import Conflict, Invalid, NotFound, Precondition
+from strongroom.model.identities import access
+from strongroom.model.identities.access import Caller
+from strongroom.model.resources import guard
 
 _GUARD = "Microsoft.DataProtection/resourceGuards"
 READ, WRITE, DELETE = f"{_GUARD}/read", f"{_GUARD}/write", f"{_GUARD}/delete"

@@ -16,12 +16,13 @@ from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.control.basis.guarded import Ask
 from strongroom.control.resources.vaults import need_vault
-from strongroom.model import arm, guard
-from strongroom.model.access import Caller
+from strongroom.model import arm
 from strongroom.model.arm import VaultRef
-from strongroom.model.custody import Custody
 from strongroom.model.errors import Invalid
+from strongroom.model.identities.access import Caller
+from strongroom.model.identities.custody import Custody
 from strongroom.model.ids import OperationId
+from strongroom.model.resources import guard
 
 _VAULT = "Microsoft.DataProtection/backupVaults"
 READ = f"{_VAULT}/keys/read"

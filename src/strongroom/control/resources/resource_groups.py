@@ -21,9 +21,9 @@ from strongroom.control.resources import deleted_servers, deleted_vaults
 from strongroom.control.resources import guards as guard_control
 from strongroom.control.resources.subscriptions import WRITE, need_group
 from strongroom.model import arm
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import Conflict
+from strongroom.model.identities.access import Caller
 from strongroom.model.ids import OperationId
 
 DELETE = "Microsoft.Resources/subscriptions/resourceGroups/delete"

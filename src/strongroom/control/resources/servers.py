@@ -13,11 +13,11 @@ from strongroom.control.basis.access import may, require
 from strongroom.control.basis.control import Control
 from strongroom.control.resources.subscriptions import need_group
 from strongroom.model import arm
-from strongroom.model.access import Caller
-from strongroom.model.backup_type import FULL, allows
 from strongroom.model.errors import Conflict, NotFound, Precondition, from_dict
 from strongroom.model.first_few import first_few
-from strongroom.model.operation import ServerFacts
+from strongroom.model.identities.access import Caller
+from strongroom.model.protection.backup_type import FULL, allows
+from strongroom.model.work.operation import ServerFacts
 
 READ = "Microsoft.DBforPostgreSQL/flexibleServers/read"
 WRITE = "Microsoft.DBforPostgreSQL/flexibleServers/write"

@@ -9,8 +9,8 @@ from strongroom.catalog.resources import resource_groups as catalog
 from strongroom.control.basis.access import may, may_see_subscription, require
 from strongroom.control.basis.control import Control
 from strongroom.model import arm
-from strongroom.model.access import Caller
 from strongroom.model.errors import NotFound
+from strongroom.model.identities.access import Caller
 
 READ_SUBSCRIPTION = "Microsoft.Resources/subscriptions/read"
 READ = "Microsoft.Resources/subscriptions/resourceGroups/read"

@@ -8,9 +8,9 @@ from strongroom.control.basis.rights import Rights
 from strongroom.control.identities import role_assignments
 from strongroom.control.resources import vaults
 from strongroom.model import arm
-from strongroom.model.access import BUILT_IN, Caller, RoleDefinition, scope_contains
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import VaultError
+from strongroom.model.identities.access import BUILT_IN, Caller, RoleDefinition, scope_contains
 from strongroom.model.ids import uuid4
 
 

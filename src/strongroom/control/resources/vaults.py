@@ -13,13 +13,14 @@ from strongroom.control.basis.guarded import Ask
 from strongroom.control.identities import identity
 from strongroom.control.resources import deleted_vaults
 from strongroom.control.resources.subscriptions import need_group
-from strongroom.model import arm, guard
-from strongroom.model.access import Caller
+from strongroom.model import arm
 from strongroom.model.arm import VaultRef
 from strongroom.model.conditions import Conditions
 from strongroom.model.errors import Conflict, Invalid, NotFound
+from strongroom.model.identities.access import Caller
 from strongroom.model.ids import OperationId
-from strongroom.model.vault import (
+from strongroom.model.resources import guard
+from strongroom.model.resources.vault import (
     VaultWish,
     crosses_regions,
     immutability_of,

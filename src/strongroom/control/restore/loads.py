@@ -6,14 +6,14 @@ from strongroom.catalog.protection.protection import Protection
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.control.resources import servers
-from strongroom.model.access import Caller
 from strongroom.model.arm import read_server_id, server_id_of
 from strongroom.model.errors import Precondition
-from strongroom.model.extract import ExtractRequest
-from strongroom.model.logical import LOGICAL, LoadRequest
+from strongroom.model.identities.access import Caller
+from strongroom.model.points.recovery_point import RecoveryPoint
 from strongroom.model.postgres import major_of
-from strongroom.model.recovery_point import RecoveryPoint
-from strongroom.model.restore_request import RestoreRequest
+from strongroom.model.restore.restore_request import RestoreRequest
+from strongroom.model.work.extract import ExtractRequest
+from strongroom.model.work.logical import LOGICAL, LoadRequest
 
 
 def settle(

@@ -18,14 +18,15 @@ from strongroom.control.basis.guarded import Ask
 from strongroom.control.resources.servers import WRITE, need_server
 from strongroom.control.resources.subscriptions import need_group
 from strongroom.control.restore import restores
-from strongroom.model import arm, guard
-from strongroom.model.access import Caller
+from strongroom.model import arm
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import Conflict, Precondition
+from strongroom.model.identities.access import Caller
 from strongroom.model.ids import OperationId
-from strongroom.model.job import Job
-from strongroom.model.new_server import NewServer
-from strongroom.model.protection_state import SOFT_DELETED
+from strongroom.model.protection.protection_state import SOFT_DELETED
+from strongroom.model.resources import guard
+from strongroom.model.restore.new_server import NewServer
+from strongroom.model.work.job import Job
 
 KIND = "createServer"
 

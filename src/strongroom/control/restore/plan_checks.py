@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from strongroom.control.restore.plan_known import Known
 from strongroom.control.restore.plan_room import FileSystem, Sight
-from strongroom.model.drill import PASSED, Drill
-from strongroom.model.operation import ServerFacts
-from strongroom.model.plan import Check, RestorePlan
+from strongroom.model.points.recovery_point import RecoveryPoint
 from strongroom.model.postgres import major_of
-from strongroom.model.recovery_point import RecoveryPoint
-from strongroom.model.restore_request import RestoreRequest
+from strongroom.model.restore.restore_request import RestoreRequest
+from strongroom.model.work.drill import PASSED, Drill
+from strongroom.model.work.operation import ServerFacts
+from strongroom.model.work.plan import Check, RestorePlan
 
 
 def of(

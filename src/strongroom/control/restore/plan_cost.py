@@ -10,12 +10,12 @@ import sqlalchemy as sa
 from strongroom.catalog.points import recovery_points
 from strongroom.catalog.work import measured
 from strongroom.model.errors import Invalid
-from strongroom.model.job import JobKind
-from strongroom.model.logical import LOGICAL
-from strongroom.model.plan import Estimate
+from strongroom.model.points.recovery_point import RecoveryPoint
 from strongroom.model.postgres import lsn_from_text
-from strongroom.model.recovery_point import RecoveryPoint
-from strongroom.model.restore_request import RestoreRequest
+from strongroom.model.restore.restore_request import RestoreRequest
+from strongroom.model.work.job import JobKind
+from strongroom.model.work.logical import LOGICAL
+from strongroom.model.work.plan import Estimate
 
 _EVERY_SERVER = 48 << 20  # raw bytes of the catalogues, the log and what is no relation, about
 _ENOUGH = 5  # jobs that are measured; the newest

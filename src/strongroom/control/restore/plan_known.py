@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from strongroom.control.restore.plan_room import FileSystem, Sight
-from strongroom.model.drill import Drill
-from strongroom.model.operation import ServerFacts
+from strongroom.model.work.drill import Drill
+from strongroom.model.work.operation import ServerFacts
 
 
 @dataclass(frozen=True, slots=True)

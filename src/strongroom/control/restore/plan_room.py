@@ -5,9 +5,9 @@ Room is asked of each file system for what goes there: what is free on others he
 
 from dataclasses import dataclass
 
-from strongroom.model.plan import LookResult, PlaceFacts, RestorePlan
-from strongroom.model.recovery_point import RecoveryPoint
-from strongroom.model.restore_request import RestoreRequest
+from strongroom.model.points.recovery_point import RecoveryPoint
+from strongroom.model.restore.restore_request import RestoreRequest
+from strongroom.model.work.plan import LookResult, PlaceFacts, RestorePlan
 
 
 @dataclass(frozen=True, slots=True)

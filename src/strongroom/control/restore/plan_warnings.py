@@ -10,14 +10,14 @@ from strongroom.catalog.protection.protection import Protection
 from strongroom.catalog.resources import servers as catalog
 from strongroom.control.restore.plan_known import Known
 from strongroom.control.restore.plan_room import FileSystem, Sight
-from strongroom.model.drill import PASSED, Drill
 from strongroom.model.errors import from_dict
-from strongroom.model.operation import ServerFacts
-from strongroom.model.plan import Caution, RestorePlan
+from strongroom.model.points.recovery_point import RecoveryPoint
 from strongroom.model.postgres import major_of
-from strongroom.model.recovery_point import RecoveryPoint
-from strongroom.model.restore_request import RestoreRequest
+from strongroom.model.restore.restore_request import RestoreRequest
 from strongroom.model.sizes import told_size
+from strongroom.model.work.drill import PASSED, Drill
+from strongroom.model.work.operation import ServerFacts
+from strongroom.model.work.plan import Caution, RestorePlan
 
 _OPEN_PUBLIC = 15  # since then nobody but the owner creates in "public"
 

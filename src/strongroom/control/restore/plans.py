@@ -18,13 +18,13 @@ from strongroom.control.restore import plan_checks, plan_warnings, restores
 from strongroom.control.restore.plan_cost import changed_since, cost_of, time_of, wal_bytes_of
 from strongroom.control.restore.plan_known import Known
 from strongroom.control.restore.plan_room import Sight, file_systems_of
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of
+from strongroom.model.identities.access import Caller
 from strongroom.model.ids import AgentId, uuid4
-from strongroom.model.logical import LOGICAL
-from strongroom.model.plan import LookOrder, LookResult, RestorePlan
-from strongroom.model.recovery_point import RecoveryPoint
-from strongroom.model.restore_request import RestoreRequest
+from strongroom.model.points.recovery_point import RecoveryPoint
+from strongroom.model.restore.restore_request import RestoreRequest
+from strongroom.model.work.logical import LOGICAL
+from strongroom.model.work.plan import LookOrder, LookResult, RestorePlan
 
 LOOK_SECONDS = 10.0  # an agent that is idle answers at once
 

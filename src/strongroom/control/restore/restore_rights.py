@@ -14,8 +14,8 @@ from strongroom.catalog.resources import servers
 from strongroom.control.basis.access import check_vault_identity
 from strongroom.control.basis.control import Control
 from strongroom.control.work.own_storage import check_target
-from strongroom.model.extract import ExtractRequest
-from strongroom.model.logical import LoadRequest
+from strongroom.model.work.extract import ExtractRequest
+from strongroom.model.work.logical import LoadRequest
 
 
 def check_identity(

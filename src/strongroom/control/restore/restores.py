@@ -17,15 +17,16 @@ from strongroom.control.basis.guarded import Ask
 from strongroom.control.restore import loads
 from strongroom.control.restore.restore_rights import check_identity
 from strongroom.control.wal import wal_moments
-from strongroom.model import arm, guard
-from strongroom.model.access import Caller
+from strongroom.model import arm
 from strongroom.model.arm import VaultRef, instance_id_of, job_id_of
 from strongroom.model.errors import Precondition
+from strongroom.model.identities.access import Caller
 from strongroom.model.ids import JobId, OperationId, uuid4
-from strongroom.model.job import JobKind
-from strongroom.model.recovery_point import RecoveryPoint
-from strongroom.model.restore_request import RestoreRequest, read_request
+from strongroom.model.points.recovery_point import RecoveryPoint
+from strongroom.model.resources import guard
+from strongroom.model.restore.restore_request import RestoreRequest, read_request
 from strongroom.model.wal_moment import FOLLOW
+from strongroom.model.work.job import JobKind
 
 VALIDATE = "Microsoft.DataProtection/backupVaults/backupInstances/validateRestore/action"
 RESTORE = "Microsoft.DataProtection/backupVaults/backupInstances/restore/action"

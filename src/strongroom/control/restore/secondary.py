@@ -22,15 +22,15 @@ from strongroom.control.restore import restores, validations
 from strongroom.control.restore.validations import Validation
 from strongroom.control.work.jobs import get_job, page_jobs
 from strongroom.model import arm, page
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import NotFound, Precondition, StoreUnavailable
+from strongroom.model.identities.access import Caller
 from strongroom.model.ids import OperationId
-from strongroom.model.job import ANY_JOB, Job, JobFilter, JobKind
 from strongroom.model.page import Mark
-from strongroom.model.recovery_point import RecoveryPoint
-from strongroom.model.second_copy import trouble_of
-from strongroom.model.vault import crosses_regions
+from strongroom.model.points.recovery_point import RecoveryPoint
+from strongroom.model.resources.second_copy import trouble_of
+from strongroom.model.resources.vault import crosses_regions
+from strongroom.model.work.job import ANY_JOB, Job, JobFilter, JobKind
 
 _LOCATIONS = "Microsoft.DataProtection/locations"
 RESTORE = f"{_LOCATIONS}/crossRegionRestore/action"

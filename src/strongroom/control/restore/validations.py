@@ -19,9 +19,7 @@ from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.control.restore import plans, restores
 from strongroom.control.work.own_storage import check_free
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of
-from strongroom.model.dump_names import names_of_all, names_of_part
 from strongroom.model.errors import (
     Precondition,
     StoreError,
@@ -31,10 +29,12 @@ from strongroom.model.errors import (
     VaultError,
     from_dict,
 )
+from strongroom.model.identities.access import Caller
 from strongroom.model.ids import AgentId, OperationId, uuid4
-from strongroom.model.plan import FilesLook, LookOrder, LookResult, PlaceFacts
-from strongroom.model.recovery_point import RecoveryPoint
-from strongroom.model.restore_request import RestoreRequest
+from strongroom.model.points.recovery_point import RecoveryPoint
+from strongroom.model.restore.dump_names import names_of_all, names_of_part
+from strongroom.model.restore.restore_request import RestoreRequest
+from strongroom.model.work.plan import FilesLook, LookOrder, LookResult, PlaceFacts
 
 NOT_ACCESSIBLE = "UserErrorContainerNotAccessible"
 _MOST_NAMES = 50  # each is asked for by itself

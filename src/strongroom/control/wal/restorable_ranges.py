@@ -12,8 +12,8 @@ from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.control.wal.wal_coverage import every_kept
 from strongroom.control.wal.wal_moments import every_time
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of
+from strongroom.model.identities.access import Caller
 
 FIND = "Microsoft.DataProtection/backupVaults/backupInstances/findRestorableTimeRanges/action"
 

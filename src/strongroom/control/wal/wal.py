@@ -16,11 +16,11 @@ from strongroom.catalog.wal import wal
 from strongroom.catalog.work import agent_operations
 from strongroom.control.basis.control import Control
 from strongroom.control.wal.wal_coverage import end_of, forks_of
-from strongroom.model.backup_settings import settings_of
 from strongroom.model.errors import Forbidden
 from strongroom.model.ids import AgentId, InstanceId
-from strongroom.model.logical import LOGICAL
+from strongroom.model.protection.backup_settings import settings_of
 from strongroom.model.wal import WalKept, WalReply, WalReport, WalRequest
+from strongroom.model.work.logical import LOGICAL
 
 STREAM = "stream"
 RECOVERS = ("restore", "extract", "drill")

@@ -13,9 +13,9 @@ import sqlalchemy as sa
 from strongroom.catalog.points import recovery_points
 from strongroom.catalog.protection.protection import Protection
 from strongroom.catalog.wal import wal
-from strongroom.model.logical import LOGICAL
+from strongroom.model.points.recovery_point import RecoveryPoint
 from strongroom.model.postgres import lsn_from_text
-from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.work.logical import LOGICAL
 
 _FORK = re.compile(r"^\s*(\d+)\s+([0-9A-Fa-f]+/[0-9A-Fa-f]+)", re.M)
 _ENDLESS = 1 << 63

@@ -14,11 +14,11 @@ from strongroom.catalog.protection.protection import Protection
 from strongroom.catalog.wal import wal
 from strongroom.control.wal.wal_coverage import Kept, Path, Reach, Stretch, every_kept
 from strongroom.model.errors import NotFound, Precondition
-from strongroom.model.logical import LOGICAL
+from strongroom.model.points.recovery_point import RecoveryPoint
 from strongroom.model.postgres import Lsn, lsn_to_text
-from strongroom.model.recovery_point import RecoveryPoint
 from strongroom.model.wal import IMMEDIATE, Recovery
 from strongroom.model.wal_moment import FOLLOW, LSN, NAME, TIME, Moment
+from strongroom.model.work.logical import LOGICAL
 
 _ENDLESS = 1 << 62
 _PAGE, _NAMED_BYTES = 8192, 98  # of log; a restore point's record

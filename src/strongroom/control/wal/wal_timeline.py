@@ -16,10 +16,10 @@ from strongroom.control.basis.control import Control
 from strongroom.control.wal.restorable_ranges import FIND
 from strongroom.control.wal.wal_coverage import every_kept
 from strongroom.control.wal.wal_moments import every_time
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, instance_id_of
-from strongroom.model.operational_tier import operational_days
-from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.identities.access import Caller
+from strongroom.model.points.recovery_point import RecoveryPoint
+from strongroom.model.protection.operational_tier import operational_days
 from strongroom.model.wal import Second
 
 MOST_SECONDS = 86_400

@@ -13,14 +13,16 @@ from strongroom.catalog.work import agent_operations, job_samples, jobs
 from strongroom.catalog.work import agents as catalog
 from strongroom.control.basis.control import Control, need_second
 from strongroom.control.work import epochs, own_storage
-from strongroom.model.drill import DrillOrder
 from strongroom.model.errors import Forbidden, Invalid, Unauthenticated
-from strongroom.model.extract import ExtractOrder
 from strongroom.model.ids import AgentId, uuid4
-from strongroom.model.logical import LoadOrder
-from strongroom.model.long_term import KIND as LONG_TERM
-from strongroom.model.long_term import LongTermOrder
-from strongroom.model.operation import (
+from strongroom.model.seams import Chance, Clock
+from strongroom.model.wal import StreamOrder
+from strongroom.model.work.drill import DrillOrder
+from strongroom.model.work.extract import ExtractOrder
+from strongroom.model.work.logical import LoadOrder
+from strongroom.model.work.long_term import KIND as LONG_TERM
+from strongroom.model.work.long_term import LongTermOrder
+from strongroom.model.work.operation import (
     LEASE_SECONDS,
     BackupOrder,
     CheckOrder,
@@ -39,10 +41,8 @@ from strongroom.model.operation import (
     RestoreOrder,
     StorageAccess,
 )
-from strongroom.model.plan import LookOrder
-from strongroom.model.seams import Chance, Clock
-from strongroom.model.verify import VerifyOrder
-from strongroom.model.wal import StreamOrder
+from strongroom.model.work.plan import LookOrder
+from strongroom.model.work.verify import VerifyOrder
 
 STREAM = "stream"
 MOST_LEASES = 5  # a failure that may pass is tried this often before it is the answer

@@ -9,8 +9,8 @@ from whenever import Instant
 from strongroom.catalog.work import held_jobs as catalog
 from strongroom.catalog.work import job_samples
 from strongroom.control.basis.control import Control
-from strongroom.model.job import Job
-from strongroom.model.operation import BY_LIMIT, BY_NETWORK, BY_SERVER, LEASE_SECONDS
+from strongroom.model.work.job import Job
+from strongroom.model.work.operation import BY_LIMIT, BY_NETWORK, BY_SERVER, LEASE_SECONDS
 
 AWAY_SECONDS = 300  # as of the alert for a lost agent
 STILL_SECONDS = 300  # its agent is heard, and tells the same each time

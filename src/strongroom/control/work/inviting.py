@@ -5,7 +5,7 @@ from strongroom.control.basis.control import Control
 from strongroom.control.resources import servers
 from strongroom.control.work import agents
 from strongroom.model import arm
-from strongroom.model.access import Caller
+from strongroom.model.identities.access import Caller
 
 ACTION = servers.WRITE
 HOURS = 24

@@ -12,11 +12,11 @@ from strongroom.control.basis import long_running
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.model import page
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, vault_id_of
+from strongroom.model.identities.access import Caller
 from strongroom.model.ids import OperationId
-from strongroom.model.job import Job, JobFilter
 from strongroom.model.page import Mark
+from strongroom.model.work.job import Job, JobFilter
 
 EXPORT = "Microsoft.DataProtection/backupVaults/exportBackupJobs/action"
 MOST = 10_000  # jobs, the newest

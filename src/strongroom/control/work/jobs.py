@@ -15,14 +15,14 @@ from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.control.work import epochs
 from strongroom.model import page
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef, job_id_of, vault_id_of
 from strongroom.model.errors import Cancelled, Conflict, NotFound
+from strongroom.model.identities.access import Caller
 from strongroom.model.ids import OperationId
-from strongroom.model.job import ANY_JOB, UNCANCELLABLE, Job, JobFilter, JobKind, JobStatus
-from strongroom.model.job_sample import Sample
 from strongroom.model.page import Mark
-from strongroom.model.unfinished import left_in, left_in_place
+from strongroom.model.restore.unfinished import left_in, left_in_place
+from strongroom.model.work.job import ANY_JOB, UNCANCELLABLE, Job, JobFilter, JobKind, JobStatus
+from strongroom.model.work.job_sample import Sample
 
 ACTION = "Microsoft.DataProtection/backupVaults/backupJobs/read"
 CANCEL = "Microsoft.DataProtection/backupVaults/backupJobs/cancel/action"

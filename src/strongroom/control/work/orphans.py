@@ -17,8 +17,8 @@ from strongroom.control.basis import long_running
 from strongroom.control.basis.control import Control
 from strongroom.durable.engine import WorkflowState, WorkflowStatus
 from strongroom.model.errors import Cancelled, Failed, VaultError
-from strongroom.model.job import JobStatus
-from strongroom.model.protection_state import CONFIGURING, FAILED
+from strongroom.model.protection.protection_state import CONFIGURING, FAILED
+from strongroom.model.work.job import JobStatus
 
 _AGAIN = "trigger the job again; the log of `serve` says what ended this one"
 _LIVING = {WorkflowState.PENDING, WorkflowState.RUNNING}

@@ -16,7 +16,6 @@ from strongroom.catalog.protection import protection
 from strongroom.catalog.protection.protection import Protection
 from strongroom.control.basis.access import granting, may_with_data
 from strongroom.control.basis.control import Control
-from strongroom.model.access import BLOB_CONTRIBUTOR
 from strongroom.model.errors import (
     ObjectMissing,
     Precondition,
@@ -25,8 +24,9 @@ from strongroom.model.errors import (
     TargetRefused,
     VaultError,
 )
-from strongroom.model.files_place import container_of
-from strongroom.model.plan import FilesLook
+from strongroom.model.identities.access import BLOB_CONTRIBUTOR
+from strongroom.model.restore.files_place import container_of
+from strongroom.model.work.plan import FilesLook
 
 _WRITE = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write"
 _NAME = re.compile(r"(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")

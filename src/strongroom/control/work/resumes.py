@@ -4,7 +4,7 @@ from strongroom.catalog.work import agent_operations
 from strongroom.control.basis.control import Control
 from strongroom.model.errors import Forbidden
 from strongroom.model.ids import AgentId
-from strongroom.model.resume import ResumeReply, ResumeRequest
+from strongroom.model.work.resume import ResumeReply, ResumeRequest
 
 
 def open_resume(

@@ -10,9 +10,9 @@ from strongroom.control.basis.rights import Rights
 from strongroom.control.resources import servers
 from strongroom.control.work import jobs
 from strongroom.model import arm
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
-from strongroom.model.job import ANY_JOB, Job, JobFilter
+from strongroom.model.identities.access import Caller
+from strongroom.model.work.job import ANY_JOB, Job, JobFilter
 
 MOST_JOBS = 200
 

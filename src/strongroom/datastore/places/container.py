@@ -24,7 +24,7 @@ from strongroom.model.errors import (
     StoreFull,
     StoreUnavailable,
 )
-from strongroom.model.sas import shared_key
+from strongroom.model.identities.sas import shared_key
 from strongroom.model.seams import Clock
 
 _VERSION = "2025-01-05"

@@ -27,8 +27,8 @@ from strongroom.datastore.reading.verify import (
 from strongroom.datastore.rescue.plain_target import PlainTarget
 from strongroom.datastore.statements.receipt import Receipt
 from strongroom.model.errors import Corrupt, Invalid, NotFound, ObjectMissing
-from strongroom.model.logical import GLOBALS, LOGICAL, PARAMETERS
 from strongroom.model.postgres import major_of
+from strongroom.model.work.logical import GLOBALS, LOGICAL, PARAMETERS
 
 
 @dataclass(frozen=True, slots=True)

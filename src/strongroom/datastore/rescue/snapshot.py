@@ -17,8 +17,8 @@ from strongroom.datastore.keys.keys import RecoveryKey
 from strongroom.datastore.packs.seal import PublicKey, open_sealed, seal
 from strongroom.datastore.statements import statement
 from strongroom.datastore.statements.receipt import SigningKey
-from strongroom.model.audit import canonical
 from strongroom.model.errors import Corrupt
+from strongroom.model.oversight.audit import canonical
 
 _SIGNED_AS = b"strongroom-catalogue-1\n"
 _SEALED_AS = b"strongroom-catalogue-1"

@@ -11,7 +11,7 @@ from blake3 import blake3
 
 from strongroom.datastore.statements import statement
 from strongroom.datastore.statements.receipt import SigningKey, VerifyKey
-from strongroom.model.audit import canonical
+from strongroom.model.oversight.audit import canonical
 
 _FIRST_LINE = b"strongroom-drill-1\n"
 

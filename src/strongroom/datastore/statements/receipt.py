@@ -12,8 +12,8 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from strongroom.model.audit import SIGNED_AS, canonical
 from strongroom.model.errors import Corrupt
+from strongroom.model.oversight.audit import SIGNED_AS, canonical
 
 _CONTEXT = b"strongroom-receipt-1\n"
 

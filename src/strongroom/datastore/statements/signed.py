@@ -12,8 +12,8 @@ import msgspec
 
 from strongroom.datastore.statements import certificate, evidence
 from strongroom.datastore.statements.receipt import Receipt, VerifyKey
-from strongroom.model.audit import canonical
 from strongroom.model.errors import Corrupt, Invalid
+from strongroom.model.oversight.audit import canonical
 
 DRILL, RECEIPT, CERTIFICATE = "drill", "receipt", "certificate"
 _PARTS = {"body", "key", "signature"}

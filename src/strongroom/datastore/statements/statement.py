@@ -11,8 +11,8 @@ from typing import TypeVar
 import msgspec
 
 from strongroom.datastore.statements.receipt import SigningKey, VerifyKey
-from strongroom.model.audit import canonical
 from strongroom.model.errors import Corrupt
+from strongroom.model.oversight.audit import canonical
 
 _Body = TypeVar("_Body", bound=msgspec.Struct)
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import psycopg
 
-from strongroom.model.backup_type import DENIED, OF_STREAM
 from strongroom.model.errors import SourceError, SourceRefused, SourceUnsupported, VaultError
-from strongroom.model.operation import ServerFacts
 from strongroom.model.postgres import PAGE
+from strongroom.model.protection.backup_type import DENIED, OF_STREAM
 from strongroom.model.seams import Clock
+from strongroom.model.work.operation import ServerFacts
 from strongroom.postgres.backup.way import settle_way
 from strongroom.postgres.server.connect import Conninfo, connect, replication
 from strongroom.postgres.server.refusals import no_role, wal_level_minimal

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from strongroom.model.backup_type import DISK, DISK_ALONE, OF_STREAM, STREAM
 from strongroom.model.errors import SourceError, VaultError
-from strongroom.model.operation import ServerFacts
+from strongroom.model.protection.backup_type import DISK, DISK_ALONE, OF_STREAM, STREAM
+from strongroom.model.work.operation import ServerFacts
 from strongroom.postgres.backup.whereabouts import REMEDY, place_here
 from strongroom.postgres.server.connect import Conninfo
 

@@ -10,8 +10,8 @@ import psycopg
 from psycopg import sql
 
 from strongroom.model.errors import TargetRefused, VaultError
-from strongroom.model.extract import TableName
 from strongroom.model.postgres import major_of
+from strongroom.model.work.extract import TableName
 
 KEY = "identityGrants"  # beside the facts of a database
 _DUMPED_SINCE = 15

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg import sql
 
-from strongroom.model.extract import TableName
+from strongroom.model.work.extract import TableName
 
 Connection = psycopg.Connection[tuple[object, ...]]
 _LONGEST = 63  # bytes of a name

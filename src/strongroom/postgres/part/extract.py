@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 
 from strongroom.model.errors import Corrupt, NotFound, TargetError
-from strongroom.model.extract import TableName
+from strongroom.model.work.extract import TableName
 from strongroom.postgres.dump.database_facts import read_facts
 from strongroom.postgres.dump.database_settings import Setting
 from strongroom.postgres.dump.identity_grants import read_identity_grants

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from strongroom.model.drill import TRUE, Answer, Assertion, TableCount
+from strongroom.model.work.drill import TRUE, Answer, Assertion, TableCount
 from strongroom.postgres.part.amcheck import Connection, Watch, is_damage, is_of_library, words_of
 from strongroom.postgres.part.extract import PORT, ScratchServer
 

@@ -12,7 +12,7 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-from strongroom.model.drill import HOST_NETWORK, NO_NETWORK
+from strongroom.model.work.drill import HOST_NETWORK, NO_NETWORK
 
 _PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
 _TRIED_SECONDS = 20

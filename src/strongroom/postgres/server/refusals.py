@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from strongroom.model.backup_type import DENIED, OF_STREAM
 from strongroom.model.errors import (
     SourceError,
     SourceRefused,
@@ -21,6 +20,7 @@ from strongroom.model.errors import (
     WalGap,
 )
 from strongroom.model.postgres import NEWEST_MAJOR, OLDEST_MAJOR, major_of
+from strongroom.model.protection.backup_type import DENIED, OF_STREAM
 
 _STOPPED = "It is tried again; the server's log says why it stopped."
 # The server says no more when it ends our connection to take the slot of the backup back.

@@ -4,7 +4,7 @@ import psycopg
 import structlog
 
 from strongroom.model.errors import SourceError
-from strongroom.model.operation import TableSize
+from strongroom.model.work.operation import TableSize
 from strongroom.postgres.server.connect import Conninfo, connect
 
 MOST_DATABASES = 50

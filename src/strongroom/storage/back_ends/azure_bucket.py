@@ -25,7 +25,7 @@ from strongroom.model.errors import (
     StoreDenied,
     StoreUnavailable,
 )
-from strongroom.model.sas import shared_key
+from strongroom.model.identities.sas import shared_key
 from strongroom.model.seams import Clock
 from strongroom.storage.back_ends.back_end import NativeLock, Reading
 from strongroom.storage.back_ends.bucket import Listed, Stored, md5_of

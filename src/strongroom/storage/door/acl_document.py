@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape, unescape
 from whenever import Instant
 
 from strongroom.model.errors import Invalid
-from strongroom.model.sas import AccessPolicy, checked_permissions, parse_time
+from strongroom.model.identities.sas import AccessPolicy, checked_permissions, parse_time
 from strongroom.storage.door.answer import xml
 from strongroom.storage.ledger.identifiers import Identifier, checked_identifier
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from whenever import Instant
 
 from strongroom.model.errors import Forbidden, Invalid
-from strongroom.model.sas import (
+from strongroom.model.identities.sas import (
     ServiceSas,
     canonical_resource,
     directory_of,
@@ -23,7 +23,7 @@ from strongroom.storage.ledger.identifiers import Identifier, withdrawn
 
 FindIdentifier = Callable[[str, str], Awaitable[Identifier | None]]  # container, id
 READING = frozenset("rl")  # whoever signs with the reader key gives away no more than it may
-service_sas = sign_service_sas  # minting is the same rule as checking: one page, model/sas.py
+service_sas = sign_service_sas  # minting is the same rule as checking: one page, identities/sas.py
 __all__ = ["check_sas", "service_sas"]
 
 

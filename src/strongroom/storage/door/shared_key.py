@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from whenever import Instant
 
 from strongroom.model.errors import Forbidden, Invalid
-from strongroom.model.sas import same_signature, sign
+from strongroom.model.identities.sas import same_signature, sign
 from strongroom.storage.basis.settings import Account
 from strongroom.storage.door.grant import Grant
 from strongroom.storage.door.request import Request

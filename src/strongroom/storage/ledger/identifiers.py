@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from strongroom.model.errors import Forbidden, Invalid
-from strongroom.model.sas import MAX_IDENTIFIER, AccessPolicy
+from strongroom.model.identities.sas import MAX_IDENTIFIER, AccessPolicy
 from strongroom.storage.ledger.ledger import Ledger, instant_of, micros_of
 
 MOST_IDENTIFIERS = 100  # a container; Azure's rule is 5

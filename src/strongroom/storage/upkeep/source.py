@@ -15,7 +15,7 @@ from strongroom.model.errors import (
     StoreUnavailable,
     VaultError,
 )
-from strongroom.model.sas import shared_key
+from strongroom.model.identities.sas import shared_key
 from strongroom.model.seams import Clock
 from strongroom.storage.basis.protocol import API_VERSION, http_date
 from strongroom.storage.basis.settings import PullSettings

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query
 
 from strongroom.control.identities.people import names_of
 from strongroom.control.oversight import audit
-from strongroom.model.audit import Record
-from strongroom.model.audit_filter import LONGEST, outcome_of, read_filter
+from strongroom.model.oversight.audit import Record
+from strongroom.model.oversight.audit_filter import LONGEST, outcome_of, read_filter
 from strongroom.web.api.door import Asked, Here, does
 
 router = APIRouter()

@@ -20,10 +20,10 @@ from starlette.types import Scope
 
 from strongroom.control.basis.control import Control
 from strongroom.model import arm
-from strongroom.model.access import Caller
 from strongroom.model.arm import VaultRef
 from strongroom.model.conditions import Conditions
 from strongroom.model.errors import Invalid, NotFound, Unauthenticated
+from strongroom.model.identities.access import Caller
 from strongroom.web.api import addresses
 from strongroom.web.api.canonical import is_arm
 from strongroom.web.api.foreign_tokens import ForeignTokens

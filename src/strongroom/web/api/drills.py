@@ -7,7 +7,7 @@ from fastapi.responses import Response
 
 from strongroom.control.points import drills, expiry_holds
 from strongroom.model import arm
-from strongroom.model.drill import assertions_of
+from strongroom.model.work.drill import assertions_of
 from strongroom.web.api.door import Asked, Body, Vault, does
 from strongroom.web.api.long_running import accepted
 from strongroom.web.api.vaults import VAULT

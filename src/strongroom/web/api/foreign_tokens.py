@@ -15,9 +15,9 @@ from joserfc.jwk import ECKey
 
 from strongroom.control.basis.control import Control
 from strongroom.control.identities import issuers
-from strongroom.model.access import Caller
 from strongroom.model.errors import Unauthenticated
-from strongroom.model.issuer import Issuer
+from strongroom.model.identities.access import Caller
+from strongroom.model.identities.issuer import Issuer
 from strongroom.web.api.issuer_keys import IssuerKeys, Key
 
 LEEWAY = 60  # seconds that clocks may be apart

@@ -7,8 +7,9 @@ from fastapi.responses import JSONResponse, Response
 
 from strongroom.control.resources import guards
 from strongroom.control.resources.given_names import names_of_vault
-from strongroom.model import arm, guard
+from strongroom.model import arm
 from strongroom.model.errors import NotFound
+from strongroom.model.resources import guard
 from strongroom.web.api import wire_guards
 from strongroom.web.api.door import Asked, AsSeen, Body, Here, Vault, does, member
 from strongroom.web.api.paging import Skip, listed

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, Response
 from strongroom.control.points import holds
 from strongroom.control.resources.given_names import names_of_instance
 from strongroom.model import arm
-from strongroom.model.hold import read_hold
+from strongroom.model.points.hold import read_hold
 from strongroom.web.api import wire_holds
 from strongroom.web.api.door import Asked, Body, Here, Vault, does
 from strongroom.web.api.long_running import accepted, addresses

@@ -16,7 +16,7 @@ from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import ECKey, KeySet, RSAKey
 
 from strongroom.model.errors import ControlUnavailable
-from strongroom.model.issuer import Issuer
+from strongroom.model.identities.issuer import Issuer
 from strongroom.model.seams import Clock
 
 log = structlog.get_logger()

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from strongroom.control.identities import issuers
-from strongroom.model.issuer import Issuer
+from strongroom.model.identities.issuer import Issuer
 from strongroom.web.api.door import Asked, Body, Here, does, member
 
 router = APIRouter()

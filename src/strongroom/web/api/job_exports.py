@@ -15,7 +15,7 @@ from strongroom.control.work import job_exports
 from strongroom.model import arm
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import NotFound
-from strongroom.model.job import Job
+from strongroom.model.work.job import Job
 from strongroom.web.api import wire_jobs
 from strongroom.web.api.door import Asked, Here, Vault, does
 from strongroom.web.api.jobs import read_filter

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from strongroom.control.work import jobs
-from strongroom.model.job import JobFilter
+from strongroom.model.work.job import JobFilter
 from strongroom.web.api import wire_jobs
 from strongroom.web.api.door import Asked, Here, Vault, does
 from strongroom.web.api.long_running import accepted

@@ -11,7 +11,7 @@ from strongroom.control.resources import servers
 from strongroom.control.restore import new_servers
 from strongroom.model import arm
 from strongroom.model.errors import from_dict
-from strongroom.model.job import Job, JobStatus
+from strongroom.model.work.job import Job, JobStatus
 from strongroom.web.api import wire, wire_jobs
 from strongroom.web.api.door import Asked, Body, Call, Here, does
 from strongroom.web.api.errors import inner_code_of

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from strongroom.control.protection import protection_states
-from strongroom.model import protection_state as states
+from strongroom.model.protection import protection_state as states
 from strongroom.web.api.door import Asked, Body, Vault, does
 from strongroom.web.api.long_running import accepted
 from strongroom.web.api.vaults import VAULT

@@ -11,10 +11,11 @@ from fastapi import APIRouter
 
 from strongroom.control.overview import resource_graph
 from strongroom.control.resources import vaults
-from strongroom.model import arm, graph_place
+from strongroom.model import arm
 from strongroom.model.arm import VaultRef
-from strongroom.model.graph_place import Place, read_place
-from strongroom.model.graph_query import TABLES, read_query
+from strongroom.model.graph import place as graph_place
+from strongroom.model.graph.place import Place, read_place
+from strongroom.model.graph.query import TABLES, read_query
 from strongroom.web.api import wire, wire_graph, wire_jobs
 from strongroom.web.api.door import ANYBODY, Asked, Body, Call, does
 

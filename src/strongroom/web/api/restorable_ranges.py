@@ -9,7 +9,7 @@ from strongroom.control.resources.given_names import names_of_instance
 from strongroom.control.wal import restorable_ranges
 from strongroom.control.wal.restorable_ranges import TimeRange
 from strongroom.model import arm
-from strongroom.model.restore_request import LOG_STORES
+from strongroom.model.restore.restore_request import LOG_STORES
 from strongroom.web.api.door import Asked, Body, Here, Vault, does
 from strongroom.web.api.vaults import VAULT
 from strongroom.web.api.wire import instant

@@ -15,7 +15,7 @@ from strongroom.control.restore import secondary
 from strongroom.control.restore.secondary import Place
 from strongroom.model import arm
 from strongroom.model.ids import OperationId
-from strongroom.model.job import Job
+from strongroom.model.work.job import Job
 from strongroom.web.api import wire_jobs
 from strongroom.web.api.door import Asked, Body, Call, Here, Vault, does, member
 from strongroom.web.api.instances import read_between

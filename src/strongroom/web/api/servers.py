@@ -10,7 +10,7 @@ from strongroom.control.protection.server_backups import ServerBackup
 from strongroom.control.resources import deleted_servers, servers
 from strongroom.control.restore import new_servers
 from strongroom.model import arm
-from strongroom.model.new_server import NewServer, read_new_server
+from strongroom.model.restore.new_server import NewServer, read_new_server
 from strongroom.web.api import wire
 from strongroom.web.api.door import Asked, Body, Call, Here, does
 from strongroom.web.api.long_term import server_addresses

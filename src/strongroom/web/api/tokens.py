@@ -20,8 +20,8 @@ from whenever import Instant
 from strongroom.control.basis.control import Control
 from strongroom.control.identities import identity
 from strongroom.control.identities.assertions import check_assertion
-from strongroom.model.access import Caller
 from strongroom.model.errors import SlowDown, Unauthenticated
+from strongroom.model.identities.access import Caller
 from strongroom.model.installation import Installation
 from strongroom.web.api import addresses
 from strongroom.web.api.foreign_tokens import refused, unproven

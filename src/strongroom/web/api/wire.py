@@ -10,14 +10,14 @@ from whenever import Instant
 from strongroom.control.protection.server_backups import ServerBackup
 from strongroom.model import arm
 from strongroom.model.arm import VaultRef
-from strongroom.model.backup_settings import settings_of, window_of
 from strongroom.model.conditions import etag_of
-from strongroom.model.drill_turns import is_late
-from strongroom.model.operation import ServerFacts
-from strongroom.model.operational_tier import operational_days
-from strongroom.model.policy import parse_policy
-from strongroom.model.starting import limits_of, wait_seconds
-from strongroom.model.vault import NO_IDENTITY
+from strongroom.model.points.drill_turns import is_late
+from strongroom.model.protection.backup_settings import settings_of, window_of
+from strongroom.model.protection.operational_tier import operational_days
+from strongroom.model.protection.policy import parse_policy
+from strongroom.model.protection.starting import limits_of, wait_seconds
+from strongroom.model.resources.vault import NO_IDENTITY
+from strongroom.model.work.operation import ServerFacts
 from strongroom.web.api.errors import user_facing
 
 Row = Mapping[Any, Any]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from strongroom.model.access import RoleDefinition
+from strongroom.model.identities.access import RoleDefinition
 from strongroom.web.api.wire import Row, instant
 
 

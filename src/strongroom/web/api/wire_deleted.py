@@ -7,7 +7,7 @@ from whenever import Instant
 from strongroom.control.resources.deleted_vaults import deleted_name
 from strongroom.model import arm
 from strongroom.model.arm import VaultRef
-from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.points.recovery_point import RecoveryPoint
 from strongroom.web.api import wire, wire_jobs
 from strongroom.web.api.wire import Row, instant
 

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from strongroom.model.drill import Drill
+from strongroom.model.work.drill import Drill
 from strongroom.web.api.wire import instant
 
 
 def drill(found: Drill) -> dict[str, Any]:
-    """`result` is model/drill.py's DrillResult; `statement` is the evidence, with its digest."""
+    """`result`: DrillResult of model/work/drill.py; `statement`: the evidence, with its digest."""
     return {
         "name": found.id,
         "properties": {

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from strongroom.model import arm, guard
+from strongroom.model import arm
 from strongroom.model.arm import VaultRef
 from strongroom.model.conditions import etag_of
+from strongroom.model.resources import guard
 from strongroom.web.api.wire import Row, instant
 
 _TYPE = "Microsoft.DataProtection/resourceGuards"

@@ -4,7 +4,7 @@ from typing import Any
 
 from strongroom.model import arm
 from strongroom.model.arm import VaultRef
-from strongroom.model.hold import HELD, RELEASING, SETTING
+from strongroom.model.points.hold import HELD, RELEASING, SETTING
 from strongroom.web.api.wire import Row, instant
 
 _PROVISIONING = {

@@ -6,10 +6,10 @@ import msgspec
 from whenever import Instant
 
 from strongroom.model import arm
-from strongroom.model.access import MISSING_ROLES
 from strongroom.model.arm import VaultRef
-from strongroom.model.job import UNCANCELLABLE, Job, JobKind, JobStatus
-from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.identities.access import MISSING_ROLES
+from strongroom.model.points.recovery_point import RecoveryPoint
+from strongroom.model.work.job import UNCANCELLABLE, Job, JobKind, JobStatus
 from strongroom.web.api.errors import SERVER_FAILED, error_body, inner_code_of, user_facing
 from strongroom.web.api.wire import SERVER_TYPE, Row, instant
 

@@ -8,9 +8,9 @@ from whenever import Date
 
 from strongroom.model import arm
 from strongroom.model.arm import VaultRef
-from strongroom.model.preview import Preview, end_of_day, zone_of_policy
-from strongroom.model.reapply import Change
-from strongroom.model.retention import Fire
+from strongroom.model.points.preview import Preview, end_of_day, zone_of_policy
+from strongroom.model.points.reapply import Change
+from strongroom.model.points.retention import Fire
 from strongroom.web.api.wire import instant
 
 Row = Mapping[Any, Any]

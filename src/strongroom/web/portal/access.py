@@ -6,10 +6,10 @@ from fastapi.responses import Response
 from strongroom.control.identities import principals, role_assignments, role_definitions, users
 from strongroom.control.identities.people import names_of
 from strongroom.control.overview.offers import offers
-from strongroom.model import access as rules
 from strongroom.model import arm
-from strongroom.model.access import RoleDefinition
 from strongroom.model.errors import NotFound
+from strongroom.model.identities import access as rules
+from strongroom.model.identities.access import RoleDefinition
 from strongroom.model.ids import uuid4
 from strongroom.web.portal.door import Guest, PortalRoute, Sent, Visit
 from strongroom.web.portal.rights import matrix_of

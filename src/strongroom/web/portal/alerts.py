@@ -9,7 +9,7 @@ from strongroom.control.identities.people import names_of
 from strongroom.control.overview import alerts
 from strongroom.control.overview.offers import offers
 from strongroom.model import arm
-from strongroom.model.alert import LOOKS
+from strongroom.model.oversight.alert import LOOKS
 from strongroom.web.portal.door import Guest, PortalRoute, Sent, Visit
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)

@@ -7,8 +7,8 @@ from fastapi.responses import Response
 
 from strongroom.control.identities.people import names_of
 from strongroom.control.oversight import approvals
-from strongroom.model.access import MUA_OPERATOR
-from strongroom.model.guard import GRANT_HOURS, OPERATIONS
+from strongroom.model.identities.access import MUA_OPERATOR
+from strongroom.model.resources.guard import GRANT_HOURS, OPERATIONS
 from strongroom.web.portal.door import Guest, PortalRoute, Sent, Visit
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)

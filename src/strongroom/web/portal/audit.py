@@ -12,9 +12,9 @@ from fastapi.responses import Response
 
 from strongroom.control.identities.people import names_of
 from strongroom.control.oversight import audit
-from strongroom.model.audit import Record
-from strongroom.model.audit_filter import OUTCOMES, AuditFilter, outcome_of, read_filter
 from strongroom.model.errors import Invalid
+from strongroom.model.oversight.audit import Record
+from strongroom.model.oversight.audit_filter import OUTCOMES, AuditFilter, outcome_of, read_filter
 from strongroom.web.portal import render
 from strongroom.web.portal.audit_words import told_of
 from strongroom.web.portal.door import Guest, PortalRoute, Sent, Visit

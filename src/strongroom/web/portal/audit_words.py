@@ -8,9 +8,9 @@ from whenever import Instant
 
 from strongroom.control.identities.people import names_of
 from strongroom.control.oversight import audit
-from strongroom.model.audit import Record
-from strongroom.model.audit_filter import outcome_of
-from strongroom.model.guard import OPERATIONS
+from strongroom.model.oversight.audit import Record
+from strongroom.model.oversight.audit_filter import outcome_of
+from strongroom.model.resources.guard import OPERATIONS
 from strongroom.web.portal.door import Visit
 from strongroom.web.portal.words import day, where
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from whenever import Date, Instant
 
-from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.points.recovery_point import RecoveryPoint
 
 _PITCH = {"yearly": 7, "monthly": 4, "weekly": 4, "daily": 3}
 _MOST_LINES = 120  # of a lane; the newest

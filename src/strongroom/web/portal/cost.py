@@ -12,9 +12,9 @@ from fastapi.responses import Response
 from strongroom.control.overview import bills, budgets, costs
 from strongroom.control.overview.offers import offers
 from strongroom.model import arm
-from strongroom.model.bill import Bill, month_of
-from strongroom.model.cost import UNIT_GB, Budget, Cost, PriceSheet
 from strongroom.model.errors import Invalid, NotFound
+from strongroom.model.oversight.bill import Bill, month_of
+from strongroom.model.oversight.cost import UNIT_GB, Budget, Cost, PriceSheet
 from strongroom.web.portal import render
 from strongroom.web.portal.door import Form, Guest, PortalRoute, Sent, Visit
 from strongroom.web.portal.sheets import safe_row

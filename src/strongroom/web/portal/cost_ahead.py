@@ -8,8 +8,8 @@ from fastapi.responses import Response
 from whenever import Instant
 
 from strongroom.control.overview import budgets, costs, outlook, savings
-from strongroom.model.cost import Layers
-from strongroom.model.simple_policy import EVERY
+from strongroom.model.oversight.cost import Layers
+from strongroom.model.protection.simple_policy import EVERY
 from strongroom.web.portal.door import Guest, PortalRoute
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)

@@ -23,8 +23,8 @@ from strongroom.control.overview import fleet, open_counts
 from strongroom.control.overview.fleet import Fleet
 from strongroom.control.overview.offers import offers
 from strongroom.model import arm, errors
-from strongroom.model.access import Caller
 from strongroom.model.errors import Forbidden, VaultError
+from strongroom.model.identities.access import Caller
 from strongroom.web.portal import render, words
 
 log = structlog.get_logger()

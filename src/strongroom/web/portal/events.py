@@ -16,8 +16,8 @@ from strongroom.control.wal import wal_timeline
 from strongroom.control.work import jobs, rounds
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import VaultError
-from strongroom.model.job import ANY_JOB, Job, JobFilter, JobStatus
-from strongroom.model.job_sample import lines_of
+from strongroom.model.work.job import ANY_JOB, Job, JobFilter, JobStatus
+from strongroom.model.work.job_sample import lines_of
 from strongroom.web.portal import job_rows, render, throughput, words
 from strongroom.web.portal.door import Guest, PortalRoute, Visit, find_session
 from strongroom.web.portal.jobs import ended_of, those_of, waiting_of, wanted_of

@@ -17,10 +17,10 @@ from strongroom.control.protection import instances, protection_states
 from strongroom.control.restore import restores
 from strongroom.control.wal import restorable_ranges, wal_timeline
 from strongroom.control.work import jobs, rounds
-from strongroom.model.backup_settings import settings_of
-from strongroom.model.drill import Assertion, assertions_of
 from strongroom.model.errors import NotFound
-from strongroom.model.protection_state import ACTS
+from strongroom.model.protection.backup_settings import settings_of
+from strongroom.model.protection.protection_state import ACTS
+from strongroom.model.work.drill import Assertion, assertions_of
 from strongroom.web.portal import job_rows
 from strongroom.web.portal.door import Guest, PortalRoute, Sent, Visit
 from strongroom.web.portal.pictures import pictures_of

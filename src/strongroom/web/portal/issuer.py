@@ -23,9 +23,9 @@ from starlette.requests import Request
 
 from strongroom.control.basis.control import Control
 from strongroom.control.identities import issuers, sessions
-from strongroom.model.access import Caller
 from strongroom.model.errors import ControlUnavailable, NotFound, Precondition, Unauthenticated
-from strongroom.model.issuer import Issuer
+from strongroom.model.identities.access import Caller
+from strongroom.model.identities.issuer import Issuer
 from strongroom.web.portal import render
 from strongroom.web.portal.door import PortalRoute, address_of, check_host, control_of
 from strongroom.web.portal.sign_in import inside, with_cookie

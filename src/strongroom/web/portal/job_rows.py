@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from strongroom.control.overview import job_offers
 from strongroom.control.work import jobs, rounds
 from strongroom.control.work.held_jobs import Holdup, holdups_of
-from strongroom.model.job import Job, JobKind
+from strongroom.model.work.job import Job, JobKind
 from strongroom.web.portal import pace
 from strongroom.web.portal.door import Visit
 from strongroom.web.portal.pace import Pace

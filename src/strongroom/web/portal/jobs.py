@@ -12,8 +12,8 @@ from strongroom.control.overview.arriving import how_changes_arrive
 from strongroom.control.resources import vault_roles
 from strongroom.control.work import jobs, rounds
 from strongroom.model.errors import VaultError, from_dict
-from strongroom.model.job import Job, JobFilter, JobKind, JobStatus
-from strongroom.model.job_sample import lines_of
+from strongroom.model.work.job import Job, JobFilter, JobKind, JobStatus
+from strongroom.model.work.job_sample import lines_of
 from strongroom.web.portal import job_rows, render, throughput
 from strongroom.web.portal.door import Guest, PortalRoute, Sent, Visit
 from strongroom.web.portal.places import InVault, job_path

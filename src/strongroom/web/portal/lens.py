@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from whenever import Date, Instant, Time
 
-from strongroom.model.recovery_point import RecoveryPoint
-from strongroom.model.retention import Fire
+from strongroom.model.points.recovery_point import RecoveryPoint
+from strongroom.model.points.retention import Fire
 from strongroom.web.portal.band import day_of
 
 WEEKS = 26

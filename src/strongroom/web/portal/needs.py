@@ -10,10 +10,10 @@ from strongroom.control.overview.fleet import Ship
 from strongroom.control.overview.offers import offers
 from strongroom.control.points import backups, drills
 from strongroom.control.protection import protecting
-from strongroom.model.alert import LOOKS
-from strongroom.model.guard import OPERATIONS
-from strongroom.model.job import Job, JobKind
-from strongroom.model.protection_state import ABLE
+from strongroom.model.oversight.alert import LOOKS
+from strongroom.model.protection.protection_state import ABLE
+from strongroom.model.resources.guard import OPERATIONS
+from strongroom.model.work.job import Job, JobKind
 from strongroom.web.portal.door import Visit
 from strongroom.web.portal.job_rows import again_of_backup
 from strongroom.web.portal.places import instance_path, instance_scope, job_path

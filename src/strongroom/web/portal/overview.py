@@ -12,9 +12,9 @@ from strongroom.control.overview import drill_rounds
 from strongroom.control.overview.footprints import footprints_of
 from strongroom.control.overview.reaches import reaches_of
 from strongroom.control.work import rounds
-from strongroom.model.policy import parse_policy
-from strongroom.model.policy_templates import ten_years_policy
-from strongroom.model.preview import preview
+from strongroom.model.points.preview import preview
+from strongroom.model.protection.policy import parse_policy
+from strongroom.model.protection.policy_templates import ten_years_policy
 from strongroom.web.portal import job_rows, words
 from strongroom.web.portal.band import Band, Span, band_of_spans
 from strongroom.web.portal.door import Guest, PortalRoute, Visit

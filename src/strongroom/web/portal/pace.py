@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from whenever import Instant
 
-from strongroom.model.job import Job
+from strongroom.model.work.job import Job
 
 _SECONDS, _SHARE = 300.0, 0.1  # the last five minutes, or of a long job its last tenth
 _PARTS, _LATELY = 20, 4  # of the line; of the figure

@@ -9,11 +9,11 @@ from strongroom.control.overview.fleet import Ship
 from strongroom.control.points import taken
 from strongroom.control.wal.wal_timeline import WalTimeline
 from strongroom.control.work import rounds
-from strongroom.model.drill import PASSED, Drill
-from strongroom.model.job import Job, JobKind
-from strongroom.model.policy import parse_policy
-from strongroom.model.recovery_point import RecoveryPoint
-from strongroom.model.retention import Fire, coming
+from strongroom.model.points.recovery_point import RecoveryPoint
+from strongroom.model.points.retention import Fire, coming
+from strongroom.model.protection.policy import parse_policy
+from strongroom.model.work.drill import PASSED, Drill
+from strongroom.model.work.job import Job, JobKind
 from strongroom.web.portal import band, lens
 from strongroom.web.portal.band import Band, Cell
 from strongroom.web.portal.door import Visit

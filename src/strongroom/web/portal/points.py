@@ -14,9 +14,9 @@ from strongroom.control.points import drills, holds, recovery_points, verificati
 from strongroom.control.protection import deletions
 from strongroom.control.restore import restores
 from strongroom.model.errors import Invalid
-from strongroom.model.hold import read_hold
 from strongroom.model.page import SIZE as PAGE_SIZE
-from strongroom.model.recovery_point import Shelf
+from strongroom.model.points.hold import read_hold
+from strongroom.model.points.recovery_point import Shelf
 from strongroom.web.portal.door import Guest, PortalRoute, Sent
 from strongroom.web.portal.instances import find_ship
 from strongroom.web.portal.places import (

@@ -22,11 +22,11 @@ from strongroom.control.resources import vaults
 from strongroom.model import arm
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import Invalid, NotFound, VaultError
-from strongroom.model.less_retention import less_kept
-from strongroom.model.policy import parse_policy
-from strongroom.model.preview import Preview
-from strongroom.model.simple_policy import EVERY, SimplePolicy, simple_of
-from strongroom.model.verdict import GRACE, promise_of
+from strongroom.model.points.preview import Preview
+from strongroom.model.protection.less_retention import less_kept
+from strongroom.model.protection.policy import parse_policy
+from strongroom.model.protection.simple_policy import EVERY, SimplePolicy, simple_of
+from strongroom.model.protection.verdict import GRACE, promise_of
 from strongroom.web.portal import words
 from strongroom.web.portal.band import Band, band_of_spans
 from strongroom.web.portal.curve import curve_of

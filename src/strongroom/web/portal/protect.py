@@ -18,7 +18,7 @@ from strongroom.control.resources import vault_roles
 from strongroom.model import arm
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import NotFound, VaultError
-from strongroom.model.protection_state import ABLE, CONFIGURING
+from strongroom.model.protection.protection_state import ABLE, CONFIGURING
 from strongroom.web.portal.door import Form, Guest, PortalRoute, Sent, Visit
 from strongroom.web.portal.places import instance_path, job_path
 

@@ -12,7 +12,7 @@ from whenever import Instant
 from strongroom.control.identities.people import names_of
 from strongroom.control.oversight import approvals, audit
 from strongroom.control.overview import reports
-from strongroom.model.guard import OPERATIONS
+from strongroom.model.resources.guard import OPERATIONS
 from strongroom.web.portal import render
 from strongroom.web.portal.door import Guest, PortalRoute, Visit
 from strongroom.web.portal.sheets import safe_row

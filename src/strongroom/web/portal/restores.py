@@ -22,8 +22,8 @@ from strongroom.control.wal.wal_timeline import WalTimeline
 from strongroom.model.arm import VaultRef
 from strongroom.model.errors import VaultError
 from strongroom.model.ids import OperationId
-from strongroom.model.plan import RestorePlan
-from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.points.recovery_point import RecoveryPoint
+from strongroom.model.work.plan import RestorePlan
 from strongroom.web.portal import seconds
 from strongroom.web.portal.door import Form, Guest, PortalRoute, Sent, Visit
 from strongroom.web.portal.instances import find_ship

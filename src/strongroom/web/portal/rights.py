@@ -11,8 +11,9 @@ from strongroom.control.protection import deletions, instances, policies, purges
 from strongroom.control.resources import vaults
 from strongroom.control.restore import restores
 from strongroom.control.work import jobs
-from strongroom.model import access, guard
-from strongroom.model.access import RoleDefinition
+from strongroom.model.identities import access
+from strongroom.model.identities.access import RoleDefinition
+from strongroom.model.resources import guard
 
 _ALONE, _GUARDED = False, True  # guarded: of a protected vault, a second person is asked
 _ACTS = (

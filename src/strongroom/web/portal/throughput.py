@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from whenever import Instant
 
-from strongroom.model.job import Job
-from strongroom.model.job_sample import Rate, Sample, rates_of
+from strongroom.model.work.job import Job
+from strongroom.model.work.job_sample import Rate, Sample, rates_of
 
 _MOST = 200  # columns
 _WIDE, _HIGH = 1000, 100

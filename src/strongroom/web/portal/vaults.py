@@ -14,11 +14,11 @@ from strongroom.control.protection import deletions
 from strongroom.control.resources import guards, vaults
 from strongroom.model import arm
 from strongroom.model.arm import VaultRef
-from strongroom.model.audit import Record
-from strongroom.model.audit_filter import AuditFilter
 from strongroom.model.conditions import Conditions
-from strongroom.model.soft_delete import soft_delete_of
-from strongroom.model.vault import IMMUTABILITY, SOFT_DELETE, immutability_of
+from strongroom.model.oversight.audit import Record
+from strongroom.model.oversight.audit_filter import AuditFilter
+from strongroom.model.resources.soft_delete import soft_delete_of
+from strongroom.model.resources.vault import IMMUTABILITY, SOFT_DELETE, immutability_of
 from strongroom.web.portal.audit_words import told_of
 from strongroom.web.portal.door import Guest, PortalRoute, Sent, Visit
 from strongroom.web.portal.places import InVault, vault_path

@@ -2,8 +2,8 @@
 
 from whenever import Instant, TimeZoneNotFoundError
 
-from strongroom.model.job import SubTask
 from strongroom.model.sizes import told_size
+from strongroom.model.work.job import SubTask
 
 _THIN = "\u202f"
 _KINDS = {

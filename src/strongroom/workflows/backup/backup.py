@@ -6,13 +6,13 @@ from strongroom.catalog.wal import wal
 from strongroom.catalog.work import jobs
 from strongroom.control.basis import access
 from strongroom.durable.engine import Story
-from strongroom.model.backup_settings import settings_of
-from strongroom.model.backup_type import PHYSICAL
 from strongroom.model.errors import VaultError
-from strongroom.model.job import Job
-from strongroom.model.logical import LOGICAL
-from strongroom.model.operation import BackupOrder
+from strongroom.model.protection.backup_settings import settings_of
+from strongroom.model.protection.backup_type import PHYSICAL
 from strongroom.model.wal import WalTail
+from strongroom.model.work.job import Job
+from strongroom.model.work.logical import LOGICAL
+from strongroom.model.work.operation import BackupOrder
 from strongroom.workflows.backup import dump
 from strongroom.workflows.backup.commit import commit_point, point_id_of, record_point
 from strongroom.workflows.backup.parents import Choice, choose_parent

@@ -28,14 +28,14 @@ from strongroom.datastore.maps.manifest import (
 )
 from strongroom.datastore.packs.pack import DELTA, MANIFEST
 from strongroom.datastore.statements.receipt import Receipt, ReceiptPack
-from strongroom.model import retention
 from strongroom.model.errors import Corrupt, ObjectExists, ObjectMissing, StoreUnavailable
 from strongroom.model.ids import GenerationId, JobId, RecoveryPointId
-from strongroom.model.job import Job, JobStatus
-from strongroom.model.logical import LOGICAL
-from strongroom.model.operation import BackupResult, Progress
-from strongroom.model.policy import parse_policy
-from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.points import retention
+from strongroom.model.points.recovery_point import RecoveryPoint
+from strongroom.model.protection.policy import parse_policy
+from strongroom.model.work.job import Job, JobStatus
+from strongroom.model.work.logical import LOGICAL
+from strongroom.model.work.operation import BackupResult, Progress
 from strongroom.workflows.backup import dump, strangeness
 from strongroom.workflows.backup.older_damage import with_older_damage
 from strongroom.workflows.backup.resume import base_of

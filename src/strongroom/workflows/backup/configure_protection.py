@@ -10,7 +10,7 @@ from strongroom.datastore.maps.manifest import FORMAT_LINE, FORMAT_NAME
 from strongroom.durable.engine import Story
 from strongroom.model.errors import ObjectExists, VaultError
 from strongroom.model.ids import InstanceId
-from strongroom.model.policy import parse_policy
+from strongroom.model.protection.policy import parse_policy
 from strongroom.workflows.basis.keyring import PURPOSES
 from strongroom.workflows.basis.locking import make_immutable
 from strongroom.workflows.basis.means import Means

@@ -10,11 +10,11 @@ from strongroom.catalog.protection.protection import Protection
 from strongroom.datastore.dumps.dump_map import is_worth_leaning_on, lay_dump
 from strongroom.datastore.maps.delta import Delta
 from strongroom.datastore.maps.manifest import Manifest, PointFacts
-from strongroom.model.backup_type import FULL
 from strongroom.model.errors import Corrupt, ObjectMissing
-from strongroom.model.job import Job
-from strongroom.model.logical import LOGICAL, DumpWish
-from strongroom.model.policy import parse_policy
+from strongroom.model.protection.backup_type import FULL
+from strongroom.model.protection.policy import parse_policy
+from strongroom.model.work.job import Job
+from strongroom.model.work.logical import LOGICAL, DumpWish
 from strongroom.workflows.backup.resume import base_of
 from strongroom.workflows.basis.means import Means
 

@@ -10,9 +10,9 @@ from strongroom.catalog.work import jobs
 from strongroom.control.basis import long_running
 from strongroom.durable.engine import Story
 from strongroom.model.errors import VaultError
-from strongroom.model.job import JobStatus
-from strongroom.model.long_term import KIND, LongTermOrder
-from strongroom.model.operation import Progress, RestoreResult
+from strongroom.model.work.job import JobStatus
+from strongroom.model.work.long_term import KIND, LongTermOrder
+from strongroom.model.work.operation import Progress, RestoreResult
 from strongroom.workflows.basis import agent_work
 from strongroom.workflows.basis.means import Means
 

@@ -13,8 +13,8 @@ from strongroom.catalog.points import recovery_points
 from strongroom.datastore.maps.extents import Extent, Extents
 from strongroom.datastore.maps.manifest import Manifest
 from strongroom.model.errors import Corrupt
-from strongroom.model.operation import BackupResult
 from strongroom.model.postgres import PAGE
+from strongroom.model.work.operation import BackupResult
 from strongroom.workflows.backup.strangeness import damaged_pages
 from strongroom.workflows.basis.means import Means
 

@@ -16,10 +16,10 @@ from strongroom.datastore.maps.manifest import Manifest
 from strongroom.datastore.maps.page_parts import open_part
 from strongroom.datastore.places.blobs import Blobs
 from strongroom.model.errors import Corrupt, NotFound, ObjectMissing
-from strongroom.model.job import Job
-from strongroom.model.operation import ParentPoint, ParentReply
+from strongroom.model.points.recovery_point import RecoveryPoint
 from strongroom.model.postgres import Lsn, lsn_to_text
-from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.work.job import Job
+from strongroom.model.work.operation import ParentPoint, ParentReply
 from strongroom.workflows.basis.means import Means
 
 LEAST_LIVE = 0.5  # of the stored bytes that the newest point leans on

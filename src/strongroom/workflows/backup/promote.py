@@ -13,7 +13,7 @@ from strongroom.catalog.oversight import audit
 from strongroom.catalog.points import point_history, recovery_points
 from strongroom.catalog.work import jobs
 from strongroom.model.ids import InstanceId
-from strongroom.model.retention import Verdict
+from strongroom.model.points.retention import Verdict
 from strongroom.workflows.backup.commit import tag_of
 from strongroom.workflows.basis.locking import extend_point
 from strongroom.workflows.basis.means import Means

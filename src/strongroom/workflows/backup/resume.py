@@ -22,9 +22,9 @@ from strongroom.datastore.maps.manifest import Manifest, PackFacts
 from strongroom.datastore.packs.pack import DELTA
 from strongroom.datastore.reading.verify import DAMAGE
 from strongroom.model.errors import Corrupt, NotFound
-from strongroom.model.logical import LOGICAL
 from strongroom.model.postgres import Lsn, lsn_to_text
-from strongroom.model.resume import ResumeReply, ResumeRequest, StoredPart
+from strongroom.model.work.logical import LOGICAL
+from strongroom.model.work.resume import ResumeReply, ResumeRequest, StoredPart
 from strongroom.workflows.basis.means import Means
 from strongroom.workflows.garbage.collect import pardon
 

@@ -4,10 +4,10 @@ import sqlalchemy as sa
 from whenever import Instant
 
 from strongroom.catalog.points import expiry_holds, point_history, recovery_points
-from strongroom.model.anomaly import Sample, anomalies
-from strongroom.model.job import Job
-from strongroom.model.operation import BackupResult
-from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.oversight.anomaly import Sample, anomalies
+from strongroom.model.points.recovery_point import RecoveryPoint
+from strongroom.model.work.job import Job
+from strongroom.model.work.operation import BackupResult
 from strongroom.workflows.basis import held_expiry
 
 

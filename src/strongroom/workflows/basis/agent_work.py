@@ -10,7 +10,7 @@ from strongroom.catalog.protection.protection import Protection
 from strongroom.catalog.work import agent_operations, agents, jobs
 from strongroom.durable.engine import Story
 from strongroom.model.errors import Cancelled, SourceUnreachable, from_dict
-from strongroom.model.job import Job, JobStatus
+from strongroom.model.work.job import Job, JobStatus
 from strongroom.workflows.basis.means import Means
 
 POLL_SECONDS = 20.0  # a lost wake-up costs at most this

@@ -14,7 +14,7 @@ from strongroom.catalog.oversight import audit
 from strongroom.catalog.points import expiry_holds, point_history
 from strongroom.catalog.points.expiry_holds import DRILL, ExpiryHold
 from strongroom.model.ids import InstanceId
-from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.points.recovery_point import RecoveryPoint
 
 log = structlog.get_logger()
 

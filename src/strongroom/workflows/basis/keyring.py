@@ -10,8 +10,8 @@ from strongroom.catalog.protection import instance_keys
 from strongroom.datastore.keys.keys import instance_key_name, seal_instance_key
 from strongroom.datastore.packs.seal import KeyPair, PublicKey
 from strongroom.datastore.statements.receipt import SigningKey
-from strongroom.model.custody import Custody
 from strongroom.model.errors import NotFound, WrongKey
+from strongroom.model.identities.custody import Custody
 from strongroom.model.seams import Chance, Clock
 from strongroom.workflows.basis.kek import KeyEncryption
 from strongroom.workflows.basis.sealed_files import SealedFiles

@@ -15,7 +15,7 @@ from strongroom.datastore.places.container import Immutability
 from strongroom.durable.engine import Story
 from strongroom.model.errors import StoreUnavailable
 from strongroom.model.ids import InstanceId
-from strongroom.model.vault import immutability_of
+from strongroom.model.resources.vault import immutability_of
 from strongroom.workflows.basis.means import Means
 
 UNCOMMITTED_DAYS = 14  # what an agent has put stays so long, committed or not

@@ -16,10 +16,10 @@ from strongroom.datastore.places.blobs import AzureBlobs
 from strongroom.datastore.places.container import Container
 from strongroom.datastore.places.inventory import Inventory
 from strongroom.model.errors import ObjectMissing, StoreUnavailable
-from strongroom.model.operation import StorageAccess
-from strongroom.model.outside import Room
-from strongroom.model.sas import Protocol, Resource, sign_service_sas
+from strongroom.model.identities.sas import Protocol, Resource, sign_service_sas
+from strongroom.model.oversight.outside import Room
 from strongroom.model.seams import Clock
+from strongroom.model.work.operation import StorageAccess
 
 SAS_MINUTES = 60
 _KEPT_OPEN = 16

@@ -16,9 +16,9 @@ from whenever import Instant
 
 from strongroom.control.basis.control import Control
 from strongroom.control.overview import alerts, digests
-from strongroom.model.alert import Alert
-from strongroom.model.digest import Digest
 from strongroom.model.errors import ControlUnavailable, Invalid, VaultError
+from strongroom.model.oversight.alert import Alert
+from strongroom.model.oversight.digest import Digest
 from strongroom.workflows.basis.ticking import Ticking
 from strongroom.workflows.care.places import FAILURES, Message, Place, places_of, read_places
 

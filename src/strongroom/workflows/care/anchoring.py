@@ -15,14 +15,14 @@ from strongroom.control.basis.control import Witness
 from strongroom.control.oversight import audit as control_audit
 from strongroom.datastore.places.container import Immutability
 from strongroom.datastore.statements.receipt import SigningKey
-from strongroom.model.audit import (
+from strongroom.model.errors import Corrupt, ObjectExists, ObjectMissing
+from strongroom.model.oversight.audit import (
     ANCHORED_AS,
     Anchor,
     anchor_name,
     canonical,
     read_anchor_name,
 )
-from strongroom.model.errors import Corrupt, ObjectExists, ObjectMissing
 from strongroom.workflows.basis.means import Means
 from strongroom.workflows.basis.vault_storage import VaultStorage
 

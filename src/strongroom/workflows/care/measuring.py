@@ -12,7 +12,7 @@ from strongroom.control.overview import bills
 from strongroom.datastore.care.garbage import COLLECTED
 from strongroom.model.errors import ObjectMissing
 from strongroom.model.ids import InstanceId
-from strongroom.model.usage import Share, Tally, Usage
+from strongroom.model.points.usage import Share, Tally, Usage
 from strongroom.workflows.basis.means import Means
 
 KEPT_DAYS = 400

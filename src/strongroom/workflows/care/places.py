@@ -26,8 +26,8 @@ from typing import Any, Literal
 import httpx
 import msgspec
 
-from strongroom.model.digest import DigestTime
 from strongroom.model.errors import Invalid, Precondition
+from strongroom.model.oversight.digest import DigestTime
 
 _WAIT_SECONDS = 15.0
 FAILURES = (httpx.HTTPError, smtplib.SMTPException, OSError)

@@ -16,10 +16,10 @@ from strongroom.catalog.points import expiry_holds, holds, point_history, recove
 from strongroom.catalog.protection import protection
 from strongroom.catalog.work import jobs
 from strongroom.durable.engine import Story
-from strongroom.model.expiry import Ending, plan
 from strongroom.model.ids import InstanceId
-from strongroom.model.protection_state import KEPT
-from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.points.expiry import Ending, plan
+from strongroom.model.points.recovery_point import RecoveryPoint
+from strongroom.model.protection.protection_state import KEPT
 from strongroom.workflows.basis import held_expiry
 from strongroom.workflows.basis.means import Means
 from strongroom.workflows.wal.wal_expiry import base_of_log

@@ -11,8 +11,8 @@ from strongroom.control.basis import long_running
 from strongroom.datastore.maps.manifest import FORMAT_NAME
 from strongroom.durable.engine import Story
 from strongroom.model.errors import VaultError
-from strongroom.model.hold import HELD, RELEASING, SETTING
 from strongroom.model.ids import InstanceId
+from strongroom.model.points.hold import HELD, RELEASING, SETTING
 from strongroom.workflows.basis.means import Means
 
 # All that an instance has and will have: its points, their packs, the keys that open them.

@@ -24,8 +24,8 @@ from strongroom.control.resources import deleted_vaults
 from strongroom.durable.engine import Story
 from strongroom.model.errors import Locked, ObjectMissing, VaultError
 from strongroom.model.ids import InstanceId
-from strongroom.model.recovery_point import RecoveryPoint
-from strongroom.model.vault import immutability_of
+from strongroom.model.points.recovery_point import RecoveryPoint
+from strongroom.model.resources.vault import immutability_of
 from strongroom.workflows.basis.means import Means
 from strongroom.workflows.keys.shred import shred
 

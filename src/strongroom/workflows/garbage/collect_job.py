@@ -7,7 +7,7 @@ import msgspec
 from strongroom.catalog.work import jobs
 from strongroom.durable.engine import Story
 from strongroom.model.errors import VaultError
-from strongroom.model.job import JobStatus
+from strongroom.model.work.job import JobStatus
 from strongroom.workflows.basis import agent_work
 from strongroom.workflows.basis.means import Means
 from strongroom.workflows.garbage.collect import collect

@@ -19,7 +19,7 @@ from strongroom.datastore.places.blobs import Blobs
 from strongroom.durable.engine import Story
 from strongroom.model.errors import Corrupt, ObjectMissing, VaultError, WrongKey
 from strongroom.model.ids import InstanceId
-from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.points.recovery_point import RecoveryPoint
 from strongroom.workflows.basis.means import Means
 from strongroom.workflows.keys import escrow
 from strongroom.workflows.keys.rotation import fail

@@ -20,13 +20,13 @@ from strongroom.datastore.maps.manifest import Contents, Manifest, tablespace_si
 from strongroom.datastore.places.blobs import Blobs
 from strongroom.datastore.reading.verify import DAMAGE, verify_manifest
 from strongroom.datastore.statements.receipt import Receipt
-from strongroom.model import retention
 from strongroom.model.errors import Corrupt, ObjectMissing, StoreUnavailable, VaultError
 from strongroom.model.ids import GenerationId, InstanceId, JobId, RecoveryPointId
-from strongroom.model.logical import LOGICAL
-from strongroom.model.operation import BackupResult
-from strongroom.model.policy import parse_policy
-from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.points import retention
+from strongroom.model.points.recovery_point import RecoveryPoint
+from strongroom.model.protection.policy import parse_policy
+from strongroom.model.work.logical import LOGICAL
+from strongroom.model.work.operation import BackupResult
 from strongroom.workflows.backup import strangeness
 from strongroom.workflows.backup.commit import told_facts
 from strongroom.workflows.basis.means import Means

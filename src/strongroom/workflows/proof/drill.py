@@ -25,7 +25,9 @@ from strongroom.datastore.statements.evidence import (
     sign_evidence,
 )
 from strongroom.durable.engine import Story
-from strongroom.model.drill import (
+from strongroom.model.errors import Corrupt, ObjectExists, VaultError
+from strongroom.model.points.recovery_point import RecoveryPoint
+from strongroom.model.work.drill import (
     FAILED,
     PASSED,
     TRUE,
@@ -34,10 +36,8 @@ from strongroom.model.drill import (
     DrillOrder,
     DrillResult,
 )
-from strongroom.model.errors import Corrupt, ObjectExists, VaultError
-from strongroom.model.job import Job, JobStatus
-from strongroom.model.operation import Progress
-from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.work.job import Job, JobStatus
+from strongroom.model.work.operation import Progress
 from strongroom.workflows.basis import agent_work, held_expiry
 from strongroom.workflows.basis.locking import lock_names
 from strongroom.workflows.basis.means import Means

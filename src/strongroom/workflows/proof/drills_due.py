@@ -5,9 +5,9 @@ import structlog
 from strongroom.catalog.points import drills, recovery_points
 from strongroom.catalog.protection import protection
 from strongroom.control.points.drills import fire_due_drill
-from strongroom.model.backup_settings import settings_of
-from strongroom.model.drill_turns import is_late
 from strongroom.model.ids import InstanceId
+from strongroom.model.points.drill_turns import is_late
+from strongroom.model.protection.backup_settings import settings_of
 from strongroom.workflows.basis.means import Means
 
 log = structlog.get_logger()

@@ -12,9 +12,9 @@ from whenever import Instant
 from strongroom.catalog.points import drills, expiry_holds, recovery_points
 from strongroom.datastore.places.blobs import Blobs
 from strongroom.datastore.statements.evidence import Evidence, check_evidence, name_of
-from strongroom.model.drill import FAILED, Drill, DrillResult
 from strongroom.model.errors import Corrupt, ObjectMissing
 from strongroom.model.ids import InstanceId
+from strongroom.model.work.drill import FAILED, Drill, DrillResult
 from strongroom.workflows.basis import held_expiry
 from strongroom.workflows.basis.means import Means
 from strongroom.workflows.proof.drill import fact_of

@@ -19,8 +19,8 @@ from strongroom.datastore.places.blobs import Blobs
 from strongroom.datastore.places.container import Container
 from strongroom.datastore.statements.receipt import VerifyKey
 from strongroom.model.ids import InstanceId
-from strongroom.model.recovery_point import RecoveryPoint
-from strongroom.model.vault import immutability_of
+from strongroom.model.points.recovery_point import RecoveryPoint
+from strongroom.model.resources.vault import immutability_of
 from strongroom.workflows.basis.locking import lock_point
 from strongroom.workflows.basis.means import Means
 from strongroom.workflows.proof.damage import mark

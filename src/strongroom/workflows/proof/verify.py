@@ -17,10 +17,10 @@ from strongroom.datastore.reading.verify import DAMAGE, verify_manifest
 from strongroom.datastore.statements.receipt import Receipt
 from strongroom.durable.engine import Story
 from strongroom.model.errors import Corrupt, StoreError, VaultError
-from strongroom.model.job import Job, JobStatus
-from strongroom.model.logical import LOGICAL
-from strongroom.model.operation import Progress
-from strongroom.model.verify import Damage, VerifyOrder, VerifyResult
+from strongroom.model.work.job import Job, JobStatus
+from strongroom.model.work.logical import LOGICAL
+from strongroom.model.work.operation import Progress
+from strongroom.model.work.verify import Damage, VerifyOrder, VerifyResult
 from strongroom.workflows.backup.dump import chunk_key_of
 from strongroom.workflows.basis import agent_work
 from strongroom.workflows.basis.means import Means

@@ -27,12 +27,12 @@ from strongroom.datastore.keys.keys import RecoveryKey, open_instance_key
 from strongroom.datastore.packs.seal import KeyPair
 from strongroom.datastore.places.blobs import Blobs
 from strongroom.datastore.rescue.snapshot import Snapshot, open_snapshot
-from strongroom.model.audit_gap import Gap
 from strongroom.model.errors import Corrupt, ObjectMissing, VaultError, WrongKey
-from strongroom.model.hold import HELD
 from strongroom.model.ids import InstanceId
-from strongroom.model.policy import parse_policy
-from strongroom.model.protection_state import CONFIGURING, FAILED
+from strongroom.model.oversight.audit_gap import Gap
+from strongroom.model.points.hold import HELD
+from strongroom.model.protection.policy import parse_policy
+from strongroom.model.protection.protection_state import CONFIGURING, FAILED
 from strongroom.workflows.basis.keyring import bound_to
 from strongroom.workflows.basis.means import Means
 from strongroom.workflows.proof.census import take_census

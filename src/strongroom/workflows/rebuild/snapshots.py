@@ -24,8 +24,8 @@ from strongroom.datastore.rescue.snapshot import (
     seal_snapshot,
     snapshot_name,
 )
-from strongroom.model.audit import canonical
 from strongroom.model.errors import ObjectExists, ObjectMissing
+from strongroom.model.oversight.audit import canonical
 from strongroom.workflows.basis.means import Means
 
 LOCKED_DAYS = 30

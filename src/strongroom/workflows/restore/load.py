@@ -4,10 +4,10 @@ from typing import Any
 
 import msgspec
 
-from strongroom.model.job import Job
-from strongroom.model.logical import LoadOrder, LoadRequest, LoadResult
-from strongroom.model.operation import RestoreResult
-from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.points.recovery_point import RecoveryPoint
+from strongroom.model.work.job import Job
+from strongroom.model.work.logical import LoadOrder, LoadRequest, LoadResult
+from strongroom.model.work.operation import RestoreResult
 
 
 def load_order(job: Job, point: RecoveryPoint) -> LoadOrder:

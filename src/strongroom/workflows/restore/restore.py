@@ -14,12 +14,12 @@ from strongroom.control.restore.restore_rights import check_identity
 from strongroom.datastore.keys.session import SessionKeys, content_keys, seal_session
 from strongroom.durable.engine import Story
 from strongroom.model.errors import VaultError
-from strongroom.model.extract import ExtractOrder, ExtractRequest
-from strongroom.model.job import Job, JobStatus
-from strongroom.model.logical import LoadOrder, LoadRequest
-from strongroom.model.operation import Progress, Registration, RestoreOrder, RestoreResult
-from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.points.recovery_point import RecoveryPoint
 from strongroom.model.wal import Recovery
+from strongroom.model.work.extract import ExtractOrder, ExtractRequest
+from strongroom.model.work.job import Job, JobStatus
+from strongroom.model.work.logical import LoadOrder, LoadRequest
+from strongroom.model.work.operation import Progress, Registration, RestoreOrder, RestoreResult
 from strongroom.workflows.basis import agent_work
 from strongroom.workflows.basis.means import Means
 from strongroom.workflows.restore.load import as_restored, load_order

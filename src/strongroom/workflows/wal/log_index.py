@@ -24,8 +24,7 @@ from strongroom.datastore.packs.wal_pack import open_any_log
 from strongroom.datastore.places.blobs import Blobs
 from strongroom.model.errors import Corrupt, Invalid, ObjectMissing, WrongKey
 from strongroom.model.ids import InstanceId
-from strongroom.model.logical import LOGICAL
-from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.points.recovery_point import RecoveryPoint
 from strongroom.model.wal import (
     Summary,
     WalHistory,
@@ -34,6 +33,7 @@ from strongroom.model.wal import (
     read_history_name,
     read_name,
 )
+from strongroom.model.work.logical import LOGICAL
 from strongroom.workflows.basis.means import Means
 from strongroom.workflows.wal.wal_keeping import days_kept
 

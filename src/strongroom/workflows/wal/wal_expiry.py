@@ -18,10 +18,10 @@ from strongroom.catalog.protection.protection import Protection
 from strongroom.catalog.wal import wal
 from strongroom.control.wal.wal_coverage import end_of
 from strongroom.model.ids import InstanceId
-from strongroom.model.logical import LOGICAL
-from strongroom.model.operational_tier import operational_days
-from strongroom.model.protection_state import KEPT
-from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.points.recovery_point import RecoveryPoint
+from strongroom.model.protection.operational_tier import operational_days
+from strongroom.model.protection.protection_state import KEPT
+from strongroom.model.work.logical import LOGICAL
 from strongroom.workflows.basis.means import Means
 
 _AT_ONCE = 500  # packs that one pass deletes, of each instance

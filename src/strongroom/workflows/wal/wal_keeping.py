@@ -20,8 +20,8 @@ from strongroom.control.wal.wal_coverage import forks_of
 from strongroom.datastore.packs.pack import HEADER_SIZE, PACK, open_content_key, read_header
 from strongroom.datastore.packs.wal_pack import seal_log_keys
 from strongroom.model.errors import Corrupt, Invalid, NotFound, ObjectMissing
-from strongroom.model.operational_tier import operational_days
-from strongroom.model.vault import immutability_of
+from strongroom.model.protection.operational_tier import operational_days
+from strongroom.model.resources.vault import immutability_of
 from strongroom.model.wal import (
     MOST_REPORTED,
     WalHistory,

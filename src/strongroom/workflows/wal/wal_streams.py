@@ -16,14 +16,14 @@ from strongroom.catalog.wal import wal
 from strongroom.catalog.work import agent_operations
 from strongroom.control.points import backups
 from strongroom.control.wal.wal_coverage import end_of
-from strongroom.model.backup_settings import settings_of
 from strongroom.model.errors import Cancelled
 from strongroom.model.ids import AgentId, InstanceId
-from strongroom.model.logical import LOGICAL
-from strongroom.model.operational_tier import operational_days
-from strongroom.model.protection_state import ABLE, SUSPENDED
-from strongroom.model.recovery_point import RecoveryPoint
+from strongroom.model.points.recovery_point import RecoveryPoint
+from strongroom.model.protection.backup_settings import settings_of
+from strongroom.model.protection.operational_tier import operational_days
+from strongroom.model.protection.protection_state import ABLE, SUSPENDED
 from strongroom.model.wal import SLOT_BYTES, StreamOrder
+from strongroom.model.work.logical import LOGICAL
 from strongroom.workflows.basis.means import Means
 
 log = structlog.get_logger()

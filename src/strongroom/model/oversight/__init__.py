@@ -1,0 +1,1 @@
+"""What people are told afterwards: audit, alerts, costs and the daily digest."""

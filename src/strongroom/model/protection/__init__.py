@@ -1,0 +1,1 @@
+"""Policies and settings, and whether an instance has what they promise."""

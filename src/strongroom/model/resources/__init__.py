@@ -1,0 +1,1 @@
+"""Vaults and what guards them, as they are asked for on the wire."""
