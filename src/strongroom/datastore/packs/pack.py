@@ -54,7 +54,11 @@ _TABLE_NONCE = (1 << 95).to_bytes(12, "big")
 _thread = threading.local()
 Bytes = bytes | memoryview
 Fetch = Callable[[int, int], Bytes]
-_OF_LOG = {6: {"hash_log": 18, "search_log": 1}, 9: {"hash_log": 18, "search_log": 4}}
+_OF_LOG = {  # decision 0216: tables that fit into a processor's cache
+    6: {"hash_log": 18, "search_log": 1},
+    9: {"hash_log": 18, "search_log": 4},
+    16: {"min_match": 4, "hash_log": 19, "chain_log": 21, "search_log": 1, "target_length": 32},
+}
 
 
 def _compressor(level: int, frame_size: int) -> zstandard.ZstdCompressor:
@@ -74,8 +78,7 @@ def _tuned(level: int, frame_size: int) -> Mapping[str, int]:
     if frame_size <= FRAME:
         # Pages repeat in long pieces: to look for no shorter ones is a tenth faster, and as small.
         return {"min_match": 7, "hash_log": 12} if level == 1 else {}
-    # Log repeats what was written some seconds ago, and its table of hashes fits into a cache:
-    # half as fast again as zstd's own, and a little smaller.
+    # Log repeats what was written some seconds ago.
     return {"window_log": 24, **_OF_LOG.get(level, {})}
 
 
