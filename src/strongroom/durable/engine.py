@@ -206,7 +206,7 @@ class JobEngine:
             application_name=_NAME,
         )
         self._bell.ring()
-        with inside.listening_to(self._bell):
+        with inside.listening_to(self._bell, JOBS):
             DBOS.launch()
         inside.outlast_outages(self._dbos)
 

@@ -2,10 +2,11 @@
 
 Read with DBOS 3.4: `_sys_db.recv` and `recv_consume`, `notifications_map`,
 `get_pending_workflows`, `reenqueue_for_recovery`, `tables.workflow_status.recovery_attempts`,
-`engine`, `db_retry`, `retriable_postgres_exception`, and `_dbos.queue_thread`, which waits for the
-event that stops it between two looks into the queues.
+`engine`, `db_retry`, `retriable_postgres_exception`, and `_dbos.queue_thread`, whose threads are
+named `queue-worker-<queue>` and wait for the event that stops them between two looks.
 """
 
+import math
 import os
 import sys
 import threading
@@ -23,8 +24,8 @@ from strongroom.model.errors import ControlUnavailable
 
 _LOOK_SECONDS = 0.05
 _GRACE_SECONDS = 5.0
-_QUICK_LOOK_SECONDS = 0.05
-_QUICK_FOR_SECONDS = 1.0
+_FIRST_LOOK_SECONDS = 0.01
+_LAST_LOOK_SECONDS = 0.5
 
 
 class Dropped(BaseException):
@@ -66,52 +67,71 @@ class Bell:
     """Whoever puts something into the queue rings: at rest nobody needs to look so often.
 
     It rings just before the transaction that puts it there commits, and just before a story's end
-    is written down, which frees its partition: so for a moment looks follow one another closely.
+    is written down, which frees its partition: so a few looks follow, each after twice the time.
     """
 
     def __init__(self) -> None:
         self._turn = threading.Condition()
-        self._rings = 0
-        self._quick_until = 0.0
+        self._pause = math.inf  # until the next of them, and when that is
+        self._due = math.inf
+        self._waits = False
+
+    @property
+    def is_still(self) -> bool:
+        """Whether who listens waits, and for the clock alone."""
+        with self._turn:
+            return self._waits and self._due == math.inf
 
     def ring(self) -> None:
-        """Have the queue looked into now, and often for a moment."""
+        """Have the queue looked into soon, and some times more."""
         with self._turn:
-            self._rings += 1
-            self._quick_until = time.monotonic() + _QUICK_FOR_SECONDS
+            self._follow(_FIRST_LOOK_SECONDS)
             self._turn.notify_all()
+
+    def _follow(self, pause: float) -> None:
+        self._pause = pause if pause < _LAST_LOOK_SECONDS else math.inf
+        self._due = time.monotonic() + self._pause
 
     def wait(self, seconds: float, over: threading.Event) -> bool:
         """Until the next look is due -> whether it is `over`: that is noticed at a ring too."""
+        until = time.monotonic() + seconds
         with self._turn:
-            heard, quick = self._rings, time.monotonic() < self._quick_until
-            self._turn.wait_for(
-                lambda: self._rings != heard or over.is_set(),
-                timeout=min(seconds, _QUICK_LOOK_SECONDS) if quick else seconds,
-            )
+            while not over.is_set():
+                if (rest := min(until, self._due) - time.monotonic()) <= 0:
+                    self._follow(2 * self._pause)
+                    break
+                self._waits = True
+                self._turn.wait(rest)
+                self._waits = False
         return over.is_set()
 
 
 class _Stop:
-    """The event that DBOS's queue threads wait for, as far as they use it."""
+    """The event that DBOS's queue threads wait for, as far as they use it.
 
-    def __init__(self, over: threading.Event, bell: Bell) -> None:
+    Only who looks into `queue` hears the bell; the others have nothing of ours to find.
+    """
+
+    def __init__(self, over: threading.Event, bell: Bell, queue: str) -> None:
         self._over = over
         self._bell = bell
+        self._listener = f"queue-worker-{queue}"
 
     def is_set(self) -> bool:
         return self._over.is_set()
 
     def wait(self, timeout: float) -> bool:
+        if threading.current_thread().name != self._listener:
+            return self._over.wait(timeout)
         return self._bell.wait(timeout, self._over)
 
 
 @contextmanager
-def listening_to(bell: Bell) -> Iterator[None]:
-    """What is launched within looks into the queues when the bell rings, and by the clock."""
+def listening_to(bell: Bell, queue: str) -> Iterator[None]:
+    """What is launched within looks into `queue` when the bell rings, and by the clock."""
     names = vars(_dbos)
     looking = names["queue_thread"]
-    names["queue_thread"] = lambda over, dbos: looking(_Stop(over, bell), dbos)
+    names["queue_thread"] = lambda over, dbos: looking(_Stop(over, bell, queue), dbos)
     try:
         yield
     finally:

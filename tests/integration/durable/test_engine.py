@@ -83,7 +83,7 @@ def test_the_queue_is_looked_into_when_something_was_put_there_and_when_a_partit
     monkeypatch.setattr("strongroom.durable.engine._POLL_SECONDS", 600.0)
 
     def quiet() -> bool:
-        return time.monotonic() > engine._bell._quick_until + 0.5  # a look under way is over too
+        return engine._bell.is_still
 
     ended(engine, begin(lambda story, word="": story.wait("go", 600.0) if word else None))
     until("the looks to become seldom", quiet)

@@ -40,6 +40,7 @@ _FILE = re.compile(
 )
 _NEVER = threading.Event()
 _Blocks = NDArray[np.uint32]
+_NONE: _Blocks = np.empty(0, np.uint32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,9 @@ class ChangedBlocks:
         tablespace = int(space) if space else _DEFAULT_SPACE if database else _GLOBAL_SPACE
         if (tablespace, database, 0, 0) in self._forks:
             return None
-        changes = self._forks.get((tablespace, database, int(relation), fork), _Fork())
+        changes = self._forks.get((tablespace, database, int(relation), fork))
+        if changes is None:
+            return FilePart(_NONE, size // PAGE)
         return _part(changes, int(segment or 0) * PAGES_OF_SEGMENT, size // PAGE)
 
 
@@ -93,7 +96,7 @@ def _part(changes: _Fork, first: int, count: int) -> FilePart | None:
     """Of a segment whose first block is `first`."""
     if changes.limit is not None and changes.limit <= first:
         return None
-    blocks = np.unique(np.concatenate([np.empty(0, np.uint32), *changes.blocks]))
+    blocks = np.unique(np.concatenate([_NONE, *changes.blocks]))
     inside = blocks[(blocks >= first) & (blocks < first + count)] - np.uint32(first)
     if len(inside) > count * _MOST:
         return None

@@ -100,12 +100,12 @@ class DataDirectory:
         current = self._root
         if (space := self._spaces.get("/".join(directories[:2]))) is not None:
             current, directories = space, directories[2:]
-        with reading(self.path / path), self._descent(current, directories) as parent:
+        with reading(self.path, path), self._descent(current, directories) as parent:
             return os.open(name, _FILE, dir_fd=parent)
 
     def read(self, path: str) -> bytes:
         """A small file whole."""
-        with reading(self.path / path), os.fdopen(self.open(path), "rb") as file:
+        with reading(self.path, path), os.fdopen(self.open(path), "rb") as file:
             return file.read(1 << 20)
 
     def entries(self) -> Iterator[Entry]:
@@ -137,7 +137,7 @@ class DataDirectory:
             os.close(descriptor)
 
     def _walk(self, directory: int, path: str, own: str) -> Iterator[Entry]:
-        with reading(self.path / path):
+        with reading(self.path, path):
             names = sorted(os.listdir(directory))
         known = frozenset(names)
         for name in names:
@@ -148,7 +148,7 @@ class DataDirectory:
                 self.left_out.add(inside)
                 continue
             try:
-                with reading(self.path / inside):
+                with reading(self.path, inside):
                     facts = os.stat(name, dir_fd=directory, follow_symlinks=False)
             except FileNotFoundError:
                 continue
@@ -168,7 +168,7 @@ class DataDirectory:
             return
         try:
             flags = _DIRECTORY if path == "pg_wal" else _DIRECTORY | os.O_NOFOLLOW
-            with reading(self.path / path):
+            with reading(self.path, path):
                 descriptor = os.open(name, flags, dir_fd=parent)
         except FileNotFoundError:
             return
@@ -183,7 +183,7 @@ class DataDirectory:
         """The link, and of its place only the directory of this major version."""
         name = path.rpartition("/")[2]
         try:
-            with reading(self.path / path):
+            with reading(self.path, path):
                 link = os.readlink(name, dir_fd=parent)
                 if path not in self._spaces:
                     self._spaces[path] = os.open(name, _DIRECTORY, dir_fd=parent)
@@ -217,14 +217,14 @@ def _is_left_out(path: str, name: str, known: frozenset[str]) -> bool:
 
 
 @contextmanager
-def reading(place: Path) -> Iterator[None]:
+def reading(place: Path, inside: str = "") -> Iterator[None]:
     """Failures of the operating system come out typed; only FileNotFoundError as it is."""
     try:
         yield
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise _refused(error, place) from error
+        raise _refused(error, place / inside) from error
 
 
 def _refused(error: OSError, place: Path) -> SourceError:

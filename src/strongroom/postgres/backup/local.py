@@ -5,10 +5,9 @@ after it knows the difference (docs/decisions/0115).
 """
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
 
 import google_crc32c
@@ -172,22 +171,25 @@ class _Copy:
         self.control = b""
 
     def events(self) -> Iterator[Event]:
-        """Everything on disk, the control file last."""
-        for small, entries in groupby(self._tree.entries(), self._is_small):
-            if small:
-                for batch in _batches(entries):
-                    yield from self._together(batch)
-            else:
-                for entry in entries:
-                    yield from self._alone(entry)
+        """Everything on disk, the control file last.
 
-    def _is_small(self, entry: Entry) -> bool:
-        return (
-            entry.kind not in {"directory", "link"}
-            and entry.path != CONTROL
-            and entry.size <= _SMALL
-            and self._part_of(entry) is None
-        )
+        Small files wait until they make one piece: between those of which a part comes, or
+        nothing, they lie one by one.
+        """
+        small: list[Entry] = []
+        size = 0
+        for entry in self._tree.entries():
+            part = self._part_of(entry)
+            if part is not None or not _is_small(entry):
+                if entry.path == CONTROL:
+                    yield from self._together(small)
+                yield from self._alone(entry, part)
+                continue
+            if size + entry.size > PIECE:
+                yield from self._together(small)
+                small, size = [], 0
+            small.append(entry)
+            size += entry.size
 
     def _part_of(self, entry: Entry) -> FilePart | None:
         """None: all of it comes."""
@@ -197,12 +199,12 @@ class _Copy:
         """A small file that is at hand."""
         yield from self._at_hand(Entry(path, "other", mode, self._mtime), content)
 
-    def _alone(self, entry: Entry) -> Iterator[Event]:
+    def _alone(self, entry: Entry, part: FilePart | None) -> Iterator[Event]:
         if entry.kind in {"directory", "link"}:
             yield FileBegun(entry.path, 0, entry.mode, entry.mtime, entry.kind, entry.link)
         elif entry.path == CONTROL:
             yield from self._control(entry)
-        elif part := self._part_of(entry):
+        elif part is not None:
             yield from self._in_part(entry, part)
         else:
             yield from self._file(entry)
@@ -232,7 +234,7 @@ class _Copy:
         reader = PartReader(descriptor, part, check)
 
         def read(length: int, offset: int) -> bytes:
-            with reading(self._tree.path / entry.path):
+            with reading(self._tree.path, entry.path):
                 return reader.read(length, offset)
 
         done = 0
@@ -249,20 +251,19 @@ class _Copy:
         """Their pages are checked all at once; a file that is not whole is looked at by itself."""
         read = [(entry, data) for entry in entries if (data := self._content(entry)) is not None]
         whole = [True] * len(read)
-        if self._pages is not None:
+        if self._pages is not None and read:
             whole = self._pages.are_whole([(entry.path, data) for entry, data in read])
         for (entry, data), is_whole in zip(read, whole, strict=True):
             yield from self._at_hand(entry, data) if is_whole else self._file(entry)
 
     def _content(self, entry: Entry) -> bytes | None:
         """None when it was dropped since it was listed: the log says so too."""
-        place = self._tree.path / entry.path
         try:
             descriptor = self._tree.open(entry.path)
         except FileNotFoundError:
             return None
         try:
-            with reading(place):
+            with reading(self._tree.path, entry.path):
                 return _read(descriptor, os.fstat(descriptor).st_size, 0, None)
         finally:
             os.close(descriptor)
@@ -315,18 +316,9 @@ class _Copy:
             yield Warned(check.damaged.warning())
 
 
-def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """As many at once as make one piece."""
-    batch: list[Entry] = []
-    size = 0
-    for entry in entries:
-        if size + entry.size > PIECE:
-            yield batch
-            batch, size = [], 0
-        batch.append(entry)
-        size += entry.size
-    if batch:
-        yield batch
+def _is_small(entry: Entry) -> bool:
+    is_file = entry.kind not in {"directory", "link"} and entry.path != CONTROL
+    return is_file and entry.size <= _SMALL
 
 
 def _read(descriptor: int, length: int, offset: int, check: FileCheck | None) -> bytes:
