@@ -27,7 +27,7 @@ from strongroom.model.seams import Chance, Clock
 WAL_FRAME = MOST_RAW
 _INFO = b"strongroom-log-session-1"
 LEVEL = 3  # at any speed
-_LEVELS = ((1_000_000, 16), (12_000_000, 9), (64_000_000, 6))  # up to so many bytes a second
+_LEVELS = ((1_500_000, 16), (12_000_000, 9), (64_000_000, 6))  # up to so many bytes a second
 
 
 def level_for(size: int, seconds: float) -> int:
