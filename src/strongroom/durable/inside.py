@@ -85,12 +85,9 @@ class Bell:
     def ring(self) -> None:
         """Have the queue looked into soon, and some times more."""
         with self._turn:
-            self._follow(_FIRST_LOOK_SECONDS)
+            self._pause = _FIRST_LOOK_SECONDS
+            self._due = min(self._due, time.monotonic() + self._pause)  # many rings put off none
             self._turn.notify_all()
-
-    def _follow(self, pause: float) -> None:
-        self._pause = pause if pause < _LAST_LOOK_SECONDS else math.inf
-        self._due = time.monotonic() + self._pause
 
     def wait(self, seconds: float, over: threading.Event) -> bool:
         """Until the next look is due -> whether it is `over`: that is noticed at a ring too."""
@@ -98,7 +95,9 @@ class Bell:
         with self._turn:
             while not over.is_set():
                 if (rest := min(until, self._due) - time.monotonic()) <= 0:
-                    self._follow(2 * self._pause)
+                    longer = 2 * self._pause
+                    self._pause = longer if longer < _LAST_LOOK_SECONDS else math.inf
+                    self._due = time.monotonic() + self._pause
                     break
                 self._waits = True
                 self._turn.wait(rest)

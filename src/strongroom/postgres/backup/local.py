@@ -173,23 +173,22 @@ class _Copy:
     def events(self) -> Iterator[Event]:
         """Everything on disk, the control file last.
 
-        Small files wait until they make one piece: between those of which a part comes, or
-        nothing, they lie one by one.
+        Small files wait until they make one piece, or one that is large comes whole. They lie one
+        by one between those of which a part comes, or nothing: these pass by.
         """
         small: list[Entry] = []
         size = 0
         for entry in self._tree.entries():
             part = self._part_of(entry)
-            if part is not None or not _is_small(entry):
-                if entry.path == CONTROL:
-                    yield from self._together(small)
-                yield from self._alone(entry, part)
-                continue
-            if size + entry.size > PIECE:
+            is_small = part is None and _is_small(entry)
+            if part is None and (not is_small or size + entry.size > PIECE):
                 yield from self._together(small)
                 small, size = [], 0
-            small.append(entry)
-            size += entry.size
+            if is_small:
+                small.append(entry)
+                size += entry.size
+            else:
+                yield from self._alone(entry, part)
 
     def _part_of(self, entry: Entry) -> FilePart | None:
         """None: all of it comes."""
