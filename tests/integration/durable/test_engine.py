@@ -82,16 +82,13 @@ def test_the_queue_is_looked_into_when_something_was_put_there_and_when_a_partit
 ) -> None:
     monkeypatch.setattr("strongroom.durable.engine._POLL_SECONDS", 600.0)
 
-    def quiet() -> bool:
-        return engine._bell.is_still
-
     ended(engine, begin(lambda story, word="": story.wait("go", 600.0) if word else None))
-    until("the looks to become seldom", quiet)
+    until("the looks to become seldom", lambda: engine._bell.is_still)
     with database.writing() as connection:
         engine.enqueue(connection, "story", "first", "waits", partition="p")
         engine.enqueue(connection, "story", "second", partition="p")
     until("the first to run", lambda: engine.status("first").state is WorkflowState.RUNNING)
-    until("the looks to become seldom", quiet)
+    until("the looks to become seldom", lambda: engine._bell.is_still)
     engine.notify("first", "go", "on")
     assert ended(engine, "second").state is WorkflowState.SUCCEEDED
 

@@ -2,7 +2,7 @@
 
 The name says the timeline and where it begins; its length says where it ends. Log is read whole
 and in order, so a pack of it is one frame: that shrinks better. How hard it is pressed follows
-from how fast it comes: a tenth of a core, or half as much again, is what that may take.
+from how fast it comes: of log that shrinks well, a tenth of a core or half as much again.
 """
 
 from collections.abc import Callable
