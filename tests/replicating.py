@@ -233,7 +233,7 @@ class Replicating(Keeping):
             file = copy.home / ACCOUNT / container / both[which % len(both)]
             file.chmod(0o600)
             file.write_bytes(b"damaged")
-            found = copy.store.digests(container, [both[which % len(both)]])
+            found = copy.store.looking.digests(container, [both[which % len(both)]])
             assert [each.state for each in found] == ["corrupt"]
         self.replicate()
 

@@ -194,6 +194,20 @@ def test_the_endpoint_reads_again_and_says_what_it_found(
     assert [digest.name for digest in found if digest.missing] == [names[249]]
 
 
+def test_the_endpoint_need_not_read_again_what_it_has_read_since_it_came(
+    world: StoreWorld, container: str
+) -> None:
+    began = SystemClock().now()
+    data = bytes(2 << 20)
+    AzureBlobs(f"{world.url}/{container}", account_key=KEY_TEXT).create(NAME, data)
+    account = Container(f"{world.url}/{container}", KEY, SystemClock())
+    # It is asked at once, and waits for the look that has begun: that makes the finding known.
+    assert [found.size for found in account.digests([NAME, "x"], began)] == [len(data), -1]
+    world.file(container, NAME).write_bytes(b"other")
+    (found,) = account.digests([NAME], began)
+    assert found.corrupt, "a finding is told once"
+
+
 def test_another_account_key_is_denied(world: StoreWorld, container: str) -> None:
     with pytest.raises(StoreDenied):
         Container(f"{world.url}/{container}", bytes(64), SystemClock()).ensure()

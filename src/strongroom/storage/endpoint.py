@@ -233,7 +233,7 @@ class Endpoint:
             if message["type"] == "lifespan.startup":
                 await send({"type": "lifespan.startup.complete"})
             else:
-                self._store.stop()
+                self._store.looking.stop()
                 for thread in (self.scrub, self.pull, self.upkeep):
                     if thread is not None:
                         thread.stop()

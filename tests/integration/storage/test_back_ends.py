@@ -155,7 +155,7 @@ def test_the_accounts_own_keys_delete_no_locked_version_and_hide_nothing(vault: 
     vault.client.delete_object(**plain)  # a delete marker: anyone with the keys can leave one
     vault.client.put_object(**plain, Body=b"something else")
     assert bytes_of(vault.store) == DATA
-    assert vault.store.digests("cont", [NAME])[0].blake3 == blake3(DATA).digest()
+    assert vault.store.looking.digests("cont", [NAME])[0].blake3 == blake3(DATA).digest()
 
 
 def test_a_lock_that_is_extended_is_extended_there_in_whole_days(vault: Vault) -> None:
@@ -310,7 +310,7 @@ def test_whatever_dies_when_a_blob_is_whole_or_absent_in_a_bucket_too(
                     put(store)
                 with pytest.raises(ObjectExists):
                     put(store)
-                assert store.digests("cont", [NAME])[0].state == "ok"
+                assert store.looking.digests("cont", [NAME])[0].state == "ok"
                 delete(store)
                 assert bytes_of(store) is None
     assert died.count(put) >= 2
@@ -330,7 +330,7 @@ def test_what_was_committed_while_the_provider_was_away_is_put_later_and_counts_
             put(store)
         assert store.unfinished() == (1, 0)
         assert bytes_of(store) == DATA
-        for work in (upkeep.look, lambda: store.digests("cont", [NAME])):
+        for work in (upkeep.look, lambda: store.looking.digests("cont", [NAME])):
             store._back_end._bucket = SteppedBucket(bucket, 1, "before", StoreUnavailable)
             with contextlib.suppress(StoreUnavailable):
                 work()
@@ -341,7 +341,7 @@ def test_what_was_committed_while_the_provider_was_away_is_put_later_and_counts_
         store._back_end._bucket = bucket
         upkeep.look()
         assert upkeep.told()["behindSince"] is None
-        assert store.digests("cont", [NAME])[0].state == "ok"
+        assert store.looking.digests("cont", [NAME])[0].state == "ok"
         assert [path.name for path in (root / ".strongroom/incoming").iterdir()] == []
     assert len(list(wrong_with_bucket(root))) == (1 if places.kind == "azure" else 0)
 
@@ -363,10 +363,10 @@ def test_what_goes_missing_or_changes_in_a_bucket_is_found(places: BackEnds, roo
             container.delete_blob(f"{key}gone")
             for name, body in (("other", other), ("longer", longer)):
                 container.upload_blob(key + name, body, overwrite=True)
-        states = {finding.name: finding.state for finding in store.scrub(10)}
+        states = {finding.name: finding.state for finding in store.looking.scrub(10)}
         corrupt = dict.fromkeys(("gone", "other", "longer"), "corrupt")
         assert states == {**corrupt, "well": "ok"}
-        assert store.damaged("cont") == ["gone", "longer", "other"]
+        assert store.looking.damaged("cont") == ["gone", "longer", "other"]
         for name in ("gone", "longer"):
             with pytest.raises(Corrupt):
                 store.open(store.blob("cont", name))
@@ -529,8 +529,11 @@ def test_a_ledger_that_was_lost_is_made_anew_from_the_bucket_when_asked(
     with closing(opened(root / "new", replace(place, adopt=True))) as store:
         assert bytes_of(store) == DATA
         assert bytes_of(store, "g/held.pack") == b""
-        assert [each.state for each in store.digests("cont", [NAME, "x"])] == ["ok", "missing"]
-        assert {each.state for each in store.scrub(10)} == {"ok"}
+        assert [each.state for each in store.looking.digests("cont", [NAME, "x"])] == [
+            "ok",
+            "missing",
+        ]
+        assert {each.state for each in store.looking.scrub(10)} == {"ok"}
         with pytest.raises(ObjectExists):
             put(store)
         if places.kind == "s3":

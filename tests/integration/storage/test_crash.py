@@ -115,7 +115,7 @@ def check_whole_or_absent(root: Path) -> bool:
         with pytest.raises(ObjectExists):
             put(store)
     assert file.read_bytes() == DATA
-    assert store.digests("cont", [NAME])[0].blake3 == blake3(DATA).digest()
+    assert store.looking.digests("cont", [NAME])[0].blake3 == blake3(DATA).digest()
     delete(store)
     assert bytes_of(store) is None
     assert not file.exists()

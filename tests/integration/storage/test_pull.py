@@ -309,14 +309,14 @@ def test_what_is_damaged_at_the_second_is_fetched_anew_and_told(first, second, t
     else:
         file.chmod(0o600)
         file.write_bytes(b"as it")
-    second.store.scrub(10)
-    assert second.store.damaged("cont") == ["deep/x"]
+    second.store.looking.scrub(10)
+    assert second.store.looking.damaged("cont") == ["deep/x"]
     with capture_logs() as logs:
         second.pull.look()
     assert [each["name"] for each in logs if each["event"] == "blob_mended"] == ["deep/x"]
     assert second.bytes_of(tmp_path / "second", "deep/x") == b"as it was written"
     assert second.pull.told()["damagedObjects"] == 0
-    assert [each.state for each in second.store.scrub(10)] == ["ok", "ok"]
+    assert [each.state for each in second.store.looking.scrub(10)] == ["ok", "ok"]
     assert not list((tmp_path / "second" / ".strongroom" / "incoming").iterdir())
 
 
@@ -331,7 +331,7 @@ def test_what_is_damaged_at_both_or_gone_at_the_first_stays_as_it_is_and_is_told
     first.azure().get_blob_client("cont", "y").delete_blob()
     for name in ("x", "y"):
         damage(tmp_path / "second" / ACCOUNT / "cont" / name)
-    second.store.scrub(10)
+    second.store.looking.scrub(10)
     second.clock.advance(60)
     second.pull.look()
     told = second.pull.told()
@@ -345,7 +345,7 @@ def test_a_mend_that_is_cut_off_after_its_row_is_read_from_the_new_bytes(first, 
     put(first, "x", b"as it was written")
     second.pull.look()
     damage(tmp_path / "second" / ACCOUNT / "cont" / "x")
-    second.store.scrub(10)
+    second.store.looking.scrub(10)
     second.store.mending = replace(second.store.mending, placement=CutOff())
     with pytest.raises(PowerLoss):
         second.pull.look()

@@ -119,7 +119,7 @@ class Host:
         scrub = Scrub(self.store, later, days=0.0, bytes_per_second=1 << 30)
         for _ in self.store.page(CONTAINER, Asked()).blobs:
             scrub.look()
-        return bool(self.store.damaged(CONTAINER))
+        return bool(self.store.looking.damaged(CONTAINER))
 
     def outside_finds(self) -> bool:
         """What the control plane's daily look (workflows/proof/lost.py) compares: objects, locks.

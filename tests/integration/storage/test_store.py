@@ -160,9 +160,9 @@ def test_scrub_visits_whom_it_has_not_seen_for_the_longest_and_names_what_change
 ) -> None:
     for name in ("a", "b", "c", "d"):
         put(store, name, name.encode() * 100)
-    first = store.scrub(2)
+    first = store.looking.scrub(2)
     clock.advance(10)
-    second = store.scrub(2)
+    second = store.looking.scrub(2)
     assert {finding.name for finding in first + second} == {"a", "b", "c", "d"}
     assert {finding.state for finding in first + second} == {"ok"}
     clock.advance(10)
@@ -172,7 +172,7 @@ def test_scrub_visits_whom_it_has_not_seen_for_the_longest_and_names_what_change
     file(tmp_path, "b").write_bytes(b"short")
     file(tmp_path, "c").unlink()
     with structlog.testing.capture_logs() as lines:
-        states = {finding.name: finding.state for finding in store.scrub(10)}
+        states = {finding.name: finding.state for finding in store.looking.scrub(10)}
     assert states == {"a": "corrupt", "b": "corrupt", "c": "corrupt", "d": "ok"}
     assert sorted(line["name"] for line in lines) == ["a", "b", "c"]
     for name in ("b", "c"):
@@ -222,7 +222,7 @@ def test_a_blob_whose_bytes_vanished_before_they_were_linked_stays_named(tmp_pat
     store.close()
     shutil.rmtree(tmp_path / ".strongroom/incoming")
     store = open_store(settings, FakeClock(), SystemChance())
-    assert store.digests("cont", ["x"])[0].state == "corrupt"
+    assert store.looking.digests("cont", ["x"])[0].state == "corrupt"
     store.close()
 
 

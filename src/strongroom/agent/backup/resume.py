@@ -73,22 +73,26 @@ class PartialDeltas:
     _place: Creates | None = None
 
     def __post_init__(self) -> None:
-        self._due = Due(self.writer)
+        self._due = Due(self.writer, self.clock)
 
     def look(self, delta: Callable[[Source], Delta | None], source: Source) -> None:
         """Put one, if it is time for it. Raises StoreError, LeaseLost, Cancelled."""
         if not self.order.resume or not self._due():
             return
-        found = delta(source)
+        begun = self.clock.monotonic()
+        size = self._put(delta(source))
+        self._due.put(size, self.clock.monotonic() - begun)
+
+    def _put(self, found: Delta | None) -> int:
+        """Its bytes in storage; 0 where there is nothing to tell."""
         if found is None:
-            self._due.put(0)
-            return
+            return 0
         sealed = seal_delta(found, self.catalogue_key, self.clock, self.chance)
         name = f"{self.order.delta_name.removesuffix('.delta')}/{self._count}.delta"
         self._count += 1
-        self._due.put(len(sealed))
         if self._place is None:
             self._place = self.open_container(self.held, SCOPE)
         # The name holds our epoch: when it exists, an answer was lost.
         with suppress(ObjectExists):
             self._place.create(name, sealed)
+        return len(sealed)

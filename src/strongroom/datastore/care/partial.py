@@ -27,10 +27,11 @@ from strongroom.datastore.maps.manifest import (
 )
 from strongroom.datastore.writing.writer import DatastoreWriter, RawStream
 from strongroom.model.postgres import PAGE
+from strongroom.model.seams import Clock
 
 _SHARE = 256  # of what was stored before: of a large server there are some thousands of them
 _MOST = 1 << 30  # stored bytes between two partial deltas
-_COST = 32  # times as much is stored after one as it had bytes itself
+_COST = 32  # times as much is stored after one as it had bytes itself, and times as long
 
 _NOBODY = PointFacts(recovery_point_id="", instance_id="", job_id="", taken_at="", committed_at="")
 
@@ -47,20 +48,28 @@ class Versions(Protocol):
 
 
 class Due:
-    """When the next partial delta is: after each pack at first, then with each 256th more."""
+    """When the next partial delta is: after each pack at first, then with each 256th more.
 
-    def __init__(self, writer: DatastoreWriter) -> None:
+    Whoever reads the server waits for it: it has a 32nd of the bytes, and of the time, at most.
+    """
+
+    def __init__(self, writer: DatastoreWriter, clock: Clock) -> None:
         self._writer = writer
+        self._clock = clock
         self._next = 1
+        self._not_before = 0.0  # on the monotonic clock
 
     def __call__(self) -> bool:
         """Whether enough was stored since the last one."""
-        return self._writer.stored_bytes >= self._next
+        if self._writer.stored_bytes < self._next:
+            return False
+        return self._clock.monotonic() >= self._not_before
 
-    def put(self, size: int) -> None:
-        """One was put, of so many bytes; or, with none, there was nothing to tell."""
+    def put(self, size: int, seconds: float) -> None:
+        """One was put, of so many bytes, in that time; of none: there was nothing to tell."""
         stored = self._writer.stored_bytes
         self._next = stored + max(1, min(max(stored // _SHARE, size * _COST), _MOST))
+        self._not_before = self._clock.monotonic() + seconds * _COST
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ that a page of other bytes has the same one is one chance in 2^64 (docs/decision
 """
 
 from collections.abc import Callable
+from itertools import repeat
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -25,6 +26,7 @@ from strongroom.datastore.packs.pack import (
 )
 from strongroom.model.errors import Corrupt, WrongKey
 from strongroom.model.postgres import PAGE
+from strongroom.turns import IN_TURN
 
 _FIRST_NONCE = 1 << 94
 _RECORD_NONCE = ((1 << 95) + 1).to_bytes(12, "big")
@@ -40,13 +42,12 @@ def digests_by(key: AESGCM) -> DigestsOf:
     def of(first: int, pages: memoryview) -> bytes:
         short = -len(pages) % PAGE
         view = memoryview(bytes(pages) + bytes(short)) if short else pages
-        tag, number = key.encrypt, _FIRST_NONCE + first
-        return b"".join(
-            [
-                tag((number + page).to_bytes(12, "big"), b"", view[at : at + PAGE])[:DIGEST]
-                for page, at in enumerate(range(0, len(view), PAGE))
-            ]
-        )
+        number = _FIRST_NONCE + first
+        with IN_TURN:
+            cut = [view[at : at + PAGE] for at in range(0, len(view), PAGE)]
+            nonces = [(number + page).to_bytes(12, "big") for page in range(len(cut))]
+            tags = b"".join(map(key.encrypt, nonces, repeat(b""), cut))
+        return memoryview(tags).cast("Q")[:: TAG // DIGEST].tobytes()
 
     return of
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strongroom.model.postgres import PAGE, Lsn
+from strongroom.turns import IN_TURN
 
 _SUMS = 32
 _WORDS = PAGE // 4
@@ -74,7 +75,8 @@ def page_lsn(page: bytes | memoryview) -> Lsn:
 def _wrong(data: bytes | memoryview, blocks: _Words) -> NDArray[np.bool_]:
     """Of each page, whether it is wrong; `blocks`: its number in its relation."""
     words = np.frombuffer(data, dtype="<u4").reshape(-1, _WORDS)
-    wrong: NDArray[np.bool_] = (words[:, 2] & _LOW) != _checksums(words, blocks)
+    with IN_TURN:
+        wrong: NDArray[np.bool_] = (words[:, 2] & _LOW) != _checksums(words, blocks)
     new = np.flatnonzero(words[:, 3] >> np.uint32(16) == 0)  # pd_upper
     if len(new):
         wrong[new] = words[new].any(axis=1)

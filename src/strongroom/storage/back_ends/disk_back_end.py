@@ -25,10 +25,11 @@ _log = structlog.get_logger("strongroom.storage")
 class FileReading:
     """A file from an offset on; see back_end.Reading."""
 
-    def __init__(self, handle: int, offset: int = 0) -> None:
+    def __init__(self, handle: int, offset: int = 0, *, afresh: bool = False) -> None:
         self.size = os.fstat(handle).st_size
         self._handle = handle
         self._at = offset
+        self._afresh = afresh
 
     def read(self, size: int) -> bytes:
         """The next bytes."""
@@ -39,6 +40,8 @@ class FileReading:
 
     def close(self) -> None:
         """Let go of it."""
+        if self._afresh:
+            os.posix_fadvise(self._handle, 0, 0, os.POSIX_FADV_DONTNEED)
         os.close(self._handle)
 
 
@@ -52,7 +55,7 @@ def open_file(path: Path, offset: int, *, afresh: bool) -> FileReading | None:
         raise StoreUnavailable(f"a blob's file cannot be read: {error.strerror}") from error
     if afresh:
         os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
-    return FileReading(handle, offset)
+    return FileReading(handle, offset, afresh=afresh)
 
 
 class DiskBackEnd:

@@ -29,6 +29,10 @@ class Disk:
         """The file's bytes survive a power loss. After a failure the file counts as lost."""
         os.fsync(handle)
 
+    def forget(self, handle: int) -> None:
+        """What is on disk needs no memory: it is read again from there, long after or never."""
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+
     def link(self, source: Path, target: Path) -> None:
         """Give a file a second name; FileExistsError when the name is taken."""
         os.link(source, target, follow_symlinks=False)

@@ -67,6 +67,7 @@ class Incoming:
                 with disk_errors():
                     self._disk.fsync(handle)
                     self._disk.fsync_dir(self.path.parent)
+                    self._disk.forget(handle)
         finally:
             os.close(handle)
 

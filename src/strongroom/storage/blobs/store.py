@@ -9,38 +9,34 @@ Promises (tests/integration/storage tries each):
 Plain sync functions for worker threads; any number of them at once.
 """
 
-import functools
 import itertools
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 
 import structlog
-from whenever import Instant
 
 from strongroom.model.errors import (
     Conflict,
     Corrupt,
     ObjectExists,
     ObjectMissing,
-    StoreUnavailable,
 )
 from strongroom.model.seams import Chance, Clock
 from strongroom.storage.back_ends.back_end import Reading
 from strongroom.storage.back_ends.back_ends import open_place
 from strongroom.storage.back_ends.native import Native
 from strongroom.storage.back_ends.placement import Placement
-from strongroom.storage.basis.blob import Asked, Blob, Container, Facts, Finding, Page
+from strongroom.storage.basis.blob import Asked, Blob, Container, Facts, Page
 from strongroom.storage.basis.disk import Disk
 from strongroom.storage.basis.incoming import Incoming, disk_errors, read_pieces
 from strongroom.storage.basis.layout import Layout, RootLock
 from strongroom.storage.basis.settings import StoreSettings
 from strongroom.storage.basis.space import Space
 from strongroom.storage.blobs.blocks import StagedBlocks
+from strongroom.storage.blobs.looking import Looking
 from strongroom.storage.blobs.mending import Mending
-from strongroom.storage.blobs.rereading import at_once, reread
 from strongroom.storage.blobs.upload import Upload
 from strongroom.storage.ledger.copies import Copies
 from strongroom.storage.ledger.identifiers import Identifiers
@@ -49,7 +45,6 @@ from strongroom.storage.ledger.listing import page_of
 from strongroom.storage.ledger.lock_clock import LockClock
 from strongroom.storage.ledger.locks import Lock, Locks
 
-_REMOTE_READS, _LOCAL_READS = 8, 2  # side by side: a provider is far away, a disk is not
 _log = structlog.get_logger("strongroom.storage")
 
 
@@ -67,7 +62,6 @@ class BlobStore:
         self._ledger = ledger
         place = open_place(settings, disk, ledger, clock, chance)
         self._back_end = place.back_end
-        self._is_remote = settings.back_end is not None
         self.identifiers = Identifiers(ledger)
         self.copies = Copies(ledger)
         self.locks = Locks(ledger, LockClock(clock, ledger, accept=settings.accept_clock))
@@ -86,10 +80,12 @@ class BlobStore:
             max_bytes=self.max_blob_bytes,
             lifetime=settings.staged_seconds,
         )
-        self._stopping = threading.Event()
         self._names = [threading.Lock() for _ in range(64)]
         self.mending = Mending(
             ledger, self._placement, self.space, clock, self._incoming, self._holding
+        )
+        self.looking = Looking(
+            ledger, self._placement, clock, self._holding, is_remote=settings.back_end is not None
         )
 
     def start(self, lock: RootLock | None) -> None:
@@ -97,12 +93,9 @@ class BlobStore:
         self._lock = lock
         self._placement.recover()
 
-    def stop(self) -> None:
-        """Begin no further re-reading: it is the one thing that takes long."""
-        self._stopping.set()
-
     def close(self) -> None:
         """Let the root go. Uploads under way are swept at the next start."""
+        self.looking.close()
         self._ledger.close()
         self._back_end.close()
         if self._lock is not None:
@@ -182,7 +175,9 @@ class BlobStore:
             self._placement.place(blob)
         self.blocks.forget((blob.container, blob.name))
         self.locks.clock.note()
-        return replace(blob, incoming=None)
+        blob = replace(blob, incoming=None)
+        self.looking.begin(blob)
+        return blob
 
     def stage(self, upload: Upload, block_id: str) -> None:
         """Keep the bytes as a block of a blob to come. Raises Forbidden as `commit` does."""
@@ -291,72 +286,6 @@ class BlobStore:
                 return
             with self._holding(blob.container, blob.name):
                 self._placement.finish(blob)
-
-    # --- looking again ---
-
-    def digests(self, container: str, names: Sequence[str]) -> list[Finding]:
-        """Re-read the bytes of each named blob, now, where they lie."""
-        self._ledger.container(container)
-        with ThreadPoolExecutor(_REMOTE_READS if self._is_remote else _LOCAL_READS) as pool:
-            findings = list(pool.map(functools.partial(self._look_again, container), names))
-        known = set(self._ledger.corrupt(container))
-        for finding in findings:
-            if finding.state == "corrupt" or finding.name in known:
-                self._ledger.note_checked(finding, self._clock.now())
-        return findings
-
-    def damaged(self, container: str) -> list[str]:
-        """Names of blobs whose bytes were found to be others than were written."""
-        self._ledger.container(container)
-        return self._ledger.corrupt(container)
-
-    def is_behind(self, before: Instant) -> bool:
-        """Whether any blob was neither written nor looked at since then."""
-        return bool(self._ledger.least_recently_checked(1, before))
-
-    def scrub(
-        self,
-        limit: int,
-        before: Instant | None = None,
-        pace: Callable[[int], None] = at_once,
-    ) -> list[Finding]:
-        """Re-read the `limit` blobs that were not looked at for the longest, and note it.
-
-        Only those that were neither written nor looked at since `before`, if that is given.
-        """
-        findings = []
-        for blob in self._ledger.least_recently_checked(limit, before):
-            finding = self._look_again(blob.container, blob.name, pace)
-            findings.append(finding)
-            self._ledger.note_checked(finding, self._clock.now())
-        return findings
-
-    def _look_again(
-        self, container: str, name: str, pace: Callable[[int], None] = at_once
-    ) -> Finding:
-        if self._stopping.is_set():
-            raise StoreUnavailable("the store is stopping")
-        try:
-            blob = self._ledger.blob(container, name)
-        except ObjectMissing:
-            return Finding(container=container, name=name, state="missing")
-        if self._is_remote and blob.incoming is not None:  # what lies there is what counts
-            with self._holding(container, name):
-                self._placement.finish(blob)
-            blob = self._ledger.blob(container, name)
-            if blob.incoming is not None:
-                raise StoreUnavailable("the back end does not have the blob yet")
-        reading = self._placement.open(blob, afresh=True)
-        if reading is None:
-            finding = Finding(container=container, name=name, state="corrupt")
-        else:
-            try:
-                finding = reread(blob, reading, pace)
-            finally:
-                reading.close()
-        if finding.state == "corrupt":
-            _log.error("blob_corrupt", container=container, name=name, size=finding.size)
-        return finding
 
     def _lock_of(self, blob: Blob) -> Lock:
         return self.locks.of(blob.container, blob.name, blob.created)

@@ -111,7 +111,7 @@ class Pull:
             if self._fetch(container, blob):
                 counts["behindObjects"] -= 1
                 counts["behindBytes"] -= blob.size
-        for name in self._store.damaged(container):
+        for name in self._store.looking.damaged(container):
             counts["damagedObjects"] += not self._mend(container, name)
         counts["goneObjects"] += self._let_go(container, here.keys() - wanted.keys())
 

@@ -47,9 +47,9 @@ class Scrub:
         Raises StoreError when it cannot be read now, or the store is stopping.
         """
         now = self._clock.now()
-        found = self._store.scrub(1, now.subtract(seconds=self._days * 86_400), self._pace)
+        found = self._store.looking.scrub(1, now.subtract(seconds=self._days * 86_400), self._pace)
         late = now.subtract(seconds=self._days * 86_400 * _BEHIND)
-        if found and self._store.is_behind(late):
+        if found and self._store.looking.is_behind(late):
             _log.warning("scrub_behind", days=self._days, bytes_per_second=self._rate)
         return bool(found)
 

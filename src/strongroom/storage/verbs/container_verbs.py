@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from whenever import Instant
 
 from strongroom.model.errors import Invalid
 from strongroom.storage.basis.blob import Asked, Finding
@@ -88,19 +89,23 @@ class ContainerVerbs:
         return Answer(200, {"content-type": "application/xml"}, body)
 
     async def digests(self, request: Request, grant: Grant) -> Answer:
-        """Re-read the named blobs and say what is there now. Ours, not Azure's."""
+        """Re-read the named blobs and say what is there now. Ours, not Azure's.
+
+        x-ms-found-since: those that were found whole since then are not read once more.
+        """
         grant.need_account_key()
         container = container_of(request)
         names = read_names(await self._work.collect(request, MAX_NAMES_BYTES))
         checked = [checked_blob(name) for name in names]
-        findings = await self._work.run(self._store.digests, container, checked)
+        since = _since(request.headers.get("x-ms-found-since", ""))
+        findings = await self._work.run(self._store.looking.digests, container, checked, since)
         reply = {"digests": [_told(finding) for finding in findings]}
         return Answer(200, {"content-type": "application/json"}, msgspec.json.encode(reply))
 
     async def findings(self, request: Request, grant: Grant) -> Answer:
         """Blobs whose bytes the scrub found to be others than were written. Ours, not Azure's."""
         grant.need_account_key()
-        names = await self._work.run(self._store.damaged, container_of(request))
+        names = await self._work.run(self._store.looking.damaged, container_of(request))
         return Answer(
             200, {"content-type": "application/json"}, msgspec.json.encode({"damaged": names})
         )
@@ -115,6 +120,13 @@ def read_names(body: bytes) -> list[str]:
     if len(names) > MAX_NAMES:
         raise Invalid(f"at most {MAX_NAMES} names can be asked for at once")
     return names
+
+
+def _since(text: str) -> Instant | None:
+    try:
+        return Instant.parse_iso(text) if text else None
+    except ValueError as error:
+        raise Invalid("x-ms-found-since must be an instant, as 2026-01-31T23:59:59Z") from error
 
 
 def container_of(request: Request) -> str:

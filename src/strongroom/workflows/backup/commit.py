@@ -91,7 +91,7 @@ def commit_point(means: Means, job_id: str, told: dict[str, Any]) -> dict[str, A
         result = with_older_damage(means, operation, result, lambda: both)
     manifest = msgspec.structs.replace(manifest, contents=contents_of(result))
     keep(means, job.instance_id, [pack.name for pack in manifest.objects])
-    _verify_packs(means, job.instance_id, manifest, parent)
+    _verify_packs(means, job, manifest, parent)
     verdict = verdict_of(means, job, result)
     generations = {pack.generation for pack in manifest.objects}
     lock_point(means, job.instance_id, point, generations, verdict.expires_at)
@@ -121,18 +121,17 @@ def _receipt(means: Means, instance_id: str, point: RecoveryPointId) -> Receipt 
     return means.keyring.signing.public.check(raw)
 
 
-def _verify_packs(
-    means: Means, instance_id: str, manifest: Manifest, parent: Manifest | None
-) -> None:
+def _verify_packs(means: Means, job: Job, manifest: Manifest, parent: Manifest | None) -> None:
     """The endpoint re-reads every pack that is new; success is a re-read.
 
-    Those of the parent were read again at its own commit: they are looked up, all of them.
+    Of those that came in this job it has read most while the others came. Those of the parent were
+    read again at its own commit: they are looked up, all of them.
     """
     older = {pack.name for pack in parent.objects} if parent is not None else set()
-    _look_up(means, instance_id, [pack for pack in manifest.objects if pack.name in older])
+    view = means.storage.account_view(job.instance_id)
+    _look_up(means, job.instance_id, [pack for pack in manifest.objects if pack.name in older])
     wanted = {pack.name: pack for pack in manifest.objects if pack.name not in older}
-    found = means.storage.account_view(instance_id).digests(list(wanted))
-    for digest in found:
+    for digest in view.digests(list(wanted), job.started_at):
         pack = wanted.pop(digest.name)
         if digest.missing:
             raise ObjectMissing(f"pack {digest.name} is not in storage")

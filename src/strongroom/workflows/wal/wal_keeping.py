@@ -38,6 +38,7 @@ from strongroom.workflows.garbage.collect import keep
 
 _SIDE_BY_SIDE = 8
 _ENDLESS = 1 << 62  # of a timeline that is followed
+_RECENTLY = 10  # minutes: a pack is reported when it lies in storage
 
 log = structlog.get_logger()
 
@@ -98,11 +99,12 @@ def _jump(row: sa.RowMapping | None, report: WalReport) -> WalMissing | None:
 
 
 def _read_again(means: Means, instance_id: str, packs: list[WalPack]) -> None:
-    """The endpoint re-reads every pack: success is a re-read."""
+    """The endpoint re-reads every pack, or has done so when it came: success is a re-read."""
     wanted = {pack.name: pack for pack in packs}
     if not wanted:
         return
-    for digest in means.storage.account_view(instance_id).digests(list(wanted)):
+    since = means.control.clock.now().subtract(minutes=_RECENTLY)
+    for digest in means.storage.account_view(instance_id).digests(list(wanted), since):
         pack = wanted[digest.name]
         if digest.missing:
             raise ObjectMissing(f"{digest.name} is not in storage")
