@@ -90,8 +90,8 @@ class Keeping(RuleBasedStateMachine):
         )
 
     def step_on(self) -> None:
-        """No two points are taken at one moment."""
-        self.now += timedelta(minutes=1)
+        """No two points are taken at one moment, nor a dozen in an hour: that would be a flood."""
+        self.now += timedelta(minutes=6)
         self.world.go_to(self.now)
 
     # Time

@@ -1,7 +1,7 @@
 """A power cut: the process that has this on its path is killed as it is about to send a pack.
 
 It dies once: when it has told several times what it has stored, and the file that DIES_MIDWAY
-names is there still. Its packs are small, so that little data makes many.
+names is there still. Its packs are small, so that little data makes many, and each is told.
 """
 
 import os
@@ -9,9 +9,11 @@ import signal
 from pathlib import Path
 
 from strongroom.agent import memory
+from strongroom.datastore.care import partial
 from strongroom.datastore.places.blobs import AzureBlobs
 
 memory.WHOLE = memory.Share(pack_raw_size=4 << 20, workers=2)
+partial._REST = 0
 _trip = Path(os.environ["DIES_MIDWAY"])
 _create = AzureBlobs.create
 _told = []

@@ -31,7 +31,8 @@ from strongroom.model.seams import Clock
 
 _SHARE = 256  # of what was stored before: of a large server there are some thousands of them
 _MOST = 1 << 30  # stored bytes between two partial deltas
-_COST = 32  # times as much is stored after one as it had bytes itself, and times as long
+_COST = 32  # times as much is stored after one as it had bytes itself
+_REST = 32  # times as long is backed up after one as it took itself
 
 _NOBODY = PointFacts(recovery_point_id="", instance_id="", job_id="", taken_at="", committed_at="")
 
@@ -69,7 +70,7 @@ class Due:
         """One was put, of so many bytes, in that time; of none: there was nothing to tell."""
         stored = self._writer.stored_bytes
         self._next = stored + max(1, min(max(stored // _SHARE, size * _COST), _MOST))
-        self._not_before = self._clock.monotonic() + seconds * _COST
+        self._not_before = self._clock.monotonic() + seconds * _REST
 
 
 @dataclass(slots=True)
