@@ -32,7 +32,7 @@ _log = structlog.get_logger("strongroom.storage")
 
 
 class _Look(NamedTuple):
-    """A blob, made then, was found whole."""
+    """A blob, made then, was found whole by a look that began then."""
 
     created: Instant
     at: Instant
@@ -123,17 +123,19 @@ class Looking:
         return findings
 
     def _look_early(self, blob: Blob) -> None:
-        key = blob.container, blob.name
+        key, at = (blob.container, blob.name), self._clock.now()
         try:
             finding = self._look(*key)
             if finding.state == "corrupt":
                 self._ledger.note_checked(finding, self._clock.now())
             elif finding.state == "ok":
                 kept = self._ledger.blob(*key)  # its time of making is rounded there
-                self._keep(key, _Look(kept.created, self._clock.now()))
+                self._keep(key, _Look(kept.created, at))
         except VaultError as error:  # who asks for it will be told
             if not self._stopping.is_set():
                 _log.warning("early_look_failed", name=blob.name, reason=error.message)
+        except Exception:  # noqa: BLE001 - a thread's top is a door: nobody asks for its result
+            _log.exception("bug", thread="look")
         finally:
             with self._lock:
                 self._under_way.pop(key, None)
