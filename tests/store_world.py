@@ -16,6 +16,7 @@ from obstore.store import AzureStore
 
 from seams import SystemChance, SystemClock
 from strongroom.model.identities.sas import Protocol, Resource
+from strongroom.storage.basis.blob import Blob, Facts
 from strongroom.storage.basis.disk import Disk
 from strongroom.storage.basis.settings import Account, StoreSettings
 from strongroom.storage.blobs.store import BlobStore, open_store
@@ -126,3 +127,13 @@ def a_store_world(
         finally:
             server.should_exit = True
             thread.join(timeout=15)
+
+
+def put(store: BlobStore, name: str, data: bytes) -> Blob:
+    """A blob of the container `cont`, as one request brings it."""
+    upload = store.begin("cont", name, len(data))
+    try:
+        upload.write([data])
+        return store.commit(upload, Facts())
+    finally:
+        upload.abandon()

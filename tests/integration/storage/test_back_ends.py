@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 from whenever import Instant
 
 import azure_versions as azure
+import store_world
 from azure_versions import azure_versions
 from back_end_world import KINDS, BackEnds, back_ends
 from faulty_disk import PowerLoss
@@ -38,7 +39,7 @@ from strongroom.model.errors import (
 )
 from strongroom.storage.back_ends.adopting import HOLD
 from strongroom.storage.back_ends.back_end import NativeLock
-from strongroom.storage.basis.blob import Blob, Facts
+from strongroom.storage.basis.blob import Blob
 from strongroom.storage.basis.settings import BackEndSettings, StoreSettings
 from strongroom.storage.blobs.store import BlobStore, open_store
 from strongroom.storage.ledger.locks import Immutability
@@ -116,12 +117,7 @@ class Vault:
 
 
 def put(store: BlobStore, name: str = NAME, data: bytes = DATA) -> Blob:
-    upload = store.begin("cont", name, len(data))
-    try:
-        upload.write([data])
-        return store.commit(upload, Facts())
-    finally:
-        upload.abandon()
+    return store_world.put(store, name, data)
 
 
 def bytes_of(store: BlobStore, name: str = NAME) -> bytes | None:

@@ -1,16 +1,17 @@
 """Blobs are read again when they have come, and once: not anew for who asks a moment later."""
 
-import time
 from collections.abc import Iterator
+from concurrent.futures import wait
 from pathlib import Path
 
 import pytest
 import structlog
 
+import store_world
 from seams import FakeClock, SystemChance
 from store_world import ACCOUNT, KEY
 from strongroom.model.errors import StoreUnavailable
-from strongroom.storage.basis.blob import Blob, Facts
+from strongroom.storage.basis.blob import Blob
 from strongroom.storage.basis.settings import StoreSettings
 from strongroom.storage.blobs.store import BlobStore, open_store
 
@@ -32,12 +33,7 @@ def store(tmp_path: Path, clock: FakeClock) -> Iterator[BlobStore]:
 
 
 def put(store: BlobStore, name: str, data: bytes = LARGE) -> Blob:
-    upload = store.begin("cont", name, len(data))
-    try:
-        upload.write([data])
-        return store.commit(upload, Facts())
-    finally:
-        upload.abandon()
+    return store_world.put(store, name, data)
 
 
 def damage(tmp_path: Path, name: str) -> None:
@@ -46,10 +42,9 @@ def damage(tmp_path: Path, name: str) -> None:
 
 
 def until_looked_at(store: BlobStore, name: str) -> None:
-    end = time.monotonic() + 30
-    while ("cont", name) not in store.looking._found:
-        assert time.monotonic() < end, "nobody has looked at it"
-        time.sleep(0.01)
+    _, late = wait([*store.looking._under_way.values()], timeout=30)
+    assert not late
+    assert ("cont", name) in store.looking._found, "nobody has looked at it"
 
 
 def states(store: BlobStore, *names: str, **since: object) -> list[str]:

@@ -19,10 +19,10 @@ from blake3 import blake3
 
 from faulty_disk import FaultyDisk
 from seams import FakeClock, SystemChance
-from store_world import ACCOUNT, KEY, StoreWorld, a_sas, a_store_world
+from store_world import ACCOUNT, KEY, StoreWorld, a_sas, a_store_world, put
 from strongroom.model.errors import Conflict, Corrupt, Invalid, ObjectExists, StoreFull, VaultError
 from strongroom.model.identities.sas import sign
-from strongroom.storage.basis.blob import Blob, Facts
+from strongroom.storage.basis.blob import Facts
 from strongroom.storage.basis.disk import Disk
 from strongroom.storage.basis.settings import StoreSettings
 from strongroom.storage.blobs.store import BlobStore, open_store
@@ -48,15 +48,6 @@ def store(tmp_path: Path, clock: FakeClock) -> Iterator[BlobStore]:
     store.create_container("cont", {})
     yield store
     store.close()
-
-
-def put(store: BlobStore, name: str, data: bytes) -> Blob:
-    upload = store.begin("cont", name, len(data))
-    try:
-        upload.write([data])
-        return store.commit(upload, Facts())
-    finally:
-        upload.abandon()
 
 
 def stage(store: BlobStore, name: str, block_id: str, data: bytes) -> None:

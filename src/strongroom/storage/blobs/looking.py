@@ -134,7 +134,7 @@ class Looking:
         except VaultError as error:  # who asks for it will be told
             if not self._stopping.is_set():
                 _log.warning("early_look_failed", name=blob.name, reason=error.message)
-        except Exception:  # noqa: BLE001 - a thread's top is a door: nobody asks for its result
+        except Exception:  # noqa: BLE001 - a thread's top is a door: who asks has the blob read once more
             _log.exception("bug", thread="look")
         finally:
             with self._lock:
