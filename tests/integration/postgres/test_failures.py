@@ -21,7 +21,7 @@ from strongroom.postgres.backup.local import disk_backup
 from strongroom.postgres.backup.physical import physical_backup
 from strongroom.postgres.log import walstream
 from strongroom.postgres.log.walstream import WalWindow
-from strongroom.postgres.server import replication as replication_module
+from strongroom.postgres.server import answers
 from strongroom.postgres.server.connect import replication
 from strongroom.postgres.server.events import FileBegun, FileData
 
@@ -104,7 +104,7 @@ def _walsenders(server: Server, state: str = "") -> list[int]:
 
 
 def test_a_server_that_falls_silent_is_noticed(server, monkeypatch):
-    monkeypatch.setattr(replication_module, "STALL_SECONDS", 1.0)
+    monkeypatch.setattr(answers, "STALL_SECONDS", 1.0)
     frozen: list[int] = []
 
     def freeze(event):

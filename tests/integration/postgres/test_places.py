@@ -98,6 +98,30 @@ def test_without_encryption_the_line_for_it_is_asked_for(encrypted):
         pass
 
 
+@pytest.mark.parametrize("major", [14, 15])
+def test_a_socket_and_a_network_bring_the_same(major):
+    """The one is read past libpq, the other by it."""
+    with start_server(major, autovacuum="off") as server:
+        server.sql(
+            "create table t as select n, md5(n::text) from generate_series(1, 200000) n",
+            "vacuum freeze",
+        )
+        server.replace_hba(
+            "host all all 127.0.0.1/32 trust", "host replication all 127.0.0.1/32 trust"
+        )
+        tcp = Conninfo.parse(f"{server.tcp} user=postgres")
+        here, there = (
+            {
+                file.path: bytes(content)
+                for file, content in zip(copy.files, copy.contents, strict=True)
+                if file.kind == "main" and file.path.startswith("base/")
+            }
+            for copy in (back_up(server.parsed()), back_up(tcp))
+        )
+        assert sum(map(len, here.values())) > 10 << 20
+        assert here == there
+
+
 def test_a_restored_server_starts_without_the_certificates_of_its_source(encrypted):
     server, certificate = encrypted
     with open_directory() as place:

@@ -20,7 +20,8 @@ from strongroom.postgres.backup.low_level import LowLevelBackup
 from strongroom.postgres.log.wal_summary import is_log, server_of
 from strongroom.postgres.log.walstream import LogWindow, segment_name
 from strongroom.postgres.server.connect import Conninfo, session
-from strongroom.postgres.server.replication import STALL_SECONDS, Replication
+from strongroom.postgres.server.replication import Replication
+from strongroom.postgres.server.silence import STALL_SECONDS
 from strongroom.postgres.server.system import System
 from strongroom.postgres.wire.wal import PAGE
 

@@ -15,7 +15,8 @@ from strongroom.model.postgres import Lsn, Timeline, lsn_from_text, lsn_to_text
 from strongroom.model.seams import Clock
 from strongroom.postgres.server.asked import show, show_bytes
 from strongroom.postgres.server.connect import Conninfo, replication, session
-from strongroom.postgres.server.replication import STALL_SECONDS, Replication
+from strongroom.postgres.server.replication import Replication
+from strongroom.postgres.server.silence import STALL_SECONDS
 from strongroom.postgres.server.system import System, identify
 from strongroom.postgres.wire.messages import WalData, parse_wal_message, status_update
 

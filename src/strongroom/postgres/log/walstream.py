@@ -24,7 +24,8 @@ from strongroom.model.seams import Clock
 from strongroom.postgres.server.asked import show
 from strongroom.postgres.server.connect import Conninfo, replication, same_server
 from strongroom.postgres.server.events import FileBegun, FileData, FileEnded, WalEvent
-from strongroom.postgres.server.replication import STALL_SECONDS, Replication
+from strongroom.postgres.server.replication import Replication
+from strongroom.postgres.server.silence import STALL_SECONDS
 from strongroom.postgres.server.system import System, identify
 from strongroom.postgres.wire.messages import WalData, parse_wal_message, status_update
 

@@ -16,11 +16,10 @@ import psycopg
 from psycopg import pq
 
 from strongroom.model.errors import SourceError, SourceStopped
+from strongroom.postgres.server.answers import Answers, PlainAnswers, out_of_order
 from strongroom.postgres.server.refusals import connection_is_gone, failed_command
+from strongroom.postgres.server.silence import SLICE, STALL_SECONDS, Silence
 
-STALL_SECONDS = 300.0
-_FIRST_SLICE = 50  # milliseconds
-_SLICE = 1000
 _PIECE = 64 << 10  # bytes of a message to the server
 _MOST_WARNINGS = 1000
 
@@ -31,8 +30,7 @@ class Replication:
     def __init__(self, pgconn: pq.abc.PGconn, watch: Callable[[], None]) -> None:
         self._pgconn = pgconn
         self._watch = watch
-        self._poll = select.poll()
-        self._poll.register(pgconn.socket, select.POLLIN)
+        self._silence = Silence(pgconn.socket, watch)
         # A descriptor of our own: libpq may close its socket at any time, and the number goes on
         # to mean something else.
         self._twin: socket.socket | None = socket.socket(fileno=os.dup(pgconn.socket))
@@ -42,6 +40,7 @@ class Replication:
         self._poll_nudged.register(pgconn.socket, select.POLLIN)
         self._poll_nudged.register(self._nudged, select.POLLIN)
         self._lock = threading.Lock()
+        self._plain: PlainAnswers | None = None
         self.warnings: list[str] = []  # what the server has warned of, the first thousand
         pgconn.notice_handler = self._note
         self.version_number = pgconn.server_version
@@ -79,6 +78,16 @@ class Replication:
             self._pgconn.send_query(command.encode())
         except psycopg.Error as error:
             raise self._gone("sending a command") from error
+
+    def ask(self, command: str) -> Answers:
+        """Send a command that is answered at length; the connection is for nothing else until all
+        of it is taken.
+        """
+        if not self.host.startswith("/"):
+            self.begin(command)
+            return self
+        self._plain = PlainAnswers(self._pgconn.socket, command, self._watch, self._note_words)
+        return self._plain
 
     def next_rows(self, what: str, limit: float = STALL_SECONDS) -> list[list[bytes]]:
         """The next result, which must hold rows."""
@@ -123,7 +132,7 @@ class Replication:
                     return
                 else:
                     # A server at full speed has sent more by now: poll only when it has not.
-                    silent = self._wait(silent, what, STALL_SECONDS) if dry else silent
+                    silent = self._silence.wait(silent, what, STALL_SECONDS) if dry else silent
                     consume()
                     dry = True
         except psycopg.Error as error:
@@ -144,7 +153,7 @@ class Replication:
                     raise self._ended_early(what)
                 if waited >= seconds:
                     return None
-                slice_ = min(_SLICE, int((seconds - waited) * 1000) or 1)
+                slice_ = min(SLICE, int((seconds - waited) * 1000) or 1)
                 ready = {descriptor for descriptor, _ in self._poll_nudged.poll(slice_)}
                 if not ready:
                     waited += slice_ / 1000
@@ -185,6 +194,8 @@ class Replication:
 
     def close(self) -> None:
         """No `interrupt` and no `nudge` reaches this connection from now on."""
+        if self._plain is not None:
+            self._plain.close()
         with self._lock:
             self._nudges.close()
             self._nudged.close()
@@ -195,8 +206,11 @@ class Replication:
     def _note(self, said: pq.abc.PGresult) -> None:
         severity = said.error_field(pq.DiagnosticField.SEVERITY_NONLOCALIZED)
         words = said.error_field(pq.DiagnosticField.MESSAGE_PRIMARY)
-        if severity == b"WARNING" and words and len(self.warnings) < _MOST_WARNINGS:
-            self.warnings.append(words.decode(errors="replace"))
+        self._note_words((severity or b"").decode(), (words or b"").decode(errors="replace"))
+
+    def _note_words(self, severity: str, words: str) -> None:
+        if severity == "WARNING" and words and len(self.warnings) < _MOST_WARNINGS:
+            self.warnings.append(words)
 
     def _expect(self, status: pq.ExecStatus, what: str, limit: float) -> pq.abc.PGresult:
         result = self._result(what, limit)
@@ -215,35 +229,15 @@ class Replication:
         silent = 0.0
         try:
             while self._pgconn.is_busy():
-                silent = self._wait(silent, what, limit)
+                silent = self._silence.wait(silent, what, limit)
                 self._pgconn.consume_input()
             return self._pgconn.get_result()
         except psycopg.Error as error:
             raise self._gone(what) from error
 
-    def _wait(self, silent: float, what: str, limit: float) -> float:
-        """Until there is something to read or a slice of time is over -> seconds of silence.
-
-        The first slice is short: bytes may wait inside the TLS layer, where poll sees nothing.
-        """
-        length = _SLICE if silent else _FIRST_SLICE
-        if self._poll.poll(length):
-            return 0.0
-        self._watch()
-        silent += length / 1000
-        if silent >= limit:
-            raise SourceStopped(
-                f"the server was silent for {limit:.0f} seconds while {what}",
-                hint="See the server's log, and the network between agent and server.",
-            )
-        return silent
-
     def _failed(self, result: pq.abc.PGresult | None, what: str) -> SourceError:
         if result is None or result.status != pq.ExecStatus.FATAL_ERROR:
-            return SourceStopped(
-                f"the server answered out of order while {what}",
-                hint="See that nothing between agent and server changes the protocol.",
-            )
+            return out_of_order(what)
         state = result.error_field(pq.DiagnosticField.SQLSTATE) or b""
         said = result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or result.error_message
         return failed_command(state.decode(), said.decode(errors="replace"), what)
