@@ -20,6 +20,7 @@ from strongroom.postgres.dump.database_facts import apply_facts
 from strongroom.postgres.dump.database_settings import Setting, apply_settings
 from strongroom.postgres.server.client import Client, Program
 from strongroom.postgres.server.connect import Conninfo, connect
+from strongroom.postgres.server.together import ends_with_us
 from strongroom.postgres.server.tools import Tools
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -254,12 +255,14 @@ def telling_alone(database: str) -> Iterator[None]:
 def restore_database(
     tools: Tools, client: Client, database: str, dump: Path, *, jobs: int, owners: bool
 ) -> Program:
-    """pg_restore into an empty database; it ends at the first error.
+    """pg_restore into an empty database; it ends at the first error, and when we are killed.
 
+    For the thread that runs it to its end.
     Without `owners` everything belongs to the role that loads, and no privilege is granted.
     No `jobs` (0) is one transaction: for few objects, of which nothing is there before it ends.
     """
-    command = [str(tools.program("pg_restore")), "-w", "--exit-on-error", "--no-tablespaces"]
+    command = [*ends_with_us(), str(tools.program("pg_restore")), "-w", "--exit-on-error"]
+    command.append("--no-tablespaces")
     command += ["--no-subscriptions", f"--jobs={jobs}" if jobs else "--single-transaction"]
     if not owners:
         command += ["--no-owner", "--no-privileges"]
