@@ -1,6 +1,7 @@
 """The log in the vault's care: committed by a re-read, expired by its window, collected if not."""
 
 import json
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,11 +15,15 @@ from strongroom.catalog.protection import instances, protection
 from strongroom.catalog.tables.tables import agents, policies
 from strongroom.catalog.wal import streaming, wal
 from strongroom.catalog.work import agent_operations, jobs
+from strongroom.control.identities.identity import create_service_principal
 from strongroom.control.overview.alerts import settle_alerts
 from strongroom.control.wal.wal_coverage import kept_of
 from strongroom.control.wal.wal_moments import apart, begin_apart, choose
+from strongroom.control.wal.wal_timeline import stream_state
 from strongroom.datastore.packs.wal_pack import seal_log
+from strongroom.model.arm import VaultRef
 from strongroom.model.errors import Corrupt, NotFound, ObjectMissing, Precondition
+from strongroom.model.identities.access import OWNER, Caller
 from strongroom.model.protection.policy_templates import with_window
 from strongroom.model.wal import (
     IMMEDIATE,
@@ -34,7 +39,7 @@ from strongroom.workflows.care.care import in_each
 from strongroom.workflows.garbage.collect import collect
 from strongroom.workflows.wal.wal_expiry import base_of_log, expire_log
 from strongroom.workflows.wal.wal_keeping import keep_wal
-from strongroom.workflows.wal.wal_streams import fill_gaps, operation_of, settle_stream
+from strongroom.workflows.wal.wal_streams import fill_gaps, settle_stream
 from worlds import point_id
 
 SIZE = 16 << 20
@@ -493,6 +498,25 @@ def test_log_expires_by_its_window_but_not_what_the_rest_leans_on(
     assert expire_log(world.means, world.instance) == 0
 
 
+def test_a_log_that_nobody_has_begun_says_since_when_it_is_asked_for(world: CareWorld) -> None:
+    owner = create_service_principal(world.control, "me", "me", "s" * 20, [(OWNER.id, "/")])
+    caller = Caller(principal_id=owner)
+
+    def told() -> dict[str, Any]:
+        with world.database.reading() as connection:
+            found = protection.by_id(connection, world.instance)
+        vault = VaultRef(resource_group=found.resource_group, name=found.vault_name)
+        return stream_state(world.control, caller, vault, found.instance_name)
+
+    assert told() == {"state": "Off"}
+    a_window(world, 7)
+    assert told() == {"state": "Starting"}
+    asked = world.clock.now()
+    in_each(world.means, settle_stream, streaming.unsettled)
+    world.clock.advance(600)
+    assert told() == {"state": "Starting", "askedAt": asked.format_iso()}
+
+
 def test_a_policy_keeps_the_log_of_all_that_it_protects_and_a_setting_no_less(
     world: CareWorld, stream: Stream
 ) -> None:
@@ -506,7 +530,7 @@ def test_a_policy_keeps_the_log_of_all_that_it_protects_and_a_setting_no_less(
     def is_streamed() -> bool:
         in_each(world.means, settle_stream, streaming.unsettled)
         with world.database.reading() as connection:
-            row = agent_operations.get(connection, operation_of(world.instance))
+            row = agent_operations.get(connection, streaming.operation_of(world.instance))
             assert streaming.unsettled(connection) == []  # nothing to do in the next round
         return row is not None and row["status"] in agent_operations.OPEN
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from integration.servers import Server, start_server
-from strongroom.postgres.server.together import ends_with_us
 
 pytestmark = pytest.mark.postgres
 
@@ -46,7 +45,6 @@ def await_load(server: Server, *, under_way: bool) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.skipif(not ends_with_us(), reason="setpriv cannot do it here")
 @pytest.mark.parametrize("jobs", [0, 2])
 def test_pg_restore_ends_with_the_agent_that_was_killed(tmp_path: Path, jobs: int) -> None:
     with start_server(15) as server:

@@ -16,6 +16,11 @@ from strongroom.model.protection.protection_state import ABLE, SUSPENDED
 PREFIX = "wal-"  # of the operation that is an instance's stream
 
 
+def operation_of(instance_id: str) -> str:
+    """The id of the operation that is an instance's stream."""
+    return f"{PREFIX}{instance_id}"
+
+
 class Stand(msgspec.Struct, frozen=True):
     """Of one instance: whether its stream is wanted, is asked for, and of the right agent."""
 

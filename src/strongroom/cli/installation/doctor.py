@@ -174,7 +174,7 @@ def _protection(vault: Vault, means: Means) -> Iterator[Finding]:
                 " ".join(details[0].get("recommendedAction") or [f"strongroom backup {name}"]),
             )
         told = [*proofs.troubles(name, ours)]
-        told += streams.troubles(name, streams.stream_of(vault, name, ours))
+        told += streams.troubles(name, streams.stream_of(vault, name, ours), means.clock.now())
         yield from (Finding(fact, fix) for fact, fix in told)
         points = vault.points(name)
         yield from _damaged(name, points)

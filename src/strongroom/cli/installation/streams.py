@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from whenever import Instant
+
+from strongroom.cli.basis.rest import moment
 from strongroom.cli.basis.vault import Vault
 
 BEHIND_SECONDS = 300  # from which on a stream is in trouble: it is told each ten seconds
@@ -16,9 +19,12 @@ def stream_of(vault: Vault, name: str, ours: dict[str, Any]) -> dict[str, Any] |
     return {**found["stream"], "gaps": len(found["gaps"])}
 
 
-def troubles(name: str, stream: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
+def troubles(name: str, stream: dict[str, Any] | None, now: Instant) -> Iterator[tuple[str, str]]:
     """(fact, next step) of what keeps seconds out of the vault. One that begins is no trouble."""
-    if stream is None or stream["state"] == "Starting":
+    if stream is None:
+        return
+    if stream["state"] == "Starting":
+        yield from _not_begun(name, stream, now)
         return
     why = f": {stream['why']}" if stream.get("why") else ""
     if stream["state"] != "Streaming":
@@ -32,4 +38,15 @@ def troubles(name: str, stream: dict[str, Any] | None) -> Iterator[tuple[str, st
             f"the log of {name} is {stream['lagSeconds'] / 60:.0f} minutes behind{why}",
             "see that its agent runs and reaches the storage; "
             "`strongroom status` shows whether it catches up",
+        )
+
+
+def _not_begun(name: str, stream: dict[str, Any], now: Instant) -> Iterator[tuple[str, str]]:
+    asked = moment(stream.get("askedAt"))
+    waits = 0.0 if asked is None else (now - asked).total("seconds")
+    if waits > BEHIND_SECONDS:
+        yield (
+            f"the log of {name} was asked for {waits / 60:.0f} minutes ago, and none has come",
+            "see that its agent runs, and what the agent's own log says of the stream; "
+            f"`strongroom server check {name}` tells what the server still lacks",
         )

@@ -10,7 +10,8 @@ from whenever import Instant
 from strongroom.catalog.points import recovery_points
 from strongroom.catalog.protection import protection
 from strongroom.catalog.protection.protection import Protection
-from strongroom.catalog.wal import wal
+from strongroom.catalog.wal import streaming, wal
+from strongroom.catalog.work import agent_operations
 from strongroom.control.basis.access import require
 from strongroom.control.basis.control import Control
 from strongroom.control.wal.restorable_ranges import FIND
@@ -151,8 +152,7 @@ def _loss(table: str, deleted: int, at: int) -> Loss:
 def _stream(connection: sa.Connection, found: Protection, now: Instant) -> dict[str, Any]:
     row = wal.stream_of(connection, found.instance_id)
     if row is None:
-        is_wanted = operational_days(found.properties, found.policy)
-        return {"state": "Starting" if is_wanted else "Off"}
+        return _not_begun(connection, found)
     facts = row["facts"]
     return {
         "state": facts.get("state", ""),
@@ -165,6 +165,15 @@ def _stream(connection: sa.Connection, found: Protection, now: Instant) -> dict[
         "toldAt": row["told_at"].format_iso(),
         "storedBytes": wal.stored_bytes(connection, found.instance_id),
     }
+
+
+def _not_begun(connection: sa.Connection, found: Protection) -> dict[str, Any]:
+    if not operational_days(found.properties, found.policy):
+        return {"state": "Off"}
+    asked = agent_operations.get(connection, streaming.operation_of(found.instance_id))
+    if asked is None:
+        return {"state": "Starting"}
+    return {"state": "Starting", "askedAt": asked["created_at"].format_iso()}
 
 
 def _gap(row: sa.RowMapping) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from strongroom.catalog.points import recovery_points
 from strongroom.catalog.protection import protection
 from strongroom.catalog.protection.protection import Protection
 from strongroom.catalog.wal import wal
+from strongroom.catalog.wal.streaming import operation_of
 from strongroom.catalog.work import agent_operations
 from strongroom.control.points import backups
 from strongroom.control.wal.wal_coverage import end_of
@@ -42,11 +43,6 @@ def settle_stream(means: Means, instance_id: InstanceId) -> None:
         _end(means, instance_id)
     elif wanted and not is_open:
         _offer(means, found, again=known is not None)
-
-
-def operation_of(instance_id: str) -> str:
-    """The id of an instance's stream."""
-    return f"wal-{instance_id}"
 
 
 def _end(means: Means, instance_id: str) -> None:
