@@ -27,6 +27,7 @@ from bench.results import HERE, Told, into_readme, keep
 
 BENCHES: dict[str, tuple[Callable[[float], Told], float]] = {
     "full": (full.measure, 2.0),
+    "full_large": (full.measure, full.LARGE),
     "incremental": (incremental.measure, 2.0),
     "restore": (restore.measure, 2.0),
     "chain": (chain.measure, 1.0),
