@@ -11,7 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from strongroom.datastore.writing.filling import FillingPack, Sealed
 
-_AT_ONCE = 8  # batches that are gathered, wait or are sealed: what bounds the memory
+# Batches that are gathered, wait or are sealed, for each thread: what bounds the memory. Each
+# stream may hold one that is not full.
+_AT_ONCE = 4
 _PATIENCE = 0.2  # seconds between looks for a failure while something is waited for
 
 
@@ -33,7 +35,7 @@ class Sealer:
         self._check = check
         self._fail = fail
         self._workers = ThreadPoolExecutor(workers, thread_name_prefix="seal")
-        self._room = threading.BoundedSemaphore(_AT_ONCE)
+        self._room = threading.BoundedSemaphore(_AT_ONCE * workers)
         self._free: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
 
     def take_buffer(self) -> bytearray:
