@@ -50,7 +50,8 @@ def _raw_read(server: Server) -> None:
 
 _FIXED = (
     "A backup by pgbackrest begins and ends with some two seconds of its own, whatever the size: "
-    "beside it, two gigabytes look better than each further one does. The larger server tells that."
+    "beside it, two gigabytes look better than each further one does. The larger server tells "
+    "that."
 )
 _EACH = (
     "What limits ours is the processors: the compressor has a third of what they do, then reading "
