@@ -141,6 +141,13 @@ def test_a_connection_that_closes_is_noticed(cut: int) -> None:
             list(answers.copied("reading"))
 
 
+def test_a_connection_that_is_gone_takes_no_command() -> None:
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    with ours, pytest.raises(SourceStopped, match="sending a command"):
+        PlainAnswers(ours.fileno(), "COMMAND", lambda: None, lambda *_: None)
+
+
 def test_who_waits_is_watched_and_gives_up() -> None:
     looks: list[int] = []
     with answered([], watch=lambda: looks.append(1)) as (answers, _, _):

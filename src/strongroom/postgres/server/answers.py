@@ -64,6 +64,7 @@ class PlainAnswers:
         try:
             self._socket.sendall(b"Q" + (len(text) + 4).to_bytes(4, "big") + text)
         except OSError as error:
+            self.close()
             raise failed_command("", str(error), "sending a command") from error
 
     def next_rows(self, what: str, limit: float = STALL_SECONDS) -> list[list[bytes]]:
