@@ -20,8 +20,8 @@ from strongroom.postgres.dump.database_facts import apply_facts
 from strongroom.postgres.dump.database_settings import Setting, apply_settings
 from strongroom.postgres.server.client import Client, Program
 from strongroom.postgres.server.connect import Conninfo, connect
-from strongroom.postgres.server.together import ends_with_us
 from strongroom.postgres.server.tools import Tools
+from strongroom.postgres.server.wrapper import ends_with_us
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 _ROLES = re.compile(r"(CREATE ROLE|ALTER ROLE|GRANT|COMMENT ON ROLE)\s", re.IGNORECASE)

@@ -1,5 +1,5 @@
 """What a command is answered with, read from the socket itself: past libpq, which copies each byte
-twice more, and asks for the interpreter with each 32 KiB.
+once more, and has us ask for the interpreter with each 32 KiB.
 
 libpq makes the connection, and has it again afterwards: it knows of nothing. Only a local socket
 is read so, where no byte is encrypted (docs/decisions/0235).

@@ -7,15 +7,11 @@ Source: unshare(1), setpriv(1), network_namespaces(7), user_namespaces(7).
 """
 
 import os
-import shutil
-import subprocess
 from functools import cache
 from pathlib import Path
 
 from strongroom.model.work.drill import HOST_NETWORK, NO_NETWORK
-
-_PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
-_TRIED_SECONDS = 20
+from strongroom.postgres.server.wrapper import if_it_works, wrapper
 
 
 @cache
@@ -24,30 +20,15 @@ def words_before(uid: int, gid: int) -> tuple[str, ...]:
 
     Whoever is not root gives their own numbers.
     """
-    unshare, setpriv = (shutil.which(name, path=_PATH) for name in ("unshare", "setpriv"))
+    unshare, setpriv = (wrapper(name) for name in ("unshare", "setpriv"))
     if unshare is None:
         return ()
     if os.geteuid() != 0:
-        return _if_it_works(unshare, "--user", "--map-current-user", "--net", "--")
+        return if_it_works(unshare, "--user", "--map-current-user", "--net", "--")
     if setpriv is None:
         return ()
     user = "--reuid", str(uid), "--regid", str(gid), "--clear-groups", "--no-new-privs"
-    return _if_it_works(unshare, "--net", "--", setpriv, *user, "--")
-
-
-def _if_it_works(*words: str) -> tuple[str, ...]:
-    try:
-        tried = subprocess.run(
-            [*words, "true"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env={"PATH": _PATH},
-            timeout=_TRIED_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ()
-    return words if tried.returncode == 0 else ()
+    return if_it_works(unshare, "--net", "--", setpriv, *user, "--")
 
 
 def network_of(pid: int) -> str:

@@ -14,6 +14,7 @@ MOST_BYTES = (
     64 << 20
 )  # of one message: a server sends 32 KiB at once, and rows of some hundred bytes
 _NULL = -1
+_HINT = "See that nothing between agent and server changes the protocol."
 
 
 class Kind(IntEnum):
@@ -34,7 +35,7 @@ class Kind(IntEnum):
 def whole_size(length: int) -> int:
     """Bytes of a message whose head states that length."""
     if not HEAD.size - 1 <= length <= MOST_BYTES:
-        raise Corrupt(f"the server sends a message of {length} bytes")
+        raise Corrupt(f"the server sends a message of {length} bytes", hint=_HINT)
     return 1 + length
 
 
@@ -49,11 +50,11 @@ def data_row(body: memoryview) -> list[bytes]:
             at += 4
             end = at + max(length, 0)
             if length < _NULL or end > len(body):
-                raise Corrupt("a malformed row from the server")
+                raise Corrupt("a malformed row from the server", hint=_HINT)
             columns.append(bytes(body[at:end]))
             at = end
     except struct.error as error:
-        raise Corrupt("a malformed row from the server") from error
+        raise Corrupt("a malformed row from the server", hint=_HINT) from error
     return columns
 
 
