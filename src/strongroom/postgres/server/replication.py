@@ -54,7 +54,12 @@ class Replication:
     @property
     def host_address(self) -> str:
         """The address that answered; empty for a local socket."""
-        return "" if self.host.startswith(("/", "@")) else self._pgconn.hostaddr.decode()
+        return "" if self._is_local else self._pgconn.hostaddr.decode()
+
+    @property
+    def _is_local(self) -> bool:
+        """Whether it is a socket on this host, where nothing is ever encrypted."""
+        return self.host.startswith(("/", "@"))
 
     @property
     def port(self) -> str:
@@ -83,7 +88,7 @@ class Replication:
         """Send a command that is answered at length; the connection is for nothing else until all
         of it is taken.
         """
-        if not self.host.startswith("/"):
+        if not self._is_local:
             self.begin(command)
             return self
         self._plain = PlainAnswers(self._pgconn.socket, command, self._watch, self._note_words)
