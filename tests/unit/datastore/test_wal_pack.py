@@ -18,7 +18,7 @@ def test_log_that_comes_slowly_is_pressed_harder_and_all_of_it_comes_back() -> N
     pair = KeyPair.generate(SystemChance())
     sizes, room = [], bytearray(WAL_FRAME)
     for seconds in (0.01, 0.5, 10.0):  # so fast that a core could do little else; busy; idle
-        level = level_for(len(RAW), seconds)
+        level = level_for(len(RAW) / seconds)
         sealed = seal_log(RAW, pair.public, SystemClock(), SystemChance(), level=level)
         key = open_content_key(read_header(sealed, PACK), pair)
         open_log_into(room, sealed, key, len(RAW))
@@ -33,7 +33,7 @@ def test_log_that_comes_slowly_is_pressed_harder_and_all_of_it_comes_back() -> N
 @pytest.mark.parametrize("seconds", [0.01, 0.2, 1.0, 20.0])
 def test_what_was_written_megabytes_ago_is_not_stored_again(seconds: float) -> None:
     once = SystemChance().bytes(3 << 20)
-    level = level_for(2 * len(once), seconds)
+    level = level_for(2 * len(once) / seconds)
     sealed = seal_log(
         once + once,
         KeyPair.generate(SystemChance()).public,

@@ -30,6 +30,7 @@ from strongroom.postgres.server.connect import Conninfo, session
 
 ARCHIVE = "Archive"
 _PAUSE = 0.1
+_QUIET_SECONDS = 20.0  # a segment comes whole: how fast it was written is told by the one before
 _page_header = struct.Struct("<HHIQI4xQII")  # of a segment's first page: xlog_internal.h
 
 
@@ -223,8 +224,14 @@ class _Taking:
         if self._runs is None or self._at != (timeline, start):
             place = Place(Timeline(timeline), Lsn(start))
             before = Before() if keeper.gap is not None else self._before
-            seconds = keeper.order.seal_seconds
-            self._runs = Runs(place, found, keeper.clock, seconds, before)
+            self._runs = Runs(
+                place,
+                found,
+                keeper.clock,
+                before,
+                seal_seconds=keeper.order.seal_seconds,
+                quiet_seconds=_QUIET_SECONDS,
+            )
         self._runs.add(memoryview(content))
         for run in self._runs.everything():
             reply = keeper.keep(run, self._server, [])

@@ -168,7 +168,7 @@ class Keeper:
     def keep(self, run: Run, source: Told, histories: list[WalHistory]) -> WalReply:
         """Seal a run, put it, report it -> how far the vault has it."""
         epoch = self.held.lease.epoch
-        level = level_for(len(run.raw), run.seconds)
+        level = level_for(run.pace)
         sealed = seal_log(run.raw, self._key, self.clock, self._chance, level=level)
         name = pack_name(run.timeline, run.start, epoch)
         tail = tail_of(run.start, run.raw, source.found.system.wal_segment_size)

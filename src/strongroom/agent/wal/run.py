@@ -1,5 +1,6 @@
 """Runs of log: what is sealed together, cut where records end."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -26,7 +27,7 @@ class Before:
 
 @dataclass(slots=True)
 class Run:
-    """Log from `start` to `end` of one timeline; `seconds`: how long it took to come.
+    """Log from `start` to `end` of one timeline; `pace`: bytes a second at which it came.
 
     unended: at its end, as in Before.
     """
@@ -36,7 +37,7 @@ class Run:
     end: Lsn
     raw: bytes
     events: list[Event]
-    seconds: float = 0.0
+    pace: float
     unended: Deletes = field(default_factory=dict)
 
 
@@ -44,14 +45,25 @@ class Runs:
     """Add what comes; take what is due to be sealed."""
 
     def __init__(
-        self, place: Place, found: Found, clock: Clock, seal_seconds: float, before: Before
+        self,
+        place: Place,
+        found: Found,
+        clock: Clock,
+        before: Before,
+        *,
+        seal_seconds: float,
+        quiet_seconds: float,
     ) -> None:
+        """`quiet_seconds`: of quiet before a run, at most, count to the time that it took."""
         self._timeline = place.timeline
         self._start = place.start
         self._clock = clock
         self._seal_seconds = seal_seconds
         self._raw = bytearray()
         self._since = 0.0  # when the oldest byte came
+        self._cut = clock.monotonic()  # when the run before was taken
+        self._quiet_seconds = quiet_seconds
+        self._lately = (0.0, 0.0)  # bytes and seconds of runs before, as they count
         size, version = found.system.wal_segment_size, found.system.version_number
         # The first segment of a timeline repeats what the one before has told of.
         forks = forks_of(found.histories.get(place.timeline, ""))
@@ -85,14 +97,25 @@ class Runs:
         length = min(whole if whole > 0 else len(self._raw), MOST_BYTES)
         end = Lsn(self._start + length)
         events = [each for each in self._reader.take() if begins_at(each) >= self._told_before]
-        now = self._clock.monotonic()
         with memoryview(self._raw) as view:
             raw = bytes(view[:length])
         unended = self._reader.unended()
-        run = Run(self._timeline, self._start, end, raw, events, now - self._since, unended)
+        run = Run(self._timeline, self._start, end, raw, events, self._pace(length), unended)
         del self._raw[:length]
-        self._start, self._since = end, now
+        self._start, self._since = end, self._cut
         return run
+
+    def _pace(self, length: int) -> float:
+        """Bytes a second, of a run that is taken now.
+
+        Of a busy server the run before counts half, the one before that a quarter.
+        """
+        now = self._clock.monotonic()
+        took = min(now - self._cut, now - self._since + self._quiet_seconds)
+        self._cut = now
+        size, seconds = self._lately[0] + length, self._lately[1] + took
+        self._lately = (size / 2, seconds / 2) if length >= _SOON_BYTES else (0.0, 0.0)
+        return size / seconds if seconds else math.inf
 
     def everything(self) -> Iterator[Run]:
         """To the last byte, though a record be cut there: a segment of an archive ends so.
@@ -105,4 +128,5 @@ class Runs:
             start, end = self._start, Lsn(self._start + len(self._raw))
             raw, self._start = bytes(self._raw), end
             self._raw.clear()
-            yield Run(self._timeline, start, end, raw, [], unended=self._reader.unended())
+            pace, unended = self._pace(len(raw)), self._reader.unended()
+            yield Run(self._timeline, start, end, raw, [], pace, unended)

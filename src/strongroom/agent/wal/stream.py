@@ -48,6 +48,7 @@ from strongroom.postgres.server.replication import Replication
 
 _IN_FLIGHT = 2  # runs that are sealed and not kept yet
 _TURN_SECONDS = 0.25
+_QUIET_SECONDS = 3.0  # a burst is not pressed so hard that it waits
 _LOOK_SECONDS = 10.0  # between looks at how much the server keeps for us
 _BLIND_SECONDS = 2.0  # the same while nothing is read: its walsender cannot go then
 _STOOD_SECONDS = 60.0  # a connection that stood so long was a good one
@@ -180,8 +181,14 @@ class _Connection:
         self._pool = pool
         self._kept = place.start
         keeper = self._keeper = stream.keeper
-        seconds = keeper.order.seal_seconds
-        self._runs = Runs(place, source.found, keeper.clock, seconds, before)
+        self._runs = Runs(
+            place,
+            source.found,
+            keeper.clock,
+            before,
+            seal_seconds=keeper.order.seal_seconds,
+            quiet_seconds=_QUIET_SECONDS,
+        )
         told = source.found.histories
         self._histories = [WalHistory(timeline=tli, text=text) for tli, text in told.items()]
         self._waiting: deque[Future[WalReply]] = deque()

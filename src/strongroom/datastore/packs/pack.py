@@ -55,8 +55,17 @@ _thread = threading.local()
 Bytes = bytes | memoryview
 Fetch = Callable[[int, int], Bytes]
 _OF_LOG = {  # decision 0216: tables that fit into a processor's cache
-    6: {"hash_log": 18, "search_log": 1},
-    9: {"hash_log": 18, "search_log": 4},
+    6: {"hash_log": 19, "search_log": 2},
+    7: {"hash_log": 19, "search_log": 2, "strategy": zstandard.STRATEGY_LAZY2},
+    9: {"hash_log": 19, "search_log": 4},
+    13: {
+        "strategy": zstandard.STRATEGY_BTOPT,
+        "min_match": 4,
+        "hash_log": 17,
+        "chain_log": 16,
+        "search_log": 1,
+        "target_length": 32,
+    },
     16: {"min_match": 4, "hash_log": 19, "chain_log": 21, "search_log": 1, "target_length": 32},
 }
 

@@ -27,12 +27,13 @@ from strongroom.model.seams import Chance, Clock
 WAL_FRAME = MOST_RAW
 _INFO = b"strongroom-log-session-1"
 LEVEL = 3  # at any speed
-_LEVELS = ((1_500_000, 16), (12_000_000, 9), (64_000_000, 6))  # up to so many bytes a second
+# Up to so many bytes a second.
+_LEVELS = ((1_500_000, 16), (3_000_000, 13), (12_000_000, 9), (40_000_000, 7), (80_000_000, 6))
 
 
-def level_for(size: int, seconds: float) -> int:
-    """zstd's level for log of which `size` bytes came in so many seconds."""
-    return next((level for most, level in _LEVELS if size <= most * seconds), LEVEL)
+def level_for(pace: float) -> int:
+    """zstd's level for log that comes at so many bytes a second."""
+    return next((level for most, level in _LEVELS if pace <= most), LEVEL)
 
 
 def seal_log(
