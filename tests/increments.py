@@ -122,21 +122,33 @@ class Chain:
 
     def extract(self, number: int, target: Server, database: str, rename: str) -> RestoreResult:
         """One database of the point `number`, loaded into a server under a new name."""
-        point = self.manifests[number].facts.recovery_point_id
         book = ServerBook(self.home / "targets.json")
         book.add("target", target.conninfo, replace=True)
+        more = {"database": database, "rename": rename, "target_server": "target"}
+        return self._extract(number, Grounds((), self._journal()), book, **more)
+
+    def as_files(self, number: int, directory: Path) -> RestoreResult:
+        """Every database of the point as a file of a new directory, and what they share."""
+        book = ServerBook(self.home / "no-servers.json")
+        grounds = Grounds((directory.parent,), self._journal())
+        return self._extract(number, grounds, book, target_directory=str(directory))
+
+    def _journal(self) -> RestoreJournal:
+        return RestoreJournal(self.home / "journal")
+
+    def _extract(
+        self, number: int, grounds: Grounds, book: ServerBook, **more: str
+    ) -> RestoreResult:
+        point = self.manifests[number].facts.recovery_point_id
         order = ExtractOrder(
-            job_id=f"extract-{rename}",
+            job_id=f"extract-{more.get('rename', 'files')}",
             recovery_point_id=point,
             instance_id=INSTANCE,
             manifest_name=f"p/{point}.manifest",
-            database=database,
-            rename=rename,
-            target_server="target",
+            **more,
         )
         lease = Lease(operation_id=order.job_id, epoch=1, extract=order)
         held = HeldLease(Client(self, self.manifests[number]), lease, SystemClock(), 5.0)
-        grounds = Grounds((), RestoreJournal(self.home / "journal"))
         done = extract(held, grounds, book, lambda held, scope: self.blobs, SystemChance())
         assert done.restore is not None
         return done.restore

@@ -209,7 +209,7 @@ def test_a_name_that_another_encoding_has_left_does_not_keep_us_from_the_server(
     facts = look(server.parsed(), "orders")
     assert facts.ready
     assert "n\ufffd" in facts.databases
-    assert survey(server.parsed()).left_out == ["n\ufffd"]
+    assert survey(server.parsed()).unreachable == ["n\ufffd"]
     with psycopg.connect(server.conninfo, dbname="bytes", autocommit=True) as connection:
         connection.execute(b'drop database "n\xe9"')
     server.sql("drop database bytes")

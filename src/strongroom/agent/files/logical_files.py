@@ -59,7 +59,7 @@ def _leave_globals(
     point: LogicalPoint, databases: Iterable[Mapping[str, Any]], files: DumpFiles
 ) -> None:
     text = point.globals()
-    roles = cleaned(roles_script(text).encode())
+    roles = cleaned(roles_script(text).encode(errors="surrogateescape"))
     files.put(globals_file("roles"), "roles", lambda sink: sink(roles))
     files.write(globals_file("tablespaces"), tablespaces_script(text), "tablespaces")
 

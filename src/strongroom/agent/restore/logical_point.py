@@ -42,8 +42,9 @@ class LogicalPoint:
         return self.manifest.files[self.index(path)].size
 
     def text(self, path: str) -> str:
-        """A small file."""
-        return b"".join(bytes(piece) for piece in self.pieces(path, lambda _count: None)).decode()
+        """A small file; what is no UTF-8 as surrogates."""
+        pieces = self.pieces(path, lambda _count: None)
+        return b"".join(bytes(piece) for piece in pieces).decode(errors="surrogateescape")
 
     def globals(self) -> str:
         """What pg_dumpall said of roles and tablespaces."""

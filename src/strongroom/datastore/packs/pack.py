@@ -14,8 +14,7 @@ docs/format.md draws it; the only key is one made for this pack, sealed in the h
 """
 
 import struct
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
@@ -25,6 +24,7 @@ import zstandard
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from strongroom.datastore.packs.compressor import compressor_for
 from strongroom.datastore.packs.seal import SUITE, KeyPair, PublicKey, open_sealed, seal
 from strongroom.model.errors import Corrupt, Invalid, WrongKey
 from strongroom.model.ids import KeyId, PackId
@@ -51,44 +51,8 @@ FIXED_SIZE = _FIXED.size  # of a header: what it says without a key
 _LIKELY_ENDING = 4 + 8 * 300 + TAG + TRAILER_SIZE  # of a pack with up to 300 frames
 _CUT = struct.Struct("=QQ")
 _TABLE_NONCE = (1 << 95).to_bytes(12, "big")
-_thread = threading.local()
 Bytes = bytes | memoryview
 Fetch = Callable[[int, int], Bytes]
-_OF_LOG = {  # decision 0216: tables that fit into a processor's cache
-    6: {"hash_log": 19, "search_log": 2},
-    7: {"hash_log": 19, "search_log": 2, "strategy": zstandard.STRATEGY_LAZY2},
-    9: {"hash_log": 19, "search_log": 4},
-    13: {
-        "strategy": zstandard.STRATEGY_BTOPT,
-        "min_match": 4,
-        "hash_log": 17,
-        "chain_log": 16,
-        "search_log": 1,
-        "target_length": 32,
-    },
-    16: {"min_match": 4, "hash_log": 19, "chain_log": 21, "search_log": 1, "target_length": 32},
-}
-
-
-def _compressor(level: int, frame_size: int) -> zstandard.ZstdCompressor:
-    found: dict[tuple[int, int], zstandard.ZstdCompressor]
-    found = _thread.__dict__.setdefault("compressors", {})
-    if (level, frame_size) not in found:
-        parameters = zstandard.ZstdCompressionParameters.from_level(
-            level, source_size=frame_size, write_checksum=False, **_tuned(level, frame_size)
-        )
-        compressor = zstandard.ZstdCompressor(compression_params=parameters)
-        found[level, frame_size] = compressor
-    return found[level, frame_size]
-
-
-def _tuned(level: int, frame_size: int) -> Mapping[str, int]:
-    """What suits the bytes better than zstd's own choice for a level."""
-    if frame_size <= FRAME:
-        # Pages repeat in long pieces: to look for no shorter ones is a tenth faster, and as small.
-        return {"min_match": 7, "hash_log": 12} if level == 1 else {}
-    # Log repeats what was written some seconds ago.
-    return {"window_log": 24, **_OF_LOG.get(level, {})}
 
 
 def _frame_aad(pack_id: bytes, number: int, raw_length: int) -> bytes:
@@ -126,7 +90,7 @@ class PackKey:
         if not cuts:
             return []
         segments = zstandard.BufferWithSegments(raw, b"".join(_CUT.pack(*cut) for cut in cuts))
-        packed = _compressor(level, frame_size).multi_compress_to_buffer(segments)
+        packed = compressor_for(level, frame_size).multi_compress_to_buffer(segments)
         return [
             (self._seal(number, packed[index], view[at : at + length]), length)
             for index, (number, (at, length)) in enumerate(enumerate(cuts, first))

@@ -11,7 +11,7 @@ from strongroom.model.protection.backup_type import DENIED, OF_STREAM
 from strongroom.model.seams import Clock
 from strongroom.model.work.operation import ServerFacts
 from strongroom.postgres.backup.way import settle_way
-from strongroom.postgres.server.connect import Conninfo, connect, replication
+from strongroom.postgres.server.connect import Conninfo, connect_to_read, replication
 from strongroom.postgres.server.refusals import no_role, wal_level_minimal
 from strongroom.postgres.server.system import identify
 
@@ -87,7 +87,7 @@ def look(
     facts = ServerFacts(name=name, ready=False, endpoint=conninfo.endpoint)
     problems: list[VaultError] = []
     try:
-        with connect(conninfo) as connection:
+        with connect_to_read(conninfo) as connection:
             closed = set[str]()
             problems += _read(connection, facts, closed)
         _read_extensions(conninfo, facts, closed)
@@ -171,7 +171,7 @@ def _read_extensions(conninfo: Conninfo, facts: ServerFacts, closed: set[str]) -
         if database in closed:
             continue  # the backup holds it all the same
         try:
-            with connect(conninfo.changed(dbname=database)) as connection:
+            with connect_to_read(conninfo.changed(dbname=database)) as connection:
                 facts.extensions |= dict(connection.execute(_EXTENSIONS).fetchall())
         except SourceError:
             continue  # pg_hba.conf keeps us out, or it is full

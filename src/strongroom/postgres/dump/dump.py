@@ -12,7 +12,7 @@ from strongroom.model.postgres import major_of
 from strongroom.postgres.dump.database_facts import read_facts
 from strongroom.postgres.dump.identity_grants import read_identity_grants
 from strongroom.postgres.server.client import Client, Program
-from strongroom.postgres.server.connect import Conninfo, connect
+from strongroom.postgres.server.connect import Conninfo, can_be_asked_for, connect_to_read
 from strongroom.postgres.server.tools import Tools, find_tools
 
 LOCK_SECONDS = 1800  # that pg_dump waits for a lock that somebody holds exclusively
@@ -39,7 +39,6 @@ from pg_db_role_setting s left join pg_database d on d.oid = s.setdatabase
 left join pg_roles r on r.oid = s.setrole order by 1, 2
 """
 _INVALID = -2  # datconnlimit of a database whose DROP was broken off: nobody gets in any more
-_UNREADABLE = "\ufffd"  # in a name that another encoding has left: nobody can ask for it
 _EXTENSIONS = "select extname, extversion from pg_extension order by extname"
 
 
@@ -51,21 +50,24 @@ class Survey:
     system_identifier: int = 0
     in_recovery: bool = False
     may_read_passwords: bool = False
+    keeps_bytes: bool = False  # SQL_ASCII: nobody knows what its names mean
     databases: dict[str, int] = field(default_factory=dict)
     extensions: dict[str, dict[str, str]] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
+    unreachable: list[str] = field(default_factory=list)  # by a name of ours
     gone: list[str] = field(default_factory=list)  # databases, since they were listed
     not_dumped: list[str] = field(default_factory=list)  # in the programs' own words
 
 
 def survey(conninfo: Conninfo) -> Survey:
     """Look at a server that is to be dumped. Raises SourceError."""
-    with connect(conninfo) as connection:
+    with connect_to_read(conninfo) as connection:
         row = connection.execute(_SERVER).fetchone()
         if row is None:
             raise SourceRefused("the server tells nothing of itself")
         found = Survey(row[0], in_recovery=row[1], may_read_passwords=row[2])
+        found.keeps_bytes = connection.info.parameter_status("server_encoding") == "SQL_ASCII"
         found.system_identifier = _identifier(connection)
         described = _databases(connection, found)
         names = ("name", "setting", "unit", "source")
@@ -83,7 +85,7 @@ def survey(conninfo: Conninfo) -> Survey:
     }
     for database in list(found.databases):
         try:
-            with connect(conninfo.changed(dbname=database)) as connection:
+            with connect_to_read(conninfo.changed(dbname=database)) as connection:
                 found.extensions[database] = dict(connection.execute(_EXTENSIONS).fetchall())
                 described[database] |= read_identity_grants(connection)
         except SourceError:
@@ -97,7 +99,7 @@ def note_gone(conninfo: Conninfo, database: str, found: Survey) -> bool:
 
     Raises SourceError when the server does not say.
     """
-    with connect(conninfo) as connection:
+    with connect_to_read(conninfo) as connection:
         there = "select 1 from pg_database where datname = %s and datconnlimit <> %s"
         if connection.execute(there, (database, _INVALID)).fetchone():
             return False
@@ -125,9 +127,11 @@ def _databases(
     for name, encoding, facts, lets_in, lets_us_in, size in rows:
         if name in _PROVIDERS:
             continue
-        invalid = facts["datconnlimit"] == _INVALID or _UNREADABLE in name
-        if invalid or not lets_in or not lets_us_in:
+        if facts["datconnlimit"] == _INVALID or not lets_in or not lets_us_in:
             found.left_out.append(name)
+            continue
+        if not can_be_asked_for(connection, [name]):
+            found.unreachable.append(name)
             continue
         found.databases[name] = int(size)
         if name not in facts_of:  # dropped meanwhile
@@ -167,6 +171,16 @@ def warnings_of(found: Survey) -> list[SourceRefused]:
                 hint="Run as a superuser: GRANT CONNECT ON DATABASE ... TO the role (and see "
                 "datallowconn), or drop what is not wanted any more.",
                 facts={"databases": found.left_out},
+            )
+        )
+    if found.unreachable:
+        told.append(
+            SourceRefused(
+                "databases whose names are kept as something else than UTF-8 were left out: "
+                + ", ".join(found.unreachable),
+                hint="Rename them (ALTER DATABASE ... RENAME TO, from a database of their own "
+                "encoding), or have the server backed up as a whole: backupType Physical.",
+                facts={"databases": found.unreachable},
             )
         )
     if found.gone:
@@ -221,6 +235,8 @@ def dump_globals(tools: Tools, client: Client, found: Survey) -> Program:
     command += ["--quote-all-identifiers", "-d", client.target(database)]
     if not found.may_read_passwords:
         command.append("--no-role-passwords")
+    if not found.keeps_bytes:
+        command.append("--encoding=UTF8")
     return Program(command, client, "pg_dumpall")
 
 

@@ -19,7 +19,7 @@ from strongroom.model.postgres import major_of
 from strongroom.postgres.dump.database_facts import apply_facts
 from strongroom.postgres.dump.database_settings import Setting, apply_settings
 from strongroom.postgres.server.client import Client, Program
-from strongroom.postgres.server.connect import Conninfo, connect
+from strongroom.postgres.server.connect import Conninfo, any_names, connect
 from strongroom.postgres.server.tools import Tools
 from strongroom.postgres.server.wrapper import ends_with_us
 
@@ -78,12 +78,18 @@ def role_of(statement: str) -> str:
 def roles_of(globals_sql: str) -> set[str]:
     """Every role that the dumped server had."""
     creating = (s for s in role_statements(globals_sql) if s.upper().startswith("CREATE"))
-    return {role_of(statement) for statement in creating}
+    return {_shown(role_of(statement)) for statement in creating}
+
+
+def _shown(name: str) -> str:
+    """As a server's own names are read (connect.py): with U+FFFD for what is no UTF-8."""
+    return name.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def existing_roles(connection: Connection) -> set[str]:
     """Every role of the target."""
-    return {row[0] for row in connection.execute("select rolname from pg_roles").fetchall()}
+    with any_names(connection):
+        return {row[0] for row in connection.execute("select rolname from pg_roles").fetchall()}
 
 
 def out_of_reach(connection: Connection) -> set[str]:
@@ -96,7 +102,8 @@ def out_of_reach(connection: Connection) -> set[str]:
         "select rolname from pg_catalog.pg_roles "
         "where rolname <> 'pg_database_owner' and not pg_catalog.pg_has_role(oid, %s)"
     )
-    return {row[0] for row in connection.execute(query, (how,)).fetchall()}
+    with any_names(connection):
+        return {row[0] for row in connection.execute(query, (how,)).fetchall()}
 
 
 def not_given(roles: Collection[str]) -> TargetRefused:
@@ -115,23 +122,25 @@ def make_roles(connection: Connection, globals_sql: str) -> list[str]:
     """
     before = existing_roles(connection)
     refused: list[str] = []
-    for statement in role_statements(globals_sql):
-        role = role_of(statement)
-        if role in before:
-            continue
-        try:
-            connection.execute(statement.encode())
-        except psycopg.Error as error:
-            if error.sqlstate == "42710":
+    with any_names(connection):
+        for statement in role_statements(globals_sql):
+            role = _shown(role_of(statement))
+            if role in before:
                 continue
-            primary = error.diag.message_primary or type(error).__name__
-            refused.append(f"{' '.join(statement.split()[:2])} {role}: {primary}")
+            try:
+                connection.execute(statement.encode(errors="surrogateescape"))
+            except psycopg.Error as error:
+                if error.sqlstate == "42710":
+                    continue
+                primary = error.diag.message_primary or type(error).__name__
+                refused.append(f"{' '.join(statement.split()[:2])} {role}: {primary}")
     return refused
 
 
 def databases_of(connection: Connection) -> set[str]:
     """Names of all databases of the target."""
-    return {row[0] for row in connection.execute("select datname from pg_database").fetchall()}
+    with any_names(connection):
+        return {row[0] for row in connection.execute("select datname from pg_database").fetchall()}
 
 
 def check_empty(conninfo: Conninfo, database: str) -> None:

@@ -25,6 +25,7 @@ from strongroom.postgres.dump.identity_grants import read_identity_grants
 from strongroom.postgres.dump.renames import companions, parents_of, rename_tables
 from strongroom.postgres.part.needed_files import place_of
 from strongroom.postgres.server import scratch
+from strongroom.postgres.server.connect import any_names, can_be_asked_for, read_any_names
 from strongroom.postgres.server.tools import Tools
 
 PORT = 5432  # of a socket in a directory of our own: never taken
@@ -61,6 +62,7 @@ SESSION = (
     "-c lock_timeout=0 -c idle_in_transaction_session_timeout=0 -c row_security=off "
     "-c default_transaction_read_only=off -c event_triggers=off"
 )
+_NAME = 48  # characters that are kept of a database's name: 63 are all there is
 _TREE = """
 with recursive tree(oid) as (
   select c.oid from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = relnamespace
@@ -104,7 +106,7 @@ class ScratchServer:
     superuser: str
 
     @contextmanager
-    def connect(self, database: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    def connect(self, database: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
         """As its superuser. Raises TargetError."""
         try:
             with psycopg.connect(
@@ -116,7 +118,9 @@ class ScratchServer:
                 client_encoding="UTF8",
                 autocommit=True,
             ) as connection:
-                yield connection
+                read_any_names(connection)
+                with any_names(connection):
+                    yield connection
         except psycopg.Error as error:
             words = " ".join(str(error).split())[:300]
             raise TargetError(f"the scratch server answers: {words}") from error
@@ -206,8 +210,13 @@ class ScratchServer:
         return "template1"
 
     def databases(self) -> list[str]:
-        """Those that may be connected to, but for templates."""
+        """Those that may be connected to, but for templates.
+
+        One that nobody could connect to by its name (connect.py) gets another from here on: what
+        can be read of it, and its number.
+        """
         with self.connect(self.any_database()) as connection:
+            _rename_unreachable(connection)
             found = connection.execute(
                 "select datname from pg_catalog.pg_database "
                 "where datallowconn and not datistemplate order by datname"
@@ -235,7 +244,7 @@ class ScratchServer:
             )
             ((encoding, row),) = connection.execute(query).fetchall()
             facts = read_facts(connection, database)[database] | read_identity_grants(connection)
-        told: dict[str, Any] = dict(row)  # type: ignore[call-overload]
+        told: dict[str, Any] = dict(row)
         return {
             "encoding": encoding,
             "collate": told["datcollate"] or "",
@@ -276,6 +285,18 @@ class ScratchServer:
         """The first, and its children with it -> their new names (renames.py)."""
         with self.connect(database) as connection:
             return rename_tables(connection, tables, new)
+
+
+def _rename_unreachable(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    found = connection.execute("select oid, datname from pg_catalog.pg_database").fetchall()
+    reachable = can_be_asked_for(connection, [name for _, name in found])
+    for oid, name in found:
+        if name in reachable:
+            continue
+        new = f"{name[:_NAME].encode('ascii', 'replace').decode()} {oid}"
+        connection.execute("set allow_system_table_mods = on")
+        renamed = "update pg_catalog.pg_database set datname = %s where oid = %s"
+        connection.execute(renamed, (new, oid))
 
 
 @contextmanager

@@ -21,17 +21,30 @@ NOT_ASKED = "not asked"  # and why: the host lacks something
 OTHER_LOCALE = "incompatible with operating system"
 ASSERTION_SECONDS = 600
 _LOCK_SECONDS = 60  # a prepared transaction of the source may hold one for ever
+# Named by the server: a name of a database of SQL_ASCII need not be text.
 _USER_TABLES = """
-select nspname, relname from pg_catalog.pg_class c
+select nspname || '.' || relname, pg_catalog.convert_to(pg_catalog.format(
+  'select count(*) from only %I.%I', nspname, relname), pg_catalog.pg_client_encoding())
+from pg_catalog.pg_class c
 join pg_catalog.pg_namespace n on n.oid = relnamespace
 where relkind in ('r', 'm') and relpersistence <> 't' and relispopulated
-and nspname !~ '^pg_' and nspname <> 'information_schema' order by 1, 2
+and nspname !~ '^pg_' and nspname <> 'information_schema' order by nspname, relname
 """
 _MISSING = """
 select extname from pg_catalog.pg_extension e where not exists
 (select from pg_catalog.pg_available_extensions a where a.name = extname) order by 1
 """
-_TRIGGERS = "select evtname from pg_catalog.pg_event_trigger where evtenabled <> 'D'"
+_TRIGGERS = """
+select pg_catalog.convert_to(pg_catalog.format('alter event trigger %I disable', evtname),
+  pg_catalog.pg_client_encoding())
+from pg_catalog.pg_event_trigger where evtenabled <> 'D'
+"""
+_LET_IN = """
+select pg_catalog.convert_to(pg_catalog.format(words, %s::text, %s::text),
+  pg_catalog.pg_client_encoding())
+from pg_catalog.unnest(array['grant connect on database %%1$I to %%2$I',
+  'alter database %%1$I reset session_preload_libraries']) words
+"""
 _READER = (
     "-c default_transaction_read_only=on -c row_security=off -c local_preload_libraries= "
     f"-c statement_timeout={ASSERTION_SECONDS}s -c lock_timeout={_LOCK_SECONDS}s"
@@ -43,9 +56,8 @@ def opened(server: ScratchServer, database: str) -> Iterator[Connection]:
     """As its superuser, with nothing of the database's own running along. Raises TargetError."""
     with server.connect(database) as connection:
         connection.execute(f"set lock_timeout = '{_LOCK_SECONDS}s'")
-        for (name,) in connection.execute(_TRIGGERS).fetchall():
-            words = sql.SQL("alter event trigger {} disable")
-            connection.execute(words.format(sql.Identifier(str(name))))
+        for (words,) in connection.execute(_TRIGGERS).fetchall():
+            connection.execute(words)
         yield connection
 
 
@@ -65,14 +77,11 @@ class Counted:
 
 def count_tables(connection: Connection, database: str, watch: Watch) -> Iterator[Counted]:
     """Every table of people's, without its children's rows."""
-    for schema, name in connection.execute(_USER_TABLES).fetchall():
+    for name, words in connection.execute(_USER_TABLES).fetchall():
         watch()
-        table = TableCount(database=database, table=f"{schema}.{name}", rows=0)
-        words = sql.SQL("select count(*) from only {}.{}")
+        table = TableCount(database=database, table=name, rows=0)
         try:
-            row = connection.execute(
-                words.format(sql.Identifier(schema), sql.Identifier(name))
-            ).fetchone()
+            row = connection.execute(words).fetchone()
         except psycopg.Error as error:
             if connection.broken:
                 raise
@@ -93,11 +102,8 @@ def make_reader(connection: Connection, role: str) -> None:
 
 def let_in(connection: Connection, database: str, role: str) -> None:
     """The role may connect to a database, whoever may, and nothing is loaded when it does."""
-    where = sql.Identifier(database)
-    words = sql.SQL("grant connect on database {} to {}")
-    connection.execute(words.format(where, sql.Identifier(role)))
-    words = sql.SQL("alter database {} reset session_preload_libraries")
-    connection.execute(words.format(where))
+    for (words,) in connection.execute(_LET_IN, (database, role)).fetchall():
+        connection.execute(words)
 
 
 def ask(server: ScratchServer, role: str, asked: Assertion) -> Answer:

@@ -4,7 +4,7 @@ The only file that names psycopg's errors. Service files, passfiles and the PG* 
 libpq's business and are honoured. Source: PostgreSQL manual, "Connection Strings".
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +41,7 @@ _OURS_ALONE = "set search_path to ''; set statement_timeout to 0; set lock_timeo
 _NO_LIMIT = "set transaction_timeout to 0"
 _LIMIT_SINCE = 170000
 _FORM = "Write it as postgresql://user@host:5432/database or as host=... user=... dbname=..."
+_UNREADABLE = "\ufffd"  # in a name that is no UTF-8
 _SECRETS = ("password", "sslpassword", "oauth_client_secret")
 _OURS = {"replication", "options", "fallback_application_name", "client_encoding"}
 
@@ -113,6 +114,45 @@ def connect(conninfo: Conninfo) -> Iterator[psycopg.Connection[tuple[Any, ...]]]
 
 
 @contextmanager
+def connect_to_read(conninfo: Conninfo) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    """The same, for who asks for names that others have given: they come whatever they are.
+
+    Statements must be ASCII; parameters need not.
+    """
+    with connect(conninfo) as connection, any_names(connection):
+        yield connection
+
+
+@contextmanager
+def any_names(connection: psycopg.Connection[tuple[Any, ...]]) -> Iterator[None]:
+    """Within: a server of SQL_ASCII hands on names that are no UTF-8, instead of failing.
+
+    Statements must be ASCII, or bytes. Source: PostgreSQL manual, "Automatic Character Set
+    Conversion Between Server and Client".
+    """
+    told = map(connection.info.parameter_status, ("server_encoding", "client_encoding"))
+    if tuple(told) != ("SQL_ASCII", "UTF8"):
+        yield
+        return
+    connection.execute("set client_encoding to 'SQL_ASCII'")
+    try:
+        yield
+    finally:
+        if not connection.broken:
+            connection.execute("set client_encoding to 'UTF8'")
+
+
+def can_be_asked_for(
+    connection: psycopg.Connection[tuple[Any, ...]], databases: Iterable[str]
+) -> list[str]:
+    """Those of the names that a connection may be made by: libpq sends what we say as UTF-8, and
+    the server compares the bytes with those that it keeps, which are in anybody's encoding.
+    """
+    as_kept = connection.info.parameter_status("server_encoding") in {"UTF8", "SQL_ASCII"}
+    return [name for name in databases if name.isascii() or (as_kept and _UNREADABLE not in name)]
+
+
+@contextmanager
 def replication(
     conninfo: Conninfo, watch: Callable[[], None] = lambda: None
 ) -> Iterator[Replication]:
@@ -168,17 +208,22 @@ def _opened(conninfo: Conninfo, **more: str) -> Iterator[psycopg.Connection[tupl
 
 
 class _AnyText(Loader):
-    """Names that databases of other encodings have left in the shared catalogues: no UTF-8."""
+    """Names that are no UTF-8: of other encodings, in the shared catalogues, or of SQL_ASCII."""
 
     def load(self, data: Buffer) -> str:
         """What cannot be read as U+FFFD."""
         return bytes(data).decode("utf-8", "replace")
 
 
-def _settle(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
-    """Nothing that a database or a role was given by others holds for us, and any name is read."""
+def read_any_names(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """What comes and is no UTF-8 is read with U+FFFD in its place, and nothing fails for it."""
     for kind in ("name", "text"):
         connection.adapters.register_loader(kind, _AnyText)
+
+
+def _settle(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """Nothing that a database or a role was given by others holds for us, and any name is read."""
+    read_any_names(connection)
     try:
         connection.execute(_OURS_ALONE)
         if connection.info.server_version >= _LIMIT_SINCE:

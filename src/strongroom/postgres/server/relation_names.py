@@ -8,11 +8,11 @@ import psycopg
 
 from strongroom.model.errors import SourceError
 from strongroom.model.seams import Clock
-from strongroom.postgres.server.connect import Conninfo, connect
+from strongroom.postgres.server.connect import Conninfo, can_be_asked_for, connect_to_read
 
 MOST = 200_000  # relations
 _REFRESH_SECONDS = 30.0
-_DATABASES = "select oid, datname from pg_catalog.pg_database where datallowconn"
+_DATABASES = "select datname, oid from pg_catalog.pg_database where datallowconn"
 _RELATIONS = """
 select pg_catalog.pg_relation_filenode(c.oid), n.nspname, c.relname, c.relkind
 from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
@@ -45,10 +45,12 @@ class RelationNames:
             return  # names are for people: the log goes on without them
 
     def _look(self) -> None:
-        with connect(self._conninfo) as connection:
-            databases = connection.execute(_DATABASES).fetchall()
-        for oid, database in databases:
-            with connect(self._conninfo.changed(dbname=str(database))) as connection:
+        with connect_to_read(self._conninfo) as connection:
+            databases = dict(connection.execute(_DATABASES).fetchall())
+            names = can_be_asked_for(connection, databases)
+        for database in names:
+            oid = databases[database]
+            with connect_to_read(self._conninfo.changed(dbname=database)) as connection:
                 for file, schema, name, kind in connection.execute(_RELATIONS):
                     if len(self._names) >= MOST:
                         return

@@ -5,7 +5,7 @@ import structlog
 
 from strongroom.model.errors import SourceError
 from strongroom.model.work.operation import TableSize
-from strongroom.postgres.server.connect import Conninfo, connect
+from strongroom.postgres.server.connect import Conninfo, connect_to_read
 
 MOST_DATABASES = 50
 MOST_TABLES = 2000  # of all of them
@@ -29,7 +29,7 @@ def largest_tables(conninfo: Conninfo, databases: dict[str, int]) -> list[TableS
     found: list[TableSize] = []
     for database in sorted(databases, key=lambda name: -databases[name])[:MOST_DATABASES]:
         try:
-            with connect(conninfo.changed(dbname=database)) as connection:
+            with connect_to_read(conninfo.changed(dbname=database)) as connection:
                 connection.execute(_PATIENCE)
                 rows = connection.execute(_LARGEST).fetchall()
         except (SourceError, psycopg.Error) as error:
