@@ -15,7 +15,7 @@ from bench.workload import fill, in_turn, timed
 
 from integration.servers import Server, start_server
 
-ROUNDS = 3
+ROUNDS = 5
 LARGE = 8.0  # gigabytes, from which on neither side's beginning and end tell
 OURS = ("strongroom, streamed", "strongroom, from disk")
 
