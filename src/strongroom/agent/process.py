@@ -16,6 +16,7 @@ from strongroom.agent.backup.back_up import back_up, order_of
 from strongroom.agent.backup.hooks import with_hooks
 from strongroom.agent.backup.limits import Limits
 from strongroom.agent.backup.logical import take_dump
+from strongroom.agent.backup.patience import until_it_answers
 from strongroom.agent.backup.physical import take_backup
 from strongroom.agent.control_client import ControlClient
 from strongroom.agent.enrolment import enrolled
@@ -89,17 +90,18 @@ def real_trades(
 
     def back_up_within(held: HeldLease) -> Completion:
         order, told = order_of(held), own.load()
-        secrets = (*book.conninfo(order.server).secrets(), identity.agent_token)
+        conninfo = book.conninfo(order.server)
+        secrets = (*conninfo.secrets(), identity.agent_token)
 
         def work() -> Completion:
             with memory.share() as whole:
                 share = limits.applied(order, whole, told.bandwidth)
                 given = (held, book, open_container, clock, chance, share)
                 ways = partial(take_backup, *given), partial(take_dump, *given)
-                conninfo = book.conninfo(order.server)
                 return back_up(held, *ways, partial(largest_tables, conninfo))
 
-        return with_hooks(held, told.hooks_of(order.server), secrets, work)
+        with until_it_answers(held, conninfo, clock, chance):
+            return with_hooks(held, told.hooks_of(order.server), secrets, work)
 
     def restore_within(held: HeldLease) -> Completion:
         with memory.share() as share:

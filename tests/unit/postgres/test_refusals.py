@@ -121,7 +121,7 @@ def test_the_exact_line_of_pg_hba_conf(words, given, line):
         ("server does not support SSL, but SSL was required", SourceRefused, "sslmode"),
         ("SSL error: certificate verify failed", SourceRefused, "sslrootcert"),
         ("fe_sendauth: no password supplied", SourceRefused, "passfile"),
-        ("FATAL:  something new", SourceRefused, "server's log"),
+        ("FATAL:  something new", SourceUnreachable, "server's log"),
         ("something else entirely", SourceUnreachable, "firewall"),
     ],
 )

@@ -127,10 +127,10 @@ def refused_connection(words: str, attempt: Attempt) -> SourceError:
     for fragments, make in _RULES:
         if any(fragment in words for fragment in fragments):
             return make(words, attempt)
-    if "FATAL" in words:
-        return SourceRefused(
+    if "FATAL" in words:  # in another language perhaps, and it may just be starting
+        return SourceUnreachable(
             f"{attempt.endpoint} refuses the connection: {_shorten(words)}",
-            hint="See the server's log for the reason.",
+            hint="See the server's log for the reason; it is tried again.",
         )
     return SourceUnreachable(
         f"{attempt.endpoint} cannot be reached: {_shorten(words)}",
