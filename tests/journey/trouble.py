@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ import httpx
 
 from integration.postgres.test_check import an_old_server
 from integration.servers import Server, start_server
-from journey.world import House
+from journey.world import House, until
 from oracle import Watched
 from store_world import a_sas
 
@@ -193,8 +193,12 @@ def unsupported_version(scene: Scene) -> Outcome:
 
 
 @contextmanager
-def _backup_under_way(scene: Scene) -> Iterator[list[Outcome]]:
-    """The body runs while the server is being read; the list has the outcome afterwards."""
+def _backup_under_way(
+    scene: Scene, then: Callable[[], None] = lambda: None
+) -> Iterator[list[Outcome]]:
+    """The body runs while the server is being read, and the agent stands still; `then` when it
+    goes on. The list has the outcome afterwards.
+    """
     found: list[Outcome] = []
     command = threading.Thread(target=lambda: found.append(scene.backup()))
     with scene.server.connect() as connection:
@@ -208,13 +212,19 @@ def _backup_under_way(scene: Scene) -> Iterator[list[Outcome]]:
         yield found
     finally:
         scene.house.proc.go_on("agent")
+        then()
         command.join()
 
 
 def server_stops(scene: Scene) -> Outcome:
-    with _backup_under_way(scene) as found:
+    """And starts again, when it has been waited for."""
+
+    def start() -> None:
+        until("the agent to wait", lambda: "is waited for" in scene.house.log("agent"))
+        scene.server.start()
+
+    with _backup_under_way(scene, then=start) as found:
         scene.server.stop("immediate")
-    scene.server.start()
     return found[0]
 
 

@@ -162,11 +162,18 @@ class Vault:
         for _ in range(400):
             answer = self.http.put(HOLD, params=VERSION, json={"properties": {"reason": "x"}})
             if answer.status_code != 409:
-                told = self.http.get(answer.headers["Azure-AsyncOperation"]).json()
-                if told["status"] == "Succeeded":
-                    return
+                return self._follow(answer)
             self.world.clock.sleep(0.05)
         raise AssertionError(answer.text)
+
+    def _follow(self, answer: httpx.Response) -> None:
+        for _ in range(400):
+            told = self.http.get(answer.headers["Azure-AsyncOperation"]).json()
+            if told["status"] != "Inprogress":
+                assert told["status"] == "Succeeded", told
+                return
+            self.world.clock.sleep(0.05)
+        raise AssertionError(told)
 
     def kept_for_long(self) -> None:
         """Longer than any policy says."""
