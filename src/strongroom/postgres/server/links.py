@@ -13,8 +13,9 @@ _NEEDED = re.compile(
     r"base|global|pg_xact|pg_multixact(?:/members|/offsets)?|pg_twophase|base/[0-9]+|"
     r"(?:global|base/[0-9]+|pg_tblspc/[0-9]+/PG_[^/]+(?:/[0-9]+)?)/[0-9]+(?:_\w+)?(?:\.[0-9]+)?"
 )
-# A path in a warning of whatever language; one with a number after it is about a page.
-_SAID = re.compile(r'"\./([^"]+)"[^0-9]*$')
+# A path in a warning of whatever language, and between whatever quotes; one with a number after it
+# is about a page.
+_SAID = re.compile(r"(?<![\w./])\./([\w./]+)[^0-9]*$")
 
 
 def is_needed(path: str) -> bool:

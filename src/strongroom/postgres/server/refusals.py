@@ -29,7 +29,8 @@ _TAKEN_BACK = (
     "outgrown max_slot_wal_keep_size, which must then be raised."
 )
 _SIMPLE_NAME = re.compile(r"[a-z_][a-z0-9_]*")
-_QUOTED = re.compile(r'"([^"]*)"')
+_QUOTES = '"\u00ab\u00bb\u201e\u201c\u201d'  # of every language that PostgreSQL speaks
+_QUOTED = re.compile(rf"[{_QUOTES}]\s?([^{_QUOTES}]*?)\s?[{_QUOTES}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +236,7 @@ def _senders(_words: str, _attempt: Attempt) -> SourceError:
 _RULES: tuple[tuple[tuple[str, ...], Callable[[str, Attempt], SourceError]], ...] = (
     (("pg_hba.conf",), _hba),
     (("max_wal_senders",), _senders),
-    (("walsender", "WAL sender", "REPLICATION"), _role),
+    (("walsender", "WAL sender", "WAL-Sender", "REPLICATION"), _role),
     (("password authentication failed",), _wrong_password),
     (("authentication failed",), _wrong_user),
     (("does not exist", "not permitted to log in"), _missing),
