@@ -24,7 +24,7 @@ _thread = threading.local()
 
 
 def compressor_for(level: int, frame_size: int) -> zstandard.ZstdCompressor:
-    """This thread's own; it keeps its tables."""
+    """This thread's own, for frames of at most so many bytes; `level` as zstd counts, 1 to 19."""
     found: dict[tuple[int, int], zstandard.ZstdCompressor]
     found = _thread.__dict__.setdefault("compressors", {})
     if (level, frame_size) not in found:

@@ -162,36 +162,29 @@ def file_of(database: str) -> str:
 
 def warnings_of(found: Survey) -> list[SourceRefused]:
     """What of the server is not in its dump, if anything."""
-    told = []
-    if found.left_out:
-        told.append(
-            SourceRefused(
-                "databases that let the agent's role not in were left out: "
-                + ", ".join(found.left_out),
-                hint="Run as a superuser: GRANT CONNECT ON DATABASE ... TO the role (and see "
+    told = [
+        SourceRefused(f"{what}: {', '.join(databases)}", hint=hint, facts={"databases": databases})
+        for what, databases, hint in (
+            (
+                "databases that let the agent's role not in were left out",
+                found.left_out,
+                "Run as a superuser: GRANT CONNECT ON DATABASE ... TO the role (and see "
                 "datallowconn), or drop what is not wanted any more.",
-                facts={"databases": found.left_out},
-            )
-        )
-    if found.unreachable:
-        told.append(
-            SourceRefused(
-                "databases whose names are kept as something else than UTF-8 were left out: "
-                + ", ".join(found.unreachable),
-                hint="Rename them (ALTER DATABASE ... RENAME TO, from a database of their own "
+            ),
+            (
+                "databases whose names are kept as something else than UTF-8 were left out",
+                found.unreachable,
+                "Rename them (ALTER DATABASE ... RENAME TO, from a database of their own "
                 "encoding), or have the server backed up as a whole: backupType Physical.",
-                facts={"databases": found.unreachable},
-            )
+            ),
+            (
+                "databases were dropped or renamed while they were to be dumped",
+                found.gone,
+                "One that has another name now is in the next backup.",
+            ),
         )
-    if found.gone:
-        told.append(
-            SourceRefused(
-                "databases were dropped or renamed while they were to be dumped: "
-                + ", ".join(found.gone),
-                hint="One that has another name now is in the next backup.",
-                facts={"databases": found.gone},
-            )
-        )
+        if databases
+    ]
     if found.not_dumped:
         told.append(
             SourceRefused(

@@ -62,7 +62,7 @@ SESSION = (
     "-c lock_timeout=0 -c idle_in_transaction_session_timeout=0 -c row_security=off "
     "-c default_transaction_read_only=off -c event_triggers=off"
 )
-_NAME = 48  # characters that are kept of a database's name: 63 are all there is
+_NAME_CHARACTERS = 48  # kept of a database that is named anew: 63 are all there is
 _TREE = """
 with recursive tree(oid) as (
   select c.oid from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = relnamespace
@@ -293,7 +293,7 @@ def _rename_unreachable(connection: psycopg.Connection[tuple[Any, ...]]) -> None
     for oid, name in found:
         if name in reachable:
             continue
-        new = f"{name[:_NAME].encode('ascii', 'replace').decode()} {oid}"
+        new = f"{name[:_NAME_CHARACTERS].encode('ascii', 'replace').decode()} {oid}"
         connection.execute("set allow_system_table_mods = on")
         renamed = "update pg_catalog.pg_database set datname = %s where oid = %s"
         connection.execute(renamed, (new, oid))
