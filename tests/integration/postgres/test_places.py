@@ -23,6 +23,7 @@ from strongroom.postgres.backup.whereabouts import data_directory_of
 from strongroom.postgres.server.connect import Conninfo, connect
 
 pytestmark = pytest.mark.postgres
+_ANSWER = "set default_transaction_isolation to 'read committed'"
 MAJOR = 15
 
 
@@ -149,7 +150,7 @@ def _touch(path: Path) -> Path:
 
 def _await(server: Server, query: str) -> None:
     deadline = time.monotonic() + 20
-    while server.sql(query) != [(True,)]:
+    while server.sql(_ANSWER, query) != [(True,)]:
         assert time.monotonic() < deadline, query
         time.sleep(0.05)
 
@@ -160,6 +161,8 @@ def test_a_standby_is_backed_up_and_so_is_the_timeline_after_its_promotion(major
         primary.sql("create table t as select n from generate_series(1, 5000) n")
         back_up(primary.parsed()).restore(place / "standby")
         _follow(primary, place / "standby")
+        with (place / "standby/postgresql.auto.conf").open("a") as file:
+            file.write("default_transaction_isolation = 'serializable'\n")  # it answers nobody
         with run_restored(primary, place / "standby") as standby:
             _await(standby, "select count(*) > 0 from pg_stat_wal_receiver")
             facts = look(standby.parsed(), "standby")
@@ -173,7 +176,7 @@ def test_a_standby_is_backed_up_and_so_is_the_timeline_after_its_promotion(major
                 with run_restored(primary, target) as clone:
                     found = clone.sql("select pg_is_in_recovery(), count(*) from t")
                     assert found == [(False, 5000)]
-            standby.sql("select pg_promote()")
+            standby.sql(_ANSWER, "select pg_promote()")
             standby.sql("insert into t values (0)")
             promoted = back_up(standby.parsed())
             assert promoted.started.timeline == promoted.ended.timeline == 2

@@ -23,6 +23,7 @@ from strongroom.model.restore.dump_names import (
 )
 from strongroom.model.work.extract import TableName
 from strongroom.model.work.operation import Progress
+from strongroom.postgres.dump.money import SCRATCH
 from strongroom.postgres.dump.roles_file import Cleaning
 from strongroom.postgres.part.extract import ScratchServer
 from strongroom.postgres.part.scratch_dump import dump_to
@@ -32,6 +33,10 @@ _HEAD = """# Restore these files
 PostgreSQL {version} wrote them, recovery point {point} of {taken_at}. Have all of them in one
 directory, `{manifest}` names them. Every command is run in there, with PGHOST, PGPORT and PGUSER
 set to a server of major version {major} or newer.
+
+Amounts of type `money` are written as the locale `{money}` has them. Where the server's
+`lc_monetary` is another one and there are any, run everything with
+`PGOPTIONS='-c lc_monetary={money}'`: without it they are refused, or read as other amounts.
 
 1. Nothing has changed since they were written:
 
@@ -94,7 +99,7 @@ def dump_all(held: HeldLease, server: ScratchServer, files: DumpFiles) -> None:
     unfit = [f'--exclude-database="{_doubled(name)}"' for name in databases if {*name} & {*"\r\n"}]
     for what in GLOBALS:
         _dump_globals(held, server, (what, unfit if what == "schema" else []), files)
-    write_guide(files, databases)
+    write_guide(files, databases, SCRATCH)
 
 
 def _doubled(name: str) -> str:
@@ -139,18 +144,20 @@ def _dump_globals(
     files.put(globals_file(name), name, fill)
 
 
-def write_guide(files: DumpFiles, databases: Sequence[str]) -> None:
-    """RESTORE.md for all of a point."""
+def write_guide(files: DumpFiles, databases: Sequence[str], money: str) -> None:
+    """RESTORE.md for all of a point; `money`: the locale of its amounts."""
     commands = []
     for database in databases:
         create = "" if database == "postgres" else "--create "
         name = _word(files.name(database_file(database)))
         commands.append(f"pg_restore --no-tablespaces {create}-d postgres {name}")
     names = {what: _word(files.name(globals_file(what))) for what in GLOBALS}
-    _write(files, _ALL.format(commands="\n".join(commands), **names))
+    _write(files, _ALL.format(commands="\n".join(commands), **names), money)
 
 
-def write_guide_of_database(files: DumpFiles, what: str, create: str = "") -> None:
+def write_guide_of_database(
+    files: DumpFiles, what: str, create: str = "", *, money: str = SCRATCH
+) -> None:
     """RESTORE.md for one; `create`: the name it is made under, where the dump has another one."""
     words = "pg_restore --no-tablespaces --no-owner --no-privileges"
     name = _word(files.name(what))
@@ -158,7 +165,7 @@ def write_guide_of_database(files: DumpFiles, what: str, create: str = "") -> No
     if create:
         new = shlex.quote(create)
         commands = f"createdb -T template0 -- {new}\n{words} -d {new} {name}"
-    _write(files, _DATABASE.format(commands=commands))
+    _write(files, _DATABASE.format(commands=commands), money)
 
 
 def write_guide_of_table(
@@ -168,7 +175,7 @@ def write_guide_of_table(
     words = 'pg_restore --no-tablespaces --no-owner --no-privileges -d "$PGDATABASE"'
     told = [(_PARTITION if parted else _HEIR).format(parent=f"`{at}`") for at, parted in parents]
     commands = f"{words} {_word(files.name(what))}"
-    _write(files, _TABLE.format(commands=commands, parents="".join(told)))
+    _write(files, _TABLE.format(commands=commands, parents="".join(told)), SCRATCH)
 
 
 def _word(name: str) -> str:
@@ -176,13 +183,14 @@ def _word(name: str) -> str:
     return shlex.quote(f"./{name}" if name.startswith("-") else name)
 
 
-def _write(files: DumpFiles, text: str) -> None:
+def _write(files: DumpFiles, text: str, money: str) -> None:
     told = files.manifest
     head = _HEAD.format(
         version=f"{told.source_version // 10000}.{told.source_version % 10000}",
         major=major_of(told.source_version),
         point=told.recovery_point,
         taken_at=told.taken_at,
+        money=money,
         manifest=files.name(MANIFEST),
         sums=shlex.quote(files.name(SUMS)),
     )

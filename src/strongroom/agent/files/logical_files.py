@@ -12,6 +12,7 @@ from strongroom.model.restore.dump_names import GLOBALS, database_file, globals_
 from strongroom.model.work.extract import ExtractOrder
 from strongroom.model.work.operation import Progress
 from strongroom.postgres.dump.dump_text import read_dump
+from strongroom.postgres.dump.money import written_as
 from strongroom.postgres.dump.roles_file import Cleaning, cleaned, roles_script, tablespaces_script
 from strongroom.postgres.server.tools import find_tools
 
@@ -23,14 +24,15 @@ def leave(point: LogicalPoint, order: ExtractOrder, files: DumpFiles) -> None:
         facts = described(parameters, order.database)
         what = f"{order.rename or order.database}.dump"
         _copy(point, facts, (what, f"database {order.database}"), files)
-        write_guide_of_database(files, what, order.rename)
+        money = written_as(parameters, order.database)
+        write_guide_of_database(files, what, order.rename, money=money)
         return
     databases: Mapping[str, dict[str, Any]] = parameters["databases"]
     files.check_free([*map(database_file, databases), *map(globals_file, GLOBALS)])
     for name, facts in databases.items():
         _copy(point, facts, (database_file(name), f"database {name}"), files)
     _leave_globals(point, databases.values(), files)
-    write_guide(files, list(databases))
+    write_guide(files, list(databases), written_as(parameters))
 
 
 def _copy(

@@ -23,6 +23,7 @@ from strongroom.postgres.dump.dump import (
     survey,
     warnings_of,
 )
+from strongroom.postgres.dump.money import written_as
 from strongroom.postgres.dump.roles_file import Cleaning, cleaned, roles_script, tablespaces_script
 from strongroom.postgres.server.client import Client, Program, client_of
 from strongroom.postgres.server.tools import Tools
@@ -73,7 +74,7 @@ class _Dumping:
             what = f"database {name}"
             files.put(database_file(name), what, partial(self._database, name))
         self._globals(files)
-        write_guide(files, databases)
+        write_guide(files, databases, written_as(self._found.parameters))
         place = files.target.place
         nothing = RestoreResult(directory=place, files=0, written_bytes=0, fetched_bytes=0)
         nothing.warnings = [warning.to_dict() for warning in warnings_of(self._found)]
@@ -94,7 +95,9 @@ class _Dumping:
             cleaning = Cleaning(sink)
             cleaning.feed(roles)
             for name in self._found.databases:
-                self._run(dump_definitions(self._tools, self._client, name), cleaning.feed)
+                self._run(
+                    dump_definitions(self._tools, self._client, name, self._found), cleaning.feed
+                )
             cleaning.end()
 
         files.put(globals_file("schema"), "schema", fill)

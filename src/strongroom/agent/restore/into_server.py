@@ -29,6 +29,7 @@ from strongroom.postgres.dump import load
 from strongroom.postgres.dump.database_settings import Setting
 from strongroom.postgres.dump.identity_grants import give_again, grants_of
 from strongroom.postgres.dump.list_dump import owners_in, subscriptions_left_out
+from strongroom.postgres.dump.money import SCRATCH, reading_money
 from strongroom.postgres.dump.new_database import is_of_job, left_by_others, new_database
 from strongroom.postgres.server.client import client_of
 from strongroom.postgres.server.connect import Conninfo, connect
@@ -155,8 +156,10 @@ class IntoServer:
     ) -> None:
         jobs = 0 if content.tables or self._was_there else 1
         with client_of(self._conninfo) as client:
+            there = self._conninfo.changed(dbname=database)
+            reader = reading_money(client, there, tools, content.dump, SCRATCH)
             program = load.restore_database(
-                tools, client, database, content.dump, jobs=jobs, owners=owners
+                tools, reader, database, content.dump, jobs=jobs, owners=owners
             )
             alone = load.telling_alone(database) if content.tables else nullcontext()
             with alone, program, held.when_stopped(program.kill):

@@ -29,6 +29,7 @@ from strongroom.postgres.dump import load as target
 from strongroom.postgres.dump.database_settings import Setting, settings_of
 from strongroom.postgres.dump.identity_grants import give_again, grants_of
 from strongroom.postgres.dump.list_dump import owners_in, subscriptions_left_out
+from strongroom.postgres.dump.money import reading_money, written_as
 from strongroom.postgres.dump.new_database import is_of_job, left_by_others, new_database
 from strongroom.postgres.server.client import Client, client_of
 from strongroom.postgres.server.connect import Conninfo, connect
@@ -191,7 +192,7 @@ class _Loading:
             made = new_database(self.conninfo, self.job, name, facts, owner=owner)
         with made as filled:
             with target.telling_missing(self.missing):
-                self._restore(filled, dump, owners=owners)
+                self._restore(filled, dump, written_as(parameters, old), owners=owners)
             if owners and (grants := grants_of(facts)):
                 with connect(self.conninfo.changed(dbname=filled)) as connection:
                     self.warnings += give_again(connection, grants)
@@ -220,10 +221,11 @@ class _Loading:
                 connection, names, settings, described, privileges=owners
             )
 
-    def _restore(self, name: str, dump: Path, *, owners: bool) -> None:
+    def _restore(self, name: str, dump: Path, money: str, *, owners: bool) -> None:
+        there = self.conninfo.changed(dbname=name)
         program = target.restore_database(
             self.tools,
-            self.client,
+            reading_money(self.client, there, self.tools, dump, money),
             name,
             dump,
             jobs=self.point.share.workers,

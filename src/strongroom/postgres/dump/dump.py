@@ -207,18 +207,24 @@ def dump_database(
 ) -> Program:
     """pg_dump in its own format; not compressed: what did not change stays the same bytes."""
     command = [str(tools.program("pg_dump")), "-Fc", f"-Z{level}", "-w", "--quote-all-identifiers"]
-    command += [f"--lock-wait-timeout={LOCK_SECONDS * 1000}"]
+    command += [f"--lock-wait-timeout={LOCK_SECONDS * 1000}", *_in_its_encoding(database, found)]
     if found.in_recovery:
         command.append("--no-unlogged-table-data")  # a standby has none
     command += ["-d", client.target(database)]
     return Program(command, client, f"pg_dump of {database}")
 
 
-def dump_definitions(tools: Tools, client: Client, database: str) -> Program:
+def dump_definitions(tools: Tools, client: Client, database: str, found: Survey) -> Program:
     """The definitions of one database, as SQL."""
     command = [str(tools.program("pg_dump")), "--schema-only", "--create", "-w"]
-    command += [f"--lock-wait-timeout={LOCK_SECONDS * 1000}", "-d", client.target(database)]
+    command += [f"--lock-wait-timeout={LOCK_SECONDS * 1000}", *_in_its_encoding(database, found)]
+    command += ["-d", client.target(database)]
     return Program(command, client, f"pg_dump of the definitions of {database}")
+
+
+def _in_its_encoding(database: str, found: Survey) -> list[str]:
+    """The default, but where a role or a server was given an encoding for its clients."""
+    return [f"--encoding={found.parameters['databases'][database]['encoding']}"]
 
 
 def dump_globals(tools: Tools, client: Client, found: Survey) -> Program:

@@ -84,6 +84,11 @@ def subscriptions_left_out(tools: Tools, dump: Path, database: str) -> list[Vaul
     ]
 
 
+def definitions_in(tools: Tools, dump: Path) -> str:
+    """What a dump makes before its rows come and after, as SQL. Raises TargetError."""
+    return _said(tools, "--schema-only", "--file=-", str(dump))
+
+
 def _said(tools: Tools, *words: str) -> str:
     command = [str(tools.program("pg_restore")), *words]
     done = subprocess.run(

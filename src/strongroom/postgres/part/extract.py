@@ -60,7 +60,8 @@ _SETTINGS = {
 SESSION = (
     "-c session_preload_libraries= -c local_preload_libraries= -c statement_timeout=0 "
     "-c lock_timeout=0 -c idle_in_transaction_session_timeout=0 -c row_security=off "
-    "-c default_transaction_read_only=off -c event_triggers=off"
+    "-c default_transaction_read_only=off -c default_transaction_isolation=read\\ committed "
+    "-c idle_session_timeout=0 -c lc_monetary=C -c event_triggers=off"
 )
 _NAME_CHARACTERS = 48  # kept of a database that is named anew: 63 are all there is
 _TREE = """

@@ -63,9 +63,9 @@ def _encoding(server: ScratchServer, database: str, words: list[str]) -> dict[st
     UTF-8. Names that are asked for are told in UTF-8, as roles are.
     """
     with server.connect(database) as connection:
-        row = connection.execute("show server_encoding").fetchone()
+        own = connection.info.parameter_status("server_encoding") or "UTF8"
     plain = words[0] == "pg_dump" and all(word.isascii() for word in words)
-    return {} if plain or row == ("SQL_ASCII",) else {"PGCLIENTENCODING": "UTF8"}
+    return {"PGCLIENTENCODING": own if plain or own == "SQL_ASCII" else "UTF8"}
 
 
 def _check(code: int, program: str, said: IO[bytes]) -> None:

@@ -46,7 +46,8 @@ from pg_catalog.unnest(array['grant connect on database %%1$I to %%2$I',
   'alter database %%1$I reset session_preload_libraries']) words
 """
 _READER = (
-    "-c default_transaction_read_only=on -c row_security=off -c local_preload_libraries= "
+    "-c default_transaction_read_only=on -c default_transaction_isolation=read\\ committed "
+    "-c row_security=off -c local_preload_libraries= "
     f"-c statement_timeout={ASSERTION_SECONDS}s -c lock_timeout={_LOCK_SECONDS}s"
 )
 

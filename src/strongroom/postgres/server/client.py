@@ -14,15 +14,15 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from strongroom.model.errors import SourceError, SourceRefused, SourceStopped, ToolsMissing
-from strongroom.postgres.server.connect import Conninfo
+from strongroom.postgres.server.connect import Conninfo, connect
 from strongroom.postgres.server.refusals import Attempt, refused_connection
 
 _SECRETS = ("sslpassword", "oauth_client_secret")
 _KEPT = re.compile(r"PATH|HOME|USER|LOGNAME|TZ|SSL_CERT_\w+|KRB5\w+|PG\w+")
-_WORDS = 4096
+_WORDS, _SHOWN = 4096, 600
 _RIGHTS = ("permission denied", "must be superuser", "row-level security")
 _LACKING = (
     "Grant the role of the agent what it lacks: GRANT pg_read_all_data TO ...; (a large object: "
@@ -36,6 +36,20 @@ _HIDDEN = (
     "Rows of this table are hidden from the role of the agent, and half a table is none. Run as a "
     "superuser: ALTER ROLE ... BYPASSRLS;"
 )
+# What a server, a database or a role may be given that these programs do not undo by themselves.
+_FIT = {
+    "array_nulls": "on",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    "idle_session_timeout": "0",
+}
+_AS_GIVEN = "; ".join(f"reset {name}" for name in _FIT)
+_UNFIT = """
+select name from pg_catalog.pg_settings where name = any(%(names)s) and setting <> boot_val
+union select pg_catalog.split_part(each, '=', 1)
+from pg_catalog.pg_db_role_setting, pg_catalog.unnest(setconfig) each
+where pg_catalog.split_part(each, '=', 1) = any(%(names)s) order by 1
+"""
 _ALIVE = {
     "connect_timeout": "15",
     "keepalives_idle": "30",
@@ -53,6 +67,12 @@ class Client:
     environment: dict[str, str]
     inherited: tuple[int, ...] = ()  # descriptors
 
+    def told(self, name: str, value: str) -> "Client":
+        """The same, that sets something for each of its sessions. No pooler passes that on."""
+        escaped = value.replace("\\", "\\\\").replace(" ", "\\ ")
+        options = f"{self.environment.get('PGOPTIONS', '')} -c {name}={escaped}".strip()
+        return replace(self, environment={**self.environment, "PGOPTIONS": options})
+
     def target(self, database: str) -> str:
         """The connection string to one database, fit to be an argument."""
         return self.conninfo.changed(dbname=database).text()
@@ -60,7 +80,7 @@ class Client:
 
 @contextmanager
 def client_of(conninfo: Conninfo) -> Iterator[Client]:
-    """What programs need while the context lasts. Raises SourceRefused."""
+    """What programs need while the context lasts. Raises SourceError."""
     for name in _SECRETS:
         if conninfo.get(name):
             raise SourceRefused(
@@ -74,7 +94,7 @@ def client_of(conninfo: Conninfo) -> Iterator[Client]:
     missing = {name: value for name, value in _ALIVE.items() if not conninfo.get(name)}
     plain = conninfo.changed(password="", application_name="strongroom", **missing)
     if not password:
-        yield Client(plain, environment)
+        yield _fit(Client(plain, environment), conninfo)
         return
     with os.fdopen(os.memfd_create("passfile"), "w") as file:
         os.fchmod(file.fileno(), 0o600)
@@ -82,7 +102,17 @@ def client_of(conninfo: Conninfo) -> Iterator[Client]:
         file.write(f"*:*:*:*:{escaped}\n")
         file.flush()
         told = plain.changed(passfile=f"/dev/fd/{file.fileno()}")
-        yield Client(told, environment, (file.fileno(),))
+        yield _fit(Client(told, environment, (file.fileno(),)), conninfo)
+
+
+def _fit(client: Client, conninfo: Conninfo) -> Client:
+    """Told what the programs need to do their work; on most servers that is nothing."""
+    with connect(conninfo) as connection, connection.transaction(force_rollback=True):
+        connection.execute(_AS_GIVEN.encode())
+        rows = connection.execute(_UNFIT, {"names": list(_FIT)}).fetchall()
+    for (name,) in rows:
+        client = client.told(name, _FIT[name])
+    return client
 
 
 class Program:
@@ -165,13 +195,16 @@ def run(command: list[str], client: Client, what: str) -> list[str]:
 
 
 def _failed(what: str, code: int, said: str, conninfo: Conninfo) -> SourceError | ToolsMissing:
-    words = " ".join(said.split())[-_WORDS:]
+    words = " ".join(said.split())
+    # A long statement may follow the reason; a long list of notices may come before it.
+    reason = words[max(0, words.find("error: ")) :][:_SHOWN]
+    words = words[-_WORDS:]
     if code < 0:
         return SourceStopped(
             f"{what} was ended by signal {-code}",
             hint="See the system's log: the memory of this host may have run out.",
         )
-    shown = words[-600:] or f"it ended with {code}"
+    shown = reason or f"it ended with {code}"
     if "server version mismatch" in words:
         return ToolsMissing(f"{what} failed: {shown}")
     if any(fragment in words for fragment in _RIGHTS):

@@ -36,8 +36,14 @@ _DEADLINES = {
 # The server must not take a writer that waits for storage for a dead one. Any role may set these.
 _PATIENT = "-c wal_sender_timeout=0 -c idle_session_timeout=0"
 # Whoever owns a database says by ALTER DATABASE ... SET where names are looked for in it, and how
-# long a statement may take. What we ask must find nothing of theirs: we may be a superuser.
-_OURS_ALONE = "set search_path to ''; set statement_timeout to 0; set lock_timeout to 0"
+# long a statement may take. What we ask must find nothing of theirs: we may be a superuser. A
+# standby answers nothing at all where transactions are serializable, so that goes first.
+_OURS_ALONE = (
+    "set default_transaction_isolation to 'read committed'; "
+    "set default_transaction_read_only to off; set search_path to ''; "
+    "set statement_timeout to 0; set lock_timeout to 0; "
+    "set idle_session_timeout to 0; set idle_in_transaction_session_timeout to 0"
+)
 _NO_LIMIT = "set transaction_timeout to 0"
 _LIMIT_SINCE = 170000
 _FORM = "Write it as postgresql://user@host:5432/database or as host=... user=... dbname=..."
