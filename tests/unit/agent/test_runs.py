@@ -4,7 +4,7 @@ import pytest
 
 import log_made
 from seams import FakeClock
-from strongroom.agent.wal.run import Before, Run, Runs
+from strongroom.agent.wal.run import RUN_BYTES, Before, Run, Runs
 from strongroom.model.postgres import Lsn, SystemIdentifier, Timeline
 from strongroom.postgres.log.wal_source import Found, Place
 from strongroom.postgres.server.system import System
@@ -25,8 +25,13 @@ class _Server:
         commits = runs * RECORDS * [log_made.commit(700, 1_790_000_000_000_000)]
         self._log, self._at = log_made.log_of(7, FIRST, commits), 0
 
-    def writes(self, *, records: int = RECORDS, quiet: float = 0.0, seconds: float) -> Run:
-        """So many records, half of them at once, half when so many seconds have passed."""
+    def writes(
+        self, *, records: int = RECORDS, quiet: float = 0.0, seconds: float, more: int = 0
+    ) -> Run:
+        """So many records, half of them at once, half when so many seconds have passed.
+
+        more: bytes that it has written beyond.
+        """
         self.clock.advance(quiet)
         done = self._at + records
         begin, end = (log_made.cut(self._log, at, FIRST) for at in (self._at, done))
@@ -34,7 +39,7 @@ class _Server:
         middle = (begin + end) // 2
         self._runs.add(memoryview(self._log)[begin:middle])
         self.clock.advance(seconds)
-        self._runs.add(memoryview(self._log)[middle:end])
+        self._runs.add(memoryview(self._log)[middle:end], Lsn(FIRST + end + more))
         self._at = done
         run = self._runs.rest()
         assert run is not None
@@ -64,6 +69,15 @@ def test_a_burst_after_quiet_is_not_pressed_as_if_it_had_come_slowly() -> None:
     run = server.writes(quiet=600, seconds=0.5)
     assert run.pace == pytest.approx(len(run.raw) / 3.5, rel=0.01)
     assert server.writes(seconds=0.5).pace > 2 * run.pace
+
+
+def test_who_is_far_behind_has_to_keep_what_waits_as_well() -> None:
+    server = _Server(3)
+    paces = [server.writes(seconds=0.5, more=more) for more in (0, RUN_BYTES, 4 * RUN_BYTES)]
+    near, level, far = (run.pace for run in paces)
+    assert level == pytest.approx(near, rel=0.01), "a run more is on its way anyway"
+    seconds = 0.5 + 0.5 / 2 + 0.5 / 4
+    assert far == pytest.approx(near + 3 * RUN_BYTES / seconds, rel=0.01)
 
 
 def test_log_that_trickles_has_the_time_in_which_it_came() -> None:

@@ -27,7 +27,7 @@ class Before:
 
 @dataclass(slots=True)
 class Run:
-    """Log from `start` to `end` of one timeline; `pace`: bytes a second at which it came.
+    """Log from `start` to `end` of one timeline; `pace`: bytes a second at which it is to be kept.
 
     unended: at its end, as in Before.
     """
@@ -64,6 +64,7 @@ class Runs:
         self._cut = clock.monotonic()  # when the run before was taken
         self._quiet_seconds = quiet_seconds
         self._lately = (0.0, 0.0)  # bytes and seconds of runs before, as they count
+        self._server_end = NOWHERE
         size, version = found.system.wal_segment_size, found.system.version_number
         # The first segment of a timeline repeats what the one before has told of.
         forks = forks_of(found.histories.get(place.timeline, ""))
@@ -71,8 +72,9 @@ class Runs:
         unended = before.unended
         self._reader = WalReader(place.start, size, version, unended=unended, counted=told)
 
-    def add(self, data: memoryview) -> None:
-        """The next bytes."""
+    def add(self, data: memoryview, server_end: Lsn = NOWHERE) -> None:
+        """The next bytes; `server_end`: how far the server was, where it says so."""
+        self._server_end = server_end
         if not self._raw:
             self._since = self._clock.monotonic()
         self._raw += data
@@ -108,14 +110,16 @@ class Runs:
     def _pace(self, length: int) -> float:
         """Bytes a second, of a run that is taken now.
 
-        Of a busy server the run before counts half, the one before that a quarter.
+        Of a busy server the run before counts half, the one before that a quarter. Who is behind
+        by another run or more has to keep that as well in the same time.
         """
         now = self._clock.monotonic()
         took = min(now - self._cut, now - self._since + self._quiet_seconds)
         self._cut = now
         size, seconds = self._lately[0] + length, self._lately[1] + took
         self._lately = (size / 2, seconds / 2) if length >= _SOON_BYTES else (0.0, 0.0)
-        return size / seconds if seconds else math.inf
+        behind = max(0, self._server_end - self._start - length - RUN_BYTES)
+        return (size + behind) / seconds if seconds else math.inf
 
     def everything(self) -> Iterator[Run]:
         """To the last byte, though a record be cut there: a segment of an archive ends so.

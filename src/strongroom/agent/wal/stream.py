@@ -203,7 +203,7 @@ class _Connection:
                 keeper.check()
                 data = self._source.next(_TURN_SECONDS)
                 if data is not None:
-                    self._runs.add(data)
+                    self._runs.add(data, self._source.server_end)
                 while (run := self._runs.due()) is not None:
                     self._send(run)
                 self._settle()
