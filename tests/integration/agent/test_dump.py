@@ -565,12 +565,17 @@ def test_a_wrong_password_is_named_and_a_right_one_is_in_no_argument(old):
 def test_a_password_for_programs_lies_on_no_disk(old, tmp_path, monkeypatch):
     """Whatever ends the agent, nothing of it is left."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with client_of(Conninfo.parse(old.tcp + " user=reader password=hidden")) as client:
-        assert "hidden" not in f"{client}{client.target('postgres')}"
-        assert list(tmp_path.iterdir()) == []
-        read = ["cat", client.conninfo.get("passfile")]
-        with Program(read, client, "cat") as program:
-            assert list(program.pieces(99)) == [b"*:*:*:*:hidden\n"]
+    old.replace_hba("host all all 127.0.0.1/32 scram-sha-256")
+    old.sql("create role reader login password 'hidden'")
+    try:
+        with client_of(Conninfo.parse(old.tcp + " user=reader password=hidden")) as client:
+            assert "hidden" not in f"{client}{client.target('postgres')}"
+            assert list(tmp_path.iterdir()) == []
+            read = ["cat", client.conninfo.get("passfile")]
+            with Program(read, client, "cat") as program:
+                assert list(program.pieces(99)) == [b"*:*:*:*:hidden\n"]
+    finally:
+        old.sql("drop role reader")
 
 
 def test_a_role_that_may_not_read_a_table_is_told_which(old):
