@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from integration.servers import Server, start_server
 from logical import dumps
 from strongroom.model.errors import SourceRefused, TargetRefused
 from strongroom.postgres.dump.money import reading_money
-from strongroom.postgres.server.client import Client, Program, client_of
+from strongroom.postgres.server.client import Program, client_of
 
 pytestmark = pytest.mark.postgres
 # What a dump or a load by PostgreSQL's own programs stumbles over; POSIX is the locale C, and
@@ -102,14 +101,11 @@ def test_amounts_that_the_server_cannot_read_are_refused(server: Server, tmp_pat
     there = server.parsed(dbname=NAME)
     with client_of(there) as client:
         words = [str(server.tools.program("pg_dump")), "-Fc", "-f", str(dump)]
-        with Program([*words, "-d", client.target(NAME)], of_utf8(client), "a dump") as program:
+        words += ["-E", "UTF8", "-d", client.target(NAME)]
+        with Program(words, client, "a dump") as program:
             program.run()
         with pytest.raises(TargetRefused, match=r"as the locale xx_XX\.UTF-8 has them"):
             reading_money(client, there, server.tools, dump, "xx_XX.UTF-8")
-
-
-def of_utf8(client: Client) -> Client:
-    return replace(client, environment={**client.environment, "PGCLIENTENCODING": "UTF8"})
 
 
 def test_a_program_that_fails_says_why_before_it_says_at_what(server: Server) -> None:

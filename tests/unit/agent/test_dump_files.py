@@ -56,7 +56,7 @@ def files(shelf: Shelf, job: str = "job", prefix: str = "p") -> DumpFiles:
 
 def test_a_name_that_begins_with_a_dash_is_no_option_in_the_guide():
     shelf = Shelf()
-    write_guide_of_database(files(shelf, prefix=""), "-odd.dump", "-new")
+    write_guide_of_database(files(shelf, prefix=""), "-odd.dump", "C", "-new")
     lines = shelf.kept["RESTORE.md"].decode().splitlines()
     assert "createdb -T template0 -- -new" in lines
     assert any(line.endswith(" -d -new ./-odd.dump") for line in lines)

@@ -23,9 +23,8 @@ from strongroom.model.restore.dump_names import (
 )
 from strongroom.model.work.extract import TableName
 from strongroom.model.work.operation import Progress
-from strongroom.postgres.dump.money import SCRATCH
 from strongroom.postgres.dump.roles_file import Cleaning
-from strongroom.postgres.part.extract import ScratchServer
+from strongroom.postgres.part.extract import MONEY_LOCALE, ScratchServer
 from strongroom.postgres.part.scratch_dump import dump_to
 
 _HEAD = """# Restore these files
@@ -99,7 +98,7 @@ def dump_all(held: HeldLease, server: ScratchServer, files: DumpFiles) -> None:
     unfit = [f'--exclude-database="{_doubled(name)}"' for name in databases if {*name} & {*"\r\n"}]
     for what in GLOBALS:
         _dump_globals(held, server, (what, unfit if what == "schema" else []), files)
-    write_guide(files, databases, SCRATCH)
+    write_guide(files, databases, MONEY_LOCALE)
 
 
 def _doubled(name: str) -> str:
@@ -155,10 +154,11 @@ def write_guide(files: DumpFiles, databases: Sequence[str], money: str) -> None:
     _write(files, _ALL.format(commands="\n".join(commands), **names), money)
 
 
-def write_guide_of_database(
-    files: DumpFiles, what: str, create: str = "", *, money: str = SCRATCH
-) -> None:
-    """RESTORE.md for one; `create`: the name it is made under, where the dump has another one."""
+def write_guide_of_database(files: DumpFiles, what: str, money: str, create: str = "") -> None:
+    """RESTORE.md for one; `money`: the locale of its amounts.
+
+    create: the name it is made under, where the dump has another one.
+    """
     words = "pg_restore --no-tablespaces --no-owner --no-privileges"
     name = _word(files.name(what))
     commands = f"{words} --create -d postgres {name}"
@@ -175,7 +175,7 @@ def write_guide_of_table(
     words = 'pg_restore --no-tablespaces --no-owner --no-privileges -d "$PGDATABASE"'
     told = [(_PARTITION if parted else _HEIR).format(parent=f"`{at}`") for at, parted in parents]
     commands = f"{words} {_word(files.name(what))}"
-    _write(files, _TABLE.format(commands=commands, parents="".join(told)), SCRATCH)
+    _write(files, _TABLE.format(commands=commands, parents="".join(told)), MONEY_LOCALE)
 
 
 def _word(name: str) -> str:

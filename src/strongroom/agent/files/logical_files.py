@@ -25,7 +25,7 @@ def leave(point: LogicalPoint, order: ExtractOrder, files: DumpFiles) -> None:
         what = f"{order.rename or order.database}.dump"
         _copy(point, facts, (what, f"database {order.database}"), files)
         money = written_as(parameters, order.database)
-        write_guide_of_database(files, what, order.rename, money=money)
+        write_guide_of_database(files, what, money, order.rename)
         return
     databases: Mapping[str, dict[str, Any]] = parameters["databases"]
     files.check_free([*map(database_file, databases), *map(globals_file, GLOBALS)])

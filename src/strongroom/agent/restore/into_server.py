@@ -29,8 +29,9 @@ from strongroom.postgres.dump import load
 from strongroom.postgres.dump.database_settings import Setting
 from strongroom.postgres.dump.identity_grants import give_again, grants_of
 from strongroom.postgres.dump.list_dump import owners_in, subscriptions_left_out
-from strongroom.postgres.dump.money import SCRATCH, reading_money
+from strongroom.postgres.dump.money import reading_money
 from strongroom.postgres.dump.new_database import is_of_job, left_by_others, new_database
+from strongroom.postgres.part.extract import MONEY_LOCALE
 from strongroom.postgres.server.client import client_of
 from strongroom.postgres.server.connect import Conninfo, connect
 from strongroom.postgres.server.tools import Tools, find_tools
@@ -157,7 +158,7 @@ class IntoServer:
         jobs = 0 if content.tables or self._was_there else 1
         with client_of(self._conninfo) as client:
             there = self._conninfo.changed(dbname=database)
-            reader = reading_money(client, there, tools, content.dump, SCRATCH)
+            reader = reading_money(client, there, tools, content.dump, MONEY_LOCALE)
             program = load.restore_database(
                 tools, reader, database, content.dump, jobs=jobs, owners=owners
             )

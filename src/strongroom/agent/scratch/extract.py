@@ -34,7 +34,7 @@ from strongroom.model.restore.dump_names import GUIDE
 from strongroom.model.seams import Chance
 from strongroom.model.work.extract import ExtractOrder, TableName, read_table
 from strongroom.model.work.operation import Completion, RestoreResult
-from strongroom.postgres.part.extract import ScratchServer
+from strongroom.postgres.part.extract import MONEY_LOCALE, ScratchServer
 from strongroom.postgres.part.scratch_dump import dump_to
 from strongroom.postgres.server import scratch
 from strongroom.postgres.server.tools import find_tools
@@ -237,7 +237,7 @@ def _dump(source: _Source, server: ScratchServer, files: DumpFiles) -> None:
     if not tables:
         what = (f"{database}.dump", f"database {database}")
         as_files.dump_database(held, server, database, what, files)
-        as_files.write_guide_of_database(files, what[0])
+        as_files.write_guide_of_database(files, what[0], MONEY_LOCALE)
         return
     what = (f"{database}.{tables[0]}.dump", f"table {tables[0]} of {database}")
     as_files.dump_database(held, server, database, what, files, _words(tables))

@@ -19,8 +19,7 @@ from strongroom.postgres.server.client import Client
 from strongroom.postgres.server.connect import Conninfo, connect
 from strongroom.postgres.server.tools import Tools
 
-SCRATCH = "C"  # of what a scratch server writes
-_NAME = "lc_monetary"
+_NAME, _DEFAULT = "lc_monetary", "C"
 _MONEY = re.compile(r"\bmoney\b")
 
 
@@ -28,7 +27,7 @@ def written_as(parameters: Mapping[str, Any], database: str = "") -> str:
     """The locale of a dump's amounts, by its parameters (postgres/dump/dump.py)."""
     own = [s.value for s in settings_of(parameters, database) if (s.role, s.name) == ("", _NAME)]
     server = [s["setting"] for s in parameters["settings"] if s["name"] == _NAME]
-    return str([*own, *server, SCRATCH][0])
+    return str([*own, *server, _DEFAULT][0])
 
 
 def reading_money(

@@ -56,12 +56,13 @@ _SETTINGS = {
     "logging_collector": "off",
     "jit": "off",
 }
+MONEY_LOCALE = "C"  # every server knows it
 # Over what roles and databases were given at the source, which would hold for us too.
 SESSION = (
     "-c session_preload_libraries= -c local_preload_libraries= -c statement_timeout=0 "
     "-c lock_timeout=0 -c idle_in_transaction_session_timeout=0 -c row_security=off "
     "-c default_transaction_read_only=off -c default_transaction_isolation=read\\ committed "
-    "-c idle_session_timeout=0 -c lc_monetary=C -c event_triggers=off"
+    f"-c idle_session_timeout=0 -c lc_monetary={MONEY_LOCALE} -c event_triggers=off"
 )
 _NAME_CHARACTERS = 48  # kept of a database that is named anew: 63 are all there is
 _TREE = """

@@ -8,6 +8,7 @@ from typing import IO
 from strongroom.model.errors import TargetError
 from strongroom.postgres.part.extract import ScratchServer
 from strongroom.postgres.server import scratch
+from strongroom.postgres.server.client import reason_in
 
 _CHUNK = 1 << 20
 
@@ -71,5 +72,7 @@ def _encoding(server: ScratchServer, database: str, words: list[str]) -> dict[st
 def _check(code: int, program: str, said: IO[bytes]) -> None:
     if code:
         said.seek(0)
-        text = " ".join(said.read().decode(errors="replace").split())[-600:]
-        raise TargetError(f"{program} failed: {text}", hint="Verify this recovery point.")
+        text = said.read().decode(errors="replace")
+        raise TargetError(
+            f"{program} failed: {reason_in(text)}", hint="Verify this recovery point."
+        )

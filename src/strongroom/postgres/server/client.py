@@ -194,17 +194,23 @@ def run(command: list[str], client: Client, what: str) -> list[str]:
         return program.run()
 
 
-def _failed(what: str, code: int, said: str, conninfo: Conninfo) -> SourceError | ToolsMissing:
+def reason_in(said: str) -> str:
+    """Of what a program has said: its first error, on one line, and what follows.
+
+    A long list of notices may come before it, a long statement after it.
+    """
     words = " ".join(said.split())
-    # A long statement may follow the reason; a long list of notices may come before it.
-    reason = words[max(0, words.find("error: ")) :][:_SHOWN]
-    words = words[-_WORDS:]
+    return words[max(0, words.find("error: ")) :][:_SHOWN]
+
+
+def _failed(what: str, code: int, said: str, conninfo: Conninfo) -> SourceError | ToolsMissing:
+    words = " ".join(said.split())[-_WORDS:]
     if code < 0:
         return SourceStopped(
             f"{what} was ended by signal {-code}",
             hint="See the system's log: the memory of this host may have run out.",
         )
-    shown = reason or f"it ended with {code}"
+    shown = reason_in(said) or f"it ended with {code}"
     if "server version mismatch" in words:
         return ToolsMissing(f"{what} failed: {shown}")
     if any(fragment in words for fragment in _RIGHTS):
