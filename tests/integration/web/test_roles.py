@@ -130,3 +130,18 @@ def test_a_role_that_cannot_be_is_refused(
 ) -> None:
     answer = story.http.put(place(SUBSCRIPTION_ID, guid), params=VERSION, json=wish)
     assert answer.status_code == status, answer.text
+
+
+def test_the_root_tells_of_built_in_roles_to_anybody_and_of_no_others(
+    world: ArmWorld, story: Story
+) -> None:
+    guid = str(uuid.uuid4())
+    story.put(place(SUBSCRIPTION_ID, guid), role("Nobody's business"))
+    _, app, secret = world.principal("stranger", [])
+    with world.http(world.token(app, secret)) as http:
+        told = http.get(place("", ""), params=VERSION).json()["value"]
+        assert {OWNER.id, READER.id} <= {each["name"] for each in told}
+        assert {each["properties"]["type"] for each in told} == {"BuiltInRole"}
+        assert http.get(place("", READER.id), params=VERSION).status_code == 200
+        assert http.get(place("", guid), params=VERSION).status_code == 404
+        assert http.get(place(SUBSCRIPTION_ID, READER.id), params=VERSION).status_code == 404

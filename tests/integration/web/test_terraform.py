@@ -287,9 +287,22 @@ def test_the_cloud_tells_what_the_provider_needs_of_it(provider: Provider, story
     told = story.http.get("/metadata/endpoints", params={"api-version": "2022-09-01"}).json()
     for name in ("name", "resourceManager", "microsoftGraphResourceId"):
         assert told[name]
-    assert told["authentication"]["loginEndpoint"].startswith("https://")
+    signing_in = told["authentication"]
+    assert signing_in["loginEndpoint"].startswith("https://")
+    # Of any other it says that it does not support Azure Stack, and ends.
+    assert (signing_in["identityProvider"], signing_in["tenant"]) == ("AAD", "common")
     assert told["suffixes"]["storage"]
+    assert told["suffixes"]["keyVaultDns"], "it makes itself a client for that whatever it is for"
     listed = provider.get(f"/subscriptions/{SUBSCRIPTION}/providers").json()["value"]
     assert {"Microsoft.DataProtection", "Microsoft.DBforPostgreSQL"} <= {
         each["namespace"] for each in listed if each["registrationState"] == "Registered"
     }
+
+
+def test_a_role_is_found_by_its_name_alone(provider: Provider) -> None:
+    """As `data "azurerm_role_definition"` looks for it: at the root, where no role is held."""
+    roles = "/providers/Microsoft.Authorization/roleDefinitions"
+    wanted = {**VERSION, "$filter": f"roleName eq '{LONG_TERM_RETENTION.name}'"}
+    (found,) = provider.http.get(roles, params=wanted).json()["value"]
+    assert found["name"] == LONG_TERM_RETENTION.id
+    assert provider.get(f"{roles}/{LONG_TERM_RETENTION.id}").json() == found

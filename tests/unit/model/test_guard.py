@@ -63,6 +63,11 @@ def test_what_guards_the_guard_is_never_left_out():
             assert len(guard.protected(left)) == len(guard.OPERATIONS) - 1
 
 
+def test_what_is_left_out_is_told_in_the_order_in_which_it_was_asked_once_each():
+    names = [each.name for each in guard.OPERATIONS if not each.always][::-1]
+    assert exclusions(*names, names[0].upper()) == names
+
+
 def test_names_of_other_vaults_may_be_left_out_and_nonsense_may_not():
     assert exclusions("Microsoft.RecoveryServices/vaults/backupPolicies/write")
     for wrong in ("Microsoft.Compute/x", "", 7):

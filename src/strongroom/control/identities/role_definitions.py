@@ -17,15 +17,21 @@ from strongroom.model.identities.access import Caller, RoleDefinition
 READ = "Microsoft.Authorization/roleDefinitions/read"
 WRITE = "Microsoft.Authorization/roleDefinitions/write"
 DELETE = "Microsoft.Authorization/roleDefinitions/delete"
+_ROOT = "/"
 
 
 def list_roles(
     control: Control, caller: Caller, scope: str, name: str | None, kind: str | None
 ) -> list[RoleDefinition]:
-    """The roles that can be given at a scope; of that name, or of that kind, when it is given."""
+    """The roles that can be given at a scope; of that name, or of that kind, when it is given.
+
+    At the root those are the built-in ones, which whoever is signed in may know: clients look a
+    role up there by its name.
+    """
     scope = arm.read_scope(scope, control.installation.subscription_id)
     with control.database.reading() as connection:
-        require(control, connection, caller, READ, scope)
+        if scope != _ROOT:
+            require(control, connection, caller, READ, scope)
         found = [*access.BUILT_IN.values(), *catalog.list_all(connection)]
     wanted = name.lower() if name is not None else None
     kind = kind.lower() if kind is not None else None
@@ -42,7 +48,8 @@ def get_role(control: Control, caller: Caller, scope: str, role_id: str) -> Role
     """One role by its GUID."""
     scope = arm.read_scope(scope, control.installation.subscription_id)
     with control.database.reading() as connection:
-        require(control, connection, caller, READ, scope)
+        if scope != _ROOT or role_id.lower() not in access.BUILT_IN:
+            require(control, connection, caller, READ, scope)
         return need_role(connection, role_id.lower())
 
 

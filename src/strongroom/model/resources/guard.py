@@ -176,13 +176,13 @@ KINDS = {operation.kind for operation in OPERATIONS} | _OTHER_KINDS
 
 
 def read_exclusions(body: Mapping[str, Any]) -> list[str]:
-    """`vaultCriticalOperationExclusionList` of a guard. Raises Invalid."""
+    """`vaultCriticalOperationExclusionList` of a guard, in its order. Raises Invalid."""
     asked = arm.pick(arm.pick_object(body, "properties"), "vaultCriticalOperationExclusionList")
     if asked is None:
         return []
     if not isinstance(asked, list) or not all(isinstance(name, str) for name in asked):
         raise _bad("vaultCriticalOperationExclusionList is not a list of names")
-    return sorted({_excluded(name) for name in asked})
+    return list(dict.fromkeys(map(_excluded, asked)))
 
 
 def read_delay(body: Mapping[str, Any]) -> int | None:

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 
 from strongroom.control.identities import role_assignments, role_definitions
 from strongroom.web.api import wire_access
-from strongroom.web.api.door import Asked, Body, does, member
+from strongroom.web.api.door import ANYBODY, Asked, Body, does, member
 from strongroom.web.api.paging import Filter, Skip, check_filter, listed
 
 router = APIRouter()
@@ -74,7 +74,7 @@ def delete_assignment(name: str, call: Asked, scope: str = "") -> Response:
     )
 
 
-@router.get(_ROOT + "/roleDefinitions", openapi_extra=does(role_definitions.READ))
+@router.get(_ROOT + "/roleDefinitions", openapi_extra=does(ANYBODY))
 @router.get(_ROLES + "/roleDefinitions", openapi_extra=does(role_definitions.READ))
 def list_definitions(call: Asked, wanted: Filter = "", scope: str = "") -> dict[str, Any]:
     """The roles that can be given at a scope."""
@@ -91,7 +91,7 @@ def list_definitions(call: Asked, wanted: Filter = "", scope: str = "") -> dict[
     return {"value": [wire_access.role_definition(subscription, role) for role in roles]}
 
 
-@router.get(_ROOT + "/roleDefinitions/{name}", openapi_extra=does(role_definitions.READ))
+@router.get(_ROOT + "/roleDefinitions/{name}", openapi_extra=does(ANYBODY))
 @router.get(_ROLES + "/roleDefinitions/{name}", openapi_extra=does(role_definitions.READ))
 def get_definition(name: str, call: Asked, scope: str = "") -> dict[str, Any]:
     """One role."""

@@ -18,7 +18,8 @@ _TAG = re.compile(r"\b(tagName|tagValue)\s+eq\s+'([^']{1,256})'", re.IGNORECASE)
 
 @router.get("/metadata/endpoints", openapi_extra=does(PUBLIC))
 def endpoints(control: Means, base: Base) -> dict[str, Any]:
-    """Which cloud this is: for `az cloud register`."""
+    """Which cloud this is: for `az cloud register` and Terraform's `metadata_host`."""
+    # Terraform takes another tenant than this for Azure Stack, and needs the name of a key vault.
     return {
         "name": "strongroom",
         "resourceManager": base,
@@ -26,13 +27,13 @@ def endpoints(control: Means, base: Base) -> dict[str, Any]:
         "authentication": {
             "loginEndpoint": base,
             "audiences": [base],
-            "tenant": control.installation.tenant_id,
+            "tenant": "common",
             "identityProvider": "AAD",
         },
         "microsoftGraphResourceId": base,
         "graph": base,
         "portal": control.installation.portal_url,
-        "suffixes": {"storage": "local"},
+        "suffixes": {"storage": "local", "keyVaultDns": "vault.local"},
     }
 
 
