@@ -264,7 +264,8 @@ def _help_of(app: App, arguments: Sequence[str]) -> str:
 
 def _tell_bug(error: Exception) -> None:
     console.note(f"error: this is a bug in strongroom: {type(error).__name__}: {error}")
-    if os.environ.get("STRONGROOM_DEBUG"):
+    # A service's log is all that there will be: what was rare does not happen again when asked.
+    if os.environ.get("STRONGROOM_DEBUG") or not sys.stderr.isatty():
         traceback.print_exception(error)
     else:
         console.note("hint: Run it again with STRONGROOM_DEBUG=1 and report what it prints.")

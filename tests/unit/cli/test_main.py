@@ -105,7 +105,9 @@ def test_a_bug_is_told_as_a_bug(means, capsys):
         raise KeyError("x")
 
     assert main.run(app, ["stumble"], means) == FAILED
-    assert "this is a bug in strongroom: KeyError" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "this is a bug in strongroom: KeyError" in told
+    assert "Traceback" in told, "nobody sits before it: a log has all that there is to know"
 
 
 @pytest.mark.parametrize(
