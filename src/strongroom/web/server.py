@@ -213,5 +213,6 @@ async def _serve(
             break
         await asyncio.sleep(0.02)
     else:
-        on_ready()
+        if not control.stopping.is_set():  # asked to stop by then: the sockets are closed
+            on_ready()
     await asyncio.gather(*running)
