@@ -141,11 +141,12 @@ The values are in `connection.json`. `credential_scopes` may be left out: tokens
 The requests of Terraform's azurerm provider are played, from creation through update and import
 to deletion of its vault, policy and instance, with its pollers. The provider itself (5.2.0, with
 Terraform 1.11.4), which no package registry has, was run by hand against a whole house: group,
-vault, policies, roles, instance and resource guard were made, changed and planned again without a
-difference. It is led here by `ARM_METADATA_HOSTNAME`, host and port of `arm`, and by
-`SSL_CERT_FILE`, our `ca`; the rest of `connection.json` goes into `ARM_TENANT_ID`,
-`ARM_SUBSCRIPTION_ID`, `ARM_CLIENT_ID` and `ARM_CLIENT_SECRET`. What was deleted softly holds its
-policy, vault and group as in Azure: `terraform destroy` ends there.
+vault, policies, roles, instance and resource guard were made, and planned again without a
+difference; vault and instance were changed; all were destroyed. It is led here by
+`ARM_METADATA_HOSTNAME`, host and port of `arm`, and by `SSL_CERT_FILE`, our `ca`; tenant,
+subscription, client id and secret of `connection.json` go into `ARM_TENANT_ID`,
+`ARM_SUBSCRIPTION_ID`, `ARM_CLIENT_ID` and `ARM_CLIENT_SECRET`. An instance that was deleted softly
+keeps its policy in use: where soft delete is on, `terraform destroy` ends there with a 409.
 
 `make compat` runs the real `az` 2.91.0: `cloud register`, `login` (secret and certificate),
 `rest`, `group`, `resource`, `role definition` and `role assignment`. The requests of its extension

@@ -119,6 +119,7 @@ _GUARD_ID = re.compile(
     r"/providers/Microsoft\.DataProtection/resourceGuards/(?P<guard>[^/]+)",
     re.IGNORECASE,
 )
+ROOT = "/"  # the scope above the subscription
 _SCOPE = re.compile(r"(/subscriptions/[^/]+(/[^/]+)*)?/?", re.IGNORECASE)
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MOST_TAGS = 50
@@ -280,13 +281,13 @@ def read_guard_id(text: str, subscription: str) -> tuple[str, str]:
 def read_scope(text: str, subscription: str) -> str:
     """A scope without its last slash, `/` for the root; Invalid when it is not one of ours."""
     ours = subscription_id_of(subscription).lower()
-    scope = text.rstrip("/") or "/"
+    scope = text.rstrip("/") or ROOT
     if not _SCOPE.fullmatch(scope) or not f"{scope}/".lower().startswith((ours + "/", "//")):
         raise invalid(
             f"{text[:160]!r} is not a scope of this subscription",
             f"use {ours}, or the id of a resource group or a resource",
         )
-    return scope if scope == "/" else subscription_id_of(subscription) + scope[len(ours) :]
+    return scope if scope == ROOT else subscription_id_of(subscription) + scope[len(ours) :]
 
 
 def read_guid(text: str, what: str) -> str:

@@ -213,6 +213,6 @@ async def _serve(
             break
         await asyncio.sleep(0.02)
     else:
-        if not control.stopping.is_set():  # asked to stop by then: the sockets are closed
+        if not control.stopping.is_set():  # the doors may have closed their sockets
             on_ready()
     await asyncio.gather(*running)

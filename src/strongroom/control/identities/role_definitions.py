@@ -17,7 +17,6 @@ from strongroom.model.identities.access import Caller, RoleDefinition
 READ = "Microsoft.Authorization/roleDefinitions/read"
 WRITE = "Microsoft.Authorization/roleDefinitions/write"
 DELETE = "Microsoft.Authorization/roleDefinitions/delete"
-_ROOT = "/"
 
 
 def list_roles(
@@ -30,7 +29,7 @@ def list_roles(
     """
     scope = arm.read_scope(scope, control.installation.subscription_id)
     with control.database.reading() as connection:
-        if scope != _ROOT:
+        if scope != arm.ROOT:
             require(control, connection, caller, READ, scope)
         found = [*access.BUILT_IN.values(), *catalog.list_all(connection)]
     wanted = name.lower() if name is not None else None
@@ -48,7 +47,7 @@ def get_role(control: Control, caller: Caller, scope: str, role_id: str) -> Role
     """One role by its GUID."""
     scope = arm.read_scope(scope, control.installation.subscription_id)
     with control.database.reading() as connection:
-        if scope != _ROOT or role_id.lower() not in access.BUILT_IN:
+        if scope != arm.ROOT or role_id.lower() not in access.BUILT_IN:
             require(control, connection, caller, READ, scope)
         return need_role(connection, role_id.lower())
 
