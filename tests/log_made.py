@@ -1,6 +1,8 @@
-"""Write-ahead log as PostgreSQL lays it out, with commits alone in it: pages, headers, records."""
+"""Write-ahead log as PostgreSQL lays it out: pages, headers, records."""
 
 import struct
+
+from google_crc32c import value
 
 SEGMENT = 16 << 20
 PAGE = 8192
@@ -46,3 +48,45 @@ def cut(log: bytes, records: int, first: int) -> int:
             return at + head + left
         left -= PAGE - head
         at += PAGE
+
+
+class Writer:
+    """Records of any length, each as it must be: `log` from `first` on, `starts` of them in it."""
+
+    def __init__(self, first: int, segment: int = SEGMENT) -> None:
+        self.log = bytearray()
+        self.starts: list[int] = []
+        self._first, self._segment = first, segment
+        self._last = 0  # where the record before begins
+
+    @property
+    def at(self) -> int:
+        """Where the next byte goes."""
+        return self._first + len(self.log)
+
+    def writes(self, body: bytes) -> None:
+        """A record of a heap's, which nobody looks into."""
+        start = self.at
+        if start % PAGE == 0:
+            start += 24 if start % self._segment else 40
+        head = struct.pack("<IIQBBxx", 24 + len(body), 700, self._last, 0, 10)
+        self._lay(head + struct.pack("<I", value(body + head)) + body)
+        self.log += bytes(-len(self.log) % 8)
+        self._last = start
+        self.starts.append(start - self._first)
+
+    def switches(self) -> None:
+        """The rest of the segment stays empty."""
+        self.log += bytes(-len(self.log) % self._segment)
+
+    def _lay(self, data: bytes) -> None:
+        left = len(data)
+        while left:
+            if self.at % PAGE == 0:
+                rest = left if left < len(data) else 0
+                long = self.at % self._segment == 0
+                self.log += struct.pack("<HHIQII", 0xD113, 2 * long, 1, self.at, rest, 0)
+                self.log += struct.pack("<QII", 7, self._segment, PAGE) if long else b""
+            part = data[len(data) - left :][: PAGE - self.at % PAGE]
+            self.log += part
+            left -= len(part)

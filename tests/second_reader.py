@@ -329,6 +329,60 @@ def lay_out(files, target):
             out.truncate(file["size"])
 
 
+# --- "Condensed log"
+
+CRC_32C = list(range(256))
+for _ in range(8):
+    CRC_32C = [each >> 1 ^ (0x82F63B78 if each & 1 else 0) for each in CRC_32C]
+
+
+def crc_32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = CRC_32C[(crc ^ byte) & 255] ^ crc >> 8
+    return crc ^ 0xFFFFFFFF
+
+
+def log_range(stored, keys):
+    """(start, log) of a condensed pack."""
+    _, raw = raw_stream(stored, b"SRXLOG01", keys)
+    start, length, segment, digest, count = struct.unpack_from(">QII32sI", raw)
+    rest = iter(raw[52 + 16 * count :])
+    log = bytearray()
+
+    def take(end):  # as the log goes on up to an offset
+        log.extend(next(rest) for _ in range(end - len(log)))
+
+    for number in range(count):
+        at, records, before = struct.unpack_from(">IIQ", raw, 52 + 16 * number)
+        for _ in range(records):
+            if (start + at) % 8192 == 0:
+                at += 24 if (start + at) % segment else 40
+            left = 8192 - (start + at) % 8192
+            take(at + 8)
+            if left >= 24:
+                log.extend(struct.pack("<Q", before))
+                take(at + 20)
+                log.extend(bytes(4))
+            end, missing = at, int.from_bytes(log[at : at + 4], "little")
+            places = []  # of the record's bytes, without the headers of pages
+            while missing:
+                if (start + end) % 8192 == 0:
+                    end += 24 if (start + end) % segment else 40
+                part = min(missing, 8192 - (start + end) % 8192)
+                places += range(end, end + part)
+                end, missing = end + part, missing - part
+            take(end)
+            if left >= 24:
+                record = bytes(log[place] for place in places)
+                log[at + 20 : at + 24] = struct.pack("<I", crc_32c(record[24:] + record[:20]))
+            before = start + at
+            at = end + -(start + end) % 8
+    log.extend(rest)
+    demand(len(log) == length and blake3(log).digest() == digest, "not the log of that range")
+    return start, bytes(log)
+
+
 def main(arguments):
     container, recovery = Path(arguments[0]), RecoveryKey(Path(arguments[1]).read_text())
     if len(arguments) == 2:

@@ -8,6 +8,7 @@ from datetime import datetime
 import pytest
 
 from integration.servers import Server, some, start_server
+from strongroom.datastore.packs.wal_condensed import condense, expand_into
 from strongroom.model.postgres import Lsn, lsn_from_text
 from strongroom.postgres.log.wal_summary import summary_of
 from strongroom.postgres.wire.wal import Abort, Commit, Event, Minimal, Named, WalReader
@@ -173,3 +174,16 @@ def test_a_spell_of_minimal_log_is_found_where_it_begins(server: Server) -> None
         server.sql("insert into entries values ((select max(id) + 1 from entries), '')")
     found = [event for event in _read(server, 65536) if isinstance(event, Minimal)]
     assert [event.start > lsn_from_text(before) for event in found] == [True]
+
+
+def test_what_a_server_writes_can_nearly_all_be_condensed(server: Server) -> None:
+    start, log = _log(server)
+    reader = WalReader(start, SEGMENT, server.tools.major * 10000)
+    reader.feed(log)
+    records, condensed = reader.take_count(), condense(log, start, SEGMENT)
+    left_out = (len(log) - len(condensed)) / 12
+    room = memoryview(bytearray(len(log)))
+    assert expand_into(room, condensed) == (start, len(log))
+    assert room == log
+    assert records > 60_000
+    assert 0.99 * records < left_out <= records

@@ -21,10 +21,10 @@ def test_log_that_comes_slowly_is_pressed_harder_and_all_of_it_comes_back() -> N
         level = level_for(len(RAW) / seconds)
         sealed = seal_log(RAW, pair.public, SystemClock(), SystemChance(), level=level)
         key = open_content_key(read_header(sealed, PACK), pair)
-        open_log_into(room, sealed, key, len(RAW))
+        open_log_into(room, sealed, key, 0, len(RAW))
         assert room[: len(RAW)] == RAW
         with pytest.raises(Corrupt, match="bytes of log"):
-            open_log_into(room, sealed, key, len(RAW) - 1)
+            open_log_into(room, sealed, key, 0, len(RAW) - 1)
         sizes.append(len(sealed))
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] > sizes[-1]

@@ -17,7 +17,8 @@ from strongroom.agent.backup.physical import key_of
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.wal.host_files import HostFiles
 from strongroom.agent.wal.run import Run
-from strongroom.datastore.packs.wal_pack import level_for, seal_log
+from strongroom.agent.wal.sealing import RangeSealer
+from strongroom.datastore.packs.wal_pack import seal_log
 from strongroom.model.errors import (
     Corrupt,
     ObjectExists,
@@ -100,6 +101,7 @@ class Keeper:
         self.log = structlog.get_logger("strongroom.agent").bind(server=order.server)
         self._blobs = open_container(held, "wal")
         self._key = key_of(order.data_public_key, order.data_key_id)
+        self._sealer = RangeSealer(self._key, clock, chance)
         self.files = files
         self._chance = chance
 
@@ -168,10 +170,10 @@ class Keeper:
     def keep(self, run: Run, source: Told, histories: list[WalHistory]) -> WalReply:
         """Seal a run, put it, report it -> how far the vault has it."""
         epoch = self.held.lease.epoch
-        level = level_for(run.pace)
-        sealed = seal_log(run.raw, self._key, self.clock, self._chance, level=level)
+        segment_size = source.found.system.wal_segment_size
+        sealed = self._sealer.seal(run, segment_size)
         name = pack_name(run.timeline, run.start, epoch)
-        tail = tail_of(run.start, run.raw, source.found.system.wal_segment_size)
+        tail = tail_of(run.start, run.raw, segment_size)
         pack = WalPack(
             name=name,
             size=len(sealed),

@@ -230,5 +230,5 @@ class WalLog:
             room = self._rooms.pop()
         except IndexError:
             room = bytearray(WAL_FRAME)
-        open_log_into(room, stored, key, pack.end - pack.start)
+        open_log_into(room, stored, key, pack.start, pack.end - pack.start)
         return room

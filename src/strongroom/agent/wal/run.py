@@ -29,7 +29,7 @@ class Before:
 class Run:
     """Log from `start` to `end` of one timeline; `pace`: bytes a second at which it is to be kept.
 
-    unended: at its end, as in Before.
+    records: about how many. unended: at its end, as in Before.
     """
 
     timeline: Timeline
@@ -38,6 +38,7 @@ class Run:
     raw: bytes
     events: list[Event]
     pace: float
+    records: int
     unended: Deletes = field(default_factory=dict)
 
 
@@ -102,7 +103,9 @@ class Runs:
         with memoryview(self._raw) as view:
             raw = bytes(view[:length])
         unended = self._reader.unended()
-        run = Run(self._timeline, self._start, end, raw, events, self._pace(length), unended)
+        records = self._reader.take_count()
+        pace = self._pace(length)
+        run = Run(self._timeline, self._start, end, raw, events, pace, records, unended)
         del self._raw[:length]
         self._start, self._since = end, self._cut
         return run
@@ -133,4 +136,4 @@ class Runs:
             raw, self._start = bytes(self._raw), end
             self._raw.clear()
             pace, unended = self._pace(len(raw)), self._reader.unended()
-            yield Run(self._timeline, start, end, raw, [], pace, unended)
+            yield Run(self._timeline, start, end, raw, [], pace, 0, unended)

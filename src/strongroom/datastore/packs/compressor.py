@@ -8,7 +8,6 @@ import zstandard
 _LOG = 1 << 20  # bytes: frames of pages are shorter
 _OF_LOG = {  # decision 0216: tables that fit into a processor's cache
     6: {"hash_log": 19, "search_log": 2},
-    7: {"hash_log": 19, "search_log": 2, "strategy": zstandard.STRATEGY_LAZY2},
     9: {"hash_log": 19, "search_log": 4},
     13: {
         "strategy": zstandard.STRATEGY_BTOPT,

@@ -9,8 +9,8 @@
     trailer   u32 table length · magic "SRPACKED"
 
 All integers are big endian. A frame that does not shrink is stored raw: its stored length is then
-its raw length + 16. Manifests and deltas are packs of their own kind, told apart by the magic.
-docs/format.md draws it; the only key is one made for this pack, sealed in the header.
+its raw length + 16. Manifests, deltas and condensed log are packs of their own kind, told apart by
+the magic. docs/format.md draws it; the only key is one made for this pack, sealed in the header.
 """
 
 import struct
@@ -35,6 +35,7 @@ PACK = b"SRPACK01"
 MANIFEST = b"SRMANI01"
 DELTA = b"SRDELT01"
 PAGES = b"SRPAGE01"
+LOG = b"SRXLOG01"
 END = b"SRPACKED"
 FRAME = 128 << 10
 TAG = 16
@@ -276,12 +277,14 @@ class PackReader:
     Corrupt, Invalid (another version) and WrongKey; what `fetch` raises goes through.
     """
 
-    def __init__(self, fetch: Fetch, size: int, pack_id: PackId, content_key: bytes) -> None:
+    def __init__(
+        self, fetch: Fetch, size: int, pack_id: PackId, content_key: bytes, magic: bytes = PACK
+    ) -> None:
         """`size`: of the stored object, as the manifest states it."""
         self._fetch = fetch
         self._size = size
         self._pack_id = pack_id
-        header = read_header(bytes(self._range(0, min(HEADER_SIZE, size))), PACK)
+        header = read_header(bytes(self._range(0, min(HEADER_SIZE, size))), magic)
         if header.pack_id != pack_id:
             raise Corrupt(f"under the name of pack {pack_id} lies pack {header.pack_id}")
         self._opened = OpenPack(pack_id, content_key)

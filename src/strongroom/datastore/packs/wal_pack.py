@@ -1,4 +1,4 @@
-"""A range of write-ahead log as a pack: its raw stream is the log itself, byte for byte.
+"""A range of write-ahead log as a pack: its raw stream is the log itself, or condensed.
 
 The name says the timeline and where it begins; its length says where it ends. Log is read whole
 and in order, so a pack of it is one frame: that shrinks better. How hard it is pressed follows
@@ -11,15 +11,18 @@ import msgspec
 
 from strongroom.datastore.packs.checked import decode_checked
 from strongroom.datastore.packs.pack import (
+    LOG,
     MOST_RAW,
     PACK,
     Bytes,
+    Header,
     PackKey,
     PackReader,
     open_content_key,
     read_header,
 )
 from strongroom.datastore.packs.seal import KeyPair, PublicKey, open_sealed, seal
+from strongroom.datastore.packs.wal_condensed import expand_into
 from strongroom.model.errors import Corrupt, Invalid
 from strongroom.model.ids import PackId, uuid7
 from strongroom.model.seams import Chance, Clock
@@ -28,7 +31,7 @@ WAL_FRAME = MOST_RAW
 _INFO = b"strongroom-log-session-1"
 LEVEL = 3  # at any speed
 # Up to so many bytes a second.
-_LEVELS = ((1_500_000, 16), (3_000_000, 13), (12_000_000, 9), (40_000_000, 7), (80_000_000, 6))
+_LEVELS = ((1_500_000, 16), (3_000_000, 13), (12_000_000, 9), (80_000_000, 6))
 
 
 def level_for(pace: float) -> int:
@@ -37,46 +40,79 @@ def level_for(pace: float) -> int:
 
 
 def seal_log(
-    raw: Bytes, data_key: PublicKey, clock: Clock, chance: Chance, *, level: int = LEVEL
+    raw: Bytes,
+    data_key: PublicKey,
+    clock: Clock,
+    chance: Chance,
+    *,
+    level: int = LEVEL,
+    magic: bytes = PACK,
 ) -> bytes:
-    """A whole pack of at most 32 MiB of log."""
+    """A whole pack of at most 32 MiB of log; `magic`: PACK, or LOG of what is condensed."""
     if not 0 < len(raw) <= MOST_RAW:
         raise Invalid(f"a pack does not hold {len(raw)} bytes of write-ahead log")
-    key = PackKey(PACK, PackId(uuid7(clock.now(), chance)), data_key, chance)
+    key = PackKey(magic, PackId(uuid7(clock.now(), chance)), data_key, chance)
     frames = key.frames(0, raw, WAL_FRAME, level)
     ending = key.ending(WAL_FRAME, [(len(frame), length) for frame, length in frames])
     return b"".join([key.header, *(frame for frame, _ in frames), ending])
 
 
-def open_log_into(room: bytearray, stored: bytes, content_key: bytes, length: int) -> None:
+def log_header(stored: bytes) -> Header:
+    """Of a pack of log, condensed or not. Raises as `read_header`."""
+    return read_header(stored, LOG if stored[:6] == LOG[:6] else PACK)
+
+
+def open_log_into(
+    room: bytearray, stored: bytes, content_key: bytes, start: int, length: int
+) -> None:
     """The log in a pack, every byte checked, at the beginning of `room` (WAL_FRAME bytes).
 
-    Raises Corrupt unless it is `length` bytes.
+    Raises Corrupt unless it is `length` bytes, and begins at `start` where it says so itself.
     """
-    pack = _reader(stored, content_key)
+    header, view = log_header(stored), memoryview(room)
+    pack = _reader(stored, header, content_key)
+    if header.magic == LOG:
+        _expand(view, pack, start, length)
+        return
     if pack.table.raw_size != length:
-        pack_id = read_header(stored, PACK).pack_id
-        raise Corrupt(f"pack {pack_id} holds {pack.table.raw_size} bytes of log, not {length}")
-    pack.frames_into(memoryview(room), 0, len(pack.table.raw_lengths) - 1)
+        raise Corrupt(
+            f"pack {header.pack_id} holds {pack.table.raw_size} bytes of log, not {length}"
+        )
+    pack.frames_into(view, 0, len(pack.table.raw_lengths) - 1)
 
 
-def open_any_log(stored: bytes, pair_of: Callable[[bytes], KeyPair]) -> bytes:
-    """The same of a pack of which nothing is known; `pair_of` the key id in its header.
+def open_any_log(
+    stored: bytes, pair_of: Callable[[bytes], KeyPair], start: int | None = None
+) -> bytes:
+    """The same of a pack of which nothing else is known; `pair_of` the key id in its header.
 
-    Raises Corrupt, WrongKey, Invalid.
+    `start`: where it is to begin, of a range. Raises Corrupt, WrongKey, Invalid.
     """
-    header = read_header(stored, PACK)
-    content_key = open_content_key(header, pair_of(header.key_id))
-    return b"".join(_reader(stored, content_key).every_frame())
+    header = log_header(stored)
+    pack = _reader(stored, header, open_content_key(header, pair_of(header.key_id)))
+    if header.magic == LOG:
+        room = memoryview(bytearray(WAL_FRAME))
+        return bytes(room[: _expand(room, pack, start)])
+    return b"".join(pack.every_frame())
 
 
-def _reader(stored: bytes, content_key: bytes) -> PackReader:
+def _expand(
+    room: memoryview, pack: PackReader, start: int | None, length: int | None = None
+) -> int:
+    """The log of a condensed pack -> its length. None: whatever it says itself."""
+    at, size = expand_into(room, b"".join(pack.every_frame()))
+    if start not in {None, at} or length not in {None, size}:
+        raise Corrupt(f"a pack holds {size} bytes of log from {at:X}, not {length} from {start:X}")
+    return size
+
+
+def _reader(stored: bytes, header: Header, content_key: bytes) -> PackReader:
     view = memoryview(stored)
 
     def fetch(start: int, count: int) -> Bytes:
         return view[start : start + count]
 
-    return PackReader(fetch, len(stored), read_header(stored, PACK).pack_id, content_key)
+    return PackReader(fetch, len(stored), header.pack_id, content_key, header.magic)
 
 
 class _Keys(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

@@ -113,6 +113,7 @@ class WalReader:
         self._pass_page = False
         self._deleted = {xid: dict(rows) for xid, rows in (unended or {}).items()}
         self._counted = counted
+        self._records = 0
         self.events: list[Event] = []
 
     @property
@@ -143,6 +144,11 @@ class WalReader:
         """The events so far, once."""
         events, self.events = self.events, []
         return events
+
+    def take_count(self) -> int:
+        """How many records went by, once."""
+        records, self._records = self._records, 0
+        return records
 
     def feed(self, data: bytes | memoryview) -> None:
         """The next bytes of the log."""
@@ -191,7 +197,7 @@ class WalReader:
 
     def _walk(self) -> None:
         """Over every whole record in the buffer."""
-        buffer, offset = self._buffer, self._offset
+        buffer, offset, records = self._buffer, self._offset, 0
         size = len(buffer)
         while size - offset >= _HEADER:
             total = _length(buffer, offset)[0]
@@ -210,7 +216,9 @@ class WalReader:
             elif manager == _XLOG and self._note_other(offset, total):
                 return
             offset = (end + 7) & ~7
+            records += 1
         self._offset = offset
+        self._records += records
         if offset > 1 << 20:
             self._forget(offset)
 

@@ -271,7 +271,8 @@ class _Index:
         if place is None:
             raise Invalid(f"{name} is not the name of a range")
         stored = self.means.storage.container(self.instance_id).read(name)
-        raw = open_any_log(stored, partial(self.means.keyring.pair_of, self.instance_id))
+        pair_of = partial(self.means.keyring.pair_of, self.instance_id)
+        raw = open_any_log(stored, pair_of, place[1])
         return _Opened(name, place[1], raw, len(stored), blake3(stored).digest())
 
     def _range(

@@ -17,8 +17,8 @@ from strongroom.catalog.resources import vaults
 from strongroom.catalog.wal import wal
 from strongroom.catalog.work import agent_operations
 from strongroom.control.wal.wal_coverage import forks_of
-from strongroom.datastore.packs.pack import HEADER_SIZE, PACK, open_content_key, read_header
-from strongroom.datastore.packs.wal_pack import seal_log_keys
+from strongroom.datastore.packs.pack import HEADER_SIZE, open_content_key
+from strongroom.datastore.packs.wal_pack import log_header, seal_log_keys
 from strongroom.model.errors import Corrupt, Invalid, NotFound, ObjectMissing
 from strongroom.model.protection.operational_tier import operational_days
 from strongroom.model.resources.vault import immutability_of
@@ -150,7 +150,7 @@ def open_wal(means: Means, operation_id: str, request: WalRequest) -> WalKept:
     blobs = means.at(order).storage.container(instance_id)
 
     def key_of(name: str) -> bytes:
-        header = read_header(blobs.read_range(name, 0, HEADER_SIZE), PACK)
+        header = log_header(blobs.read_range(name, 0, HEADER_SIZE))
         return open_content_key(header, means.keyring.pair_of(instance_id, header.key_id))
 
     packs = [wal.pack_of(each) for each in rows]
