@@ -11,7 +11,7 @@ from strongroom.model.errors import Corrupt
 from strongroom.model.postgres import lsn_to_text
 from strongroom.model.seams import Chance, Clock
 
-MOST_RECORDS = 100_000  # a second: to condense them takes a seventh of a core
+MOST_RECORDS = 100_000  # a second: to condense them takes a seventh of a core (decision 0239)
 
 
 class RangeSealer:

@@ -7,7 +7,7 @@ import zstandard
 
 _LOG = 1 << 20  # bytes: frames of pages are shorter
 _OF_LOG = {  # decision 0216: tables that fit into a processor's cache
-    6: {"hash_log": 19, "search_log": 2},
+    6: {"hash_log": 18, "search_log": 1},
     9: {"hash_log": 19, "search_log": 4},
     13: {
         "strategy": zstandard.STRATEGY_BTOPT,

@@ -173,9 +173,9 @@ class _Condenser:
             self.over = True
             return at
         if split - at >= _HEADER:
-            body = b"".join([log[at + _HEADER : split], *(log[a:b] for a, b in others)])
             known = before == self.last or not self.records
-            if not known or extend(extend(0, body), log[at : at + 20]) != crc:
+            parts = [(at + _HEADER, split), *others, (at, at + 20)]
+            if not known or _crc(log, parts) != crc:
                 self.over = True
                 return at
             self._leave_out(at, before)
@@ -246,28 +246,31 @@ class _Filler:
 
     def _across(self, at: int, before: int) -> int:
         """One record that goes on in the next page -> where it ends."""
-        self.copy_to(at + 4)
-        pieces = self.place.pieces(at, _length(self.log, at))
-        end = pieces[-1][1]
-        if pieces[0][1] - at < _HEADER:
-            self.copy_to(end)
-            return end
-        self.copy_to(at + 8)
-        self.shift -= 8
-        self.log[at + 8 : at + 16] = before.to_bytes(8, "little")
-        self.done = at + 16
-        self.copy_to(at + 20)
-        self.shift -= 4
-        self.done = at + _HEADER
+        self.copy_to(at)
+        lead = at + self.shift
+        pieces = self.place.pieces(at, _length(self.condensed, lead))
+        split, end = pieces[0][1], pieces[-1][1]
+        if split - at >= _HEADER:
+            stored = self.condensed[lead : lead + _HEADER - _LEFT_OUT]
+            head = stored[:8] + before.to_bytes(8, "little") + stored[8:]
+            self.shift -= _LEFT_OUT
+            shift = self.shift
+            parts = [(a + shift, b + shift) for a, b in [(at + _HEADER, split), *pieces[1:]]]
+            crc = extend(_crc(self.condensed, parts), head)
+            self.log[at : at + _HEADER] = head + crc.to_bytes(4, "little")
+            self.done = at + _HEADER
         self.copy_to(end)
-        crc = 0
-        for a, b in [(at + _HEADER, pieces[0][1]), *pieces[1:], (at, at + 20)]:
-            crc = extend(crc, bytes(self.log[a:b]))
-        self.log[at + 20 : at + _HEADER] = crc.to_bytes(4, "little")
         return end
 
 
-def _length(log: bytes | memoryview, at: int) -> int:
+def _crc(log: bytes, parts: list[tuple[int, int]]) -> int:
+    crc = 0
+    for begin, end in parts:
+        crc = extend(crc, log[begin:end])
+    return crc
+
+
+def _length(log: bytes, at: int) -> int:
     """Of the record that begins there."""
     total: int = _number(log, at)[0]
     if total < _HEADER:
