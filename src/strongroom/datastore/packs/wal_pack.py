@@ -31,7 +31,7 @@ WAL_FRAME = MOST_RAW
 _INFO = b"strongroom-log-session-1"
 LEVEL = 3  # at any speed
 # Up to so many bytes a second.
-_LEVELS = ((1_500_000, 16), (3_000_000, 13), (12_000_000, 9), (80_000_000, 6))
+_LEVELS = ((1_500_000, 16), (3_000_000, 13), (12_000_000, 9), (24_000_000, 6))
 
 
 def level_for(pace: float) -> int:
