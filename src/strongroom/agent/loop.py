@@ -177,11 +177,11 @@ class Agent:
     def _begin(self, lease: Lease) -> None:
         held = HeldLease(self._client, lease, self._clock, self._settings.heartbeat_seconds)
         thread = self._thread(f"work-{lease.operation_id}", lambda: self._carry_out(held))
-        with self._lock:
+        with self._lock:  # who lets go must not meet a thread that has not begun
             self._held[held] = thread
+            thread.start()
         if _lasts(lease):
             self._permits.release()  # it lasts for ever, and waits most of the time
-        thread.start()
         if self._stopping.is_set():
             held.stop(_stopping(), offer_again=True)
 

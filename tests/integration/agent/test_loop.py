@@ -401,6 +401,24 @@ def test_work_that_does_not_let_go_does_not_hold_up_the_end(bench, world):
     never.set()
 
 
+def test_asked_to_stop_while_work_begins_it_lets_that_go_too(bench, world, monkeypatch):
+    start, asked = threading.Thread.start, threading.Event()
+
+    def late(thread):
+        if thread.name.startswith("work-"):
+            bench.agent.stop()
+            asked.set()
+            bench.thread.join(0.3)  # it ends too early, or waits for us
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", late)
+    bench.work = until_stopped
+    operation = world.offer(ORDER)
+    assert asked.wait(10)
+    world.await_status(operation, "failed")
+    assert operation.failure.retryable
+
+
 def test_a_token_that_is_not_known_ends_the_agent_at_its_start(world, tmp_path):
     world.fault("lease", Fault(status=401))
     with a_bench(world, tmp_path) as bench:
