@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import second_reader
 from log_made import PAGE, Writer
 from seams import SystemChance, SystemClock
-from strongroom.datastore.packs.pack import LOG, PACK, open_content_key
+from strongroom.datastore.packs.pack import CONDENSED, PACK, open_content_key
 from strongroom.datastore.packs.seal import KeyPair
 from strongroom.datastore.packs.wal_condensed import condense, expand_into
 from strongroom.datastore.packs.wal_pack import (
@@ -124,7 +124,7 @@ def test_the_second_reader_reads_condensed_log() -> None:
     begin = server.starts[20]
     log = bytes(server.log[begin:])
     condensed = condense(log, FIRST + begin, SEGMENT)
-    sealed = seal_log(condensed, PAIR.public, SystemClock(), SystemChance(), magic=LOG)
+    sealed = seal_log(condensed, PAIR.public, SystemClock(), SystemChance(), magic=CONDENSED)
     keys = {PAIR.public.key_id: second_reader.PrivateKey(PAIR.to_bytes())}
     assert second_reader.log_range(sealed, keys) == (FIRST + begin, log)
 
@@ -133,7 +133,7 @@ def test_a_condensed_pack_is_opened_as_the_range_that_it_is() -> None:
     log = bytes(a_log([60] * 900).log)
     packs = {
         magic: seal_log(raw, PAIR.public, SystemClock(), SystemChance(), magic=magic)
-        for magic, raw in ((LOG, condense(log, FIRST, SEGMENT)), (PACK, log))
+        for magic, raw in ((CONDENSED, condense(log, FIRST, SEGMENT)), (PACK, log))
     }
     for magic, sealed in packs.items():
         header = log_header(sealed)
@@ -145,8 +145,8 @@ def test_a_condensed_pack_is_opened_as_the_range_that_it_is() -> None:
         with pytest.raises(Corrupt, match="bytes of log"):
             open_log_into(room, sealed, key, FIRST, len(log) + 8)
     with pytest.raises(Corrupt, match="bytes of log"):
-        open_any_log(packs[LOG], lambda _: PAIR, FIRST + SEGMENT)
-    assert len(packs[LOG]) < 0.95 * len(packs[PACK])
+        open_any_log(packs[CONDENSED], lambda _: PAIR, FIRST + SEGMENT)
+    assert len(packs[CONDENSED]) < 0.95 * len(packs[PACK])
 
 
 def test_condensed_log_lies_as_the_page_of_the_format_says() -> None:

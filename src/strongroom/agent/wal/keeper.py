@@ -101,7 +101,7 @@ class Keeper:
         self.log = structlog.get_logger("strongroom.agent").bind(server=order.server)
         self._blobs = open_container(held, "wal")
         self._key = key_of(order.data_public_key, order.data_key_id)
-        self._sealer = RangeSealer(self._key, clock, chance)
+        self._sealer = RangeSealer(self._key, clock, chance, self.log)
         self.files = files
         self._chance = chance
 

@@ -3,7 +3,7 @@
 import structlog
 
 from strongroom.agent.wal.run import Run
-from strongroom.datastore.packs.pack import LOG, PACK
+from strongroom.datastore.packs.pack import CONDENSED, PACK
 from strongroom.datastore.packs.seal import PublicKey
 from strongroom.datastore.packs.wal_condensed import condense, expand_into
 from strongroom.datastore.packs.wal_pack import WAL_FRAME, level_for, seal_log
@@ -17,12 +17,14 @@ MOST_RECORDS = 100_000  # a second: to condense them takes a seventh of a core (
 class RangeSealer:
     """Of one order."""
 
-    def __init__(self, key: PublicKey, clock: Clock, chance: Chance) -> None:
+    def __init__(
+        self, key: PublicKey, clock: Clock, chance: Chance, log: structlog.stdlib.BoundLogger
+    ) -> None:
         self._key = key
         self._clock = clock
         self._chance = chance
         self._room = memoryview(bytearray(WAL_FRAME))  # untouched memory takes none
-        self._log = structlog.get_logger("strongroom.agent")
+        self._log = log
 
     def seal(self, run: Run, segment_size: int) -> bytes:
         """A pack of it, as hard pressed as its pace leaves time for."""
@@ -30,7 +32,7 @@ class RangeSealer:
         if run.records * run.pace <= MOST_RECORDS * len(raw):
             condensed = condense(raw, run.start, segment_size)
             if len(condensed) < len(raw) and self._comes_back(condensed, run):
-                raw, magic = condensed, LOG
+                raw, magic = condensed, CONDENSED
         return seal_log(raw, self._key, self._clock, self._chance, level=level, magic=magic)
 
     def _comes_back(self, condensed: bytes, run: Run) -> bool:
@@ -41,5 +43,6 @@ class RangeSealer:
             why = "another range comes back"
         except Corrupt as error:
             why = error.message
-        self._log.error("log is kept as it is", at=lsn_to_text(run.start), why=why)
+        at = lsn_to_text(run.start)
+        self._log.error("a bug, to be reported: log is kept, but not condensed", at=at, why=why)
         return False

@@ -11,7 +11,7 @@ import msgspec
 
 from strongroom.datastore.packs.checked import decode_checked
 from strongroom.datastore.packs.pack import (
-    LOG,
+    CONDENSED,
     MOST_RAW,
     PACK,
     Bytes,
@@ -48,7 +48,7 @@ def seal_log(
     level: int = LEVEL,
     magic: bytes = PACK,
 ) -> bytes:
-    """A whole pack of at most 32 MiB of log; `magic`: PACK, or LOG of what is condensed."""
+    """A whole pack of at most 32 MiB of log; `magic`: PACK, or CONDENSED."""
     if not 0 < len(raw) <= MOST_RAW:
         raise Invalid(f"a pack does not hold {len(raw)} bytes of write-ahead log")
     key = PackKey(magic, PackId(uuid7(clock.now(), chance)), data_key, chance)
@@ -59,7 +59,7 @@ def seal_log(
 
 def log_header(stored: bytes) -> Header:
     """Of a pack of log, condensed or not. Raises as `read_header`."""
-    return read_header(stored, LOG if stored[:6] == LOG[:6] else PACK)
+    return read_header(stored, CONDENSED if stored[:6] == CONDENSED[:6] else PACK)
 
 
 def open_log_into(
@@ -71,8 +71,8 @@ def open_log_into(
     """
     header, view = log_header(stored), memoryview(room)
     pack = _reader(stored, header, content_key)
-    if header.magic == LOG:
-        _expand(view, pack, start, length)
+    if header.magic == CONDENSED:
+        _demand(header, expand_into(view, b"".join(pack.every_frame())), (start, length))
         return
     if pack.table.raw_size != length:
         raise Corrupt(
@@ -90,20 +90,19 @@ def open_any_log(
     """
     header = log_header(stored)
     pack = _reader(stored, header, open_content_key(header, pair_of(header.key_id)))
-    if header.magic == LOG:
+    if header.magic == CONDENSED:
         room = memoryview(bytearray(WAL_FRAME))
-        return bytes(room[: _expand(room, pack, start)])
+        found = expand_into(room, b"".join(pack.every_frame()))
+        _demand(header, found, (found[0] if start is None else start, found[1]))
+        return bytes(room[: found[1]])
     return b"".join(pack.every_frame())
 
 
-def _expand(
-    room: memoryview, pack: PackReader, start: int | None, length: int | None = None
-) -> int:
-    """The log of a condensed pack -> its length. None: whatever it says itself."""
-    at, size = expand_into(room, b"".join(pack.every_frame()))
-    if start not in {None, at} or length not in {None, size}:
-        raise Corrupt(f"a pack holds {size} bytes of log from {at:X}, not {length} from {start:X}")
-    return size
+def _demand(header: Header, found: tuple[int, int], wanted: tuple[int, int]) -> None:
+    """Both (start, length)."""
+    if found != wanted:
+        ranges = [f"{length} bytes of log from {start:X}" for start, length in (found, wanted)]
+        raise Corrupt(f"pack {header.pack_id} holds {', not '.join(ranges)}")
 
 
 def _reader(stored: bytes, header: Header, content_key: bytes) -> PackReader:
