@@ -6,7 +6,7 @@ import pytest
 
 from seams import FakeClock, SeededChance
 from strongroom.datastore.maps.manifest import FileFacts, PackFacts
-from strongroom.datastore.maps.page_digests import digests_with, read_digests
+from strongroom.datastore.maps.page_digests import digests_by, read_digests
 from strongroom.datastore.packs.pack import (
     DIGEST,
     PACK,
@@ -54,8 +54,8 @@ def test_every_page_has_a_digest_and_one_small_request_brings_them_all():
     assert len(found) == 41 * DIGEST
     assert len(fetch.asked) == 1
     assert fetch.asked[0] < 1000
-    assert found == digests_with(key)(0, memoryview(CONTENT))
-    assert found[8 * DIGEST : 9 * DIGEST] == digests_with(key)(
+    assert found == digests_by(key)(0, memoryview(CONTENT))
+    assert found[8 * DIGEST : 9 * DIGEST] == digests_by(key)(
         8, memoryview(CONTENT)[8 * PAGE : 9 * PAGE]
     )
 
@@ -64,13 +64,13 @@ def test_a_page_has_another_digest_in_another_place_and_under_another_key():
     _, _, key = a_pack()
     page = memoryview(CONTENT)[:PAGE]
     told = [
-        digests_with(key)(0, page),
-        digests_with(key)(1, page),
-        digests_with(bytes(32))(0, page),
+        digests_by(key)(0, page),
+        digests_by(key)(1, page),
+        digests_by(bytes(32))(0, page),
     ]
     changed = bytearray(page)
     changed[5000] ^= 1
-    told.append(digests_with(key)(0, memoryview(changed)))
+    told.append(digests_by(key)(0, memoryview(changed)))
     assert len(set(told)) == 4
 
 
@@ -93,4 +93,4 @@ def test_digests_that_are_not_what_was_written_are_corrupt():
     with pytest.raises(Corrupt, match="the digests of pack"):
         read_digests(Fetches(bytes(stored)), facts, key)
     with pytest.raises(WrongKey):
-        digests_with(b"short")
+        digests_by(b"short")

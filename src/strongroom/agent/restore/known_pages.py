@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from strongroom.datastore.maps.extents import Extent
 from strongroom.datastore.maps.manifest import Manifest, PackFacts
-from strongroom.datastore.maps.page_digests import digests_with, read_digests
+from strongroom.datastore.maps.page_digests import digests_by, read_digests
 from strongroom.datastore.packs.pack import DIGEST
 from strongroom.datastore.places.blobs import Blobs
 from strongroom.datastore.reading.stored_pack import no_key_of
@@ -33,7 +33,7 @@ class KnownPages:
         self._keys = keys
         self._places: dict[int, tuple[int, int]] = {}  # pack -> (start, pages)
         self._digests = memoryview(b"")
-        self._key = lru_cache(_KEYS)(lambda pack: digests_with(self._key_of(pack)))
+        self._key = lru_cache(_KEYS)(lambda pack: digests_by(self._key_of(pack)))
 
     def read(self, workers: int, fetched: Callable[[int], None]) -> None:
         """Ask storage for them; `fetched` is told how many bytes came, and may raise to stop.

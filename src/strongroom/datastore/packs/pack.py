@@ -72,11 +72,11 @@ class PackKey:
         key: bytes | None = None,
     ) -> None:
         """`key`: who gives one keeps it, and has made it for this pack alone."""
-        secret = chance.bytes(32) if key is None else key
+        self.secret = chance.bytes(32) if key is None else key
         self.pack_id = pack_id
         fixed = _FIXED.pack(magic, SUITE, pack_id.bytes, seal_to.key_id, HEADER_SIZE - _FIXED.size)
-        self.header = fixed + seal(seal_to, fixed, secret)
-        self.aead = AESGCM(secret)
+        self.header = fixed + seal(seal_to, fixed, self.secret)
+        self.aead = AESGCM(self.secret)
         self._id = pack_id.bytes
 
     def frames(

@@ -22,7 +22,7 @@ class FillingPack:
         self.frames = 0
         self.batches: list[Future[Sealed]] = []
         self._frame_size = frame_size
-        self._digests_of = digests_by(key.aead) if digests else None
+        self._digests_of = digests_by(key.secret) if digests else None
         self._lock = threading.Lock()
 
     def take_numbers(self, length: int) -> int:

@@ -2,8 +2,9 @@
 
 Source: PostgreSQL src/include/storage/checksum_impl.h: 32 sums of FNV-1a's kind run side by side
 over the 32-bit words of a page, with pd_checksum taken for zero; two rounds of zeros stir them,
-their XOR is mixed with the block's number and reduced to 1 .. 65535. What runs side by side there
-runs side by side here too, over all pages at once: 3.7 GB/s for a core (docs/decisions/0115).
+their XOR is mixed with the block's number and reduced to 1 .. 65535. The sums are compiled
+(docs/decisions/0240); where they could not be, what runs side by side there runs side by side
+here too, over all pages at once, at a third of the speed (docs/decisions/0115).
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from strongroom import compiled
 from strongroom.model.postgres import PAGE, Lsn
 from strongroom.turns import IN_TURN
 
@@ -75,16 +77,25 @@ def page_lsn(page: bytes | memoryview) -> Lsn:
 def _wrong(data: bytes | memoryview, blocks: _Words) -> NDArray[np.bool_]:
     """Of each page, whether it is wrong; `blocks`: its number in its relation."""
     words = np.frombuffer(data, dtype="<u4").reshape(-1, _WORDS)
-    with IN_TURN:
-        wrong: NDArray[np.bool_] = (words[:, 2] & _LOW) != _checksums(words, blocks)
+    mixed = _sums(data, words) ^ blocks
+    checksums = mixed % np.uint32(65535) + np.uint32(1)
+    wrong: NDArray[np.bool_] = (words[:, 2] & _LOW) != checksums
     new = np.flatnonzero(words[:, 3] >> np.uint32(16) == 0)  # pd_upper
     if len(new):
         wrong[new] = words[new].any(axis=1)
     return wrong
 
 
-def _checksums(words: _Words, blocks: _Words) -> _Words:
-    """Of each row of words, as pd_checksum holds it."""
+def _sums(data: bytes | memoryview, words: _Words) -> _Words:
+    """Of each page the XOR of its sums."""
+    if compiled.page_sums is not None:
+        return np.frombuffer(compiled.page_sums(data), dtype="<u4")
+    with IN_TURN:
+        return sums_in_steps(words)
+
+
+def sums_in_steps(words: _Words) -> _Words:
+    """The same of each row of words, where nothing is compiled."""
     lines = words.view(_LINE)  # of each page, what goes into the sums at once
     line = np.empty((len(words), _SUMS), dtype=np.uint32)
     room = line.view(_LINE)[:, 0]
@@ -99,8 +110,8 @@ def _checksums(words: _Words, blocks: _Words) -> _Words:
         _mix(sums, line, mixed)
     for _ in range(2):
         _mix(sums, np.uint32(0), mixed)
-    folded: _Words = np.bitwise_xor.reduce(sums, axis=1) ^ blocks
-    return folded % np.uint32(65535) + np.uint32(1)
+    folded: _Words = np.bitwise_xor.reduce(sums, axis=1)
+    return folded
 
 
 def _mix(sums: _Words, value: _Words | np.uint32, mixed: _Words) -> None:
