@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from strongroom import compiled
 from strongroom.agent.asks import Asks
 from strongroom.agent.backoff import pause_before
 from strongroom.agent.bounds import check_order
@@ -156,7 +157,8 @@ class Agent:
             self._leased_before = True
         facts = {"ready": True, "at": self._clock.now().format_iso()}
         write_private(self._settings.ready_file, msgspec.json.encode(facts))
-        self._log.info("ready")
+        pages = "compiled" if compiled.page_sums is not None else "in steps"
+        self._log.info("ready", pages=pages)
 
     def _look_after_servers(self) -> None:
         while not self._stopping.is_set():

@@ -210,19 +210,31 @@ ghash_wide(const unsigned char *subkey, const unsigned char *page, size_t count,
 }
 
 static ghash_loop
-ghash_here(void)
+narrow_here(void)
+{
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1") ? ghash_narrow
+                                                                               : NULL;
+}
+
+static ghash_loop
+best_here(void)
 {
     __builtin_cpu_init();
     if (__builtin_cpu_supports("vpclmulqdq") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
         return ghash_wide;
-    if (__builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1"))
-        return ghash_narrow;
-    return NULL;
+    return narrow_here();
 }
 #else
 static ghash_loop
-ghash_here(void)
+narrow_here(void)
+{
+    return NULL;
+}
+
+static ghash_loop
+best_here(void)
 {
     return NULL;
 }
@@ -258,7 +270,7 @@ page_sums(PyObject *Py_UNUSED(module), PyObject *args)
 }
 
 static PyObject *
-ghash(PyObject *Py_UNUSED(module), PyObject *args)
+hashed(PyObject *args, ghash_loop loop)
 {
     Py_buffer pages;
     const char *subkey;
@@ -273,7 +285,6 @@ ghash(PyObject *Py_UNUSED(module), PyObject *args)
         found = room_for(&pages, 16);
     if (found != NULL) {
         unsigned char *out = (unsigned char *)PyBytes_AsString(found);
-        ghash_loop loop = ghash_here();
         Py_BEGIN_ALLOW_THREADS
         loop((const unsigned char *)subkey, pages.buf, pages.len / PAGE, out);
         Py_END_ALLOW_THREADS
@@ -282,12 +293,25 @@ ghash(PyObject *Py_UNUSED(module), PyObject *args)
     return found;
 }
 
+static PyObject *
+ghash(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    return hashed(args, best_here());
+}
+
+static PyObject *
+ghash_of_older(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    return hashed(args, narrow_here());
+}
+
 static PyMethodDef ALWAYS[] = {
     {"page_sums", page_sums, METH_VARARGS, "page_sums(pages) -> 4 bytes a page, little-endian"},
     {NULL, NULL, 0, NULL},
 };
 static PyMethodDef WHERE_IT_CAN[] = {
     {"ghash", ghash, METH_VARARGS, "ghash(subkey, pages) -> 16 bytes a page"},
+    {"ghash_of_older", ghash_of_older, METH_VARARGS, "the same as older processors compute it"},
     {NULL, NULL, 0, NULL},
 };
 static struct PyModuleDef DEFINITION = {
@@ -300,7 +324,7 @@ PyInit__pages(void)
 {
     PyObject *module = PyModule_Create(&DEFINITION);
 
-    if (module != NULL && ghash_here() != NULL && PyModule_AddFunctions(module, WHERE_IT_CAN) < 0)
+    if (module != NULL && narrow_here() != NULL && PyModule_AddFunctions(module, WHERE_IT_CAN) < 0)
         Py_CLEAR(module);
     return module;
 }

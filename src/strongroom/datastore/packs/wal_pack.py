@@ -12,7 +12,7 @@ import msgspec
 from strongroom.datastore.packs.checked import decode_checked
 from strongroom.datastore.packs.pack import (
     CONDENSED,
-    MOST_RAW,
+    MOST_FRAME,
     PACK,
     Bytes,
     Header,
@@ -27,7 +27,7 @@ from strongroom.model.errors import Corrupt, Invalid
 from strongroom.model.ids import PackId, uuid7
 from strongroom.model.seams import Chance, Clock
 
-WAL_FRAME = MOST_RAW
+WAL_FRAME = MOST_FRAME
 _INFO = b"strongroom-log-session-1"
 LEVEL = 3  # at any speed
 # Up to so many bytes a second.
@@ -49,7 +49,7 @@ def seal_log(
     magic: bytes = PACK,
 ) -> bytes:
     """A whole pack of at most 32 MiB of log; `magic`: PACK, or CONDENSED."""
-    if not 0 < len(raw) <= MOST_RAW:
+    if not 0 < len(raw) <= WAL_FRAME:
         raise Invalid(f"a pack does not hold {len(raw)} bytes of write-ahead log")
     key = PackKey(magic, PackId(uuid7(clock.now(), chance)), data_key, chance)
     frames = key.frames(0, raw, WAL_FRAME, level)

@@ -18,7 +18,7 @@ import numpy as np
 
 from strongroom.datastore.maps.extents import Extents
 from strongroom.datastore.maps.manifest import Manifest, PackFacts
-from strongroom.datastore.packs.pack import PackReader
+from strongroom.datastore.packs.pack import MOST_RAW, PackReader
 from strongroom.datastore.places.blobs import Blobs
 from strongroom.datastore.reading.scattered import SideBySide, lanes_of, stretches
 from strongroom.datastore.reading.stored_pack import StoredPack, no_key_of
@@ -30,7 +30,6 @@ Write = Callable[[int, int, memoryview], None]
 Hole = Callable[[int, int, int], None]
 _Task = TypeVar("_Task")
 _GAP = 1 << 20  # stored bytes that are cheaper fetched than asked around
-_MOST_OF_IT = 8 << 20  # raw bytes wanted of a pack, from which on all of it is fetched
 _ZEROS = memoryview(bytes(PAGE))
 _thread = threading.local()
 
@@ -138,7 +137,7 @@ def _read_pack(
         raise no_key_of(facts)
     wanted = Wanted(extents[row] for row in rows)
     stored = StoredPack(blobs, facts)
-    whole = facts.size <= _GAP or wanted.raw_bytes >= _MOST_OF_IT
+    whole = facts.size <= _GAP or 2 * wanted.raw_bytes >= (facts.raw_size or MOST_RAW)
     if whole:
         stored.load_whole()
     pack = PackReader(stored.fetch, facts.size, facts.pack_id, key)

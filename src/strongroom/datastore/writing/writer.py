@@ -33,7 +33,7 @@ from strongroom.model.runs import runs
 from strongroom.model.seams import Chance, Clock
 
 BATCH = 2 << 20  # raw bytes that a worker turns into frames at once
-PACK_RAW = 32 << 20
+PACK_RAW = 64 << 20
 _STORED_ENOUGH = 8 << 20  # stored bytes after which a pack that shrinks little is closed
 _PACKS_IN_FLIGHT = 2
 _LARGE = 4  # frames that come at once, from which on they are sealed where they lie

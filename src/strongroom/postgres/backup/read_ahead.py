@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import islice
 
-PIECE = 8 << 20  # bytes: the checksums of so many pages are computed at once
+PIECE = 4 << 20  # bytes: the checksums of so many pages are computed at once
 Read = Callable[[int, int], bytes]  # (length, offset) -> exactly so many bytes
 
 

@@ -8,6 +8,7 @@ head and the old rest, and only the parent's log repairs it (docs/decisions/0110
 among the words because VACUUM sets PD_ALL_VISIBLE without pd_lsn where checksums are off.
 """
 
+import threading
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,15 @@ _MOST_PAGES = 1 << 20  # of one file
 _NO_VERSION = 0xFFFFFFFF  # both halves of pd_lsn: below nobody's start; all three: the parent's
 _PARENTS = _NO_VERSION.to_bytes(4, "little")
 _LEVEL = 3
+_thread = threading.local()
+
+
+def _compressed(columns: bytes) -> bytes:
+    """By this thread's own compressor: to make one takes longer than the words of most files."""
+    compressor: zstandard.ZstdCompressor | None = getattr(_thread, "compressor", None)
+    if compressor is None:
+        compressor = _thread.compressor = zstandard.ZstdCompressor(level=_LEVEL)
+    return compressor.compress(columns)
 
 
 class PageColumns:
@@ -38,8 +48,8 @@ class PageColumns:
 
     def add(self, pages: memoryview) -> tuple[bytes, ...]:
         """Take whole pages; returns their words, a column each."""
-        words = pages.cast("B").cast("I")
-        found = tuple(words[place::_WORDS].tobytes() for place in range(COLUMNS))
+        words = np.frombuffer(pages, dtype=np.uint32).reshape(-1, _WORDS)
+        found = tuple(words[:, place].tobytes() for place in range(COLUMNS))
         for column, more in zip(self.columns, found, strict=True):
             column.extend(more)
         return found
@@ -51,7 +61,7 @@ class PageColumns:
         """
         end, rest = None if pages is None else 4 * pages, _PARENTS * parents
         columns = b"".join(column[:end] + rest for column in self.columns)
-        return zstandard.compress(columns, _LEVEL)
+        return _compressed(columns)
 
 
 class PagesInPart:
@@ -80,7 +90,7 @@ class PagesInPart:
         came[:2, (came[:2] == 0).all(axis=0)] = _NO_VERSION
         columns = np.zeros((COLUMNS, blocks[-1] + 1 if blocks else 0), dtype=np.uint32)
         columns[:, blocks] = came
-        return zstandard.compress(columns.tobytes(), _LEVEL)
+        return _compressed(columns.tobytes())
 
 
 class ParentPages:
