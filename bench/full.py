@@ -54,9 +54,9 @@ _FIXED = (
     "that."
 )
 _EACH = (
-    "What limits ours is the processors. From the disk the compressor has a third of what they "
-    "do, then come reading and page checksums, digests of pages, and the storage endpoint, which "
-    "has the same two here; streamed, the server's own process has a fifth."
+    "What limits ours is the processors. From the disk the compressor has two fifths of what they "
+    "do, then come reading and the storage endpoint, which has the same two here; page checksums "
+    "and digests have a twentieth. Streamed, the server's own process has a quarter."
 )
 
 

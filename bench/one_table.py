@@ -24,6 +24,9 @@ def measure(gigabytes: float) -> Told:
     """The table is of the kind of pgbench_accounts, 50 MB with its index."""
     with start_server(15, max_wal_size="8GB") as source, an_open_directory() as root:
         own(root)
+        source.configure(
+            unix_socket_directories=source.home
+        )  # for the restored ones, which keep it
         source.sql(
             "create table wanted as select n, n % 10 as branch, 0 as balance, "
             "repeat(' ', 84)::char(84) as filler from generate_series(1, 380000) n",
@@ -64,7 +67,6 @@ def _whole(story: Story, source: Server, target: Path) -> RestoreResult:
         target,
         start=True,
         port=port,
-        settings={"unix_socket_directories": str(source.home), "listen_addresses": ""},
     )
     result = _restored(story, order)
     command = [str(source.tools.program("pg_dump")), "-Fc", "-Z1", "-t", "wanted", "postgres"]

@@ -454,6 +454,24 @@ def test_many_threads_and_more_files_than_may_be_open(place):
     assert open_files() < before
 
 
+def test_in_part_small_files_are_there_once_they_are_asked_for(place):
+    contents = {f"base/5/{n}": n.to_bytes(2, "big") * PAGE for n in range(1, 5)}
+    files, data = a_backup({**CONTENTS, **contents})
+    large = RestoredFile("base/5/77", (1 << 20) + PAGE, 0o600, 0, "main")
+    target = RestoreTarget(place / "data", {}, "job-1")
+    target.prepare([*files, large], in_part=True)
+    assert (place / "data" / "base" / "5" / "77").stat().st_size == large.size
+    wanted = [i for i, file in enumerate(files) if file.path in {"base/5/2", "base/5/4"}]
+    for _ in range(2):  # safe twice
+        target.make(wanted)
+    there = {path.name for path in (place / "data" / "base" / "5").iterdir()}
+    assert there & {"1", "2", "3", "4"} == {"2", "4"}
+    for index in wanted:
+        target.write(index, 0, data[files[index].path])
+        assert b"".join(target.pages(index)) == data[files[index].path]
+    target.close()
+
+
 def test_a_write_that_the_system_refuses_is_typed(place):
     files, _ = a_backup({**CONTENTS, "big": b"x" * (1 << 20)})
     index = [file.path for file in files].index("big")

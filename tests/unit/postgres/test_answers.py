@@ -105,6 +105,61 @@ def test_wherever_it_is_cut_the_same_comes(lengths: list[int], cuts: list[int]) 
         assert not ours.getblocking(), "the connection is as libpq left it"
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([1, 9000, 32_769]), st.sampled_from("dp"), st.integers(1, 40)),
+        max_size=8,
+    ),
+    st.integers(0, 3),
+    st.lists(st.integers(1, 70_000), max_size=12),
+    st.integers(0, 2_000_000),
+)
+def test_messages_that_are_alike_come_together(
+    runs: list[tuple[int, str, int]], notices: int, cuts: list[int], most: int
+) -> None:
+    bodies = [
+        sort.encode() + bytes([place]) * (length - 1)
+        for place, (length, sort, count) in enumerate(runs)
+        for _ in range(count)
+    ]
+    sent = [message("d", body) for body in bodies]
+    for number in range(notices):
+        notice = said("N", "WARNING", "01000", f"words {number}")
+        sent.insert(len(sent) * number // 3, notice)
+    whole = b"".join([message("H", b"\0\0\0"), *sent, message("c"), READY])
+    with answered(in_pieces(whole, cuts)) as (answers, notes, _):
+        answers.begin_copy("reading")
+        found = []
+        for body in answers.copied("reading"):
+            found.append((bytes(body[:1]), bytes(body[1:])))
+            while more := answers.copied_alike(most, "reading"):
+                assert len(more) <= most
+                found.append((found[-1][0], more))
+        answers.settle("reading")
+    for sort in (b"d", b"p"):
+        assert b"".join(more for kind, more in found if kind == sort) == b"".join(
+            body[1:] for body in bodies if body[:1] == sort
+        )
+    assert len(notes) == notices
+
+
+def test_a_connection_that_closes_among_messages_that_are_alike_is_noticed() -> None:
+    alike = message("d", b"d" * 32_769)
+    pieces = [message("H", b"\0\0\0"), alike * 20, alike[:100]]
+    with answered(pieces, then_close=True) as (answers, _, _):
+        answers.begin_copy("reading")
+        messages = answers.copied("reading")
+
+        def read_on() -> None:
+            for _ in messages:
+                while answers.copied_alike(1 << 20, "reading"):
+                    continue
+
+        with pytest.raises(SourceStopped, match="the connection closed"):
+            read_on()
+
+
 def test_what_was_given_out_stays_as_it_was() -> None:
     bodies = [bytes([number]) * 32769 for number in range(40)]
     pieces = [message("H", b"\0\0\0"), *(message("d", body) for body in bodies), message("c")]

@@ -173,6 +173,7 @@ def _read(part: Part, target: RestoreTarget, select: set[int]) -> None:
     held = part.held
     size = sum(part.manifest.files[index].size for index in select)
     target.check_room(size)
+    target.make(select)
     progress = held.next_step("Writing", total_bytes=held.progress.done_bytes + size)
 
     def write(index: int, offset: int, data: memoryview) -> None:
@@ -202,7 +203,9 @@ def _missing(part: Part, server: ScratchServer, chosen: set[int]) -> set[int]:
     places = {
         index: place
         for index, file in enumerate(part.manifest.files)
-        if file.kind in HOLDS_BYTES and (place := place_of(file.path)) is not None
+        if file.kind in HOLDS_BYTES
+        and (place := place_of(file.path)) is not None
+        and place.is_needed
     }
     needed = chosen & set(places)
     if part.table is not None:

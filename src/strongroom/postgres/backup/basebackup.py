@@ -6,6 +6,7 @@ one COPY for each tablespace and one for the manifest, later ones a single COPY 
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import google_crc32c
@@ -127,7 +128,11 @@ def base_backup(
             refused=begun.refused,
         )
         reader = BackupReader({space.location: space.oid for space in spaces})
-        yield from reader.events(_new(answers) if new_protocol else _old(answers, spaces))
+        if new_protocol:
+            more = partial(answers.copied_alike, what=_READING)
+            yield from reader.events(_new(answers), more)
+        else:
+            yield from reader.events(_old(answers, spaces))
         stop = answers.next_rows(_ENDING)[0]
         damaged = _settle(answers, server.warnings)
         reader.compare()
@@ -234,8 +239,16 @@ class BackupReader:
         self._pieces: list[memoryview] = []
         self._gathered_bytes = 0
 
-    def events(self, messages: Iterator[BackupMessage]) -> Iterator[Event]:
-        """All files, then the manifest."""
+    def events(
+        self,
+        messages: Iterator[BackupMessage],
+        more: Callable[[int], bytes] = lambda _: b"",
+    ) -> Iterator[Event]:
+        """All files, then the manifest.
+
+        `more(most)`: past `messages`, what the next of them carry that are like the last one, at
+        most so many bytes.
+        """
         tar: TarReader | None = None
         for message in messages:
             if isinstance(message, memoryview):
@@ -244,6 +257,7 @@ class BackupReader:
                 elif tar.inside(len(message)):
                     if self._gather(message):
                         yield self._gathered()
+                    yield from self._alike(tar, more)
                 else:
                     yield from self._split(tar.feed(message))
             elif isinstance(message, NewArchive):
@@ -254,6 +268,15 @@ class BackupReader:
                 _finish(tar)
                 tar = None
         _finish(tar)
+
+    def _alike(self, tar: TarReader, more: Callable[[int], bytes]) -> Iterator[Event]:
+        """Of a long file most messages are looked at together."""
+        while data := more(tar.before_end):
+            if self._pieces:
+                yield self._gathered()
+            tar.inside(len(data))
+            self._left -= len(data)
+            yield self._summed(data)
 
     def _split(self, items: Iterator[Member | memoryview]) -> Iterator[Event]:
         """A message in which files begin or end."""
@@ -301,6 +324,9 @@ class BackupReader:
         data = b"".join(self._pieces)
         self._pieces.clear()
         self._gathered_bytes = 0
+        return self._summed(data)
+
+    def _summed(self, data: bytes) -> FileData:
         self._crc = google_crc32c.extend(self._crc, data)
         return FileData(memoryview(data))
 

@@ -31,6 +31,9 @@ from strongroom.postgres.server.tools import Tools
 PORT = 5432  # of a socket in a directory of our own: never taken
 START_SECONDS = 3600  # recovery included
 _SKIPPED = re.compile(r"page \d+ of relation (\S+) (?:is uninitialized|does not exist)")
+_TRANSACTIONS = 1000  # at the source, which were prepared
+# Of each. Room for all locks is made ready at every start, which can take longer than all else.
+_FEWEST_LOCKS = 64
 _SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -47,8 +50,7 @@ _SETTINGS = {
     "autovacuum_multixact_freeze_max_age": "2000000000",
     "max_logical_replication_workers": "0",
     "max_connections": "20",
-    "max_prepared_transactions": "1000",  # of the source, found again by recovery
-    "max_locks_per_transaction": "2048",  # a dump locks every table
+    "max_prepared_transactions": str(_TRANSACTIONS),  # found again by recovery
     "ignore_invalid_pages": "on",
     "restart_after_crash": "off",
     "lc_messages": "C",
@@ -326,7 +328,9 @@ def recovered(
 
 def _settle(directory: Path, sockets: Path, settings: Mapping[str, str]) -> None:
     """Our configuration in place of the source's: the directory is ours alone."""
-    ours = {**_SETTINGS, **settings, "unix_socket_directories": str(sockets)}
+    places = {"unix_socket_directories": str(sockets)}
+    locks = {"max_locks_per_transaction": str(_locks(directory))}
+    ours = {**_SETTINGS, **locks, **settings, **places}
     quoted = ((name, value.replace("'", "''")) for name, value in ours.items())
     lines = "".join(f"{name} = '{value}'\n" for name, value in quoted)
     texts = {
@@ -342,6 +346,16 @@ def _settle(directory: Path, sockets: Path, settings: Mapping[str, str]) -> None
         path.chmod(0o600)
         if os.geteuid() == 0:
             os.chown(path, user.uid, user.gid)
+
+
+def _locks(directory: Path) -> int:
+    """A dump locks every table, and has as many as files of relations are there, or fewer."""
+    files = sum(
+        len(names)
+        for top in ("base", "pg_tblspc")
+        for _, _, names in os.walk(directory / top, followlinks=True)
+    )
+    return _FEWEST_LOCKS + 2 * files // _TRANSACTIONS
 
 
 def _session(major: int) -> str:

@@ -37,6 +37,11 @@ class Place:
     fork: str
     segment: int
 
+    @property
+    def is_needed(self) -> bool:
+        """Maps of free space and of what all may see are made anew where they are missing."""
+        return self.fork not in {"fsm", "vm"}
+
 
 def place_of(path: str) -> Place | None:
     """None for what is no relation's file."""
@@ -62,7 +67,7 @@ class NeededFiles:
         found: dict[tuple[int, int], list[int]] = {}
         for index, file in enumerate(self._files):
             place = place_of(file.path)
-            if place is not None and file.kind in HOLDS_BYTES:
+            if place is not None and place.is_needed and file.kind in HOLDS_BYTES:
                 found.setdefault((place.database, place.file), []).append(index)
         return found
 

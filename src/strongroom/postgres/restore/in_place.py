@@ -212,7 +212,7 @@ class InPlaceTarget(RestoreTarget):
             if name not in self._roots:
                 place.mkdir(mode=mode, parents=True, exist_ok=True)
                 self._roots[name] = Root(place)
-        self._make_all()
+        self._make_all(range(len(self._layout.files)))
 
     def _set_control_aside(self) -> None:
         with self._roots[""].directory(CONTROL[:-1]) as directory:

@@ -24,6 +24,7 @@ UNWANTED = frozenset(
         MARKER,
     }
 )
+_SMALL = 1 << 20  # bytes of a file
 _TABLESPACE = re.compile(r"pg_tblspc/[0-9]{1,10}")
 
 
@@ -70,6 +71,13 @@ class Layout:
             if file.kind in HOLDS_BYTES:
                 found[self.root_of(index)[0]] += file.size
         return found
+
+
+def is_made_at_once(file: RestoredFile) -> bool:
+    """Whether a restore in part makes a file that it need not fill: recovery makes small ones when
+    it meets them, of large ones it would write every page before the one that it wants.
+    """
+    return file.kind in {"directory", "link"} or file.size > _SMALL
 
 
 def lay_out(directory: Path, files: Sequence[RestoredFile], moved: Mapping[str, str]) -> Layout:

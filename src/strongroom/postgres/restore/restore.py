@@ -11,7 +11,7 @@ control file, so that no server starts in half of it.
 import os
 import shutil
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -31,6 +31,7 @@ from strongroom.postgres.restore.layout import (
     RestoredFile,
     absolute,
     check_apart,
+    is_made_at_once,
     lay_out,
 )
 from strongroom.postgres.restore.restored_check import check_log, compare
@@ -79,6 +80,7 @@ class RestoreTarget:
         self._lock = threading.Lock()
         self._written = 0
         self._sums = PartSums()
+        self._made = set[int]()
         self.settle = settle_settings
 
     @property
@@ -94,8 +96,8 @@ class RestoreTarget:
         """Check everything that can be checked before anything is written, then lay out.
 
         `needed_bytes` is a lower bound beside the sum of the sizes, or, when just a part of the
-        files will be written, all that counts. Raises TargetNotEmpty naming what is there,
-        TargetFull with both numbers, TargetRefused.
+        files will be written (those that are `make`d), all that counts. Raises TargetNotEmpty
+        naming what is there, TargetFull with both numbers, TargetRefused.
         """
         self._layout = lay_out(self.directory, files, self._moved)
         places = list(self._layout.places.values())
@@ -106,7 +108,14 @@ class RestoreTarget:
         self._check_space(needed_bytes, {} if in_part else self._layout.sizes())
         self._open = TargetFiles(self._open_file, direct=not in_part)
         self._claim()
-        self._make_all()
+        self._made = {i for i, file in enumerate(files) if not in_part or is_made_at_once(file)}
+        self._make_all(sorted(self._made))
+
+    def make(self, indexes: Iterable[int]) -> None:
+        """Of a restore in part, files that are going to be written, as empty as they come."""
+        more = set(indexes) - self._made
+        self._make_all(sorted(more))
+        self._made |= more
 
     def _check_place(self, place: Path) -> bool:
         """Whether an earlier try of this job left something there; TargetNotEmpty for others'."""
@@ -191,12 +200,11 @@ class RestoreTarget:
                 told = _Marker(self._job_id, [str(p) for p in self._layout.places.values()])
                 root.write((MARKER,), msgspec.json.encode(told), 0o600)
 
-    def _make_all(self) -> None:
-        """Directories, and files of their full length."""
-        everything = range(len(self._layout.files))
-        for (name, above), indexes in groupby(everything, self._directory_of):
+    def _make_all(self, indexes: Iterable[int]) -> None:
+        """Directories, and files of their full length; `indexes` in order."""
+        for (name, above), together in groupby(indexes, self._directory_of):
             with self._roots[name].directory(above, self._layout.directory_mode) as directory:
-                for index in indexes:
+                for index in together:
                     self._make(index, directory)
 
     def _directory_of(self, index: int) -> tuple[str, tuple[str, ...]]:

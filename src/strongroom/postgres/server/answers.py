@@ -12,13 +12,17 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+import numpy as np
+
 from strongroom.model.errors import SourceError, SourceStopped
 from strongroom.postgres.server.refusals import failed_command
 from strongroom.postgres.server.silence import STALL_SECONDS, Silence
 from strongroom.postgres.wire.backend import HEAD, Kind, data_row, error_fields, whole_size
 
 _LITTLE = 16 << 10  # bytes that are asked for outside of a COPY
-_MUCH = 256 << 10  # and within one: they still lie in the processor's cache when they are summed
+_MUCH = 2 << 20  # and within one: what is sealed at once
+_LARGE = 8 << 10  # bytes of a message, from which on it pays to look at many at once
+_START = HEAD.size + 1  # bytes of a message before what it carries: its head, and of what sort
 # The kernel gathers what it was asked for, but not for longer: the last bytes come alone.
 _GATHERING = struct.pack("ll", 0, 20_000)  # seconds, microseconds
 _FOR_EVER = struct.pack("ll", 0, 0)
@@ -35,6 +39,11 @@ class Answers(Protocol):
 
     def copied(self, what: str) -> Iterator[memoryview]:
         """All messages of a COPY OUT."""
+
+    def copied_alike(self, most: int, what: str) -> bytes:
+        """What the next messages carry that have come and are like the last one: without the first
+        byte of each, at most so many bytes. Nothing where `copied` tells as well what comes next.
+        """
 
     def settle(self, what: str) -> None:
         """Take what is left; a failure among it is raised."""
@@ -92,6 +101,24 @@ class PlainAnswers:
                 return
             else:
                 raise out_of_order(what)
+
+    def copied_alike(self, most: int, what: str) -> bytes:
+        """The messages of a long file are alike, and lie in what came as the rows of a table."""
+        size = self._size
+        if size < _LARGE or self._at < size or most < size:
+            return b""
+        start = bytes(self._come[self._at - size :][:_START])
+        if start[0] != Kind.COPY_DATA:
+            return b""
+        if self._at == len(self._come):
+            self._receive(self._count(0, 0), what, STALL_SECONDS, much=True)
+        left = self._come[self._at :]
+        count = min(len(left) // size, most // (size - _START))
+        rows = np.frombuffer(left[: count * size], dtype=np.uint8).reshape(count, size)
+        others = np.flatnonzero((rows[:, :_START] != np.frombuffer(start, np.uint8)).any(axis=1))
+        alike = int(others[0]) if len(others) else count
+        self._at += alike * size
+        return rows[:alike, _START:].tobytes()
 
     def settle(self, what: str) -> None:
         """Take what is left; a failure among it is raised. libpq may go on afterwards."""

@@ -143,6 +143,11 @@ class Replication:
         except psycopg.Error as error:
             raise self._gone(what) from error
 
+    def copied_alike(self, most: int, what: str) -> bytes:
+        """Nothing: libpq hands on one message at a time."""
+        del most, what
+        return b""
+
     def next_copied(self, what: str, seconds: float) -> memoryview | None:
         """One message of a COPY BOTH, or None when none came within `seconds` or until a `nudge`.
 

@@ -2,11 +2,12 @@
 
 import os
 import pwd
+import select
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -17,6 +18,8 @@ from strongroom.postgres.server.tools import Tools
 
 _LOG = "strongroom-start.log"
 PREFIX = "strongroom-"
+_LOOK_SECONDS = 0.005  # pg_ctl looks ten times a second: a small server takes less
+_ACCEPTS = ("ready", "standby")  # in postmaster.pid; src/include/utils/pidfile.h
 _SOCKET_PATH_BYTES = 90  # sun_path is 108, less `/.s.PGSQL.65535`
 
 
@@ -121,8 +124,14 @@ def start(
         options.append(f"-c unix_socket_directories='{socket_directory}'")
     command = [str(tools.program("pg_ctl")), "-D", str(directory), "-w", "-t", str(timeout)]
     command += ["-s", "-l", str(directory / _LOG), "-o", " ".join(options), "start"]
+    before = _pid_file(directory)
+
+    def accepts() -> bool:
+        now = _pid_file(directory)
+        return now[:3] != before[:3] and len(now) > 7 and now[7].strip() in _ACCEPTS
+
     try:
-        _must_run(command, user, "starting PostgreSQL", network=network)
+        _must_run(command, user, "starting PostgreSQL", network=network, enough=accepts)
     except TargetError as error:
         words = " | ".join(last_words(directory)) or error.message
         if (directory / "postmaster.pid").exists():
@@ -161,11 +170,19 @@ def running(directory: Path) -> Running:
 
     Source: PostgreSQL src/include/utils/pidfile.h.
     """
+    lines = _pid_file(directory)
     try:
-        lines = (directory / "postmaster.pid").read_text().splitlines()
         return Running(directory, int(lines[3]), Path(lines[4] or lines[5]), int(lines[0]))
-    except (OSError, ValueError, IndexError) as error:
+    except (ValueError, IndexError) as error:
         raise TargetError(f"no server runs in {directory}") from error
+
+
+def _pid_file(directory: Path) -> list[str]:
+    """Its lines: pid, directory, time of start .. state; none where it cannot be read."""
+    try:
+        return (directory / "postmaster.pid").read_text().splitlines()
+    except OSError:
+        return []
 
 
 def is_running(tools: Tools, directory: Path) -> bool:
@@ -176,9 +193,33 @@ def is_running(tools: Tools, directory: Path) -> bool:
 
 def stop(tools: Tools, directory: Path, mode: str = "fast", *, timeout: int = 60) -> None:
     """Stop by the pid in its own directory and wait; mode: smart | fast | immediate."""
-    command = [str(tools.program("pg_ctl")), "-D", str(directory), "-w", "-s"]
-    command += ["-t", str(timeout), "-m", mode, "stop"]
-    _must_run(command, server_user(directory), "stopping PostgreSQL")
+    command = [str(tools.program("pg_ctl")), "-D", str(directory), "-s", "-t", str(timeout)]
+    command += ["-m", mode, "stop"]
+    with _end_of(directory) as ended:
+        wait = "-w" if ended is None else "-W"
+        _must_run([*command, wait], server_user(directory), "stopping PostgreSQL")
+        if ended is not None and not select.select([ended], [], [], timeout)[0]:
+            raise TargetError(
+                f"stopping PostgreSQL failed: it has not ended within {timeout} s",
+                hint="See the server's log.",
+            )
+
+
+@contextmanager
+def _end_of(directory: Path) -> Iterator[int | None]:
+    """What can be read when the server has ended; None where the kernel has no such thing.
+
+    Source: pidfd_open(2).
+    """
+    pid = (_pid_file(directory) or [""])[0]
+    descriptor = -1
+    with suppress(OSError, AttributeError):
+        descriptor = os.pidfd_open(int(pid)) if pid.isdigit() else -1
+    try:
+        yield descriptor if descriptor >= 0 else None
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 def start_log(directory: Path) -> Path:
@@ -203,19 +244,39 @@ def drop_to(user: RunAs) -> Drop:
     return {"user": user.uid, "group": user.gid, "extra_groups": []}
 
 
-def _must_run(command: list[str], user: RunAs, what: str, *, network: bool = True) -> None:
-    code, said = _run(command, user, network=network)
+def _never() -> bool:
+    return False
+
+
+def _must_run(
+    command: list[str],
+    user: RunAs,
+    what: str,
+    *,
+    network: bool = True,
+    enough: Callable[[], bool] = _never,
+) -> None:
+    code, said = _run(command, user, network=network, enough=enough)
     if code:
         raise TargetError(f"{what} failed: {said}", hint="See the server's log.")
 
 
-def _run(command: list[str], user: RunAs, *, network: bool = True) -> tuple[int, str]:
-    """Run as the server's user -> exit code, and the end of what it said."""
+def _run(
+    command: list[str],
+    user: RunAs,
+    *,
+    network: bool = True,
+    enough: Callable[[], bool] = _never,
+) -> tuple[int, str]:
+    """Run as the server's user -> exit code, and the end of what it said.
+
+    Once there is `enough` of it the program is ended: all that it would do is look at the same.
+    """
     before = () if network else no_network.words_before(user.uid, user.gid)
     drop = {} if before else drop_to(user)
     # Not a pipe: the server would inherit it and keep it open after pg_ctl has ended.
     with tempfile.TemporaryFile() as words:
-        done = subprocess.run(
+        process = subprocess.Popen(
             [*before, *command],
             stdin=subprocess.DEVNULL,
             stdout=words,
@@ -224,8 +285,14 @@ def _run(command: list[str], user: RunAs, *, network: bool = True) -> tuple[int,
             cwd="/",
             umask=0o077,
             start_new_session=True,
-            check=False,
             **drop,
         )
+        while process.poll() is None:
+            if enough is not _never and enough():
+                process.kill()
+                process.wait()
+                return 0, ""
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(None if enough is _never else _LOOK_SECONDS)
         words.seek(0)
-        return done.returncode, " ".join(words.read().decode(errors="replace").split())[-600:]
+        return process.returncode, " ".join(words.read().decode(errors="replace").split())[-600:]

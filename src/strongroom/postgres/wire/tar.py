@@ -54,6 +54,11 @@ class TarReader:
         self._overrides: dict[str, str] = {}  # for the next member: path, linkpath, size
         self._zero_blocks = 0
 
+    @property
+    def before_end(self) -> int:
+        """Bytes of the current file that are still to come, but for the last one."""
+        return max(0, self._left - 1) if self._extension is None else 0
+
     def inside(self, length: int) -> bool:
         """Whether a chunk of `length` lies within one file that goes on after it.
 
