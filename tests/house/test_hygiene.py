@@ -6,7 +6,20 @@ import pytest
 
 from house.tree import ROOT, project_files
 
-TEXT = {".py", ".c", ".md", ".toml", ".txt", ".in", ".html", ".css", ".sql", ".sh", ".ini", ".mako"}
+TEXT = {
+    ".py",
+    ".c",
+    ".md",
+    ".toml",
+    ".txt",
+    ".in",
+    ".html",
+    ".css",
+    ".sql",
+    ".sh",
+    ".ini",
+    ".mako",
+}
 HERE = "tests/house/test_hygiene.py"
 FORBIDDEN = {
     "a path of one machine": re.compile(r"(?<![\w.])/(work/|home/[a-z]+/|root/\.)"),

@@ -4,6 +4,7 @@ The sum is what counts: an agent shares its host with a database. The first oper
 makes it fastest; whoever begins while that runs takes the lesser share, for as long as it lasts.
 """
 
+import ctypes
 import gc
 import threading
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ class Share:
     pace: Pace = at_once
 
 
+_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; malloc_trim(3)
 WHOLE = Share(pack_raw_size=PACK_RAW, workers=2, lanes=2)
 LESSER = Share(pack_raw_size=4 << 20, workers=1)
 
@@ -43,12 +45,15 @@ class Memory:
         """The share of an operation that runs within. Nobody waits for one.
 
         What it held is let go at its end. Buffers of megabytes hang in circles of objects, which
-        Python looks for by their count: twenty small backups had left 90 MiB behind.
+        Python looks for by their count: twenty small backups had left 90 MiB behind. What is free
+        then goes back to the system: each thread has an arena, and keeps what came of it.
         """
         whole = self._whole.acquire(blocking=False)
         try:
             yield WHOLE if whole else LESSER
         finally:
             gc.collect()
+            if _trim is not None:
+                _trim(0)
             if whole:
                 self._whole.release()

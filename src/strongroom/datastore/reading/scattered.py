@@ -25,9 +25,10 @@ from strongroom.model.errors import Corrupt
 _SMALL = 128 << 10  # bytes of a piece, on average, below which reading in this order is worth it
 _FEWEST = 64  # pieces of a file
 _LANE = 512 << 20  # bytes of a file that one thread puts together
-_HELD = 48 << 20  # bytes of packs that a thread holds
+_HELD = 40 << 20  # bytes of packs that a thread holds
 _MOST_PACKS = _HELD // FRAME // 2  # of a lane: more of them would be opened again and again
 _AHEAD = 1 << 20  # stored bytes of a pack that are fetched at once
+_FAR_AHEAD = 4 << 20  # of one of which most is wanted: the full backup's, one or two at a time
 
 Piece = tuple[int, int, int]  # bytes, pack, where in the raw stream of that pack
 
@@ -136,7 +137,9 @@ class SideBySide:
         of_it = packs == pack
         starts = raw[of_it].astype(np.uint64)
         wanted = starts, starts + length[of_it]
-        return _OpenPack(StoredPack(self._blobs, facts), facts, key, wanted, self._ahead)
+        far = min(_FAR_AHEAD, int(length[of_it].sum()) // 16)
+        ahead = max(self._ahead, far)
+        return _OpenPack(StoredPack(self._blobs, facts), facts, key, wanted, ahead)
 
 
 class _OpenPack:
