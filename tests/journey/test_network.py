@@ -65,10 +65,13 @@ class Jobs:
 
 
 def exchanges(net: Net, jobs: Jobs, kind: str) -> dict[str, int]:
-    """Link -> exchanges of an undisturbed job."""
-    before = net.plan.calls.copy()
-    assert jobs.run(kind) == "Completed"
-    return {link: max(net.plan.calls[link] - before[link], 1) for link in LINKS}
+    """Link -> exchanges of an undisturbed job: the fewest of two, for no two have as many."""
+    found = []
+    for _ in range(2):
+        before = net.plan.calls.copy()
+        assert jobs.run(kind) == "Completed"
+        found.append({link: net.plan.calls[link] - before[link] for link in LINKS})
+    return {link: max(1, min(each[link] for each in found)) for link in LINKS}
 
 
 def test_no_link_loses_or_invents_a_point(house: House, postgres: Postgres, net: Net) -> None:

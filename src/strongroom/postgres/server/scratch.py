@@ -4,6 +4,7 @@ import os
 import pwd
 import select
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ from strongroom.postgres.server.tools import Tools
 _LOG = "strongroom-start.log"
 PREFIX = "strongroom-"
 _LOOK_SECONDS = 0.005  # pg_ctl looks ten times a second: a small server takes less
+# Source: PostgreSQL manual, "Shutting Down the Server".
+_STOPS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 _ACCEPTS = ("ready", "standby")  # in postmaster.pid; src/include/utils/pidfile.h
 _SOCKET_PATH_BYTES = 90  # sun_path is 108, less `/.s.PGSQL.65535`
 
@@ -193,12 +196,15 @@ def is_running(tools: Tools, directory: Path) -> bool:
 
 def stop(tools: Tools, directory: Path, mode: str = "fast", *, timeout: int = 60) -> None:
     """Stop by the pid in its own directory and wait; mode: smart | fast | immediate."""
-    command = [str(tools.program("pg_ctl")), "-D", str(directory), "-s", "-t", str(timeout)]
-    command += ["-m", mode, "stop"]
-    with _end_of(directory) as ended:
-        wait = "-w" if ended is None else "-W"
-        _must_run([*command, wait], server_user(directory), "stopping PostgreSQL")
-        if ended is not None and not select.select([ended], [], [], timeout)[0]:
+    with _postmaster(directory) as process:
+        if process is None:
+            command = [str(tools.program("pg_ctl")), "-D", str(directory), "-w", "-s"]
+            command += ["-t", str(timeout), "-m", mode, "stop"]
+            _must_run(command, server_user(directory), "stopping PostgreSQL")
+            return
+        with suppress(ProcessLookupError):  # it has ended in this moment
+            signal.pidfd_send_signal(process, _STOPS[mode])
+        if not select.select([process], [], [], timeout)[0]:
             raise TargetError(
                 f"stopping PostgreSQL failed: it has not ended within {timeout} s",
                 hint="See the server's log.",
@@ -206,20 +212,28 @@ def stop(tools: Tools, directory: Path, mode: str = "fast", *, timeout: int = 60
 
 
 @contextmanager
-def _end_of(directory: Path) -> Iterator[int | None]:
-    """What can be read when the server has ended; None where the kernel has no such thing.
+def _postmaster(directory: Path) -> Iterator[int | None]:
+    """The process itself, which can be read once it has ended; None where that cannot be had.
 
-    Source: pidfd_open(2).
+    It works in its data directory: a pid that means another process by now does not.
+    Source: pidfd_open(2), proc(5).
     """
     pid = (_pid_file(directory) or [""])[0]
     descriptor = -1
-    with suppress(OSError, AttributeError):
-        descriptor = os.pidfd_open(int(pid)) if pid.isdigit() else -1
+    with suppress(OSError, ValueError, AttributeError):
+        descriptor = os.pidfd_open(int(pid))
     try:
-        yield descriptor if descriptor >= 0 else None
+        yield descriptor if descriptor >= 0 and _works_in(directory, pid) else None
     finally:
         if descriptor >= 0:
             os.close(descriptor)
+
+
+def _works_in(directory: Path, pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/cwd").samefile(directory)
+    except OSError:
+        return False
 
 
 def start_log(directory: Path) -> Path:
