@@ -157,7 +157,7 @@ class Agent:
             self._leased_before = True
         facts = {"ready": True, "at": self._clock.now().format_iso()}
         write_private(self._settings.ready_file, msgspec.json.encode(facts))
-        pages = "compiled" if compiled.page_sums is not None else "in steps"
+        pages = "compiled" if compiled.page_sums is not None else "in Python"
         self._log.info("ready", pages=pages)
 
     def _look_after_servers(self) -> None:

@@ -41,8 +41,9 @@ class Answers(Protocol):
         """All messages of a COPY OUT."""
 
     def copied_alike(self, most: int, what: str) -> bytes:
-        """What the next messages carry that have come and are like the last one: without the first
-        byte of each, at most so many bytes. Nothing where `copied` tells as well what comes next.
+        """Those of the next messages that are as long as the last one and begin with the same
+        byte, one after the other without that byte; at most so many bytes. Empty where the next is
+        another one, or too short to be worth it: `copied` goes on with it.
         """
 
     def settle(self, what: str) -> None:

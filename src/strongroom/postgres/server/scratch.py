@@ -183,9 +183,10 @@ def running(directory: Path) -> Running:
 def _pid_file(directory: Path) -> list[str]:
     """Its lines: pid, directory, time of start .. state; none where it cannot be read."""
     try:
-        return (directory / "postmaster.pid").read_text().splitlines()
+        text = (directory / "postmaster.pid").read_text(errors="surrogateescape")
     except OSError:
         return []
+    return text.splitlines()
 
 
 def is_running(tools: Tools, directory: Path) -> bool:
@@ -202,12 +203,21 @@ def stop(tools: Tools, directory: Path, mode: str = "fast", *, timeout: int = 60
             command += ["-t", str(timeout), "-m", mode, "stop"]
             _must_run(command, server_user(directory), "stopping PostgreSQL")
             return
-        with suppress(ProcessLookupError):  # it has ended in this moment
+        try:
             signal.pidfd_send_signal(process, _STOPS[mode])
-        if not select.select([process], [], [], timeout)[0]:
+        except PermissionError as error:
             raise TargetError(
-                f"stopping PostgreSQL failed: it has not ended within {timeout} s",
-                hint="See the server's log.",
+                f"the server in {directory} is another user's, and cannot be stopped",
+                hint="Run the agent as that user, or stop it by hand: pg_ctl stop.",
+            ) from error
+        except ProcessLookupError:
+            return  # it has ended in this moment
+        ended = select.poll()
+        ended.register(process, select.POLLIN)
+        if not ended.poll(timeout * 1000):
+            raise TargetError(
+                f"the server in {directory} was asked to stop, and has not within {timeout} s",
+                hint="Its log says what it waits for; pg_ctl stop -m immediate ends it at once.",
             )
 
 
@@ -258,17 +268,13 @@ def drop_to(user: RunAs) -> Drop:
     return {"user": user.uid, "group": user.gid, "extra_groups": []}
 
 
-def _never() -> bool:
-    return False
-
-
 def _must_run(
     command: list[str],
     user: RunAs,
     what: str,
     *,
     network: bool = True,
-    enough: Callable[[], bool] = _never,
+    enough: Callable[[], bool] | None = None,
 ) -> None:
     code, said = _run(command, user, network=network, enough=enough)
     if code:
@@ -280,12 +286,9 @@ def _run(
     user: RunAs,
     *,
     network: bool = True,
-    enough: Callable[[], bool] = _never,
+    enough: Callable[[], bool] | None = None,
 ) -> tuple[int, str]:
-    """Run as the server's user -> exit code, and the end of what it said.
-
-    Once there is `enough` of it the program is ended: all that it would do is look at the same.
-    """
+    """Run as the server's user -> exit code, and the end of what it said; `enough` as `_ended`."""
     before = () if network else no_network.words_before(user.uid, user.gid)
     drop = {} if before else drop_to(user)
     # Not a pipe: the server would inherit it and keep it open after pg_ctl has ended.
@@ -301,12 +304,18 @@ def _run(
             start_new_session=True,
             **drop,
         )
-        while process.poll() is None:
-            if enough is not _never and enough():
-                process.kill()
-                process.wait()
-                return 0, ""
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(None if enough is _never else _LOOK_SECONDS)
+        code = _ended(process, enough)
         words.seek(0)
-        return process.returncode, " ".join(words.read().decode(errors="replace").split())[-600:]
+        return code, " ".join(words.read().decode(errors="replace").split())[-600:]
+
+
+def _ended(process: "subprocess.Popen[bytes]", enough: Callable[[], bool] | None) -> int:
+    """Its exit code; 0 once there is `enough` of it. No process is left, whatever happens."""
+    try:
+        while enough is None or not enough():
+            with suppress(subprocess.TimeoutExpired):
+                return process.wait(None if enough is None else _LOOK_SECONDS)
+        return 0
+    finally:
+        process.kill()
+        process.wait()
