@@ -22,6 +22,7 @@ class Ours:
         self.house = house
         self.cloud = Cloud(house)
         self._servers = 0
+        self.fetched = 0  # bytes that the last restore asked of storage
 
     def protect(self, name: str, conninfo: str, source: str = "auto") -> None:
         """Look after a server, read in that way."""
@@ -56,10 +57,18 @@ class Ours:
         """Full, Incremental or Logical."""
         return str(self.cloud.points(f"{name}-inst")[0].properties.recovery_point_type)
 
-    def restore(self, name: str, point: str, directory: Path) -> float:
-        """The whole point as a new data directory; seconds."""
-        wish = restore_request(self.cloud, point, directory)
+    def restore(self, name: str, point: str, target: Path | str) -> float:
+        """The whole point as a new data directory; seconds. `target` may end in ?start=true."""
+        wish = restore_request(self.cloud, point, target)
         wish.restore_target_info.datasource_info.resource_id = self.cloud.scope(name)
+        return self._ended(lambda: self.cloud.restore(f"{name}-inst", wish))
+
+    def dump_table(self, name: str, point: str, table: str, directory: Path) -> float:
+        """A dump of one table of the database `postgres`, left in a directory; seconds."""
+        wish = restore_request(self.cloud, point, directory)
+        part = {"database": "postgres", "table": table}
+        ours = {"targetDirectory": str(directory), "part": part}
+        wish.restore_target_info["strongroom"] = ours
         return self._ended(lambda: self.cloud.restore(f"{name}-inst", wish))
 
     def _ended(self, ask: Callable[[], OperationJobExtendedInfo]) -> float:
@@ -69,6 +78,8 @@ class Ours:
         job = ended_job(self.cloud, asked, _PATIENCE, every=_LOOK).properties
         assert job.status == "Completed", job.error_details
         assert job.end_time is not None
+        told = [task.additional_details or {} for task in job.extended_info.sub_tasks or []]
+        self.fetched = max((int(each.get("StoredBytes", 0)) for each in told), default=0)
         return float((job.end_time - begun).total_seconds())
 
     def forget_peak(self) -> None:

@@ -181,7 +181,7 @@ def digest(conninfo: str) -> tuple[int, int]:
 
 
 def restore_request(
-    cloud: Cloud, point: str, directory: Path
+    cloud: Cloud, point: str, directory: Path | str
 ) -> m.AzureBackupRecoveryPointBasedRestoreRequest:
     source = m.Datasource(
         datasource_type=SERVER,

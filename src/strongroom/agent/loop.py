@@ -54,6 +54,7 @@ class Trades:
     verify: Work
     look_at: Work
     stream: Work
+    let_go: Callable[[], None]  # of what an operation held, once it has been reported
 
 
 class Agent:
@@ -178,7 +179,7 @@ class Agent:
 
     def _begin(self, lease: Lease) -> None:
         held = HeldLease(self._client, lease, self._clock, self._settings.heartbeat_seconds)
-        thread = self._thread(f"work-{lease.operation_id}", lambda: self._carry_out(held))
+        thread = self._thread(f"work-{lease.operation_id}", lambda: self._hold(held))
         with self._lock:  # who lets go must not meet a thread that has not begun
             self._held[held] = thread
             thread.start()
@@ -186,6 +187,10 @@ class Agent:
             self._permits.release()  # it lasts for ever, and waits most of the time
         if self._stopping.is_set():
             held.stop(_stopping(), offer_again=True)
+
+    def _hold(self, held: HeldLease) -> None:
+        self._carry_out(held)
+        self._trades.let_go()  # a failure's frames hold buffers, until here
 
     def _carry_out(self, held: HeldLease) -> None:
         """From lease to report. The work has a thread of its own: it may be stuck."""

@@ -39,21 +39,29 @@ class Memory:
 
     def __init__(self) -> None:
         self._whole = threading.Lock()
+        self._was_used = threading.Event()
 
     @contextmanager
     def share(self) -> Iterator[Share]:
-        """The share of an operation that runs within. Nobody waits for one.
-
-        What it held is let go at its end. Buffers of megabytes hang in circles of objects, which
-        Python looks for by their count: twenty small backups had left 90 MiB behind. What is free
-        then goes back to the system: each thread has an arena, and keeps what came of it.
-        """
+        """The share of an operation that runs within. Nobody waits for one."""
         whole = self._whole.acquire(blocking=False)
         try:
             yield WHOLE if whole else LESSER
         finally:
-            gc.collect()
-            if _trim is not None:
-                _trim(0)
+            self._was_used.set()
             if whole:
                 self._whole.release()
+
+    def let_go(self) -> None:
+        """What ended operations held goes back to the system. Cheap when there were none.
+
+        Buffers of megabytes hang in circles of objects, which Python looks for by their count:
+        twenty small backups had left 90 MiB behind. What is free then is each thread's arena's,
+        which keeps it. Nothing else runs meanwhile, so whoever waits for the end is told before.
+        """
+        if not self._was_used.is_set():
+            return
+        self._was_used.clear()
+        gc.collect()
+        if _trim is not None:
+            _trim(0)

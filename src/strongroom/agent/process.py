@@ -128,6 +128,7 @@ def real_trades(
         verify=verify_within,
         look_at=partial(look_at, allow=grounds.allow, chance=chance),
         stream=LogTrade(book, own, open_container, clock, chance).take_log,
+        let_go=memory.let_go,
     )
 
 

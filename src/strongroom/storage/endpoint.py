@@ -212,7 +212,8 @@ class Endpoint:
                     _log.error("blob_shorter_than_recorded")
                     return
                 left -= len(piece)
-                reading = self._read(stretch, left)
+                if left:
+                    reading = self._read(stretch, left)
                 await send({"type": "http.response.body", "body": piece, "more_body": left > 0})
             await reading
         except VaultError as error:
@@ -220,8 +221,6 @@ class Endpoint:
             return
         finally:
             await asyncio.wait([reading])
-        if not stretch.length:
-            await send({"type": "http.response.body", "body": b""})
 
     def _read(self, stretch: Stretch, left: int) -> asyncio.Future[bytes]:
         read = self._work.run(stretch.reading.read, min(PIECE_BYTES, left))

@@ -27,7 +27,7 @@ from strongroom.model.errors import Cancelled, TargetError, ToolsMissing
 from strongroom.model.work.drill import HOST_NETWORK, NO_NETWORK, Answer, DrillResult
 from strongroom.model.work.extract import ExtractOrder
 from strongroom.postgres.part import trial
-from strongroom.postgres.part.extract import ScratchServer
+from strongroom.postgres.part.scratch_server import ScratchServer
 from strongroom.postgres.server import scratch
 from strongroom.postgres.server.no_network import network_of
 

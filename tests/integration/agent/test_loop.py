@@ -46,6 +46,7 @@ class Bench:
         self.settings = settings
         self.book = ServerBook(settings.servers_file)
         self.work: Callable[[HeldLease], Completion] = done
+        self.let_go = threading.Event()
         self.look: Callable[..., ServerFacts] = lambda conninfo, name: ready(name)
         clock, chance = SystemClock(), SystemChance()
         identity = Identity(agent_id="agent-1", agent_token=AGENT_TOKEN, control_url=world.url)
@@ -57,6 +58,7 @@ class Bench:
             restore=self._work,
             look_at=self._work,
             stream=self._work,
+            let_go=self.let_go.set,
         )
         self.agent = Agent(settings, self.client, self.book, trades, clock, chance)
         self.raised: list[VaultError] = []

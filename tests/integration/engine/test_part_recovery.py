@@ -6,7 +6,7 @@ from increments import a_chain
 from integration.servers import some, start_server
 from strongroom.agent.backup import copy_server
 from strongroom.postgres.backup.physical import physical_backup
-from strongroom.postgres.part.extract import ScratchServer
+from strongroom.postgres.part.scratch_server import ScratchServer
 from strongroom.postgres.server.events import Started
 
 pytestmark = [pytest.mark.postgres, pytest.mark.P7]

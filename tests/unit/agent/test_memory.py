@@ -26,13 +26,15 @@ def test_a_failed_operation_gives_its_share_back():
         assert share == WHOLE
 
 
-def test_what_an_operation_left_in_circles_is_let_go_at_its_end():
+def test_what_an_operation_left_in_circles_is_let_go_once_it_is_reported():
     class Buffer:
         def __init__(self) -> None:
             self.owner = self
 
-    with Memory().share():
+    memory = Memory()
+    with memory.share():
         held = Buffer()
         watched = weakref.ref(held)
         del held
+    memory.let_go()
     assert watched() is None

@@ -24,8 +24,8 @@ from strongroom.model.restore.dump_names import (
 from strongroom.model.work.extract import TableName
 from strongroom.model.work.operation import Progress
 from strongroom.postgres.dump.roles_file import Cleaning
-from strongroom.postgres.part.extract import MONEY_LOCALE, ScratchServer
 from strongroom.postgres.part.scratch_dump import dump_to
+from strongroom.postgres.part.scratch_server import MONEY_LOCALE, ScratchServer
 
 _HEAD = """# Restore these files
 

@@ -45,7 +45,7 @@ from strongroom.model.work.extract import ExtractOrder
 from strongroom.model.work.operation import Completion
 from strongroom.postgres.part import trial
 from strongroom.postgres.part.amcheck import Connection, check_database
-from strongroom.postgres.part.extract import ScratchServer
+from strongroom.postgres.part.scratch_server import ScratchServer
 from strongroom.postgres.server import scratch
 from strongroom.postgres.server.no_network import network_of
 

@@ -24,7 +24,8 @@ from strongroom.model.errors import (
 from strongroom.model.postgres import NEWEST_MAJOR, major_of
 from strongroom.postgres.dump import load
 from strongroom.postgres.dump.dump_text import read_dump
-from strongroom.postgres.part.extract import ScratchServer, recovered
+from strongroom.postgres.part.recovered import recovered
+from strongroom.postgres.part.scratch_server import ScratchServer
 from strongroom.postgres.restore.restored_settings import libraries_of
 from strongroom.postgres.server import scratch
 from strongroom.postgres.server.tools import Tools, find_tools
@@ -112,7 +113,8 @@ def _recovered(
 ) -> AbstractContextManager[ScratchServer]:
     """It may take as long as recovery takes: what is slow is not wrong."""
     settings = {**STRICT, "shared_preload_libraries": ",".join(libraries)}
-    return recovered(tools, directory, sockets, user, settings, seconds=RECOVERY_SECONDS)
+    server = ScratchServer(tools, directory, sockets, user)
+    return recovered(server, settings, seconds=RECOVERY_SECONDS)
 
 
 def _has_library(tools: Tools, name: str) -> bool:

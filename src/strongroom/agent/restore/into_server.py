@@ -31,7 +31,7 @@ from strongroom.postgres.dump.identity_grants import give_again, grants_of
 from strongroom.postgres.dump.list_dump import owners_in, subscriptions_left_out
 from strongroom.postgres.dump.money import reading_money
 from strongroom.postgres.dump.new_database import is_of_job, left_by_others, new_database
-from strongroom.postgres.part.extract import MONEY_LOCALE
+from strongroom.postgres.part.scratch_server import MONEY_LOCALE
 from strongroom.postgres.server.client import client_of
 from strongroom.postgres.server.connect import Conninfo, connect
 from strongroom.postgres.server.tools import Tools, find_tools

@@ -34,8 +34,8 @@ from strongroom.model.restore.dump_names import GUIDE
 from strongroom.model.seams import Chance
 from strongroom.model.work.extract import ExtractOrder, TableName, read_table
 from strongroom.model.work.operation import Completion, RestoreResult
-from strongroom.postgres.part.extract import MONEY_LOCALE, ScratchServer
 from strongroom.postgres.part.scratch_dump import dump_to
+from strongroom.postgres.part.scratch_server import MONEY_LOCALE, ScratchServer
 from strongroom.postgres.server import scratch
 from strongroom.postgres.server.tools import find_tools
 

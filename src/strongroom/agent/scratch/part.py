@@ -7,7 +7,7 @@ was missed (a race between the copy and a change of the catalogue) is fetched in
 
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,8 +21,9 @@ from strongroom.datastore.reading.reader import read_files
 from strongroom.model.errors import Precondition
 from strongroom.model.postgres import major_of
 from strongroom.model.work.extract import ExtractOrder, TableName, read_table
-from strongroom.postgres.part.extract import ScratchServer, recovered
 from strongroom.postgres.part.needed_files import NeededFiles, place_of
+from strongroom.postgres.part.recovered import recovered
+from strongroom.postgres.part.scratch_server import ScratchServer
 from strongroom.postgres.restore.layout import HOLDS_BYTES
 from strongroom.postgres.restore.restore import RestoreTarget
 from strongroom.postgres.restore.wal_recovery import LogPlace, await_recovered, settings_of
@@ -67,16 +68,19 @@ def scratch_server(part: Part, place: Path) -> Iterator[ScratchServer]:
             chosen, superuser = fetch(part, directory, home)
             part.held.next_step("Starting")
             tools = find_tools(major_of(part.manifest.source.version_number))
+            alone = part.table is not None and part.log is None
+            server = ScratchServer(tools, directory, sockets, superuser)
             with (
                 _served(part, directory) as settings,
-                recovered(tools, directory, sockets, superuser, settings) as server,
+                recovered(server, settings, for_a_table=alone),
             ):
                 if part.log is not None:
                     await_recovered(directory, part.held.pause)
-                missing = _missing(part, server, chosen)
-                if not missing:
-                    yield server
-                    return
+                with server.connected(part.order.database) if part.table else nullcontext():
+                    missing = _missing(part, server, chosen)
+                    if not missing:
+                        yield server
+                        return
                 part.missed |= missing
     raise Precondition(
         "what the recovery point's catalogues name could not be found in it",

@@ -18,7 +18,8 @@ from strongroom.model.work.extract import ExtractOrder, TableName, read_table
 from strongroom.model.work.operation import Progress
 from strongroom.postgres.dump import load
 from strongroom.postgres.dump.dump_text import read_dump
-from strongroom.postgres.part.extract import ScratchServer, recovered
+from strongroom.postgres.part.recovered import recovered
+from strongroom.postgres.part.scratch_server import ScratchServer
 from strongroom.postgres.server import scratch
 from strongroom.postgres.server.tools import find_tools
 
@@ -49,7 +50,7 @@ class TableOfDump:
             give_to_owner_of(home, data)
             give_to_owner_of(home, sockets)
             scratch.initialise(tools, data, "--no-sync")
-            with recovered(tools, data, sockets, _SUPERUSER) as server:
+            with recovered(ScratchServer(tools, data, sockets, _SUPERUSER)) as server:
                 self._define(server, facts)
                 self._fill(server, str(facts["file"]), home)
                 yield server

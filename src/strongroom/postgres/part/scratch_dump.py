@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import IO
 
 from strongroom.model.errors import TargetError
-from strongroom.postgres.part.extract import ScratchServer
+from strongroom.postgres.part.scratch_server import ScratchServer
 from strongroom.postgres.server import scratch
 from strongroom.postgres.server.client import reason_in
 

@@ -15,7 +15,7 @@ from psycopg import sql
 
 from strongroom.model.work.drill import TRUE, Answer, Assertion, TableCount
 from strongroom.postgres.part.amcheck import Connection, Watch, is_damage, is_of_library, words_of
-from strongroom.postgres.part.extract import PORT, ScratchServer
+from strongroom.postgres.part.scratch_server import PORT, ScratchServer
 
 NOT_ASKED = "not asked"  # and why: the host lacks something
 OTHER_LOCALE = "incompatible with operating system"

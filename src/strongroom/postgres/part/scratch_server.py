@@ -3,15 +3,13 @@
 Relations that were not asked for are files of the right size full of zeros. Recovery passes over
 them: what the log says of their pages is applied where it carries the whole page, and skipped
 where it does not. PostgreSQL lists the skipped pages in its log; one of a relation that we need
-is an error. Nothing leads out: a socket in a private directory is the only door, nothing of the
-source's configuration is read, and the directory is thrown away at the end.
+is an error.
 """
 
-import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,35 +27,7 @@ from strongroom.postgres.server.connect import any_names, can_be_asked_for, read
 from strongroom.postgres.server.tools import Tools
 
 PORT = 5432  # of a socket in a directory of our own: never taken
-START_SECONDS = 3600  # recovery included
 _SKIPPED = re.compile(r"page \d+ of relation (\S+) (?:is uninitialized|does not exist)")
-_TRANSACTIONS = 1000  # at the source, which were prepared
-# Of each. Room for all locks is made ready at every start, which can take longer than all else.
-_FEWEST_LOCKS = 64
-_SETTINGS = {
-    "listen_addresses": "",
-    "unix_socket_permissions": "0700",
-    "port": str(PORT),
-    "shared_buffers": "64MB",
-    "huge_pages": "off",
-    "fsync": "off",  # nothing here outlives us
-    "full_page_writes": "off",
-    "max_wal_size": "64GB",
-    "checkpoint_timeout": "1d",
-    "archive_mode": "off",
-    "autovacuum": "off",  # it would read what is not there
-    "autovacuum_freeze_max_age": "2000000000",
-    "autovacuum_multixact_freeze_max_age": "2000000000",
-    "max_logical_replication_workers": "0",
-    "max_connections": "20",
-    "max_prepared_transactions": str(_TRANSACTIONS),  # found again by recovery
-    "ignore_invalid_pages": "on",
-    "restart_after_crash": "off",
-    "lc_messages": "C",
-    "log_min_messages": "warning",
-    "logging_collector": "off",
-    "jit": "off",
-}
 MONEY_LOCALE = "C"  # every server knows it
 # Over what roles and databases were given at the source, which would hold for us too.
 SESSION = (
@@ -66,6 +36,7 @@ SESSION = (
     "-c default_transaction_read_only=off -c default_transaction_isolation=read\\ committed "
     f"-c idle_session_timeout=0 -c lc_monetary={MONEY_LOCALE} -c event_triggers=off"
 )
+Connection = psycopg.Connection[tuple[Any, ...]]
 _NAME_CHARACTERS = 48  # kept of a database that is named anew: 63 are all there is
 _TREE = """
 with recursive tree(oid) as (
@@ -108,26 +79,46 @@ class ScratchServer:
     directory: Path
     sockets: Path
     superuser: str
+    _kept: dict[str, Connection] = field(default_factory=dict, compare=False)  # by database
 
     @contextmanager
-    def connect(self, database: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    def connect(self, database: str) -> Iterator[Connection]:
         """As its superuser. Raises TargetError."""
         try:
-            with psycopg.connect(
-                host=str(self.sockets),
-                port=PORT,
-                user=self.superuser,
-                dbname=database,
-                options=_session(self.tools.major),
-                client_encoding="UTF8",
-                autocommit=True,
-            ) as connection:
+            kept = self._kept.get(database)
+            if kept is not None:
+                yield kept
+                return
+            with self._new_connection(database) as connection:
                 read_any_names(connection)
                 with any_names(connection):
                     yield connection
         except psycopg.Error as error:
             words = " ".join(str(error).split())[:300]
             raise TargetError(f"the scratch server answers: {words}") from error
+
+    @contextmanager
+    def connected(self, database: str) -> Iterator[None]:
+        """Within: one connection serves all questions to a database, for each new one takes longer
+        than most answers. Not for a template: no database can be made of one that is in use.
+        """
+        with self.connect(database) as connection:
+            self._kept[database] = connection
+            try:
+                yield
+            finally:
+                del self._kept[database]
+
+    def _new_connection(self, database: str) -> Connection:
+        return psycopg.connect(
+            host=str(self.sockets),
+            port=PORT,
+            user=self.superuser,
+            dbname=database,
+            options=_session(self.tools.major),
+            client_encoding="UTF8",
+            autocommit=True,
+        )
 
     def environment(self, database: str) -> dict[str, str]:
         """What PostgreSQL's own programs need to reach it."""
@@ -291,7 +282,7 @@ class ScratchServer:
             return rename_tables(connection, tables, new)
 
 
-def _rename_unreachable(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+def _rename_unreachable(connection: Connection) -> None:
     found = connection.execute("select oid, datname from pg_catalog.pg_database").fetchall()
     reachable = can_be_asked_for(connection, [name for _, name in found])
     for oid, name in found:
@@ -303,61 +294,6 @@ def _rename_unreachable(connection: psycopg.Connection[tuple[Any, ...]]) -> None
         connection.execute(renamed, (new, oid))
 
 
-@contextmanager
-def recovered(
-    tools: Tools,
-    directory: Path,
-    sockets: Path,
-    superuser: str,
-    settings: Mapping[str, str] | None = None,
-    *,
-    seconds: int = START_SECONDS,
-) -> Iterator[ScratchServer]:
-    """Within: the server runs, with `settings` over ours, and without network where it can.
-
-    Raises TargetError with its last words when it does not recover, in so many seconds.
-    """
-    _settle(directory, sockets, settings or {})
-    try:
-        scratch.start(tools, directory, timeout=seconds, network=False)
-        yield ScratchServer(tools, directory, sockets, superuser)
-    finally:
-        if (directory / "postmaster.pid").exists():
-            scratch.stop(tools, directory, "immediate")
-
-
-def _settle(directory: Path, sockets: Path, settings: Mapping[str, str]) -> None:
-    """Our configuration in place of the source's: the directory is ours alone."""
-    places = {"unix_socket_directories": str(sockets)}
-    locks = {"max_locks_per_transaction": str(_locks(directory))}
-    ours = {**_SETTINGS, **locks, **settings, **places}
-    quoted = ((name, value.replace("'", "''")) for name, value in ours.items())
-    lines = "".join(f"{name} = '{value}'\n" for name, value in quoted)
-    texts = {
-        "postgresql.conf": lines,
-        "postgresql.auto.conf": "",
-        "pg_hba.conf": "local all all trust\n",
-        "pg_ident.conf": "",
-    }
-    user = scratch.server_user(directory)
-    for name, text in texts.items():
-        path = directory / name
-        path.write_text(text)
-        path.chmod(0o600)
-        if os.geteuid() == 0:
-            os.chown(path, user.uid, user.gid)
-
-
-def _locks(directory: Path) -> int:
-    """A dump locks every table, and has as many as files of relations are there, or fewer."""
-    files = sum(
-        len(names)
-        for top in ("base", "pg_tblspc")
-        for _, _, names in os.walk(directory / top, followlinks=True)
-    )
-    return _FEWEST_LOCKS + 2 * files // _TRANSACTIONS
-
-
 def _session(major: int) -> str:
     """`event_triggers` came with 17: a trigger of the source must not run at our connections."""
     return SESSION if major >= 17 else SESSION.replace(" -c event_triggers=off", "")
@@ -367,9 +303,7 @@ def _names(table: TableName) -> dict[str, str]:
     return {"schema": table.schema, "name": table.name}
 
 
-def _no_table(
-    connection: psycopg.Connection[tuple[object, ...]], database: str, table: TableName
-) -> NotFound:
+def _no_table(connection: Connection, database: str, table: TableName) -> NotFound:
     like = connection.execute(
         "select nspname || '.' || relname from pg_catalog.pg_class c "
         "join pg_catalog.pg_namespace n on n.oid = relnamespace where relkind in ('r', 'p', 'm') "
