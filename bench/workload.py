@@ -49,8 +49,8 @@ def in_turn(
     """Each once a round, told the round's number, another one first each time; their seconds.
 
     Of what they leave beneath `leaving` each file is emptied after each round and removed by the
-    caller at the end: an ext4 without a journal passes over inodes that were deleted within a
-    minute, one by one, which makes the next one's files dear (0.7 ms each instead of 0.03).
+    caller at the end: an ext4 without a journal passes over inodes that were deleted within
+    minutes, one by one, which makes the next one's files dear (0.7 ms instead of 0.02).
     """
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(rounds):

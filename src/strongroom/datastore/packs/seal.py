@@ -5,6 +5,7 @@ A writer that has only the public key can add and can read nothing, itself inclu
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from blake3 import blake3
 from cryptography.exceptions import InvalidTag
@@ -46,9 +47,12 @@ class PublicKey:
         return KeyId(blake3(self.raw).digest(16))
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class KeyPair:
-    """Seeds of both private keys: 64 bytes of ML-KEM-768, then 32 of X25519."""
+    """Seeds of both private keys: 64 bytes of ML-KEM-768, then 32 of X25519.
+
+    What the seeds give is worked out once: a point has a key for each pack.
+    """
 
     _seeds: bytes
 
@@ -68,6 +72,7 @@ class KeyPair:
         """The secret itself."""
         return self._seeds
 
+    @cached_property
     def private(self) -> hpke.MLKEM768X25519PrivateKey:
         """The library's own form."""
         return hpke.MLKEM768X25519PrivateKey(
@@ -75,7 +80,7 @@ class KeyPair:
             x25519.X25519PrivateKey.from_private_bytes(self._seeds[_MLKEM_SEED:]),
         )
 
-    @property
+    @cached_property
     def public(self) -> PublicKey:
         """The half that writers are given."""
         first = mlkem.MLKEM768PrivateKey.from_seed_bytes(self._seeds[:_MLKEM_SEED])
@@ -103,7 +108,7 @@ def seal(public: PublicKey, info: bytes, secret: bytes) -> bytes:
 def open_sealed(pair: KeyPair, info: bytes, sealed: bytes) -> bytes:
     """Open what was sealed to this pair under the same `info`; WrongKey otherwise."""
     try:
-        return _SUITE.decrypt(sealed, pair.private(), info)
+        return _SUITE.decrypt(sealed, pair.private, info)
     except (InvalidTag, ValueError) as error:
         raise WrongKey(
             "this key does not open it, or it has been altered",
