@@ -10,6 +10,9 @@ from bench.peers import place_of
 
 from integration.servers import Server
 
+_FILES, _CHEAP = 200, 0.06e-3  # seconds each
+_LOOKS, _LOOK = 24, 15.0
+
 
 def fill(server: Server, gigabytes: float, *, fillfactor: int = 100) -> int:
     """pgbench's tables for three quarters, JSON documents for the rest; returns the bytes."""
@@ -50,8 +53,11 @@ def in_turn(
 
     Of what they leave beneath `leaving` each file is emptied after each round and removed by the
     caller at the end: an ext4 without a journal passes over inodes that were deleted within
-    minutes, one by one, which makes the next one's files dear (0.7 ms instead of 0.02).
+    minutes, one by one, which makes the next one's files dear (0.7 ms instead of 0.02). So that
+    no bench pays for the one before, the first round waits until they are cheap.
     """
+    if leaving is not None:
+        _await_cheap_files(leaving)
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(rounds):
         first = number % len(contenders)
@@ -64,6 +70,18 @@ def in_turn(
                     os.truncate(path, 0)
             os.sync()
     return times
+
+
+def _await_cheap_files(place: Path) -> None:
+    """Whoever deletes nothing waits for six minutes at most."""
+    for number in range(_LOOKS):
+        os.sync()
+        probe = place / f"probe-{number}"
+        probe.mkdir()
+        seconds = timed(lambda here=probe: [(here / str(n)).touch() for n in range(_FILES)])
+        if seconds < _FILES * _CHEAP:
+            return
+        time.sleep(_LOOK)
 
 
 _CHANGES = {
