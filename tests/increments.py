@@ -127,6 +127,13 @@ class Chain:
         more = {"database": database, "rename": rename, "target_server": "target"}
         return self._extract(number, Grounds((), self._journal()), book, **more)
 
+    def dump_table(self, number: int, database: str, table: str, directory: Path) -> RestoreResult:
+        """A dump of one table of the point in a new directory."""
+        book = ServerBook(self.home / "no-servers.json")
+        grounds = Grounds((directory.parent,), self._journal())
+        more = {"database": database, "table": table, "target_directory": str(directory)}
+        return self._extract(number, grounds, book, **more)
+
     def as_files(self, number: int, directory: Path) -> RestoreResult:
         """Every database of the point as a file of a new directory, and what they share."""
         book = ServerBook(self.home / "no-servers.json")
@@ -141,7 +148,7 @@ class Chain:
     ) -> RestoreResult:
         point = self.manifests[number].facts.recovery_point_id
         order = ExtractOrder(
-            job_id=f"extract-{more.get('rename', 'files')}",
+            job_id=f"extract-{more.get('rename') or more.get('table', 'files')}",
             recovery_point_id=point,
             instance_id=INSTANCE,
             manifest_name=f"p/{point}.manifest",

@@ -116,7 +116,7 @@ def part_of(chain: Chain, ground: Drills) -> Part:
     )
     held = ground.hold(Client(chain, manifest), manifest)
     keys = content_keys(chain.blobs, manifest, chain.data)
-    return Part(held, order, manifest, chain.blobs, keys, 2)
+    return Part(held, order, manifest, chain.blobs, keys, 2, whole=True)
 
 
 @pytest.fixture

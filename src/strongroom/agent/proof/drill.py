@@ -109,7 +109,7 @@ def drill(
             instance_id=order.instance_id,
             manifest_name=order.manifest_name,
         )
-        part = Part(held, whole, manifest, blobs, keys.packs, share.workers)
+        part = Part(held, whole, manifest, blobs, keys.packs, share.workers, whole=True)
         logical = LogicalPoint(held, manifest, blobs, keys.packs, share)
         with ground.places() as places:
             _Trial(order, part, logical, asked, result, clock).run(places)

@@ -44,6 +44,7 @@ class Part:
     blobs: Blobs
     keys: Mapping[bytes, bytes]
     workers: int
+    whole: bool = False  # for who looks at indexes, too
     fetched: int = 0
     written: int = 0
     missed: set[int] = field(default_factory=set)  # files that a guess lacked
@@ -161,16 +162,17 @@ def fetch(part: Part, directory: Path, home: Path) -> tuple[set[int], str]:
 def _steps(part: Part, needed: NeededFiles) -> Iterator[set[int]]:
     """Sets of files. Who asks for the next one has fetched those before: they name its files."""
     yield needed.everywhere()
-    if not part.order.database:
+    if part.whole:
         yield {i for i, file in enumerate(part.manifest.files) if file.kind in HOLDS_BYTES}
         return
-    database, table = needed.database(part.order.database), part.table
-    if table is None:
-        yield needed.whole(database)
-        return
-    yield needed.map_of_classes(database)
-    yield needed.catalogues(database)
-    yield needed.table(database, table.schema, table.name)
+    wanted = part.order.database
+    databases = [needed.database(wanted)] if wanted else needed.every_database()
+    yield set().union(*map(needed.map_of_classes, databases))
+    yield set().union(*map(needed.catalogues, databases))
+    if part.table is not None:
+        yield needed.table(databases[0], part.table.schema, part.table.name)
+    else:
+        yield set().union(*map(needed.whole, databases))
 
 
 def _read(part: Part, target: RestoreTarget, select: set[int]) -> None:
@@ -204,19 +206,19 @@ def _read(part: Part, target: RestoreTarget, select: set[int]) -> None:
 
 def _missing(part: Part, server: ScratchServer, chosen: set[int]) -> set[int]:
     """Files of the point that the recovered server needs and that were not fetched."""
-    places = {
-        index: place
+    wanted = part.order.database
+    if part.table is not None:
+        server.tables(wanted, part.table)  # NotFound comes before all else
+    named = [wanted] if wanted else server.databases()
+    files = set().union(*(server.files_of(database, part.table) for database in named))
+    needed = {
+        index
         for index, file in enumerate(part.manifest.files)
         if file.kind in HOLDS_BYTES
         and (place := place_of(file.path)) is not None
         and place.is_needed
+        and (place.database, place.file) in files
     }
-    needed = chosen & set(places)
-    if part.table is not None:
-        server.tables(part.order.database, part.table)
-        numbers = server.files_of(part.order.database, part.table)
-        here = {places[index].database for index in needed} - {0}
-        needed = {i for i, p in places.items() if p.file in numbers and p.database in here}
     if not needed - chosen:
-        server.check_recovered({(places[i].database, places[i].file) for i in needed})
+        server.check_recovered(files)
     return needed - chosen

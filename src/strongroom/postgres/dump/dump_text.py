@@ -34,7 +34,9 @@ def read_dump(  # noqa: PLR0913 - a program, its words, and where it reads and w
     words otherwise; what `pieces` and `write` raise goes through. No program and no thread stays.
     """
     command = [str(tools.program("pg_restore")), *words]
-    drop = scratch.drop_to(user) if user is not None else {}
+    drop = scratch.Drop()
+    if user is not None:
+        command, drop = scratch.command_as(user, command)
     with tempfile.TemporaryFile() as said:
         with subprocess.Popen(
             command,

@@ -1,9 +1,12 @@
 """Which files of a recovery point a scratch server needs, to give one table or one database.
 
 Read from the catalogues' own pages before any server runs. What is read is as old as the copy and
-may be torn, so it is a first guess that the recovered server then confirms (extract.py). A guess
-suffices for a start, for a relation whose file is newer than the beginning of the copy is written
-whole by the write-ahead log.
+may be torn, so it is a first guess that the recovered server then confirms (scratch_server.py). A
+guess suffices for a start, for a relation whose file is newer than the beginning of the copy is
+written whole by the write-ahead log.
+
+A dump reads tables from end to end: of indexes just the catalogues' own are needed, and those of
+toast, by which long values are found.
 """
 
 import re
@@ -86,6 +89,11 @@ class NeededFiles:
         named = map(heap.read_named, self._rows(0, self._shared[_DATABASES]))
         return {one.name: one.oid for one in named if one is not None}
 
+    def every_database(self) -> list[int]:
+        """The oids of all that have files."""
+        found = (_MAP.fullmatch(file.path) for file in self._files)
+        return sorted({int(each[1]) for each in found if each is not None})
+
     def superuser(self) -> str:
         """A role that may do everything and log in; the one that initdb made before all others."""
         found = map(heap.read_role, self._rows(0, self._shared[_ROLES]))
@@ -118,9 +126,17 @@ class NeededFiles:
         }
 
     def whole(self, database: int) -> set[int]:
-        """Every relation of a database."""
-        here = (found for (owner, _), found in self._relations.items() if owner == database)
-        return {index for found in here for index in found}
+        """Every relation of a database but indexes of its tables. Needs `catalogues`."""
+        relations = list(self._classes(database))
+        toast = {relation.toast for relation in relations}
+        indexes = {
+            index
+            for index, table in self._pairs(database, relations, _INDEXES)
+            if index >= FIRST_USER_OID and table not in toast
+        }
+        left_out = {relation.file for relation in relations if relation.oid in indexes}
+        here = {number for owner, number in self._relations if owner == database}
+        return self.of(database, here - left_out)
 
     def catalogues(self, database: int) -> set[int]:
         """System relations but for large objects, and all that are small. Needs pg_class."""
@@ -140,7 +156,7 @@ class NeededFiles:
         return found
 
     def table(self, database: int, schema: str, name: str) -> set[int]:
-        """A table with its children, their toast and indexes; nothing when there is none of it.
+        """A table with its children and their toast; nothing when there is none of it.
 
         Needs `catalogues`.
         """
@@ -148,9 +164,9 @@ class NeededFiles:
         schemas = {one.oid for one in self._named(database, relations, _NAMESPACES, schema)}
         oids = {r.oid for r in relations if r.name == name and r.schema in schemas}
         _close_over(oids, [(p, c) for c, p in self._pairs(database, relations, _INHERITS)])
-        oids |= {r.toast for r in relations if r.oid in oids and r.toast}
-        oids |= {i for i, table in self._pairs(database, relations, _INDEXES) if table in oids}
-        return self.of(database, {r.file for r in relations if r.oid in oids})
+        toast = {r.toast for r in relations if r.oid in oids and r.toast}
+        toast |= {i for i, table in self._pairs(database, relations, _INDEXES) if table in toast}
+        return self.of(database, {r.file for r in relations if r.oid in oids | toast})
 
     # --- catalogues
 

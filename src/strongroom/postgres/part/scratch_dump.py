@@ -41,9 +41,10 @@ def _running(
     server: ScratchServer, database: str, words: list[str], said: IO[bytes]
 ) -> "subprocess.Popen[bytes]":
     user = scratch.server_user(server.directory)
-    drop = scratch.drop_to(user)
+    program = [str(server.tools.program(words[0])), *words[1:]]
+    command, drop = scratch.command_as(user, program)
     return subprocess.Popen(
-        [str(server.tools.program(words[0])), *words[1:]],
+        command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=said,

@@ -39,15 +39,15 @@ SESSION = (
 Connection = psycopg.Connection[tuple[Any, ...]]
 _NAME_CHARACTERS = 48  # kept of a database that is named anew: 63 are all there is
 _TREE = """
-with recursive tree(oid) as (
+asked(oid) as (
   select c.oid from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = relnamespace
   where nspname = %(schema)s and relname = %(name)s and relkind in ('r', 'p', 'm')
   and c.oid >= 16384
-  union select inhrelid from pg_catalog.pg_inherits join tree on inhparent = tree.oid)
+  union select inhrelid from pg_catalog.pg_inherits join asked on inhparent = asked.oid)
 """
 _TABLES = """
-select nspname, relname from tree join pg_catalog.pg_class using (oid)
-join pg_catalog.pg_namespace n on n.oid = relnamespace order by tree.oid
+with recursive {asked} select nspname, relname from asked join pg_catalog.pg_class using (oid)
+join pg_catalog.pg_namespace n on n.oid = relnamespace order by asked.oid
 """
 _WITHOUT_ROWS = """
 select relkind = 'm', relpersistence = 'u' from pg_catalog.pg_class c
@@ -59,15 +59,26 @@ select nspname, relname from pg_catalog.pg_class c
 join pg_catalog.pg_namespace n on n.oid = relnamespace
 where relkind = 'r' and relpersistence = 'u' and c.oid >= 16384 order by c.oid
 """
+# A dump reads tables from end to end, but what an extension says is its settings, by a condition.
 _FILES = """
-, held(oid) as (
-  select oid from tree
-  union select reltoastrelid from tree join pg_catalog.pg_class using (oid)),
+with recursive {asked}, config(oid) as (select unnest(extconfig) from pg_catalog.pg_extension),
+toast(oid) as (select reltoastrelid from asked join pg_catalog.pg_class using (oid)),
 every(oid) as (
-  select oid from held union select indexrelid from pg_catalog.pg_index join held on indrelid = oid
-  union select oid from pg_catalog.pg_class where oid < 16384 and oid not in (2613, 2683))
-select distinct pg_catalog.pg_relation_filenode(oid)::bigint from every
+  select oid from asked union select oid from toast
+  union select indexrelid from pg_catalog.pg_index join toast on indrelid = oid
+  union select indexrelid from pg_catalog.pg_index join asked on indrelid = oid
+    where oid in (select oid from config)
+  union select oid from pg_catalog.pg_class where oid < 16384
+    and (oid not in (2613, 2683) or oid in (select oid from asked)))
+select case when relisshared then 0 else (select oid from pg_catalog.pg_database
+  where datname = pg_catalog.current_database())::bigint end,
+  pg_catalog.pg_relation_filenode(oid)::bigint
+from every join pg_catalog.pg_class using (oid)
 where pg_catalog.pg_relation_filenode(oid) is not null
+"""
+_ALL = """
+asked(oid) as (
+  select oid from pg_catalog.pg_class where relkind not in ('i', 'I') or oid = 2683)
 """
 
 
@@ -151,16 +162,20 @@ class ScratchServer:
                 hint="Restore another recovery point, and verify this one.",
             )
 
-    def files_of(self, database: str, table: TableName) -> set[int]:
-        """File numbers of a table, its children, their toast and indexes, and the catalogues."""
+    def files_of(self, database: str, table: TableName | None) -> set[tuple[int, int]]:
+        """(database, file number) of what a dump reads: of a table, its children and their toast,
+        or of all relations but indexes; and of the catalogues.
+        """
+        asked = _ALL if table is None else _TREE
         with self.connect(database) as connection:
-            found = connection.execute(_TREE + _FILES, _names(table)).fetchall()
-        return {int(str(number)) for (number,) in found}
+            query = _FILES.format(asked=asked)
+            found = connection.execute(query, _names(table) if table else None).fetchall()
+        return {(int(str(owner)), int(str(number))) for owner, number in found}
 
     def tables(self, database: str, table: TableName) -> list[TableName]:
         """The table and its children; NotFound names what resembles it."""
         with self.connect(database) as connection:
-            found = connection.execute(_TREE + _TABLES, _names(table)).fetchall()
+            found = connection.execute(_TABLES.format(asked=_TREE), _names(table)).fetchall()
             if not found:
                 raise _no_table(connection, database, table)
         return [TableName(schema=str(schema), name=str(name)) for schema, name in found]

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +16,17 @@ from typing import TypedDict
 from strongroom.model.errors import TargetError
 from strongroom.postgres.server import no_network
 from strongroom.postgres.server.tools import Tools
+from strongroom.postgres.server.wrapper import becomes
 
 _LOG = "strongroom-start.log"
 PREFIX = "strongroom-"
-_LOOK_SECONDS = 0.005  # pg_ctl looks ten times a second: a small server takes less
+_LOOK_SECONDS = 0.005  # pg_ctl looks ten times a second, and runs `postgres -V` before
+# Whoever ends the shell leaves the server to itself.
+_START = 'log=$1; shift; "$@" >>"$log" 2>&1 & wait $!'
 # Source: PostgreSQL manual, "Shutting Down the Server".
 _STOPS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 _ACCEPTS = ("ready", "standby")  # in postmaster.pid; src/include/utils/pidfile.h
+_TOO_LONG = 124  # as timeout(1) says it
 _SOCKET_PATH_BYTES = 90  # sun_path is 108, less `/.s.PGSQL.65535`
 
 
@@ -33,6 +37,14 @@ class RunAs:
     name: str
     uid: int
     gid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Enough:
+    """What is waited for, instead of a process's end, and how long."""
+
+    holds: Callable[[], bool]
+    seconds: float
 
 
 class Drop(TypedDict, total=False):
@@ -120,13 +132,13 @@ def start(
     of its log; a server that is not ready in time is stopped again.
     """
     user = server_user(directory)
-    options = [f"-p {port}"] if port else []
+    options = ["-p", str(port)] if port else []
     if socket_directory is not None:
         if len(os.fsencode(socket_directory)) > _SOCKET_PATH_BYTES:
             raise TargetError(f"{socket_directory} is too long a path for a socket")
-        options.append(f"-c unix_socket_directories='{socket_directory}'")
-    command = [str(tools.program("pg_ctl")), "-D", str(directory), "-w", "-t", str(timeout)]
-    command += ["-s", "-l", str(directory / _LOG), "-o", " ".join(options), "start"]
+        options += ["-c", f"unix_socket_directories={socket_directory}"]
+    program = [str(tools.program("postgres")), "-D", str(directory), *options]
+    command = ["/bin/sh", "-c", _START, "sh", str(directory / _LOG), *program]
     before = _pid_file(directory)
 
     def accepts() -> bool:
@@ -134,7 +146,8 @@ def start(
         return now[:3] != before[:3] and len(now) > 7 and now[7].strip() in _ACCEPTS
 
     try:
-        _must_run(command, user, "starting PostgreSQL", network=network, enough=accepts)
+        enough = Enough(accepts, timeout)
+        _must_run(command, user, "starting PostgreSQL", network=network, enough=enough)
     except TargetError as error:
         words = " | ".join(last_words(directory)) or error.message
         if (directory / "postmaster.pid").exists():
@@ -268,13 +281,19 @@ def drop_to(user: RunAs) -> Drop:
     return {"user": user.uid, "group": user.gid, "extra_groups": []}
 
 
+def command_as(user: RunAs, command: Sequence[str]) -> tuple[list[str], Drop]:
+    """A command, and what `subprocess` takes beside it, so that it runs as a user."""
+    words = becomes(user.uid, user.gid) if os.geteuid() == 0 else ()
+    return [*words, *command], {} if words else drop_to(user)
+
+
 def _must_run(
     command: list[str],
     user: RunAs,
     what: str,
     *,
     network: bool = True,
-    enough: Callable[[], bool] | None = None,
+    enough: Enough | None = None,
 ) -> None:
     code, said = _run(command, user, network=network, enough=enough)
     if code:
@@ -286,15 +305,15 @@ def _run(
     user: RunAs,
     *,
     network: bool = True,
-    enough: Callable[[], bool] | None = None,
+    enough: Enough | None = None,
 ) -> tuple[int, str]:
     """Run as the server's user -> exit code, and the end of what it said; `enough` as `_ended`."""
     before = () if network else no_network.words_before(user.uid, user.gid)
-    drop = {} if before else drop_to(user)
+    as_user, drop = ([*before, *command], Drop()) if before else command_as(user, command)
     # Not a pipe: the server would inherit it and keep it open after pg_ctl has ended.
     with tempfile.TemporaryFile() as words:
         process = subprocess.Popen(
-            [*before, *command],
+            as_user,
             stdin=subprocess.DEVNULL,
             stdout=words,
             stderr=words,
@@ -309,13 +328,17 @@ def _run(
         return code, " ".join(words.read().decode(errors="replace").split())[-600:]
 
 
-def _ended(process: "subprocess.Popen[bytes]", enough: Callable[[], bool] | None) -> int:
+def _ended(process: "subprocess.Popen[bytes]", enough: Enough | None) -> int:
     """Its exit code; 0 once there is `enough` of it. No process is left, whatever happens."""
+    if enough is None:
+        return process.wait()
     try:
-        while enough is None or not enough():
+        for _ in range(round(enough.seconds / _LOOK_SECONDS)):
+            if enough.holds():
+                return 0
             with suppress(subprocess.TimeoutExpired):
-                return process.wait(None if enough is None else _LOOK_SECONDS)
-        return 0
+                return process.wait(_LOOK_SECONDS) or 1  # nobody ends before there is enough
+        return _TOO_LONG
     finally:
         process.kill()
         process.wait()

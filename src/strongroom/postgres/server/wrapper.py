@@ -42,3 +42,17 @@ def ends_with_us() -> tuple[str, ...]:
     """
     setpriv = wrapper("setpriv")
     return () if setpriv is None else if_it_works(setpriv, "--pdeathsig", "KILL", "--")
+
+
+@cache
+def becomes(uid: int, gid: int) -> tuple[str, ...]:
+    """What a command begins with, so that root runs it as a user; empty: it cannot be done.
+
+    What `subprocess` itself runs as another user comes of a fork, which copies the tables of all
+    our memory: 9 ms for an agent at work, where this takes 2.
+    """
+    setpriv = wrapper("setpriv")
+    if setpriv is None:
+        return ()
+    user = "--reuid", str(uid), "--regid", str(gid), "--clear-groups"
+    return if_it_works(setpriv, *user, "--")
