@@ -17,11 +17,12 @@ from drills import Drills, drills, true
 from increments import Chain, Client, a_chain
 from integration.servers import Server, open_directory, start_server
 from logical import Dumps, dumps
+from seams import SystemChance
 from strongroom.agent.proof import drill_server
 from strongroom.agent.proof.drill_server import Made, physical_server
 from strongroom.agent.restore.journal import RestoreJournal
+from strongroom.agent.restore.point_keys import PointKeys
 from strongroom.agent.scratch.part import Part, remove_scratch
-from strongroom.datastore.keys.session import content_keys
 from strongroom.datastore.places.blobs import MemoryBlobs
 from strongroom.model.errors import Cancelled, TargetError, ToolsMissing
 from strongroom.model.work.drill import HOST_NETWORK, NO_NETWORK, Answer, DrillResult
@@ -115,7 +116,7 @@ def part_of(chain: Chain, ground: Drills) -> Part:
         manifest_name=f"p/{point}.manifest",
     )
     held = ground.hold(Client(chain, manifest), manifest)
-    keys = content_keys(chain.blobs, manifest, chain.data)
+    keys = PointKeys(held, SystemChance())
     return Part(held, order, manifest, chain.blobs, keys, 2, whole=True)
 
 

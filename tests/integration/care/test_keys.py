@@ -4,6 +4,7 @@ import dataclasses
 import re
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,10 +14,12 @@ from strongroom.catalog.points import recovery_points, storage_findings
 from strongroom.catalog.protection import instance_keys
 from strongroom.catalog.tables import tables
 from strongroom.catalog.work import jobs
+from strongroom.datastore.keys.session import open_session
 from strongroom.datastore.packs.seal import KeyPair
 from strongroom.datastore.rescue.rescue import open_point_keys
-from strongroom.model.errors import Precondition, StoreUnavailable, WrongKey
+from strongroom.model.errors import Forbidden, Precondition, StoreUnavailable, WrongKey
 from strongroom.model.work.job import JobStatus
+from strongroom.model.work.operation import KeysRequest
 from strongroom.workflows.basis.kek import CommandKey, KeyEncryption, KeyFile, key_encryption
 from strongroom.workflows.basis.keyring import PURPOSES
 from strongroom.workflows.keys.key_census import check_keys
@@ -46,9 +49,30 @@ def rotate_pairs(world: CareWorld, number: int) -> None:
 def open_everywhere(world: CareWorld, point: str) -> int:
     """With the catalogue's keys, and with the recovery key alone; how many packs it has."""
     session = KeyPair.generate(SystemChance()).public.to_bytes()
-    assert release_keys(world.means, point, world.instance, "operation", session)
+    asked = KeysRequest(epoch=1, session_public_key=session)
+    assert release_keys(world.means, point, world.instance, "operation", asked)
     _, keys = open_point_keys(world.blobs, world.written.keys.recovery, point)
     return len(keys)
+
+
+def test_keys_are_given_as_far_as_they_are_asked_for_and_of_no_other_point(world):
+    point, other = world.a_point(1, listed=True), world.a_point(2, listed=True)
+    _, every = open_point_keys(world.blobs, world.written.keys.recovery, point)
+    _, others = open_point_keys(world.blobs, world.written.keys.recovery, other)
+    pair = KeyPair.generate(SystemChance())
+
+    def given(**asked: Any) -> dict[bytes, bytes]:
+        request = KeysRequest(epoch=1, session_public_key=pair.public.to_bytes(), **asked)
+        sealed = release_keys(world.means, point, world.instance, "operation", request)
+        return open_session(pair, "operation", sealed).packs
+
+    one, *_ = every
+    assert given() == given(at_most=len(every)) == every
+    assert given(at_most=len(every) - 1) == given(packs=[]) == {}
+    assert given(packs=[one]) == {one: every[one]}
+    (strange, *_) = others.keys() - every.keys()
+    with pytest.raises(Forbidden):
+        given(packs=[one, strange])
 
 
 def alarms(world: CareWorld) -> dict[str, str]:

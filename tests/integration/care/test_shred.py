@@ -13,6 +13,7 @@ from strongroom.datastore.places.blobs import DirectoryBlobs
 from strongroom.datastore.rescue.rescue import open_point_keys
 from strongroom.datastore.statements.certificate import check_certificate
 from strongroom.model.errors import Corrupt, Locked, NotFound, WrongKey
+from strongroom.model.work.operation import KeysRequest
 from strongroom.workflows.basis.locking import lock_point
 from strongroom.workflows.keys.key_census import check_keys
 from strongroom.workflows.keys.shred import shred
@@ -31,8 +32,9 @@ def catalogue_files(world: CareWorld) -> list[bytes]:
 
 
 def nothing_opens(world: CareWorld, point: str) -> None:
+    asked = KeysRequest(epoch=1, session_public_key=bytes(1216))
     with pytest.raises(WrongKey):
-        release_keys(world.means, point, world.instance, "operation", bytes(1216))
+        release_keys(world.means, point, world.instance, "operation", asked)
     with pytest.raises(NotFound):
         open_point_keys(world.blobs, world.written.keys.recovery, point)
 

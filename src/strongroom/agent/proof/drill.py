@@ -16,9 +16,9 @@ from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.memory import WHOLE, Share
 from strongroom.agent.own_settings import OwnSettingsFile
 from strongroom.agent.proof.drill_server import Made, Places, logical_server, physical_server
-from strongroom.agent.restore.data_directory import ask_keys, open_manifest
 from strongroom.agent.restore.journal import RestoreJournal
 from strongroom.agent.restore.logical_point import LogicalPoint, is_logical
+from strongroom.agent.restore.point_keys import PointKeys, open_manifest
 from strongroom.agent.scratch.part import Part
 from strongroom.datastore.maps.manifest import Manifest
 from strongroom.model.errors import (
@@ -100,7 +100,7 @@ def drill(
     blobs = open_container(held, "read")
     result = DrillResult(source_version=0)
     try:
-        keys = ask_keys(held, chance)
+        keys = PointKeys(held, chance)
         manifest = open_manifest(order.manifest_name, order.recovery_point_id, blobs, keys)
         result.source_version = manifest.source.version_number
         whole = ExtractOrder(
@@ -109,7 +109,7 @@ def drill(
             instance_id=order.instance_id,
             manifest_name=order.manifest_name,
         )
-        part = Part(held, whole, manifest, blobs, keys.packs, share.workers, whole=True)
+        part = Part(held, whole, manifest, blobs, keys, share.workers, whole=True)
         logical = LogicalPoint(held, manifest, blobs, keys.packs, share)
         with ground.places() as places:
             _Trial(order, part, logical, asked, result, clock).run(places)

@@ -13,7 +13,8 @@ import msgspec
 from strongroom.agent.access import OpenContainer
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.memory import WHOLE, Share
-from strongroom.agent.restore.data_directory import ask_keys, open_manifest, restored_file
+from strongroom.agent.restore.data_directory import restored_file
+from strongroom.agent.restore.point_keys import PointKeys, open_manifest
 from strongroom.datastore.dumps.chunk_check import ChunkCheck
 from strongroom.datastore.maps.extents import Extent, Extents, columns_of
 from strongroom.datastore.maps.manifest import Manifest
@@ -47,7 +48,7 @@ def verify(
     if order is None:
         raise Invalid("not an order to verify")
     blobs = open_container(held, "read")
-    keys = ask_keys(held, chance)
+    keys = PointKeys(held, chance)
     manifest = open_manifest(order.manifest_name, order.recovery_point_id, blobs, keys)
     look = _Look(held, order, manifest, blobs, keys.packs, share.workers)
     damage = look.packs()

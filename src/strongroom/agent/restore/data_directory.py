@@ -1,7 +1,4 @@
-"""Restore a recovery point as a data directory, new or in place, and start it when asked.
-
-The content keys come sealed to a key pair that is made for this restore and lives in memory alone.
-"""
+"""Restore a recovery point as a data directory, new or in place, and start it when asked."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +14,7 @@ from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.memory import WHOLE, Share
 from strongroom.agent.restore.in_place import InPlace
 from strongroom.agent.restore.journal import RestoreJournal
+from strongroom.agent.restore.point_keys import PointKeys, open_manifest
 from strongroom.agent.restore.start_restored import (
     RECOVERY_SECONDS,
     check_port,
@@ -27,19 +25,16 @@ from strongroom.agent.restore.start_restored import (
     tools_for,
 )
 from strongroom.agent.wal.log import WalLog
-from strongroom.datastore.keys.session import SessionKeys, open_session
-from strongroom.datastore.maps.manifest import FileFacts, Manifest, open_manifest_with
-from strongroom.datastore.packs.seal import KeyPair
+from strongroom.datastore.maps.manifest import FileFacts, Manifest
 from strongroom.datastore.places.blobs import Blobs
 from strongroom.datastore.reading.reader import read_files
-from strongroom.model.errors import Corrupt, Invalid, TargetError, TargetRefused, VaultError
+from strongroom.model.errors import Invalid, TargetError, TargetRefused, VaultError
 from strongroom.model.postgres import major_of
 from strongroom.model.restore.unfinished import left_in
 from strongroom.model.seams import Chance
 from strongroom.model.wal import Recovery
 from strongroom.model.work.operation import (
     Completion,
-    KeysRequest,
     Progress,
     RestoreOrder,
     RestoreResult,
@@ -100,7 +95,7 @@ def restore(
     result = grounds.journal.find(held.lease.operation_id)
     if result is None:
         blobs = open_container(held, "read")
-        keys = ask_keys(held, chance)
+        keys = PointKeys(held, chance)
         manifest = open_manifest(order.manifest_name, order.recovery_point_id, blobs, keys)
         if order.start:  # what would fail at the end fails now
             tools_for(major_of(manifest.source.version_number))
@@ -124,26 +119,6 @@ def _order_of(held: HeldLease) -> RestoreOrder:
     if held.lease.restore is None:
         raise Invalid("not an order to restore")
     return held.lease.restore
-
-
-def ask_keys(held: HeldLease, chance: Chance) -> SessionKeys:
-    """The content keys of this order's point, sealed to a key pair that is made here."""
-    held.tell(Progress(step="Connecting"))
-    session = KeyPair.generate(chance)
-    request = KeysRequest(epoch=held.lease.epoch, session_public_key=session.public.to_bytes())
-    reply = held.client.keys(held.lease.operation_id, request, held.pause)
-    return open_session(session, held.lease.operation_id, reply.sealed)
-
-
-def open_manifest(name: str, point_id: str, blobs: Blobs, keys: SessionKeys) -> Manifest:
-    """The map of a point; Corrupt when another one lies under its name."""
-    manifest = open_manifest_with(blobs.read(name), keys.manifest)
-    if manifest.facts.recovery_point_id != point_id:
-        raise Corrupt(
-            f"{name} is the manifest of another recovery point",
-            hint="Verify the vault's storage: names have been swapped.",
-        )
-    return manifest
 
 
 def _made(

@@ -16,8 +16,8 @@ from strongroom.agent.access import OpenContainer
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.memory import WHOLE, Share
 from strongroom.agent.private_file import own_directory
-from strongroom.agent.restore.data_directory import ask_keys, open_manifest
 from strongroom.agent.restore.logical_point import LogicalPoint, described
+from strongroom.agent.restore.point_keys import PointKeys, open_manifest
 from strongroom.agent.servers import ServerBook
 from strongroom.model.errors import Invalid, TargetFull, TargetRefused, VaultError
 from strongroom.model.postgres import major_of
@@ -56,7 +56,7 @@ def load(
     order = _order_of(held)
     conninfo = book.conninfo(order.server)
     blobs = open_container(held, "read")
-    keys = ask_keys(held, chance)
+    keys = PointKeys(held, chance)
     manifest = open_manifest(order.manifest_name, order.recovery_point_id, blobs, keys)
     point = LogicalPoint(held, manifest, blobs, keys.packs, share)
     parameters = point.parameters()

@@ -18,10 +18,11 @@ from strongroom.agent.files.places import open_target
 from strongroom.agent.files.targets import Bytes
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.memory import WHOLE, Share
-from strongroom.agent.restore.data_directory import Grounds, ask_keys, open_manifest
+from strongroom.agent.restore.data_directory import Grounds
 from strongroom.agent.restore.into_server import Content, IntoServer
 from strongroom.agent.restore.journal import RestoreJournal
 from strongroom.agent.restore.logical_point import LogicalPoint, is_logical
+from strongroom.agent.restore.point_keys import PointKeys, open_manifest
 from strongroom.agent.scratch.part import SCRATCH, Part, scratch_server
 from strongroom.agent.scratch.table import TableOfDump
 from strongroom.agent.servers import ServerBook
@@ -106,16 +107,18 @@ def _begin(
     if order is None:
         raise Invalid("not an order to extract")
     blobs = open_container(held, "read")
-    keys = ask_keys(held, chance)
-    manifest = open_manifest(order.manifest_name, order.recovery_point_id, blobs, keys)
+    keys = PointKeys(held, chance)
+    named = order.manifest_name, order.recovery_point_id
+    manifest = open_manifest(*named, blobs, keys, in_part=True)
     _need_tools(order, manifest)
-    part = Part(held, order, manifest, blobs, keys.packs, share.workers)
+    part = Part(held, order, manifest, blobs, keys, share.workers)
     if order.recovery is not None:
         part.log = WalLog(held, order.recovery, blobs, chance)
     if not is_logical(manifest):
         return _Source(part)
     if order.target_server and not order.table:
         raise TargetRefused("a database of a logical point is loaded as it is: strongroom load")
+    keys.need(pack.id for pack in manifest.packs)
     return _Source(part, LogicalPoint(held, manifest, blobs, keys.packs, share))
 
 

@@ -6,18 +6,19 @@ was missed (a race between the copy and a change of the catalogue) is fetched in
 """
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from strongroom.agent.held_lease import HeldLease
 from strongroom.agent.restore.data_directory import restored_file
+from strongroom.agent.restore.point_keys import PointKeys
 from strongroom.agent.restore.start_restored import major_in
 from strongroom.agent.wal.log import WalLog
 from strongroom.datastore.maps.manifest import Manifest
 from strongroom.datastore.places.blobs import Blobs
-from strongroom.datastore.reading.reader import read_files
+from strongroom.datastore.reading.reader import read_files, rows_by_pack
 from strongroom.model.errors import Precondition
 from strongroom.model.postgres import major_of
 from strongroom.model.work.extract import ExtractOrder, TableName, read_table
@@ -42,7 +43,7 @@ class Part:
     order: ExtractOrder
     manifest: Manifest
     blobs: Blobs
-    keys: Mapping[bytes, bytes]
+    keys: PointKeys
     workers: int
     whole: bool = False  # for who looks at indexes, too
     fetched: int = 0
@@ -192,10 +193,12 @@ def _read(part: Part, target: RestoreTarget, select: set[int]) -> None:
         progress.stored_bytes += stored
 
     if select:
+        rows = rows_by_pack(part.manifest.all_extents(), select)
+        part.keys.need(part.manifest.packs[index].id for index in rows)
         part.fetched += read_files(
             part.manifest,
             part.blobs,
-            part.keys,
+            part.keys.packs,
             write,
             select=select,
             workers=part.workers,
@@ -206,19 +209,19 @@ def _read(part: Part, target: RestoreTarget, select: set[int]) -> None:
 
 def _missing(part: Part, server: ScratchServer, chosen: set[int]) -> set[int]:
     """Files of the point that the recovered server needs and that were not fetched."""
-    wanted = part.order.database
-    if part.table is not None:
-        server.tables(wanted, part.table)  # NotFound comes before all else
-    named = [wanted] if wanted else server.databases()
-    files = set().union(*(server.files_of(database, part.table) for database in named))
-    needed = {
-        index
+    places = {
+        index: (place.database, place.file)
         for index, file in enumerate(part.manifest.files)
         if file.kind in HOLDS_BYTES
         and (place := place_of(file.path)) is not None
         and place.is_needed
-        and (place.database, place.file) in files
     }
-    if not needed - chosen:
-        server.check_recovered(files)
-    return needed - chosen
+    if part.table is None:  # before a damaged catalogue is asked anything
+        server.check_recovered({places[index] for index in chosen & places.keys()})
+    wanted = part.order.database
+    named = [wanted] if wanted else server.databases()
+    needed = set().union(*(server.files_of(database, part.table) for database in named))
+    missing = {index for index, place in places.items() if place in needed} - chosen
+    if part.table is not None and not missing:
+        server.check_recovered(needed)
+    return missing

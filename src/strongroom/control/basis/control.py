@@ -19,7 +19,7 @@ from strongroom.model.oversight.audit import Anchor
 from strongroom.model.oversight.outside import Outside
 from strongroom.model.seams import Chance, Clock
 from strongroom.model.wal import WalKept, WalReport, WalRequest
-from strongroom.model.work.operation import ParentReply, StorageAccess
+from strongroom.model.work.operation import KeysRequest, ParentReply, StorageAccess
 from strongroom.model.work.resume import ResumeReply, ResumeRequest
 
 
@@ -115,7 +115,7 @@ class Second:
 class Control:
     """The control plane's means. A use case is a function `verb_noun(control, caller, ...)`.
 
-    `release_keys(recovery point id, instance id, operation id, session public key)` opens the
+    `release_keys(recovery point id, instance id, operation id, what is asked)` opens the
     content keys that a restore needs and seals them to the agent's session; `grant_access(kind,
     instance id, order)` mints the SAS of one operation, which hangs on an identifier;
     `give_identifier(instance id, identifier, bytes that may be put)` and its reverse tell the
@@ -133,7 +133,7 @@ class Control:
     clock: Clock
     chance: Chance
     installation: Installation
-    release_keys: Callable[[str, str, str, bytes], bytes]
+    release_keys: Callable[[str, str, str, KeysRequest], bytes]
     grant_access: Callable[[str, str, dict[str, str]], StorageAccess]
     give_identifier: Callable[[str, str, int], None]
     withdraw_identifier: Callable[[str, str], None]

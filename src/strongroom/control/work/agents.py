@@ -242,6 +242,7 @@ def release_keys(
     control: Control, agent: AgentId, operation_id: str, request: KeysRequest
 ) -> KeysReply:
     """The content keys of one restore, sealed to its session; audited."""
+    of_packs = {} if request.packs is None else {"packs": len(request.packs)}
     with control.database.writing() as connection:
         row = agent_operations.held(connection, operation_id, agent, request.epoch)
         if row["kind"] not in {"restore", "extract", "load", "verify", "drill"}:
@@ -251,13 +252,13 @@ def release_keys(
             control.clock.now(),
             f"agent:{agent}",
             ("keys/release", row["order"]["recoveryPointId"]),
-            {"operation": operation_id},
+            {"operation": operation_id, **of_packs},
         )
     sealed = control.release_keys(
         row["order"]["recoveryPointId"],
         row["order"]["instanceId"],
         operation_id,
-        request.session_public_key,
+        request,
     )
     return KeysReply(sealed=sealed)
 

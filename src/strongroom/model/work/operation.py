@@ -223,10 +223,16 @@ class HeartbeatReply(Message):
 
 
 class KeysRequest(Message):
-    """The session's public key (same form as in BackupOrder), made for this restore alone."""
+    """The session's public key (same form as in BackupOrder), made for this restore alone.
+
+    `packs`: ids (16 bytes) of those whose keys are wanted; None: of all that the point has, but of
+    none where those are more than `at_most`: the head of each is read, which can take minutes.
+    """
 
     epoch: int
     session_public_key: bytes
+    packs: list[bytes] | None = None
+    at_most: int | None = None
 
 
 class KeysReply(Message):

@@ -1,5 +1,6 @@
 """A restore, told as it happens. The agent writes; the control plane opens just the keys."""
 
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
@@ -12,14 +13,21 @@ from strongroom.catalog.work import agent_operations, jobs
 from strongroom.control.restore import new_servers
 from strongroom.control.restore.restore_rights import check_identity
 from strongroom.datastore.keys.session import SessionKeys, content_keys, seal_session
+from strongroom.datastore.maps.manifest import Manifest
 from strongroom.durable.engine import Story
-from strongroom.model.errors import VaultError
+from strongroom.model.errors import Forbidden, VaultError
 from strongroom.model.points.recovery_point import RecoveryPoint
 from strongroom.model.wal import Recovery
 from strongroom.model.work.extract import ExtractOrder, ExtractRequest
 from strongroom.model.work.job import Job, JobStatus
 from strongroom.model.work.logical import LoadOrder, LoadRequest
-from strongroom.model.work.operation import Progress, Registration, RestoreOrder, RestoreResult
+from strongroom.model.work.operation import (
+    KeysRequest,
+    Progress,
+    Registration,
+    RestoreOrder,
+    RestoreResult,
+)
 from strongroom.workflows.basis import agent_work
 from strongroom.workflows.basis.means import Means
 from strongroom.workflows.restore.load import as_restored, load_order
@@ -103,9 +111,9 @@ def _order(job: Job, point: RecoveryPoint) -> tuple[str, Order]:
 
 
 def release_keys(
-    means: Means, point_id: str, instance_id: str, operation_id: str, session_key: bytes
+    means: Means, point_id: str, instance_id: str, operation_id: str, asked: KeysRequest
 ) -> bytes:
-    """The content keys of one point, sealed to one restore session."""
+    """The content keys of one point, as many as are asked for, sealed to one restore session."""
     with means.control.database.reading() as connection:
         row = agent_operations.get(connection, operation_id)
     order, kind = ({}, "") if row is None else (row["order"], row["kind"])
@@ -115,9 +123,21 @@ def release_keys(
     # Where a pack has lost its key, a verification goes on, to tell what is lost with it, and so
     # does who reads a part, which may not need it.
     blobs, tolerant = place.storage.container(instance_id), kind in {"verify", "extract"}
-    packs = content_keys(blobs, manifest, pairs, tolerant=tolerant)
+    packs = content_keys(blobs, manifest, pairs, _chosen(manifest, asked), tolerant=tolerant)
     keys = SessionKeys(manifest=manifest_key, packs=packs)
-    return seal_session(keys, session_key, operation_id)
+    return seal_session(keys, asked.session_public_key, operation_id)
+
+
+def _chosen(manifest: Manifest, asked: KeysRequest) -> Collection[int]:
+    """Which of the point's packs; Forbidden for one that it does not need."""
+    every = range(len(manifest.packs))
+    if asked.packs is None:
+        return every if asked.at_most is None or len(every) <= asked.at_most else ()
+    wanted = set(asked.packs)
+    found = [index for index in every if manifest.packs[index].id in wanted]
+    if len(found) != len(wanted):
+        raise Forbidden("keys are given of packs that the recovery point needs, and of no others")
+    return found
 
 
 def _record(means: Means, job_id: str, told: dict[str, Any]) -> None:
