@@ -117,6 +117,33 @@ def test_a_server_that_does_not_start_says_why():
         assert not scratch.is_running(found, home / "data")
 
 
+def test_a_server_that_runs_is_not_started_again_and_goes_on():
+    found = tools_of(15)
+    with scratch.scratch_directory() as home:
+        scratch.initialise(found, home / "data")
+        server = scratch.start(found, home / "data", port=free_port(), socket_directory=home)
+        try:
+            with pytest.raises(TargetError, match="another postmaster"):
+                scratch.start(found, home / "data", port=free_port(), socket_directory=home)
+            assert scratch.running(home / "data") == server
+            assert scratch.is_running(found, home / "data")
+        finally:
+            scratch.stop(found, home / "data")
+
+
+def test_a_server_that_is_not_ready_in_time_is_stopped():
+    found = tools_of(15)
+    with scratch.scratch_directory() as home:
+        data = home / "data"
+        scratch.initialise(found, data)
+        with (data / "postgresql.conf").open("a") as file:
+            file.write("restore_command = 'sleep 600'\n")
+        (data / "recovery.signal").touch()
+        with pytest.raises(TargetError, match="did not start"):
+            scratch.start(found, data, port=free_port(), socket_directory=home, timeout=1)
+        assert not scratch.is_running(found, data)
+
+
 def test_a_socket_path_that_is_too_long_is_said_before_the_server_is():
     with pytest.raises(TargetError, match="too long"):
         scratch.start(tools_of(15), Path("/tmp/x"), socket_directory=Path("/tmp/" + "x" * 100))

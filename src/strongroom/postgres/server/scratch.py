@@ -150,7 +150,7 @@ def start(
         _must_run(command, user, "starting PostgreSQL", network=network, enough=enough)
     except TargetError as error:
         words = " | ".join(last_words(directory)) or error.message
-        if (directory / "postmaster.pid").exists():
+        if _pid_file(directory)[:3] not in ([], before[:3]):  # one that ran before is not ours
             stop(tools, directory, "immediate")
         raise TargetError(
             f"PostgreSQL did not start in {directory}: {words}", hint=f"See {directory / _LOG}."
@@ -330,9 +330,9 @@ def _run(
 
 def _ended(process: "subprocess.Popen[bytes]", enough: Enough | None) -> int:
     """Its exit code; 0 once there is `enough` of it. No process is left, whatever happens."""
-    if enough is None:
-        return process.wait()
     try:
+        if enough is None:
+            return process.wait()
         for _ in range(round(enough.seconds / _LOOK_SECONDS)):
             if enough.holds():
                 return 0
