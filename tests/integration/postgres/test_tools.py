@@ -139,7 +139,7 @@ def test_a_server_that_is_not_ready_in_time_is_stopped():
         with (data / "postgresql.conf").open("a") as file:
             file.write("restore_command = 'sleep 600'\n")
         (data / "recovery.signal").touch()
-        with pytest.raises(TargetError, match="did not start"):
+        with pytest.raises(TargetError, match="not ready within 1 s"):
             scratch.start(found, data, port=free_port(), socket_directory=home, timeout=1)
         assert not scratch.is_running(found, data)
 

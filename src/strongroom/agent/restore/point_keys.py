@@ -32,8 +32,7 @@ class PointKeys:
 
     def need(self, packs: Iterable[bytes]) -> None:
         """Have the keys of these in `packs`, but of those that have lost their own."""
-        known = self.packs.keys() | self._lost
-        lacking = [each for each in packs if each not in known]
+        lacking = [each for each in packs if each not in self.packs and each not in self._lost]
         for start in range(0, len(lacking), AT_ONCE):
             part = lacking[start : start + AT_ONCE]
             self.packs.update(self._ask(part).packs)

@@ -193,8 +193,9 @@ def _read(part: Part, target: RestoreTarget, select: set[int]) -> None:
         progress.stored_bytes += stored
 
     if select:
-        rows = rows_by_pack(part.manifest.all_extents(), select)
-        part.keys.need(part.manifest.packs[index].id for index in rows)
+        if len(part.keys.packs) < len(part.manifest.packs):
+            rows = rows_by_pack(part.manifest.all_extents(), select)
+            part.keys.need(part.manifest.packs[index].id for index in rows)
         part.fetched += read_files(
             part.manifest,
             part.blobs,

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from strongroom.model.errors import Corrupt
 from strongroom.model.postgres import Lsn, Timeline, lsn_from_text
@@ -38,12 +38,10 @@ def compare(
         return {index: read(index) for index in together}
 
     with ThreadPoolExecutor(_READERS, "sum") as pool:
-        parts = [wanted[at : at + _TOGETHER] for at in range(0, len(wanted), _TOGETHER)]
-        sums = {
-            index: task
-            for part, task in [(part, pool.submit(read_all, part)) for part in parts]
-            for index in part
-        }
+        sums: dict[int, Future[dict[int, tuple[int, int]]]] = {}
+        for at in range(0, len(wanted), _TOGETHER):
+            together = wanted[at : at + _TOGETHER]
+            sums |= dict.fromkeys(together, pool.submit(read_all, together))
         try:
             for path in differing(layout, told, lambda index: sums[index].result()[index], only):
                 raise Corrupt(

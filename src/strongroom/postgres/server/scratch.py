@@ -145,16 +145,15 @@ def start(
         now = _pid_file(directory)
         return now[:3] != before[:3] and len(now) > 7 and now[7].strip() in _ACCEPTS
 
-    try:
-        enough = Enough(accepts, timeout)
-        _must_run(command, user, "starting PostgreSQL", network=network, enough=enough)
-    except TargetError as error:
-        words = " | ".join(last_words(directory)) or error.message
+    code, said = _run(command, user, network=network, enough=Enough(accepts, timeout))
+    if code:
+        late = [f"it was not ready within {timeout} s"] if code == _TOO_LONG else []
+        words = " | ".join([*late, *(last_words(directory) or [said])])
         if _pid_file(directory)[:3] not in ([], before[:3]):  # one that ran before is not ours
             stop(tools, directory, "immediate")
         raise TargetError(
             f"PostgreSQL did not start in {directory}: {words}", hint=f"See {directory / _LOG}."
-        ) from error
+        )
     return running(directory)
 
 
@@ -287,15 +286,8 @@ def command_as(user: RunAs, command: Sequence[str]) -> tuple[list[str], Drop]:
     return [*words, *command], {} if words else drop_to(user)
 
 
-def _must_run(
-    command: list[str],
-    user: RunAs,
-    what: str,
-    *,
-    network: bool = True,
-    enough: Enough | None = None,
-) -> None:
-    code, said = _run(command, user, network=network, enough=enough)
+def _must_run(command: list[str], user: RunAs, what: str) -> None:
+    code, said = _run(command, user)
     if code:
         raise TargetError(f"{what} failed: {said}", hint="See the server's log.")
 

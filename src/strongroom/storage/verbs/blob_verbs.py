@@ -128,7 +128,10 @@ class BlobVerbs:
             while length:
                 piece = reading.read(length)
                 if not piece:
-                    raise StoreUnavailable("a blob ended before its end")
+                    raise StoreUnavailable(
+                        "a blob's file ended before the blob does",
+                        hint="Ask again; if it stays so, verify the vault's storage.",
+                    )
                 pieces.append(piece)
                 length -= len(piece)
         finally:

@@ -136,7 +136,10 @@ def _chosen(manifest: Manifest, asked: KeysRequest) -> Collection[int]:
     wanted = set(asked.packs)
     found = [index for index in every if manifest.packs[index].id in wanted]
     if len(found) != len(wanted):
-        raise Forbidden("keys are given of packs that the recovery point needs, and of no others")
+        raise Forbidden(
+            "keys are given of packs that the recovery point needs, and of no others",
+            hint="Try again; if it stays so, look into the agent that asked: strongroom audit.",
+        )
     return found
 
 
